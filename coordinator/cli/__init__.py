@@ -1,0 +1,17 @@
+"""The command line: argv in, text and exit code out. One file a command; nothing heavy is imported here.
+
+`coordinator --help` is asked for by people who wait for it, so a command's module holds its signature and
+imports what it needs when it is called. Typer is used without its rich help for the same reason.
+"""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    name="coordinator",
+    help="Release code and schema together; old and new versions work at every instant.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)

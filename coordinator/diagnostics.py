@@ -1,0 +1,51 @@
+"""Problems as values: where, which code, what is wrong, why it matters, what to do next.
+
+A stage returns all the problems that it finds; nobody raises at the first. A diagnostic never holds a
+secret: plans hold references to secrets only, and a message quotes a plan's text only where no secret
+can stand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """An error stops the command; a warning is shown and the command goes on."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place in a file; line and column count from 1, and 0 says that only the file is known."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return ":".join([self.file, *(str(part) for part in (self.line, self.column) if part)])
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One problem. `code` names its page under coordinator/pages (`coordinator explain CODE`)."""
+
+    code: str
+    place: Place
+    what: str
+    why: str = ""
+    next_step: str = ""
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        message = " ".join(part for part in (self.what, self.why, self.next_step) if part)
+        return f"{self.place} {self.severity}[{self.code}]: {message}"
+
+
+def errors_of(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics that stop a command."""
+    return tuple(each for each in diagnostics if each.severity is Severity.ERROR)

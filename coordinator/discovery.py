@@ -1,0 +1,49 @@
+"""From a name in a plan to the one module of that name, imported when a plan names it and not before.
+
+The file's name is the key: nothing is registered twice, and `coordinator --help` imports none of them.
+Import time decides this (an eager import of all adapters costs a second), not taste.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module, util
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from coordinator.ports import CheckKind, MigrationTool, PlatformKind
+
+MIGRATION_TOOLS = "migrations_hooks"
+PLATFORMS = "coordinator.adapters.platforms"
+CHECKS = "coordinator.adapters.signals"
+
+
+def names(package: str) -> tuple[str, ...]:
+    """Return the plan keys that `package` offers, sorted; imports none of them.
+
+    A module whose name starts with an underscore is a part of another one and no key.
+    """
+    spec = util.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        return ()
+    found = (module.name for module in pkgutil.iter_modules(spec.submodule_search_locations))
+    return tuple(sorted(name.replace("_", "-") for name in found if not name.startswith("_")))
+
+
+def _member(package: str, key: str, member: str) -> object:
+    return getattr(import_module(f"{package}.{key.replace('-', '_')}"), member)
+
+
+def migration_tool(key: str) -> MigrationTool:
+    """Return the hook of a migration tool that `names` lists."""
+    return cast("MigrationTool", _member(MIGRATION_TOOLS, key, "TOOL"))
+
+
+def platform(key: str) -> PlatformKind:
+    """Return the adapter of a platform that `names` lists."""
+    return cast("PlatformKind", _member(PLATFORMS, key, "PLATFORM"))
+
+
+def check(key: str) -> CheckKind:
+    """Return a kind of check that `names` lists."""
+    return cast("CheckKind", _member(CHECKS, key, "CHECK"))

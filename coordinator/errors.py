@@ -1,0 +1,127 @@
+"""Problems of the world: exceptions that carry an exit code, a cause and the next step.
+
+Problems of a plan are values (diagnostics.py), so that all of them can be shown at once. What is raised
+here ends a command, or a step of a run. A bug in coordinator is neither: it stays a bare exception, and
+only the command line's edge turns it into exit code 70.
+
+    CoordinatorError
+    ├── PlanInvalid          2   carries the diagnostics
+    ├── Usage                2   the command line asks for what cannot be
+    ├── Refused              3   the proof found a state in which a live version breaks
+    ├── Waiting              4   a gate wants an answer, or somebody else holds what we need
+    ├── StepFailed           1   an effect was tried and the world said no
+    ├── InDoubt              5   nobody can tell whether an effect happened; a human must look
+    └── Interrupted        130   a signal ended the command
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coordinator.diagnostics import Diagnostic
+
+
+class ExitCode(IntEnum):
+    """What a command's end means to the pipeline that called it; docs/reference/exit-codes.md."""
+
+    DONE = 0
+    FAILED = 1
+    INVALID = 2
+    REFUSED = 3
+    WAITING = 4
+    IN_DOUBT = 5
+    BUG = 70
+    INTERRUPTED = 130
+
+
+class CoordinatorError(Exception):
+    """A problem of the world: `code` has a page (`coordinator explain CODE`), `next_step` says what to do."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, code: str, what: str, *, why: str = "", next_step: str = "") -> None:
+        super().__init__(code, what, why, next_step)
+        self.code = code
+        self.what = what
+        self.why = why
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.what, self.why, self.next_step) if part)
+
+
+class PlanInvalid(CoordinatorError):
+    """The plan, or a file that it names, has errors; `diagnostics` holds all that were found."""
+
+    exit_code = ExitCode.INVALID
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__("plan-invalid", f"{len(diagnostics)} problem(s) in the plan.")
+        self.diagnostics = diagnostics
+
+
+class Usage(CoordinatorError):
+    """The command line asks for something that cannot be done as it is said."""
+
+    exit_code = ExitCode.INVALID
+
+
+class Refused(CoordinatorError):
+    """The release is not safe as it is written; `diagnostics` names each version and state that breaks."""
+
+    exit_code = ExitCode.REFUSED
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__("refused", "The release is refused: it is not safe in this order.")
+        self.diagnostics = diagnostics
+
+
+class Waiting(CoordinatorError):
+    """Nothing is wrong, but something outside must happen first."""
+
+    exit_code = ExitCode.WAITING
+
+
+class StepFailed(CoordinatorError):
+    """An effect was tried and did not happen, or was taken back whole."""
+
+
+class InDoubt(CoordinatorError):
+    """Nobody can tell from here whether an effect happened."""
+
+    exit_code = ExitCode.IN_DOUBT
+
+
+class Interrupted(CoordinatorError):
+    """A signal asked the command to end; the journal knows where to go on."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+class DatabaseError(CoordinatorError):
+    """The engine refused or was lost; `sqlstate` is PostgreSQL's five characters, None elsewhere.
+
+    `ambiguous` says that the connection was lost while a commit was under way: it may have happened.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        what: str,
+        *,
+        why: str = "",
+        next_step: str = "",
+        sqlstate: str | None = None,
+        ambiguous: bool = False,
+    ) -> None:
+        super().__init__(code, what, why=why, next_step=next_step)
+        self.sqlstate = sqlstate
+        self.ambiguous = ambiguous
+
+
+class JournalConflict(CoordinatorError):
+    """Another coordinator wrote to this run's journal while we thought that we were alone."""
+
+    exit_code = ExitCode.IN_DOUBT

@@ -1,0 +1,201 @@
+"""The plan as the rest of the program sees it: frozen, typed, complete, free of text and of secrets.
+
+load.py makes these values; nobody changes them. What varies with the world (which colour serves, which
+migrations are applied) is observed by survey.py and never stands here. A platform's own settings are a
+value that only the platform's adapter understands, so the core stays blind to Kubernetes and processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, NewType
+
+from coordinator.diagnostics import Place
+
+DatabaseName = NewType("DatabaseName", str)
+ServiceName = NewType("ServiceName", str)
+Version = NewType("Version", str)
+"""A version of a service's code, as its authors write it: `1.5`, `v2.0.1-rc1`, a commit."""
+
+
+class Colour(StrEnum):
+    """The two Deployments of a service."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def other(self) -> Colour:
+        """Return the colour that this one is not."""
+        return Colour.GREEN if self is Colour.BLUE else Colour.BLUE
+
+
+class Role(StrEnum):
+    """What a version is to the release: the one that served when it began, or the one that shall serve."""
+
+    LIVE = "live"
+    NEXT = "next"
+
+
+class Phase(StrEnum):
+    """When a migration may be applied: before next is deployed, before traffic moves, after live is gone."""
+
+    EXPAND = "expand"
+    MIGRATE = "migrate"
+    CONTRACT = "contract"
+
+
+class Engine(StrEnum):
+    """The database engines that a plan may name."""
+
+    POSTGRESQL = "postgresql"
+    SQLITE = "sqlite"
+
+
+class OnFailure(StrEnum):
+    """What a failure before the point of no return leads to."""
+
+    ROLLBACK = "rollback"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a secret is, never the secret: `env:NAME` or `file:PATH` (relative to the plan's folder)."""
+
+    scheme: Literal["env", "file"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One text that is sent to the engine as it stands; `line` counts from 1 in its file."""
+
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One direction of a migration. `transaction` says whether the tool wraps it in one transaction."""
+
+    statements: tuple[Statement, ...]
+    transaction: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A migration file as it was read, once: later stages use these bytes and never read the disk again."""
+
+    path: str
+    content: bytes = field(repr=False)
+    digest: str
+    """SHA-256 of `content`, in hex."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One version of a tool's folder; a side that the folder does not have is None."""
+
+    version: int
+    name: str
+    """What a person calls it: the file's name without direction and extension, e.g. `00002_add_email`."""
+    up: Script | None
+    down: Script | None
+    files: tuple[SourceFile, ...]
+    declared: Phase | None = None
+    """The phase of its `-- coordinator: phase=…` comment."""
+    declared_at: Place | None = None
+
+    @property
+    def digest(self) -> str:
+        """Return what changes if any byte of its files changes."""
+        return "-".join(each.digest for each in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationsSpec:
+    """Which tool reads which folder; `table` is the tool's version table, None for the tool's default."""
+
+    tool: str
+    folder: Path
+    table: str | None
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSpec:
+    """A database of the plan."""
+
+    name: DatabaseName
+    engine: Engine
+    url: SecretRef
+    migrations: MigrationsSpec
+    lock_timeout: timedelta
+    """How long one statement may wait for a lock of the engine before it gives up."""
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """One question to a running version. `kind` names the adapter (adapters/signals), `spec` is its own."""
+
+    kind: str
+    spec: object
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSpec:
+    """Watch `checks` for `duration` after the switch; `failures` bad answers in a row fail the release."""
+
+    duration: timedelta
+    every: timedelta
+    failures: int
+    checks: tuple[CheckSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """A service of the plan; `version` is the one that shall serve when the release is done."""
+
+    name: ServiceName
+    version: Version
+    uses: tuple[DatabaseName, ...]
+    platform: str
+    """The platform's key, which names its adapter (adapters/platforms)."""
+    platform_spec: object
+    verify: tuple[CheckSpec, ...]
+    monitor: MonitorSpec
+    deploy_deadline: timedelta
+    drain_deadline: timedelta
+    keep_blue: timedelta
+    """The rollback window: how long live stays at full size after monitoring was content."""
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A release as its authors want it."""
+
+    file: Path
+    release: str
+    databases: Mapping[DatabaseName, DatabaseSpec]
+    services: Mapping[ServiceName, ServiceSpec]
+    approve_contract: tuple[str, ...]
+    """Who must approve before contract starts; empty: nobody has to."""
+    on_failure: OnFailure
+    digest: str
+    """SHA-256 over the resolved plan: it changes with any value, and never with a comment or a blank."""
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder that every relative path of the plan starts from."""
+        return self.file.parent

@@ -1,0 +1,327 @@
+"""What the core asks of the outside, as Protocols; adapters and migration hooks fulfil them.
+
+Nothing here does anything. A port is as narrow as its users allow, takes the time and every deadline as
+arguments, and says for each method what a repetition does: a step may be performed again after a kill.
+Everything is synchronous: steps that do not depend on each other run in threads of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from coordinator.diagnostics import Diagnostic
+from coordinator.model import Colour, Engine, Migration, Script, SecretRef, SourceFile, Version
+from coordinator.secret import Secret
+
+# -- migration tools ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The database as a migration tool's conventions see it."""
+
+    engine: Engine
+    database: str
+    """The database's name as the engine says it; for SQLite the file's path."""
+    schema: str | None
+    """PostgreSQL's current schema at connect; None where there is none."""
+    table: str | None
+    """The version table that the plan names; None for the tool's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Texts for the engine: each sent alone, in order, as one simple query without parameters.
+
+    With `transaction` they commit together or not at all; without it each stands for itself.
+    """
+
+    statements: tuple[str, ...]
+    transaction: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a tool's version table says; `applied` in the order in which the tool would undo it, last first."""
+
+    exists: bool
+    applied: tuple[int, ...] = ()
+    dirty: int | None = None
+    """The version at which golang-migrate stopped half-way, if it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A folder of migrations as a tool reads it, ascending by version, with every problem found."""
+
+    migrations: tuple[Migration, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What the tool would apply next, in its order, and what stands in the way."""
+
+    migrations: tuple[Migration, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One file as a tool reads it; a side that the file does not speak of is None."""
+
+    up: Script | None
+    down: Script | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+class MigrationTool(Protocol):
+    """A migration tool's conventions, without any I/O: it says what to send and what to record."""
+
+    name: str
+    engines: frozenset[Engine]
+
+    def is_migration(self, filename: str) -> bool:
+        """Tell whether the tool would look at a file of this name in its folder."""
+        ...
+
+    def parse(self, file: SourceFile) -> Parsed:
+        """Read one file, as `coordinator parse` shows it."""
+        ...
+
+    def read(self, files: Sequence[SourceFile]) -> Reading:
+        """Read a folder's files (those that `is_migration` accepts), in any order."""
+        ...
+
+    def ledger_query(self, target: Target) -> str:
+        """Return the query whose rows `ledger_from` reads; it may fail only if the table is absent."""
+        ...
+
+    def ledger_exists_query(self, target: Target) -> str:
+        """Return a query with one row of one truth value: is the version table there?"""
+        ...
+
+    def ledger_from(self, rows: Sequence[tuple[object, ...]]) -> Ledger:
+        """Read the version table's rows."""
+        ...
+
+    def create_ledger(self, target: Target) -> Batch:
+        """Return what the tool itself sends to make its version table."""
+        ...
+
+    def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
+        """Return what the tool would still apply, and why it may not: missing, out of order, dirty, newer."""
+        ...
+
+    def up(self, migration: Migration, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
+        """Return what applies and records `migration`, in the fewest transactions that its files allow."""
+        ...
+
+    def down(
+        self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
+    ) -> tuple[Batch, ...]:
+        """Return what undoes `migration`, the last of the ledger, and records that."""
+        ...
+
+    def lock_ids(self, target: Target) -> tuple[int, ...]:
+        """Return the advisory locks to hold, in this order; empty where the engine has none."""
+        ...
+
+
+# -- databases ------------------------------------------------------------------------------------------
+
+
+class Session(Protocol):
+    """One connection, not pooled. Every failure of the engine is a DatabaseError."""
+
+    def target(self, table: str | None) -> Target:
+        """Return what this connection is connected to."""
+        ...
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """Run one query without parameters and return its rows; nothing of it stays."""
+        ...
+
+    def execute(self, batch: Batch) -> None:
+        """Send a batch; with `transaction`, either all of it is committed on return or none of it."""
+        ...
+
+    def locked(self, lock_ids: Sequence[int], *, timeout: timedelta) -> AbstractContextManager[None]:
+        """Hold advisory locks, polled and never waited for; Waiting with the holder when time is up."""
+        ...
+
+
+class Database(Protocol):
+    """A database of the plan; connecting is cheap and happens for each step anew."""
+
+    def session(self, *, label: str) -> AbstractContextManager[Session]:
+        """Connect; `label` names the step to the server (application_name), so that its work can be found."""
+        ...
+
+
+# -- platforms ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One colour of a service, as observed. A colour that was never deployed is not running."""
+
+    version: Version | None = None
+    running: bool = False
+    ready: bool = False
+    """It is running and answers its readiness check; what `deploy` waits for and a rollback asks."""
+    detail: str = ""
+    """What a person wants to know when it is not ready: exit code, last line of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A service as observed: which colour new connections reach (None: none yet), and both sides."""
+
+    live: Colour | None
+    sides: Mapping[Colour, Side]
+
+
+class Platform(Protocol):
+    """One service on its platform. Failures are StepFailed; nothing here waits without a deadline."""
+
+    def survey(self) -> Serving:
+        """Observe the service; changes nothing."""
+        ...
+
+    def deploy(self, colour: Colour, version: Version, *, deadline: timedelta) -> None:
+        """Make `colour` run `version` from the plan's settings and wait until it is ready.
+
+        Repeating it is harmless: what already runs that version is left alone and waited for. Never touches
+        traffic; refuses (StepFailed `colour-serves`) to replace the colour that serves by another version.
+        On failure it may leave the colour running: `stop` cleans up.
+        """
+        ...
+
+    def restore(self, colour: Colour, *, deadline: timedelta) -> None:
+        """Start again what was last deployed as `colour`, unchanged, and wait until it is ready."""
+        ...
+
+    def address(self, colour: Colour) -> str:
+        """Return a base URL (no trailing slash) that reaches `colour` whoever serves, for verification."""
+        ...
+
+    def public_address(self) -> str:
+        """Return the base URL that clients use, for monitoring."""
+        ...
+
+    def switch(self, *, expected: Colour | None, to: Colour) -> None:
+        """Send new connections to `to`, if they go to `expected` now; StepFailed `switch-conflict` otherwise.
+
+        Atomic for new connections; open ones finish where they are. Returns when the router has confirmed.
+        """
+        ...
+
+    def open_connections(self, colour: Colour) -> int:
+        """Return how many client connections are still open to `colour`."""
+        ...
+
+    def stop(self, colour: Colour, *, grace: timedelta) -> None:
+        """Scale `colour` to nothing: SIGTERM, and SIGKILL after `grace`. Repeating it is harmless.
+
+        Refuses (StepFailed `colour-serves`) to stop the colour that new connections reach.
+        """
+        ...
+
+
+class PlatformKind(Protocol):
+    """A platform's adapter: `PLATFORM: Final[PlatformKind]`, last line of adapters/platforms/<key>.py."""
+
+    spec: type
+    """The pydantic model of the plan's `platform: {<key>: …}`; ServiceSpec.platform_spec holds its value."""
+
+    def connect(
+        self, *, service: str, spec: object, folder: Path, resolve: Callable[[SecretRef], Secret]
+    ) -> Platform:
+        """Return the service on its platform; contacts nothing yet.
+
+        `folder` is the plan's; `.coordinator/` below it is for state. `resolve` reads a secret of the
+        settings just before use; its value never reaches a log, a file or an argument list.
+        """
+        ...
+
+
+# -- checks ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a check found; `detail` is one line for a person: what was asked, what came back."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a check asks."""
+
+    service: str
+    version: Version
+    address: str
+    """A base URL without trailing slash."""
+    folder: Path
+
+
+class CheckKind(Protocol):
+    """A kind of check: `CHECK: Final[CheckKind]`, last line of adapters/signals/<key>.py."""
+
+    spec: type
+    """The pydantic model of the plan's `{<key>: …}`."""
+
+    def ask(self, spec: object, subject: Subject) -> Answer:
+        """Ask once. A refused connection or a time-out is an answer that is not ok; read only."""
+        ...
+
+
+# -- the machine ----------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time, so that tests own it."""
+
+    def now(self) -> datetime:
+        """Return the time, with its zone (UTC)."""
+        ...
+
+    def sleep(self, duration: timedelta) -> None:
+        """Return after `duration`."""
+        ...
+
+
+class Lease(Protocol):
+    """The right to act on a scope, for as long as this process lives; the kernel frees it when it dies."""
+
+    def held(self, scope: str, *, holder: str) -> AbstractContextManager[None]:
+        """Hold the lease; Waiting `lease-held` with the other holder's name if somebody has it."""
+        ...
+
+
+class Journal(Protocol):
+    """Append-only records, a chain for each run; nothing is updated or deleted."""
+
+    def append(self, run: str, sequence: int, record: str) -> None:
+        """Make `record` durable as the run's number `sequence`; it counts from 1 without gaps.
+
+        When it returns, the record survives a power cut. JournalConflict if that number is taken: another
+        coordinator wrote, and this one must stop at once.
+        """
+        ...
+
+    def records(self, run: str) -> tuple[str, ...]:
+        """Return the run's records in order; empty for a run that nobody started."""
+        ...
+
+    def runs(self) -> Iterator[str]:
+        """Yield the runs, oldest first."""
+        ...
