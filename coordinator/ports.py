@@ -47,7 +47,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What a tool's version table says; `applied` in the order in which the tool would undo it, last first."""
+    """What a version table says; `applied` is in the order in which the tool would undo it, last first."""
 
     exists: bool
     applied: tuple[int, ...] = ()
