@@ -33,7 +33,7 @@ def _duration_from(value: object) -> timedelta:
     if match is None:
         raise PydanticCustomError(
             "bad-duration",
-            "This is no duration. Write a whole number with its unit, without a blank: 500ms, 30s, 10m, 2h, 1d.",
+            "This is no duration. Write a whole number and its unit: 500ms, 30s, 10m, 2h, 1d.",
         )
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
