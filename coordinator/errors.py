@@ -104,6 +104,8 @@ class DatabaseError(CoordinatorError):
     """The engine refused or was lost; `sqlstate` is PostgreSQL's five characters, None elsewhere.
 
     `ambiguous` says that the connection was lost while a commit was under way: it may have happened.
+    `statement` is the failed text's index in its batch and `position` the engine's offset in that text, in
+    characters from 1, where they are known.
     """
 
     def __init__(
@@ -115,10 +117,14 @@ class DatabaseError(CoordinatorError):
         next_step: str = "",
         sqlstate: str | None = None,
         ambiguous: bool = False,
+        statement: int | None = None,
+        position: int | None = None,
     ) -> None:
         super().__init__(code, what, why=why, next_step=next_step)
         self.sqlstate = sqlstate
         self.ambiguous = ambiguous
+        self.statement = statement
+        self.position = position
 
 
 class JournalConflict(CoordinatorError):

@@ -7,7 +7,7 @@ Everything is synchronous: steps that do not depend on each other run in threads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +15,19 @@ from pathlib import Path
 from typing import Protocol
 
 from coordinator.diagnostics import Diagnostic
-from coordinator.model import Colour, Engine, Migration, Script, SecretRef, SourceFile, Version
+from coordinator.model import (
+    CheckSpec,
+    Colour,
+    DatabaseName,
+    Engine,
+    Migration,
+    Plan,
+    Script,
+    SecretRef,
+    ServiceName,
+    SourceFile,
+    Version,
+)
 from coordinator.secret import Secret
 
 # -- migration tools ------------------------------------------------------------------------------------
@@ -38,11 +50,14 @@ class Target:
 class Batch:
     """Texts for the engine: each sent alone, in order, as one simple query without parameters.
 
-    With `transaction` they commit together or not at all; without it each stands for itself.
+    With `transaction` they commit together or not at all; without it each stands for itself. `guard` is a
+    query that goes first in the transaction: if it returns a row, somebody else moved the ledger, and the
+    batch is refused whole (DatabaseError `ledger-changed`).
     """
 
     statements: tuple[str, ...]
     transaction: bool
+    guard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +337,44 @@ class Journal(Protocol):
         """Return the run's records in order; empty for a run that nobody started."""
         ...
 
-    def runs(self) -> Iterator[str]:
-        """Yield the runs, oldest first."""
+    def runs(self) -> tuple[str, ...]:
+        """Return the runs, oldest first."""
+        ...
+
+    def ask(self, run: str, request: str) -> None:
+        """Leave a request for whoever acts on the run, now or later; needs no lease and is durable."""
+        ...
+
+    def requests(self, run: str) -> tuple[str, ...]:
+        """Return every request that was ever left for the run, in order."""
+        ...
+
+
+# -- all of them, connected ------------------------------------------------------------------------------
+
+
+class Ports(Protocol):
+    """Everything that one plan names, connected on first use; safe to share between threads."""
+
+    plan: Plan
+    clock: Clock
+
+    def tool(self, database: DatabaseName) -> MigrationTool:
+        """Return the migration tool of a database."""
+        ...
+
+    def migrations(self, database: DatabaseName) -> tuple[Migration, ...]:
+        """Return the database's migrations as they were read, once, when the command began."""
+        ...
+
+    def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[Session]:
+        """Connect to a database; see `Database.session`."""
+        ...
+
+    def platform(self, service: ServiceName) -> Platform:
+        """Return a service on its platform."""
+        ...
+
+    def ask(self, check: CheckSpec, subject: Subject) -> Answer:
+        """Ask a check once."""
         ...
