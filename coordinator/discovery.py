@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MIGRATION_TOOLS = "migrations_hooks"
 PLATFORMS = "coordinator.adapters.platforms"
 CHECKS = "coordinator.adapters.signals"
+STEPS = "coordinator.steps"
 
 
 def names(package: str) -> tuple[str, ...]:
@@ -47,3 +48,8 @@ def platform(key: str) -> PlatformKind:
 def check(key: str) -> CheckKind:
     """Return a kind of check that `names` lists."""
     return cast("CheckKind", _member(CHECKS, key, "CHECK"))
+
+
+def member(package: str, key: str, name: str) -> object:
+    """Return what a module of `package` registers; for kinds whose type only a higher layer can name."""
+    return _member(package, key, name)

@@ -1,1 +1,92 @@
+"""A step is written twice: `effects` says what it does to the symbolic world, `perform` does it to the real
+one, and `observe` asks the real one which of the two holds. One kind a file; the file's name is the kind.
+
+`perform` is only called for what was not observed to be done, under a durable intent. It may be called again
+after a kill; where a repetition would do harm, it refuses (already applied, not the colour that was
+expected) and leaves the decision to `observe`.
+"""
+
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from coordinator.errors import Interrupted
+from coordinator.graph import Step
+from coordinator.journal.events import Seen
+from coordinator.leases import Claim
+from coordinator.ports import Ports
+from coordinator.world import Effect
+
+_SLICE: Final = timedelta(milliseconds=100)
+"""How long a step waits before it looks again whether it was asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the world says of a step; `detail` is a sentence for a person."""
+
+    seen: Seen
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a step may use. `in_doubt`: an earlier attempt began and nobody knows how it ended."""
+
+    ports: Ports
+    claim: Claim
+    supersede: bool
+    since: datetime
+    """When the step was first started, in whichever process."""
+    in_doubt: bool
+    is_halted: Callable[[], bool]
+    """Somebody wants this command to stop, or the run to turn back."""
+    note: Callable[[str], None]
+    """Show a line of progress."""
+
+    def wait(self, duration: timedelta) -> None:
+        """Wait. Raises: Interrupted as soon as the command is to stop; the step is then repeated later."""
+        end = self.ports.clock.now() + duration
+        while (left := end - self.ports.clock.now()) > timedelta():
+            self.stop_if_halted()
+            self.ports.clock.sleep(min(left, _SLICE))
+        self.stop_if_halted()
+
+    def stop_if_halted(self) -> None:
+        """Raise Interrupted if the command is to stop."""
+        if self.is_halted():
+            raise Interrupted("interrupted", "The step was asked to stop while it waited.")
+
+
+class StepKind(Protocol):
+    """A kind of step: `STEP: Final[StepKind]`, last line of steps/<kind>.py."""
+
+    def effects(self, step: Step) -> tuple[Effect, ...]:
+        """Say what the step does to the symbolic world."""
+        ...
+
+    def observe(self, step: Step, context: Context) -> Observation:
+        """Ask the world whether the step's effect is there; changes nothing."""
+        ...
+
+    def perform(self, step: Step, context: Context) -> str:
+        """Do it, and return a line about it. Raises: StepFailed where the effect is not there."""
+        ...
+
+    @property
+    def undo(self) -> Callable[[Step, Context], str] | None:
+        """Take it back and return a line about it; repeating is harmless. None: there is no way back."""
+        ...
+
+
+def observe_nothing(_step: Step, _context: Context) -> Observation:
+    """Observe a step that leaves nothing in the world: it is done again."""
+    return Observation(Seen.NOT_DONE)
+
+
+def no_effects(_step: Step) -> tuple[Effect, ...]:
+    """Say that a step changes nothing that the proof reasons about."""
+    return ()

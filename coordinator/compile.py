@@ -1,0 +1,269 @@
+"""Plan + Survey + Evidence → Graph: a list of small transforms, each of which adds one kind of step. Pure.
+
+The order that comes out, for each service and the databases that it uses:
+
+    acquire ─ expand … ─ deploy ─ verify ─ switch ─┬ monitor ─ keep ─┬ approve ─ stop ─ contract … ─ release
+                                                         └ drain ──────────┘
+
+The live version is stopped before contract begins, not after it: a version that still runs, with traffic or
+without, may use the schema (a timer, a queue, a request that drain gave up on), and then the proof would
+not hold. Approval comes before the stop, so that while people think, the way back is still one switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from coordinator.evidence import Evidence, Phased
+from coordinator.graph import Graph, Step, StepId
+from coordinator.model import DatabaseName, Phase, Plan, Role, ServiceName
+from coordinator.survey import ServiceSurvey, Survey
+
+ACQUIRE = StepId("acquire-lease")
+RELEASE = StepId("release-lease")
+APPROVE = StepId("approve:contract")
+
+
+def compile_release(plan: Plan, survey: Survey, evidence: Evidence) -> Graph:
+    """Return the graph of the release; an empty one if there is nothing to do."""
+    release = _Release.of(plan, survey, evidence)
+    if not release.moving and not any(evidence.phased.values()):
+        return Graph(())
+    return Graph(tuple(step for transform in TRANSFORMS for step in transform(release)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Release:
+    """What the transforms look up: who moves, and how each database's migrations are cut in two."""
+
+    plan: Plan
+    moving: dict[ServiceName, ServiceSurvey]
+    before: dict[DatabaseName, tuple[Phased, ...]]
+    """Applied before any next version is deployed: all up to the first contract migration."""
+    after: dict[DatabaseName, tuple[Phased, ...]]
+    """Applied when every live version that uses the database is gone."""
+    users: dict[DatabaseName, tuple[ServiceName, ...]]
+
+    @classmethod
+    def of(cls, plan: Plan, survey: Survey, evidence: Evidence) -> _Release:
+        moving = {name: service for name, service in survey.services.items() if not service.is_settled}
+        users: dict[DatabaseName, list[ServiceName]] = {name: [] for name in plan.databases}
+        for name in moving:
+            for database in plan.services[name].uses:
+                users[database].append(name)
+        cuts = {name: _cut(phased) for name, phased in evidence.phased.items()}
+        return cls(
+            plan,
+            moving,
+            {name: evidence.phased[name][:cut] for name, cut in cuts.items()},
+            {name: evidence.phased[name][cut:] for name, cut in cuts.items()},
+            {name: tuple(services) for name, services in users.items()},
+        )
+
+    def is_gated(self) -> bool:
+        """Tell whether somebody has to approve the contract phase."""
+        return bool(self.plan.approve_contract) and any(self.after.values())
+
+    def replaced(self) -> Iterator[tuple[ServiceName, ServiceSurvey]]:
+        """Yield the services whose live version must go."""
+        return ((name, each) for name, each in self.moving.items() if each.live_colour is not None)
+
+
+def _cut(phased: tuple[Phased, ...]) -> int:
+    """Return how many migrations come before the first contract one: the tool's order allows no other cut."""
+    contract = (position for position, each in enumerate(phased) if each.phase is Phase.CONTRACT)
+    return next(contract, len(phased))
+
+
+def _apply(database: DatabaseName, phased: Phased, state: int, after: tuple[StepId, ...]) -> Step:
+    migration = phased.migration
+    return Step(
+        StepId(f"{phased.phase}:{database}:{migration.name}"),
+        "apply",
+        after,
+        database=database,
+        phase=phased.phase,
+        migration=migration.version,
+        state=state,
+        no_return=phased.phase is Phase.CONTRACT,
+    )
+
+
+def _chain(
+    database: DatabaseName, migrations: tuple[Phased, ...], first_state: int, after: tuple[StepId, ...]
+) -> Iterator[Step]:
+    for state, phased in enumerate(migrations, first_state):
+        step = _apply(database, phased, state, after)
+        yield step
+        after = (step.id,)
+
+
+def _of(kind: str, service: ServiceName) -> StepId:
+    return StepId(f"{kind}:{service}")
+
+
+def add_lease(_: _Release) -> Iterator[Step]:
+    """Claim the databases for this release, before anything changes."""
+    yield Step(ACQUIRE, "acquire-lease")
+
+
+def add_expand(release: _Release) -> Iterator[Step]:
+    """Apply what the live version can live with, in the tool's order; migrate steps stand among them."""
+    for database, migrations in release.before.items():
+        yield from _chain(database, migrations, 1, (ACQUIRE,))
+
+
+def add_deploy(release: _Release) -> Iterator[Step]:
+    """Start each next version when the databases that it uses are expanded."""
+    for name, service in release.moving.items():
+        spec = release.plan.services[name]
+        expanded = tuple(
+            _apply(database, release.before[database][-1], 0, ()).id
+            for database in spec.uses
+            if release.before[database]
+        )
+        yield Step(
+            _of("deploy", name),
+            "deploy",
+            expanded or (ACQUIRE,),
+            service=name,
+            role=Role.NEXT,
+            colour=service.next_colour,
+            version=spec.version,
+        )
+
+
+def _next_step(kind: str, release: _Release, after: str) -> Iterator[Step]:
+    """Yield a step about the next version of each moving service, after another kind's step for it."""
+    for name, service in release.moving.items():
+        yield Step(
+            _of(kind, name),
+            kind,
+            (_of(after, name),),
+            service=name,
+            role=Role.NEXT,
+            colour=service.next_colour,
+            version=release.plan.services[name].version,
+        )
+
+
+def add_verify(release: _Release) -> Iterator[Step]:
+    """Question the next version before anybody depends on it."""
+    return _next_step("verify", release, "deploy")
+
+
+def add_switch(release: _Release) -> Iterator[Step]:
+    """Send new connections to the next version."""
+    return _next_step("switch", release, "verify")
+
+
+def add_monitor(release: _Release) -> Iterator[Step]:
+    """Watch the next version while it serves."""
+    return _next_step("monitor", release, "switch")
+
+
+def _live_step(kind: str, name: ServiceName, service: ServiceSurvey, after: tuple[StepId, ...]) -> Step:
+    return Step(
+        _of(kind, name),
+        kind,
+        after,
+        service=name,
+        role=Role.LIVE,
+        colour=service.live_colour,
+        version=service.live_version,
+    )
+
+
+def add_drain(release: _Release) -> Iterator[Step]:
+    """Let the connections end that the live version still has."""
+    for name, service in release.replaced():
+        yield _live_step("drain", name, service, (_of("switch", name),))
+
+
+def add_keep(release: _Release) -> Iterator[Step]:
+    """Keep the live version at full size for the rollback window."""
+    for name, service in release.replaced():
+        if release.plan.services[name].keep_blue > timedelta():
+            yield _live_step("keep", name, service, (_of("monitor", name),))
+
+
+def _settled_after(release: _Release, name: ServiceName) -> tuple[StepId, ...]:
+    """Return the steps after which nothing but approval stands between a service and the end."""
+    has_live = release.moving[name].live_colour is not None
+    is_kept = has_live and release.plan.services[name].keep_blue > timedelta()
+    watched = _of("keep" if is_kept else "monitor", name)
+    return (watched, _of("drain", name)) if has_live else (watched,)
+
+
+def add_approve(release: _Release) -> Iterator[Step]:
+    """Ask people before the point of no return."""
+    if release.is_gated():
+        after = tuple(step for name in release.moving for step in _settled_after(release, name))
+        expanded = tuple(
+            _apply(database, migrations[-1], 0, ()).id
+            for database, migrations in release.before.items()
+            if migrations and not release.users[database]
+        )
+        yield Step(
+            APPROVE, "approve", after + expanded or (ACQUIRE,), approvers=release.plan.approve_contract
+        )
+
+
+def add_stop(release: _Release) -> Iterator[Step]:
+    """Scale the live version down: from here on a rollback has to start it first."""
+    for name, service in release.replaced():
+        is_gated = release.is_gated() and any(
+            release.after[database] for database in release.plan.services[name].uses
+        )
+        yield _live_step("stop", name, service, (APPROVE,) if is_gated else _settled_after(release, name))
+
+
+def add_contract(release: _Release) -> Iterator[Step]:
+    """Take away what only the live versions needed, when all that use the database are gone."""
+    for database, migrations in release.after.items():
+        before = release.before[database]
+        gone = tuple(
+            step
+            for name in release.users[database]
+            for step in (
+                (_of("stop", name),)
+                if release.moving[name].live_colour is not None
+                else _settled_after(release, name)
+            )
+        )
+        gate = (APPROVE,) if release.is_gated() else ()
+        expanded = (_apply(database, before[-1], 0, ()).id,) if before else ()
+        yield from _chain(database, migrations, len(before) + 1, gate + gone or expanded or (ACQUIRE,))
+
+
+def add_release(release: _Release) -> Iterator[Step]:
+    """Give the databases free, when every branch of the graph has ended."""
+    ends: list[StepId] = []
+    for database in release.plan.databases:
+        migrations = release.after[database] or ()
+        if migrations:
+            ends.append(_apply(database, migrations[-1], 0, ()).id)
+        elif release.before[database] and not release.users[database]:
+            ends.append(_apply(database, release.before[database][-1], 0, ()).id)
+    for name, service in release.moving.items():
+        is_replaced = service.live_colour is not None
+        ends.extend((_of("stop", name),) if is_replaced else _settled_after(release, name))
+    yield Step(RELEASE, "release-lease", tuple(ends) or (ACQUIRE,))
+
+
+TRANSFORMS: tuple[Callable[[_Release], Iterator[Step]], ...] = (
+    add_lease,
+    add_expand,
+    add_deploy,
+    add_verify,
+    add_switch,
+    add_monitor,
+    add_drain,
+    add_keep,
+    add_approve,
+    add_stop,
+    add_contract,
+    add_release,
+)

@@ -1,0 +1,249 @@
+"""The only loop that performs effects. It asks decide what to do, writes the intent, lets a worker do it,
+and writes the outcome; the journal has one writer, this thread.
+
+Order is everything here: intent before effect, outcome after it, each durable before the next thing
+happens. Whatever kills the process between any two lines, the next command finds a journal from which
+decide goes on. A worker that is cut off leaves its step in doubt, never in a guessed state.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from coordinator.engine.decide import (
+    Command,
+    Finish,
+    Observe,
+    Rest,
+    Situation,
+    Start,
+    TurnBack,
+    Undo,
+    decide,
+)
+from coordinator.errors import CoordinatorError, DatabaseError, InDoubt, Interrupted, Waiting
+from coordinator.graph import Step, StepId
+from coordinator.journal import events
+from coordinator.journal.events import Event, Seen
+from coordinator.journal.fold import RunState
+from coordinator.leases import Claim
+from coordinator.ports import Journal, Ports
+from coordinator.steps import Context, Observation, StepKind
+
+_TICK: Final = 0.2
+"""Seconds between two looks at requests, signals and the display."""
+_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between attempts to observe a step in doubt."""
+_WORKERS: Final = 16
+"""Steps that run side by side; each may hold one database connection."""
+
+
+class Audience(Protocol):
+    """Who watches a run: a terminal, a log, a test."""
+
+    def saw(self, event: Event, state: RunState) -> None:
+        """Show an event that is durable now; `state` is the one after it."""
+        ...
+
+    def noted(self, step: StepId, text: str) -> None:
+        """Show a line of progress; called by workers."""
+        ...
+
+    def ticked(self, state: RunState, *, now: datetime) -> None:
+        """Redraw, or say that we are still here."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a worker brings back: exactly one event's worth of knowledge, or the problem it met."""
+
+    step: Step
+    task: type[Command]
+    detail: str = ""
+    observation: Observation | None = None
+    error: BaseException | None = None
+
+
+@dataclass
+class Engine:
+    """One command's work on one run. Holds the state after the last event that it wrote."""
+
+    state: RunState
+    ports: Ports
+    journal: Journal
+    audience: Audience
+    kinds: Mapping[str, StepKind]
+    claim: Claim
+    is_stopping: Callable[[], bool]
+    """A signal asked the command to end after the effects at hand."""
+    take_requests: Callable[[RunState], Sequence[Event]]
+    """The events that follow from what people asked for since the last look."""
+    problems: list[CoordinatorError] = field(default_factory=list)
+    """What workers met and no event tells: why a step waits, or could not be observed."""
+    _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
+    _tried: set[StepId] = field(default_factory=set)
+    _results: queue.SimpleQueue[_Done] = field(default_factory=queue.SimpleQueue)
+
+    def run(self) -> tuple[StepId, ...]:
+        """Work until the run has an outcome or nothing more can be done; return the steps that are stuck.
+
+        Raises: Interrupted after a signal, JournalConflict if another coordinator writes, any bug as it is.
+        """
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="step") as workers:
+            while self.state.outcome is None:
+                for event in self.take_requests(self.state):
+                    self._write(event)
+                stuck = self._act(workers)
+                if stuck is not None:
+                    return stuck
+                if self.is_stopping() and not self._in_flight:
+                    raise Interrupted(
+                        "interrupted", "Stopped on request.", next_step="`coordinator run` goes on from here."
+                    )
+                self._collect()
+                self.audience.ticked(self.state, now=self.ports.clock.now())
+        return ()
+
+    def _act(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...] | None:
+        """Carry out what decide says; return the stuck steps if it says that nothing is left to do."""
+        if self.is_stopping():
+            return None
+        situation = Situation(
+            in_flight=self._in_flight.keys(),
+            tried=self._tried,
+            undoable={name for name, kind in self.kinds.items() if kind.undo is not None},
+            on_failure=self.ports.plan.on_failure,
+        )
+        now = self.ports.clock.now
+        for command in decide(self.state, situation):
+            match command:
+                case Start(step):
+                    self._write(events.StepStarted(now(), step.id))
+                    self._submit(workers, command, in_doubt=False)
+                case Observe():
+                    self._submit(workers, command, in_doubt=True)
+                case Undo(step):
+                    self._write(events.UndoStarted(now(), step.id))
+                    self._submit(workers, command, in_doubt=False)
+                case TurnBack(reason):
+                    self._write(events.RollbackStarted(now(), reason, automatic=True))
+                    self._tried.clear()
+                case Finish(outcome):
+                    self._write(events.RunFinished(now(), outcome))
+                case Rest(steps):
+                    return steps
+        return None
+
+    def _submit(
+        self, workers: ThreadPoolExecutor, command: Start | Observe | Undo, *, in_doubt: bool
+    ) -> None:
+        step = command.step
+        context = Context(
+            ports=self.ports,
+            claim=self.claim,
+            supersede=self.state.started.supersedes,
+            since=self.state.steps[step.id].first or self.ports.clock.now(),
+            in_doubt=in_doubt,
+            is_halted=lambda: self.is_stopping() or self._is_turning(command),
+            note=lambda text: self.audience.noted(step.id, text),
+        )
+        self._in_flight[step.id] = workers.submit(self._work, command, context)
+
+    def _is_turning(self, command: Command) -> bool:
+        """Tell whether a forward step's waiting has lost its point: the run goes back, or is given up."""
+        return isinstance(command, Start) and bool(self.state.rollback or self.state.abort)
+
+    def _work(self, command: Start | Observe | Undo, context: Context) -> None:
+        """Do one command in a worker and bring back what came of it; never touches the journal."""
+        step, kind = command.step, self.kinds[command.step.kind]
+        try:
+            self._results.put(_carry_out(command, kind, context))
+        except BaseException as error:  # noqa: BLE001 - the loop's thread raises what is not a problem of the world
+            self._results.put(_Done(step, type(command), error=error))
+
+    def _collect(self) -> None:
+        """Write the outcome of every worker that is done, waiting a tick for the first."""
+        try:
+            done = self._results.get(timeout=_TICK)
+            while True:
+                del self._in_flight[done.step.id]
+                event = self._event_of(done)
+                if event is not None:
+                    self._write(event)
+                done = self._results.get_nowait()
+        except queue.Empty:
+            return
+
+    def _event_of(self, done: _Done) -> Event | None:
+        """Return what a worker's result means; None leaves the step as it is, in doubt."""
+        now, step = self.ports.clock.now(), done.step.id
+        if done.error is None:
+            if done.observation is not None:
+                return events.StepObserved(now, step, done.observation.seen, done.observation.detail)
+            if done.task is Undo:
+                return events.UndoFinished(now, step, done.detail)
+            return events.StepFinished(now, step, done.detail)
+        if not isinstance(done.error, CoordinatorError):
+            raise done.error
+        if isinstance(done.error, Interrupted):
+            return None
+        self._tried.add(step)
+        return self._event_of_problem(done, done.error, now)
+
+    def _event_of_problem(self, done: _Done, error: CoordinatorError, now: datetime) -> Event | None:
+        step = done.step.id
+        if done.task is Undo:
+            return events.UndoFailed(now, step, error.code, str(error))
+        if done.task is Observe:
+            self.problems.append(error)
+            return None
+        if isinstance(error, DatabaseError) and error.ambiguous:
+            self._tried.discard(step)  # a commit was cut off: the step is in doubt, and observed next
+            return None
+        if isinstance(error, InDoubt):
+            return events.StepObserved(now, step, Seen.UNKNOWN, str(error))
+        if isinstance(error, Waiting):
+            self.problems.append(error)
+            return events.StepObserved(now, step, Seen.NOT_DONE, str(error))
+        return events.StepFailed(now, step, error.code, str(error))
+
+    def _write(self, event: Event) -> None:
+        """Make an event durable, then let it count."""
+        state = self.state.with_event(event)
+        self.journal.append(self.state.run, state.sequence, events.to_wire(event))
+        self.state = state
+        self.audience.saw(event, state)
+
+
+def _carry_out(command: Start | Observe | Undo, kind: StepKind, context: Context) -> _Done:
+    step, task = command.step, type(command)
+    if isinstance(command, Undo):
+        assert kind.undo is not None, step.kind
+        return _Done(step, task, detail=kind.undo(step, context))
+    if isinstance(command, Observe):
+        return _Done(step, task, observation=_observe_patiently(step, kind, context))
+    observation = kind.observe(step, context)
+    if observation.seen is Seen.DONE:
+        return _Done(step, task, detail=f"was done already: {observation.detail}")
+    if observation.seen is Seen.UNKNOWN:
+        return _Done(step, task, observation=observation)
+    return _Done(step, task, detail=kind.perform(step, context))
+
+
+def _observe_patiently(step: Step, kind: StepKind, context: Context) -> Observation:
+    """Observe, and where the world does not answer (a server restarts), ask again for half a minute."""
+    for pause in _PAUSES:
+        try:
+            return kind.observe(step, context)
+        except CoordinatorError as error:
+            if isinstance(error, Interrupted):
+                raise
+            context.note(f"{error} Asking again in {pause:g} s.")
+            context.wait(timedelta(seconds=pause))
+    return kind.observe(step, context)

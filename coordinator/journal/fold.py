@@ -1,0 +1,173 @@
+"""Events → RunState, the only way in which anybody learns where a run is. Pure.
+
+The table NEXT is the life of a step. A pair that it does not have is a journal that lies, and is refused
+rather than repaired. A step that started and has no outcome is *in doubt*; whether its worker is still
+alive in this process is the engine's knowledge and not the journal's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from coordinator.errors import InDoubt
+from coordinator.graph import Graph, StepId
+from coordinator.journal import events, steps_on_wire
+from coordinator.journal.events import Event, Outcome, Seen
+
+
+class Status(StrEnum):
+    """Where a step is."""
+
+    PENDING = "pending"
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """It was observed, and the world does not tell: a human must look."""
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+_UNDOABLE: Final = (Status.DONE, Status.FAILED, Status.UNKNOWN, Status.UNDOING)
+
+NEXT: Final[Mapping[tuple[Status, type[Event]], Status]] = MappingProxyType(
+    {
+        (Status.PENDING, events.StepStarted): Status.STARTED,
+        (Status.FAILED, events.StepStarted): Status.STARTED,
+        (Status.STARTED, events.StepFinished): Status.DONE,
+        (Status.STARTED, events.StepFailed): Status.FAILED,
+        **{(status, events.UndoStarted): Status.UNDOING for status in _UNDOABLE},
+        (Status.UNDOING, events.UndoFinished): Status.UNDONE,
+        (Status.UNDOING, events.UndoFailed): Status.UNDOING,
+    }
+)
+"""What an event makes of a step. Observations are not here: what was seen decides (AFTER_SEEING)."""
+
+AFTER_SEEING: Final[Mapping[Seen, Status]] = MappingProxyType(
+    {Seen.DONE: Status.DONE, Seen.NOT_DONE: Status.PENDING, Seen.UNKNOWN: Status.UNKNOWN}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """One step of a run. `since` is when it got this status, `first` when it was first started."""
+
+    status: Status = Status.PENDING
+    since: datetime | None = None
+    first: datetime | None = None
+    detail: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run as its journal tells it."""
+
+    run: str
+    started: events.RunStarted
+    graph: Graph
+    steps: Mapping[StepId, StepState]
+    approvals: frozenset[tuple[StepId, str]] = frozenset()
+    rollback: events.RollbackStarted | None = None
+    abort: events.AbortRequested | None = None
+    outcome: Outcome | None = None
+    sequence: int = 1
+    """The number of its last event."""
+
+    def status(self, step: StepId) -> Status:
+        """Return where a step is."""
+        return self.steps[step].status
+
+    def is_beyond_return(self) -> bool:
+        """Tell whether a step of no return has started: the live version is not promised to work any more.
+
+        A step that was observed not to have happened is pending again and does not count.
+        """
+        crossed = (Status.STARTED, Status.DONE, Status.FAILED, Status.UNKNOWN)
+        return any(step.no_return and self.status(step.id) in crossed for step in self.graph)
+
+    def with_event(self, event: Event) -> RunState:
+        """Return the state after one more event.
+
+        Raises: InDoubt `journal-contradicts` where the event cannot follow.
+        """
+        if self.outcome is not None:
+            raise _contradiction(event, f"the run has ended ({self.outcome})")
+        state = replace(self, sequence=self.sequence + 1)
+        match event:
+            case events.Approved(_, step, who):
+                return replace(state, approvals=self.approvals | {(step, who)})
+            case events.RollbackStarted():
+                return replace(state, rollback=event)
+            case events.AbortRequested():
+                return replace(state, abort=event)
+            case events.RunFinished(_, outcome):
+                return replace(state, outcome=outcome)
+            case events.RunStarted():
+                raise _contradiction(event, "the run has started before")
+            case _:
+                return replace(state, steps={**self.steps, event.step: self._step_after(event)})
+
+    def _step_after(self, event: _StepEvent) -> StepState:
+        if event.step not in self.steps:
+            raise _contradiction(event, f"the run has no step {event.step}")
+        before = self.steps[event.step]
+        if isinstance(event, events.StepObserved | events.StepSettled):
+            if before.status not in (Status.STARTED, Status.UNKNOWN):
+                raise _contradiction(event, f"{event.step} is {before.status}")
+            status = AFTER_SEEING[event.seen]
+        else:
+            known = NEXT.get((before.status, type(event)))
+            if known is None:
+                raise _contradiction(event, f"{event.step} is {before.status}")
+            status = known
+        return StepState(
+            status,
+            since=event.at,
+            first=before.first or event.at,
+            detail=str(getattr(event, "detail", getattr(event, "reason", ""))),
+            code=str(getattr(event, "code", "")),
+        )
+
+
+_StepEvent = (
+    events.StepStarted
+    | events.StepFinished
+    | events.StepFailed
+    | events.StepObserved
+    | events.StepSettled
+    | events.UndoStarted
+    | events.UndoFinished
+    | events.UndoFailed
+)
+
+
+def _contradiction(event: Event, why: str) -> InDoubt:
+    return InDoubt(
+        "journal-contradicts",
+        f"The journal has {events.name_of(event)} where it cannot stand: {why}.",
+        why="Two coordinators wrote to it, or it was edited.",
+        next_step="Look at `coordinator history` and at the world, then abort this run.",
+    )
+
+
+def fold(run: str, past: Iterable[Event]) -> RunState:
+    """Return where the run is after all of its events; the first must be its RunStarted."""
+    remaining = iter(past)
+    first = next(remaining, None)
+    if not isinstance(first, events.RunStarted):
+        raise InDoubt(
+            "journal-contradicts",
+            f"The journal of run {run} does not begin with its start.",
+            next_step="Restore it from a backup, or remove it: the next run finds out from the world.",
+        )
+    graph = steps_on_wire.graph_from(first.graph)
+    state = RunState(run, first, graph, {step.id: StepState() for step in graph})
+    for event in remaining:
+        state = state.with_event(event)
+    return state

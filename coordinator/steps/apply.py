@@ -1,0 +1,88 @@
+"""Apply one migration file, as its tool would, and let the tool's own version table say whether it is done.
+
+What is in doubt after a kill is settled under the tool's locks: an orphan of ours that still runs on the
+server holds them. A file that ran in one transaction with its version row is then either there or not. One
+that runs outside of a transaction may have stopped half-way, and only a person can tell.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from coordinator.apply import apply_migration, read_ledger
+from coordinator.errors import DatabaseError
+from coordinator.graph import Step
+from coordinator.journal.events import Seen
+from coordinator.model import Migration
+from coordinator.steps import Context, Observation, StepKind
+from coordinator.world import Effect, SchemaMoves
+
+_LOCKS: Final = timedelta(seconds=15)
+"""How long another migration tool, or an orphan of ours, may hold the tool's locks: migrate's own default."""
+_BUSY: Final = frozenset({"55P03", "40P01"})
+"""lock_not_available, deadlock_detected (PostgreSQL, Appendix A): nothing happened, later it may work."""
+_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between attempts; readers queue behind each attempt for lock_timeout, so there are few."""
+
+
+def _migration(step: Step, context: Context) -> Migration:
+    migrations = context.ports.migrations(step.its_database)
+    return next(each for each in migrations if each.version == step.migration)
+
+
+class Apply:
+    """Expand, migrate and contract migrations alike: the phase is a matter of when."""
+
+    undo = None
+
+    def effects(self, step: Step) -> tuple[Effect, ...]:
+        """Move the schema on by one state."""
+        assert step.state is not None
+        return (SchemaMoves(step.its_database, step.state),)
+
+    def observe(self, step: Step, context: Context) -> Observation:
+        """Ask the version table; in doubt, under the tool's locks."""
+        migration = _migration(step, context)
+        tool = context.ports.tool(step.its_database)
+        with context.ports.session(step.its_database, label=step.id) as session:
+            target = session.target(context.ports.plan.databases[step.its_database].migrations.table)
+            with session.locked(tool.lock_ids(target) if context.in_doubt else (), timeout=_LOCKS):
+                ledger = read_ledger(session, tool, target)
+        if ledger.dirty == migration.version:
+            return Observation(Seen.UNKNOWN, f"the version table says that {migration.name} stopped half-way")
+        if migration.version in ledger.applied:
+            return Observation(Seen.DONE, "the version table has it")
+        if context.in_doubt and migration.up is not None and not migration.up.transaction:
+            return Observation(
+                Seen.UNKNOWN, f"{migration.name} runs without a transaction and may have stopped half-way"
+            )
+        return Observation(Seen.NOT_DONE, "the version table does not have it")
+
+    def perform(self, step: Step, context: Context) -> str:
+        """Apply the file; where a table is busy, try again a few times, with a short lock_timeout each."""
+        for pause in _PAUSES:
+            try:
+                return self._apply(step, context)
+            except DatabaseError as error:
+                if error.sqlstate not in _BUSY:
+                    raise
+                context.note(f"{error.what} Trying again in {pause:g} s.")
+                context.wait(timedelta(seconds=pause))
+        return self._apply(step, context)
+
+    def _apply(self, step: Step, context: Context) -> str:
+        spec = context.ports.plan.databases[step.its_database]
+        with context.ports.session(spec.name, label=step.id) as session:
+            apply_migration(
+                session,
+                context.ports.tool(spec.name),
+                _migration(step, context),
+                migrations=context.ports.migrations(spec.name),
+                table=spec.migrations.table,
+                lock_timeout=_LOCKS,
+            )
+        return f"state {step.state}"
+
+
+STEP: Final[StepKind] = Apply()

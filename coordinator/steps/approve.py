@@ -1,0 +1,23 @@
+"""Wait for people. decide.py holds the step back until all have approved; performing it is a formality."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coordinator.graph import Step
+from coordinator.steps import Context, StepKind, no_effects, observe_nothing
+
+
+class Approve:
+    """The approvals are events of the run's journal, bound to its inputs."""
+
+    undo = None
+    effects = staticmethod(no_effects)
+    observe = staticmethod(observe_nothing)
+
+    def perform(self, step: Step, context: Context) -> str:  # noqa: ARG002 - the protocol's
+        """Say who approved."""
+        return "approved by " + ", ".join(step.approvers)
+
+
+STEP: Final[StepKind] = Approve()

@@ -1,0 +1,48 @@
+"""Start the next version beside the live one, without traffic."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from coordinator.graph import Step
+from coordinator.journal.events import Seen
+from coordinator.model import Role
+from coordinator.steps import Context, Observation, StepKind
+from coordinator.world import Effect, Starts
+
+_POLL: Final = timedelta(milliseconds=200)
+
+
+class Deploy:
+    """Deploying what runs already is harmless (ports.Platform.deploy), and only that knows the settings."""
+
+    def effects(self, step: Step) -> tuple[Effect, ...]:
+        """Next runs, and may use its databases from its first instant on."""
+        return (Starts(step.its_service, Role.NEXT),)
+
+    def observe(self, step: Step, context: Context) -> Observation:
+        """Done if an attempt of this run was cut off and its version is there and ready."""
+        side = context.ports.platform(step.its_service).survey().sides[step.its_colour]
+        is_done = context.in_doubt and side.ready and side.version == step.version
+        return Observation(Seen.DONE, f"{step.version} is ready") if is_done else Observation(Seen.NOT_DONE)
+
+    def perform(self, step: Step, context: Context) -> str:
+        """Deploy and wait until it is ready."""
+        spec = context.ports.plan.services[step.its_service]
+        platform = context.ports.platform(spec.name)
+        platform.deploy(step.its_colour, spec.version, deadline=spec.deploy_deadline)
+        return f"{spec.version} is ready on {step.colour}"
+
+    def undo(self, step: Step, context: Context) -> str:
+        """Let the connections end that it still has, then scale it down."""
+        spec = context.ports.plan.services[step.its_service]
+        platform = context.ports.platform(spec.name)
+        end = context.ports.clock.now() + spec.drain_deadline
+        while platform.open_connections(step.its_colour) and context.ports.clock.now() < end:
+            context.ports.clock.sleep(_POLL)
+        platform.stop(step.its_colour, grace=spec.drain_deadline)
+        return f"{step.version} scaled down"
+
+
+STEP: Final[StepKind] = Deploy()

@@ -1,0 +1,40 @@
+"""Let the connections end that the live version still has, up to the plan's deadline.
+
+After the deadline the rest is cut when the version is stopped: how many is written down, not hidden.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from coordinator.graph import Step
+from coordinator.journal.events import Seen
+from coordinator.steps import Context, Observation, StepKind, no_effects
+
+_POLL: Final = timedelta(milliseconds=200)
+
+
+class Drain:
+    """Traffic has moved already, so the number only falls."""
+
+    undo = None
+    effects = staticmethod(no_effects)
+
+    def observe(self, step: Step, context: Context) -> Observation:
+        """Done if no connection is open."""
+        still_open = context.ports.platform(step.its_service).open_connections(step.its_colour)
+        return Observation(Seen.NOT_DONE if still_open else Seen.DONE, f"{still_open} connections open")
+
+    def perform(self, step: Step, context: Context) -> str:
+        """Wait for the last connection."""
+        platform, clock = context.ports.platform(step.its_service), context.ports.clock
+        end = clock.now() + context.ports.plan.services[step.its_service].drain_deadline
+        while still_open := platform.open_connections(step.its_colour):
+            if clock.now() >= end:
+                return f"{still_open} connections still open at the deadline: they are cut when it stops"
+            context.wait(_POLL)
+        return "no connection left"
+
+
+STEP: Final[StepKind] = Drain()

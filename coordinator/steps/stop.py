@@ -1,0 +1,39 @@
+"""Scale the live version down. It is gone then, and only then contract may begin."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coordinator.graph import Step
+from coordinator.journal.events import Seen
+from coordinator.model import Role
+from coordinator.steps import Context, Observation, StepKind
+from coordinator.world import Effect, Stops
+
+
+class Stop:
+    """The platform refuses to stop what serves."""
+
+    def effects(self, step: Step) -> tuple[Effect, ...]:
+        """Live uses no database any more."""
+        return (Stops(step.its_service, Role.LIVE),)
+
+    def observe(self, step: Step, context: Context) -> Observation:
+        """Done if nothing of it runs."""
+        side = context.ports.platform(step.its_service).survey().sides[step.its_colour]
+        return Observation(Seen.NOT_DONE if side.running else Seen.DONE, f"{step.colour}: {side.detail}")
+
+    def perform(self, step: Step, context: Context) -> str:
+        """Stop it."""
+        spec = context.ports.plan.services[step.its_service]
+        context.ports.platform(spec.name).stop(step.its_colour, grace=spec.drain_deadline)
+        return f"{step.version} scaled down"
+
+    def undo(self, step: Step, context: Context) -> str:
+        """Start it again as it was, ready to take the traffic back."""
+        spec = context.ports.plan.services[step.its_service]
+        context.ports.platform(spec.name).restore(step.its_colour, deadline=spec.deploy_deadline)
+        return f"{step.version} runs again on {step.colour}"
+
+
+STEP: Final[StepKind] = Stop()

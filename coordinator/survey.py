@@ -1,0 +1,97 @@
+"""Look at the world before anything is planned: what is applied, what is pending, who serves.
+
+Nothing here is declared by the plan, because a declaration can be wrong and the world cannot. The survey
+only reads. Which colour is next follows from who serves, so a release that another run left half-way (or
+whose journal was lost) is recognised and goes on from where the world is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from coordinator.apply import read_ledger
+from coordinator.diagnostics import Diagnostic
+from coordinator.model import Colour, DatabaseName, Migration, Role, ServiceName, ServiceSpec, Version
+from coordinator.ports import Ledger, Ports, Serving, Target
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSurvey:
+    """A database as it stands; `pending` is in the tool's order."""
+
+    target: Target
+    ledger: Ledger
+    pending: tuple[Migration, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSurvey:
+    """A service as it stands, with the colours of this release's two versions."""
+
+    serving: Serving
+    next_colour: Colour
+    live_colour: Colour | None
+    """The old version's colour; None where nothing is to be replaced."""
+
+    @property
+    def live_version(self) -> Version | None:
+        """Return the old version, if there is one."""
+        return None if self.live_colour is None else self.serving.sides[self.live_colour].version
+
+    @property
+    def is_settled(self) -> bool:
+        """The wanted version serves and nothing else runs."""
+        return self.serving.live is self.next_colour and self.live_colour is None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The world before the release, and every problem that was seen in it."""
+
+    databases: Mapping[DatabaseName, DatabaseSurvey]
+    services: Mapping[ServiceName, ServiceSurvey]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def alive_at_start(survey: Survey) -> frozenset[tuple[ServiceName, Role]]:
+    """Return the versions that run before the release begins; a settled service's one counts as live."""
+    alive: set[tuple[ServiceName, Role]] = set()
+    for name, service in survey.services.items():
+        if service.is_settled or service.live_colour is not None:
+            alive.add((name, Role.LIVE))
+        if not service.is_settled and service.serving.live is service.next_colour:
+            alive.add((name, Role.NEXT))  # another run has switched already; what it replaces still runs
+    return frozenset(alive)
+
+
+def survey(ports: Ports) -> Survey:
+    """Observe every database and service of the plan.
+
+    Raises: DatabaseError or StepFailed where one of them cannot be asked.
+    """
+    databases: dict[DatabaseName, DatabaseSurvey] = {}
+    diagnostics: list[Diagnostic] = []
+    for name, spec in ports.plan.databases.items():
+        tool = ports.tool(name)
+        with ports.session(name, label="coordinator survey") as session:
+            target = session.target(spec.migrations.table)
+            ledger = read_ledger(session, tool, target)
+        pending = tool.pending(ports.migrations(name), ledger)
+        diagnostics.extend(pending.diagnostics)
+        databases[name] = DatabaseSurvey(target, ledger, pending.migrations)
+    services = {
+        name: service_survey(spec, ports.platform(name).survey())
+        for name, spec in ports.plan.services.items()
+    }
+    return Survey(databases, services, tuple(diagnostics))
+
+
+def service_survey(spec: ServiceSpec, serving: Serving) -> ServiceSurvey:
+    """Tell which colour is live and which is next, from who serves and what each side runs."""
+    if serving.live is None:
+        return ServiceSurvey(serving, Colour.BLUE, None)
+    if serving.sides[serving.live].version != spec.version:
+        return ServiceSurvey(serving, serving.live.other, serving.live)
+    is_left_over = serving.sides[serving.live.other].running
+    return ServiceSurvey(serving, serving.live, serving.live.other if is_left_over else None)
