@@ -1,0 +1,311 @@
+"""How SQL text falls into statements, and what a migration file says before an engine reads it.
+
+A lexer and no parser: it knows where quotes, comments and bodies end, so that a word is found where it is
+code and nowhere else. It decides about transactions (what ends one, what refuses one) and reads declared
+phases. What a statement does to a schema is never guessed here: the engine is asked. goose cuts files by
+rules of its own (migrations_hooks); this lexer then looks at what goose cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from coordinator.diagnostics import Diagnostic, Place
+from coordinator.model import Phase
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+)
+  | (?P<comment>--[^\n]*)
+  | (?P<block>/\*)
+  | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*+(?P<escaped_end>')?)
+  | (?P<string>'(?:[^']|'')*+(?P<string_end>')?)
+  | (?P<identifier>"(?:[^"]|"")*+(?P<identifier_end>")?)
+  | (?P<dollar>\$(?:[^\W\d]\w*)?\$)
+  | (?P<word>[^\W\d][\w$]*)
+  | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
+_BODIED = frozenset({"FUNCTION", "PROCEDURE", "TRIGGER"})
+_BODIED_WITHIN = 6
+"""The kind stands early: `CREATE OR REPLACE CONSTRAINT TRIGGER`, `CREATE TEMP TRIGGER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlStatement:
+    """One statement of a text, with its comments; `line` counts from 1 in that text."""
+
+    text: str
+    line: int
+    words: tuple[str, ...]
+    """Its keywords and bare names in capitals, none of them from a string, a quoted name or a comment."""
+    is_closed: bool
+    """No quote, comment or dollar quote of it is still open at its end."""
+
+
+def split_statements(text: str) -> tuple[SqlStatement, ...]:
+    """Return the statements of a text, each with its `;`; a text of comments alone has none."""
+    statements: list[SqlStatement] = []
+    reader = _Reader()
+    for kind, start, end, closed in _tokens(text):
+        if reader.takes(text[start:end], kind, start=start, closed=closed):
+            statements.append(reader.statement(text, end))
+            reader = _Reader(begin=end)
+    if reader.first is not None:
+        statements.append(reader.statement(text, len(text)))
+    return tuple(each for each in statements if each.text.rstrip().rstrip(";") or each.words)
+
+
+def _tokens(text: str) -> Iterator[tuple[str, int, int, bool]]:
+    """Yield kind, start, end and whether the token is closed."""
+    position = 0
+    while match := _TOKEN.match(text, position):
+        kind, end, closed = str(match.lastgroup), match.end(), True
+        if kind == "block":
+            end, closed = _end_of_block(text, end)
+        elif kind == "dollar":
+            found = text.find(match[0], end)
+            end, closed = (len(text), False) if found < 0 else (found + len(match[0]), True)
+        elif kind in ("escaped", "string", "identifier"):
+            closed = match[f"{kind}_end"] is not None
+        yield kind, position, end, closed
+        position = end
+
+
+def _end_of_block(text: str, position: int) -> tuple[int, bool]:
+    depth = 1
+    while depth and (edge := _BLOCK_EDGE.search(text, position)):
+        depth += 1 if edge[0] == "/*" else -1
+        position = edge.end()
+    return (len(text), False) if depth else (position, True)
+
+
+class _Reader:
+    """Collects one statement: its words, and how deep in parentheses and bodies the next token stands."""
+
+    def __init__(self, begin: int = 0) -> None:
+        self.begin = begin
+        self.first: int | None = None
+        self.words: list[str] = []
+        self.parentheses = 0
+        self.bodies = 0
+        self.is_closed = True
+
+    def takes(self, lexeme: str, kind: str, *, start: int, closed: bool) -> bool:
+        """Take a token and tell whether the statement ends with it."""
+        self.is_closed = self.is_closed and closed
+        if kind in ("space", "comment", "block"):
+            return False
+        if lexeme == ";" and not self.parentheses and not self.bodies:
+            return self.first is not None
+        self.first = start if self.first is None else self.first
+        if kind == "word":
+            self._take_word(lexeme.upper())
+        elif lexeme == "(":
+            self.parentheses += 1
+        elif lexeme == ")":
+            self.parentheses = max(0, self.parentheses - 1)
+        return False
+
+    def statement(self, text: str, end: int) -> SqlStatement:
+        """Return what was collected."""
+        first = self.begin if self.first is None else self.first
+        line = text.count("\n", 0, first) + 1
+        return SqlStatement(text[self.begin : end].strip(), line, tuple(self.words), self.is_closed)
+
+    def _take_word(self, word: str) -> None:
+        has_body = self.words[:1] == ["CREATE"] and not _BODIED.isdisjoint(self.words[:_BODIED_WITHIN])
+        if has_body and not self.parentheses:
+            if word == "BEGIN" or (word == "CASE" and self.bodies):
+                self.bodies += 1
+            elif word == "END" and self.bodies:
+                self.bodies -= 1
+        self.words.append(word)
+
+
+# -- transactions ---------------------------------------------------------------------------------------
+
+_REFUSE = (
+    ("VACUUM",),
+    ("CREATE", "DATABASE"),
+    ("DROP", "DATABASE"),
+    ("CREATE", "TABLESPACE"),
+    ("DROP", "TABLESPACE"),
+    ("ALTER", "SYSTEM"),
+    ("DISCARD", "ALL"),
+    ("REINDEX", "DATABASE"),
+    ("REINDEX", "SCHEMA"),
+    ("REINDEX", "SYSTEM"),
+)
+_REFUSE_CONCURRENTLY = (("CREATE", "INDEX"), ("CREATE", "UNIQUE"), ("DROP", "INDEX"), ("REINDEX",))
+_MAY_REFUSE = (("CALL",), ("CLUSTER",), ("CREATE", "SUBSCRIPTION"), ("DROP", "SUBSCRIPTION"), ("REINDEX",))
+_ENDS_IN_BODY = re.compile(r"\b(COMMIT|ROLLBACK)\b", re.IGNORECASE)
+
+
+def ends_transaction(statement: SqlStatement) -> bool:
+    """The statement ends the transaction around it; a way back to a savepoint does not."""
+    match statement.words:
+        case ("ROLLBACK", *rest):
+            return "TO" not in rest[:2]
+        case ("COMMIT" | "END" | "ABORT", *_) | ("PREPARE", "TRANSACTION", *_):
+            return True
+    return False
+
+
+def controls_transaction(statement: SqlStatement) -> bool:
+    """The statement begins or ends a transaction."""
+    return ends_transaction(statement) or statement.words[:1] in (("BEGIN",), ("START",))
+
+
+def refuses_transaction(statement: SqlStatement) -> bool:
+    """PostgreSQL never runs the statement inside a transaction (its manual, "cannot be executed inside")."""
+    words = statement.words
+    return (
+        any(words[: len(start)] == start for start in _REFUSE)
+        or ("CONCURRENTLY" in words and any(words[: len(start)] == start for start in _REFUSE_CONCURRENTLY))
+        or (words[:2] == ("ALTER", "TABLE") and words[-1] == "CONCURRENTLY" and "DETACH" in words)
+    )
+
+
+def may_refuse_transaction(statement: SqlStatement) -> bool:
+    """PostgreSQL may refuse the statement inside a transaction, depending on what cannot be read from it."""
+    if statement.words[:1] == ("DO",):
+        return _ENDS_IN_BODY.search(statement.text) is not None
+    return refuses_transaction(statement) or any(
+        statement.words[: len(start)] == start for start in _MAY_REFUSE
+    )
+
+
+def is_client_copy(statement: SqlStatement) -> bool:
+    """The statement is a COPY whose rows travel through the client."""
+    pairs = zip(statement.words, statement.words[1:], strict=False)
+    return statement.words[:1] == ("COPY",) and any(
+        pair in (("FROM", "STDIN"), ("TO", "STDOUT")) for pair in pairs
+    )
+
+
+# -- migration files ------------------------------------------------------------------------------------
+
+_DECLARATION = re.compile(r"\s*--\s*coordinator:(?P<rest>.*)")
+_PHASE = re.compile(r"\s*phase\s*=\s*(?P<phase>\S+)\s*")
+_LONE_CR = re.compile(r"\r(?!\n)")
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A phase that a migration file declares, and where."""
+
+    phase: Phase
+    place: Place
+
+
+def decode(content: bytes, path: str) -> tuple[str, tuple[Diagnostic, ...]]:
+    """Return a migration file's text; with a diagnostic if tools and engines disagree about its bytes."""
+    problem = ""
+    text = ""
+    if content.startswith(b"\xef\xbb\xbf"):
+        problem = "The file starts with a byte order mark (U+FEFF), which is no part of SQL."
+    elif b"\x00" in content:
+        problem = "The file holds a NUL byte, where PostgreSQL would stop reading."
+    else:
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            problem = f"The file is not UTF-8: byte {error.start} is {content[error.start]:#04x}."
+    if lone := _LONE_CR.search(text):
+        line = text.count("\n", 0, lone.start()) + 1
+        problem = f"Line {line} holds a carriage return (CR) that is not part of a CR LF line end."
+    if not problem:
+        return text, ()
+    why = "The migration tools and the engines read such a file differently, and can lose statements."
+    next_step = "Save it as UTF-8 without a byte order mark, with LF line ends."
+    return "", (Diagnostic("migration-encoding", Place(path), problem, why, next_step),)
+
+
+def declared_phase(text: str, path: str) -> tuple[Declaration | None, tuple[Diagnostic, ...]]:
+    """Return the phase of the file's `-- coordinator: phase=…` comments, and what is wrong with them."""
+    found: Declaration | None = None
+    problems: list[Diagnostic] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        comment = _DECLARATION.match(line)
+        if comment is None:
+            continue
+        place = Place(path, number, line.index("--") + 1)
+        phase = _PHASE.fullmatch(comment["rest"])
+        if phase is None or phase["phase"] not in tuple(Phase):
+            problems.append(_bad_phase(place, f"`{line.strip()}` declares no phase that exists."))
+        elif found is not None and found.phase != phase["phase"]:
+            problems.append(_bad_phase(place, f"Line {found.place.line} already declares `{found.phase}`."))
+        else:
+            found = found or Declaration(Phase(phase["phase"]), place)
+    return found, tuple(problems)
+
+
+def _bad_phase(place: Place, what: str) -> Diagnostic:
+    return Diagnostic(
+        "bad-phase",
+        place,
+        what,
+        "The phase decides whether the migration runs before or after the switch of traffic.",
+        "Write one of `-- coordinator: phase=expand`, `phase=migrate` or `phase=contract`, once.",
+    )
+
+
+def unsafe_statements(
+    text: str, place: Place, *, transaction: bool, own_transaction: bool = False
+) -> tuple[Diagnostic, ...]:
+    """Return what in a text fails, hangs or escapes for certain, in the way in which its tool sends it.
+
+    `place` is where the text starts. `transaction`: the tool wraps it in one. `own_transaction`: the text
+    may begin and end one itself.
+    """
+    statements = split_statements(text)
+    problems: list[Diagnostic] = []
+    for each in statements:
+        here = Place(place.file, place.line + each.line - 1)
+        if is_client_copy(each):
+            problems.append(_client_copy(here))
+        elif refuses_transaction(each) and (transaction or len(statements) > 1):
+            problems.append(_refuses(here, each, alone=not transaction))
+        elif ends_transaction(each) and transaction and not own_transaction:
+            problems.append(_escapes(here, each))
+    return tuple(problems)
+
+
+def _client_copy(place: Place) -> Diagnostic:
+    return Diagnostic(
+        "copy-from-stdin",
+        place,
+        "COPY here reads or writes rows through the client.",
+        "Only psql can do that: goose waits for ever, and golang-migrate fails and leaves a dirty version.",
+        "Write the rows as INSERT statements.",
+    )
+
+
+def _refuses(place: Place, statement: SqlStatement, *, alone: bool) -> Diagnostic:
+    words = " ".join(statement.words[:3])
+    return Diagnostic(
+        "statement-refuses-transaction",
+        place,
+        f"`{words} …` cannot run inside a transaction.",
+        "PostgreSQL runs a text of several statements in one transaction."
+        if alone
+        else "The tool wraps this migration in one transaction.",
+        "Give it a text of its own (goose: outside the StatementBegin block; golang-migrate: a file)."
+        if alone
+        else "Add `-- +goose NO TRANSACTION` to the file, and keep the statement alone in it.",
+    )
+
+
+def _escapes(place: Place, statement: SqlStatement) -> Diagnostic:
+    return Diagnostic(
+        "transaction-control",
+        place,
+        f"`{' '.join(statement.words[:2])}` ends the transaction that the tool began for this migration.",
+        "What follows would be applied outside it, and could not be taken back when it fails.",
+        "Take it out, or let the file run without a transaction (`-- +goose NO TRANSACTION`).",
+    )
