@@ -17,6 +17,7 @@ MIGRATION_TOOLS = "migrations_hooks"
 PLATFORMS = "coordinator.adapters.platforms"
 CHECKS = "coordinator.adapters.signals"
 STEPS = "coordinator.steps"
+DATABASES = "coordinator.adapters.databases"
 
 
 def names(package: str) -> tuple[str, ...]:

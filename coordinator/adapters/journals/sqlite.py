@@ -16,7 +16,8 @@ from coordinator.errors import CoordinatorError, JournalConflict, StepFailed
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS event
-  (run TEXT NOT NULL, sequence INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (run, sequence)) WITHOUT ROWID;
+  (run TEXT NOT NULL, sequence INTEGER NOT NULL, record TEXT NOT NULL,
+   PRIMARY KEY (run, sequence)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS request (number INTEGER PRIMARY KEY, run TEXT NOT NULL, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS run (number INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE);
 """

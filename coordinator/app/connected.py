@@ -1,0 +1,65 @@
+"""ports.Ports over the real adapters, each imported and connected when a plan's step first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import cast
+
+from coordinator import discovery
+from coordinator.adapters.clock import SystemClock
+from coordinator.adapters.secrets import resolve
+from coordinator.diagnostics import Diagnostic, errors_of
+from coordinator.errors import PlanInvalid
+from coordinator.load.migrations import read_migrations
+from coordinator.model import CheckSpec, DatabaseName, Migration, Plan, ServiceName
+from coordinator.ports import Answer, Clock, Database, MigrationTool, Platform, Session, Subject
+from coordinator.steps import StepKind
+
+
+class ConnectedPorts:
+    """The world that one plan names. Making it reads the migration files and contacts nobody."""
+
+    def __init__(self, plan: Plan, *, environment: Mapping[str, str]) -> None:
+        self.plan = plan
+        self.clock: Clock = SystemClock()
+        self._resolve = partial(resolve, folder=plan.folder, environment=environment)
+        self._migrations: dict[DatabaseName, tuple[Migration, ...]] = {}
+        problems: list[Diagnostic] = []
+        for name, spec in plan.databases.items():
+            reading = read_migrations(spec.migrations)
+            self._migrations[name] = reading.migrations
+            problems.extend(errors_of(reading.diagnostics))
+        if problems:
+            raise PlanInvalid(tuple(problems))
+
+    def tool(self, database: DatabaseName) -> MigrationTool:
+        return discovery.migration_tool(self.plan.databases[database].migrations.tool)
+
+    def migrations(self, database: DatabaseName) -> tuple[Migration, ...]:
+        return self._migrations[database]
+
+    def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[Session]:
+        spec = self.plan.databases[database]
+        connect = cast(
+            "Callable[..., Database]", discovery.member(discovery.DATABASES, spec.engine, "connect")
+        )
+        return connect(self._resolve(spec.url), lock_timeout=spec.lock_timeout).session(label=label)
+
+    def platform(self, service: ServiceName) -> Platform:
+        spec = self.plan.services[service]
+        return discovery.platform(spec.platform).connect(
+            service=service, spec=spec.platform_spec, folder=self.plan.folder, resolve=self._resolve
+        )
+
+    def ask(self, check: CheckSpec, subject: Subject) -> Answer:
+        return discovery.check(check.kind).ask(check.spec, subject)
+
+
+def step_kinds() -> Mapping[str, StepKind]:
+    """Return every kind of step by its name."""
+    return {
+        name: cast("StepKind", discovery.member(discovery.STEPS, name, "STEP"))
+        for name in discovery.names(discovery.STEPS)
+    }

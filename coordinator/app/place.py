@@ -1,0 +1,67 @@
+"""Where a plan keeps what outlives a command: `.coordinator/runs/<plan's name>/` beside the plan file."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from coordinator.adapters.journals.sqlite import SqliteJournal
+from coordinator.adapters.leases.file import FileLease
+from coordinator.errors import Usage
+from coordinator.journal.events import from_wire
+from coordinator.journal.fold import RunState, fold
+from coordinator.ports import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A plan's journal and its process lease."""
+
+    plan_file: Path
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the state; it need not exist."""
+        return self.plan_file.parent / ".coordinator" / "runs" / self.plan_file.stem
+
+    @property
+    def journal(self) -> Journal:
+        """Return the journal, made on its first append."""
+        return SqliteJournal(self.folder / "journal.sqlite3")
+
+    def lease(self) -> AbstractContextManager[None]:
+        """Hold the right to act on this plan. Raises: Waiting `lease-held`."""
+        holder = f"pid {os.getpid()} on {socket.gethostname()}"
+        return FileLease(self.folder).held("plan", holder=holder)
+
+
+def run_state(journal: Journal, run: str) -> RunState:
+    """Return where a run is."""
+    return fold(run, (from_wire(record) for record in journal.records(run)))
+
+
+def newest_first(journal: Journal) -> Iterator[RunState]:
+    """Yield the runs of a plan, the newest first."""
+    return (run_state(journal, run) for run in reversed(journal.runs()))
+
+
+def open_run(journal: Journal) -> RunState | None:
+    """Return the run that has not ended, if there is one; only the newest can be open."""
+    newest = next(newest_first(journal), None)
+    return newest if newest is not None and newest.outcome is None else None
+
+
+def the_open_run(place: Place) -> RunState:
+    """Return the open run. Raises: Usage `no-open-run`."""
+    state = open_run(place.journal)
+    if state is None:
+        raise Usage(
+            "no-open-run",
+            f"{place.plan_file} has no run under way.",
+            next_step="`coordinator history` lists what was run.",
+        )
+    return state

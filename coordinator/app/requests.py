@@ -1,0 +1,94 @@
+"""What people ask of a run that may be worked on by another process: approve, roll back, abort, settle.
+
+Only the engine writes to a run's journal. Others leave a request, which is the event that they want; the
+engine takes it over, word for word, when it can follow from the state, so that a request survives every
+crash and counts exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from coordinator.errors import Usage
+from coordinator.journal import events
+from coordinator.journal.events import Event, from_wire, to_wire
+from coordinator.journal.fold import RunState, Status
+from coordinator.ports import Journal
+
+
+def objection(state: RunState, event: Event) -> Usage | None:
+    """Return why the event cannot follow now; None if it can."""
+    match event:
+        case events.RollbackStarted() if state.is_beyond_return():
+            crossed = next(
+                step.id
+                for step in state.graph
+                if step.no_return and state.status(step.id) is not Status.PENDING
+            )
+            return Usage(
+                "beyond-return",
+                f"No way back: {crossed} has begun, and the old version is not promised to work after it.",
+                next_step="Go forward with `coordinator run`; the old version needs a new release.",
+            )
+        case events.Approved(_, step, _) if step not in state.graph or not state.graph.step(step).approvers:
+            gates = [each.id for each in state.graph if each.approvers]
+            return Usage(
+                "no-such-gate",
+                f"{step} is no step that waits for approval.",
+                next_step=f"The gates of this run: {', '.join(gates) or 'none'}.",
+            )
+        case events.Approved(_, step, who) if who not in state.graph.step(step).approvers:
+            return Usage(
+                "not-an-approver",
+                f"{who} is not among those that the plan asks.",
+                next_step=f"{step} asks {', '.join(state.graph.step(step).approvers)}.",
+            )
+        case events.StepSettled(_, step, _, _) if step not in state.graph or state.status(step) not in (
+            Status.UNKNOWN,
+            Status.STARTED,
+        ):
+            return Usage(
+                "not-in-doubt",
+                f"{step} is not in doubt.",
+                next_step="`coordinator status` shows each step's state.",
+            )
+    return None
+
+
+@dataclass
+class Inbox:
+    """The requests of one run; `take` is the engine's `take_requests`."""
+
+    journal: Journal
+    run: str
+    _seen: set[str] = field(default_factory=set)
+
+    def take(self, state: RunState) -> Sequence[Event]:
+        """Return the requests that may count now. One that cannot follow any more is dropped."""
+        fresh = [record for record in self.journal.requests(self.run) if record not in self._seen]
+        if not fresh:
+            return ()
+        self._seen.update(fresh)
+        past = set(self.journal.records(self.run))
+        wanted = [from_wire(record) for record in fresh if record not in past]
+        welcome: list[Event] = []
+        for event in wanted:
+            if objection(state, event) is None and not _is_moot(state, event):
+                state = state.with_event(event)
+                welcome.append(event)
+        return welcome
+
+
+def _is_moot(state: RunState, event: Event) -> bool:
+    """Tell whether an event asks for what the run does already."""
+    is_turning = state.rollback is not None or state.abort is not None
+    return isinstance(event, events.RollbackStarted | events.AbortRequested) and is_turning
+
+
+def leave(journal: Journal, state: RunState, event: Event) -> None:
+    """Leave a request. Raises: Usage where the event cannot follow from where the run is."""
+    problem = objection(state, event)
+    if problem is not None:
+        raise problem
+    journal.ask(state.run, to_wire(event))

@@ -1,0 +1,151 @@
+"""Start, resume and end runs. `run_release` is right after any end of any earlier command."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from coordinator import __version__
+from coordinator.app.place import Place, open_run
+from coordinator.app.planning import Planned, plan_release
+from coordinator.app.requests import Inbox
+from coordinator.engine.run import Audience, Engine
+from coordinator.errors import CoordinatorError, ExitCode, Usage
+from coordinator.graph import StepId
+from coordinator.journal import events
+from coordinator.journal.events import Outcome
+from coordinator.journal.fold import RunState, Status, fold
+from coordinator.journal.steps_on_wire import wire_from
+from coordinator.leases import Claim
+from coordinator.ports import Ports
+from coordinator.steps import StepKind
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command left a run. `state` is None where there was nothing to do and no run."""
+
+    state: RunState | None
+    stuck: tuple[StepId, ...] = ()
+    problems: tuple[CoordinatorError, ...] = ()
+
+    def exit_code(self, *, wanted: Outcome) -> ExitCode:
+        """Return what the pipeline is told that asked for `wanted`; docs/reference/exit-codes.md."""
+        if self.state is None:
+            return ExitCode.DONE
+        if self.state.outcome is not None:
+            return ExitCode.DONE if self.state.outcome is wanted else ExitCode.FAILED
+        statuses = {self.state.status(step) for step in self.stuck}
+        return next((code for status, code in _EXIT_CODES if status in statuses), ExitCode.WAITING)
+
+
+_EXIT_CODES = (
+    (Status.UNKNOWN, ExitCode.IN_DOUBT),
+    (Status.STARTED, ExitCode.IN_DOUBT),
+    (Status.FAILED, ExitCode.FAILED),
+    (Status.UNDOING, ExitCode.FAILED),
+)
+"""What is stuck decides, worst first; what only waits is none of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Everything that acting on a plan's runs needs."""
+
+    place: Place
+    ports: Ports
+    kinds: Mapping[str, StepKind]
+    audience: Audience
+    is_stopping: Callable[[], bool]
+
+    def run_release(self, *, supersede: bool, show: Callable[[Planned], None]) -> Ended:
+        """Go on with the open run, or plan and start a new one; `show` gets the new one before it starts.
+
+        Raises: PlanInvalid, Refused, Waiting `lease-held`, Usage `plan-changed`, Interrupted.
+        """
+        with self.place.lease():
+            journal = self.place.journal
+            state = open_run(journal)
+            if state is not None and not supersede:
+                demand_same(state, inputs_of(self.ports))
+                return self._engage(state)
+            planned = plan_release(self.ports, self.kinds)
+            show(planned)
+            planned.refuse_if_broken()
+            if state is not None:
+                ended = events.RunFinished(self.ports.clock.now(), Outcome.SUPERSEDED)
+                journal.append(state.run, state.sequence + 1, events.to_wire(ended))
+            if not planned.graph:
+                return Ended(None)
+            return self._engage(self._begin(planned, supersedes=supersede))
+
+    def resume(self, state: RunState) -> Ended:
+        """Go on with an open run, whatever its plan says now: a way back must not depend on an edit.
+
+        The caller holds the lease.
+        """
+        return self._engage(state)
+
+    def _begin(self, planned: Planned, *, supersedes: bool) -> RunState:
+        journal, release = self.place.journal, self.ports.plan.release
+        run = f"{release}@{len(journal.runs()) + 1}"
+        started = events.RunStarted(
+            self.ports.clock.now(),
+            release,
+            self.ports.plan.file.name,
+            inputs_of(self.ports),
+            wire_from(planned.graph),
+            supersedes,
+            __version__,
+        )
+        journal.append(run, 1, events.to_wire(started))
+        state = fold(run, [started])
+        self.audience.saw(started, state)
+        return state
+
+    def _engage(self, state: RunState) -> Ended:
+        engine = Engine(
+            state=state,
+            ports=self.ports,
+            journal=self.place.journal,
+            audience=self.audience,
+            kinds=self.kinds,
+            claim=claim_of(state),
+            is_stopping=self.is_stopping,
+            take_requests=Inbox(self.place.journal, state.run).take,
+        )
+        stuck = engine.run()
+        return Ended(engine.state, stuck, tuple(engine.problems))
+
+
+def inputs_of(ports: Ports) -> dict[str, str]:
+    """Return what a run is made from, by name, each as a digest."""
+    migrations = {
+        f"{database}/{each.name}": each.digest
+        for database in ports.plan.databases
+        for each in ports.migrations(database)
+    }
+    return {"plan": ports.plan.digest, **migrations}
+
+
+def claim_of(state: RunState) -> Claim:
+    """Return the claim of a run's release: the same inputs make the same claim, also without a journal."""
+    text = json.dumps(dict(state.started.inputs), sort_keys=True)
+    return Claim(hashlib.sha256(text.encode()).hexdigest(), state.started.release)
+
+
+def demand_same(state: RunState, inputs: Mapping[str, str]) -> None:
+    """Raise Usage `plan-changed` if the open run was made from something else than what is there now."""
+    then = state.started.inputs
+    changed = sorted(name for name in {*then, *inputs} if then.get(name) != inputs.get(name))
+    if changed:
+        raise Usage(
+            "plan-changed",
+            f"Run {state.run} is under way, and since it began these changed: {', '.join(changed)}.",
+            why="What was checked is not what would be run.",
+            next_step=f"Take the change back and run again, or end it with `coordinator rollback` or"
+            f" `coordinator abort`, or pass --supersede to give {state.run} up and release this plan from"
+            " where the world is now.",
+        )
