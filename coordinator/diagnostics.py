@@ -7,8 +7,12 @@ can stand.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+_GUESS_LENGTH = 64
+"""Nobody means a longer name, and comparing a very long one would take its time."""
 
 
 class Severity(StrEnum):
@@ -45,7 +49,32 @@ class Diagnostic:
         message = " ".join(part for part in (self.what, self.why, self.next_step) if part)
         return f"{self.place} {self.severity}[{self.code}]: {message}"
 
+    def as_json(self) -> dict[str, object]:
+        """Return the form that every JSON result shows; line and column are null where they are unknown."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "file": self.place.file,
+            "line": self.place.line or None,
+            "column": self.place.column or None,
+            "what": self.what,
+            "why": self.why,
+            "next": self.next_step,
+        }
+
 
 def errors_of(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     """Return the diagnostics that stop a command."""
     return tuple(each for each in diagnostics if each.severity is Severity.ERROR)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the next step for a wrong name: the known one that looks like it, else all of them."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a wrong name pays for the import
+
+    candidates = sorted(known)
+    close = get_close_matches(word, candidates, n=1) if len(word) <= _GUESS_LENGTH else []
+    if close:
+        return f"Did you mean `{close[0]}`?"
+    listed = ", ".join(f"`{each}`" for each in candidates)
+    return f"Possible: {listed}." if listed else "There is none to choose from."
