@@ -1,7 +1,7 @@
-"""The typed scalars of a plan file, for load.py and for the specs that adapters bring along.
+"""The typed scalars of a plan file, for the loader and for the specs that adapters bring along.
 
 A field's error is a PydanticCustomError whose type is the diagnostic's code, so that a wrong duration has
-the same page wherever it stands.
+the same page wherever it stands. Its message is the whole text that a user sees, and never the value.
 """
 
 from __future__ import annotations
@@ -10,14 +10,21 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from coordinator.model import SecretRef
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_LONGEST = timedelta(days=366)
 _SECRET = re.compile(r"(env):([A-Za-z_][A-Za-z0-9_]*)|(file):([^\x00]+)")
+_DURATION_SCHEMA = {
+    "type": "string",
+    "pattern": "^[0-9]{1,9}(ms|s|m|h|d)$",
+    "examples": ["30s", "10m"],
+    "title": "duration",
+}
 
 
 class Spec(BaseModel):
@@ -35,7 +42,16 @@ def _duration_from(value: object) -> timedelta:
             "bad-duration",
             "This is no duration. Write a whole number and its unit: 500ms, 30s, 10m, 2h, 1d.",
         )
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if duration > _LONGEST:
+        raise PydanticCustomError("bad-duration", "This is more than a year. Write at most 366d.")
+    return duration
+
+
+def _more_than_nothing(value: timedelta) -> timedelta:
+    if not value:
+        raise PydanticCustomError("bad-duration", "This must be more than nothing. Write at least 1ms.")
+    return value
 
 
 def _secret_from(value: object) -> SecretRef:
@@ -45,25 +61,28 @@ def _secret_from(value: object) -> SecretRef:
     if match is None:
         raise PydanticCustomError(
             "literal-secret",
-            "A secret stands here, and a plan holds references to secrets only. "
-            "Write env:NAME (an environment variable) or file:PATH.",
+            "This is no reference to a secret, and a plan holds no secrets. "
+            "Write env:NAME (an environment variable) or file:PATH (relative to the plan's folder).",
         )
     return SecretRef("env", match[2]) if match[1] else SecretRef("file", match[4])
 
 
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration_from),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,9}(ms|s|m|h|d)$", "examples": ["30s", "10m"]}),
-]
+Duration = Annotated[timedelta, BeforeValidator(_duration_from), WithJsonSchema(_DURATION_SCHEMA)]
+"""`500ms`, `30s`, `10m`, `2h`, `1d`, up to a year; `0s` is one too."""
+
+PositiveDuration = Annotated[Duration, AfterValidator(_more_than_nothing)]
+"""A duration that is not nothing, for whatever is waited or repeated."""
+
 SecretReference = Annotated[
     SecretRef,
     BeforeValidator(_secret_from),
+    PlainSerializer(str),
     WithJsonSchema(
         {
             "type": "string",
             "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$",
             "examples": ["env:DATABASE_URL"],
+            "title": "reference to a secret",
         }
     ),
 ]
