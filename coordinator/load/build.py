@@ -1,0 +1,95 @@
+"""From a checked document to the plan that the rest of the program sees."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from coordinator.load.choice import Chosen
+from coordinator.load.document import Database, PlanDocument, Service
+from coordinator.load.tree import Node, find
+from coordinator.load.tree import Path as TreePath
+from coordinator.model import (
+    CheckSpec,
+    DatabaseName,
+    DatabaseSpec,
+    MigrationsSpec,
+    MonitorSpec,
+    Plan,
+    ServiceName,
+    ServiceSpec,
+    Version,
+)
+
+
+def build(document: PlanDocument, *, file: Path, root: Node) -> Plan:
+    """Return the plan; `root` is the tree that `document` was read from and gives the places."""
+    databases = [
+        _database(name, each, folder=file.parent, root=root) for name, each in document.databases.items()
+    ]
+    services = [_service(name, each, root=root) for name, each in document.services.items()]
+    return Plan(
+        file=file,
+        release=document.release,
+        databases={each.name: each for each in databases},
+        services={each.name: each for each in services},
+        approve_contract=document.gates.contract.approve,
+        on_failure=document.on_failure,
+        digest=digest_of(document),
+    )
+
+
+def digest_of(document: PlanDocument) -> str:
+    """Return SHA-256, in hex, over the document as JSON with sorted keys and every default."""
+    values = document.model_dump(mode="json", by_alias=True)
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _database(name: str, database: Database, *, folder: Path, root: Node) -> DatabaseSpec:
+    path = ("databases", name)
+    migrations = MigrationsSpec(
+        tool=database.migrations.tool,
+        folder=folder / database.migrations.dir,
+        table=database.migrations.table,
+        place=find(root, (*path, "migrations", "dir")).value_place,
+    )
+    return DatabaseSpec(
+        name=DatabaseName(name),
+        engine=database.engine,
+        url=database.url,
+        migrations=migrations,
+        lock_timeout=database.lock_timeout,
+        place=find(root, path).key_place,
+    )
+
+
+def _service(name: str, service: Service, *, root: Node) -> ServiceSpec:
+    path = ("services", name)
+    monitor = MonitorSpec(
+        duration=service.monitor.duration,
+        every=service.monitor.every,
+        failures=service.monitor.failures,
+        checks=_checks(service.monitor.checks, (*path, "monitor", "checks"), root),
+    )
+    return ServiceSpec(
+        name=ServiceName(name),
+        version=Version(service.version),
+        uses=tuple(DatabaseName(each) for each in service.uses),
+        platform=service.platform.kind,
+        platform_spec=service.platform.spec,
+        verify=_checks(service.verify, (*path, "verify"), root),
+        monitor=monitor,
+        deploy_deadline=service.deploy.deadline,
+        drain_deadline=service.drain.deadline,
+        keep_blue=service.keep_blue,
+        place=find(root, path).key_place,
+    )
+
+
+def _checks(chosen: tuple[Chosen, ...], path: TreePath, root: Node) -> tuple[CheckSpec, ...]:
+    return tuple(
+        CheckSpec(each.kind, each.spec, find(root, (*path, position)).key_place)
+        for position, each in enumerate(chosen)
+    )

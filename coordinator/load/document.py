@@ -1,0 +1,178 @@
+"""The plan file as its authors write it, as pydantic models; build.py makes the domain's values of them.
+
+A class is a mapping of the file and a field is a key: its description is the text of the reference page and
+of the JSON Schema, so nothing of the format is said twice. Rejected: pydantic models as the domain's values,
+because the text's shape and the plan's change for different reasons.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from coordinator import discovery
+from coordinator.fields import Duration, PositiveDuration, SecretReference, Spec
+from coordinator.load.choice import CheckChoice, PlatformChoice
+from coordinator.load.texts import DatabaseReference, Name, Release, Text, Tool, Unrepeated, VersionText
+from coordinator.model import Engine, OnFailure
+
+
+class Migrations(Spec):
+    """Where a database's migrations are, and which tool's rules they follow."""
+
+    tool: Tool = Field(description="The migration tool whose files and version table these are.")
+    dir: Text = Field(description="The folder of the migration files, relative to the plan file.")
+    table: Text | None = Field(
+        default=None, description="The tool's version table. Without it: the tool's own default."
+    )
+
+
+class Database(Spec):
+    """A database that the release migrates."""
+
+    engine: Engine = Field(description="The database engine.")
+    url: SecretReference = Field(
+        description="Where the connection's URL is, never the URL itself: `env:NAME` for an environment "
+        "variable, `file:PATH` for a file (relative to the plan file; one newline at its end is ignored)."
+    )
+    migrations: Migrations = Field(description="Where its migrations are.")
+    lock_timeout: PositiveDuration = Field(
+        default=timedelta(seconds=2),
+        description="How long one statement may wait for a lock of the engine before it gives up.",
+    )
+
+    @model_validator(mode="after")
+    def _tool_knows_engine(self) -> Self:
+        if self.engine not in discovery.migration_tool(self.migrations.tool).engines:
+            raise PydanticCustomError(
+                "engine-not-supported",
+                "`{tool}` is not supported with {engine}. Choose another tool or engine.",
+                {"tool": self.migrations.tool, "engine": self.engine.value},
+            )
+        return self
+
+
+class Monitor(Spec):
+    """How a new version is watched after traffic moved to it."""
+
+    duration: Duration = Field(
+        default=timedelta(), alias="for", description="How long to watch. `0s`: not at all."
+    )
+    every: PositiveDuration = Field(
+        default=timedelta(seconds=1), description="The time from one round of checks to the next."
+    )
+    failures: int = Field(
+        default=1, ge=1, le=1000, description="How many bad rounds in a row fail the release."
+    )
+    checks: tuple[CheckChoice, ...] = Field(
+        default=(), description="What to ask in each round, at the address that clients use."
+    )
+
+    @model_validator(mode="after")
+    def _watches_something(self) -> Self:
+        if self.duration and not self.checks:
+            raise PydanticCustomError(
+                "idle-monitor",
+                "`for` says how long to watch, and there are no checks. Add `checks:`, or remove `for`.",
+            )
+        if self.checks and not self.duration:
+            raise PydanticCustomError(
+                "idle-monitor",
+                "There are checks, and nothing says how long to watch. Add `for: 10m`, or remove `checks`.",
+            )
+        return self
+
+
+class Deploy(Spec):
+    """How a new version is started."""
+
+    deadline: PositiveDuration = Field(
+        default=timedelta(seconds=60), description="How long the new version may take until it is ready."
+    )
+
+
+class Drain(Spec):
+    """How an old version is taken out of service."""
+
+    deadline: PositiveDuration = Field(
+        default=timedelta(seconds=30), description="How long open connections may take to finish."
+    )
+
+
+class Service(Spec):
+    """A service that the release replaces."""
+
+    version: VersionText = Field(
+        description="The version that shall serve when the release is done. `1.10` needs no quotes.",
+    )
+    uses: Annotated[tuple[DatabaseReference, ...], Unrepeated] = Field(
+        default=(), description="The databases of this plan that the service reads or writes."
+    )
+    platform: PlatformChoice = Field(description="Where the service runs.")
+    verify: tuple[CheckChoice, ...] = Field(
+        default=(), description="What the new version must answer before traffic moves to it."
+    )
+    monitor: Monitor = Field(
+        default=Monitor(), description="How the new version is watched after traffic moved to it."
+    )
+    deploy: Deploy = Field(default=Deploy(), description="How the new version is started.")
+    drain: Drain = Field(default=Drain(), description="How the old version is taken out of service.")
+    keep_blue: Duration = Field(
+        default=timedelta(),
+        description="The rollback window: how long the old version stays at full size after monitoring "
+        "was content.",
+    )
+
+
+class ContractGate(Spec):
+    """Who is asked before contract starts."""
+
+    approve: Annotated[tuple[Text, ...], Unrepeated] = Field(
+        default=(), description="Who must approve, with `coordinator approve`."
+    )
+
+
+class Gates(Spec):
+    """Where the release waits for a person."""
+
+    contract: ContractGate = Field(
+        default=ContractGate(), description="Before the first change that cannot be taken back."
+    )
+
+
+def _is_format(value: int) -> int:
+    if value != 1:
+        raise PydanticCustomError(
+            "unsupported-version", "This coordinator reads version 1 of the plan file. Write `version: 1`."
+        )
+    return value
+
+
+class PlanDocument(Spec):
+    """The whole file: a release of services and of the databases that they use."""
+
+    version: Annotated[int, AfterValidator(_is_format)] = Field(
+        description="The version of the file's format.", json_schema_extra={"const": 1}
+    )
+    release: Release = Field(
+        description="The release's name. A run of this name starts once and is resumed afterwards.",
+        examples=["shop-${VERSION}"],
+    )
+    databases: dict[Name, Database] = Field(default_factory=dict, description="The databases, by name.")
+    services: dict[Name, Service] = Field(default_factory=dict, description="The services, by name.")
+    gates: Gates = Field(default=Gates(), description="Where the release waits for a person.")
+    on_failure: OnFailure = Field(
+        default=OnFailure.ROLLBACK, description="What a failure before the point of no return leads to."
+    )
+
+    @model_validator(mode="after")
+    def _releases_something(self) -> Self:
+        if not self.databases and not self.services:
+            raise PydanticCustomError(
+                "nothing-to-release",
+                "The plan names no database and no service. Add one under `databases:` or `services:`.",
+            )
+        return self

@@ -1,0 +1,70 @@
+"""A folder of migrations as its tool reads it: the disk is read once, and the hook gets bytes.
+
+What a later stage executes is what was read and hashed here; a file that changes meanwhile changes nothing.
+The folder belongs to whoever can merge into the repository, so a symbolic link out of it, a device and a
+giant are refused instead of read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from coordinator import discovery
+from coordinator.diagnostics import Diagnostic, Place
+from coordinator.load.source import read_bytes, shown
+from coordinator.model import MigrationsSpec, SourceFile
+from coordinator.ports import MigrationTool, Reading
+
+MAX_MIGRATION_BYTES = 16 << 20
+
+
+def read_migrations(spec: MigrationsSpec) -> Reading:
+    """Return the folder's migrations and every problem of its files; a missing folder is one too."""
+    tool = discovery.migration_tool(spec.tool)
+    names = _file_names(spec, tool)
+    if isinstance(names, Diagnostic):
+        return Reading((), (names,))
+    read = [_read(spec.folder / name, folder=spec.folder) for name in names]
+    problems = tuple(each for each in read if isinstance(each, Diagnostic))
+    reading = tool.read([each for each in read if isinstance(each, SourceFile)])
+    return Reading(reading.migrations, problems + reading.diagnostics)
+
+
+def _file_names(spec: MigrationsSpec, tool: MigrationTool) -> list[str] | Diagnostic:
+    try:
+        return sorted(each.name for each in spec.folder.iterdir() if tool.is_migration(each.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return Diagnostic(
+            code="folder-missing",
+            place=spec.place,
+            what=f"There is no folder `{shown(spec.folder)}`.",
+            next_step="Correct the path, which starts at the plan file's folder, or make the folder.",
+        )
+    except OSError as error:
+        return Diagnostic(
+            code="file-unreadable",
+            place=spec.place,
+            what=f"The folder `{shown(spec.folder)}` cannot be read: {error.strerror}.",
+            next_step="Check its owner and its permissions.",
+        )
+
+
+def _read(path: Path, *, folder: Path) -> SourceFile | Diagnostic:
+    place = Place(shown(path))
+    if place.file != str(path):
+        return Diagnostic(
+            code="not-utf-8", place=place, what="The file's name is not UTF-8.", next_step="Rename the file."
+        )
+    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        return Diagnostic(
+            code="link-leaves-folder",
+            place=place,
+            what="This is a symbolic link to a file outside of the folder.",
+            why="What is applied must be what was reviewed in the folder.",
+            next_step="Put the file itself here.",
+        )
+    content = read_bytes(path, limit=MAX_MIGRATION_BYTES, place=place)
+    if isinstance(content, Diagnostic):
+        return content
+    return SourceFile(str(path), content, hashlib.sha256(content).hexdigest())

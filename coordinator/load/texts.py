@@ -1,0 +1,86 @@
+"""The texts of a plan file that have a form of their own: names, versions, references to its other parts."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from coordinator import discovery
+from coordinator.load.choice import unknown_name
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_VERSION = re.compile(r"[A-Za-z0-9][!-~]{0,127}")
+_RELEASE_LENGTH = 100
+
+
+def _is_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise PydanticCustomError(
+            "bad-name",
+            "This name does not fit. Write at most 63 lower-case letters, digits or hyphens, a letter first.",
+        )
+    return value
+
+
+def _is_release(value: str) -> str:
+    fits = value.isprintable() and not set(value) & {"/", "\\"} and value == value.strip(" .")
+    if not fits or not 1 <= len(value) <= _RELEASE_LENGTH:
+        raise PydanticCustomError(
+            "bad-release",
+            "This is no name for a release. Write 1 to 100 printable characters without a slash, "
+            "with no blank or dot at either end.",
+        )
+    return value
+
+
+def _is_version(value: str) -> str:
+    if not _VERSION.fullmatch(value):
+        raise PydanticCustomError(
+            "bad-version",
+            "This is no version. Write 1 to 128 ASCII characters without blanks, a letter or a digit first.",
+        )
+    return value
+
+
+def _is_tool(value: str) -> str:
+    known = discovery.names(discovery.MIGRATION_TOOLS)
+    if value not in known:
+        raise unknown_name("migration tool", known)
+    return value
+
+
+def _is_database(value: str, info: ValidationInfo) -> str:
+    known: tuple[str, ...] = info.context or ()
+    if value not in known:
+        raise unknown_name("database", known)
+    return value
+
+
+def _is_text(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("empty-text", "This text is empty. Write something, or remove the key.")
+    return value
+
+
+def _without_repetition(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) != len(values):
+        raise PydanticCustomError("repeated-value", "A value stands here twice. Remove one.")
+    return values
+
+
+def _form(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+Name = Annotated[str, AfterValidator(_is_name), _form(f"^{_NAME.pattern}$")]
+Release = Annotated[str, AfterValidator(_is_release), _form(r"^[^/\\]{1,100}$")]
+VersionText = Annotated[str, AfterValidator(_is_version), _form(r"^\S+$")]
+"""JSON Schema has only a loose form of these two: an editor must let `${VERSION}` pass."""
+Tool = Annotated[str, AfterValidator(_is_tool)]
+DatabaseReference = Annotated[str, AfterValidator(_is_database)]
+"""The name of a database of the plan; the validation's context holds the names that the plan has."""
+Text = Annotated[str, AfterValidator(_is_text), _form(r"\S")]
+Unrepeated = AfterValidator(_without_repetition)
