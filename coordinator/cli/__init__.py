@@ -15,3 +15,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
 )
+
+from coordinator.cli import explain, schema, validate  # noqa: E402, F401 - each registers its command

@@ -1,0 +1,79 @@
+"""`coordinator validate`: is this plan one that could be run? Offline, and nothing is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli import app
+from coordinator.cli.edge import Output, exit_with, say_diagnostics, show, show_json
+from coordinator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from coordinator.diagnostics import Diagnostic
+    from coordinator.model import DatabaseName, Plan
+
+
+@app.command()
+def validate(
+    plan: Annotated[Path, typer.Argument(help="The plan file.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A variable, or service.key=value; may be repeated."
+        ),
+    ] = None,
+    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+) -> None:
+    """Check a plan file and the migration files that it names, without contacting anything."""
+    exit_with(lambda: _validate(plan, settings or [], output))
+
+
+def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
+    import os  # noqa: PLC0415
+
+    from coordinator.diagnostics import errors_of  # noqa: PLC0415
+    from coordinator.load import load, settings_from  # noqa: PLC0415
+    from coordinator.load.migrations import read_migrations  # noqa: PLC0415
+
+    loaded = load(path, settings=settings_from(arguments), environment=os.environ)
+    databases = loaded.plan.databases if loaded.plan else {}
+    readings = {name: read_migrations(spec.migrations) for name, spec in databases.items()}
+    diagnostics = loaded.diagnostics + tuple(each for one in readings.values() for each in one.diagnostics)
+    counts = {name: len(reading.migrations) for name, reading in readings.items()}
+    is_valid = loaded.plan is not None and not errors_of(diagnostics)
+    if output is Output.JSON:
+        show_json("validate", 1, _as_json(path, loaded.plan if is_valid else None, counts, diagnostics))
+    else:
+        say_diagnostics(diagnostics)
+        if is_valid and loaded.plan:
+            show(f"{path}: valid: {_summary(loaded.plan, sum(counts.values()))}")
+    return ExitCode.DONE if is_valid else ExitCode.INVALID
+
+
+def _summary(plan: Plan, migrations: int) -> str:
+    counted = (
+        (len(plan.databases), "database"),
+        (len(plan.services), "service"),
+        (migrations, "migration"),
+    )
+    return ", ".join(
+        [
+            f"release {plan.release}",
+            *(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counted),
+        ]
+    )
+
+
+def _as_json(
+    path: Path, plan: Plan | None, counts: dict[DatabaseName, int], diagnostics: tuple[Diagnostic, ...]
+) -> dict[str, object]:
+    found: dict[str, object] = {"plan": str(path), "valid": plan is not None}
+    if plan is not None:
+        found["release"] = plan.release
+        found["digest"] = plan.digest
+        found["databases"] = {name: {"migrations": count} for name, count in counts.items()}
+        found["services"] = {name: {"version": each.version} for name, each in plan.services.items()}
+    return {**found, "diagnostics": [each.as_json() for each in diagnostics]}
