@@ -1,0 +1,122 @@
+"""A platform whose whole world is one JSON file: fast, without processes, and it survives kill -9.
+
+Held to the same contract as the real ones (tests/contracts/test_every_platform.py). A version's last part
+says how it behaves, as in tests/fixtures/service.py: `1.5-dies` ends at start, `1.5-unready` never answers.
+Nothing is waited for: what a real platform would say at the deadline is said at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from coordinator.errors import StepFailed
+from coordinator.model import Colour, Version
+from coordinator.ports import Serving, Side
+
+_NOTHING = {"version": None, "running": False, "ready": False, "connections": 0}
+
+
+class FilePlatform:
+    """One service in `file`."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def survey(self) -> Serving:
+        world = self._read()
+        sides = {
+            colour: Side(
+                version=world[colour]["version"],
+                running=world[colour]["running"],
+                ready=world[colour]["ready"],
+            )
+            for colour in Colour
+        }
+        return Serving(live=Colour(world["live"]) if world["live"] else None, sides=sides)
+
+    def deploy(self, colour: Colour, version: Version, *, deadline: timedelta) -> None:
+        behaviour = version.rpartition("-")[2]
+        with self._world() as world:
+            side = world[colour]
+            if world["live"] == colour and side["version"] != version:
+                raise StepFailed("colour-serves", f"{colour} serves {side['version']}.")
+            side["version"] = version
+            side["running"] = behaviour != "dies"
+            side["ready"] = behaviour not in ("dies", "unready")
+        if behaviour == "dies":
+            raise StepFailed("start-failed", f"{version} ended with exit code 3.")
+        if behaviour == "unready":
+            raise StepFailed("not-ready", f"{version} is not ready.")
+
+    def restore(self, colour: Colour, *, deadline: timedelta) -> None:
+        self.deploy(colour, self._deployed(colour), deadline=deadline)
+
+    def address(self, colour: Colour) -> str:
+        self._deployed(colour)
+        return f"http://{colour}.invalid"
+
+    def public_address(self) -> str:
+        return "http://public.invalid"
+
+    def switch(self, *, expected: Colour | None, to: Colour) -> None:
+        with self._world() as world:
+            if world["live"] != expected:
+                raise StepFailed("switch-conflict", f"Traffic goes to {world['live']}, not to {expected}.")
+            world["live"] = to
+
+    def open_connections(self, colour: Colour) -> int:
+        return int(self._read()[colour]["connections"])
+
+    def stop(self, colour: Colour, *, grace: timedelta) -> None:
+        with self._world() as world:
+            if world["live"] == colour:
+                raise StepFailed("colour-serves", f"{colour} serves.")
+            world[colour] |= {"running": False, "ready": False, "connections": 0}
+
+    # -- what a test does to it -----------------------------------------------------------------------
+
+    @contextmanager
+    def client(self) -> Iterator[None]:
+        """Be a client with an open connection to whoever serves now."""
+        with self._world() as world:
+            colour = world["live"]
+            world[colour]["connections"] += 1
+        yield
+        with self._world() as world:
+            world[colour]["connections"] = max(0, world[colour]["connections"] - 1)
+
+    def kill(self, colour: Colour) -> None:
+        """Let what runs as `colour` die."""
+        with self._world() as world:
+            world[colour] |= {"running": False, "ready": False, "connections": 0}
+
+    # -- the file -------------------------------------------------------------------------------------
+
+    def _deployed(self, colour: Colour) -> Version:
+        version = self._read()[colour]["version"]
+        if version is None:
+            raise StepFailed("never-deployed", f"Nothing was ever deployed as {colour}.")
+        return Version(version)
+
+    def _read(self) -> dict[str, Any]:
+        if not self._file.exists():
+            return {"live": None, **{colour: dict(_NOTHING) for colour in Colour}}
+        return json.loads(self._file.read_text())
+
+    @contextmanager
+    def _world(self) -> Iterator[dict[str, Any]]:
+        """Change the world: all of the block, or nothing if it raises or is killed."""
+        with self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            world = self._read()
+            yield world
+            draft = self._file.with_suffix(f".{os.getpid()}")
+            draft.write_text(json.dumps(world))
+            draft.rename(self._file)
