@@ -16,4 +16,4 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-from coordinator.cli import explain, schema, validate  # noqa: E402, F401 - each registers its command
+from coordinator.cli import explain, local, schema, validate  # noqa: E402, F401 - each registers its command

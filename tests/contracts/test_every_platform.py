@@ -11,13 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fakes.platform import FilePlatform
+from fixtures.local import client_of, local_platform, taken_down, until
 
 from coordinator import discovery
 from coordinator.errors import StepFailed
 from coordinator.model import Colour, Version
 from coordinator.ports import Platform
-from fakes.platform import FilePlatform
-from fixtures.local import client_of, local_platform, taken_down, until
 
 BLUE, GREEN = Colour
 V14, V15 = Version("1.4"), Version("1.5")

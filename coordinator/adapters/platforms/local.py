@@ -156,12 +156,22 @@ class Local:
         with self._locked():
             return self.routing.start()
 
-    def repair(self, *, deadline: timedelta) -> tuple[Colour, ...]:
-        """Start again what ended without being stopped; return which colours that were."""
-        fallen = tuple(colour for colour in Colour if self._has_fallen(colour))
-        for colour in fallen:
-            self.restore(colour, deadline=deadline)
-        return fallen
+    def bring_up(self, version: Version, *, deadline: timedelta) -> tuple[str, ...]:
+        """Make the service serve: `version` if it never did, else what it served; return what was done.
+
+        What was stopped on purpose stays down, and a version that serves is never replaced.
+        """
+        done = [] if self.routing.status() else ["started the router"]
+        self.start_router()
+        for colour in Colour:
+            if self._has_fallen(colour):
+                self.restore(colour, deadline=deadline)
+                done.append(f"started {colour} again")
+        if self._live() is None:
+            self.deploy(Colour.BLUE, version, deadline=deadline)
+            done.append(f"deployed {version} as blue")
+            self._serve_first(Colour.BLUE)
+        return tuple(done)
 
     def remove(self) -> bool:
         """End everything of the service and delete its state folder; tell whether there was anything."""
@@ -208,6 +218,13 @@ class Local:
                 next_step="Deploy it first: `coordinator local up`, or a release.",
             )
         return record
+
+    def _serve_first(self, colour: Colour) -> None:
+        try:
+            self.switch(expected=None, to=colour)
+        except StepFailed as error:
+            if error.code != "switch-conflict" or self._live() is None:
+                raise  # otherwise another command brought the service up a moment before us
 
     def _has_fallen(self, colour: Colour) -> bool:
         record = self.state.side(colour)

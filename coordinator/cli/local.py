@@ -1,0 +1,146 @@
+"""`coordinator local up|status|down`: the services of a plan whose platform is this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli import app
+from coordinator.cli.edge import Output, exit_with, say, show, show_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coordinator.adapters.platforms.local import Local
+    from coordinator.model import ServiceSpec
+
+local = typer.Typer(
+    help="Run the services of a plan on this machine: up, status, down.", no_args_is_help=True
+)
+app.add_typer(local, name="local")
+
+_Plan = Annotated[Path, typer.Argument(help="The plan file.")]
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A variable, or service.key=value; may be repeated."),
+]
+
+
+@local.command()
+def up(plan: _Plan, settings: _Settings = None) -> None:
+    """Start router and service, or what is down of them; print where the service answers."""
+    exit_with(lambda: _up(plan, settings or []))
+
+
+@local.command()
+def status(
+    plan: _Plan,
+    settings: _Settings = None,
+    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+) -> None:
+    """Show router, port and both sides of each service; changes nothing."""
+    exit_with(lambda: _status(plan, settings or [], output))
+
+
+@local.command()
+def down(plan: _Plan, settings: _Settings = None) -> None:
+    """End every process of the plan's services and forget their state."""
+    exit_with(lambda: _down(plan, settings or []))
+
+
+def _up(path: Path, arguments: list[str]) -> None:
+    for service, platform in _services(path, arguments):
+        for done in platform.bring_up(service.version, deadline=service.deploy_deadline):
+            say(f"{service.name}: {done}")
+        serving = platform.survey()
+        assert serving.live is not None
+        show(
+            f"{service.name} {serving.sides[serving.live].version} ({serving.live}): {platform.public_address()}"
+        )
+
+
+def _status(path: Path, arguments: list[str], output: Output) -> None:
+    found = {service.name: _status_of(platform) for service, platform in _services(path, arguments)}
+    if output is Output.JSON:
+        show_json("local-status", 1, {"services": found})
+    else:
+        for name, each in found.items():
+            show("\n".join(_lines(name, each)))
+
+
+def _down(path: Path, arguments: list[str]) -> None:
+    for service, platform in _services(path, arguments):
+        show(f"{service.name}: {'taken down' if platform.remove() else 'was not up'}")
+
+
+def _services(path: Path, arguments: list[str]) -> Iterator[tuple[ServiceSpec, Local]]:
+    import os  # noqa: PLC0415
+
+    from coordinator.adapters.platforms.local import PLATFORM  # noqa: PLC0415
+    from coordinator.adapters.secrets import resolve  # noqa: PLC0415
+    from coordinator.load import load_plan, settings_from  # noqa: PLC0415
+
+    plan = load_plan(path, settings=settings_from(arguments), environment=os.environ)
+    for service in plan.services.values():
+        if service.platform == "local":
+            yield (
+                service,
+                PLATFORM.connect(
+                    service=service.name,
+                    spec=service.platform_spec,
+                    folder=plan.folder,
+                    resolve=lambda reference: resolve(reference, folder=plan.folder, environment=os.environ),
+                ),
+            )
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _status_of(platform: Local) -> dict[str, Any]:
+    record, status, serving = platform.state.router(), platform.routing.status(), platform.survey()
+    router = record and {
+        "running": status is not None,
+        "address": _url(record.port),
+        "pid": record.pid if status else None,
+        "accepted": status.accepted if status else None,
+        "failed": status.failed if status else None,
+    }
+    sides = {}
+    for colour, side in serving.sides.items():
+        deployed = platform.state.side(colour)
+        sides[colour] = {
+            "version": side.version,
+            "running": side.running,
+            "ready": side.ready,
+            "detail": side.detail,
+            "pid": deployed.pid if deployed and side.running else None,
+            "address": _url(deployed.port) if deployed and side.running else None,
+            "open_connections": status.open[colour] if status else None,
+        }
+    return {"live": serving.live, "router": router, "sides": sides}
+
+
+def _lines(name: str, found: dict[str, Any]) -> Iterator[str]:
+    yield f"{name}: {_router_line(found['router'], found['live'])}"
+    for colour, side in found["sides"].items():
+        if side["version"] is not None:
+            state = (
+                "ready"
+                if side["ready"]
+                else f"{'not ready' if side['running'] else 'down'}: {side['detail']}"
+            )
+            shown = (side["address"], side["open_connections"] and f"{side['open_connections']} open")
+            yield "  ".join([f"  {colour:5}", side["version"], state, *filter(None, shown)])
+
+
+def _router_line(router: dict[str, Any] | None, live: str | None) -> str:
+    if router is None:
+        return "not up; `coordinator local up` starts it"
+    if not router["running"]:
+        return f"the router of {router['address']} is down; `coordinator local up` starts it again"
+    counted = f"{router['accepted']} connections accepted, {router['failed']} failed"
+    return f"{router['address']} goes to {live or 'nobody yet'}; {counted}"
