@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from coordinator.adapters.platforms.local import Local
     from coordinator.model import ServiceSpec
 
-local = typer.Typer(
-    help="Run the services of a plan on this machine: up, status, down.", no_args_is_help=True
-)
+local = typer.Typer(help="Run a plan's services on this machine.", no_args_is_help=True)
 app.add_typer(local, name="local")
 
 _Plan = Annotated[Path, typer.Argument(help="The plan file.")]
@@ -56,9 +54,8 @@ def _up(path: Path, arguments: list[str]) -> None:
             say(f"{service.name}: {done}")
         serving = platform.survey()
         assert serving.live is not None
-        show(
-            f"{service.name} {serving.sides[serving.live].version} ({serving.live}): {platform.public_address()}"
-        )
+        version = serving.sides[serving.live].version
+        show(f"{service.name} {version} ({serving.live}): {platform.public_address()}")
 
 
 def _status(path: Path, arguments: list[str], output: Output) -> None:
@@ -128,13 +125,14 @@ def _lines(name: str, found: dict[str, Any]) -> Iterator[str]:
     yield f"{name}: {_router_line(found['router'], found['live'])}"
     for colour, side in found["sides"].items():
         if side["version"] is not None:
-            state = (
-                "ready"
-                if side["ready"]
-                else f"{'not ready' if side['running'] else 'down'}: {side['detail']}"
-            )
             shown = (side["address"], side["open_connections"] and f"{side['open_connections']} open")
-            yield "  ".join([f"  {colour:5}", side["version"], state, *filter(None, shown)])
+            yield "  ".join([f"  {colour:5}", side["version"], _state_of(side), *filter(None, shown)])
+
+
+def _state_of(side: dict[str, Any]) -> str:
+    if side["ready"]:
+        return "ready"
+    return f"{'not ready' if side['running'] else 'down'}: {side['detail']}"
 
 
 def _router_line(router: dict[str, Any] | None, live: str | None) -> str:

@@ -41,7 +41,7 @@ class FilePlatform:
         }
         return Serving(live=Colour(world["live"]) if world["live"] else None, sides=sides)
 
-    def deploy(self, colour: Colour, version: Version, *, deadline: timedelta) -> None:
+    def deploy(self, colour: Colour, version: Version, *, deadline: timedelta) -> None:  # noqa: ARG002
         behaviour = version.rpartition("-")[2]
         with self._world() as world:
             side = world[colour]
@@ -74,7 +74,7 @@ class FilePlatform:
     def open_connections(self, colour: Colour) -> int:
         return int(self._read()[colour]["connections"])
 
-    def stop(self, colour: Colour, *, grace: timedelta) -> None:
+    def stop(self, colour: Colour, *, grace: timedelta) -> None:  # noqa: ARG002
         with self._world() as world:
             if world["live"] == colour:
                 raise StepFailed("colour-serves", f"{colour} serves.")
