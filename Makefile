@@ -6,8 +6,8 @@ BIN := .venv/bin
 
 .PHONY: quickstart check test test-peers bench clean
 
-quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=verify or ROLLBACK=monitor shows the way back
-	@$(BIN)/python plans/quickstart/quickstart.py $(if $(ROLLBACK),--rollback $(ROLLBACK))
+quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back
+	@$(BIN)/python plans/quickstart/quickstart.py $(if $(ROLLBACK),--rollback $(ROLLBACK:1=verify))
 
 check: .venv/.dev  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -29,6 +29,8 @@ class Tally:
     served: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
     """(version that answered, or empty where nobody did; what was wrong)"""
+    last_version: str = ""
+    """The version that gave the newest good answer."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def failed(self, *, at_version: str | None = None) -> int:
@@ -73,6 +75,7 @@ class Client:
         else:
             with self._tally.lock:
                 self._tally.served[self._version] += 1
+                self._tally.last_version = self._version
 
     def _ask_something(self, turn: int) -> None:
         name = f"client {self._number} turn {turn}"

