@@ -75,22 +75,21 @@ def _down(path: Path, arguments: list[str]) -> None:
 def _services(path: Path, arguments: list[str]) -> Iterator[tuple[ServiceSpec, Local]]:
     import os  # noqa: PLC0415
 
-    from coordinator.adapters.platforms.local import PLATFORM  # noqa: PLC0415
+    from coordinator.adapters.platforms.local import PLATFORM, Local  # noqa: PLC0415
     from coordinator.adapters.secrets import resolve  # noqa: PLC0415
     from coordinator.load import load_plan, settings_from  # noqa: PLC0415
 
     plan = load_plan(path, settings=settings_from(arguments), environment=os.environ)
     for service in plan.services.values():
         if service.platform == "local":
-            yield (
-                service,
-                PLATFORM.connect(
-                    service=service.name,
-                    spec=service.platform_spec,
-                    folder=plan.folder,
-                    resolve=lambda reference: resolve(reference, folder=plan.folder, environment=os.environ),
-                ),
+            platform = PLATFORM.connect(
+                service=service.name,
+                spec=service.platform_spec,
+                folder=plan.folder,
+                resolve=lambda reference: resolve(reference, folder=plan.folder, environment=os.environ),
             )
+            assert isinstance(platform, Local)
+            yield service, platform
 
 
 def _url(port: int) -> str:
