@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.model import Phase
@@ -48,16 +49,18 @@ class SqlStatement:
 
 
 def split_statements(text: str) -> tuple[SqlStatement, ...]:
-    """Return the statements of a text, each with its `;`; a text of comments alone has none."""
+    """Return the statements of a text, each with its `;`; comments and `;` alone are none."""
     statements: list[SqlStatement] = []
+    line, counted, begin = 1, 0, 0
     reader = _Reader()
-    for kind, start, end, closed in _tokens(text):
-        if reader.takes(text[start:end], kind, start=start, closed=closed):
-            statements.append(reader.statement(text, end))
-            reader = _Reader(begin=end)
-    if reader.first is not None:
-        statements.append(reader.statement(text, len(text)))
-    return tuple(each for each in statements if each.text.rstrip().rstrip(";") or each.words)
+    for kind, start, end, closed in chain(_tokens(text), [("end", len(text), len(text), True)]):
+        if not reader.takes(text[start:end], kind, start=start, closed=closed):
+            continue
+        line += text.count("\n", counted, reader.first)
+        counted = reader.first
+        statements.append(SqlStatement(text[begin:end].strip(), line, tuple(reader.words), reader.is_closed))
+        begin, reader = end, _Reader()
+    return tuple(statements)
 
 
 def _tokens(text: str) -> Iterator[tuple[str, int, int, bool]]:
@@ -87,22 +90,22 @@ def _end_of_block(text: str, position: int) -> tuple[int, bool]:
 class _Reader:
     """Collects one statement: its words, and how deep in parentheses and bodies the next token stands."""
 
-    def __init__(self, begin: int = 0) -> None:
-        self.begin = begin
-        self.first: int | None = None
+    def __init__(self) -> None:
+        self.first = -1
         self.words: list[str] = []
         self.parentheses = 0
         self.bodies = 0
         self.is_closed = True
 
     def takes(self, lexeme: str, kind: str, *, start: int, closed: bool) -> bool:
-        """Take a token and tell whether the statement ends with it."""
+        """Take a token and tell whether a statement ends with it."""
         self.is_closed = self.is_closed and closed
-        if kind in ("space", "comment", "block"):
+        if kind in ("space", "comment") or (kind == "block" and closed):
             return False
-        if lexeme == ";" and not self.parentheses and not self.bodies:
-            return self.first is not None
-        self.first = start if self.first is None else self.first
+        if kind == "end" or (lexeme == ";" and not self.parentheses and not self.bodies):
+            return self.first >= 0
+        if self.first < 0:
+            self.first = start
         if kind == "word":
             self._take_word(lexeme.upper())
         elif lexeme == "(":
@@ -110,12 +113,6 @@ class _Reader:
         elif lexeme == ")":
             self.parentheses = max(0, self.parentheses - 1)
         return False
-
-    def statement(self, text: str, end: int) -> SqlStatement:
-        """Return what was collected."""
-        first = self.begin if self.first is None else self.first
-        line = text.count("\n", 0, first) + 1
-        return SqlStatement(text[self.begin : end].strip(), line, tuple(self.words), self.is_closed)
 
     def _take_word(self, word: str) -> None:
         has_body = self.words[:1] == ["CREATE"] and not _BODIED.isdisjoint(self.words[:_BODIED_WITHIN])
@@ -159,6 +156,11 @@ def ends_transaction(statement: SqlStatement) -> bool:
 def controls_transaction(statement: SqlStatement) -> bool:
     """The statement begins or ends a transaction."""
     return ends_transaction(statement) or statement.words[:1] in (("BEGIN",), ("START",))
+
+
+def sets_transaction(statement: SqlStatement) -> bool:
+    """The statement sets its transaction's properties, which it may only do before every query of it."""
+    return statement.words[:2] == ("SET", "TRANSACTION")
 
 
 def refuses_transaction(statement: SqlStatement) -> bool:
@@ -255,13 +257,10 @@ def _bad_phase(place: Place, what: str) -> Diagnostic:
     )
 
 
-def unsafe_statements(
-    text: str, place: Place, *, transaction: bool, own_transaction: bool = False
-) -> tuple[Diagnostic, ...]:
+def unsafe_statements(text: str, place: Place, *, transaction: bool) -> tuple[Diagnostic, ...]:
     """Return what in a text fails, hangs or escapes for certain, in the way in which its tool sends it.
 
-    `place` is where the text starts. `transaction`: the tool wraps it in one. `own_transaction`: the text
-    may begin and end one itself.
+    `place` is where the text starts; `transaction` says that the tool wraps it in one.
     """
     statements = split_statements(text)
     problems: list[Diagnostic] = []
@@ -271,7 +270,7 @@ def unsafe_statements(
             problems.append(_client_copy(here))
         elif refuses_transaction(each) and (transaction or len(statements) > 1):
             problems.append(_refuses(here, each, alone=not transaction))
-        elif ends_transaction(each) and transaction and not own_transaction:
+        elif ends_transaction(each) and transaction:
             problems.append(_escapes(here, each))
     return tuple(problems)
 

@@ -1,0 +1,165 @@
+"""Apply or revert exactly one migration: lock, look, refuse or do.
+
+The look happens under the tool's own locks, so that what is decided is still true when it is done. Nothing
+here knows a tool's tables or an engine's SQL: the hook says what to send, the session sends it. Nothing is
+repeated here either: a caller whose step is in doubt asks `is_applied` and decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from coordinator.diagnostics import errors_of
+from coordinator.errors import DatabaseError, StepFailed
+from coordinator.model import Migration, Script
+from coordinator.ports import Batch, Ledger, MigrationTool, Pending, Session, Target
+
+
+def read_ledger(session: Session, tool: MigrationTool, target: Target) -> Ledger:
+    """Return what the tool's version table says; an absent table is a ledger that does not exist."""
+    [[exists]] = session.query(tool.ledger_exists_query(target))
+    if not exists:
+        return Ledger(exists=False)
+    return tool.ledger_from(session.query(tool.ledger_query(target)))
+
+
+def is_applied(
+    session: Session,
+    tool: MigrationTool,
+    migration: Migration,
+    *,
+    migrations: Sequence[Migration],
+    table: str | None,
+) -> bool | None:
+    """Tell whether the database has the migration; None where a dirty version hides the answer.
+
+    Ask under no lock, but only after whoever was applying it is gone: see `Session.locked`.
+    """
+    ledger = read_ledger(session, tool, session.target(table))
+    if ledger.dirty is not None:
+        return True if migration.version < ledger.dirty else None
+    pending = tool.pending(migrations, ledger).migrations
+    return migration.version not in {each.version for each in pending}
+
+
+def apply_migration(
+    session: Session,
+    tool: MigrationTool,
+    migration: Migration,
+    *,
+    migrations: Sequence[Migration],
+    table: str | None,
+    lock_timeout: timedelta,
+) -> None:
+    """Apply and record `migration`, which must be the tool's next one; makes the version table if need be.
+
+    `lock_timeout` is how long to wait for the tool's own locks. Raises: StepFailed `already-applied` or
+    `migration-order` with nothing done; Waiting `migration-lock-held`; DatabaseError with the file and line.
+    """
+    target = session.target(table)
+    with session.locked(tool.lock_ids(target), timeout=lock_timeout):
+        ledger = read_ledger(session, tool, target)
+        _refuse_unless_next(tool, migration, migrations, ledger=ledger)
+        batches = tool.up(migration, target=target, ledger=ledger)
+        if not ledger.exists:
+            session.execute(tool.create_ledger(target))
+        _execute(session, batches, migration.up, path=migration.files[0].path)
+
+
+def revert_migration(
+    session: Session,
+    tool: MigrationTool,
+    migration: Migration,
+    *,
+    migrations: Sequence[Migration],
+    table: str | None,
+    lock_timeout: timedelta,
+) -> None:
+    """Undo `migration`, which must be the last that was applied, and record that.
+
+    Raises: as `apply_migration`; StepFailed `no-down-migration` where nobody wrote how to undo it.
+    """
+    if migration.down is None:
+        raise StepFailed(
+            "no-down-migration",
+            f"{migration.name} does not say how it is undone.",
+            why="Taking its version out of the table alone would make the table lie about the schema.",
+            next_step="Write a down migration, or undo it by a new migration.",
+        )
+    target = session.target(table)
+    with session.locked(tool.lock_ids(target), timeout=lock_timeout):
+        ledger = read_ledger(session, tool, target)
+        _refuse_unless_last(tool, migration, migrations, ledger=ledger)
+        batches = tool.down(migration, migrations=migrations, target=target, ledger=ledger)
+        _execute(session, batches, migration.down, path=migration.files[-1].path)
+
+
+def _refuse_unless_next(
+    tool: MigrationTool, migration: Migration, migrations: Sequence[Migration], *, ledger: Ledger
+) -> None:
+    pending = tool.pending(migrations, ledger)
+    versions = [each.version for each in pending.migrations]
+    if migration.version not in versions and ledger.dirty is None:
+        raise StepFailed("already-applied", f"{migration.name} is already applied.")
+    _refuse_problems(pending)
+    if versions[0] != migration.version:
+        raise StepFailed(
+            "migration-order",
+            f"{migration.name} is not the next migration: {pending.migrations[0].name} is.",
+            why=f"{tool.name} applies migrations in the order of their versions.",
+            next_step="Look at what changed since the release was planned, and plan it again.",
+        )
+
+
+def _refuse_unless_last(
+    tool: MigrationTool, migration: Migration, migrations: Sequence[Migration], *, ledger: Ledger
+) -> None:
+    if ledger.dirty is not None:
+        _refuse_problems(tool.pending(migrations, ledger))
+    if ledger.applied[:1] != (migration.version,):
+        last = ledger.applied[0] if ledger.applied else "none"
+        raise StepFailed(
+            "migration-order",
+            f"{migration.name} is not the last applied migration: version {last} is.",
+            why=f"{tool.name} undoes migrations in the opposite order.",
+            next_step="Undo the later ones first.",
+        )
+
+
+def _refuse_problems(pending: Pending) -> None:
+    if problems := errors_of(pending.diagnostics):
+        first = problems[0]
+        raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
+
+
+def _execute(session: Session, batches: Iterable[Batch], script: Script | None, *, path: str) -> None:
+    for batch in batches:
+        try:
+            session.execute(batch)
+        except DatabaseError as error:
+            line = _line_of(error, batch, script)
+            raise DatabaseError(
+                error.code,
+                f"{path}:{line}: {error.what}" if line else f"{path}: {error.what}",
+                why=error.why
+                if script is None or script.transaction
+                else f"{error.why} It runs without a transaction: what stood before the failure stays.",
+                next_step=error.next_step,
+                sqlstate=error.sqlstate,
+                ambiguous=error.ambiguous,
+                statement=error.statement,
+                position=error.position,
+            ) from error
+
+
+def _line_of(error: DatabaseError, batch: Batch, script: Script | None) -> int | None:
+    """Return the line of the file in which the engine stopped, if it stopped in a text of the file."""
+    if error.statement is None or script is None:
+        return None
+    text = batch.statements[error.statement]
+    same = [each.line for each in script.statements if each.text == text]
+    earlier = batch.statements[: error.statement].count(text)
+    if earlier >= len(same):
+        return None  # a statement of the tool's own
+    return same[earlier] + text.count("\n", 0, (error.position or 1) - 1)

@@ -1,0 +1,375 @@
+"""golang-migrate: its file names, its one-row version table, its two lock ids, its dirty flag.
+
+The measure is golang-migrate v4.20.1. It marks the version dirty, runs the file and marks it clean, in three
+transactions; a kill in between leaves a dirty version that a person must judge. Where the engine and the
+file allow it, this hook puts the file and the version into one transaction, so that nothing in between
+exists; the end state is the same. Other files are run as golang-migrate runs them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+from zlib import crc32
+
+from coordinator.diagnostics import Diagnostic, Place, Severity
+from coordinator.errors import StepFailed, Usage
+from coordinator.model import Engine, Migration, Script, SourceFile, Statement
+from coordinator.ports import Batch, Ledger, MigrationTool, Parsed, Pending, Reading, Target
+from coordinator.sql import (
+    controls_transaction,
+    declared_phase,
+    decode,
+    may_refuse_transaction,
+    sets_transaction,
+    split_statements,
+    unsafe_statements,
+)
+
+_DEFAULT_TABLE = "schema_migrations"
+_FILENAME = re.compile(r"([0-9]+)_(.*)\.(down|up)\.(.*)", re.ASCII)
+_LOCK_SALT = 1486364155
+_MAX_VERSION = 2**63 - 1
+_NOTHING = -1
+"""The version before the first: an empty table, or a row of its own when dirty."""
+
+
+class GolangMigrate:
+    """golang-migrate on PostgreSQL and SQLite; see ports.MigrationTool."""
+
+    name = "golang-migrate"
+    engines = frozenset({Engine.POSTGRESQL, Engine.SQLITE})
+
+    def is_migration(self, filename: str) -> bool:
+        """Tell whether golang-migrate looks at a file; it never looks at the extension."""
+        return _FILENAME.fullmatch(filename) is not None
+
+    def parse(self, file: SourceFile) -> Parsed:
+        """Read one file; its name says which direction it is."""
+        match = _FILENAME.fullmatch(_filename(file))
+        if match is None:
+            return Parsed(None, None, (_unnamed(file),))
+        text, problems = decode(file.content, file.path)
+        if problems:
+            return Parsed(None, None, problems)
+        is_up = match[3] == "up"
+        _, problems = declared_phase(text, file.path)
+        unsafe = unsafe_statements(text, Place(file.path, 1), transaction=False)
+        if not is_up:
+            unsafe = tuple(replace(each, severity=Severity.WARNING) for each in unsafe)
+        statements = (Statement(text, 1),) if text.strip() else ()
+        script = Script(statements, transaction=not _needs_no_transaction(text))
+        return Parsed(script if is_up else None, None if is_up else script, (*problems, *unsafe))
+
+    def read(self, files: Sequence[SourceFile]) -> Reading:
+        """Read a folder's files; a version's two files are one migration."""
+        sides: dict[tuple[int, str], SourceFile] = {}
+        diagnostics: list[Diagnostic] = []
+        for file in sorted(files, key=lambda each: each.path):
+            side = _side_of(file)
+            if isinstance(side, Diagnostic):
+                diagnostics.append(side)
+                continue
+            if side in sides:
+                diagnostics.append(_duplicate(file, sides[side]))
+                continue
+            sides[side] = file
+        migrations = []
+        for version in sorted({version for version, _ in sides}):
+            migration, problems = self._migration(
+                version, sides.get((version, "up")), sides.get((version, "down"))
+            )
+            migrations.append(migration)
+            diagnostics.extend(problems)
+        return Reading(tuple(migrations), tuple(diagnostics))
+
+    def ledger_query(self, target: Target) -> str:
+        """Return the query whose one row, or none, `ledger_from` reads."""
+        return f"SELECT version, dirty FROM {_table(target)}"  # noqa: S608 - a quoted name
+
+    def ledger_exists_query(self, target: Target) -> str:
+        """Return a query with one row of one truth value."""
+        schema, name = (part.replace("'", "''") for part in _schema_and_name(target))
+        if target.engine is Engine.SQLITE:
+            return f"SELECT count(*) > 0 FROM sqlite_master WHERE lower(name) = lower('{name}')"  # noqa: S608
+        return (
+            "SELECT count(*) > 0 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"  # noqa: S608
+            f" ON n.oid = c.relnamespace WHERE n.nspname = '{schema}' AND c.relname = '{name}'"
+        )
+
+    def ledger_from(self, rows: Sequence[tuple[object, ...]]) -> Ledger:
+        """Read the version table: the last applied version only, for golang-migrate keeps no history.
+
+        Raises: StepFailed `ledger-unreadable` for more than one row, which golang-migrate never writes.
+        """
+        match [(int(str(version)), bool(dirty)) for version, dirty in rows]:
+            case []:
+                return Ledger(exists=True)
+            case [(version, True)]:
+                return Ledger(exists=True, dirty=version)
+            case [(version, False)]:
+                return Ledger(exists=True, applied=(version,))
+        raise StepFailed(
+            "ledger-unreadable",
+            f"golang-migrate's version table has {len(rows)} rows; it never has more than one.",
+            why="Somebody else wrote to it, so nobody can tell which migrations are applied.",
+            next_step="Find out which version the schema has, and keep that row alone.",
+        )
+
+    def create_ledger(self, target: Target) -> Batch:
+        """Return golang-migrate's own table."""
+        table = _table(target)
+        if target.engine is Engine.POSTGRESQL:
+            columns = "(version bigint not null primary key, dirty boolean not null)"
+            return Batch((f"CREATE TABLE IF NOT EXISTS {table} {columns}",), transaction=True)
+        create = f"CREATE TABLE IF NOT EXISTS {table} (version uint64,dirty bool)"
+        index = f"CREATE UNIQUE INDEX IF NOT EXISTS version_unique ON {table} (version)"
+        return Batch((create, index), transaction=True)
+
+    def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
+        """Return what is above the version of the table; nobody can tell whether all below it ran."""
+        known = {each.version for each in migrations}
+        if ledger.dirty is not None:
+            above = tuple(each for each in migrations if each.version > ledger.dirty)
+            return Pending(above, (_dirty(migrations, ledger.dirty),))
+        current = max(ledger.applied, default=_NOTHING)
+        above = tuple(each for each in migrations if each.version > current)
+        is_unknown = current != _NOTHING and current not in known
+        return Pending(above, (_unknown(migrations, current),) if is_unknown else ())
+
+    def up(self, migration: Migration, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
+        """Return what applies and records a migration; a version without an up file is recorded only."""
+        return _batches(migration.up, migration.version, target=target, before=_current(ledger))
+
+    def down(
+        self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
+    ) -> tuple[Batch, ...]:
+        """Return what undoes a migration and records the version of the file before it."""
+        below = (each.version for each in migrations if each.version < migration.version)
+        return _batches(migration.down, max(below, default=_NOTHING), target=target, before=_current(ledger))
+
+    def lock_ids(self, target: Target) -> tuple[int, ...]:
+        """Return the lock of the command line, which hashes the URL's path and slash, then the library's."""
+        if target.engine is not Engine.POSTGRESQL:
+            return ()
+        schema, name = _schema_and_name(target)
+        return tuple(lock_id(f"{schema}\0{name}\0{slash}{target.database}") for slash in ("/", ""))
+
+    def _migration(
+        self, version: int, up: SourceFile | None, down: SourceFile | None
+    ) -> tuple[Migration, tuple[Diagnostic, ...]]:
+        files = tuple(file for file in (up, down) if file is not None)
+        parsed = [self.parse(file) for file in files]
+        problems = tuple(problem for each in parsed for problem in each.diagnostics)
+        declaration = None
+        if up is not None:
+            declaration, _ = declared_phase(decode(up.content, up.path)[0], up.path)
+        else:
+            problems = (*problems, _no_up_file(files[0]))
+        migration = Migration(
+            version,
+            _filename(files[0]).rpartition(".")[0].rpartition(".")[0],
+            up=next((each.up for each in parsed if each.up), None),
+            down=next((each.down for each in parsed if each.down), None),
+            files=files,
+            declared=declaration.phase if declaration else None,
+            declared_at=declaration.place if declaration else None,
+        )
+        return migration, problems
+
+
+def lock_id(text: str) -> int:
+    """Return golang-migrate's advisory lock id of a name (its database/util.go)."""
+    return (crc32(text.encode()) * _LOCK_SALT) & 0xFFFFFFFF
+
+
+# -- the table ------------------------------------------------------------------------------------------
+
+
+def _schema_and_name(target: Target) -> tuple[str, str]:
+    """Return the parts of the table's name; in double quotes as x-migrations-table-quoted has it."""
+    table = target.table or _DEFAULT_TABLE
+    if target.engine is Engine.SQLITE:
+        return "", table
+    if target.schema is None:
+        raise Usage(
+            "no-schema",
+            "The connection has no current schema: its search_path names none that exists.",
+            next_step="Create the schema, or give the URL another search_path.",
+        )
+    quoted = re.findall(r'"(.*?)"', table) if re.fullmatch(r'".*"', table) else []
+    match quoted:
+        case []:
+            return target.schema, table
+        case [name]:
+            return target.schema, name
+        case [schema, name]:
+            return schema, name
+    raise Usage(
+        "bad-table-name",
+        f"`{table}` is no name of a version table.",
+        next_step='Write name, or "schema"."name" in double quotes.',
+    )
+
+
+def _table(target: Target) -> str:
+    schema, name = _schema_and_name(target)
+    if target.engine is Engine.POSTGRESQL:
+        return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
+    if not re.fullmatch(r"[^\W\d]\w*", name):
+        raise Usage(
+            "bad-table-name",
+            f"`{name}` is no name of a version table on SQLite.",
+            next_step="Write letters, digits and underscores.",
+        )
+    return name
+
+
+def _current(ledger: Ledger) -> int:
+    return max(ledger.applied, default=_NOTHING)
+
+
+def _set_version(target: Target, version: int, *, dirty: bool) -> tuple[str, ...]:
+    table = _table(target)
+    is_postgresql = target.engine is Engine.POSTGRESQL
+    clear = f"TRUNCATE {table}" if is_postgresql else f"DELETE FROM {table}"  # noqa: S608
+    if version == _NOTHING and not dirty:
+        return (clear,)
+    flag = str(dirty).lower() if is_postgresql else int(dirty)
+    return clear, f"INSERT INTO {table} (version, dirty) VALUES ({version}, {flag})"  # noqa: S608
+
+
+def _batches(script: Script | None, version: int, *, target: Target, before: int) -> tuple[Batch, ...]:
+    """Return the file and its record: in one transaction where file and engine allow it, else dirty first."""
+    texts = tuple(statement.text for statement in script.statements) if script else ()
+    clean = _set_version(target, version, dirty=False)
+    guard = _moved_query(target, before)
+    if target.engine is Engine.SQLITE:
+        _refuse_own_transaction(texts)
+        return (Batch((*texts, *clean), transaction=True, guard=guard),)
+    if script is None or script.transaction:
+        return (Batch((*texts, *clean), transaction=True, guard=guard),)
+    return (
+        Batch(_set_version(target, version, dirty=True), transaction=True, guard=guard),
+        Batch(texts, transaction=False),
+        Batch(clean, transaction=True),
+    )
+
+
+def _moved_query(target: Target, before: int) -> str:
+    """Return a query that has a row if the table no longer says what was read."""
+    same = f"SELECT 1 FROM {_table(target)} WHERE version = {before}"  # noqa: S608
+    if before == _NOTHING:
+        return f"SELECT 1 FROM {_table(target)}"  # noqa: S608
+    return f"SELECT 1 WHERE NOT EXISTS ({same} AND NOT dirty)"
+
+
+def _refuse_own_transaction(texts: Sequence[str]) -> None:
+    for text in texts:
+        if any(controls_transaction(statement) for statement in split_statements(text)):
+            raise StepFailed(
+                "transaction-control",
+                "The migration begins or ends a transaction, and on SQLite it already runs in one.",
+                why="golang-migrate fails on it as well, and leaves a dirty version.",
+                next_step="Take BEGIN and COMMIT out of the file.",
+            )
+
+
+def _needs_no_transaction(text: str) -> bool:
+    return any(
+        controls_transaction(statement) or may_refuse_transaction(statement) or sets_transaction(statement)
+        for statement in split_statements(text)
+    )
+
+
+# -- the files ------------------------------------------------------------------------------------------
+
+
+def _filename(file: SourceFile) -> str:
+    return file.path.rpartition("/")[2]
+
+
+def _unnamed(file: SourceFile) -> Diagnostic:
+    return Diagnostic(
+        "golang-migrate-filename",
+        Place(file.path),
+        "The file's name is not that of a golang-migrate migration.",
+        "golang-migrate does not see this file.",
+        "Name it like 0002_add_email.up.sql or 0002_add_email.down.sql.",
+    )
+
+
+def _side_of(file: SourceFile) -> tuple[int, str] | Diagnostic:
+    """Return a file's version and direction, or what is wrong with its name."""
+    match = _FILENAME.fullmatch(_filename(file))
+    if match is None:
+        return _unnamed(file)
+    if int(match[1]) > _MAX_VERSION:
+        return Diagnostic(
+            "migration-version-range",
+            Place(file.path),
+            f"Version {match[1]} is larger than 2^63-1.",
+            "golang-migrate skips such a file, or takes its version for a negative one and starts again"
+            " from the first migration.",
+            "Give it the next free number.",
+        )
+    if match[4] != "sql":
+        return Diagnostic(
+            "golang-migrate-extension",
+            Place(file.path),
+            f"The file ends in `.{match[4]}` and is a migration all the same.",
+            "golang-migrate never looks at the extension: it runs backups and editors' copies too.",
+            "Delete the file, or end its name in .sql.",
+        )
+    return int(match[1]), match[3]
+
+
+def _duplicate(file: SourceFile, other: SourceFile) -> Diagnostic:
+    return Diagnostic(
+        "duplicate-version",
+        Place(file.path),
+        f"The version and direction are also those of {other.path}.",
+        "golang-migrate stops at two files with one version and direction.",
+        "Give one of them the next free number.",
+    )
+
+
+def _no_up_file(file: SourceFile) -> Diagnostic:
+    return Diagnostic(
+        "missing-up-file",
+        Place(file.path),
+        "This version has a down file and no up file.",
+        "golang-migrate records the version and changes nothing.",
+        "Add the up file, or delete this one.",
+        Severity.WARNING,
+    )
+
+
+# -- files against table --------------------------------------------------------------------------------
+
+
+def _dirty(migrations: Sequence[Migration], version: int) -> Diagnostic:
+    named = next((each for each in migrations if each.version == version), None)
+    return Diagnostic(
+        "database-dirty",
+        Place(named.files[0].path if named else "migrations"),
+        f"golang-migrate stopped half-way at version {version} (dirty).",
+        "It failed or was killed there; the migration may be applied, in part or not at all.",
+        "Compare the schema with the file, complete or undo it by hand, and run `migrate force VERSION`.",
+    )
+
+
+def _unknown(migrations: Sequence[Migration], current: int) -> Diagnostic:
+    newest = max((each.version for each in migrations), default=_NOTHING)
+    return Diagnostic(
+        "database-newer" if current > newest else "migration-file-missing",
+        Place(migrations[-1].files[0].path if migrations else "migrations"),
+        f"The database is at version {current}, and no file here has that version.",
+        "golang-migrate refuses to go on: it cannot tell which migration comes next.",
+        "Check that this is the right checkout.",
+    )
+
+
+TOOL: Final[MigrationTool] = GolangMigrate()
