@@ -52,7 +52,7 @@ _CLASSES: tuple[tuple[str, Phase | None, str], ...] = (
 """Words of a statement → phase and why, the first match wins; None: no guess is careful enough."""
 _LEAD = r"(?is)^(?:\s+|--[^\n]*\n|/\*.*?\*/)*"
 _NAME = r"((?:\w+\.)?\w+)(?![\w.\"])"
-_NEW_TABLE = re.compile(rf"{_LEAD}create\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?{_NAME}")
+_NEW_TABLE = re.compile(rf"{_LEAD}create\s+(?:unlogged\s+)?table\s+(?!if\s){_NAME}")
 _TABLE_OF = re.compile(
     rf"{_LEAD}(?:alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?|insert\s+into\s+|update\s+(?:only\s+)?"
     rf"|delete\s+from\s+(?:only\s+)?|create\s+(?:unique\s+)?index\s+\w+\s+on\s+(?:only\s+)?){_NAME}"

@@ -29,8 +29,15 @@ Runner = tuple[ServiceName, Role]
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What holds for this graph; `met` has each cell that the release may pass through, with its finding."""
+    """What holds for a release's graph, with all that it was made from.
 
+    `met` has each cell that the release may pass through, with its finding; `diagnostics` says what breaks.
+    """
+
+    plan: Plan
+    survey: Survey
+    evidence: Evidence
+    graph: Graph
     verdict: Verdict
     met: Mapping[Cell, Finding]
     diagnostics: tuple[Diagnostic, ...]
@@ -50,7 +57,7 @@ def prove(graph: Graph, evidence: Evidence, survey: Survey, *, plan: Plan, effec
         *_traffic_problems(order, survey, plan),
     )
     verdict = Verdict.BROKEN if diagnostics else _weakest(met.values())
-    return Proof(verdict, met, diagnostics)
+    return Proof(plan, survey, evidence, graph, verdict, met, diagnostics)
 
 
 def _is_broken(finding: Finding) -> bool:

@@ -6,21 +6,27 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from coordinator import __version__
-from coordinator.app.place import Place, open_run
-from coordinator.app.planning import Planned, plan_release
+from coordinator.app.place import Place, open_run, the_open_run
+from coordinator.app.planning import plan_release
 from coordinator.app.requests import Inbox
+from coordinator.diagnostics import Diagnostic
 from coordinator.engine.run import Audience, Engine
-from coordinator.errors import CoordinatorError, ExitCode, Usage
-from coordinator.graph import StepId
+from coordinator.errors import CoordinatorError, ExitCode, Interrupted, Refused, Usage, Waiting
+from coordinator.graph import Graph, StepId
 from coordinator.journal import events
 from coordinator.journal.events import Outcome
 from coordinator.journal.fold import RunState, Status, fold
 from coordinator.journal.steps_on_wire import wire_from
 from coordinator.leases import Claim
 from coordinator.ports import Ports
+from coordinator.prove import Proof
 from coordinator.steps import StepKind
+
+_FOLLOW: Final = timedelta(milliseconds=200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class Runner:
     audience: Audience
     is_stopping: Callable[[], bool]
 
-    def run_release(self, *, supersede: bool, show: Callable[[Planned], None]) -> Ended:
+    def run_release(self, *, supersede: bool, show: Callable[[Proof, tuple[Diagnostic, ...]], None]) -> Ended:
         """Go on with the open run, or plan and start a new one; `show` gets the new one before it starts.
 
         Raises: PlanInvalid, Refused, Waiting `lease-held`, Usage `plan-changed`, Interrupted.
@@ -71,24 +77,48 @@ class Runner:
             if state is not None and not supersede:
                 demand_same(state, inputs_of(self.ports))
                 return self._engage(state)
-            planned = plan_release(self.ports, self.kinds)
-            show(planned)
-            planned.refuse_if_broken()
+            proof, warnings = plan_release(self.ports, self.kinds)
+            show(proof, warnings)
+            if proof.diagnostics:
+                raise Refused(proof.diagnostics)
             if state is not None:
                 ended = events.RunFinished(self.ports.clock.now(), Outcome.SUPERSEDED)
                 journal.append(state.run, state.sequence + 1, events.to_wire(ended))
-            if not planned.graph:
+            if not proof.graph:
                 return Ended(None)
-            return self._engage(self._begin(planned, supersedes=supersede))
+            return self._engage(self._begin(proof.graph, supersedes=supersede))
 
-    def resume(self, state: RunState) -> Ended:
-        """Go on with an open run, whatever its plan says now: a way back must not depend on an edit.
+    def resume_or_follow(self) -> Ended:
+        """Go on with the open run, whatever its plan says now: a way back must not depend on an edit.
 
-        The caller holds the lease.
+        If another coordinator works on it, show what that one does until the run has ended or it stopped.
         """
-        return self._engage(state)
+        while True:
+            try:
+                with self.place.lease():
+                    return self._engage(the_open_run(self.place))
+            except Waiting:
+                ended = self._follow()
+                if ended is not None:
+                    return ended
 
-    def _begin(self, planned: Planned, *, supersedes: bool) -> RunState:
+    def _follow(self) -> Ended | None:
+        """Show the other coordinator's events; return when the run has ended, None when that one is gone."""
+        state = the_open_run(self.place)
+        journal = self.place.journal
+        while not self.is_stopping():
+            for record in journal.records(state.run)[state.sequence :]:
+                event = events.from_wire(record)
+                state = state.with_event(event)
+                self.audience.saw(event, state)
+            if state.outcome is not None:
+                return Ended(state)
+            self.ports.clock.sleep(_FOLLOW)
+            if self.place.is_free():
+                return None
+        raise Interrupted("interrupted", "Stopped watching; the request stands, and the other one goes on.")
+
+    def _begin(self, graph: Graph, *, supersedes: bool) -> RunState:
         journal, release = self.place.journal, self.ports.plan.release
         run = f"{release}@{len(journal.runs()) + 1}"
         started = events.RunStarted(
@@ -96,7 +126,7 @@ class Runner:
             release,
             self.ports.plan.file.name,
             inputs_of(self.ports),
-            wire_from(planned.graph),
+            wire_from(graph),
             supersedes,
             __version__,
         )

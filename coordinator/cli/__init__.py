@@ -16,4 +16,14 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-from coordinator.cli import explain, local, schema, validate  # noqa: E402, F401 - each registers its command
+from coordinator.cli import (  # noqa: E402 - each registers its command
+    doctor,  # noqa: F401
+    explain,  # noqa: F401
+    local,  # noqa: F401
+    plan,  # noqa: F401
+    requests,  # noqa: F401
+    run,  # noqa: F401
+    schema,  # noqa: F401
+    status,  # noqa: F401
+    validate,  # noqa: F401
+)

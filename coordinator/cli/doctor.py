@@ -1,0 +1,104 @@
+"""`coordinator doctor`: can this machine reach and do what the plan needs? It only looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli import app
+from coordinator.cli.edge import Output, exit_with, show, show_json
+from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
+from coordinator.errors import CoordinatorError, ExitCode
+
+if TYPE_CHECKING:
+    from coordinator.app.connected import ConnectedPorts
+    from coordinator.model import DatabaseName, ServiceName
+    from coordinator.ports import Side
+
+Finding = tuple[bool, str, str]
+"""Is it well, what was looked at, what was found."""
+
+
+@app.command()
+def doctor(
+    plan: PlanFile = DEFAULT_PLAN,
+    settings: Settings = None,
+    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+) -> None:
+    """Check the plan, its databases, its platforms and its journal, and say what is wrong with each."""
+    exit_with(lambda: _doctor(plan, settings, output))
+
+
+def _doctor(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
+    findings = list(_findings(path, settings))
+    if output is Output.JSON:
+        keys = ("ok", "subject", "found")
+        show_json("doctor", 1, {"findings": [dict(zip(keys, each, strict=True)) for each in findings]})
+    else:
+        for is_well, subject, found in findings:
+            show(f"{'✔' if is_well else '✘'} {subject}: {found}")
+    return ExitCode.DONE if all(is_well for is_well, *_ in findings) else ExitCode.FAILED
+
+
+def _findings(path: Path, settings: list[str] | None) -> Iterator[Finding]:
+    from coordinator.cli.opening import open_ports  # noqa: PLC0415
+
+    ports = open_ports(path, settings)
+    yield True, "plan", f"{path} is valid: release {ports.plan.release}"
+    yield _look("journal", lambda: _journal(path))
+    for database in ports.plan.databases:
+        yield _look(f"database {database}", lambda database=database: _database(ports, database))  # type: ignore[misc]
+    for service in ports.plan.services:
+        yield _look(f"service {service}", lambda service=service: _service(ports, service))  # type: ignore[misc]
+
+
+def _look(subject: str, look: Callable[[], str]) -> Finding:
+    try:
+        return True, subject, look()
+    except CoordinatorError as error:
+        return False, subject, f"error[{error.code}]: {error}"
+
+
+def _journal(path: Path) -> str:
+    from coordinator.app.place import Place, open_run  # noqa: PLC0415
+
+    place = Place(path)
+    state = open_run(place.journal)
+    held = "free" if place.is_free() else "held by a coordinator that works on it"
+    return (
+        f"{len(place.journal.runs())} runs, {state.run if state else 'none'} under way; the lease is {held}"
+    )
+
+
+def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
+    from coordinator.apply import read_ledger  # noqa: PLC0415
+    from coordinator.errors import StepFailed  # noqa: PLC0415
+
+    spec = ports.plan.databases[name]
+    tool = ports.tool(name)
+    with ports.session(name, label="coordinator doctor") as session:
+        target = session.target(spec.migrations.table)
+        ledger = read_ledger(session, tool, target)
+    pending = tool.pending(ports.migrations(name), ledger)
+    if pending.diagnostics:
+        first = pending.diagnostics[0]
+        raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
+    return (
+        f"{target.engine} `{target.database}`, {tool.name}: {len(ledger.applied)} applied,"
+        f" {len(pending.migrations)} pending"
+    )
+
+
+def _service(ports: ConnectedPorts, name: ServiceName) -> str:
+    serving = ports.platform(name).survey()
+    sides = ", ".join(f"{colour}: {_shown(side)}" for colour, side in serving.sides.items())
+    return f"{serving.live or 'nobody'} serves ({sides})"
+
+
+def _shown(side: Side) -> str:
+    if not side.running:
+        return "not running"
+    return f"{side.version} {'ready' if side.ready else 'running, not ready'}"

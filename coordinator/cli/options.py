@@ -1,0 +1,16 @@
+"""The arguments that several commands share, each written down once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PlanFile = Annotated[Path, typer.Argument(metavar="[PLAN]", help="The plan file.", show_default=True)]
+DEFAULT_PLAN = Path("plan.yaml")
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A variable, or service.key=value; may be repeated."),
+]
+"""None where it was not given: Typer makes no empty list."""

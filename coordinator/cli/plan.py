@@ -1,0 +1,54 @@
+"""`coordinator plan`: what would be done, in which order, and what that rests on."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.cli import app
+from coordinator.cli.edge import exit_with, say_diagnostics, show, show_json
+from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
+from coordinator.errors import ExitCode
+
+
+class PlanOutput(StrEnum):
+    """The forms of a plan."""
+
+    TEXT = "text"
+    JSON = "json"
+    DOT = "dot"
+    MERMAID = "mermaid"
+
+
+@app.command()
+def plan(
+    plan: PlanFile = DEFAULT_PLAN,
+    settings: Settings = None,
+    output: Annotated[PlanOutput, typer.Option(help="The form of the result.")] = PlanOutput.TEXT,
+) -> None:
+    """Show the release: the schema states, which version works where, the steps, the way back."""
+    exit_with(lambda: _plan(plan, settings, output))
+
+
+def _plan(path: Path, settings: list[str] | None, output: PlanOutput) -> ExitCode:
+    from coordinator.app.connected import step_kinds  # noqa: PLC0415
+    from coordinator.app.planning import plan_release  # noqa: PLC0415
+    from coordinator.cli.opening import open_ports  # noqa: PLC0415
+    from coordinator.report import drawing, story  # noqa: PLC0415
+
+    proof, warnings = plan_release(open_ports(path, settings), step_kinds())
+    say_diagnostics(warnings)
+    match output:
+        case PlanOutput.TEXT:
+            show("\n".join(story.tell(proof)))
+        case PlanOutput.JSON:
+            show_json("plan", 1, story.as_json(proof))
+        case PlanOutput.DOT:
+            show("\n".join(drawing.as_dot(proof.graph)))
+        case PlanOutput.MERMAID:
+            show("\n".join(drawing.as_mermaid(proof.graph)))
+    say_diagnostics(proof.diagnostics)
+    return ExitCode.REFUSED if proof.diagnostics else ExitCode.DONE

@@ -1,0 +1,124 @@
+"""`approve`, `settle`, `rollback`, `abort`: what people decide about a run.
+
+None of them needs the run's process to be gone. They leave a request; if a coordinator works on the run, it
+takes the request over, and otherwise rollback and abort do the work themselves.
+"""
+
+from __future__ import annotations
+
+import getpass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli import app
+from coordinator.cli.edge import Output, exit_with, show
+from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
+from coordinator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from coordinator.journal.events import Event, Outcome
+
+StepArgument = Annotated[str, typer.Argument(help="The step, as `coordinator status` names it.")]
+
+
+class Came(StrEnum):
+    """What a step in doubt came to."""
+
+    DONE = "done"
+    NOT_DONE = "not-done"
+
+
+@app.command()
+def approve(
+    step: StepArgument,
+    plan: PlanFile = DEFAULT_PLAN,
+    who: Annotated[str, typer.Option("--as", help="Who approves, as the plan names them.")] = "",
+) -> None:
+    """Allow a step that waits for people; the next `run`, or the one that waits, goes on."""
+    exit_with(lambda: _approve(plan, step, who or getpass.getuser()))
+
+
+def _approve(path: Path, step: str, who: str) -> None:
+    from coordinator.graph import StepId  # noqa: PLC0415
+    from coordinator.journal.events import Approved  # noqa: PLC0415
+
+    run = _leave(path, lambda at: Approved(at, StepId(step), who))
+    show(f"{run}: {step} approved by {who}. `coordinator run` goes on.")
+
+
+@app.command()
+def settle(
+    step: StepArgument,
+    came: Annotated[Came, typer.Option("--as", help="What you found in the world.")],
+    plan: PlanFile = DEFAULT_PLAN,
+) -> None:
+    """Say what a step in doubt came to, after you have looked."""
+    exit_with(lambda: _settle(plan, step, came))
+
+
+def _settle(path: Path, step: str, came: Came) -> None:
+    from coordinator.graph import StepId  # noqa: PLC0415
+    from coordinator.journal.events import Seen, StepSettled  # noqa: PLC0415
+
+    run = _leave(path, lambda at: StepSettled(at, StepId(step), Seen(came), getpass.getuser()))
+    show(f"{run}: {step} is {came}. `coordinator run` goes on.")
+
+
+def _leave(path: Path, make: Callable[[datetime], Event]) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from coordinator.app.place import Place, the_open_run  # noqa: PLC0415
+    from coordinator.app.requests import leave  # noqa: PLC0415
+
+    place = Place(path)
+    state = the_open_run(place)
+    leave(place.journal, state, make(datetime.now(UTC)))
+    return state.run
+
+
+@app.command()
+def rollback(
+    plan: PlanFile = DEFAULT_PLAN,
+    settings: Settings = None,
+    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+) -> None:
+    """Take the open run back: traffic to the old version, the new one scaled down, the schema left."""
+    exit_with(lambda: _rollback(plan, settings, output))
+
+
+def _rollback(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
+    from coordinator.journal.events import Outcome, RollbackStarted  # noqa: PLC0415
+
+    reason = f"asked for by {getpass.getuser()}"
+    _leave(path, lambda at: RollbackStarted(at, reason, automatic=False))
+    return _carry_out(path, settings, Outcome.ROLLED_BACK, output)
+
+
+@app.command()
+def abort(
+    plan: PlanFile = DEFAULT_PLAN,
+    settings: Settings = None,
+    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+) -> None:
+    """Give the open run up and leave everything as it stands: traffic, versions and schema."""
+    exit_with(lambda: _abort(plan, settings, output))
+
+
+def _abort(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
+    from coordinator.journal.events import AbortRequested, Outcome  # noqa: PLC0415
+
+    _leave(path, lambda at: AbortRequested(at, getpass.getuser()))
+    return _carry_out(path, settings, Outcome.ABORTED, output)
+
+
+def _carry_out(path: Path, settings: list[str] | None, wanted: Outcome, output: Output) -> ExitCode:
+    """Do what was asked for, or watch the coordinator do it that works on the run already."""
+    from coordinator.cli.run import act  # noqa: PLC0415
+
+    return act(path, settings, lambda runner: runner.resume_or_follow(), wanted=wanted, output=output)

@@ -1,0 +1,85 @@
+"""`coordinator run`: starts, resumes and continues a release; after any end, running it again is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli import app
+from coordinator.cli.edge import Output, exit_with, say, say_diagnostics, show, show_json
+from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
+from coordinator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from coordinator.app.running import Ended, Runner
+    from coordinator.diagnostics import Diagnostic
+    from coordinator.journal.events import Outcome
+    from coordinator.prove import Proof
+
+
+@app.command()
+def run(
+    plan: PlanFile = DEFAULT_PLAN,
+    settings: Settings = None,
+    supersede: Annotated[
+        bool, typer.Option("--supersede", help="Give an open run of another plan up and release this one.")
+    ] = False,
+    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+) -> None:
+    """Release the plan, or go on with its release."""
+    exit_with(lambda: _run(plan, settings, supersede=supersede, output=output))
+
+
+def _run(path: Path, settings: list[str] | None, *, supersede: bool, output: Output) -> ExitCode:
+    from coordinator.journal.events import Outcome  # noqa: PLC0415
+
+    return act(
+        path,
+        settings,
+        lambda runner: runner.run_release(supersede=supersede, show=_show),
+        wanted=Outcome.RELEASED,
+        output=output,
+    )
+
+
+def _show(proof: Proof, warnings: tuple[Diagnostic, ...]) -> None:
+    from coordinator.report import story  # noqa: PLC0415
+
+    say_diagnostics(warnings)
+    say("\n".join((*story.tell(proof), "")))
+
+
+def act(
+    path: Path,
+    settings: list[str] | None,
+    do: Callable[[Runner], Ended],
+    *,
+    wanted: Outcome,
+    output: Output,
+) -> ExitCode:
+    """Do something to the plan's runs before the eyes of this terminal, and report how it ended."""
+    from coordinator.cli.opening import open_runner  # noqa: PLC0415
+    from coordinator.cli.stopping import stopping  # noqa: PLC0415
+    from coordinator.cli.watching import watching  # noqa: PLC0415
+
+    with stopping() as is_stopping, watching() as audience:
+        ended = do(open_runner(path, settings, audience=audience, is_stopping=is_stopping))
+    report(ended, output=output)
+    return ended.exit_code(wanted=wanted)
+
+
+def report(ended: Ended, *, output: Output) -> None:
+    """Print how a command left a run: what is where, why it stopped, and what to do next."""
+    from coordinator.report import progress  # noqa: PLC0415
+
+    for problem in ended.problems:
+        say(f"{problem.code}: {problem}")
+    if output is Output.JSON:
+        show_json("run", 1, {"run": None} if ended.state is None else progress.as_json(ended.state))
+    elif ended.state is None:
+        show("Nothing to do: the wanted versions serve and no migration is pending.")
+    else:
+        show("\n".join(progress.closing_lines(ended.state, ended.stuck)))

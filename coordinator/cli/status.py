@@ -1,0 +1,121 @@
+"""`coordinator status` and `coordinator history`: where a plan's runs are, from the journal alone."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli import app
+from coordinator.cli.edge import Output, exit_with, show, show_json
+from coordinator.cli.options import DEFAULT_PLAN, PlanFile
+from coordinator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from coordinator.journal.fold import RunState
+
+
+@app.command()
+def status(
+    plan: PlanFile = DEFAULT_PLAN,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the run until it ends.")] = False,
+    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+) -> None:
+    """Show the newest run: every step, and what it waits for."""
+    exit_with(lambda: _watch(plan) if watch else _status(plan, output))
+
+
+def _newest(path: Path) -> RunState | None:
+    from coordinator.app.place import Place, newest_first  # noqa: PLC0415
+
+    return next(newest_first(Place(path).journal), None)
+
+
+def _status(path: Path, output: Output) -> ExitCode:
+    from coordinator.report import progress  # noqa: PLC0415
+
+    state, now = _newest(path), datetime.now(UTC)
+    if output is Output.JSON:
+        show_json("run", 1, {"run": None} if state is None else progress.as_json(state))
+    elif state is None:
+        show(f"{path} was never run.")
+    else:
+        rows = list(progress.table_of(state, now=now))
+        width = max((len(row[1]) for row in rows), default=0)
+        show(progress.summary(state, now=now))
+        for sign, step, took, detail in rows:
+            show(f"  {sign} {step:<{width}}  {took:>12}  {detail}".rstrip())
+    return ExitCode.DONE
+
+
+def _watch(path: Path) -> ExitCode:
+    """Show the newest run's events as they come; the exit code is 0 when the run has ended."""
+    from coordinator.app.place import Place  # noqa: PLC0415
+    from coordinator.cli.watching import watching  # noqa: PLC0415
+    from coordinator.journal.events import from_wire  # noqa: PLC0415
+    from coordinator.report import progress  # noqa: PLC0415
+
+    state = _newest(path)
+    if state is None:
+        show(f"{path} was never run.")
+        return ExitCode.DONE
+    journal = Place(path).journal
+    with watching() as audience:
+        while state.outcome is None:
+            audience.ticked(state, now=datetime.now(UTC))
+            for record in journal.records(state.run)[state.sequence :]:
+                event = from_wire(record)
+                state = state.with_event(event)
+                audience.saw(event, state)
+            time.sleep(0.2)
+    show("\n".join(progress.closing_lines(state, ())))
+    return ExitCode.DONE
+
+
+@app.command()
+def history(
+    plan: PlanFile = DEFAULT_PLAN,
+    run: Annotated[str, typer.Option(help="Show every event of this run.")] = "",
+    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+) -> None:
+    """List a plan's runs, the newest first, or every event of one."""
+    exit_with(lambda: _events(plan, run, output) if run else _history(plan, output))
+
+
+def _history(path: Path, output: Output) -> None:
+    from coordinator.app.place import Place, newest_first  # noqa: PLC0415
+    from coordinator.report import progress  # noqa: PLC0415
+
+    runs, now = list(newest_first(Place(path).journal)), datetime.now(UTC)
+    if output is Output.JSON:
+        show_json("history", 1, {"runs": [progress.as_json(state) for state in runs]})
+        return
+    if not runs:
+        show(f"{path} was never run.")
+    for state in runs:
+        show(f"{state.started.at.astimezone():%Y-%m-%d %H:%M:%S}  {progress.summary(state, now=now)}")
+
+
+def _events(path: Path, run: str, output: Output) -> None:
+    import json  # noqa: PLC0415
+
+    from coordinator.app.place import Place  # noqa: PLC0415
+    from coordinator.errors import Usage  # noqa: PLC0415
+    from coordinator.journal.events import RunStarted, from_wire  # noqa: PLC0415
+    from coordinator.journal.fold import fold  # noqa: PLC0415
+    from coordinator.report.progress import line_of  # noqa: PLC0415
+
+    records = Place(path).journal.records(run)
+    if not records:
+        raise Usage("no-such-run", f"{path} has no run {run}.", next_step="`coordinator history` lists them.")
+    if output is Output.JSON:
+        show_json("events", 1, {"run": run, "events": [json.loads(record) for record in records]})
+        return
+    past = [from_wire(record) for record in records]
+    state = fold(run, past[:1])
+    for event in past:
+        state = state if isinstance(event, RunStarted) else state.with_event(event)
+        show(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {line_of(event, state)}")

@@ -1,0 +1,183 @@
+"""Events and run states as lines for people. Pure: the same journal always tells the same story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from coordinator.engine.decide import missing_approvals
+from coordinator.graph import StepId
+from coordinator.journal import events
+from coordinator.journal.events import Event, Outcome
+from coordinator.journal.fold import RunState, Status
+
+SIGNS = {
+    Status.PENDING: "·",
+    Status.STARTED: "▶",
+    Status.DONE: "✔",
+    Status.FAILED: "✘",
+    Status.UNKNOWN: "?",
+    Status.UNDOING: "↶",
+    Status.UNDONE: "↶",
+}
+_OUTCOMES = {
+    Outcome.RELEASED: "released",
+    Outcome.ROLLED_BACK: "rolled back: traffic is where it was before the release",
+    Outcome.ABORTED: "aborted: everything stands as it was left",
+    Outcome.SUPERSEDED: "superseded by another release",
+}
+
+
+def line_of(event: Event, state: RunState) -> str:
+    """Return an event as one line, without its time; `state` is the one after it."""
+    return _LINES[type(event)](event, state)
+
+
+_LINES: Mapping[type[Event], Callable[[Any, RunState], str]] = {
+    events.RunStarted: lambda _, state: f"run {state.run} of {len(state.graph)} steps",
+    events.StepStarted: lambda event, _: f"▶ {event.step}",
+    events.StepFinished: lambda event, state: (
+        f"✔ {event.step}  {_took(state, event.step, event.at)}{_rest(event.detail)}"
+    ),
+    events.StepFailed: lambda event, _: f"✘ {event.step}  error[{event.code}]: {event.reason}",
+    events.StepObserved: lambda event, _: (
+        f"? {event.step} was in doubt; the world says {event.seen}{_rest(event.detail)}"
+    ),
+    events.StepSettled: lambda event, _: f"? {event.step} settled by {event.who}: {event.seen}",
+    events.UndoStarted: lambda event, _: f"↶ {event.step}",
+    events.UndoFinished: lambda event, _: f"✔ {event.step} taken back{_rest(event.detail)}",
+    events.UndoFailed: lambda event, _: f"✘ {event.step} not taken back  error[{event.code}]: {event.reason}",
+    events.Approved: lambda event, _: f"✔ {event.step} approved by {event.who}",
+    events.RollbackStarted: lambda event, _: (
+        f"↶ rollback{' (automatic)' if event.automatic else ''}: {event.reason}"
+    ),
+    events.AbortRequested: lambda event, _: f"■ abort, asked for by {event.who}",
+    events.RunFinished: lambda event, state: f"■ {state.started.release} {_OUTCOMES[event.outcome]}",
+}
+
+
+def _took(state: RunState, step: StepId, at: datetime) -> str:
+    first = state.steps[step].first
+    return "" if first is None else f"{spoken(at - first)}  "
+
+
+def _rest(detail: str) -> str:
+    return f"  {detail}" if detail else ""
+
+
+def spoken(duration: timedelta) -> str:
+    """Return a duration as a person says it: 0.4 s, 12 s, 3 min 05 s, 2 h 10 min."""
+    seconds = max(0.0, duration.total_seconds())
+    if seconds < 10:  # noqa: PLR2004 - tenths matter below
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def summary(state: RunState, *, now: datetime) -> str:
+    """Return a run's state in one sentence."""
+    if state.outcome is not None:
+        return f"{state.run}: {_OUTCOMES[state.outcome]}"
+    done = sum(each.status is Status.DONE for each in state.steps.values())
+    active = [step for step, each in state.steps.items() if each.status in (Status.STARTED, Status.UNDOING)]
+    direction = "going back" if state.rollback else "under way"
+    since = f" since {spoken(now - state.started.at)}"
+    return f"{state.run}: {direction}{since}, {done} of {len(state.steps)} steps done" + (
+        f"; now {', '.join(active)}" if active else ""
+    )
+
+
+def table_of(state: RunState, *, now: datetime) -> Iterator[tuple[str, str, str, str]]:
+    """Yield a row a step: sign, step, elapsed time, what is known."""
+    for step in state.graph:
+        each = state.steps[step.id]
+        is_open = each.status in (Status.STARTED, Status.UNDOING)
+        end = now if is_open else each.since
+        took = spoken(end - each.first) if each.first and end else ""
+        detail = each.detail or (step.phase or "")
+        missing = missing_approvals(step, state)
+        if missing and each.status is Status.PENDING:
+            detail = f"waits for {', '.join(missing)}: coordinator approve {step.id} --as NAME"
+        yield SIGNS[each.status], step.id, took, detail
+
+
+def closing_lines(state: RunState, stuck: tuple[StepId, ...]) -> Iterator[str]:
+    """Yield how a command left a run: its outcome, what stands where, what is stuck and what to do."""
+    if state.outcome is not None:
+        yield f"{state.run}: {_OUTCOMES[state.outcome]}"
+    else:
+        yield f"{state.run}: not finished"
+    yield from (f"  {line}" for line in _what_stands_where(state))
+    for step in stuck:
+        yield f"  {SIGNS[state.status(step)]} {step}: {_what_next(state, step)}"
+
+
+def _what_next(state: RunState, step: StepId) -> str:
+    each = state.steps[step]
+    missing = missing_approvals(state.graph.step(step), state)
+    match each.status:
+        case Status.PENDING if missing:
+            who = ", ".join(missing)
+            return f"waits for {who}. Next: `coordinator approve {step} --as NAME`, then run again."
+        case Status.STARTED | Status.UNKNOWN:
+            return (
+                f"nobody knows whether it happened. {each.detail} Look, then say what you found:"
+                f" `coordinator settle {step} --as done` or `--as not-done`, then run again."
+            )
+        case Status.UNDOING:
+            return f"could not be taken back. {each.detail}"
+        case _:
+            return f"{each.detail} Run again when that is mended."
+
+
+def _what_stands_where(state: RunState) -> Iterator[str]:
+    """Yield where traffic and schema are, as far as this run moved them."""
+    for step in state.graph:
+        if step.kind == "switch":
+            yield f"{step.service}: {_TRAFFIC[state.status(step.id)].format(step=step)}"
+    for database in sorted({step.database for step in state.graph if step.database is not None}):
+        applies = [step for step in state.graph if step.database == database]
+        done = sum(state.status(step.id) is Status.DONE for step in applies)
+        yield f"{database}: {done} of {len(applies)} migrations applied"
+
+
+_TRAFFIC = {
+    Status.PENDING: "traffic was not moved",
+    Status.STARTED: "whether traffic moved to {step.colour} is in doubt",
+    Status.DONE: "{step.version} serves, on {step.colour}",
+    Status.FAILED: "traffic was not moved",
+    Status.UNKNOWN: "whether traffic moved to {step.colour} is in doubt",
+    Status.UNDOING: "traffic may still be at {step.version} on {step.colour}",
+    Status.UNDONE: "traffic is back on {step.colour.other}",
+}
+
+
+def as_json(state: RunState) -> dict[str, object]:
+    """Return a run as the fields of `coordinator/run/1`."""
+    return {
+        "run": state.run,
+        "release": state.started.release,
+        "started": state.started.at.isoformat(),
+        "outcome": state.outcome,
+        "rollback": None if state.rollback is None else state.rollback.reason,
+        "beyond_return": state.is_beyond_return(),
+        "steps": [
+            {
+                "id": step.id,
+                "kind": step.kind,
+                "status": state.status(step.id),
+                "since": _iso(state.steps[step.id].since),
+                "detail": state.steps[step.id].detail,
+                "code": state.steps[step.id].code or None,
+            }
+            for step in state.graph
+        ],
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
