@@ -9,8 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from coordinator.model import DatabaseName, Role, ServiceName
+
+
+class Seen(StrEnum):
+    """What an observation of a step's effect in the world says."""
+
+    DONE = "done"
+    NOT_DONE = "not-done"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ def settle(
 
 def _settle(path: Path, step: str, came: Came) -> None:
     from coordinator.graph import StepId  # noqa: PLC0415
-    from coordinator.journal.events import Seen, StepSettled  # noqa: PLC0415
+    from coordinator.journal.events import StepSettled  # noqa: PLC0415
+    from coordinator.world import Seen  # noqa: PLC0415
 
     run = _leave(path, lambda at: StepSettled(at, StepId(step), Seen(came), getpass.getuser()))
     show(f"{run}: {step} is {came}. `coordinator run` goes on.")

@@ -29,11 +29,12 @@ from coordinator.engine.decide import (
 from coordinator.errors import CoordinatorError, DatabaseError, InDoubt, Interrupted, Waiting
 from coordinator.graph import Step, StepId
 from coordinator.journal import events
-from coordinator.journal.events import Event, Seen
+from coordinator.journal.events import Event
 from coordinator.journal.fold import RunState
 from coordinator.leases import Claim
 from coordinator.ports import Journal, Ports
 from coordinator.steps import Context, Observation, StepKind
+from coordinator.world import Seen
 
 _TICK: Final = 0.2
 """Seconds between two looks at requests, signals and the display."""

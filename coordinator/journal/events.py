@@ -17,6 +17,7 @@ from typing import Final
 
 from coordinator.errors import InDoubt
 from coordinator.graph import StepId
+from coordinator.world import Seen
 
 WIRE_VERSION: Final = 1
 
@@ -28,14 +29,6 @@ class Outcome(StrEnum):
     ROLLED_BACK = "rolled-back"
     ABORTED = "aborted"
     SUPERSEDED = "superseded"
-
-
-class Seen(StrEnum):
-    """What an observation of a step's effect in the world says."""
-
-    DONE = "done"
-    NOT_DONE = "not-done"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from typing import Final
 from coordinator.errors import InDoubt
 from coordinator.graph import Graph, StepId
 from coordinator.journal import events, steps_on_wire
-from coordinator.journal.events import Event, Outcome, Seen
+from coordinator.journal.events import Event, Outcome
+from coordinator.world import Seen
 
 
 class Status(StrEnum):

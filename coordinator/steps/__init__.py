@@ -15,10 +15,9 @@ from typing import Final, Protocol
 
 from coordinator.errors import Interrupted
 from coordinator.graph import Step
-from coordinator.journal.events import Seen
 from coordinator.leases import Claim
 from coordinator.ports import Ports
-from coordinator.world import Effect
+from coordinator.world import Effect, Seen
 
 _SLICE: Final = timedelta(milliseconds=100)
 """How long a step waits before it looks again whether it was asked to stop."""

@@ -6,8 +6,8 @@ from typing import Final
 
 from coordinator import leases
 from coordinator.graph import Step
-from coordinator.journal.events import Seen
 from coordinator.steps import Context, Observation, StepKind, no_effects
+from coordinator.world import Seen
 
 
 class AcquireLease:

@@ -13,10 +13,9 @@ from typing import Final
 from coordinator.apply import apply_migration, read_ledger
 from coordinator.errors import DatabaseError
 from coordinator.graph import Step
-from coordinator.journal.events import Seen
 from coordinator.model import Migration
 from coordinator.steps import Context, Observation, StepKind
-from coordinator.world import Effect, SchemaMoves
+from coordinator.world import Effect, SchemaMoves, Seen
 
 _LOCKS: Final = timedelta(seconds=15)
 """How long another migration tool, or an orphan of ours, may hold the tool's locks: migrate's own default."""

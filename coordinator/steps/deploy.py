@@ -6,10 +6,9 @@ from datetime import timedelta
 from typing import Final
 
 from coordinator.graph import Step
-from coordinator.journal.events import Seen
 from coordinator.model import Role
 from coordinator.steps import Context, Observation, StepKind
-from coordinator.world import Effect, Starts
+from coordinator.world import Effect, Seen, Starts
 
 _POLL: Final = timedelta(milliseconds=200)
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Final
 
 from coordinator.graph import Step
-from coordinator.journal.events import Seen
 from coordinator.steps import Context, Observation, StepKind, no_effects
+from coordinator.world import Seen
 
 _POLL: Final = timedelta(milliseconds=200)
 

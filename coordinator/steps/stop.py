@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from coordinator.graph import Step
-from coordinator.journal.events import Seen
 from coordinator.model import Role
 from coordinator.steps import Context, Observation, StepKind
-from coordinator.world import Effect, Stops
+from coordinator.world import Effect, Seen, Stops
 
 
 class Stop:

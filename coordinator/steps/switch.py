@@ -6,10 +6,9 @@ from typing import Final
 
 from coordinator.errors import StepFailed
 from coordinator.graph import Step
-from coordinator.journal.events import Seen
 from coordinator.model import Colour, Role
 from coordinator.steps import Context, Observation, StepKind
-from coordinator.world import Effect, TrafficMoves
+from coordinator.world import Effect, Seen, TrafficMoves
 
 
 class Switch:
