@@ -1,6 +1,6 @@
 """Ask a running version by a program of the team: exit code 0 is yes, its last line is the detail.
 
-The program runs in a process group of its own, and the whole group is gone when the question is answered:
+The program runs in a process group of its own, and the whole group is killed when the question is answered:
 a smoke test that leaves a browser behind would fill the machine release by release. Its output goes to a
 file without a name, not to a pipe, because a child that escaped the group could hold a pipe open for ever.
 """
