@@ -100,6 +100,8 @@ class MigrationTool(Protocol):
 
     name: str
     engines: frozenset[Engine]
+    records_start: bool
+    """It marks the version table before a file without a transaction runs: no mark, nothing ran."""
 
     def is_migration(self, filename: str) -> bool:
         """Tell whether the tool would look at a file of this name in its folder."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from coordinator.apply import read_ledger
 from coordinator.diagnostics import Diagnostic
 from coordinator.model import Colour, DatabaseName, Migration, Role, ServiceName, ServiceSpec, Version
-from coordinator.ports import Ledger, Ports, Serving, Target
+from coordinator.ports import Ports, Serving, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class DatabaseSurvey:
     """A database as it stands; `pending` is in the tool's order."""
 
     target: Target
-    ledger: Ledger
+    applied: int
+    """How many of the folder's migrations the database has."""
     pending: tuple[Migration, ...]
 
 
@@ -77,9 +78,12 @@ def survey(ports: Ports) -> Survey:
         with ports.session(name, label="coordinator survey") as session:
             target = session.target(spec.migrations.table)
             ledger = read_ledger(session, tool, target)
-        pending = tool.pending(ports.migrations(name), ledger)
+        migrations = ports.migrations(name)
+        pending = tool.pending(migrations, ledger)
         diagnostics.extend(pending.diagnostics)
-        databases[name] = DatabaseSurvey(target, ledger, pending.migrations)
+        databases[name] = DatabaseSurvey(
+            target, len(migrations) - len(pending.migrations), pending.migrations
+        )
     services = {
         name: service_survey(spec, ports.platform(name).survey())
         for name, spec in ports.plan.services.items()

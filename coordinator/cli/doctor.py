@@ -87,8 +87,8 @@ def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
         first = pending.diagnostics[0]
         raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
     return (
-        f"{target.engine} `{target.database}`, {tool.name}: {len(ledger.applied)} applied,"
-        f" {len(pending.migrations)} pending"
+        f"{target.engine} `{target.database}`, {tool.name}:"
+        f" {len(ports.migrations(name)) - len(pending.migrations)} applied, {len(pending.migrations)} pending"
     )
 
 

@@ -39,8 +39,7 @@ def tell(proof: Proof) -> Iterator[str]:
         yield f"  service   {name}: {_movement(plan, name, service)}"
     for database, seen in survey.databases.items():
         tool = plan.databases[database].migrations.tool
-        applied, pending = len(seen.ledger.applied), len(seen.pending)
-        yield f"  database  {database}: {tool}, {applied} applied, {pending} pending"
+        yield f"  database  {database}: {tool}, {seen.applied} applied, {len(seen.pending)} pending"
     if not graph:
         yield ""
         yield "Nothing to do: the wanted versions serve and no migration is pending."

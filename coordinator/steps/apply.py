@@ -10,10 +10,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from coordinator.apply import apply_migration, read_ledger
+from coordinator.apply import apply_migration, is_applied
 from coordinator.errors import DatabaseError
 from coordinator.graph import Step
 from coordinator.model import Migration
+from coordinator.ports import MigrationTool
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
 
@@ -30,6 +31,12 @@ def _migration(step: Step, context: Context) -> Migration:
     return next(each for each in migrations if each.version == step.migration)
 
 
+def _may_have_begun(migration: Migration, tool: MigrationTool) -> bool:
+    """Tell whether a file may have run in part without a trace in the version table."""
+    has_transaction = migration.up is None or migration.up.transaction
+    return not has_transaction and not tool.records_start
+
+
 class Apply:
     """Expand, migrate and contract migrations alike: the phase is a matter of when."""
 
@@ -43,18 +50,26 @@ class Apply:
     def observe(self, step: Step, context: Context) -> Observation:
         """Ask the version table; in doubt, under the tool's locks."""
         migration = _migration(step, context)
-        tool = context.ports.tool(step.its_database)
-        with context.ports.session(step.its_database, label=step.id) as session:
-            target = session.target(context.ports.plan.databases[step.its_database].migrations.table)
-            with session.locked(tool.lock_ids(target) if context.in_doubt else (), timeout=_LOCKS):
-                ledger = read_ledger(session, tool, target)
-        if ledger.dirty == migration.version:
-            return Observation(Seen.UNKNOWN, f"the version table says that {migration.name} stopped half-way")
-        if migration.version in ledger.applied:
-            return Observation(Seen.DONE, "the version table has it")
-        if context.in_doubt and migration.up is not None and not migration.up.transaction:
+        spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
+        with context.ports.session(spec.name, label=step.id) as session:
+            locks = tool.lock_ids(session.target(spec.migrations.table)) if context.in_doubt else ()
+            with session.locked(locks, timeout=_LOCKS):
+                is_done = is_applied(
+                    session,
+                    tool,
+                    migration,
+                    migrations=context.ports.migrations(spec.name),
+                    table=spec.migrations.table,
+                )
+        if is_done is None:
             return Observation(
-                Seen.UNKNOWN, f"{migration.name} runs without a transaction and may have stopped half-way"
+                Seen.UNKNOWN, f"The version table says that {migration.name} stopped half-way."
+            )
+        if is_done:
+            return Observation(Seen.DONE, "the version table has it")
+        if context.in_doubt and _may_have_begun(migration, tool):
+            return Observation(
+                Seen.UNKNOWN, f"{migration.name} runs without a transaction and may have stopped half-way."
             )
         return Observation(Seen.NOT_DONE, "the version table does not have it")
 
