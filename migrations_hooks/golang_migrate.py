@@ -41,6 +41,7 @@ class GolangMigrate:
 
     name = "golang-migrate"
     engines = frozenset({Engine.POSTGRESQL, Engine.SQLITE})
+    records_start = True
 
     def is_migration(self, filename: str) -> bool:
         """Tell whether golang-migrate looks at a file; it never looks at the extension."""

@@ -48,6 +48,7 @@ class Goose:
 
     name = "goose"
     engines = frozenset(_COLUMNS)
+    records_start = False
 
     def is_migration(self, filename: str) -> bool:
         """Tell whether goose looks at a file: any `*.sql`, and `*.go` that starts with a version."""
