@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 
 _GUESS_LENGTH = 64
@@ -70,8 +71,6 @@ def errors_of(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the next step for a wrong name: the known one that looks like it, else all of them."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only a wrong name pays for the import
-
     candidates = sorted(known)
     close = get_close_matches(word, candidates, n=1) if len(word) <= _GUESS_LENGTH else []
     if close:
