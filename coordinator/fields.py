@@ -30,7 +30,7 @@ _DURATION_SCHEMA = {
 class Spec(BaseModel):
     """A mapping of the plan file: unknown keys are errors, values keep their type, nothing changes later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 def _duration_from(value: object) -> timedelta:
@@ -46,6 +46,18 @@ def _duration_from(value: object) -> timedelta:
     if duration > _LONGEST:
         raise PydanticCustomError("bad-duration", "This is more than a year. Write at most 366d.")
     return duration
+
+
+def text_from(duration: timedelta) -> str:
+    """Return a duration as a plan writes it, in the largest unit that takes it whole."""
+    milliseconds = duration // timedelta(milliseconds=1)
+    sizes = {unit: timedelta(**{name: 1}) // timedelta(milliseconds=1) for unit, name in _UNITS.items()}
+    unit = max(
+        (unit for unit in sizes if milliseconds % sizes[unit] == 0 and milliseconds),
+        default="s",
+        key=sizes.__getitem__,
+    )
+    return f"{milliseconds // sizes[unit]}{unit}"
 
 
 def _more_than_nothing(value: timedelta) -> timedelta:
@@ -67,7 +79,12 @@ def _secret_from(value: object) -> SecretRef:
     return SecretRef("env", match[2]) if match[1] else SecretRef("file", match[4])
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration_from), WithJsonSchema(_DURATION_SCHEMA)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration_from),
+    PlainSerializer(text_from),
+    WithJsonSchema(_DURATION_SCHEMA),
+]
 """`500ms`, `30s`, `10m`, `2h`, `1d`, up to a year; `0s` is one too."""
 
 PositiveDuration = Annotated[Duration, AfterValidator(_more_than_nothing)]

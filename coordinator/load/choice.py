@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import GenericAlias
 from typing import Annotated, Any, TypeAlias
 
@@ -47,10 +48,6 @@ class Choice:
         """Return what a plan may write."""
         return discovery.names(self.package)
 
-    def adapter(self, key: str) -> TypeAdapter[object]:
-        """Return what checks the value of `key`; imports that adapter."""
-        return TypeAdapter(self.spec_of(key))
-
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             self._choose,
@@ -62,7 +59,7 @@ class Choice:
     ) -> JsonSchemaValue:
         return {
             "type": "object",
-            "properties": {key: handler(self.adapter(key).core_schema) for key in self.offers()},
+            "properties": {key: handler(TypeAdapter(self.spec_of(key)).core_schema) for key in self.offers()},
             "additionalProperties": False,
             "minProperties": 1,
             "maxProperties": 1,
@@ -81,11 +78,20 @@ class Choice:
         if key not in self.offers():
             raise _unknown(key, self)
         # The inner model checks JSON, as the outer one does, so that both are strict in the same way.
-        whole: Any = GenericAlias(dict, (str, self.spec_of(key)))
-        return Chosen(key, TypeAdapter(whole).validate_json(json.dumps(value))[key])
+        return Chosen(key, _mapping_of(self.spec_of(key)).validate_json(json.dumps(value))[key])
 
     def _dump(self, chosen: Chosen) -> dict[str, object]:
-        return {chosen.kind: self.adapter(chosen.kind).dump_python(chosen.spec, mode="json", by_alias=True)}
+        dumped: dict[str, object] = _mapping_of(self.spec_of(chosen.kind)).dump_python(
+            {chosen.kind: chosen.spec}, mode="json", by_alias=True
+        )
+        return dumped
+
+
+@cache
+def _mapping_of(spec: type) -> TypeAdapter[dict[str, Any]]:
+    """Return what checks `{key: settings}`, so that the key is a part of an error's path; slow to make."""
+    mapping: Any = GenericAlias(dict, (str, spec))
+    return TypeAdapter(mapping)
 
 
 def _unknown(key: str, choice: Choice) -> ValidationError:

@@ -116,10 +116,10 @@ class Service(Spec):
         default=(), description="What the new version must answer before traffic moves to it."
     )
     monitor: Monitor = Field(
-        default=Monitor(), description="How the new version is watched after traffic moved to it."
+        default_factory=Monitor, description="How the new version is watched after traffic moved to it."
     )
-    deploy: Deploy = Field(default=Deploy(), description="How the new version is started.")
-    drain: Drain = Field(default=Drain(), description="How the old version is taken out of service.")
+    deploy: Deploy = Field(default_factory=Deploy, description="How the new version is started.")
+    drain: Drain = Field(default_factory=Drain, description="How the old version is taken out of service.")
     keep_blue: Duration = Field(
         default=timedelta(),
         description="The rollback window: how long the old version stays at full size after monitoring "
@@ -139,7 +139,7 @@ class Gates(Spec):
     """Where the release waits for a person."""
 
     contract: ContractGate = Field(
-        default=ContractGate(), description="Before the first change that cannot be taken back."
+        default_factory=ContractGate, description="Before the first change that cannot be taken back."
     )
 
 
@@ -163,7 +163,7 @@ class PlanDocument(Spec):
     )
     databases: dict[Name, Database] = Field(default_factory=dict, description="The databases, by name.")
     services: dict[Name, Service] = Field(default_factory=dict, description="The services, by name.")
-    gates: Gates = Field(default=Gates(), description="Where the release waits for a person.")
+    gates: Gates = Field(default_factory=Gates, description="Where the release waits for a person.")
     on_failure: OnFailure = Field(
         default=OnFailure.ROLLBACK, description="What a failure before the point of no return leads to."
     )
