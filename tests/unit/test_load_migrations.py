@@ -1,0 +1,86 @@
+"""A folder of migrations is read once, from its own files only, and every problem of it is a diagnostic."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+
+from coordinator.diagnostics import Place
+from coordinator.load import migrations
+from coordinator.load.migrations import read_migrations
+from coordinator.model import MigrationsSpec
+
+SQL = "-- +goose Up\nCREATE TABLE a (id int);\n-- +goose Down\nDROP TABLE a;\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "migrations"
+    made.mkdir()
+    (made / "00001_a.sql").write_text(SQL)
+    return made
+
+
+def read(folder):
+    return read_migrations(MigrationsSpec("goose", folder, None, Place("plan.yaml", 7, 36)))
+
+
+def codes(reading):
+    return [(each.code, each.place.file) for each in reading.diagnostics]
+
+
+def test_reads_the_migrations_with_their_digests(folder):
+    (folder / "README.md").write_text("no migration")
+
+    reading = read(folder)
+
+    [migration] = reading.migrations
+    [file] = migration.files
+    assert codes(reading) == []
+    assert migration.version == 1
+    assert file.path == str(folder / "00001_a.sql")
+    assert file.digest == hashlib.sha256(SQL.encode()).hexdigest()
+
+
+def test_names_the_plans_line_for_a_missing_folder(tmp_path):
+    for missing in (tmp_path / "gone", tmp_path / "file" / "x"):
+        (tmp_path / "file").write_text("")
+        [problem] = read(missing).diagnostics
+
+        assert (problem.code, str(problem.place)) == ("folder-missing", "plan.yaml:7:36")
+
+
+def test_refuses_a_link_that_leaves_the_folder(folder, tmp_path):
+    (tmp_path / "outside.sql").write_text(SQL)
+    (folder / "00002_b.sql").symlink_to(tmp_path / "outside.sql")
+
+    assert codes(read(folder)) == [("link-leaves-folder", str(folder / "00002_b.sql"))]
+
+
+def test_follows_a_link_that_stays_in_the_folder(folder):
+    (folder / "text").write_text(SQL)
+    (folder / "00002_b.sql").symlink_to("text")
+
+    assert len(read(folder).migrations) == 2
+
+
+def test_refuses_a_pipe_and_a_folder_among_the_files(folder):
+    os.mkfifo(folder / "00002_b.sql")
+    (folder / "00003_c.sql").mkdir()
+
+    assert [code for code, _ in codes(read(folder))] == ["not-a-file", "not-a-file"]
+
+
+def test_refuses_a_giant_file(folder, monkeypatch):
+    monkeypatch.setattr(migrations, "MAX_MIGRATION_BYTES", 1 << 20)
+    (folder / "00002_b.sql").write_bytes(b"-" * ((1 << 20) + 1))
+
+    assert codes(read(folder)) == [("file-too-large", str(folder / "00002_b.sql"))]
+
+
+def test_refuses_a_name_that_cannot_be_printed(folder):
+    (folder / os.fsdecode(b"00002_\xff.sql")).write_text(SQL)
+
+    assert codes(read(folder)) == [("not-utf-8", f"{folder}/00002_\\udcff.sql")]
