@@ -39,10 +39,10 @@ from coordinator.survey import DatabaseSurvey, ServiceSurvey, Survey
 PLACE = Place("bench")
 SHAPES = {
     "10 services, 4 migrations each": (10, 4),
-    "1,000 services, 4 migrations each": (1_000, 4),
-    "10,000 services, 4 migrations each": (10_000, 4),
     "1 service, 1,000 migrations": (1, 1_000),
+    "1,000 services, 4 migrations each": (1_000, 4),
     "1 service, 100,000 migrations": (1, 100_000),
+    "10,000 services, 4 migrations each": (10_000, 4),
 }
 
 
@@ -125,7 +125,7 @@ def release_of(services: int, migrations: int) -> tuple[Plan, Survey, Evidence]:
 
 def main() -> None:
     kinds = step_kinds()
-    print(f"{'release':38} {'steps':>8} {'compile s':>10} {'prove s':>8} {'peak MiB':>9}")
+    print(f"{'release':38} {'steps':>8} {'compile s':>10} {'prove s':>8} {'MiB so far':>11}")
     for name, (services, migrations) in SHAPES.items():
         plan, survey, evidence = release_of(services, migrations)
         begin = time.perf_counter()
@@ -138,7 +138,7 @@ def main() -> None:
         assert not proof.diagnostics
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
         print(
-            f"{name:38} {len(graph):8,} {compiled - begin:10.3f} {proved - compiled:8.3f} {peak:9.0f}",
+            f"{name:38} {len(graph):8,} {compiled - begin:10.3f} {proved - compiled:8.3f} {peak:11.0f}",
             flush=True,
         )
 

@@ -80,12 +80,13 @@ class Shop:
         arguments = ["local", "status", "plan.yaml", "--set", f"VERSION={LIVE}", "--output", "json"]
         child = self._start(arguments, stdout=subprocess.PIPE)
         text, _ = child.communicate()
-        return str(json.loads(text)["services"][0]["address"])
+        return str(json.loads(text)["services"]["shop"]["router"]["address"])
 
     def close(self) -> None:
         """Stop the router and both versions."""
         arguments = ["local", "down", "plan.yaml", "--set", f"VERSION={LIVE}"]
-        self._start(arguments, stdout=subprocess.DEVNULL).wait()
+        with postgresql.undisturbed():
+            self._start(arguments, stdout=subprocess.DEVNULL).wait()
 
     def _start(self, arguments: Sequence[str], *, stdout: int | None = None) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -173,7 +174,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Release the shop from 1.4 to 1.5 under load.")
     parser.add_argument("--rollback", choices=("verify", "monitor"), help="who finds the mistake in 1.5")
     mistake = parser.parse_args().rollback
-    for each in (signal.SIGTERM, signal.SIGHUP):
+    for each in postgresql.STOP:
         signal.signal(each, interrupt)
     try:
         return 0 if show_release(mistake=mistake) else 1

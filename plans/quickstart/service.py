@@ -121,7 +121,8 @@ class Shop(BaseHTTPRequestHandler):
         try:
             rows = DATABASE.rows(sql, *values)
         except psycopg.Error as error:
-            self.answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": str(error)})
+            reason = error.diag.message_primary or str(error)
+            self.answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": reason})
             return
         found = [dict(zip(("id", "name"), row, strict=False)) for row in rows]
         if many:

@@ -32,7 +32,7 @@ def main() -> None:
             sys.exit(f"GET {path}: the new name is not there")
         ask("DELETE", path)
     except urllib.error.HTTPError as error:
-        sys.exit(f"{error.url} answered {error.code}: {error.read().decode()}")
+        sys.exit(f"{error.url} answered {error.code}: {json.load(error)['error']}")
 
 
 if __name__ == "__main__":
