@@ -7,6 +7,7 @@ long as it likes. A timer that shuts the socket down limits the sum.
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -47,11 +48,10 @@ def get(url: str, *, timeout: timedelta) -> Reply:
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     seconds = timeout.total_seconds()
     with closing(kind(parts.hostname or "", parts.port, timeout=seconds)) as connection:
-        late = Event()
-        timer = Timer(seconds, _cut, (connection, late))
-        timer.daemon = True
+        late, until, timer = Event(), time.monotonic() + seconds, None
         try:
             connection.connect()
+            timer = Timer(until - time.monotonic(), _cut, (connection.sock, late))
             timer.start()
             path = parts.path or "/"
             connection.request("GET", f"{path}?{parts.query}" if parts.query else path)
@@ -62,17 +62,17 @@ def get(url: str, *, timeout: timedelta) -> Reply:
                 raise NoReply(f"no answer within {seconds:g} s") from error
             raise NoReply(_words(error)) from error
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
     if late.is_set():
         raise NoReply(f"no whole answer within {seconds:g} s")
     return reply
 
 
-def _cut(connection: HTTPConnection, late: Event) -> None:
+def _cut(connection: socket.socket, late: Event) -> None:
     late.set()
-    if connection.sock is not None:
-        with suppress(OSError):
-            connection.sock.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not SSLSocket's, which would lose its state
 
 
 def _words(error: OSError | HTTPException) -> str:

@@ -383,6 +383,30 @@ def test_restore_starts_what_was_deployed_and_not_what_the_plan_says_now(platfor
     assert ask(platform.address(BLUE)) == "1.4 blue"
 
 
+def test_a_process_that_was_being_stopped_when_its_command_was_killed_is_not_used_again(platform: Local):
+    platform.deploy(BLUE, V14, deadline=SOON)
+    before = platform.state.side(BLUE)
+    platform.state.write_side(BLUE, before.as_stopped())
+
+    platform.restore(BLUE, deadline=SOON)
+
+    assert platform.state.side(BLUE).pid != before.pid
+    assert not before.is_alive
+
+
+def test_a_side_that_serves_nobody_and_cannot_start_does_not_keep_the_other_one_down(platform: Local):
+    platform.bring_up(V14, deadline=SOON)
+    with pytest.raises(StepFailed):
+        platform.deploy(GREEN, Version("1.5-dies"), deadline=SOON)
+    kill_side(platform, BLUE)
+
+    done = platform.bring_up(V14, deadline=SOON)
+
+    assert done[0] == "started blue again"
+    assert done[1].startswith("green serves nobody and cannot be started again")
+    assert ask(platform.public_address()) == "1.4 blue"
+
+
 def test_new_settings_never_replace_the_colour_that_serves(platform: Local, tmp_path: Path):
     platform.bring_up(V14, deadline=SOON)
     edited = local_platform(tmp_path, env={"GREETING": "hello"})

@@ -116,7 +116,10 @@ def test_http_takes_what_is_no_http_for_an_answer():
     assert answer == Answer(ok=False, detail="GET /ready: not an HTTP answer (BadStatusLine)")
 
 
-@pytest.mark.parametrize("first_words", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])
+@pytest.mark.parametrize(
+    "first_words",
+    [b"", b"HTTP/1.0 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"],
+)
 def test_http_is_not_held_by_a_server_that_drips(first_words: bytes):
     over = threading.Event()
 
@@ -144,7 +147,13 @@ def test_http_is_not_held_by_a_server_that_drips(first_words: bytes):
 
 @pytest.mark.parametrize(
     "written",
-    ["ready", {"path": "/a b"}, {"path": "/ready", "contians": "x"}, {"path": "/r", "status": "200"}],
+    [
+        "ready",
+        {"path": "/a b"},
+        {"path": "/ready", "contians": "x"},
+        {"path": "/r", "status": "200"},
+        {"path": "/r", "timeout": "0s"},
+    ],
 )
 def test_http_refuses_what_it_does_not_understand(written):
     with pytest.raises(ValidationError):

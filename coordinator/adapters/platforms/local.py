@@ -127,8 +127,9 @@ class Local:
             if not self.routing.switch(expected=expected, to=to):
                 raise StepFailed(
                     "switch-conflict",
-                    f"The traffic of `{self.service}` goes to {self._live()}, not to {expected}.",
-                    why=f"It was to be moved from {expected} to {to}; somebody moved it meanwhile.",
+                    f"The traffic of `{self.service}` goes to {self._live() or 'nobody'}, "
+                    f"and not to {expected or 'nobody'}, from where {to} was to take it over.",
+                    why="Somebody moved it meanwhile.",
                     next_step="Look with `coordinator local status`, then run the command again.",
                 )
 
@@ -142,9 +143,6 @@ class Local:
             if self._live() is colour:
                 raise self._serves(colour, "stopping it would refuse every client")
             self._end(colour, grace)
-            record = self.state.side(colour)
-            if record is not None and not record.stopped:
-                self.state.write_side(colour, record.as_stopped())
 
     # -- what a person does with it, beyond the port --------------------------------------------------
 
@@ -159,14 +157,12 @@ class Local:
     def bring_up(self, version: Version, *, deadline: timedelta) -> tuple[str, ...]:
         """Make the service serve: `version` if it never did, else what it served; return what was done.
 
-        What was stopped on purpose stays down, and a version that serves is never replaced.
+        What was stopped on purpose stays down, and a version that serves is never replaced. A side that
+        does not serve and cannot be started again is told, and does not keep the other one down.
         """
         done = [] if self.routing.status() else ["started the router"]
         self.start_router()
-        for colour in Colour:
-            if self._has_fallen(colour):
-                self.restore(colour, deadline=deadline)
-                done.append(f"started {colour} again")
+        done += [self._repair(colour, deadline) for colour in Colour if self._has_fallen(colour)]
         if self._live() is None:
             self.deploy(Colour.BLUE, version, deadline=deadline)
             done.append(f"deployed {version} as blue")
@@ -198,9 +194,9 @@ class Local:
             same = record is not None and record.deployment == wanted
             if record is not None and not same and self._live() is colour:
                 raise self._serves(
-                    colour, f"it runs {record.deployment.version}, deployed with other settings"
+                    colour, f"it would be replaced by {_difference(record.deployment, wanted)}"
                 )
-            if record is None or not same or not record.is_alive:
+            if record is None or not same or record.stopped or not record.is_alive:
                 self._end(colour, self.spec.grace)
                 self.sides.start(colour, wanted, lock=lock)
         self.sides.wait_until_ready(colour, until=until)
@@ -228,7 +224,18 @@ class Local:
 
     def _has_fallen(self, colour: Colour) -> bool:
         record = self.state.side(colour)
-        return record is not None and not record.stopped and not record.is_alive
+        if record is None or record.is_alive:
+            return False
+        return not record.stopped or self._live() is colour
+
+    def _repair(self, colour: Colour, deadline: timedelta) -> str:
+        try:
+            self.restore(colour, deadline=deadline)
+        except StepFailed as error:
+            if self._live() is colour:
+                raise
+            return f"{colour} serves nobody and cannot be started again: {error.what}"
+        return f"started {colour} again"
 
     def _deployment_of(self, version: Version) -> Deployment:
         return Deployment(
@@ -245,6 +252,10 @@ class Local:
                 end(router.pid, birth=router.birth, grace=_ROUTER_GRACE)
 
     def _end(self, colour: Colour, grace: timedelta) -> None:
+        """End `colour`; first write down that it was meant to, so that a kill between looks like no death."""
+        record = self.state.side(colour)
+        if record is not None and not record.stopped:
+            self.state.write_side(colour, record.as_stopped())
         with self._ending():
             self.sides.end(colour, grace=grace)
 
@@ -284,6 +295,10 @@ class Local:
 
 def _recorded(name: str, value: SecretRef | str) -> tuple[str, str, str]:
     return (name, "", value) if isinstance(value, str) else (name, value.scheme, value.name)
+
+
+def _difference(old: Deployment, new: Deployment) -> str:
+    return f"{old.version} with other settings" if old.version == new.version else new.version
 
 
 def _inherited_from(environment: Mapping[str, str]) -> dict[str, str]:

@@ -31,7 +31,9 @@ class CommandSpec(Spec):
 
     argv: Argv
     timeout: Duration = Field(
-        default=timedelta(seconds=30), description="When it is over, the program and its children are killed."
+        default=timedelta(seconds=30),
+        gt=timedelta(0),
+        description="When it is over, the program and its children are killed.",
     )
 
     @model_validator(mode="before")

@@ -22,7 +22,9 @@ class HttpSpec(Spec):
     contains: str | None = Field(
         default=None, min_length=1, description="A text that the body (its first MiB) must contain."
     )
-    timeout: Duration = Field(default=timedelta(seconds=2), description="The limit for the whole answer.")
+    timeout: Duration = Field(
+        default=timedelta(seconds=2), gt=timedelta(0), description="The limit for the whole answer."
+    )
 
     @model_validator(mode="before")
     @classmethod
