@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -50,15 +50,27 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(postgres: str) -> Iterator[str]:
-    """Yield the URI of a database that is empty and this test's own."""
-    name = f"coordinator_test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+def new_database(postgres: str) -> Iterator[Callable[[], str]]:
+    """Yield a maker of empty databases, which returns their URIs; all are dropped at the end."""
+    names: list[str] = []
     parts = urlsplit(postgres)
-    yield f"{parts.scheme}://{parts.netloc}/{name}?{parts.query}".rstrip("?")
+
+    def make() -> str:
+        names.append(f"coordinator_test_{os.getpid()}_{next(_numbers)}")
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{names[-1]}"')
+        return f"{parts.scheme}://{parts.netloc}/{names[-1]}?{parts.query}".rstrip("?")
+
+    yield make
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        for name in names:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    """Return the URI of a database that is empty and this test's own."""
+    return new_database()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
