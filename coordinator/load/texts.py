@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from coordinator import discovery
@@ -52,6 +52,10 @@ def _is_tool(value: str) -> str:
     return value
 
 
+def _list_tools(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(discovery.names(discovery.MIGRATION_TOOLS))
+
+
 def _is_database(value: str, info: ValidationInfo) -> str:
     known: tuple[str, ...] = info.context or ()
     if value not in known:
@@ -79,7 +83,7 @@ Name = Annotated[str, AfterValidator(_is_name), _form(f"^{_NAME.pattern}$")]
 Release = Annotated[str, AfterValidator(_is_release), _form(r"^[^/\\]{1,100}$")]
 VersionText = Annotated[str, AfterValidator(_is_version), _form(r"^\S+$")]
 """JSON Schema has only a loose form of these two: an editor must let `${VERSION}` pass."""
-Tool = Annotated[str, AfterValidator(_is_tool)]
+Tool = Annotated[str, AfterValidator(_is_tool), Field(json_schema_extra=_list_tools)]
 DatabaseReference = Annotated[str, AfterValidator(_is_database)]
 """The name of a database of the plan; the validation's context holds the names that the plan has."""
 Text = Annotated[str, AfterValidator(_is_text), _form(r"\S")]
