@@ -77,7 +77,7 @@ def reference() -> str:
 
 
 def _mappings_below(mapping: Schema, path: str, root: Schema) -> Iterator[tuple[str, Schema]]:
-    """Yield `mapping` and each mapping with known keys below it, with their paths, in the order of the keys."""
+    """Yield `mapping` and each mapping with known keys below it, with their paths, in their order."""
     yield path, mapping
     for key, below in mapping["properties"].items():
         for steps, nested in _mappings_in(below, root):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.errors import Usage
+from coordinator.load.events import MAX_PROBLEMS
 from coordinator.load.leaks import shortened
 from coordinator.load.scalars import as_substituted
 from coordinator.load.source import MAX_PLAN_BYTES, find_hidden, hidden_character
@@ -55,7 +56,7 @@ def resolve(root: Node, *, settings: Mapping[str, str], environment: Mapping[str
     resolver = _Resolver(settings, environment)
     for key, place in keys(root):
         if "${" in key:
-            resolver.problems.append(_in_key(place))
+            resolver.note(_in_key(place))
     resolved = resolver.replaced(resolver.overridden(root))
     resolver.find_unused()
     return Resolved(resolved, tuple(resolver.problems))
@@ -69,6 +70,11 @@ class _Resolver:
     used: set[str] = field(default_factory=set)
     room: int = MAX_PLAN_BYTES
     """How many characters variables may still bring: a long one in many places would fill the memory."""
+
+    def note(self, problem: Diagnostic) -> None:
+        """Keep a problem, once, and at most a hundred of them."""
+        if len(self.problems) < MAX_PROBLEMS and problem not in self.problems:
+            self.problems.append(problem)
 
     def replaced(self, node: Node) -> Node:
         match node:
@@ -92,14 +98,14 @@ class _Resolver:
             if match["escaped"]:
                 return "${"
             if match["broken"]:
-                self.problems.append(_broken(node.place))
+                self.note(_broken(node.place))
                 return ""
             return self._lookup(match["name"], node.place)
 
         resolved = _VARIABLE.sub(value_of, text)
         hidden = find_hidden(resolved)
         if hidden is not None:
-            self.problems.append(hidden_character(resolved[hidden], node.place))
+            self.note(hidden_character(resolved[hidden], node.place))
             resolved = ""  # a lone surrogate cannot even be hashed
         return as_substituted(node, resolved)
 
@@ -107,11 +113,11 @@ class _Resolver:
         self.used.add(name)
         value = self.settings.get(name, self.environment.get(name))
         if value is None:
-            self.problems.append(_undefined(name, place))
+            self.note(_undefined(name, place))
             return ""
         self.room -= len(value)
         if self.room < 0:
-            self.problems.append(_too_large(place))
+            self.note(_too_large(place))
             return ""
         return value
 
@@ -144,11 +150,11 @@ class _Resolver:
         place = Place(f"--set {setting}")
         old = service.entries.get(key)
         if old is not None and not isinstance(old.node, ScalarNode):
-            self.problems.append(_no_scalar(setting, old.place))
+            self.note(_no_scalar(setting, old.place))
             return service
         hidden = find_hidden(value)
         if hidden is not None:
-            self.problems.append(hidden_character(value[hidden], place))
+            self.note(hidden_character(value[hidden], place))
             value = ""
         new = as_substituted(ScalarNode(place, source=f"--set {setting}", value=""), value)
         return replace(service, entries={**service.entries, key: Entry(place, new)})
@@ -156,7 +162,7 @@ class _Resolver:
     def find_unused(self) -> None:
         for setting in self.settings:
             if setting not in self.used:
-                self.problems.append(_unused(setting))
+                self.note(_unused(setting))
 
 
 def _in_key(place: Place) -> Diagnostic:
