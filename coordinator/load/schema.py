@@ -21,5 +21,5 @@ class _Draft202012(GenerateJsonSchema):
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the schema, draft 2020-12. `${NAME}` is allowed where a text is; the loader checks the rest."""
+    """Return the schema, draft 2020-12; an editor may mark a `${NAME}` where no free text stands."""
     return PlanDocument.model_json_schema(by_alias=True, schema_generator=_Draft202012)

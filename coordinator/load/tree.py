@@ -8,7 +8,7 @@ version. YAML libraries decide at once and lose the `0`; here the file's own tex
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from coordinator.diagnostics import Place
@@ -103,6 +103,16 @@ def find(root: Node, path: Sequence[str | int]) -> Spot:
                 continue
         found.append(step)
     return Spot(node, place, tuple(found))
+
+
+def with_entry(root: Node, path: Sequence[str], entry: Entry) -> Node:
+    """Return the tree with `entry` at a path of keys; all but the last lead through mappings that exist."""
+    assert isinstance(root, MappingNode)
+    key, *rest = path
+    if rest:
+        below = root.entries[key]
+        entry = replace(below, node=with_entry(below.node, rest, entry))
+    return replace(root, entries={**root.entries, key: entry})
 
 
 def scalars(node: Node) -> Iterator[ScalarNode]:

@@ -17,7 +17,7 @@ from coordinator.load.events import MAX_PROBLEMS
 from coordinator.load.leaks import shortened
 from coordinator.load.scalars import as_substituted
 from coordinator.load.source import MAX_PLAN_BYTES, find_hidden, hidden_character
-from coordinator.load.tree import Entry, MappingNode, Node, ScalarNode, SequenceNode, keys
+from coordinator.load.tree import Entry, MappingNode, Node, ScalarNode, SequenceNode, find, keys, with_entry
 
 _VARIABLE = re.compile(r"(?P<escaped>\$\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<broken>\$\{)")
 _SETTING = re.compile(r"([A-Za-z_][A-Za-z0-9_]*|[a-z][a-z0-9-]*\.[a-z_]+)=(.*)", re.DOTALL)
@@ -122,42 +122,26 @@ class _Resolver:
         return value
 
     def overridden(self, root: Node) -> Node:
-        services = root.entries.get("services") if isinstance(root, MappingNode) else None
-        if (
-            not isinstance(root, MappingNode)
-            or services is None
-            or not isinstance(services.node, MappingNode)
-        ):
-            return root
-        changed = dict(services.node.entries)
         for setting, value in self.settings.items():
             service, dot, key = setting.partition(".")
-            node = changed[service].node if dot and service in changed else None
-            if isinstance(node, MappingNode):
+            owner = ("services", service)
+            spot = find(root, owner)
+            if dot and spot.path == owner and isinstance(spot.node, MappingNode):
                 self.used.add(setting)
-                changed[service] = replace(
-                    changed[service], node=self._with_key(node, setting, key=key, value=value)
-                )
-        return replace(
-            root,
-            entries={
-                **root.entries,
-                "services": replace(services, node=replace(services.node, entries=changed)),
-            },
-        )
+                old = spot.node.entries.get(key)
+                if old is None or isinstance(old.node, ScalarNode):
+                    root = with_entry(root, (*owner, key), self._entry_of(setting, value))
+                else:
+                    self.note(_no_scalar(setting, old.place))
+        return root
 
-    def _with_key(self, service: MappingNode, setting: str, *, key: str, value: str) -> MappingNode:
+    def _entry_of(self, setting: str, value: str) -> Entry:
         place = Place(f"--set {setting}")
-        old = service.entries.get(key)
-        if old is not None and not isinstance(old.node, ScalarNode):
-            self.note(_no_scalar(setting, old.place))
-            return service
         hidden = find_hidden(value)
         if hidden is not None:
             self.note(hidden_character(value[hidden], place))
             value = ""
-        new = as_substituted(ScalarNode(place, source=f"--set {setting}", value=""), value)
-        return replace(service, entries={**service.entries, key: Entry(place, new)})
+        return Entry(place, as_substituted(ScalarNode(place, source=f"--set {setting}", value=""), value))
 
     def find_unused(self) -> None:
         for setting in self.settings:
