@@ -20,6 +20,7 @@ from coordinator.cli import (  # noqa: E402 - each registers its command
     doctor,  # noqa: F401
     explain,  # noqa: F401
     local,  # noqa: F401
+    parse,  # noqa: F401
     plan,  # noqa: F401
     requests,  # noqa: F401
     run,  # noqa: F401
