@@ -92,15 +92,13 @@ def _services(path: Path, arguments: list[str]) -> Iterator[tuple[ServiceSpec, L
             yield service, platform
 
 
-def _url(port: int) -> str:
-    return f"http://127.0.0.1:{port}"
-
-
 def _status_of(platform: Local) -> dict[str, Any]:
+    from coordinator.adapters.platforms._local.addresses import url  # noqa: PLC0415
+
     record, status, serving = platform.state.router(), platform.routing.status(), platform.survey()
     router = record and {
         "running": status is not None,
-        "address": _url(record.port),
+        "address": url(record.port),
         "pid": record.pid if status else None,
         "accepted": status.accepted if status else None,
         "failed": status.failed if status else None,
@@ -114,7 +112,7 @@ def _status_of(platform: Local) -> dict[str, Any]:
             "ready": side.ready,
             "detail": side.detail,
             "pid": deployed.pid if deployed and side.running else None,
-            "address": _url(deployed.port) if deployed and side.running else None,
+            "address": url(deployed.port) if deployed and side.running else None,
             "open_connections": status.open[colour] if status else None,
         }
     return {"live": serving.live, "router": router, "sides": sides}

@@ -35,8 +35,9 @@ def platform(tmp_path: Path) -> Iterator[Local]:
 
 
 def kill_router(platform: Local) -> None:
-    os.kill(platform.state.router().pid, signal.SIGKILL)
-    until(lambda: not platform.state.router().is_alive)
+    router = platform.state.router()
+    os.kill(router.pid, signal.SIGKILL)
+    until(lambda: processes.birth_of(router.pid) != router.birth)
 
 
 def kill_side(platform: Local, colour: Colour) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from coordinator.adapters.platforms._local.ports import free_port
+from coordinator.adapters.platforms._local.addresses import free_port
 from coordinator.adapters.platforms._local.records import Deployment, RouterRecord, SideRecord, StateFolder
 from coordinator.adapters.platforms._local.router import Router
 

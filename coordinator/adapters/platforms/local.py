@@ -20,7 +20,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 
 from coordinator.adapters.argv import Argv
-from coordinator.adapters.platforms._local.ports import HOST
+from coordinator.adapters.platforms._local.addresses import url
 from coordinator.adapters.platforms._local.processes import MARKER, Unkillable, end, kill_marked
 from coordinator.adapters.platforms._local.records import Deployment, SideRecord, StateFolder
 from coordinator.adapters.platforms._local.routing import RouterStatus, Routing
@@ -114,11 +114,11 @@ class Local:
 
     def address(self, colour: Colour) -> str:
         """Return where the process of `colour` listens."""
-        return f"http://{HOST}:{self._deployed(colour).port}"
+        return url(self._deployed(colour).port)
 
     def public_address(self) -> str:
         """Return where the router listens; starts it if need be."""
-        return f"http://{HOST}:{self.start_router().port}"
+        return url(self.start_router().port)
 
     def switch(self, *, expected: Colour | None, to: Colour) -> None:
         """Send new connections to `to`, if they go to `expected` now."""

@@ -1,5 +1,5 @@
 """The parts of the local platform; local.py next to this folder is the platform itself.
 
-`router` and `launcher` are programs of their own. They, and what they import, use the standard library
-alone, because they are started without site-packages to be quick.
+`router` and `launcher` are programs of their own, started without site-packages to be quick. They, and what
+they import, use the standard library alone.
 """

@@ -76,11 +76,6 @@ class RouterRecord:
     pid: int
     birth: str
 
-    @property
-    def is_alive(self) -> bool:
-        """Tell whether its process still runs; it may not answer yet."""
-        return birth_of(self.pid) == self.birth
-
     def with_target(self, colour: str) -> RouterRecord:
         """Return the record after a switch."""
         return replace(self, target=colour)

@@ -26,7 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from coordinator.adapters.platforms._local.ports import EXIT_PORT_TAKEN, HOST, free_port
+from coordinator.adapters.platforms._local.addresses import EXIT_PORT_TAKEN, HOST, free_port
 from coordinator.adapters.platforms._local.processes import Unkillable, birth_of, close_inherited, kill_marked
 from coordinator.adapters.platforms._local.records import RouterRecord, StateFolder
 
@@ -186,6 +186,7 @@ def _allow_many_connections() -> None:
 
 
 async def _run(folder: StateFolder, port: int) -> int:
+    ours = folder.path.stat()
     before = folder.router()
     public = await _bound(port or (before.port if before else free_port()))
     if public is None:
@@ -209,7 +210,7 @@ async def _run(folder: StateFolder, port: int) -> int:
         folder.write_router(record)
         await asyncio.start_server(router.carry, sock=public, limit=_CHUNK, backlog=_BACKLOG)
         _say(f"routes port {record.port} to {record.target}")
-        await _watch(folder.path, ended)
+        await _watch(folder.path, ours, ended)
     finally:
         public.close()
         _remove_control(control)
@@ -229,9 +230,8 @@ async def _bound(port: int) -> socket.socket | None:
         await asyncio.sleep(_RETRY_EVERY)
 
 
-async def _watch(folder: Path, ended: asyncio.Event) -> None:
+async def _watch(folder: Path, ours: os.stat_result, ended: asyncio.Event) -> None:
     """Return when somebody ends the router; if the folder is gone, take what was started from it along."""
-    ours = folder.stat()
     while not ended.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), _WATCH_SECONDS)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from coordinator.adapters.platforms._local.ports import EXIT_PORT_TAKEN, HOST
+from coordinator.adapters.platforms._local.addresses import EXIT_PORT_TAKEN, HOST
 from coordinator.adapters.platforms._local.processes import exit_code, kill_marked, program, spawn
 from coordinator.adapters.platforms._local.records import StateFolder
 from coordinator.errors import StepFailed

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from coordinator.adapters.argv import argv_from
-from coordinator.adapters.platforms._local.ports import HOST, free_port
+from coordinator.adapters.platforms._local.addresses import free_port, url
 from coordinator.adapters.platforms._local.processes import (
     MARKER,
     birth_of,
@@ -179,7 +179,7 @@ def _unready(record: SideRecord, *, timeout: timedelta) -> str:
     """Return why the side is not ready, empty if it is."""
     path = record.deployment.ready
     try:
-        status = get(f"http://{HOST}:{record.port}{path}", timeout=timeout).status
+        status = get(url(record.port) + path, timeout=timeout).status
     except NoReply as error:
         return f"GET {path}: {error}"
     return "" if status == 200 else f"GET {path} answered {status}"  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""Free ports of this machine, from below the range that kernels give to outgoing connections.
+"""Where router and services listen: on ports below the range that kernels give to outgoing connections.
 
 Linux takes those from 32768 up, macOS from 49152 up. A listening port from that range can be in use as
 somebody's local port when its service starts again, and a client that tries to reach a dead port in it
@@ -17,6 +17,11 @@ EXIT_PORT_TAKEN: Final = 3
 """The router's exit code when another program has its port."""
 _RANGE = range(20000, 32768)
 _TRIES = 200
+
+
+def url(port: int) -> str:
+    """Return the base URL of what listens on `port`."""
+    return f"http://{HOST}:{port}"
 
 
 def free_port(*, besides: frozenset[int] = frozenset()) -> int:
