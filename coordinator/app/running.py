@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from coordinator import __version__
-from coordinator.app.place import Place, open_run, the_open_run
+from coordinator.app.place import Place, open_run
 from coordinator.app.planning import plan_release
 from coordinator.app.requests import Inbox
 from coordinator.diagnostics import Diagnostic
@@ -62,6 +62,8 @@ class Runner:
 
     place: Place
     ports: Ports
+    settings: Mapping[str, str]
+    """What `--set` said when the plan was loaded; a run remembers it."""
     kinds: Mapping[str, StepKind]
     audience: Audience
     is_stopping: Callable[[], bool]
@@ -88,35 +90,34 @@ class Runner:
                 return Ended(None)
             return self._engage(self._begin(proof.graph, supersedes=supersede))
 
-    def resume_or_follow(self) -> Ended:
-        """Go on with the open run, whatever its plan says now: a way back must not depend on an edit.
+    def resume_or_follow(self, state: RunState) -> Ended:
+        """Go on with a run, whatever its plan says now: a way back must not depend on an edit.
 
         If another coordinator works on it, show what that one does until the run has ended or it stopped.
+        Raises: Interrupted.
         """
         while True:
             try:
                 with self.place.lease():
-                    return self._engage(the_open_run(self.place))
+                    state = self._caught_up(state)
+                    return self._engage(state) if state.outcome is None else Ended(state)
             except Waiting:
-                ended = self._follow()
-                if ended is not None:
-                    return ended
-
-    def _follow(self) -> Ended | None:
-        """Show the other coordinator's events; return when the run has ended, None when that one is gone."""
-        state = the_open_run(self.place)
-        journal = self.place.journal
-        while not self.is_stopping():
-            for record in journal.records(state.run)[state.sequence :]:
-                event = events.from_wire(record)
-                state = state.with_event(event)
-                self.audience.saw(event, state)
+                state = self._caught_up(state)
             if state.outcome is not None:
                 return Ended(state)
+            if self.is_stopping():
+                raise Interrupted(
+                    "interrupted", "Stopped watching; the request stands, and the other one goes on."
+                )
             self.ports.clock.sleep(_FOLLOW)
-            if self.place.is_free():
-                return None
-        raise Interrupted("interrupted", "Stopped watching; the request stands, and the other one goes on.")
+
+    def _caught_up(self, state: RunState) -> RunState:
+        """Show what another coordinator wrote since, and return the state after it."""
+        for record in self.place.journal.records(state.run)[state.sequence :]:
+            event = events.from_wire(record)
+            state = state.with_event(event)
+            self.audience.saw(event, state)
+        return state
 
     def _begin(self, graph: Graph, *, supersedes: bool) -> RunState:
         journal, release = self.place.journal, self.ports.plan.release
@@ -129,6 +130,7 @@ class Runner:
             wire_from(graph),
             supersedes,
             __version__,
+            self.settings,
         )
         journal.append(run, 1, events.to_wire(started))
         state = fold(run, [started])

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from coordinator.app.connected import ConnectedPorts, step_kinds
-from coordinator.app.place import Place
+from coordinator.app.place import Place, open_run
 from coordinator.app.running import Runner
 from coordinator.engine.run import Audience
 from coordinator.load import load_plan, settings_from
 
 
-def open_ports(plan: Path, settings: list[str] | None) -> ConnectedPorts:
+def open_ports(plan: Path, arguments: list[str] | None) -> ConnectedPorts:
     """Load the plan and read its migrations. Raises: PlanInvalid with every problem found."""
-    loaded = load_plan(plan, settings=settings_from(settings or []), environment=os.environ)
+    return _ports(plan, settings_from(arguments or []))
+
+
+def _ports(plan: Path, settings: Mapping[str, str]) -> ConnectedPorts:
+    loaded = load_plan(plan, settings=settings, environment=os.environ)
     return ConnectedPorts(loaded, environment=os.environ)
 
 
 def open_runner(
-    plan: Path, settings: list[str] | None, *, audience: Audience, is_stopping: Callable[[], bool]
+    plan: Path,
+    arguments: list[str] | None,
+    *,
+    audience: Audience,
+    is_stopping: Callable[[], bool],
+    supersede: bool,
 ) -> Runner:
-    """Return what acts on the plan's runs."""
-    ports = open_ports(plan, settings)
-    return Runner(Place(plan), ports, step_kinds(), audience, is_stopping)
+    """Return what acts on the plan's runs. What `--set` said for the open run holds on, unless superseded."""
+    place = Place(plan)
+    state = None if supersede else open_run(place.journal)
+    settings = {**(state.started.settings if state else {}), **settings_from(arguments or [])}
+    return Runner(place, _ports(plan, settings), settings, step_kinds(), audience, is_stopping)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from coordinator.journal.events import Event, Outcome
+    from coordinator.journal.fold import RunState
 
 StepArgument = Annotated[str, typer.Argument(help="The step, as `coordinator status` names it.")]
 
@@ -48,8 +49,8 @@ def _approve(path: Path, step: str, who: str) -> None:
     from coordinator.graph import StepId  # noqa: PLC0415
     from coordinator.journal.events import Approved  # noqa: PLC0415
 
-    run = _leave(path, lambda at: Approved(at, StepId(step), who))
-    show(f"{run}: {step} approved by {who}. `coordinator run` goes on.")
+    state = _leave(path, lambda at: Approved(at, StepId(step), who))
+    show(f"{state.run}: {step} approved by {who}. `coordinator run` goes on.")
 
 
 @app.command()
@@ -67,11 +68,11 @@ def _settle(path: Path, step: str, came: Came) -> None:
     from coordinator.journal.events import StepSettled  # noqa: PLC0415
     from coordinator.world import Seen  # noqa: PLC0415
 
-    run = _leave(path, lambda at: StepSettled(at, StepId(step), Seen(came), getpass.getuser()))
-    show(f"{run}: {step} is {came}. `coordinator run` goes on.")
+    state = _leave(path, lambda at: StepSettled(at, StepId(step), Seen(came), getpass.getuser()))
+    show(f"{state.run}: {step} is {came}. `coordinator run` goes on.")
 
 
-def _leave(path: Path, make: Callable[[datetime], Event]) -> str:
+def _leave(path: Path, make: Callable[[datetime], Event]) -> RunState:
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from coordinator.app.place import Place, the_open_run  # noqa: PLC0415
@@ -80,7 +81,7 @@ def _leave(path: Path, make: Callable[[datetime], Event]) -> str:
     place = Place(path)
     state = the_open_run(place)
     leave(place.journal, state, make(datetime.now(UTC)))
-    return state.run
+    return state
 
 
 @app.command()
@@ -97,8 +98,8 @@ def _rollback(path: Path, settings: list[str] | None, output: Output) -> ExitCod
     from coordinator.journal.events import Outcome, RollbackStarted  # noqa: PLC0415
 
     reason = f"asked for by {getpass.getuser()}"
-    _leave(path, lambda at: RollbackStarted(at, reason, automatic=False))
-    return _carry_out(path, settings, Outcome.ROLLED_BACK, output)
+    state = _leave(path, lambda at: RollbackStarted(at, reason, automatic=False))
+    return _carry_out(path, settings, state, wanted=Outcome.ROLLED_BACK, output=output)
 
 
 @app.command()
@@ -114,12 +115,14 @@ def abort(
 def _abort(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
     from coordinator.journal.events import AbortRequested, Outcome  # noqa: PLC0415
 
-    _leave(path, lambda at: AbortRequested(at, getpass.getuser()))
-    return _carry_out(path, settings, Outcome.ABORTED, output)
+    state = _leave(path, lambda at: AbortRequested(at, getpass.getuser()))
+    return _carry_out(path, settings, state, wanted=Outcome.ABORTED, output=output)
 
 
-def _carry_out(path: Path, settings: list[str] | None, wanted: Outcome, output: Output) -> ExitCode:
+def _carry_out(
+    path: Path, settings: list[str] | None, state: RunState, *, wanted: Outcome, output: Output
+) -> ExitCode:
     """Do what was asked for, or watch the coordinator do it that works on the run already."""
     from coordinator.cli.run import act  # noqa: PLC0415
 
-    return act(path, settings, lambda runner: runner.resume_or_follow(), wanted=wanted, output=output)
+    return act(path, settings, lambda runner: runner.resume_or_follow(state), wanted=wanted, output=output)

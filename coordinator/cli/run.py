@@ -42,6 +42,7 @@ def _run(path: Path, settings: list[str] | None, *, supersede: bool, output: Out
         lambda runner: runner.run_release(supersede=supersede, show=_show),
         wanted=Outcome.RELEASED,
         output=output,
+        supersede=supersede,
     )
 
 
@@ -59,6 +60,7 @@ def act(
     *,
     wanted: Outcome,
     output: Output,
+    supersede: bool = False,
 ) -> ExitCode:
     """Do something to the plan's runs before the eyes of this terminal, and report how it ended."""
     from coordinator.cli.opening import open_runner  # noqa: PLC0415
@@ -66,7 +68,8 @@ def act(
     from coordinator.cli.watching import watching  # noqa: PLC0415
 
     with stopping() as is_stopping, watching() as audience:
-        ended = do(open_runner(path, settings, audience=audience, is_stopping=is_stopping))
+        runner = open_runner(path, settings, audience=audience, is_stopping=is_stopping, supersede=supersede)
+        ended = do(runner)
     report(ended, output=output)
     return ended.exit_code(wanted=wanted)
 
@@ -78,7 +81,7 @@ def report(ended: Ended, *, output: Output) -> None:
     for problem in ended.problems:
         say(f"{problem.code}: {problem}")
     if output is Output.JSON:
-        show_json("run", 1, {"run": None} if ended.state is None else progress.as_json(ended.state))
+        show_json("run", 1, progress.as_json(ended.state))
     elif ended.state is None:
         show("Nothing to do: the wanted versions serve and no migration is pending.")
     else:

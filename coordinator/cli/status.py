@@ -39,7 +39,7 @@ def _status(path: Path, output: Output) -> ExitCode:
 
     state, now = _newest(path), datetime.now(UTC)
     if output is Output.JSON:
-        show_json("run", 1, {"run": None} if state is None else progress.as_json(state))
+        show_json("run", 1, progress.as_json(state))
     elif state is None:
         show(f"{path} was never run.")
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -45,6 +45,8 @@ class RunStarted:
     supersedes: bool
     coordinator: str
     """The version of this program."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What `--set` said, so that whoever goes on with the run need not say it again."""
 
 
 @dataclass(frozen=True, slots=True)

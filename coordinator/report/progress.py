@@ -156,8 +156,13 @@ _TRAFFIC = {
 }
 
 
-def as_json(state: RunState) -> dict[str, object]:
-    """Return a run as the fields of `coordinator/run/1`."""
+_RUN_FIELDS = ("run", "release", "started", "outcome", "rollback")
+
+
+def as_json(state: RunState | None) -> dict[str, object]:
+    """Return a run as the fields of `coordinator/run/1`; where there is none, all of them are empty."""
+    if state is None:
+        return {**dict.fromkeys(_RUN_FIELDS), "beyond_return": False, "steps": []}
     return {
         "run": state.run,
         "release": state.started.release,
@@ -173,6 +178,7 @@ def as_json(state: RunState) -> dict[str, object]:
                 "since": _iso(state.steps[step.id].since),
                 "detail": state.steps[step.id].detail,
                 "code": state.steps[step.id].code or None,
+                "waits_for": missing_approvals(step, state),
             }
             for step in state.graph
         ],
