@@ -1,0 +1,237 @@
+"""What only a real PostgreSQL shows: locks, lost connections, session settings, secrets in messages."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from coordinator.adapters.databases.postgresql import connect
+from coordinator.errors import DatabaseError, Usage, Waiting
+from coordinator.ports import Batch
+from coordinator.secret import Secret
+
+LOCK_TIMEOUT = timedelta(seconds=20)
+GOOSE_LOCK = 4097083626
+
+
+@pytest.fixture
+def database(database_url: str):
+    return connect(Secret(database_url), lock_timeout=LOCK_TIMEOUT)
+
+
+def test_the_server_knows_the_step_by_its_label(database):
+    with database.session(label="coordinator shop migration 3 " + "x" * 80) as session:
+        [[name]] = session.query("SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+
+    assert name.startswith("coordinator shop migration 3 x")
+    assert len(name) == 63
+
+
+def test_the_server_gives_up_for_a_client_that_is_gone(database):
+    with database.session(label="test") as session:
+        assert session.query("SHOW client_connection_check_interval") == [("500ms",)]
+        assert session.query("SHOW lock_timeout") == [("20s",)]
+
+
+def test_a_migration_lock_is_waited_for_and_its_holder_named(database):
+    with (
+        database.session(label="the other release") as other,
+        database.session(label="this release") as session,
+    ):
+        with other.locked([5, GOOSE_LOCK], timeout=timedelta(0)):
+            with pytest.raises(Waiting) as held, session.locked([GOOSE_LOCK], timeout=timedelta(0)):
+                pass
+            [[pid]] = other.query("SELECT pg_backend_pid()")
+
+        with session.locked([GOOSE_LOCK], timeout=timedelta(0)):
+            pass
+
+    assert held.value.code == "migration-lock-held"
+    assert f"process {pid} (the other release, local socket, idle" in held.value.what
+
+
+def test_takes_no_lock_when_it_cannot_have_all(database):
+    now = timedelta(0)
+    with (
+        database.session(label="a") as first,
+        database.session(label="b") as second,
+        first.locked([2], timeout=now),
+    ):
+        with pytest.raises(Waiting), second.locked([1, 2], timeout=now):
+            pass
+
+        with first.locked([1], timeout=now):
+            pass
+
+
+def test_waits_for_a_lock_until_it_is_free(database):
+    with database.session(label="a") as first, database.session(label="b") as second:
+        held, asked = first.locked([1], timeout=timedelta(0)), threading.Event()
+        held.__enter__()
+
+        def free() -> None:
+            asked.wait(60)
+            held.__exit__(None, None, None)
+
+        thread = threading.Thread(target=free)
+        thread.start()
+        asked.set()
+        with second.locked([1], timeout=timedelta(seconds=60)):
+            thread.join()
+
+
+def test_a_batch_cannot_change_the_session_of_the_next(database, database_url: str):
+    changes = (
+        "SET search_path = nowhere",
+        "SET lock_timeout = 0",
+        "SET statement_timeout = '1h'",
+        "SET ROLE pg_monitor",
+        "SET application_name = 'another'",
+    )
+    with database.session(label="test") as session:
+        session.execute(Batch(changes, transaction=True))
+
+        assert session.query("SELECT current_schema(), current_user = session_user") == [("public", True)]
+        assert session.query("SHOW lock_timeout") == [("20s",)]
+        assert session.query("SHOW statement_timeout") == [("0",)]
+        assert session.query("SHOW application_name") == [("test",)]
+
+
+def test_a_lost_connection_before_the_commit_is_not_ambiguous(database, database_url: str):
+    with database.session(label="test") as session, pytest.raises(DatabaseError) as failure:
+        session.execute(Batch(("SELECT pg_terminate_backend(pg_backend_pid())",), transaction=True))
+
+    assert (failure.value.code, failure.value.ambiguous) == ("connection-lost", False)
+
+
+def test_a_lost_connection_without_a_transaction_is_ambiguous(database):
+    with database.session(label="test") as session, pytest.raises(DatabaseError) as failure:
+        session.execute(Batch(("SELECT pg_terminate_backend(pg_backend_pid())",), transaction=False))
+
+    assert (failure.value.code, failure.value.ambiguous) == ("connection-lost", True)
+
+
+class CutsTheAnswerToCommit(threading.Thread):
+    """A proxy that passes everything to the server, and cuts the line instead of passing COMMIT's answer."""
+
+    def __init__(self, server: Callable[[], socket.socket]) -> None:
+        super().__init__()
+        self.connect_to_server = server
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+
+    def run(self) -> None:
+        client, _ = self.listener.accept()
+        with client, self.connect_to_server() as server, self.listener:
+            answers = threading.Thread(target=self._pass_answers, args=(server, client))
+            answers.start()
+            while text := client.recv(65536):
+                server.sendall(text)
+            server.shutdown(socket.SHUT_WR)
+            answers.join()
+
+    def _pass_answers(self, server: socket.socket, client: socket.socket) -> None:
+        while text := server.recv(65536):
+            if b"COMMIT\0" in text:
+                client.shutdown(socket.SHUT_RDWR)
+                return
+            client.sendall(text)
+
+
+def connection_to(url: str) -> socket.socket:
+    with psycopg.connect(url) as connection:
+        host, port = connection.info.host, connection.info.port
+    if not host.startswith("/"):
+        return socket.create_connection((host, port))
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(f"{host}/.s.PGSQL.{port}")
+    return server
+
+
+def test_a_connection_lost_while_it_commits_is_ambiguous(database, database_url: str):
+    parts = urlsplit(database_url)
+    proxy = CutsTheAnswerToCommit(lambda: connection_to(database_url))
+    proxy.start()
+    user = parts.netloc.rpartition("@")[0]
+    url = f"postgresql://{user}@127.0.0.1:{proxy.port}{parts.path}?sslmode=disable&gssencmode=disable"
+    through_proxy = connect(Secret(url), lock_timeout=LOCK_TIMEOUT)
+
+    with through_proxy.session(label="test") as session, pytest.raises(DatabaseError) as failure:
+        session.execute(Batch(("CREATE TABLE a (x integer)",), transaction=True))
+    proxy.join()
+
+    assert (failure.value.code, failure.value.ambiguous) == ("connection-lost", True)
+    with database.session(label="test") as session:
+        assert session.query("SELECT count(*) FROM a") == [(0,)]
+
+
+KILLED = """
+import sys
+from datetime import timedelta
+from coordinator.adapters.databases.postgresql import connect
+from coordinator.ports import Batch
+from coordinator.secret import Secret
+
+database = connect(Secret(sys.stdin.readline().strip()), lock_timeout=timedelta(seconds=1))
+with database.session(label="doomed") as session:
+    with session.locked([77], timeout=timedelta(0)):
+        print("locked", flush=True)
+        session.execute(Batch(("CREATE TABLE a (x integer)", "SELECT pg_sleep(600)"), transaction=True))
+"""
+
+
+def test_a_killed_coordinator_leaves_neither_work_nor_lock(database, database_url: str):
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as doomed:
+        assert doomed.stdin is not None
+        assert doomed.stdout is not None
+        doomed.stdin.write(database_url + "\n")
+        doomed.stdin.flush()
+        assert doomed.stdout.readline() == "locked\n"
+        doomed.kill()
+
+    with database.session(label="next") as session, session.locked([77], timeout=timedelta(seconds=60)):
+        assert session.query("SELECT to_regclass('a')") == [(None,)]
+
+
+def test_a_batch_that_failed_leaves_a_session_that_can_be_used(database):
+    with database.session(label="test") as session:
+        for transaction in (True, False):
+            with pytest.raises(DatabaseError):
+                session.execute(Batch(("BEGIN", "SELECT 1/0"), transaction=transaction))
+
+        assert session.query("SELECT 1") == [(1,)]
+
+
+def test_a_copy_that_waits_for_the_client_ends(database):
+    with database.session(label="test") as session, pytest.raises(DatabaseError) as failure:
+        session.execute(Batch(("CREATE TABLE a (x int)", "COPY a FROM stdin"), transaction=True))
+
+    assert failure.value.statement == 1
+
+
+@pytest.mark.parametrize("password", ["p@ss:w/rd%", "geheim"])
+def test_no_message_holds_the_password(password: str, database_url: str):
+    quoted = "".join(f"%{byte:02X}" for byte in password.encode())
+    nowhere = Secret(f"postgresql://shop:{quoted}@127.0.0.1:1/shop?connect_timeout=2")
+    broken = Secret(f"postgresql://shop:{quoted}@127.0.0.1:notaport/shop?nonsense={password}")
+
+    for url in (nowhere, broken):
+        with (
+            pytest.raises((DatabaseError, Usage)) as failure,
+            connect(url, lock_timeout=LOCK_TIMEOUT).session(label="test"),
+        ):
+            pass
+
+        for text in (str(failure.value), repr(failure.value), repr(failure.value.__cause__)):
+            assert password not in text
+            assert quoted not in text
