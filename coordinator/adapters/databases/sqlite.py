@@ -138,11 +138,12 @@ def split_complete(text: str) -> Iterator[tuple[int, str]]:
     while end != -1:
         piece = text[start : end + 1]
         if sqlite3.complete_statement(piece):
-            yield start, piece
+            yield start + len(piece) - len(piece.lstrip()), piece
             start = end + 1
         end = text.find(";", end + 1)
-    if text[start:].strip():
-        yield start, text[start:]
+    rest = text[start:]
+    if rest.strip():
+        yield len(text) - len(rest.lstrip()), rest
 
 
 def _error_from(error: Exception, *, index: int | None, offset: int | None, commits: bool) -> DatabaseError:
