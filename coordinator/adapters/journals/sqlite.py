@@ -15,6 +15,7 @@ from pathlib import Path
 from coordinator.errors import CoordinatorError, JournalConflict, StepFailed
 
 _TABLES = """
+PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS event
   (run TEXT NOT NULL, sequence INTEGER NOT NULL, record TEXT NOT NULL,
    PRIMARY KEY (run, sequence)) WITHOUT ROWID;
@@ -28,6 +29,7 @@ class SqliteJournal:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._is_made = False
 
     def append(self, run: str, sequence: int, record: str) -> None:
         with self._connected() as connection:
@@ -69,9 +71,10 @@ class SqliteJournal:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._file, timeout=10, isolation_level=None)) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.executescript(_TABLES)
+                if not self._is_made:
+                    connection.executescript(_TABLES)
+                    self._is_made = True
                 yield connection
         except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
             raise self._unusable(error) from error
