@@ -1,0 +1,60 @@
+"""What `coordinator parse` prints, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def parse(tmp_path):
+    def run(name: str, text: str, *options: str):
+        (tmp_path / name).write_text(text)
+        argv = [sys.executable, "-m", "coordinator", "parse", name, *options]
+        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_shows_the_exact_texts_of_both_directions(parse):
+    text = "-- +goose Up\n-- about a\nSELECT 1; -- one\nSELECT\n  2;\n-- +goose Down\nSELECT 3;\n"
+
+    done = parse("1_a.sql", text, "--tool", "goose", "--output", "json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {
+        "schema": "coordinator/parse/1",
+        "up": ["SELECT 1; -- one", "SELECT\n  2;"],
+        "down": ["SELECT 3;"],
+        "transaction": True,
+    }
+
+
+def test_the_name_of_a_golang_migrate_file_is_its_direction(parse):
+    done = parse("1_a.down.sql", "VACUUM;", "--tool", "golang-migrate", "--output", "json")
+
+    shown = json.loads(done.stdout)
+    assert (shown["up"], shown["down"], shown["transaction"]) == ([], ["VACUUM;"], False)
+
+
+def test_shows_lines_to_a_person(parse):
+    done = parse("1_a.sql", "-- +goose Up\n\nSELECT 1;\n", "--tool", "goose")
+
+    assert done.stdout == "up: 1 text(s), in one transaction\n\n1_a.sql:3\nSELECT 1;\n\n"
+
+
+def test_a_file_that_goose_cannot_read_exits_with_2(parse):
+    done = parse("1_a.sql", "-- +goose Up\nSELECT 1\n", "--tool", "goose", "--output", "json")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("1_a.sql:2 error[goose-syntax]: ")
+
+
+def test_an_unknown_tool_gets_a_guess(parse):
+    done = parse("1_a.sql", "", "--tool", "gose")
+
+    assert done.returncode == 2
+    assert "Did you mean `goose`?" in done.stderr
