@@ -1,0 +1,211 @@
+"""A warm parent for processes that are killed: one JSON line in, one fork, one JSON line out.
+
+A Python that starts anew for each of some hundred kills would take minutes. This parent has imported
+everything and has one thread, so that a fork is a clean copy; what it forks is a real process, and it dies
+of a real SIGKILL at the boundary that it was told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from coordinator.app.connected import ConnectedPorts, step_kinds
+from coordinator.app.place import Place
+from coordinator.app.running import Runner
+from coordinator.errors import CoordinatorError, ExitCode
+from coordinator.graph import StepId
+from coordinator.journal.events import Event, Outcome
+from coordinator.journal.fold import RunState
+from coordinator.load import load_plan
+from coordinator.model import CheckSpec, DatabaseName, ServiceName
+from coordinator.ports import Answer, Journal, Platform, Session, Subject
+from coordinator.steps import Observation, StepKind
+from coordinator.world import Seen
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from fakes.platform import FilePlatform
+
+
+class Boundary:
+    """Counts the instants just before and just after each durable change, and dies at one of them."""
+
+    def __init__(self, kill_at: int | None) -> None:
+        self.passed: list[str] = []
+        self._kill_at = kill_at
+
+    def point(self, name: str) -> None:
+        self.passed.append(name)
+        if len(self.passed) == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, effect: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `effect` with a boundary on either side."""
+
+        def cut(*args: Any, **kwargs: Any) -> Any:
+            self.point(effect.__name__)
+            result = effect(*args, **kwargs)
+            self.point(effect.__name__)
+            return result
+
+        return cut
+
+
+class Cut:
+    """Another object, with boundaries around some of its methods."""
+
+    def __init__(self, inner: Any, boundary: Boundary, *methods: str) -> None:
+        self._inner = inner
+        for name in methods:
+            setattr(self, name, boundary.around(getattr(inner, name)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class CutPorts(ConnectedPorts):
+    """The real databases and a platform in a file, each effect between two boundaries."""
+
+    def __init__(self, folder: Path, boundary: Boundary) -> None:
+        environment = json.loads((folder / "environment.json").read_text())
+        plan = load_plan(folder / "plan.yaml", settings={}, environment=environment)
+        super().__init__(plan, environment=environment)
+        self._folder = folder
+        self._boundary = boundary
+
+    @contextmanager
+    def session(self, database: DatabaseName, *, label: str) -> Iterator[Session]:
+        with super().session(database, label=label) as session:
+            yield Cut(session, self._boundary, "execute")  # type: ignore[misc]
+
+    def platform(self, service: ServiceName) -> Platform:
+        file = self._folder / f"{service}.json"
+        platform = FilePlatform(file) if file.exists() else super().platform(service)
+        return Cut(platform, self._boundary, "deploy", "switch", "stop", "restore")  # type: ignore[return-value]
+
+    def ask(self, check: CheckSpec, subject: Subject) -> Answer:
+        """Fail verification, which asks a colour, or monitoring, which asks at the public address."""
+        public = self.platform(ServiceName(subject.service)).public_address()
+        asked = "monitor" if subject.address == public else "verify"
+        if (self._folder / f"fail-{asked}").exists():
+            return Answer(ok=False, detail=f"{asked} was told to fail")
+        is_real = not (self._folder / f"{subject.service}.json").exists()
+        return super().ask(check, subject) if is_real else Answer(ok=True, detail=asked)
+
+
+class CutPlace(Place):
+    """The real journal, each append between two boundaries."""
+
+    boundary: Boundary
+
+    @property
+    def journal(self) -> Journal:
+        return Cut(super().journal, self.boundary, "append")  # type: ignore[return-value]
+
+
+class Blind:
+    """A kind of step with its observation switched off: it never sees that something is done."""
+
+    def __init__(self, inner: StepKind) -> None:
+        self._inner = inner
+
+    def observe(self, *_: object) -> Observation:
+        return Observation(Seen.NOT_DONE)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class Nobody:
+    """An audience that looks away."""
+
+    def saw(self, event: Event, state: RunState) -> None: ...
+    def noted(self, step: StepId, text: str) -> None: ...
+    def ticked(self, state: RunState, *, now: datetime) -> None: ...
+
+
+def release(folder: Path, boundary: Boundary, *, blind: bool) -> int:
+    """Do what `coordinator run` does, and return its exit code."""
+    ports = CutPorts(folder, boundary)
+    place = CutPlace(folder / "plan.yaml")
+    object.__setattr__(place, "boundary", boundary)
+    kinds: Mapping[str, Any] = step_kinds()
+    if blind:
+        kinds = {name: Blind(kind) for name, kind in kinds.items()}
+    runner = Runner(
+        place=place,
+        ports=ports,
+        settings={},
+        kinds=kinds,
+        audience=Nobody(),
+        is_stopping=lambda: False,
+    )
+    try:
+        ended = runner.run_release(supersede=False, show=lambda *_: None)
+    except CoordinatorError as error:
+        (folder / "error").write_text(f"{error.code}: {error}")
+        return error.exit_code
+    (folder / "error").write_text("\n".join(str(each) for each in ended.problems))
+    return ended.exit_code(wanted=Outcome.RELEASED)
+
+
+def child(order: dict[str, Any], reply: int) -> int:
+    boundary = Boundary(order["kill_at"])
+    code = release(Path(order["folder"]), boundary, blind=order["blind"])
+    os.write(reply, json.dumps(boundary.passed).encode())
+    return code
+
+
+def fork(order: dict[str, Any]) -> dict[str, Any]:
+    """Run the order in a child; report its exit code, or that it was killed, and the boundaries it passed."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        code: int = ExitCode.BUG
+        try:
+            os.close(reading)
+            code = child(order, writing)
+        except BaseException as error:  # noqa: BLE001 - the parent must hear of it, and nothing may return
+            found = [str(each) for each in getattr(error, "diagnostics", ())]
+            Path(order["folder"], "error").write_text("\n".join([repr(error), *found]))
+        finally:
+            os._exit(code)
+    os.close(writing)
+    _, status = os.waitpid(pid, 0)
+    with os.fdopen(reading) as answer:
+        passed = answer.read()
+    killed = os.WIFSIGNALED(status)
+    return {
+        "killed": killed,
+        "code": None if killed else os.WEXITSTATUS(status),
+        "passed": json.loads(passed or "[]"),
+    }
+
+
+def main() -> None:
+    import coordinator.engine.run as loop  # noqa: PLC0415
+
+    loop._TICK = 0.005  # type: ignore[misc]  # a test waits for results, not for people
+    loop._PAUSES = (0.01,)  # type: ignore[misc,assignment]
+    for name in ("deploy", "drain"):
+        sys.modules[f"coordinator.steps.{name}"]._POLL = timedelta(milliseconds=1)  # type: ignore[attr-defined]
+    write = partial(print, flush=True)
+    for line in sys.stdin:
+        write(json.dumps(fork(json.loads(line))))
+
+
+if __name__ == "__main__":
+    step_kinds()
+    for engine in ("sqlite", "postgresql"):
+        __import__(f"coordinator.adapters.databases.{engine}")
+    for tool in ("goose", "golang_migrate"):
+        __import__(f"migrations_hooks.{tool}")
+    main()

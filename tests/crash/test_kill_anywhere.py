@@ -1,0 +1,92 @@
+"""A coordinator that is killed with SIGKILL before or after any durable change, and run again, gets the
+release to its end; what stands in between works for every version that runs.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shop import LEDGERS, LIVE_SIDE, NO_SIDE, Shop, boundaries, fill_database, finish, write_plan
+
+from coordinator.journal.events import Outcome
+
+SCENARIOS = {
+    "released": ("goose", "sqlite", None),
+    "released on PostgreSQL": ("goose", "postgresql", None),
+    "released by golang-migrate": ("golang-migrate", "sqlite", None),
+    "verification fails": ("goose", "sqlite", "fail-verify"),
+    "monitoring fails": ("goose", "sqlite", "fail-monitor"),
+}
+
+
+@pytest.fixture(params=SCENARIOS)
+def new_shop(
+    request: pytest.FixtureRequest, tmp_path: Path, forker: Callable[..., dict[str, Any]]
+) -> Callable[[], Shop]:
+    tool, engine, flag = SCENARIOS[request.param]
+    server = request.getfixturevalue("database_url") if engine == "postgresql" else None
+    outcome = Outcome.RELEASED if flag is None else Outcome.ROLLED_BACK
+    numbers = count()
+
+    def make() -> Shop:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        shop = Shop(folder, server or f"sqlite://{folder}/shop.db", LEDGERS[tool, engine], outcome, forker)
+        write_plan(folder, tool=tool, engine=engine, url=shop.url)
+        fill_database(shop)
+        sides = {"live": "blue", "blue": LIVE_SIDE, "green": NO_SIDE}
+        (folder / "shop.json").write_text(json.dumps(sides))
+        if flag is not None:
+            (folder / flag).touch()
+        return shop
+
+    return make
+
+
+def test_a_kill_at_any_boundary_is_recovered_by_the_next_run(new_shop: Callable[[], Shop]) -> None:
+    problems: dict[int, list[str]] = {}
+
+    for kill_at in range(1, len(boundaries(new_shop)) + 1):
+        shop = new_shop()
+        assert shop.run(kill_at=kill_at)["killed"]
+        problems[kill_at] = list(finish(shop))
+
+    assert {kill_at: found for kill_at, found in problems.items() if found} == {}
+
+
+def test_a_kill_during_recovery_is_recovered_too(new_shop: Callable[[], Shop]) -> None:
+    last = len(boundaries(new_shop))
+    chosen = random.Random(1404)
+    problems: dict[tuple[int, int], list[str]] = {}
+
+    for _ in range(12):
+        first, second = chosen.randint(1, last), chosen.randint(1, last)
+        shop = new_shop()
+        shop.run(kill_at=first)
+        between = list(shop.problems_in_between())
+        if shop.run(kill_at=second)["killed"]:
+            problems[first, second] = between + list(finish(shop))
+
+    assert len(problems) > 2
+    assert {kills: found for kills, found in problems.items() if found} == {}
+
+
+@pytest.mark.parametrize("new_shop", ["released"], indirect=True)
+def test_without_observation_the_same_kills_do_harm(new_shop: Callable[[], Shop]) -> None:
+    """The control: if this passed unharmed, the tests above would prove nothing about observation."""
+    harmed = []
+
+    for kill_at in range(1, len(boundaries(new_shop)) + 1):
+        shop = new_shop()
+        shop.run(kill_at=kill_at, blind=True)
+        ended = shop.run(blind=True)
+        if ended["code"] != shop.exit_code or any(shop.problems_at_the_end()):
+            harmed.append(kill_at)
+
+    assert len(harmed) > 5
