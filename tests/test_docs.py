@@ -1,0 +1,173 @@
+"""The documents against the code: what a command, a code or a step is called is written down once and checked
+here, so that a change without its document fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.core import TyperCommand as Command
+from typer.core import TyperGroup as Group
+from typer.main import get_command
+
+from coordinator import discovery
+from coordinator.cli import app
+from coordinator.errors import ExitCode
+from coordinator.journal import events
+from coordinator.load import load
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+_NOT_OURS = {"__pycache__", "build", "dist"}
+
+
+def _files() -> Iterator[Path]:
+    """Yield the repository's files, without what tools and environments leave there."""
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [
+            name
+            for name in folders
+            if name not in _NOT_OURS
+            and (name == ".ci" or not name.startswith("."))
+            and "egg-info" not in name
+        ]
+        yield from (Path(folder) / name for name in names)
+
+
+FILES = tuple(sorted(_files()))
+DOCUMENTS = tuple(each for each in FILES if each.suffix == ".md")
+
+
+def _fenced(language: str) -> Iterator[tuple[Path, str]]:
+    for document in DOCUMENTS:
+        for match in re.finditer(
+            rf"^```{language}\n(.*?)^```", document.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        ):
+            yield document, match[1]
+
+
+PLANS = [
+    pytest.param(text, id=str(document.relative_to(ROOT)))
+    for document, text in _fenced("yaml")
+    if text.startswith("version: 1")
+]
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    missing = [
+        f"{document.relative_to(ROOT)}: {link}"
+        for document in DOCUMENTS
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", document.read_text("utf-8"))
+        if not (document.parent / link).exists()
+    ]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("text", PLANS)
+def test_every_plan_in_a_document_loads(text: str, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(text, "utf-8")
+
+    loaded = load(plan, settings={}, environment={"VERSION": "1.5"})
+
+    assert loaded.diagnostics == ()
+
+
+def _options(command: Command, path: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each command with its options; a group stands for its commands."""
+    if isinstance(command, Group):
+        for name, each in command.commands.items():
+            yield from _options(each, f"{path} {name}")
+    else:
+        options = [each for each in command.params if each.param_type_name == "option"]
+        yield path, [name for each in options for name in each.opts]
+
+
+def _sections(document: Path) -> dict[str, str]:
+    """Return the text below each heading that is a command."""
+    parts = re.split(r"^### `(.+)`$", document.read_text("utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_command_is_documented_with_its_options_and_nothing_else_is() -> None:
+    documented = _sections(REFERENCE / "commands.md")
+    commands = dict(_options(get_command(app), "coordinator"))
+
+    undocumented = [
+        f"{name} {option}"
+        for name, options in commands.items()
+        for option in options
+        if f"`{option}" not in documented.get(name, "")
+    ]
+
+    assert sorted(documented) == sorted(commands)
+    assert undocumented == []
+
+
+def _first_column(document: Path) -> list[str]:
+    return re.findall(r"^\| `?([a-z0-9-]+)`? \|", document.read_text("utf-8"), re.MULTILINE)
+
+
+def test_every_exit_code_is_documented() -> None:
+    documented = [each for each in _first_column(REFERENCE / "exit-codes.md") if each.isdigit()]
+
+    assert documented == [str(int(code)) for code in ExitCode]
+
+
+def test_every_kind_of_step_is_documented() -> None:
+    documented = _first_column(REFERENCE / "steps.md")
+
+    assert sorted(documented[1:]) == sorted(discovery.names(discovery.STEPS))
+
+
+def test_every_journal_event_is_documented_with_its_fields() -> None:
+    text = (REFERENCE / "journal.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \|(.*)$", text, re.MULTILINE))
+
+    missing = [
+        f"{name}: {field}"
+        for name, event in events.TYPES.items()
+        for field in event.__dataclass_fields__
+        if field != "at" and f"`{field}`" not in rows.get(name, "")
+    ]
+
+    assert sorted(rows) == sorted(events.TYPES)
+    assert missing == []
+
+
+def test_the_layers_in_the_architecture_are_those_that_are_checked() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(each["layers"] for each in contracts if each["type"] == "layers")
+
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+    assert "```text\n" + "\n".join(layers) + "\n```" in text
+
+
+def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+    hosts = (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("proxy.golang", "org"),
+        ("npmjs", "org"),
+        ("docker", "io"),
+    )
+    forbidden = re.compile(
+        "|".join([*(re.escape(".".join(host)) for host in hosts), r"(?<![\w.$}*])/(?:work|root|tmp)\b"])
+    )
+
+    named = [
+        f"{file.relative_to(ROOT)}: {match[0]}"
+        for file in FILES
+        for match in forbidden.finditer(file.read_text("utf-8", errors="replace"))
+    ]
+
+    assert named == []
