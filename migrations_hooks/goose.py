@@ -120,7 +120,8 @@ class Goose:
     def create_ledger(self, target: Target) -> Batch:
         """Return goose's own table with its row for version 0."""
         create = f"CREATE TABLE {_table(target)} {_COLUMNS[target.engine]}"
-        return Batch((create, _insert(target, 0)), transaction=True)
+        is_there = f"SELECT 1 WHERE ({self.ledger_exists_query(target)})"
+        return Batch((create, _insert(target, 0)), transaction=True, guard=is_there)
 
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
         """Return what is not applied, ascending; a version below an applied one is out of order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pytest
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.apply import apply_migration, is_applied, read_ledger, revert_migration
-from coordinator.errors import DatabaseError, StepFailed, Waiting
+from coordinator.errors import CoordinatorError, DatabaseError, StepFailed, Waiting
 from coordinator.model import Engine, Migration, Phase, SourceFile
 from coordinator.ports import Batch, MigrationTool, Session
 from coordinator.secret import Secret
@@ -276,6 +277,32 @@ def test_waits_for_whoever_migrates_already(case):
             assert waiting.value.code == "migration-lock-held"
 
         second.apply(1)
+
+
+def test_one_of_many_applies_a_migration_and_the_others_do_no_harm(case):
+    barrier = threading.Barrier(6)
+    outcomes: list[str] = []
+
+    def compete() -> None:
+        with connected(case) as shop:
+            barrier.wait(60)
+            try:
+                shop.apply(1)
+                outcomes.append("done")
+            except CoordinatorError as error:
+                outcomes.append(error.code)
+
+    threads = [threading.Thread(target=compete) for _ in range(barrier.parties)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert outcomes.count("done") == 1
+    assert set(outcomes) <= {"done", "already-applied", "ledger-changed", "migration-lock-held"}
+    with connected(case) as shop:
+        shop.apply(2)
+        assert shop.columns() == "(1,)"
 
 
 def test_an_older_checkout_sees_that_the_database_is_newer(shop: Shop):
