@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from coordinator import __version__
+from coordinator.app.exclusion import alone_on_databases
 from coordinator.app.place import Place, open_run
 from coordinator.app.planning import plan_release
 from coordinator.app.requests import Inbox
@@ -73,7 +75,7 @@ class Runner:
 
         Raises: PlanInvalid, Refused, Waiting `lease-held`, Usage `plan-changed`, Interrupted.
         """
-        with self.place.lease():
+        with self.place.lease(), alone_on_databases(self.ports):
             journal = self.place.journal
             state = open_run(journal)
             if state is not None and not supersede:
@@ -96,20 +98,19 @@ class Runner:
         If another coordinator works on it, show what that one does until the run has ended or it stopped.
         Raises: Interrupted.
         """
-        while True:
-            try:
-                with self.place.lease():
+        while state.outcome is None:
+            with ExitStack() as held:
+                if _entered(held, self.place.lease()):
+                    held.enter_context(alone_on_databases(self.ports))
                     state = self._caught_up(state)
                     return self._engage(state) if state.outcome is None else Ended(state)
-            except Waiting:
-                state = self._caught_up(state)
-            if state.outcome is not None:
-                return Ended(state)
+            state = self._caught_up(state)
             if self.is_stopping():
                 raise Interrupted(
                     "interrupted", "Stopped watching; the request stands, and the other one goes on."
                 )
             self.ports.clock.sleep(_FOLLOW)
+        return Ended(state)
 
     def _caught_up(self, state: RunState) -> RunState:
         """Show what another coordinator wrote since, and return the state after it."""
@@ -150,6 +151,15 @@ class Runner:
         )
         stuck = engine.run()
         return Ended(engine.state, stuck, tuple(engine.problems))
+
+
+def _entered(held: ExitStack, lease: AbstractContextManager[None]) -> bool:
+    """Take the lease if it is free."""
+    try:
+        held.enter_context(lease)
+    except Waiting:
+        return False
+    return True
 
 
 def inputs_of(ports: Ports) -> dict[str, str]:

@@ -90,6 +90,8 @@ class Engine:
     _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
     _tried: set[StepId] = field(default_factory=set)
     _results: queue.SimpleQueue[_Done] = field(default_factory=queue.SimpleQueue)
+    _has_ended: bool = False
+    """The loop is over, also by a failure of its own: whoever still waits shall stop."""
 
     def run(self) -> tuple[StepId, ...]:
         """Work until the run has an outcome or nothing more can be done; return the steps that are stuck.
@@ -97,18 +99,24 @@ class Engine:
         Raises: Interrupted after a signal, JournalConflict if another coordinator writes, any bug as it is.
         """
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="step") as workers:
-            while self.state.outcome is None:
-                for event in self.take_requests(self.state):
-                    self._write(event)
-                stuck = self._act(workers)
-                if stuck is not None:
-                    return stuck
-                if self.is_stopping() and not self._in_flight:
-                    raise Interrupted(
-                        "interrupted", "Stopped on request.", next_step="`coordinator run` goes on from here."
-                    )
-                self._collect()
-                self.audience.ticked(self.state, now=self.ports.clock.now())
+            try:
+                return self._loop(workers)
+            finally:
+                self._has_ended = True
+
+    def _loop(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...]:
+        while self.state.outcome is None:
+            for event in self.take_requests(self.state):
+                self._write(event)
+            stuck = self._act(workers)
+            if stuck is not None:
+                return stuck
+            if self.is_stopping() and not self._in_flight:
+                raise Interrupted(
+                    "interrupted", "Stopped on request.", next_step="`coordinator run` goes on from here."
+                )
+            self._collect()
+            self.audience.ticked(self.state, now=self.ports.clock.now())
         return ()
 
     def _act(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...] | None:
@@ -151,7 +159,7 @@ class Engine:
             supersede=self.state.started.supersedes,
             since=self.state.steps[step.id].first or self.ports.clock.now(),
             in_doubt=in_doubt,
-            is_halted=lambda: self.is_stopping() or self._is_turning(command),
+            is_halted=lambda: self._has_ended or self.is_stopping() or self._is_turning(command),
             note=lambda text: self.audience.noted(step.id, text),
         )
         self._in_flight[step.id] = workers.submit(self._work, command, context)
