@@ -11,20 +11,22 @@ import typer
 app = typer.Typer(
     name="coordinator",
     help="Release code and schema together; old and new versions work at every instant.",
+    epilog="Exit codes: 0 done, 1 failed and stopped safely, 2 invalid, 3 refused, 4 waiting, 5 in doubt,"
+    " 70 a bug, 130 interrupted. After any of them, running the same command again is safe.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
 )
 
-from coordinator.cli import (  # noqa: E402 - each registers its command
-    doctor,  # noqa: F401
-    explain,  # noqa: F401
-    local,  # noqa: F401
-    parse,  # noqa: F401
-    plan,  # noqa: F401
-    requests,  # noqa: F401
-    run,  # noqa: F401
-    schema,  # noqa: F401
-    status,  # noqa: F401
-    validate,  # noqa: F401
-)
+# Each registers its command; the order is that of `coordinator --help`.
+# isort: off
+from coordinator.cli import plan  # noqa: E402, F401
+from coordinator.cli import run  # noqa: E402, F401
+from coordinator.cli import status  # noqa: E402, F401
+from coordinator.cli import requests  # noqa: E402, F401
+from coordinator.cli import doctor  # noqa: E402, F401
+from coordinator.cli import validate  # noqa: E402, F401
+from coordinator.cli import parse  # noqa: E402, F401
+from coordinator.cli import explain  # noqa: E402, F401
+from coordinator.cli import schema  # noqa: E402, F401
+from coordinator.cli import local  # noqa: E402, F401

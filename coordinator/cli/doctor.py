@@ -28,7 +28,10 @@ def doctor(
     settings: Settings = None,
     output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
 ) -> None:
-    """Check the plan, its databases, its platforms and its journal, and say what is wrong with each."""
+    """Check what the plan needs, and say what is wrong.
+
+    It looks at the plan, its journal, its databases and its services, and changes nothing.
+    """
     exit_with(lambda: _doctor(plan, settings, output))
 
 
@@ -69,7 +72,8 @@ def _journal(path: Path) -> str:
     state = open_run(place.journal)
     held = "free" if place.is_free() else "held by a coordinator that works on it"
     return (
-        f"{len(place.journal.runs())} runs, {state.run if state else 'none'} under way; the lease is {held}"
+        f"runs so far: {len(place.journal.runs())}; under way: {state.run if state else 'none'};"
+        f" the lease is {held}"
     )
 
 

@@ -1,20 +1,31 @@
 """The edge of the process: problems become text on stderr and an exit code; results go to stdout.
 
-This is one of the few places with a broad `except`: a bug must not look like a failed release.
+This is one of the few places with a broad `except`: a bug must not look like a failed release. And a
+release must not fail because nobody reads what it prints: a closed pipe, a full disk or a lost terminal
+silences a stream and nothing else.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TextIO
 
 from coordinator.errors import CoordinatorError, ExitCode
 
 if TYPE_CHECKING:
     from coordinator.diagnostics import Diagnostic
+
+_PLAIN_SIGNS: Final = {
+    "✔": "+", "✘": "x", "▶": ">", "↶": "<", "■": "=", "·": ".", "→": "->", "‼": "!!", "…": "...",
+}  # fmt: skip
+"""What our signs become where the terminal's encoding has none of them."""
+_WORDS: Final = {ExitCode.WAITING: "waiting", ExitCode.IN_DOUBT: "in doubt", ExitCode.INTERRUPTED: "stopped"}
+"""How a problem is called that is no error."""
 
 
 class Output(StrEnum):
@@ -24,25 +35,58 @@ class Output(StrEnum):
     JSON = "json"
 
 
+def prepare_streams() -> None:
+    """Let stdout and stderr take any text, whatever the locale's encoding is."""
+    codecs.register_error("coordinator-signs", _in_plain_signs)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="coordinator-signs")  # type: ignore[union-attr]  # both are TextIOWrapper
+
+
+def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end]
+    shown = (_PLAIN_SIGNS.get(each) or each.encode("ascii", "backslashreplace").decode() for each in text)
+    return "".join(shown), error.end
+
+
 def say(text: str) -> None:
     """Print progress or a problem for a person, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    _print(text, sys.stderr)
 
 
 def show(text: str) -> None:
     """Print a result, on stdout."""
-    print(text, flush=True)
+    _print(text, sys.stdout)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        silence(stream)
+
+
+def silence(stream: TextIO) -> None:
+    """Send what is still to come into the void: nobody can read it any more."""
+    void = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(void, stream.fileno())
+    os.close(void)
 
 
 def show_json(name: str, version: int, fields: dict[str, object]) -> None:
-    """Print a result as one JSON document whose `schema` is `coordinator/<name>/<version>`."""
-    show(json.dumps({"schema": f"coordinator/{name}/{version}", **fields}, indent=2, ensure_ascii=False))
+    """Print a result as one JSON document whose `schema` is `coordinator/<name>/<version>`; ASCII alone."""
+    show(json.dumps({"schema": f"coordinator/{name}/{version}", **fields}, indent=2))
 
 
 def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Print diagnostics in the order of their places, one a line."""
     for each in sorted(diagnostics, key=lambda each: each.place):
         say(str(each))
+
+
+def say_problem(error: CoordinatorError) -> None:
+    """Print a problem of the world with its code."""
+    say(f"{_WORDS.get(error.exit_code, 'error')}[{error.code}]: {error}")
 
 
 def exit_with(command: Callable[[], ExitCode | None]) -> None:
@@ -57,13 +101,10 @@ def _exit_code_of(command: Callable[[], ExitCode | None]) -> int:
         diagnostics: tuple[Diagnostic, ...] = getattr(error, "diagnostics", ())
         say_diagnostics(diagnostics)
         if not diagnostics:
-            say(f"error[{error.code}]: {error}")
+            say_problem(error)
         return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left; Python would complain about it at exit
-        return ExitCode.DONE
     except Exception:  # noqa: BLE001 - the edge: whatever is left is a bug of ours
         import traceback  # noqa: PLC0415 - only a bug pays for it
 

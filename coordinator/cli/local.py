@@ -9,6 +9,7 @@ import typer
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, say, show, show_json
+from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,32 +20,29 @@ if TYPE_CHECKING:
 local = typer.Typer(help="Run a plan's services on this machine.", no_args_is_help=True)
 app.add_typer(local, name="local")
 
-_Plan = Annotated[Path, typer.Argument(help="The plan file.")]
-_Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A variable, or service.key=value; may be repeated."),
-]
-
 
 @local.command()
-def up(plan: _Plan, settings: _Settings = None) -> None:
-    """Start router and service, or what is down of them; print where the service answers."""
+def up(plan: PlanFile = DEFAULT_PLAN, settings: Settings = None) -> None:
+    """Start router and service, and print where they answer.
+
+    What is up already is left alone.
+    """
     exit_with(lambda: _up(plan, settings or []))
 
 
 @local.command()
 def status(
-    plan: _Plan,
-    settings: _Settings = None,
+    plan: PlanFile = DEFAULT_PLAN,
+    settings: Settings = None,
     output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
 ) -> None:
-    """Show router, port and both sides of each service; changes nothing."""
+    """Show router, port and both sides of each service."""
     exit_with(lambda: _status(plan, settings or [], output))
 
 
 @local.command()
-def down(plan: _Plan, settings: _Settings = None) -> None:
-    """End every process of the plan's services and forget their state."""
+def down(plan: PlanFile = DEFAULT_PLAN, settings: Settings = None) -> None:
+    """End the services' processes and forget their state."""
     exit_with(lambda: _down(plan, settings or []))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-PlanFile = Annotated[Path, typer.Argument(metavar="[PLAN]", help="The plan file.", show_default=True)]
+PlanFile = Annotated[Path, typer.Argument(help="The plan file.")]
 DEFAULT_PLAN = Path("plan.yaml")
 Settings = Annotated[
     list[str] | None,

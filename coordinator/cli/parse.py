@@ -22,7 +22,10 @@ def parse(
     tool: Annotated[str, typer.Option(help="The migration tool that reads it: goose or golang-migrate.")],
     output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
 ) -> None:
-    """Show the statements of a migration file as they are sent to the engine, one text each."""
+    """Show how a migration tool reads a file.
+
+    The statements are shown as they are sent to the engine, one text each.
+    """
     exit_with(lambda: _parse(file, tool, output))
 
 

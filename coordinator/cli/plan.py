@@ -29,7 +29,11 @@ def plan(
     settings: Settings = None,
     output: Annotated[PlanOutput, typer.Option(help="The form of the result.")] = PlanOutput.TEXT,
 ) -> None:
-    """Show the release: the schema states, which version works where, the steps, the way back."""
+    """Show what a release would do; change nothing.
+
+    The story has the schema's states and which version works at each, the steps in their order, how far
+    there is a way back, and what all that rests on.
+    """
     exit_with(lambda: _plan(plan, settings, output))
 
 

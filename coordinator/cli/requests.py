@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from coordinator.journal.events import Event, Outcome
     from coordinator.journal.fold import RunState
 
-StepArgument = Annotated[str, typer.Argument(help="The step, as `coordinator status` names it.")]
+StepArgument = Annotated[
+    str, typer.Argument(metavar="STEP", help="The step, as `coordinator status` names it.")
+]
 
 
 class Came(StrEnum):
@@ -41,7 +43,10 @@ def approve(
     plan: PlanFile = DEFAULT_PLAN,
     who: Annotated[str, typer.Option("--as", help="Who approves, as the plan names them.")] = "",
 ) -> None:
-    """Allow a step that waits for people; the next `run`, or the one that waits, goes on."""
+    """Allow a step that waits for people.
+
+    A coordinator that works on the run takes it over; otherwise `coordinator run` goes on.
+    """
     exit_with(lambda: _approve(plan, step, who or getpass.getuser()))
 
 
@@ -54,12 +59,54 @@ def _approve(path: Path, step: str, who: str) -> None:
 
 
 @app.command()
+def rollback(
+    plan: PlanFile = DEFAULT_PLAN,
+    settings: Settings = None,
+    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+) -> None:
+    """Take the open run back to the old version.
+
+    Traffic goes back to the old version, the new one is scaled down, and the schema stays where both work. If
+    another coordinator works on the run, it does this, and is shown here.
+    """
+    exit_with(lambda: _rollback(plan, settings, output))
+
+
+def _rollback(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
+    from coordinator.journal.events import Outcome, RollbackStarted  # noqa: PLC0415
+
+    reason = f"asked for by {getpass.getuser()}"
+    state = _leave(path, lambda at: RollbackStarted(at, reason, automatic=False))
+    return _carry_out(path, settings, state, wanted=Outcome.ROLLED_BACK, output=output)
+
+
+@app.command()
+def abort(
+    plan: PlanFile = DEFAULT_PLAN,
+    settings: Settings = None,
+    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+) -> None:
+    """Give the open run up and leave everything as it stands.
+
+    Traffic, versions and schema stay where they are; the databases are free for another release.
+    """
+    exit_with(lambda: _abort(plan, settings, output))
+
+
+def _abort(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
+    from coordinator.journal.events import AbortRequested, Outcome  # noqa: PLC0415
+
+    state = _leave(path, lambda at: AbortRequested(at, getpass.getuser()))
+    return _carry_out(path, settings, state, wanted=Outcome.ABORTED, output=output)
+
+
+@app.command()
 def settle(
     step: StepArgument,
     came: Annotated[Came, typer.Option("--as", help="What you found in the world.")],
     plan: PlanFile = DEFAULT_PLAN,
 ) -> None:
-    """Say what a step in doubt came to, after you have looked."""
+    """Say what a step in doubt came to, after you looked."""
     exit_with(lambda: _settle(plan, step, came))
 
 
@@ -82,41 +129,6 @@ def _leave(path: Path, make: Callable[[datetime], Event]) -> RunState:
     state = the_open_run(place)
     leave(place.journal, state, make(datetime.now(UTC)))
     return state
-
-
-@app.command()
-def rollback(
-    plan: PlanFile = DEFAULT_PLAN,
-    settings: Settings = None,
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
-) -> None:
-    """Take the open run back: traffic to the old version, the new one scaled down, the schema left."""
-    exit_with(lambda: _rollback(plan, settings, output))
-
-
-def _rollback(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
-    from coordinator.journal.events import Outcome, RollbackStarted  # noqa: PLC0415
-
-    reason = f"asked for by {getpass.getuser()}"
-    state = _leave(path, lambda at: RollbackStarted(at, reason, automatic=False))
-    return _carry_out(path, settings, state, wanted=Outcome.ROLLED_BACK, output=output)
-
-
-@app.command()
-def abort(
-    plan: PlanFile = DEFAULT_PLAN,
-    settings: Settings = None,
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
-) -> None:
-    """Give the open run up and leave everything as it stands: traffic, versions and schema."""
-    exit_with(lambda: _abort(plan, settings, output))
-
-
-def _abort(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
-    from coordinator.journal.events import AbortRequested, Outcome  # noqa: PLC0415
-
-    state = _leave(path, lambda at: AbortRequested(at, getpass.getuser()))
-    return _carry_out(path, settings, state, wanted=Outcome.ABORTED, output=output)
 
 
 def _carry_out(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli import app
-from coordinator.cli.edge import Output, exit_with, say, say_diagnostics, show, show_json
+from coordinator.cli.edge import Output, exit_with, say, say_diagnostics, say_problem, show, show_json
 from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
 from coordinator.errors import ExitCode
 
@@ -29,7 +29,11 @@ def run(
     ] = False,
     output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
 ) -> None:
-    """Release the plan, or go on with its release."""
+    """Release the plan, or go on with its release.
+
+    However an earlier run ended, running again is right: it finds out what was done, and goes on. A run
+    remembers what --set said. Ctrl-C stops after the effect at hand.
+    """
     exit_with(lambda: _run(plan, settings, supersede=supersede, output=output))
 
 
@@ -67,7 +71,7 @@ def act(
     from coordinator.cli.stopping import stopping  # noqa: PLC0415
     from coordinator.cli.watching import watching  # noqa: PLC0415
 
-    with stopping() as is_stopping, watching() as audience:
+    with watching() as audience, stopping(audience.told) as is_stopping:
         runner = open_runner(path, settings, audience=audience, is_stopping=is_stopping, supersede=supersede)
         ended = do(runner)
     report(ended, output=output)
@@ -79,7 +83,7 @@ def report(ended: Ended, *, output: Output) -> None:
     from coordinator.report import progress  # noqa: PLC0415
 
     for problem in ended.problems:
-        say(f"{problem.code}: {problem}")
+        say_problem(problem)
     if output is Output.JSON:
         show_json("run", 1, progress.as_json(ended.state))
     elif ended.state is None:

@@ -24,7 +24,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the run until it ends.")] = False,
     output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
 ) -> None:
-    """Show the newest run: every step, and what it waits for."""
+    """Show the steps of the newest run, and what it waits for."""
     exit_with(lambda: _watch(plan) if watch else _status(plan, output))
 
 
@@ -45,7 +45,7 @@ def _status(path: Path, output: Output) -> ExitCode:
     else:
         rows = list(progress.table_of(state, now=now))
         width = max((len(row[1]) for row in rows), default=0)
-        show(progress.summary(state, now=now))
+        show("\n".join([progress.summary(state, now=now), *progress.why(state)]))
         for sign, step, took, detail in rows:
             show(f"  {sign} {step:<{width}}  {took:>12}  {detail}".rstrip())
     return ExitCode.DONE
@@ -81,7 +81,7 @@ def history(
     run: Annotated[str, typer.Option(help="Show every event of this run.")] = "",
     output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
 ) -> None:
-    """List a plan's runs, the newest first, or every event of one."""
+    """List the runs so far, or every event of one."""
     exit_with(lambda: _events(plan, run, output) if run else _history(plan, output))
 
 

@@ -9,6 +9,7 @@ import typer
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, say_diagnostics, show, show_json
+from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
 from coordinator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,16 +19,14 @@ if TYPE_CHECKING:
 
 @app.command()
 def validate(
-    plan: Annotated[Path, typer.Argument(help="The plan file.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="A variable, or service.key=value; may be repeated."
-        ),
-    ] = None,
+    plan: PlanFile = DEFAULT_PLAN,
+    settings: Settings = None,
     output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
 ) -> None:
-    """Check a plan file and the migration files that it names, without contacting anything."""
+    """Check a plan file and its migrations, offline.
+
+    Every problem is shown at its line, and nothing is contacted.
+    """
     exit_with(lambda: _validate(plan, settings or [], output))
 
 

@@ -12,6 +12,7 @@ from coordinator.journal import events
 from coordinator.journal.events import Event, Outcome
 from coordinator.journal.fold import RunState, Status
 
+_OPEN = (Status.STARTED, Status.UNDOING)
 SIGNS = {
     Status.PENDING: "·",
     Status.STARTED: "▶",
@@ -21,6 +22,8 @@ SIGNS = {
     Status.UNDOING: "↶",
     Status.UNDONE: "↶",
 }
+Row = tuple[str, str, str, str]
+"""A step as a line: sign, name, elapsed time, what is known."""
 _OUTCOMES = {
     Outcome.RELEASED: "released",
     Outcome.ROLLED_BACK: "rolled back: traffic is where it was before the release",
@@ -35,7 +38,7 @@ def line_of(event: Event, state: RunState) -> str:
 
 
 _LINES: Mapping[type[Event], Callable[[Any, RunState], str]] = {
-    events.RunStarted: lambda _, state: f"run {state.run} of {len(state.graph)} steps",
+    events.RunStarted: lambda _, state: f"■ {state.run} begins: {len(state.graph)} steps",
     events.StepStarted: lambda event, _: f"▶ {event.step}",
     events.StepFinished: lambda event, state: (
         f"✔ {event.step}  {_took(state, event.step, event.at)}{_rest(event.detail)}"
@@ -50,16 +53,16 @@ _LINES: Mapping[type[Event], Callable[[Any, RunState], str]] = {
     events.UndoFailed: lambda event, _: f"✘ {event.step} not taken back  error[{event.code}]: {event.reason}",
     events.Approved: lambda event, _: f"✔ {event.step} approved by {event.who}",
     events.RollbackStarted: lambda event, _: (
-        f"↶ rollback{' (automatic)' if event.automatic else ''}: {event.reason}"
+        "↶ going back, because of that" if event.automatic else f"↶ going back, {event.reason}"
     ),
-    events.AbortRequested: lambda event, _: f"■ abort, asked for by {event.who}",
+    events.AbortRequested: lambda event, _: f"■ giving up, asked for by {event.who}",
     events.RunFinished: lambda event, state: f"■ {state.started.release} {_OUTCOMES[event.outcome]}",
 }
 
 
 def _took(state: RunState, step: StepId, at: datetime) -> str:
     first = state.steps[step].first
-    return "" if first is None else f"{spoken(at - first)}  "
+    return "" if first is None else spoken(at - first)
 
 
 def _rest(detail: str) -> str:
@@ -83,37 +86,57 @@ def summary(state: RunState, *, now: datetime) -> str:
     if state.outcome is not None:
         return f"{state.run}: {_OUTCOMES[state.outcome]}"
     done = sum(each.status is Status.DONE for each in state.steps.values())
-    active = [step for step, each in state.steps.items() if each.status in (Status.STARTED, Status.UNDOING)]
-    direction = "going back" if state.rollback else "under way"
-    since = f" since {spoken(now - state.started.at)}"
-    return f"{state.run}: {direction}{since}, {done} of {len(state.steps)} steps done" + (
-        f"; now {', '.join(active)}" if active else ""
-    )
+    direction = "going back" if state.rollback else "giving up" if state.abort else "under way"
+    since = spoken(now - state.started.at)
+    return f"{state.run}: {direction} for {since}, {done} of {len(state.steps)} steps done"
 
 
-def table_of(state: RunState, *, now: datetime) -> Iterator[tuple[str, str, str, str]]:
-    """Yield a row a step: sign, step, elapsed time, what is known."""
+def heartbeat(state: RunState, *, now: datetime) -> str:
+    """Return what a log says when nothing was said for a while."""
+    active = [step for step, each in state.steps.items() if each.status in _OPEN]
+    return f"… {summary(state, now=now)}" + (f"; now {', '.join(active)}" if active else "")
+
+
+def table_of(state: RunState, *, now: datetime) -> Iterator[Row]:
+    """Yield a row a step."""
     for step in state.graph:
         each = state.steps[step.id]
-        is_open = each.status in (Status.STARTED, Status.UNDOING)
+        is_open = each.status in _OPEN
         end = now if is_open else each.since
         took = spoken(end - each.first) if each.first and end else ""
         detail = each.detail or (step.phase or "")
         missing = missing_approvals(step, state)
         if missing and each.status is Status.PENDING:
             detail = f"waits for {', '.join(missing)}: coordinator approve {step.id} --as NAME"
-        yield SIGNS[each.status], step.id, took, detail
+        yield SIGNS[each.status], step.id, took, " ".join(detail.split())
 
 
 def closing_lines(state: RunState, stuck: tuple[StepId, ...]) -> Iterator[str]:
-    """Yield how a command left a run: its outcome, what stands where, what is stuck and what to do."""
-    if state.outcome is not None:
-        yield f"{state.run}: {_OUTCOMES[state.outcome]}"
-    else:
-        yield f"{state.run}: not finished"
+    """Yield how a command left a run: its outcome, why it went back, what stands where, what to do next."""
+    yield f"{state.run}: {_OUTCOMES[state.outcome] if state.outcome else _unfinished(state, stuck)}"
+    yield from why(state)
     yield from (f"  {line}" for line in _what_stands_where(state))
     for step in stuck:
-        yield f"  {SIGNS[state.status(step)]} {step}: {_what_next(state, step)}"
+        yield f"  {SIGNS[state.status(step)]} {step}: {_indented(_what_next(state, step))}"
+
+
+def why(state: RunState) -> Iterator[str]:
+    """Yield why the run went back or was given up, if it was."""
+    if state.rollback is not None:
+        yield f"  why: {_indented(state.rollback.reason)}"
+    if state.abort is not None:
+        yield f"  why: asked for by {state.abort.who}"
+
+
+def _unfinished(state: RunState, stuck: tuple[StepId, ...]) -> str:
+    statuses = {state.status(step) for step in stuck}
+    if statuses & {Status.STARTED, Status.UNKNOWN}:
+        return "in doubt"
+    return "stopped" if statuses & {Status.FAILED, Status.UNDOING} else "waiting"
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")
 
 
 def _what_next(state: RunState, step: StepId) -> str:
@@ -121,38 +144,48 @@ def _what_next(state: RunState, step: StepId) -> str:
     missing = missing_approvals(state.graph.step(step), state)
     match each.status:
         case Status.PENDING if missing:
-            who = ", ".join(missing)
-            return f"waits for {who}. Next: `coordinator approve {step} --as NAME`, then run again."
+            return (
+                f"waits for {', '.join(missing)}. Next: `coordinator approve {step} --as NAME`,"
+                " then `coordinator run`."
+            )
         case Status.STARTED | Status.UNKNOWN:
             return (
                 f"nobody knows whether it happened. {each.detail} Look, then say what you found:"
-                f" `coordinator settle {step} --as done` or `--as not-done`, then run again."
+                f" `coordinator settle {step} --as done` or `--as not-done`, then `coordinator run`."
             )
         case Status.UNDOING:
             return f"could not be taken back. {each.detail}"
+        case Status.FAILED:
+            return (
+                f"{each.detail} When that is mended: `coordinator run`; to go back: `coordinator rollback`."
+            )
         case _:
-            return f"{each.detail} Run again when that is mended."
+            return f"{each.detail} `coordinator run` tries again."
 
 
 def _what_stands_where(state: RunState) -> Iterator[str]:
     """Yield where traffic and schema are, as far as this run moved them."""
+    before = {step.service: step for step in state.graph if step.kind == "stop"}
     for step in state.graph:
         if step.kind == "switch":
-            yield f"{step.service}: {_TRAFFIC[state.status(step.id)].format(step=step)}"
+            old = before.get(step.service)
+            live = f"{old.version or 'the old version'} on {old.colour}" if old else "nobody"
+            status = _TRAFFIC[state.status(step.id)]
+            yield f"service {step.service}: {status.format(step=step, live=live)}"
     for database in sorted({step.database for step in state.graph if step.database is not None}):
         applies = [step for step in state.graph if step.database == database]
         done = sum(state.status(step.id) is Status.DONE for step in applies)
-        yield f"{database}: {done} of {len(applies)} migrations applied"
+        yield f"database {database}: {done} of {len(applies)} migrations applied"
 
 
 _TRAFFIC = {
-    Status.PENDING: "traffic was not moved",
-    Status.STARTED: "whether traffic moved to {step.colour} is in doubt",
-    Status.DONE: "{step.version} serves, on {step.colour}",
-    Status.FAILED: "traffic was not moved",
-    Status.UNKNOWN: "whether traffic moved to {step.colour} is in doubt",
-    Status.UNDOING: "traffic may still be at {step.version} on {step.colour}",
-    Status.UNDONE: "traffic is back on {step.colour.other}",
+    Status.PENDING: "{live} serves, as before",
+    Status.STARTED: "whether {step.version} on {step.colour} serves is in doubt",
+    Status.DONE: "{step.version} on {step.colour} serves",
+    Status.FAILED: "{live} serves, as before",
+    Status.UNKNOWN: "whether {step.version} on {step.colour} serves is in doubt",
+    Status.UNDOING: "{step.version} on {step.colour} may still serve",
+    Status.UNDONE: "{live} serves again",
 }
 
 

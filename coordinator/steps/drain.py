@@ -24,7 +24,10 @@ class Drain:
     def observe(self, step: Step, context: Context) -> Observation:
         """Done if no connection is open."""
         still_open = context.ports.platform(step.its_service).open_connections(step.its_colour)
-        return Observation(Seen.NOT_DONE if still_open else Seen.DONE, f"{still_open} connections open")
+        return Observation(
+            Seen.NOT_DONE if still_open else Seen.DONE,
+            f"{still_open} connections open" if still_open else "no connection open",
+        )
 
     def perform(self, step: Step, context: Context) -> str:
         """Wait for the last connection."""

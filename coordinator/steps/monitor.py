@@ -40,7 +40,7 @@ class Monitor:
                     next_step="Look at its log. The traffic goes back if the plan says so.",
                 )
             if clock.now() >= end and not bad:
-                return f"{rounds} rounds of {len(monitor.checks)} checks, all good at the end"
+                return f"answered well, at the end of {rounds} round(s)"
             context.wait(min(monitor.every, max(end - clock.now(), monitor.every / 10)))
 
 

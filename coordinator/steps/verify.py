@@ -32,7 +32,7 @@ class Verify:
                     next_step="Nobody depended on it. Mend the version and release it again.",
                 )
             context.note(answer.detail)
-        return f"{len(spec.verify)} checks passed" if spec.verify else "ready; the plan names no checks"
+        return f"all checks passed ({len(spec.verify)})" if spec.verify else "ready; the plan names no checks"
 
 
 STEP: Final[StepKind] = Verify()

@@ -27,7 +27,7 @@ def test_rollback_takes_effect_in_the_process_that_works_on_the_run(checkout: Ch
     ended = checkout.run("rollback")
 
     assert ended.exit_code == 0
-    assert "rollback: asked for by" in ended.err
+    assert "going back, asked for by" in ended.err
     assert "shop-1.5@2: rolled back" in ended.out
     assert monitoring.wait().exit_code == 1
     assert checkout.running() == {"1.4"}
