@@ -8,96 +8,61 @@ rehearsal, which asks the engine instead, takes this stage's place and writes th
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from coordinator.diagnostics import Diagnostic, Place
-from coordinator.evidence import Basis, Cell, Evidence, Finding, Phased, Verdict
+from coordinator.evidence import Basis, Evidence, Finding, Phased, Span, Use, Verdict
+from coordinator.guess import ANY, Advice, Guess, NewTables
 from coordinator.model import DatabaseName, Migration, Phase, Plan, Role, ServiceName
 from coordinator.sql import SqlStatement, split_statements
 from coordinator.survey import Survey, alive_at_start
-
-_CLASSES: tuple[tuple[str, Phase | None, str], ...] = (
-    (r"ALTER .*\bRENAME\b", None, "a rename breaks the old version at once and the new one until then"),
-    (
-        r"ALTER TABLE .*\bADD\b(?!.*\b(DEFAULT|GENERATED|SERIAL|BIGSERIAL|CHECK|CONSTRAINT)\b).*\bNOT NULL\b",
-        None,
-        "a new column that must not be null and has no default fails the old version's INSERTs",
-    ),
-    (r"ALTER .*\bDROP (?!NOT NULL\b)", Phase.CONTRACT, "takes something away"),
-    (r"ALTER .*\bSET NOT NULL\b", Phase.CONTRACT, "refuses what the old version may write"),
-    (
-        r"ALTER .*\bADD (CONSTRAINT|UNIQUE|CHECK|FOREIGN|PRIMARY|EXCLUDE)\b",
-        Phase.CONTRACT,
-        "refuses what the old version may write",
-    ),
-    (
-        r"ALTER TABLE .*\bALTER( COLUMN)?( \S+)?( SET DATA)? TYPE\b",
-        Phase.CONTRACT,
-        "changes a type that the old version reads",
-    ),
-    (r"CREATE UNIQUE INDEX\b", Phase.CONTRACT, "refuses what the old version may write"),
-    (r"(DROP|TRUNCATE|REVOKE)\b", Phase.CONTRACT, "takes something away"),
-    (r"ALTER TYPE .*\bADD VALUE\b", Phase.EXPAND, "adds a value"),
-    (
-        r"ALTER TABLE .*\b(ADD|VALIDATE CONSTRAINT|DROP NOT NULL|SET DEFAULT|SET STATISTICS)\b",
-        Phase.EXPAND,
-        "adds something",
-    ),
-    (r"CREATE (?!RULE\b|OR REPLACE RULE\b)", Phase.EXPAND, "adds something"),
-    (r"(COMMENT|GRANT|ANALYZE|SET|RESET|PRAGMA|SHOW|LOCK)\b", Phase.EXPAND, "changes no shape"),
-    (r"(INSERT|UPDATE|DELETE|MERGE|COPY|WITH|SELECT|REFRESH)\b", Phase.MIGRATE, "moves data"),
-)
-"""Words of a statement → phase and why, the first match wins; None: no guess is careful enough."""
-_LEAD = r"(?is)^(?:\s+|--[^\n]*\n|/\*.*?\*/)*"
-_NAME = r"((?:\w+\.)?\w+)(?![\w.\"])"
-_NEW_TABLE = re.compile(rf"{_LEAD}create\s+(?:unlogged\s+)?table\s+(?!if\s){_NAME}")
-_TABLE_OF = re.compile(
-    rf"{_LEAD}(?:alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?|insert\s+into\s+|update\s+(?:only\s+)?"
-    rf"|delete\s+from\s+(?:only\s+)?|create\s+(?:unique\s+)?index\s+\w+\s+on\s+(?:only\s+)?){_NAME}"
-)
-"""Plainly written names alone: where one is not understood, the statement's class decides."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Guess:
-    phase: Phase | None
-    why: str
-    statement: SqlStatement
 
 
 def classify(plan: Plan, survey: Survey) -> tuple[Evidence, tuple[Diagnostic, ...]]:
     """Return each database's pending migrations with their phases, the matrix, and what must be declared."""
     phased: dict[DatabaseName, tuple[Phased, ...]] = {}
     problems: list[Diagnostic] = []
+    unused = _without_live_version(plan, survey)
     for name, database in survey.databases.items():
-        is_in_use = any(name in plan.services[service].uses for service, _ in alive_at_start(survey))
-        rows = list(_phases(name, database.pending, is_in_use=is_in_use))
+        rows = list(_phases(name, database.pending, is_in_use=name not in unused))
         phased[name] = tuple(row for row in rows if isinstance(row, Phased))
         problems.extend(row for row in rows if isinstance(row, Diagnostic))
-    cells = dict(cell for service in plan.services for cell in _cells(service, phased, plan, survey))
-    return Evidence(phased, cells), tuple(problems)
+    cuts = {name: _Cut.of(migrations) for name, migrations in phased.items()}
+    spans = {use: found for service in plan.services for use, found in _matrix(service, cuts, plan, survey)}
+    return Evidence(phased, spans), tuple(problems)
+
+
+def _without_live_version(plan: Plan, survey: Survey) -> frozenset[DatabaseName]:
+    """Return the databases of which all users are known, and none runs: a first release.
+
+    Whoever uses a database that no service of the plan names is unknown, and may be running.
+    """
+    users = {database for spec in plan.services.values() for database in spec.uses}
+    alive = {database for name, _ in alive_at_start(survey) for database in plan.services[name].uses}
+    return frozenset(users - alive)
 
 
 def _phases(
     database: DatabaseName, pending: Sequence[Migration], *, is_in_use: bool
 ) -> Iterator[Phased | Diagnostic]:
-    new_tables: set[str] = set()
+    new_tables = NewTables()
+    previous = Phase.EXPAND
     for migration in pending:
         place = Place(migration.files[0].path) if migration.files else Place(migration.name)
-        statements = tuple(_statements(migration))
-        new_tables |= {match[1].lower() for each in statements if (match := _NEW_TABLE.match(each.text))}
+        guesses = [guess for each in _statements(migration) for guess in new_tables.guesses(each)]
+        row: Phased | Diagnostic
         if not is_in_use:
             reason = f"no version that uses `{database}` is live"
-            yield Phased(migration, Phase.EXPAND, _basis(migration), reason, place)
+            row = Phased(migration, Phase.EXPAND, _basis(migration), reason, place)
         elif migration.declared is not None:
-            reason = "its author declared it"
-            yield Phased(
-                migration, migration.declared, Basis.DECLARED, reason, migration.declared_at or place
-            )
+            reason, at = "its author declared it", migration.declared_at or place
+            row = Phased(migration, migration.declared, Basis.DECLARED, reason, at)
         else:
-            yield _guessed(migration, [_guess(each, new_tables) for each in statements], place)
+            row = _guessed(migration, guesses, place, previous=previous)
+        if isinstance(row, Phased):
+            previous = row.phase
+        yield row
 
 
 def _basis(migration: Migration) -> Basis:
@@ -111,35 +76,32 @@ def _statements(migration: Migration) -> Iterator[SqlStatement]:
             yield SqlStatement(each.text, script.line + each.line - 1, each.words, each.is_closed)
 
 
-def _guess(statement: SqlStatement, new_tables: set[str]) -> _Guess:
-    words = " ".join(statement.words)
-    table = _TABLE_OF.match(statement.text)
-    if table is not None and table[1].lower() in new_tables:
-        return _Guess(Phase.EXPAND, "is about a table that the old version does not know", statement)
-    for pattern, phase, why in _CLASSES:
-        if re.match(pattern, words):
-            return _Guess(phase, why, statement)
-    return _Guess(None, "its effect on the running version cannot be told from its words", statement)
-
-
-def _guessed(migration: Migration, guesses: Iterable[_Guess], place: Place) -> Phased | Diagnostic:
-    found = {guess.phase: guess for guess in guesses}
+def _guessed(
+    migration: Migration, guesses: Iterable[Guess], place: Place, *, previous: Phase
+) -> Phased | Diagnostic:
+    """Return the phase that suits every statement; `previous` is that of the migration before."""
+    found: dict[Advice, Guess] = {}
+    for guess in guesses:
+        found.setdefault(guess.phase, guess)
+    found.pop(ANY, None)
     if None in found:
         return _undecided(migration, found[None], place)
     if Phase.CONTRACT in found and len(found) > 1:
-        return _mixed(migration, found, place)
+        return _mixed(migration, found[Phase.CONTRACT], place)
     for phase in (Phase.CONTRACT, Phase.EXPAND, Phase.MIGRATE):
         if phase in found:
             return Phased(migration, phase, Basis.CLASSIFIED, _quote(found[phase]), place)
-    return Phased(migration, Phase.EXPAND, Basis.CLASSIFIED, "it has no statement", place)
+    # A file that no version notices must not be what next waits for, behind a contract migration.
+    phase = Phase.CONTRACT if previous is Phase.CONTRACT else Phase.EXPAND
+    return Phased(migration, phase, Basis.CLASSIFIED, "no statement of it concerns a running version", place)
 
 
-def _quote(guess: _Guess) -> str:
+def _quote(guess: Guess) -> str:
     words = " ".join(guess.statement.words[:4])
     return f"guessed: `{words} …` {guess.why}"
 
 
-def _undecided(migration: Migration, guess: _Guess, place: Place) -> Diagnostic:
+def _undecided(migration: Migration, guess: Guess, place: Place) -> Diagnostic:
     return Diagnostic(
         "phase-undecided",
         Place(place.file, guess.statement.line),
@@ -151,8 +113,7 @@ def _undecided(migration: Migration, guess: _Guess, place: Place) -> Diagnostic:
     )
 
 
-def _mixed(migration: Migration, found: dict[Phase | None, _Guess], place: Place) -> Diagnostic:
-    contract = found[Phase.CONTRACT]
+def _mixed(migration: Migration, contract: Guess, place: Place) -> Diagnostic:
     return Diagnostic(
         "phases-mixed",
         Place(place.file, contract.statement.line),
@@ -164,22 +125,20 @@ def _mixed(migration: Migration, found: dict[Phase | None, _Guess], place: Place
     )
 
 
-def _cells(
-    service: ServiceName, phased: dict[DatabaseName, tuple[Phased, ...]], plan: Plan, survey: Survey
-) -> Iterator[tuple[Cell, Finding]]:
-    """Yield what the phases say about a service's two versions at each state of the databases it uses."""
+def _matrix(
+    service: ServiceName, cuts: Mapping[DatabaseName, _Cut], plan: Plan, survey: Survey
+) -> Iterator[tuple[Use, tuple[Span, ...]]]:
+    """Yield what the phases say about a service's two versions on each of the databases it uses."""
     is_settled = survey.services[service].is_settled
     for database in plan.services[service].uses:
-        cut = _Cut.of(phased[database])
-        for state in range(len(phased[database]) + 1):
-            yield (database, state, service, Role.LIVE), cut.live_finding(state, is_settled=is_settled)
-            if not is_settled:
-                yield (database, state, service, Role.NEXT), cut.next_finding(state)
+        yield (database, service, Role.LIVE), tuple(cuts[database].live_spans(is_settled=is_settled))
+        if not is_settled:
+            yield (database, service, Role.NEXT), tuple(cuts[database].next_spans())
 
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """A database's pending migrations and the two of them that decide, so that each state costs the same."""
+    """A database's pending migrations, and the two of them that decide."""
 
     migrations: tuple[Phased, ...]
     first_contract: int
@@ -201,29 +160,37 @@ class _Cut:
             declared=next(guessed, end),
         )
 
-    def live_finding(self, state: int, *, is_settled: bool) -> Finding:
+    def live_spans(self, *, is_settled: bool) -> Iterator[Span]:
         """A live version works up to the first contract migration, unless the release does not change it."""
-        if is_settled or state <= self.first_contract:
-            who = "the release does not change this version; it" if is_settled else "the live version"
-            return self._assumed(state, who)
-        contract = self.migrations[self.first_contract]
-        reason = f"{_named(contract)}: the live version does not survive it"
-        return Finding(Verdict.BROKEN, contract.basis, reason)
+        end = len(self.migrations)
+        works = end if is_settled else self.first_contract
+        who = "the release does not change this version; it" if is_settled else "the live version"
+        here = Finding(Verdict.UNPROVEN, Basis.CLASSIFIED, f"{who} runs on this schema now")
+        yield Span(0, 0, here)
+        yield from self._assumed(1, min(works, self.declared), Basis.DECLARED, who)
+        yield from self._assumed(max(1, self.declared + 1), works, Basis.CLASSIFIED, who)
+        if works < end:
+            contract = self.migrations[works]
+            reason = f"{_named(contract)}: the live version does not survive it"
+            yield Span(works + 1, end, Finding(Verdict.BROKEN, contract.basis, reason))
 
-    def next_finding(self, state: int) -> Finding:
+    def next_spans(self) -> Iterator[Span]:
         """A next version needs every expand and migrate migration, and works without the contract ones."""
-        if state > self.last_needed:
-            return self._assumed(len(self.migrations), "the next version")
-        needed = self.migrations[self.last_needed]
-        return Finding(Verdict.BROKEN, needed.basis, f"{_named(needed)}: the next version needs it")
+        end = len(self.migrations)
+        if self.last_needed >= 0:
+            needed = self.migrations[self.last_needed]
+            reason = f"{_named(needed)}: the next version needs it"
+            yield Span(0, self.last_needed, Finding(Verdict.BROKEN, needed.basis, reason))
+        basis = Basis.DECLARED if 0 < end == self.declared else Basis.CLASSIFIED
+        yield from self._assumed(self.last_needed + 1, end, basis, "the next version")
 
-    def _assumed(self, state: int, who: str) -> Finding:
-        """Return what nobody asked the engine: the first `state` migrations are taken to do no harm."""
-        if not state:
-            return Finding(Verdict.UNPROVEN, Basis.CLASSIFIED, f"{who} runs on this schema now")
-        basis = Basis.DECLARED if state <= self.declared else Basis.CLASSIFIED
-        last = self.migrations[state - 1].migration.name
-        return Finding(Verdict.UNPROVEN, basis, f"{who} is taken to work with all up to `{last}`")
+    def _assumed(self, first: int, last: int, basis: Basis, who: str) -> Iterator[Span]:
+        """Yield what nobody asked the engine: the migrations up to `last` are taken to do no harm."""
+        if first <= last:
+            upto = (
+                f"with all up to `{self.migrations[last - 1].migration.name}`" if last else "on this schema"
+            )
+            yield Span(first, last, Finding(Verdict.UNPROVEN, basis, f"{who} is taken to work {upto}"))
 
 
 def _named(phased: Phased) -> str:

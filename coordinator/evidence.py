@@ -6,7 +6,7 @@ The rest of the line asks only this matrix. Today its cells come from declaratio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -53,20 +53,45 @@ class Phased:
     place: Place
 
 
-Cell = tuple[DatabaseName, int, ServiceName, Role]
-"""Database, schema state, service, version."""
+Use = tuple[DatabaseName, ServiceName, Role]
+"""A version of a service on a database that it uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The schema states `first` to `last`, at which the same is known about a version."""
+
+    first: int
+    last: int
+    finding: Finding
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The matrix, and the pending migrations m1..mk of each database in the order of the tool."""
+    """The matrix, and the pending migrations m1..mk of each database in the order of the tool.
+
+    The matrix is kept in spans, ascending and apart: a version knows two or three kinds of state, however
+    many migrations are pending. A state in no span is one that nobody looked at, and unproven.
+    """
 
     phased: Mapping[DatabaseName, tuple[Phased, ...]]
-    cells: Mapping[Cell, Finding] = field(repr=False)
+    spans: Mapping[Use, tuple[Span, ...]] = field(repr=False)
 
-    def finding(self, cell: Cell) -> Finding:
-        """Return what is known; a cell that nobody looked at is unproven."""
-        return self.cells.get(cell, NOTHING_KNOWN)
+    def between(self, use: Use, first: int, last: int) -> Iterator[Span]:
+        """Yield spans that cover the states `first` to `last`, and no other, without a gap."""
+        for span in self.spans.get(use, ()):
+            if span.last < first or span.first > last:
+                continue
+            if first < span.first:
+                yield Span(first, span.first - 1, NOTHING_KNOWN)
+            yield Span(max(first, span.first), min(last, span.last), span.finding)
+            first = span.last + 1
+        if first <= last:
+            yield Span(first, last, NOTHING_KNOWN)
+
+    def finding(self, use: Use, state: int) -> Finding:
+        """Return what is known at one state."""
+        return next(self.between(use, state, state)).finding
 
 
 NOTHING_KNOWN = Finding(Verdict.UNPROVEN, Basis.CLASSIFIED, "nothing was asked")

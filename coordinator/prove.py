@@ -1,23 +1,26 @@
 """Prove the order: no version is alive at a schema state that it does not work at. Pure.
 
 The proof does not trust the compiler. It takes the graph's edges and the effects of its steps and asks for
-every pair of a version and a schema state: can they meet? They can, unless an edge path says that the
-version is gone before the state is reached, or starts after the state is left. That covers every order in
-which steps that run side by side may end, and every instant at which a run may be killed, without walking
-orders one by one. Cost: one pass over the graph forward and one backward, with a bit for each version.
+every version: which schema states can it meet? All, except those that an edge path keeps away from it: it is
+gone before the state is reached, or starts after the state is left. That covers every order in which steps
+that run side by side may end, and every instant at which a run may be killed, without walking orders one by
+one. Cost: a few passes over the graph, which hand on the same set of steps until it changes.
 
 A rollback brings the live version back. So its stop counts only behind a step of no return, from whose
-start on the engine refuses to roll back.
+start on the engine refuses to roll back. A database's migrations must follow each other, in their order;
+with that, the states that a version can meet are one stretch, and its two ends are enough.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from coordinator.diagnostics import Diagnostic
-from coordinator.evidence import Cell, Evidence, Finding, Verdict
-from coordinator.graph import Graph, Step, StepId
+from coordinator.diagnostics import Diagnostic, Place
+from coordinator.evidence import Evidence, Span, Use, Verdict
+from coordinator.graph import Graph, GraphError, Step, StepId
 from coordinator.model import DatabaseName, Plan, Role, ServiceName
 from coordinator.survey import Survey, alive_at_start
 from coordinator.world import Effect, SchemaMoves, Starts, Stops, TrafficMoves
@@ -25,13 +28,15 @@ from coordinator.world import Effect, SchemaMoves, Starts, Stops, TrafficMoves
 EffectsOf = Callable[[Step], Sequence[Effect]]
 Runner = tuple[ServiceName, Role]
 """One version of one service, as something that runs."""
+Reached = Mapping[StepId, frozenset[StepId]]
+"""For each step, the marked ones that lie before it (or behind it) on a path of edges."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """What holds for a release's graph, with all that it was made from.
 
-    `met` has each cell that the release may pass through, with its finding; `diagnostics` says what breaks.
+    `met` has the schema states that each version may meet; `diagnostics` says what breaks.
     """
 
     plan: Plan
@@ -39,51 +44,60 @@ class Proof:
     evidence: Evidence
     graph: Graph
     verdict: Verdict
-    met: Mapping[Cell, Finding]
+    met: Mapping[Use, tuple[Span, ...]]
     diagnostics: tuple[Diagnostic, ...]
 
 
 def prove(graph: Graph, evidence: Evidence, survey: Survey, *, plan: Plan, effects_of: EffectsOf) -> Proof:
     """Return which versions meet which states, and a diagnostic for each meeting or order that breaks."""
     order = _Order.of(graph, effects_of)
-    met = {
-        cell: evidence.finding(cell)
-        for runner in sorted(alive_at_start(survey) | order.starts.keys())
-        for database in plan.services[runner[0]].uses
-        for cell in _meetings(runner, database, order=order, alive=runner in alive_at_start(survey))
-    }
+    alive = alive_at_start(survey)
+    met: dict[Use, tuple[Span, ...]] = {}
+    for runner in sorted(alive | order.starts.keys()):
+        for database in plan.services[runner[0]].uses:
+            first, last = _meetings(runner, database, order=order, alive=runner in alive)
+            use = (database, *runner)
+            met[use] = tuple(evidence.between(use, first, last))
     diagnostics = (
-        *(_breaks(cell, finding, evidence, plan) for cell, finding in met.items() if _is_broken(finding)),
-        *_traffic_problems(order, survey, plan),
+        *(
+            _breaks(use, span, evidence, plan)
+            for use, spans in met.items()
+            for span in spans
+            if span.finding.verdict is Verdict.BROKEN
+        ),
+        *_migration_problems(order, graph, plan),
+        *_traffic_problems(order, alive, plan),
     )
-    verdict = Verdict.BROKEN if diagnostics else _weakest(met.values())
+    verdict = Verdict.BROKEN if diagnostics else _weakest(met, order.applies)
     return Proof(plan, survey, evidence, graph, verdict, met, diagnostics)
 
 
-def _is_broken(finding: Finding) -> bool:
-    return finding.verdict is Verdict.BROKEN
-
-
-def _weakest(findings: Iterable[Finding]) -> Verdict:
-    is_unproven = any(finding.verdict is Verdict.UNPROVEN for finding in findings)
-    return Verdict.UNPROVEN if is_unproven else Verdict.PROVEN
+def _weakest(met: Mapping[Use, tuple[Span, ...]], moving: Iterable[DatabaseName]) -> Verdict:
+    """Return *proven* if everything was, and something was: who uses a database may stand in no plan."""
+    is_proven = all(span.finding.verdict is Verdict.PROVEN for spans in met.values() for span in spans)
+    asked = {database for database, _, _ in met}
+    return Verdict.PROVEN if is_proven and asked and asked.issuperset(moving) else Verdict.UNPROVEN
 
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Where each effect happens, and for each step which of the marked steps lie before and behind it."""
+    """Where each effect happens, and which of those steps lie before and behind a step."""
 
-    applies: Mapping[DatabaseName, Mapping[int, StepId]]
+    applies: Mapping[DatabaseName, Sequence[StepId]]
+    """The steps that reach the states 1, 2, … of a database."""
     starts: Mapping[Runner, StepId]
     stops: Mapping[Runner, StepId]
     switches: Mapping[Runner, StepId]
-    bits: Mapping[StepId, int]
-    before: Mapping[StepId, int]
-    behind: Mapping[StepId, int]
+    starts_before: Reached
+    starts_behind: Reached
+    stops_before: Reached
+    switches_before: Reached
+    beyond_return: frozenset[StepId]
+    """The steps at whose start no rollback is possible any more."""
 
     @classmethod
     def of(cls, graph: Graph, effects_of: EffectsOf) -> _Order:
-        applies: dict[DatabaseName, dict[int, StepId]] = {}
+        applies: dict[DatabaseName, list[tuple[int, StepId]]] = {}
         starts: dict[Runner, StepId] = {}
         stops: dict[Runner, StepId] = {}
         switches: dict[Runner, StepId] = {}
@@ -91,102 +105,159 @@ class _Order:
             for effect in effects_of(step):
                 match effect:
                     case SchemaMoves(database, to):
-                        applies.setdefault(database, {})[to] = step.id
+                        applies.setdefault(database, []).append((to, step.id))
                     case Starts(service, role):
                         starts[service, role] = step.id
                     case Stops(service, role):
                         stops[service, role] = step.id
                     case TrafficMoves(service, to):
                         switches[service, to] = step.id
-        marked = [*starts.values(), *stops.values(), *switches.values()]
-        bits = {step: 1 << position for position, step in enumerate(dict.fromkeys(marked))}
-        return cls(applies, starts, stops, switches, bits, *_marks(graph, bits, _irreversible(graph, bits)))
-
-    def is_before(self, first: StepId, second: StepId) -> bool:
-        """Tell whether a path of edges leads from the marked step `first` to `second`."""
-        return bool(self.before[second] & self.bits[first])
-
-    def is_behind(self, first: StepId, second: StepId) -> bool:
-        """Tell whether a path of edges leads from `first` to the marked step `second`."""
-        return bool(self.behind[first] & self.bits[second])
-
-    def is_beyond_return(self, step: StepId) -> bool:
-        """Tell whether no rollback is possible any more when `step` runs."""
-        return bool(self.before[step] & (1 << len(self.bits)))
+        return cls(
+            {database: _in_states(found) for database, found in applies.items()},
+            starts,
+            stops,
+            switches,
+            starts_before=_before(graph, starts.values()),
+            starts_behind=_behind(graph, starts.values()),
+            stops_before=_before(graph, stops.values()),
+            switches_before=_before(graph, switches.values()),
+            beyond_return=_beyond_return(graph),
+        )
 
 
-def _irreversible(graph: Graph, bits: Mapping[StepId, int]) -> Mapping[StepId, int]:
-    return {step.id: 1 << len(bits) for step in graph if step.no_return}
+def _in_states(moves: Iterable[tuple[int, StepId]]) -> Sequence[StepId]:
+    states, steps = zip(*sorted(moves), strict=True)
+    if states != tuple(range(1, len(states) + 1)):
+        raise GraphError(f"a state is skipped, or reached twice: {', '.join(steps)}")
+    return steps
 
 
-def _marks(
-    graph: Graph, bits: Mapping[StepId, int], own: Mapping[StepId, int]
-) -> tuple[dict[StepId, int], dict[StepId, int]]:
-    """Return for each step the marks before it and the marks behind it; `own` ones count at the step too."""
-    before: dict[StepId, int] = {}
+def _before(graph: Graph, marked: Iterable[StepId]) -> Reached:
+    """Return for each step the marked ones that are done when it starts."""
+    marks = {step: frozenset((step,)) for step in marked}
+    reached: dict[StepId, frozenset[StepId]] = {}
     for step in graph:
-        mask = own.get(step.id, 0)
-        for earlier in step.after:
-            mask |= before[earlier] | bits.get(earlier, 0)
-        before[step.id] = mask
-    behind: dict[StepId, int] = {}
+        reached[step.id] = _union(
+            [each for before in step.after for each in (reached[before], marks.get(before))]
+        )
+    return reached
+
+
+def _behind(graph: Graph, marked: Iterable[StepId]) -> Reached:
+    """Return for each step the marked ones that start only when it is done."""
+    marks = {step: frozenset((step,)) for step in marked}
+    reached: dict[StepId, frozenset[StepId]] = {}
     for step in reversed(graph.steps):
-        mask = 0
-        for later in graph.successors(step.id):
-            mask |= behind[later] | bits.get(later, 0)
-        behind[step.id] = mask
-    return before, behind
+        later = graph.successors(step.id)
+        reached[step.id] = _union([each for behind in later for each in (reached[behind], marks.get(behind))])
+    return reached
 
 
-def _meetings(runner: Runner, database: DatabaseName, *, order: _Order, alive: bool) -> Iterator[Cell]:
-    """Yield the states of `database` that `runner` may meet; `alive` says that it runs from the start."""
-    applies = order.applies.get(database, {})
+_NONE: frozenset[StepId] = frozenset()
+
+
+def _union(sets: Iterable[frozenset[StepId] | None]) -> frozenset[StepId]:
+    """Return the union, and the very set that went in where there is only one: a chain shares its set."""
+    distinct = {id(each): each for each in sets if each}
+    if len(distinct) == 1:
+        return next(iter(distinct.values()))
+    return _NONE.union(*distinct.values())
+
+
+def _beyond_return(graph: Graph) -> frozenset[StepId]:
+    beyond: set[StepId] = set()
+    for step in graph:
+        if step.no_return or not beyond.isdisjoint(step.after):
+            beyond.add(step.id)
+    return frozenset(beyond)
+
+
+def _meetings(runner: Runner, database: DatabaseName, *, order: _Order, alive: bool) -> tuple[int, int]:
+    """Return the first and the last state of `database` that `runner` may meet.
+
+    `alive` says that it runs from the start.
+    """
+    applies = order.applies.get(database, ())
     start = None if alive else order.starts.get(runner)
     stop = order.stops.get(runner)
-    for state in range(len(applies) + 1):
-        reach, leave = applies.get(state), applies.get(state + 1)
-        if reach and stop and order.is_before(stop, reach) and order.is_beyond_return(reach):
-            continue
-        if leave and start and order.is_behind(leave, start):
-            continue
-        yield (database, state, *runner)
+
+    def is_too_late_for_start(leave: StepId) -> bool:
+        return start not in order.starts_behind[leave]
+
+    def is_safe_from_stop(reach: StepId) -> bool:
+        return stop in order.stops_before[reach] and reach in order.beyond_return
+
+    first = bisect_left(applies, True, key=is_too_late_for_start) if start else 0
+    last = bisect_left(applies, True, key=is_safe_from_stop) if stop else len(applies)
+    return first, last
 
 
-def _breaks(cell: Cell, finding: Finding, evidence: Evidence, plan: Plan) -> Diagnostic:
-    database, state, service, role = cell
-    phased = evidence.phased[database]
-    culprit = phased[state - 1] if state and role is Role.LIVE else phased[min(state, len(phased) - 1)]
-    return Diagnostic(
-        "version-meets-broken-state",
-        culprit.place,
-        f"`{service}` ({role}) may run while database `{database}` is at state {state} of {len(phased)},"
-        " and does not work there.",
-        f"{finding.reason[:1].upper()}{finding.reason[1:]}.",
-        f"Split the release, so that `{culprit.migration.name}` is in one where no such version runs,"
-        f" or correct the phase that the migration declares. Plan: {plan.file}.",
+def _breaks(use: Use, span: Span, evidence: Evidence, plan: Plan) -> Diagnostic:
+    database, service, role = use
+    phased = evidence.phased.get(database, ())
+    states = f"state {span.first}" if span.first == span.last else f"states {span.first} to {span.last}"
+    what = (
+        f"`{service}` ({role}) may run while database `{database}` is at {states} of {len(phased)},"
+        " and does not work there."
     )
+    why = f"{span.finding.reason[:1].upper()}{span.finding.reason[1:]}."
+    if not phased:
+        place, next_step = plan.databases[database].place, "Release a version that works on this schema."
+    else:
+        # What brought the live version there, or what keeps the next version from going on.
+        at = span.first - 1 if span.first and role is Role.LIVE else min(span.last, len(phased) - 1)
+        place = phased[at].place
+        next_step = (
+            f"Split the release, so that `{phased[at].migration.name}` is in one where no such version runs,"
+            f" or correct the phase that the migration declares. Plan: {plan.file}."
+        )
+    return Diagnostic("version-meets-broken-state", place, what, why, next_step)
 
 
-def _traffic_problems(order: _Order, survey: Survey, plan: Plan) -> Iterator[Diagnostic]:
+def _migration_problems(order: _Order, graph: Graph, plan: Plan) -> Iterator[Diagnostic]:
+    """Yield each database whose migrations may be applied in another order than their tool's."""
+    for database, applies in order.applies.items():
+        loose = next(
+            (later for earlier, later in pairwise(applies) if not _has_path(graph, earlier, later)), None
+        )
+        if loose is not None:
+            what = f"{loose} may be applied before the migration that its tool wants first."
+            yield _order_problem(plan.databases[database].place, what)
+
+
+def _has_path(graph: Graph, first: StepId, last: StepId) -> bool:
+    """Tell whether `last` can start only when `first` is done; mostly they are neighbours."""
+    seen, waiting = {last}, [last]
+    while waiting:
+        after = graph.step(waiting.pop()).after
+        if first in after:
+            return True
+        waiting.extend(step for step in after if step not in seen)
+        seen.update(after)
+    return False
+
+
+def _traffic_problems(order: _Order, alive: frozenset[Runner], plan: Plan) -> Iterator[Diagnostic]:
     """Yield what would send requests to nobody: a switch to what may not run, a stop of what may serve."""
-    alive = alive_at_start(survey)
     for runner, switch in order.switches.items():
-        start = order.starts.get(runner)
-        if runner not in alive and (start is None or not order.is_before(start, switch)):
-            yield _order_problem(runner, plan, "may get traffic before it runs")
+        if runner not in alive and order.starts.get(runner) not in order.starts_before[switch]:
+            yield _runner_problem(runner, plan, "may get traffic before it runs")
     for (service, role), stop in order.stops.items():
         other = Role.NEXT if role is Role.LIVE else Role.LIVE
-        away = order.switches.get((service, other))
-        if away is None or not order.is_before(away, stop):
-            yield _order_problem((service, role), plan, "may be stopped while it still serves")
+        if order.switches.get((service, other)) not in order.switches_before[stop]:
+            yield _runner_problem((service, role), plan, "may be stopped while it still serves")
 
 
-def _order_problem(runner: Runner, plan: Plan, what: str) -> Diagnostic:
+def _runner_problem(runner: Runner, plan: Plan, what: str) -> Diagnostic:
     service, role = runner
+    return _order_problem(plan.services[service].place, f"`{service}` ({role}) {what}.")
+
+
+def _order_problem(place: Place, what: str) -> Diagnostic:
     return Diagnostic(
         "unsafe-order",
-        plan.services[service].place,
-        f"`{service}` ({role}) {what}.",
+        place,
+        what,
         "The graph has no edge that forbids it.",
         "This is a bug in coordinator: please report it with the plan.",
     )

@@ -63,6 +63,20 @@ def split_statements(text: str) -> tuple[SqlStatement, ...]:
     return tuple(statements)
 
 
+def parts_of(statement: SqlStatement) -> tuple[tuple[str, ...], ...]:
+    """Return the words between a statement's commas, without what stands in parentheses."""
+    parts: list[list[str]] = [[]]
+    depth = 0
+    for kind, start, end, _ in _tokens(statement.text):
+        lexeme = statement.text[start:end]
+        depth += (lexeme == "(") - (lexeme == ")")
+        if lexeme == "," and depth == 0:
+            parts.append([])
+        elif kind == "word" and depth == 0:
+            parts[-1].append(lexeme.upper())
+    return tuple(tuple(part) for part in parts)
+
+
 def _tokens(text: str) -> Iterator[tuple[str, int, int, bool]]:
     """Yield kind, start, end and whether the token is closed."""
     position = 0

@@ -84,7 +84,7 @@ def _matrix(database: DatabaseName, phased: tuple[Phased, ...], proof: Proof) ->
     ]
     rows = [("", "state", *(_title(runner, plan, survey) for runner in runners))]
     for state in range(len(phased) + 1):
-        found = (proof.evidence.finding((database, state, *runner)) for runner in runners)
+        found = (proof.evidence.finding((database, *runner), state) for runner in runners)
         rows.append((f"s{state}", _reached_by(state, phased), *(_mark(each) for each in found)))
     yield f"Database {database}"
     yield from (f"  {line}" for line in _aligned(rows))
@@ -153,14 +153,16 @@ def as_json(proof: Proof) -> dict[str, object]:
         "findings": [
             {
                 "database": database,
-                "state": state,
                 "service": service,
                 "version": role,
-                "verdict": finding.verdict,
-                "basis": finding.basis,
-                "reason": finding.reason,
+                "first_state": span.first,
+                "last_state": span.last,
+                "verdict": span.finding.verdict,
+                "basis": span.finding.basis,
+                "reason": span.finding.reason,
             }
-            for (database, state, service, role), finding in evidence.cells.items()
+            for (database, service, role), spans in evidence.spans.items()
+            for span in spans
         ],
         "steps": [
             {"id": step.id, "kind": step.kind, "after": list(step.after), "no_return": step.no_return}
