@@ -1,0 +1,98 @@
+"""What every journal promises (ports.Journal), held by each adapter."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from coordinator.adapters.journals.sqlite import SqliteJournal
+from coordinator.errors import JournalConflict, StepFailed
+from coordinator.ports import Journal
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal.sqlite3"
+
+
+@pytest.fixture(params=[SqliteJournal])
+def journal(request: pytest.FixtureRequest, file: Path) -> Journal:
+    return request.param(file)
+
+
+def test_gives_back_what_was_appended_in_order(journal: Journal, file: Path) -> None:
+    journal.append("r@1", 1, '{"a":"ü"}')
+    journal.append("r@1", 2, "b")
+
+    assert SqliteJournal(file).records("r@1") == ('{"a":"ü"}', "b")
+
+
+def test_reading_what_was_never_written_makes_no_file(journal: Journal, file: Path) -> None:
+    assert journal.records("r@1") == journal.runs() == journal.requests("r@1") == ()
+    assert not file.exists()
+
+
+def test_lists_runs_in_the_order_of_their_beginning(journal: Journal) -> None:
+    for run in ("z@1", "a@2", "m@3"):
+        journal.append(run, 1, run)
+
+    assert journal.runs() == ("z@1", "a@2", "m@3")
+
+
+def test_of_two_writers_at_the_same_number_one_is_turned_away(journal: Journal, file: Path) -> None:
+    journal.append("r@1", 1, "first")
+    journal.append("r@1", 2, "mine")
+
+    with pytest.raises(JournalConflict) as refused:
+        SqliteJournal(file).append("r@1", 2, "theirs")
+
+    assert refused.value.code == "journal-conflict"
+    assert journal.records("r@1") == ("first", "mine")
+
+
+def test_two_runs_cannot_begin_under_one_name(journal: Journal) -> None:
+    journal.append("r@1", 1, "first")
+
+    with pytest.raises(JournalConflict):
+        journal.append("r@1", 1, "again")
+
+    assert journal.runs() == ("r@1",)
+
+
+def test_requests_are_kept_apart_from_events_and_by_run(journal: Journal) -> None:
+    journal.append("r@1", 1, "first")
+    journal.ask("r@1", "approve")
+    journal.ask("r@2", "other")
+    journal.ask("r@1", "approve")
+
+    assert journal.requests("r@1") == ("approve", "approve")
+    assert journal.records("r@1") == ("first",)
+
+
+def test_a_journal_that_cannot_be_written_says_so(journal: Journal, file: Path) -> None:
+    file.parent.mkdir()
+    file.write_bytes(b"this is no database, and long enough to be read as one" * 40)
+
+    with pytest.raises(StepFailed) as refused:
+        journal.append("r@1", 1, "first")
+
+    assert refused.value.code == "journal-unusable"
+    assert str(file) in str(refused.value)
+
+
+def test_a_journal_that_vanishes_under_a_run_is_not_begun_anew(journal: Journal, file: Path) -> None:
+    journal.append("r@1", 1, "first")
+    file.unlink()
+
+    with pytest.raises(StepFailed, match="journal"):
+        journal.append("r@1", 2, "second")
+
+
+def test_an_acknowledged_record_is_synchronised_to_the_disk(journal: Journal, file: Path) -> None:
+    journal.append("r@1", 1, "first")
+
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -1,0 +1,103 @@
+"""What every lease promises: a process's (ports.Lease), and a release's in each engine (leases.py)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from coordinator import leases
+from coordinator.adapters.databases import postgresql, sqlite
+from coordinator.adapters.leases.file import FileLease
+from coordinator.errors import Waiting
+from coordinator.leases import Claim
+from coordinator.ports import Session
+from coordinator.secret import Secret
+
+MINE = Claim("mine", "shop-1.5")
+THEIRS = Claim("theirs", "it's 1.6")
+HOLD = """
+import sys
+from pathlib import Path
+from coordinator.adapters.leases.file import FileLease
+with FileLease(Path(sys.argv[1])).held("plan", holder="pid 7 on ship"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_process_lease_is_held_once_and_names_its_holder(tmp_path: Path) -> None:
+    with FileLease(tmp_path).held("plan", holder="pid 7 on ship"):
+        with (
+            pytest.raises(Waiting, match="pid 7 on ship") as refused,
+            FileLease(tmp_path).held("plan", holder="me"),
+        ):
+            pass
+        with FileLease(tmp_path).held("other", holder="me"):
+            pass
+
+    assert refused.value.code == "lease-held"
+    with FileLease(tmp_path).held("plan", holder="me"):
+        pass
+
+
+def test_a_process_lease_ends_with_its_process_however_that_dies(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(Waiting), FileLease(tmp_path).held("plan", holder="me"):
+            pass
+        holder.kill()
+        holder.wait()
+
+    with FileLease(tmp_path).held("plan", holder="me"):
+        pass
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
+    if request.param == "sqlite":
+        database = sqlite.connect(Secret(f"sqlite://{tmp_path}/a.db"), lock_timeout=timedelta(seconds=5))
+    else:
+        url = request.getfixturevalue("database_url")
+        database = postgresql.connect(Secret(url), lock_timeout=timedelta(seconds=5))
+    with ExitStack() as opened:
+        yield opened.enter_context(database.session(label="test"))
+
+
+def test_a_release_holds_its_lease_until_it_gives_it_back(session: Session) -> None:
+    assert not leases.is_held(session, MINE)
+    leases.acquire(session, MINE, supersede=False)
+    leases.acquire(session, MINE, supersede=False)
+
+    assert leases.is_held(session, MINE)
+    leases.release(session, MINE)
+    assert not leases.is_held(session, MINE)
+    leases.release(session, MINE)
+
+
+def test_another_release_is_turned_away_and_told_who_holds_it(session: Session) -> None:
+    leases.acquire(session, THEIRS, supersede=False)
+
+    with pytest.raises(Waiting, match=r"it's 1\.6") as refused:
+        leases.acquire(session, MINE, supersede=False)
+
+    assert refused.value.code == "release-under-way"
+    leases.release(session, MINE)
+    assert leases.is_held(session, THEIRS)
+
+
+def test_a_release_that_supersedes_takes_the_lease_over(session: Session) -> None:
+    leases.acquire(session, THEIRS, supersede=False)
+
+    leases.acquire(session, MINE, supersede=True)
+
+    assert leases.is_held(session, MINE)
+    assert not leases.is_held(session, THEIRS)

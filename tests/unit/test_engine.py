@@ -1,0 +1,336 @@
+"""The loop that performs effects, over a real journal and steps that the test makes up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from coordinator.adapters.clock import SystemClock
+from coordinator.adapters.journals.sqlite import SqliteJournal
+from coordinator.engine import run as loop
+from coordinator.engine.run import Engine
+from coordinator.errors import DatabaseError, InDoubt, Interrupted, JournalConflict, StepFailed, Waiting
+from coordinator.graph import Graph, Step, StepId
+from coordinator.journal import events
+from coordinator.journal.events import Event, Outcome, from_wire, name_of, to_wire
+from coordinator.journal.fold import RunState, Status, fold
+from coordinator.journal.steps_on_wire import wire_from
+from coordinator.leases import Claim
+from coordinator.model import OnFailure
+from coordinator.steps import Context, Observation
+from coordinator.world import Seen
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@dataclass
+class Made:
+    """A kind of step whose every part is a function of the test's."""
+
+    do: Callable[[Step, Context], str] = lambda *_: "done"
+    look: Callable[[Step, Context], Seen] = lambda *_: Seen.NOT_DONE
+    undo: Callable[[Step, Context], str] | None = None
+
+    def effects(self, _: Step) -> tuple[()]:
+        return ()
+
+    def perform(self, step: Step, context: Context) -> str:
+        return self.do(step, context)
+
+    def observe(self, step: Step, context: Context) -> Observation:
+        return Observation(self.look(step, context))
+
+
+@dataclass
+class Watcher:
+    seen: list[Event] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def saw(self, event: Event, _: RunState) -> None:
+        self.seen.append(event)
+
+    def noted(self, _: StepId, text: str) -> None:
+        self.notes.append(text)
+
+    def ticked(self, _: RunState, *, now: datetime) -> None: ...
+
+
+@dataclass
+class Bench:
+    """A run of made-up steps in a journal on disk."""
+
+    journal: Any
+    graph: Graph
+    kinds: dict[str, Made]
+    on_failure: OnFailure = OnFailure.ROLLBACK
+    watcher: Watcher = field(default_factory=Watcher)
+    is_stopping: Callable[[], bool] = lambda: False
+    requests: list[Event] = field(default_factory=list)
+
+    def begin(self) -> None:
+        started = events.RunStarted(NOW, "r", "plan.yaml", {}, wire_from(self.graph), False, "0", {})
+        self.journal.append("r@1", 1, to_wire(started))
+
+    def past(self) -> list[Event]:
+        return [from_wire(record) for record in self.journal.records("r@1")]
+
+    def names(self) -> list[str]:
+        return [f"{name_of(event)} {getattr(event, 'step', '')}".strip() for event in self.past()]
+
+    def engine(self) -> Engine:
+        plan = SimpleNamespace(on_failure=self.on_failure)
+        return Engine(
+            state=fold("r@1", self.past()),
+            ports=SimpleNamespace(plan=plan, clock=SystemClock()),
+            journal=self.journal,
+            audience=self.watcher,
+            kinds=self.kinds,
+            claim=Claim("d", "r"),
+            is_stopping=self.is_stopping,
+            take_requests=self._take,
+        )
+
+    def _take(self, _: RunState) -> Sequence[Event]:
+        taken, self.requests = self.requests, []
+        return taken
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_TICK", 0.01)
+    monkeypatch.setattr(loop, "_PAUSES", (0.0, 0.0))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    def make(*steps: Step, kinds: dict[str, Made], **more: Any) -> Bench:
+        made = Bench(SqliteJournal(tmp_path / "journal"), Graph(steps), kinds, **more)
+        made.begin()
+        return made
+
+    return make
+
+
+def a_step(name: str, *after: str, kind: str = "work", no_return: bool = False) -> Step:
+    return Step(StepId(name), kind, tuple(StepId(each) for each in after), no_return=no_return)
+
+
+def test_writes_the_intent_before_the_effect_and_the_outcome_after_it(bench) -> None:
+    made: Bench
+    during: list[list[str]] = []
+    made = bench(a_step("a"), kinds={"work": Made(do=lambda *_: during.append(made.names()) or "")})
+
+    made.engine().run()
+
+    assert during == [["run-started", "step-started a"]]
+    assert made.names() == ["run-started", "step-started a", "step-finished a", "run-finished"]
+
+
+def test_steps_that_do_not_depend_on_each_other_run_side_by_side(bench) -> None:
+    both_are_there = threading.Barrier(2, timeout=30)
+    made = bench(a_step("a"), a_step("b"), kinds={"work": Made(do=lambda *_: str(both_are_there.wait()))})
+
+    made.engine().run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+
+
+def test_what_the_world_has_already_is_not_done_again(bench) -> None:
+    made = bench(a_step("a"), kinds={"work": Made(do=fail, look=lambda *_: Seen.DONE)})
+
+    made.engine().run()
+
+    assert "step-finished a" in made.names()
+
+
+def fail(*_: object) -> str:
+    raise StepFailed("broken", "It broke.")
+
+
+def test_a_failure_takes_back_what_can_be_taken_back_in_the_opposite_order(bench) -> None:
+    undone: list[str] = []
+    work = Made(undo=lambda step, _: undone.append(step.id) or "")
+    made = bench(
+        a_step("a"),
+        a_step("b", "a"),
+        a_step("c", "b", kind="bad"),
+        kinds={"work": work, "bad": Made(do=fail)},
+    )
+
+    made.engine().run()
+
+    assert undone == ["b", "a"]
+    assert fold("r@1", made.past()).outcome is Outcome.ROLLED_BACK
+
+
+def test_a_failure_beyond_the_point_of_no_return_stops_and_is_tried_again_by_the_next_run(bench) -> None:
+    made = bench(
+        a_step("a"),
+        a_step("c", "a", kind="bad", no_return=True),
+        kinds={"work": Made(undo=fail), "bad": Made(do=fail)},
+    )
+
+    assert made.engine().run() == ("c",)
+    made.kinds["bad"] = Made()
+    made.engine().run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+
+
+def test_where_the_plan_says_stop_nothing_is_taken_back(bench) -> None:
+    made = bench(
+        a_step("a"),
+        a_step("b", "a", kind="bad"),
+        kinds={"work": Made(undo=fail), "bad": Made(do=fail)},
+        on_failure=OnFailure.STOP,
+    )
+
+    assert made.engine().run() == ("b",)
+    assert fold("r@1", made.past()).status(StepId("a")) is Status.DONE
+
+
+def test_waiting_is_no_failure(bench) -> None:
+    def wait(*_: object) -> str:
+        raise Waiting("lock-held", "Somebody has it.")
+
+    made = bench(a_step("a"), kinds={"work": Made(do=wait)})
+    engine = made.engine()
+
+    assert engine.run() == ("a",)
+    assert engine.state.status(StepId("a")) is Status.PENDING
+    assert [problem.code for problem in engine.problems] == ["lock-held"]
+
+
+def test_a_step_that_says_it_is_in_doubt_stops_the_run_until_it_is_settled(bench) -> None:
+    def doubt(*_: object) -> str:
+        raise InDoubt("half-way", "Nobody knows.")
+
+    made = bench(a_step("a"), a_step("b", "a"), kinds={"work": Made(do=doubt)})
+    assert made.engine().run() == ("a",)
+    assert made.engine().run() == ("a",)
+
+    made.kinds["work"] = Made()
+    made.requests.append(events.StepSettled(NOW, StepId("a"), Seen.DONE, "me"))
+    made.engine().run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+    assert made.names().count("step-started a") == 1
+
+
+def test_a_commit_that_was_cut_off_is_observed_and_not_repeated(bench) -> None:
+    committed: list[str] = []
+
+    def commit(step: Step, _: Context) -> str:
+        committed.append(step.id)
+        raise DatabaseError("connection-lost", "The connection is gone.", ambiguous=True)
+
+    look = Made(do=commit, look=lambda step, _: Seen.DONE if step.id in committed else Seen.NOT_DONE)
+    made = bench(a_step("a"), kinds={"work": look})
+
+    made.engine().run()
+
+    assert committed == ["a"]
+    assert "step-observed a" in made.names()
+    assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+
+
+def test_a_doubt_that_cannot_be_observed_is_left_in_doubt(bench) -> None:
+    made = bench(a_step("a"), kinds={"work": Made(look=lambda *_: fail())})
+    made.journal.append("r@1", 2, to_wire(events.StepStarted(NOW, StepId("a"))))
+    engine = made.engine()
+
+    assert engine.run() == ("a",)
+    assert engine.state.status(StepId("a")) is Status.STARTED
+    assert [problem.code for problem in engine.problems] == ["broken"]
+
+
+def test_a_world_that_answers_again_settles_the_doubt(bench) -> None:
+    answers = iter([fail, fail, lambda: Seen.DONE])
+    made = bench(a_step("a"), kinds={"work": Made(do=fail, look=lambda *_: next(answers)())})
+    made.journal.append("r@1", 2, to_wire(events.StepStarted(NOW, StepId("a"))))
+
+    made.engine().run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+    assert len(made.watcher.notes) == 2
+
+
+def test_a_bug_in_a_step_is_raised_and_leaves_the_step_in_doubt(bench) -> None:
+    made = bench(a_step("a"), kinds={"work": Made(do=lambda *_: 1 / 0)})
+
+    with pytest.raises(ZeroDivisionError):
+        made.engine().run()
+
+    assert made.names() == ["run-started", "step-started a"]
+
+
+def test_a_request_to_stop_lets_the_effect_at_hand_finish_and_starts_nothing(bench) -> None:
+    stop = threading.Event()
+    made = bench(
+        a_step("a"),
+        a_step("b", "a"),
+        kinds={"work": Made(do=lambda *_: stop.set() or "")},
+        is_stopping=stop.is_set,
+    )
+
+    with pytest.raises(Interrupted):
+        made.engine().run()
+
+    assert made.names() == ["run-started", "step-started a", "step-finished a"]
+
+
+def test_a_rollback_that_is_asked_for_ends_the_waiting_of_a_step(bench) -> None:
+    made: Bench
+
+    def ask_and_wait(_: Step, context: Context) -> str:
+        made.requests.append(events.RollbackStarted(NOW, "asked for", False))
+        context.wait(timedelta(seconds=60))
+        return "nobody came"
+
+    made = bench(a_step("a"), kinds={"work": Made(do=ask_and_wait)})
+
+    made.engine().run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.ROLLED_BACK
+    assert "step-finished a" not in made.names()
+
+
+def test_stops_before_the_effect_when_another_coordinator_has_written(bench) -> None:
+    made = bench(a_step("a"), kinds={"work": Made(do=fail)})
+    engine = made.engine()
+    made.journal.append("r@1", 2, to_wire(events.StepStarted(NOW, StepId("a"))))
+
+    with pytest.raises(JournalConflict):
+        engine.run()
+
+    assert made.names() == ["run-started", "step-started a"]
+
+
+def test_a_journal_that_fails_ends_the_waiting_of_the_other_steps(bench) -> None:
+    class Full(SqliteJournal):
+        def append(self, run: str, sequence: int, record: str) -> None:
+            if '"step-finished"' in record:
+                raise StepFailed("journal-unusable", "The disk is full.")
+            super().append(run, sequence, record)
+
+    def wait(step: Step, context: Context) -> str:
+        if step.id == "b":
+            context.wait(timedelta(seconds=60))
+        return ""
+
+    made = bench(a_step("a"), a_step("b"), kinds={"work": Made(do=wait)})
+    made.journal = Full(made.journal._file)
+    began = datetime.now(UTC)
+
+    with pytest.raises(StepFailed, match="disk is full"):
+        made.engine().run()
+
+    assert datetime.now(UTC) - began < timedelta(seconds=50)
+    assert sorted(made.names()[1:]) == ["step-started a", "step-started b"]
