@@ -1,0 +1,52 @@
+"""Two coordinators on one database, from two checkouts: the second is turned away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from coordinator.app.connected import ConnectedPorts
+from coordinator.app.exclusion import alone_on_databases
+from coordinator.errors import Waiting
+from coordinator.load import load_plan
+
+PLAN = """
+version: 1
+release: shop-2
+databases:
+  shop: {engine: postgresql, url: "env:URL", migrations: {tool: goose, dir: migrations}}
+"""
+
+
+def checkout(folder: Path, url: str) -> ConnectedPorts:
+    (folder / "migrations").mkdir(parents=True)
+    (folder / "plan.yaml").write_text(PLAN)
+    environment = {"URL": url}
+    return ConnectedPorts(
+        load_plan(folder / "plan.yaml", settings={}, environment=environment), environment=environment
+    )
+
+
+def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(
+    tmp_path: Path, database_url: str
+) -> None:
+    first, second = (checkout(tmp_path / name, database_url) for name in ("one", "two"))
+
+    with (
+        alone_on_databases(first),
+        pytest.raises(Waiting, match="coordinator shop-2") as refused,
+        alone_on_databases(second),
+    ):
+        pass
+
+    assert refused.value.code == "lease-held"
+    with alone_on_databases(second):
+        pass
+
+
+def test_a_database_that_is_down_does_not_keep_a_rollback_from_beginning(tmp_path: Path) -> None:
+    ports = checkout(tmp_path / "one", f"postgresql://nobody@/none?host={tmp_path}")
+
+    with alone_on_databases(ports):
+        pass
