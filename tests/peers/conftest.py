@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from peers.real_tools import World, can_compare
 
 from coordinator.model import Engine
 
+_WIPE = """
+DO $$
+DECLARE name text;
+BEGIN
+  FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+  LOOP
+    EXECUTE format('DROP SCHEMA %I CASCADE', name);
+  END LOOP;
+END $$;
+CREATE SCHEMA public;
+"""
+
+
+@pytest.fixture(scope="session")
+def postgresql_worlds(postgres: str) -> Iterator[tuple[World, World]]:
+    """Yield two databases for all tests: making and dropping one for each takes longer than comparing."""
+    parts = urlsplit(postgres)
+    names = [f"coordinator_peers_{os.getpid()}_{side}" for side in ("real", "ours")]
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        urls = [f"{parts.scheme}://{parts.netloc}/{name}?{parts.query}".rstrip("?") for name in names]
+        yield World(Engine.POSTGRESQL, urls[0]), World(Engine.POSTGRESQL, urls[1])
+        for name in names:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
 
 @pytest.fixture
-def new_world(new_database: Callable[[], str], tmp_path: Path) -> Callable[[Engine], World]:
-    """Return a maker of empty databases of either engine."""
-    numbers = count(1)
+def new_world(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Engine], World]:
+    """Return a maker of empty databases of either engine; a test has two of them at most."""
+    numbers = count()
 
     def make(engine: Engine) -> World:
-        if engine is Engine.POSTGRESQL:
-            return World(engine, new_database())
-        return World(engine, f"sqlite://{tmp_path}/database{next(numbers)}.db")
+        number = next(numbers)
+        if engine is Engine.SQLITE:
+            return World(engine, f"sqlite://{tmp_path}/database{number}.db")
+        world: World = request.getfixturevalue("postgresql_worlds")[number]
+        with psycopg.connect(world.url, autocommit=True) as connection:
+            connection.execute(_WIPE)
+        return world
 
     return make
 

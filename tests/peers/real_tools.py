@@ -125,18 +125,41 @@ def write_files(folder: Path, files: Files) -> Path:
 def run_real(tool: str, world: World, folder: Path, *command: str, seconds: float = 60) -> int | None:
     """Run the real tool and return its exit code; None if it had to be killed after `seconds`."""
     if tool == "goose":
-        driver = "postgres" if world.engine is Engine.POSTGRESQL else "sqlite3"
-        argv = [str(build(tool)), "-dir", str(folder), driver, _real_url(tool, world), *command]
+        argv = [str(build(tool)), "-dir", str(folder), *_goose_database(world), *command]
     else:
         argv = [str(build(tool)), "-path", str(folder), "-database", _real_url(tool, world), *command]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GOOSE_")}
-    environment["COORDINATOR_TEST_WORD"] = "from_environment"
     try:
-        return subprocess.run(
-            argv, env=environment, capture_output=True, timeout=seconds, check=False
-        ).returncode
+        return _run(argv, seconds).returncode
     except subprocess.TimeoutExpired:
         return None
+
+
+def statements_of_goose(world: World, folder: Path) -> list[str]:
+    """Run the real goose's `up` and return the statements that it says it sends, without comments."""
+    flags = ["-v", "-no-color", "-dir", str(folder)]
+    said = _run([str(build("goose")), *flags, *_goose_database(world), "up"], 60).stderr
+    entries = re.split(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ", said, flags=re.MULTILINE)
+    word = "Executing statement: "
+    return [entry.removeprefix(word).strip() for entry in entries if entry.startswith(word)]
+
+
+def without_comments(statement: str) -> str:
+    """Return a statement as goose's log shows it: no line that starts as a comment, no empty line."""
+    lines = (line for line in statement.split("\n") if line and not line.startswith("--"))
+    return "\n".join(lines).strip()
+
+
+def _run(argv: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GOOSE_")}
+    environment["COORDINATOR_TEST_WORD"] = "from_environment"
+    return subprocess.run(
+        argv, env=environment, capture_output=True, text=True, errors="replace", timeout=seconds, check=False
+    )
+
+
+def _goose_database(world: World) -> tuple[str, str]:
+    driver = "postgres" if world.engine is Engine.POSTGRESQL else "sqlite3"
+    return driver, _real_url("goose", world)
 
 
 def _real_url(tool: str, world: World) -> str:
@@ -228,9 +251,8 @@ def make_ledger(tool: str, world: World) -> None:
 def _dump_postgresql(url: str, ledger: str) -> str:
     arguments = ["--no-owner", "--inserts", f"--exclude-table-data={ledger}*", f"--dbname={url}"]
     dump = subprocess.run([_pg_dump(), *arguments], check=True, capture_output=True, text=True, timeout=60)
-    name = urlsplit(url).path[1:]
     lines = (line for line in dump.stdout.splitlines() if not re.match(r"--|\\(un)?restrict|$", line))
-    return "\n".join(lines).replace(name, "DATABASE")
+    return "\n".join(lines)
 
 
 def _pg_dump() -> str:

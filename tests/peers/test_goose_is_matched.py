@@ -16,7 +16,16 @@ from peers.goose_cases import (
     UP,
     Trap,
 )
-from peers.real_tools import World, make_ledger, run_ours, run_real, write_files
+from peers.real_tools import (
+    World,
+    make_ledger,
+    read_folder,
+    run_ours,
+    run_real,
+    statements_of_goose,
+    without_comments,
+    write_files,
+)
 
 from coordinator.model import Engine
 
@@ -62,6 +71,22 @@ def test_a_file_ends_as_it_does_with_goose(
     folder = write_files(tmp_path / "migrations", {"00001_case.sql": content})
 
     assert_same_end(new_world, engine, folder)
+
+
+@pytest.mark.parametrize(
+    "content", [pytest.param(text, id=name) for name, text in (FILES | SQLITE_FILES).items()]
+)
+def test_a_file_is_cut_as_goose_cuts_it(content: str | bytes, new_world: NewWorld, tmp_path: Path):
+    folder = write_files(tmp_path / "migrations", {"00001_case.sql": content})
+
+    cut_by_goose = statements_of_goose(new_world(LITE), folder)
+
+    scripts = [each.up for each in read_folder("goose", folder).migrations if each.up]
+    cut_by_us = [without_comments(each.text) for script in scripts for each in script.statements]
+    if run_ours("goose", new_world(LITE), folder).is_done:
+        assert cut_by_us == cut_by_goose
+    else:
+        assert cut_by_us[: len(cut_by_goose)] == cut_by_goose
 
 
 @pytest.mark.parametrize("name", FOLDERS)
