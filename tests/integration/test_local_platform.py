@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from fixtures.local import ask, client_of, local_platform, processes_of, taken_down, until
@@ -285,12 +286,16 @@ def test_a_version_that_ends_at_its_start_is_reported_with_its_last_words_but_no
 
 def test_a_program_that_does_not_exist_is_reported(tmp_path: Path):
     platform = local_platform(tmp_path, command=["./nowhere"])
+    with taken_down(platform, tmp_path):
+        with pytest.raises(StepFailed):
+            local_platform(tmp_path).deploy(BLUE, Version("1.4-dies"), deadline=SOON)
 
-    with taken_down(platform, tmp_path), pytest.raises(StepFailed) as failure:
-        platform.deploy(BLUE, V14, deadline=SOON)
+        with pytest.raises(StepFailed) as failure:
+            platform.deploy(BLUE, V14, deadline=SOON)
 
     assert failure.value.code == "start-failed"
     assert "nowhere cannot be started" in str(failure.value)
+    assert "no luck" not in str(failure.value)  # the last words of the one before it
 
 
 def test_a_version_that_never_gets_ready_is_reported_with_what_it_said(platform: Local):
@@ -332,17 +337,13 @@ def test_a_port_that_was_taken_meanwhile_is_reported_and_the_next_try_takes_anot
     assert platform.survey().sides[BLUE].ready
 
 
-def test_a_process_that_has_the_number_of_a_dead_one_is_left_alone(platform: Local):
-    bystander = processes.spawn(
-        [sys.executable, "-c", "import time; time.sleep(600)"], environment={}, log=os.devnull
-    )
-    birth = processes.birth_of(bystander)
-    try:
-        processes.end(bystander, birth="of another", grace=0)
+def test_a_process_that_has_the_number_of_a_dead_one_is_left_alone():
+    with subprocess.Popen(["cat"], stdin=PIPE, stdout=PIPE, start_new_session=True) as bystander:
+        processes.end(bystander.pid, birth="of another", grace=0)
 
-        assert processes.birth_of(bystander) == birth
-    finally:
-        processes.end(bystander, birth=birth, grace=5)
+        heard, _ = bystander.communicate(b"still here")
+
+    assert heard == b"still here"
 
 
 def test_a_service_gets_what_the_plan_says_and_not_the_whole_environment(tmp_path: Path, monkeypatch):
@@ -435,7 +436,7 @@ def plan(tmp_path: Path) -> Iterator[Path]:
 
 def local_command(command: str, plan: Path, *more: str, **keywords) -> subprocess.Popen:
     argv = [sys.executable, "-m", "coordinator", "local", command, str(plan), "--set", "VERSION=1.4", *more]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **keywords)
+    return subprocess.Popen(argv, stdout=PIPE, stderr=PIPE, text=True, **keywords)
 
 
 def output_of(started: subprocess.Popen) -> str:

@@ -31,7 +31,7 @@ class Unkillable(Exception):
 
 
 def program(module: str, *arguments: str) -> list[str]:
-    """Return the argv that runs `main` of a module beside this one, without site-packages, so that their size costs no time."""
+    """Return the argv that runs `main` of a module beside this one; it starts without site-packages."""
     code = f"{_START}; get({f'{__package__}.{module}'!r}).main(sys.argv[1:])"
     return [sys.executable, "-I", "-S", "-c", code, _ROOT, *arguments]
 

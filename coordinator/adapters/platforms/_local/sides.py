@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from coordinator.adapters.argv import argv_from
 from coordinator.adapters.platforms._local.addresses import free_port, url
@@ -27,7 +26,7 @@ from coordinator.adapters.web import NoReply, get
 from coordinator.errors import CoordinatorError, StepFailed
 from coordinator.model import Colour, SecretRef, Version
 from coordinator.ports import Side
-from coordinator.secret import PLACEHOLDER, Secret
+from coordinator.secret import Secret, without
 
 _ASK: Final = timedelta(seconds=2)
 _OBSERVE: Final = timedelta(seconds=1)
@@ -152,9 +151,7 @@ class Sides:
                 text = file.read().decode(errors="replace")
         except (CoordinatorError, FileNotFoundError):
             return []
-        for secret in secrets:
-            text = _without(text, secret)
-        return [line for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+        return [line for line in without(text, secrets).splitlines() if line.strip()][-_TAIL_LINES:]
 
     def _start_failed(self, colour: Colour, record: SideRecord, code: int | None) -> StepFailed:
         tail = "\n  ".join(["Its last lines:", *self._tail(colour, record)])
@@ -187,16 +184,3 @@ def _unready(record: SideRecord, *, timeout: timedelta) -> str:
 
 def _reference(scheme: str, name: str) -> SecretRef:
     return SecretRef("env", name) if scheme == "env" else SecretRef("file", name)
-
-
-def _without(text: str, secret: Secret) -> str:
-    """Hide the value, and if it is a URL the password inside it, which drivers quote alone."""
-    value = secret.reveal()
-    try:
-        password = urlsplit(value).password
-    except ValueError:
-        password = None
-    for each in (value, password):
-        if each:
-            text = text.replace(each, PLACEHOLDER)
-    return text
