@@ -10,7 +10,15 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from coordinator.model import SecretRef
@@ -102,4 +110,9 @@ SecretReference = Annotated[
             "title": "reference to a secret",
         }
     ),
+]
+
+HttpPath = Annotated[
+    str,
+    Field(pattern=r"^/[!-~]*$", description="The path to ask, from a slash; no blanks.", examples=["/ready"]),
 ]

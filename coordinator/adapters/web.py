@@ -13,15 +13,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Event, Timer
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import Field
-
-HttpPath = Annotated[
-    str,
-    Field(pattern=r"^/[!-~]*$", description="The path to ask, from a slash; no blanks.", examples=["/ready"]),
-]
 BODY_LIMIT: Final = 1024 * 1024
 """Bytes of a body that are read; what follows is not looked at."""
 

@@ -14,7 +14,7 @@ from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from coordinator.adapters.platforms.local import Local
+    from coordinator.adapters.platforms._local.service import Local
     from coordinator.model import ServiceSpec
 
 local = typer.Typer(help="Run a plan's services on this machine.", no_args_is_help=True)
@@ -73,7 +73,8 @@ def _down(path: Path, arguments: list[str]) -> None:
 def _services(path: Path, arguments: list[str]) -> Iterator[tuple[ServiceSpec, Local]]:
     import os  # noqa: PLC0415
 
-    from coordinator.adapters.platforms.local import PLATFORM, Local  # noqa: PLC0415
+    from coordinator.adapters.platforms._local.service import Local  # noqa: PLC0415
+    from coordinator.adapters.platforms.local import PLATFORM  # noqa: PLC0415
     from coordinator.adapters.secrets import resolve  # noqa: PLC0415
     from coordinator.load import load_plan, settings_from  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ import pytest
 from fixtures.local import local_platform, processes_of
 from shop import LEDGERS, Shop, boundaries, fill_database, finish, write_plan
 
-from coordinator.adapters.platforms.local import Local
+from coordinator.adapters.platforms._local.service import Local
 from coordinator.journal.events import Outcome
 from coordinator.model import Colour, Version
 

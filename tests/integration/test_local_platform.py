@@ -19,7 +19,7 @@ from fixtures.local import ask, client_of, local_platform, processes_of, taken_d
 from fixtures.traffic import Traffic
 
 from coordinator.adapters.platforms._local import processes, sides
-from coordinator.adapters.platforms.local import Local
+from coordinator.adapters.platforms._local.service import Local
 from coordinator.errors import StepFailed
 from coordinator.model import Colour, Version
 

@@ -1,310 +1,23 @@
 """Blue and green as processes of this machine behind a TCP router: the whole product without a cluster.
 
-A service lives in `.coordinator/local/<service>` below the plan (_local/records.py says what is there). The
-router's durable target is the one truth about who serves; the sides' records are the one truth about what
-was deployed. Processes outlive the command, and nothing of them outlives `coordinator local down`.
+A service lives in `.coordinator/local/<service>` below the plan (_local/records.py says what is there).
+Processes outlive the command, and nothing of them outlives `coordinator local down`. A plan is checked with
+what stands here; what starts and ends processes (_local/service.py) is imported when a command connects.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
-
-from coordinator.adapters.argv import Argv
-from coordinator.adapters.platforms._local.addresses import url
-from coordinator.adapters.platforms._local.processes import MARKER, Unkillable, end, kill_marked
-from coordinator.adapters.platforms._local.records import Deployment, SideRecord, StateFolder
-from coordinator.adapters.platforms._local.routing import RouterStatus, Routing
-from coordinator.adapters.platforms._local.sides import Sides
-from coordinator.adapters.web import HttpPath
-from coordinator.errors import StepFailed
-from coordinator.fields import Duration, SecretReference, Spec
-from coordinator.model import Colour, SecretRef, Version
-from coordinator.ports import PlatformKind, Serving
+from coordinator.adapters.platforms._local.spec import LocalSpec
+from coordinator.model import SecretRef
+from coordinator.ports import PlatformKind
 from coordinator.secret import Secret
 
-_INHERITED = frozenset(
-    {
-        "HOME",
-        "LANG",
-        "LANGUAGE",
-        "LD_LIBRARY_PATH",
-        "LOGNAME",
-        "PATH",
-        "PYTHONPATH",
-        "SHELL",
-        "SSL_CERT_DIR",
-        "SSL_CERT_FILE",
-        "TMPDIR",
-        "TZ",
-        "USER",
-        "VIRTUAL_ENV",
-    }
-)
-"""What a service gets of our environment, with LC_*: a service that needs more says so in the plan."""
-_LOCK_SECONDS = 60.0
-_ROUTER_GRACE = 5.0
-
-
-def _value_from(value: object) -> object:
-    if isinstance(value, str) and value.startswith(("env:", "file:")):
-        return _REFERENCE.validate_python(value)
-    return value
-
-
-_REFERENCE: Final[TypeAdapter[SecretRef]] = TypeAdapter(SecretReference)
-_Name = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
-_Value = Annotated[SecretRef | str, BeforeValidator(_value_from), WithJsonSchema({"type": "string"})]
-
-
-class LocalSpec(Spec):
-    """The plan's `platform: {local: …}`."""
-
-    command: Argv
-    env: dict[_Name, _Value] = Field(
-        default_factory=dict,
-        description="Its environment, besides PORT, VERSION and COLOR: env:NAME or file:PATH for a secret, "
-        "anything else as it stands.",
-    )
-    port: int = Field(
-        default=0,
-        ge=0,
-        le=65535,
-        description="The public port on 127.0.0.1; 0 for a free one that is then kept.",
-    )
-    ready: HttpPath = Field(
-        default="/ready", description="The path that answers 200 when the service is ready."
-    )
-    grace: Duration = Field(
-        default=timedelta(seconds=10),
-        description="From SIGTERM to SIGKILL when a process is replaced or taken down.",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    """One service as processes of this machine; also what `coordinator local` shows and takes down."""
-
-    service: str
-    spec: LocalSpec
-    state: StateFolder
-    sides: Sides
-    routing: Routing
-
-    def survey(self) -> Serving:
-        """Observe the service; the router need not run."""
-        return Serving(live=self._live(), sides={colour: self.sides.observe(colour) for colour in Colour})
-
-    def deploy(self, colour: Colour, version: Version, *, deadline: timedelta) -> None:
-        """Make `colour` run `version` from the plan's settings and wait until it is ready."""
-        self._run(colour, self._deployment_of(version), deadline=deadline)
-
-    def restore(self, colour: Colour, *, deadline: timedelta) -> None:
-        """Start again what was last deployed as `colour`, unchanged, and wait until it is ready."""
-        self._run(colour, self._deployed(colour).deployment, deadline=deadline)
-
-    def address(self, colour: Colour) -> str:
-        """Return where the process of `colour` listens."""
-        return url(self._deployed(colour).port)
-
-    def public_address(self) -> str:
-        """Return where the router listens; starts it if need be."""
-        return url(self.start_router().port)
-
-    def switch(self, *, expected: Colour | None, to: Colour) -> None:
-        """Send new connections to `to`, if they go to `expected` now."""
-        with self._locked():
-            self.routing.start()
-            if not self.routing.switch(expected=expected, to=to):
-                raise StepFailed(
-                    "switch-conflict",
-                    f"The traffic of `{self.service}` goes to {self._live() or 'nobody'}, "
-                    f"and not to {expected or 'nobody'}, from where {to} was to take it over.",
-                    why="Somebody moved it meanwhile.",
-                    next_step="Look with `coordinator local status`, then run the command again.",
-                )
-
-    def open_connections(self, colour: Colour) -> int:
-        """Return how many client connections the router still carries to `colour`."""
-        return self.start_router().open[colour]
-
-    def stop(self, colour: Colour, *, grace: timedelta) -> None:
-        """End the processes of `colour`; refuses while new connections reach it."""
-        with self._locked():
-            if self._live() is colour:
-                raise self._serves(colour, "stopping it would refuse every client")
-            self._end(colour, grace)
-
-    # -- what a person does with it, beyond the port --------------------------------------------------
-
-    def start_router(self) -> RouterStatus:
-        """Make sure that the router runs, on the port and with the target that it had."""
-        status = self.routing.status()
-        if status is not None and self.spec.port in (0, status.port):
-            return status
-        with self._locked():
-            return self.routing.start()
-
-    def bring_up(self, version: Version, *, deadline: timedelta) -> tuple[str, ...]:
-        """Make the service serve: `version` if it never did, else what it served; return what was done.
-
-        What was stopped on purpose stays down, and a version that serves is never replaced. A side that
-        does not serve and cannot be started again is told, and does not keep the other one down.
-        """
-        done = [] if self.routing.status() else ["started the router"]
-        self.start_router()
-        done += [self._repair(colour, deadline) for colour in Colour if self._has_fallen(colour)]
-        if self._live() is None:
-            self.deploy(Colour.BLUE, version, deadline=deadline)
-            done.append(f"deployed {version} as blue")
-            self._serve_first(Colour.BLUE)
-        return tuple(done)
-
-    def remove(self) -> bool:
-        """End everything of the service and delete its state folder; tell whether there was anything."""
-        existed = self.state.path.exists()
-        if existed:
-            with self._locked():
-                self._end_router()
-                for colour in Colour:
-                    self._end(colour, self.spec.grace)
-                shutil.rmtree(self.state.path)
-        with self._ending():
-            kill_marked(str(self.state.path))  # the only trace if the folder was deleted by hand
-        with suppress(OSError):
-            self.state.path.parent.rmdir()
-        return existed
-
-    # -- inside ----------------------------------------------------------------------------------------
-
-    def _run(self, colour: Colour, wanted: Deployment, *, deadline: timedelta) -> None:
-        until = time.monotonic() + deadline.total_seconds()
-        self.start_router()
-        with self._locked(seconds=deadline.total_seconds()) as lock:
-            record = self.state.side(colour)
-            same = record is not None and record.deployment == wanted
-            if record is not None and not same and self._live() is colour:
-                raise self._serves(
-                    colour, f"it would be replaced by {_difference(record.deployment, wanted)}"
-                )
-            if record is None or not same or record.stopped or not record.is_alive:
-                self._end(colour, self.spec.grace)
-                self.sides.start(colour, wanted, lock=lock)
-        self.sides.wait_until_ready(colour, until=until)
-
-    def _live(self) -> Colour | None:
-        router = self.state.router()
-        return None if router is None or router.target is None else Colour(router.target)
-
-    def _deployed(self, colour: Colour) -> SideRecord:
-        record = self.state.side(colour)
-        if record is None:
-            raise StepFailed(
-                "never-deployed",
-                f"Nothing of `{self.service}` was ever deployed as {colour} on this machine.",
-                next_step="Deploy it first: `coordinator local up`, or a release.",
-            )
-        return record
-
-    def _serve_first(self, colour: Colour) -> None:
-        try:
-            self.switch(expected=None, to=colour)
-        except StepFailed as error:
-            if error.code != "switch-conflict" or self._live() is None:
-                raise  # otherwise another command brought the service up a moment before us
-
-    def _has_fallen(self, colour: Colour) -> bool:
-        record = self.state.side(colour)
-        if record is None or record.is_alive:
-            return False
-        return not record.stopped or self._live() is colour
-
-    def _repair(self, colour: Colour, deadline: timedelta) -> str:
-        try:
-            self.restore(colour, deadline=deadline)
-        except StepFailed as error:
-            if self._live() is colour:
-                raise
-            return f"{colour} serves nobody and cannot be started again: {error.what}"
-        return f"started {colour} again"
-
-    def _deployment_of(self, version: Version) -> Deployment:
-        return Deployment(
-            version=version,
-            command=self.spec.command,
-            environment=tuple(_recorded(name, value) for name, value in sorted(self.spec.env.items())),
-            ready=self.spec.ready,
-        )
-
-    def _end_router(self) -> None:
-        router = self.state.router()
-        if router is not None:
-            with self._ending():
-                end(router.pid, birth=router.birth, grace=_ROUTER_GRACE)
-
-    def _end(self, colour: Colour, grace: timedelta) -> None:
-        """End `colour`; first write down that it was meant to, so that a kill between looks like no death."""
-        record = self.state.side(colour)
-        if record is not None and not record.stopped:
-            self.state.write_side(colour, record.as_stopped())
-        with self._ending():
-            self.sides.end(colour, grace=grace)
-
-    @contextmanager
-    def _ending(self) -> Iterator[None]:
-        try:
-            yield
-        except Unkillable as error:
-            raise StepFailed(
-                "not-stopped",
-                f"Of `{self.service}`, {error} is still there, seconds after SIGKILL.",
-                why="It hangs in the kernel, or belongs to another user.",
-                next_step="End it by hand, then run the command again.",
-            ) from error
-
-    @contextmanager
-    def _locked(self, *, seconds: float = _LOCK_SECONDS) -> Iterator[int]:
-        """Hold the service against other commands; yields the lock's descriptor."""
-        with ExitStack() as stack:
-            try:
-                lock = stack.enter_context(self.state.lock("lock", seconds=seconds))
-            except TimeoutError as error:
-                raise StepFailed(
-                    "local-busy",
-                    f"Another command has been changing `{self.service}` for {seconds:g} s.",
-                    next_step="Wait for it, or end it; then run this command again.",
-                ) from error
-            yield lock
-
-    def _serves(self, colour: Colour, why: str) -> StepFailed:
-        return StepFailed(
-            "colour-serves",
-            f"`{self.service}` {colour} serves the traffic, and {why}.",
-            next_step=f"Switch to {colour.other} first.",
-        )
-
-
-def _recorded(name: str, value: SecretRef | str) -> tuple[str, str, str]:
-    return (name, "", value) if isinstance(value, str) else (name, value.scheme, value.name)
-
-
-def _difference(old: Deployment, new: Deployment) -> str:
-    return f"{old.version} with other settings" if old.version == new.version else new.version
-
-
-def _inherited_from(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value for name, value in environment.items() if name in _INHERITED or name.startswith("LC_")
-    }
+if TYPE_CHECKING:
+    from coordinator.adapters.platforms._local.service import Local
 
 
 class LocalKind:
@@ -316,22 +29,10 @@ class LocalKind:
         self, *, service: str, spec: object, folder: Path, resolve: Callable[[SecretRef], Secret]
     ) -> Local:
         """Return the service on this machine; touches nothing yet."""
+        from coordinator.adapters.platforms._local.service import service_at  # noqa: PLC0415
+
         assert isinstance(spec, LocalSpec)
-        folder = folder.resolve()
-        state = StateFolder(folder / ".coordinator" / "local" / service)
-        environment = _inherited_from(os.environ)
-        return Local(
-            service=service,
-            spec=spec,
-            state=state,
-            sides=Sides(service, state=state, folder=folder, environment=environment, resolve=resolve),
-            routing=Routing(
-                service,
-                folder=state,
-                wanted_port=spec.port,
-                environment=environment | {MARKER: str(state.path)},
-            ),
-        )
+        return service_at(folder, name=service, spec=spec, resolve=resolve)
 
 
 PLATFORM: Final[PlatformKind] = LocalKind()

@@ -9,8 +9,7 @@ from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from coordinator.adapters.web import HttpPath, NoReply, get
-from coordinator.fields import Duration, Spec
+from coordinator.fields import Duration, HttpPath, Spec
 from coordinator.ports import Answer, CheckKind, Subject
 
 
@@ -46,6 +45,8 @@ class HttpCheck:
 
     def ask(self, spec: object, subject: Subject) -> Answer:
         """Ask once and compare."""
+        from coordinator.adapters.web import NoReply, get  # noqa: PLC0415 - checking a plan asks nobody
+
         assert isinstance(spec, HttpSpec)
         question = f"GET {spec.path}"
         try:
