@@ -6,7 +6,10 @@ f-strings) gets a placeholder or an error. `reveal` is the one way in, so a sear
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from typing import NoReturn, final
+from urllib.parse import quote, unquote, urlsplit
 
 PLACEHOLDER = "********"
 
@@ -35,3 +38,24 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled or copied")
+
+
+def without(text: str, secrets: Iterable[Secret]) -> str:
+    """Return a text that a foreign program wrote with each secret hidden, in the forms in which they appear.
+
+    Those are the value and, if it is a URL, the password inside it, which drivers quote alone; each as it
+    stands, percent-encoded and in base64.
+    """
+    for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
+        text = text.replace(form, PLACEHOLDER)
+    return text
+
+
+def _forms(secret: Secret) -> Iterator[str]:
+    value = secret.reveal()
+    try:
+        password = urlsplit(value).password or ""
+    except ValueError:
+        password = ""  # it is no URL, and need not be one
+    for each in {value, password, unquote(password)} - {""}:
+        yield from (each, quote(each, safe=""), b64encode(each.encode()).decode())

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from functools import partial
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from typing import cast
 
 from coordinator import discovery
 from coordinator.adapters.clock import SystemClock
 from coordinator.adapters.secrets import resolve
 from coordinator.diagnostics import Diagnostic, errors_of
-from coordinator.errors import PlanInvalid
+from coordinator.errors import PlanInvalid, Usage
 from coordinator.load.migrations import read_migrations
-from coordinator.model import CheckSpec, DatabaseName, Migration, Plan, ServiceName
+from coordinator.model import CheckSpec, DatabaseName, Migration, Plan, SecretRef, ServiceName
 from coordinator.ports import Answer, Clock, Database, MigrationTool, Platform, Session, Subject
+from coordinator.secret import Secret, without
 from coordinator.steps import StepKind
 
 
@@ -24,7 +25,8 @@ class ConnectedPorts:
     def __init__(self, plan: Plan, *, environment: Mapping[str, str]) -> None:
         self.plan = plan
         self.clock: Clock = SystemClock()
-        self._resolve = partial(resolve, folder=plan.folder, environment=environment)
+        self._environment = environment
+        self._secrets: dict[SecretRef, Secret] = {}
         self._migrations: dict[DatabaseName, tuple[Migration, ...]] = {}
         problems: list[Diagnostic] = []
         for name, spec in plan.databases.items():
@@ -33,6 +35,12 @@ class ConnectedPorts:
             problems.extend(errors_of(reading.diagnostics))
         if problems:
             raise PlanInvalid(tuple(problems))
+
+    def _resolve(self, reference: SecretRef) -> Secret:
+        """Read a secret anew, and remember what it was, so that no check's output shows it."""
+        secret = resolve(reference, folder=self.plan.folder, environment=self._environment)
+        self._secrets[reference] = secret
+        return secret
 
     def tool(self, database: DatabaseName) -> MigrationTool:
         return discovery.migration_tool(self.plan.databases[database].migrations.tool)
@@ -54,7 +62,12 @@ class ConnectedPorts:
         )
 
     def ask(self, check: CheckSpec, subject: Subject) -> Answer:
-        return discovery.check(check.kind).ask(check.spec, subject)
+        """Ask a check once; what a program printed is shown without the secrets that are known here."""
+        for database in self.plan.databases.values():
+            with suppress(Usage):  # one that cannot be read now was not given to the program either
+                self._resolve(database.url)
+        answer = discovery.check(check.kind).ask(check.spec, subject)
+        return replace(answer, detail=without(answer.detail, tuple(self._secrets.values())))
 
 
 def step_kinds() -> Mapping[str, StepKind]:

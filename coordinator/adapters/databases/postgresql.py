@@ -8,8 +8,9 @@ waits in `pg_advisory_lock` deadlocks with CREATE INDEX CONCURRENTLY.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from urllib.parse import quote
@@ -236,14 +237,30 @@ def _parameters(url: Secret) -> tuple[tuple[str, ...], dict[str, str]]:
     try:
         parameters = {name: str(value) for name, value in conninfo_to_dict(url.reveal()).items()}
     except psycopg.ProgrammingError:
-        raise Usage(
-            "bad-database-url",
-            "The database's URL is no PostgreSQL URL.",
-            next_step="Write postgresql://user@host:5432/database, and put it in quotes in the shell.",
-        ) from None  # psycopg's own text quotes the URL
+        raise _bad_url() from None  # psycopg's own text quotes the URL
+    if _is_misread(parameters):
+        raise _bad_url()
     password = parameters.get("password", "")
     shown = {url.reveal(), password, quote(password, safe="")} - {""}
     return tuple(sorted(shown, key=len, reverse=True)), parameters
+
+
+def _is_misread(parameters: Mapping[str, str]) -> bool:
+    """Tell whether a piece of a password may stand in another parameter, which libpq quotes in its errors.
+
+    That is what a `/`, `:` or `@` in a password does to a URL where it is not percent-encoded.
+    """
+    is_port = re.fullmatch("[0-9,]*", parameters.get("port", "")) is not None
+    return not is_port or "@" in parameters.get("host", "") + parameters.get("dbname", "")
+
+
+def _bad_url() -> Usage:
+    return Usage(
+        "bad-database-url",
+        "The database's URL is no PostgreSQL URL.",
+        next_step="Write postgresql://user@host:5432/database, put it in quotes in the shell, and"
+        " percent-encode what is no letter or digit in the password (/ is %2F, @ is %40).",
+    )
 
 
 def _message_of(error: psycopg.Error) -> str:

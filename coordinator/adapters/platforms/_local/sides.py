@@ -100,11 +100,15 @@ class Sides:
         """Return when `colour` is ready; `until` is a time of time.monotonic.
 
         Raises:
-            StepFailed: `start-failed` as soon as its process has ended, `not-ready` when time is up.
+            StepFailed: `start-failed` as soon as its process has ended, `not-ready` when time is up,
+                `never-deployed` if somebody takes the service down meanwhile.
         """
         while True:
             record = self.state.side(colour)
-            assert record is not None
+            if record is None:
+                raise StepFailed(
+                    "never-deployed", f"`{self.service}` was taken down while {colour} was waited for."
+                )
             left = max(0.1, until - time.monotonic())
             unready = _unready(record, timeout=min(_ASK, timedelta(seconds=left)))
             if not record.is_alive:  # asked last: an answer may have come from a stranger on that port
