@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coordinator.adapters.journals.sqlite import SqliteJournal
 from coordinator.adapters.leases.file import FileLease
-from coordinator.errors import Usage, Waiting
+from coordinator.errors import Usage
 from coordinator.journal.events import from_wire
 from coordinator.journal.fold import RunState, fold
 from coordinator.ports import Journal
@@ -38,13 +38,9 @@ class Place:
         holder = f"pid {os.getpid()} on {socket.gethostname()}"
         return FileLease(self.folder).held("plan", holder=holder)
 
-    def is_free(self) -> bool:
-        """Tell whether no process holds the lease at this instant."""
-        try:
-            with self.lease():
-                return True
-        except Waiting:
-            return False
+    def holder(self) -> str | None:
+        """Return which process acts on this plan at this instant, None if none does."""
+        return FileLease(self.folder).holder_of("plan")
 
 
 def run_state(journal: Journal, run: str) -> RunState:

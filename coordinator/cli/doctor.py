@@ -70,10 +70,9 @@ def _journal(path: Path) -> str:
 
     place = Place(path)
     state = open_run(place.journal)
-    held = "free" if place.is_free() else "held by a coordinator that works on it"
     return (
         f"runs so far: {len(place.journal.runs())}; under way: {state.run if state else 'none'};"
-        f" the lease is {held}"
+        f" who works on it: {place.holder() or 'nobody'}"
     )
 
 

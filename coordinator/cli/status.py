@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,10 +46,18 @@ def _status(path: Path, output: Output) -> ExitCode:
     else:
         rows = list(progress.table_of(state, now=now))
         width = max((len(row[1]) for row in rows), default=0)
-        show("\n".join([progress.summary(state, now=now), *progress.why(state)]))
+        show("\n".join([progress.summary(state, now=now), *progress.why(state), *_working(path, state)]))
         for sign, step, took, detail in rows:
             show(f"  {sign} {step:<{width}}  {took:>12}  {detail}".rstrip())
     return ExitCode.DONE
+
+
+def _working(path: Path, state: RunState) -> Iterator[str]:
+    from coordinator.app.place import Place  # noqa: PLC0415
+
+    if state.outcome is None:
+        holder = Place(path).holder()
+        yield f"  {holder} works on it" if holder else "  nobody works on it now: `coordinator run` goes on"
 
 
 def _watch(path: Path) -> ExitCode:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from coordinator.errors import Waiting
+
+_PAUSE: Final = 0.02
+_PATIENCE: Final = 10
+"""Attempts: whoever asks for the holder has the lock for an instant, and must not turn a release away."""
 
 
 class FileLease:
@@ -24,20 +30,46 @@ class FileLease:
     @contextmanager
     def held(self, scope: str, *, holder: str) -> Iterator[None]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._folder / f"{scope}.lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(self._file(scope), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                other = os.pread(file, 200, 0).decode(errors="replace").strip() or "another process"
+            if not _locked(file, fcntl.LOCK_EX, patience=_PATIENCE):
                 raise Waiting(
                     "lease-held",
-                    f"Another coordinator works on this plan: {other}.",
+                    f"Another coordinator works on this plan: {_name_in(file)}.",
                     why="Two at once would do the same steps twice.",
                     next_step="Let it finish, or stop it with Ctrl-C where it runs; then run again.",
-                ) from error
+                )
             os.ftruncate(file, 0)
             os.pwrite(file, holder.encode(), 0)
             yield
         finally:
             os.close(file)
+
+    def holder_of(self, scope: str) -> str | None:
+        """Return who holds the lease at this instant, None if nobody does."""
+        try:
+            file = os.open(self._file(scope), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return None if _locked(file, fcntl.LOCK_SH) else _name_in(file)
+        finally:
+            os.close(file)
+
+    def _file(self, scope: str) -> Path:
+        return self._folder / f"{scope}.lease"
+
+
+def _locked(file: int, kind: int, *, patience: int = 1) -> bool:
+    for _ in range(patience):
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+        else:
+            return True
+    return False
+
+
+def _name_in(file: int) -> str:
+    return os.pread(file, 200, 0).decode(errors="replace").strip() or "another process"

@@ -1,0 +1,147 @@
+"""status, history and doctor: what they show, as text and as JSON; and that they change nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+
+import pytest
+from fixtures.checkout import DROP, Checkout
+from fixtures.local import processes_of, until
+
+FOREVER = {"for": "10m", "every": "100ms", "checks": [{"http": "/ready"}]}
+
+
+@pytest.fixture
+def waiting(checkout: Checkout) -> Checkout:
+    """Return a checkout whose release of 1.5 waits for approval."""
+    checkout.released("1.4")
+    checkout.write_plan(approve=["dba", "lead"])
+    checkout.migration(2, "drop", DROP)
+    assert checkout.release("1.5").exit_code == 4
+    return checkout
+
+
+def routers(checkout: Checkout) -> list[int]:
+    return [process for process, command in processes_of(checkout.folder).items() if "router" in command]
+
+
+def test_status_says_what_the_run_waits_for_and_that_nobody_works_on_it(waiting: Checkout):
+    text = waiting.run("status").out
+
+    assert text.startswith("shop-1.5@2: under way for ")
+    assert "nobody works on it now: `coordinator run` goes on" in text
+    assert "waits for dba, lead: coordinator approve approve:contract --as NAME" in text
+
+    document = waiting.run("status", "--output", "json").json("coordinator/run/1")
+
+    assert (document["run"], document["outcome"]) == ("shop-1.5@2", None)
+    steps = {step["id"]: step for step in document["steps"]}
+    assert steps["switch:shop"]["status"] == "done"
+    assert steps["approve:contract"]["waits_for"] == ["dba", "lead"]
+    assert not document["beyond_return"]
+
+
+def test_status_of_what_was_never_run_has_the_same_form(checkout: Checkout):
+    never = checkout.run("status", "--output", "json").json("coordinator/run/1")
+    ended = checkout.release("1.4", "--output", "json").json("coordinator/run/1")
+    released = checkout.run("status", "--output", "json").json("coordinator/run/1")
+
+    assert ended == released
+    assert never.keys() == released.keys()
+    assert never["run"] is None
+    assert released["outcome"] == "released"
+
+
+def test_status_follows_a_run_to_its_end(checkout: Checkout):
+    checkout.write_plan(monitor=FOREVER)
+    running = checkout.start_release("1.4")
+    checkout.until_status("monitor:shop", "started")
+
+    watched = checkout.start("status", "--watch")
+    until(lambda: f"pid {running.process.pid}" in checkout.run("status").out)
+    checkout.run("abort")
+
+    ended = watched.wait()
+    assert ended.exit_code == 0
+    assert "giving up, asked for by" in ended.err
+    assert "shop-1.4@1: aborted" in ended.out
+
+
+def test_history_lists_the_newest_run_first(waiting: Checkout):
+    lines = waiting.run("history").out.splitlines()
+
+    assert ["shop-1.5@2" in lines[0], "shop-1.4@1: released" in lines[1]] == [True, True]
+
+    document = waiting.run("history", "--output", "json").json("coordinator/history/1")
+    assert [(run["run"], run["outcome"]) for run in document["runs"]] == [
+        ("shop-1.5@2", None),
+        ("shop-1.4@1", "released"),
+    ]
+
+
+def test_history_tells_every_event_of_a_run(waiting: Checkout):
+    text = waiting.run("history", "--run", "shop-1.4@1").out
+    document = waiting.run("history", "--run", "shop-1.4@1", "--output", "json").json("coordinator/events/1")
+
+    assert len(text.splitlines()) == len(document["events"])
+    assert document["events"][0]["type"] == "run-started"
+    assert document["events"][0]["settings"] == {"VERSION": "1.4"}
+    assert document["events"][-1] | {"at": ""} == {
+        "v": 1,
+        "type": "run-finished",
+        "outcome": "released",
+        "at": "",
+    }
+
+
+def test_plan_is_a_versioned_document_and_changes_nothing(checkout: Checkout):
+    document = checkout.run("plan", "--set", "VERSION=1.4", "--output", "json").json("coordinator/plan/1")
+
+    assert document["release"] == "shop-1.4"
+    assert not checkout.columns("coordinator_lease")
+    assert not (checkout.folder / ".coordinator").exists()
+
+
+def test_doctor_finds_nothing_wrong(waiting: Checkout):
+    ended = waiting.run("doctor", "--set", "VERSION=1.5")
+
+    assert ended.exit_code == 0
+    assert "✘" not in ended.out
+    assert "under way: shop-1.5@2" in ended.out
+    assert "1 applied, 1 pending" in ended.out
+
+
+def test_doctor_says_which_database_is_out_of_reach(checkout: Checkout):
+    checkout.environment["SHOP_URL"] = f"sqlite://{checkout.folder}/nowhere/shop.db"
+
+    ended = checkout.run("doctor", "--set", "VERSION=1.4", "--output", "json")
+
+    findings = {each["subject"]: each for each in ended.json("coordinator/doctor/1")["findings"]}
+    assert ended.exit_code == 1
+    assert not findings["database shop"]["ok"]
+    assert "database-unreachable" in findings["database shop"]["found"]
+    assert findings["service shop"]["ok"]
+
+
+def test_doctor_looks_at_a_service_whose_router_is_down(checkout: Checkout):
+    checkout.released("1.4")
+    [router] = routers(checkout)
+    os.kill(router, signal.SIGKILL)
+    until(lambda: not routers(checkout))
+
+    ended = checkout.run("doctor", "--set", "VERSION=1.4")
+
+    assert ended.exit_code == 0
+    assert "blue serves" in ended.out
+    assert not routers(checkout)
+
+
+def test_looking_needs_no_plan_that_loads(waiting: Checkout):
+    (waiting.folder / "plan.yaml").write_text("nonsense")
+
+    assert waiting.run("status").exit_code == 0
+    assert waiting.run("history").exit_code == 0
+    shutil.rmtree(waiting.folder / ".coordinator" / "runs")
+    assert waiting.run("status").out == "plan.yaml was never run.\n"
