@@ -13,6 +13,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from subprocess import PIPE
+from threading import Thread
 
 import pytest
 from fixtures.local import ask, client_of, local_platform, processes_of, taken_down, until
@@ -304,6 +305,23 @@ def test_a_version_that_never_gets_ready_is_reported_with_what_it_said(platform:
 
     assert failure.value.code == "not-ready"
     assert "GET /ready" in str(failure.value)
+
+
+def test_a_deployment_says_that_its_service_was_taken_down_meanwhile(platform: Local, tmp_path: Path):
+    def deploy() -> None:
+        with pytest.raises(StepFailed) as failure:
+            platform.deploy(BLUE, Version("1.4-unready"), deadline=SOON)
+        codes.append(failure.value.code)
+
+    codes: list[str] = []
+    waiting = Thread(target=deploy)
+    waiting.start()
+    until(lambda: platform.survey().sides[BLUE].running)
+
+    local_platform(tmp_path).remove()
+    waiting.join()
+
+    assert codes[0] in ("never-deployed", "start-failed")
 
 
 def test_a_service_that_ignores_sigterm_is_killed_after_its_grace(platform: Local):
