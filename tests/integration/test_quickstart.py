@@ -1,0 +1,39 @@
+"""The front door: what `make quickstart` shows is true, and nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fixtures.local import processes_of
+
+QUICKSTART = Path(__file__).parent.parent.parent / "plans" / "quickstart" / "quickstart.py"
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A temporary folder with a short path, for PostgreSQL's socket; pytest's own is closed to its user."""
+    with tempfile.TemporaryDirectory(prefix="qs-") as folder:
+        yield Path(folder)
+
+
+def test_the_quickstart_releases_under_load_without_a_failed_request_and_leaves_nothing(
+    temporary: Path,
+) -> None:
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+
+    ended = subprocess.run(
+        [sys.executable, str(QUICKSTART)], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    last = ended.stdout.splitlines()[-1]
+    assert re.fullmatch(r"quickstart: 1\.4 → 1\.5 released, [0-9]+ requests served, 0 failed", last)
+    assert list(temporary.glob("shop-*")) == []
+    assert processes_of(temporary) == {}
