@@ -76,6 +76,13 @@ class RouterRecord:
     pid: int
     birth: str
 
+    def remove_control(self) -> None:
+        """Delete the socket of a router that has ended, and the folder that was made for it."""
+        with suppress(OSError):
+            Path(self.control).unlink()
+        with suppress(OSError):
+            Path(self.control).parent.rmdir()
+
     def with_target(self, colour: str) -> RouterRecord:
         """Return the record after a switch."""
         return replace(self, target=colour)

@@ -192,7 +192,7 @@ async def _run(folder: StateFolder, port: int) -> int:
     if public is None:
         return EXIT_PORT_TAKEN
     if before is not None:
-        _remove_control(Path(before.control))
+        before.remove_control()
     control = Path(tempfile.mkdtemp(prefix="coordinator-")) / "control"
     record = RouterRecord(
         port=public.getsockname()[1],
@@ -213,7 +213,7 @@ async def _run(folder: StateFolder, port: int) -> int:
         await _watch(folder.path, ours, ended)
     finally:
         public.close()
-        _remove_control(control)
+        record.remove_control()
     return 0
 
 
@@ -243,13 +243,6 @@ async def _watch(folder: Path, ours: os.stat_result, ended: asyncio.Event) -> No
             with suppress(Unkillable):
                 kill_marked(str(folder))
             return
-
-
-def _remove_control(control: Path) -> None:
-    with suppress(OSError):
-        control.unlink()
-    with suppress(OSError):
-        control.parent.rmdir()
 
 
 def _say(text: str) -> None:
