@@ -79,10 +79,11 @@ def decide(state: RunState, situation: Situation) -> tuple[Command, ...]:
     """Return what to do now; empty while workers are busy and nothing else can begin."""
     if state.outcome is not None:
         return ()
+    busy_or_tried = situation.in_flight | situation.tried
     doubtful = tuple(
         Observe(step)
         for step in state.graph
-        if state.status(step.id) is Status.STARTED and step.id not in situation.in_flight | situation.tried
+        if state.status(step.id) is Status.STARTED and step.id not in busy_or_tried
     )
     if doubtful:
         return doubtful
@@ -95,18 +96,26 @@ def _go_on(state: RunState, situation: Situation) -> tuple[Command, ...]:
     failed = [step for step in state.graph if state.status(step.id) is Status.FAILED]
     if failed and situation.on_failure is OnFailure.ROLLBACK and not state.is_beyond_return():
         return () if situation.in_flight else (TurnBack(_reason(state, failed[0])),)
-    unknown = [step.id for step in state.graph if state.status(step.id) is Status.UNKNOWN]
-    stuck = [*unknown, *(step.id for step in failed if step.id in situation.tried)]
+    stuck = tuple(step.id for step in state.graph if _is_stuck(step, state, situation))
     if stuck:
-        return () if situation.in_flight else (Rest(tuple(stuck)),)
+        return () if situation.in_flight else (Rest(stuck),)
     ready = tuple(_ready(state))
     starts = tuple(Start(step) for step in ready if _may_start(step, state, situation))
     if starts or situation.in_flight:
         return starts
     if ready:
         return (Rest(tuple(step.id for step in ready)),)
-    open_steps = tuple(step.id for step in state.graph if state.status(step.id) is not Status.DONE)
-    return (Rest(open_steps),) if open_steps else (Finish(Outcome.RELEASED),)
+    return (Finish(Outcome.RELEASED),)
+
+
+def _is_stuck(step: Step, state: RunState, situation: Situation) -> bool:
+    """Tell whether nothing new begins because of this step: it is in doubt, or failed, under this command."""
+    match state.status(step.id):
+        case Status.UNKNOWN:
+            return True
+        case Status.FAILED | Status.STARTED:
+            return step.id in situation.tried and step.id not in situation.in_flight
+    return False
 
 
 def _reason(state: RunState, failed: Step) -> str:
@@ -135,10 +144,9 @@ def _go_back(state: RunState, situation: Situation) -> tuple[Command, ...]:
     if not to_undo:
         return () if situation.in_flight else (Finish(Outcome.ROLLED_BACK),)
     blocked = _blocked(state, situation)
+    busy_or_tried = situation.in_flight | situation.tried
     undos = tuple(
-        Undo(step)
-        for step in reversed(to_undo)
-        if not blocked[step.id] and step.id not in situation.in_flight | situation.tried
+        Undo(step) for step in reversed(to_undo) if not blocked[step.id] and step.id not in busy_or_tried
     )
     if undos or situation.in_flight:
         return undos
@@ -146,8 +154,17 @@ def _go_back(state: RunState, situation: Situation) -> tuple[Command, ...]:
 
 
 def _is_to_undo(step: Step, state: RunState, situation: Situation) -> bool:
-    has_effect = state.status(step.id) not in (Status.PENDING, Status.UNDONE)
-    return has_effect and step.kind in situation.undoable
+    return _may_be_there(step, state) and step.kind in situation.undoable
+
+
+def _may_be_there(step: Step, state: RunState) -> bool:
+    """Tell whether something of a step may be in the world.
+
+    That a step was observed not to be done says nothing about its half: a version that starts but is not
+    ready, a lease on one of two databases.
+    """
+    each = state.steps[step.id]
+    return each.first is not None and each.status is not Status.UNDONE
 
 
 def _blocked(state: RunState, situation: Situation) -> dict[StepId, bool]:
@@ -167,11 +184,7 @@ def _give_up(state: RunState, situation: Situation) -> tuple[Command, ...]:
     """Leave everything as it stands; only the lease is given back, so that the next release can begin."""
     if situation.in_flight:
         return ()
-    leases = [
-        step
-        for step in state.graph
-        if step.kind == "acquire-lease" and state.status(step.id) not in (Status.PENDING, Status.UNDONE)
-    ]
+    leases = [step for step in state.graph if step.kind == "acquire-lease" and _may_be_there(step, state)]
     if any(step.id in situation.tried for step in leases):
         return (Rest(tuple(step.id for step in leases)),)
     return tuple(Undo(step) for step in leases) or (Finish(Outcome.ABORTED),)

@@ -212,7 +212,7 @@ def from_wire(record: str) -> Event:
     Raises: InDoubt where the record is of a newer coordinator or is no event: guessing would be worse.
     """
     try:
-        wire: dict[str, object] = json.loads(record)
+        wire: dict[str, object] = dict(json.loads(record))
         kind = {WIRE_VERSION: TYPES}[wire.pop("v")][wire.pop("type")]  # type: ignore[index]  # KeyError is caught
         wire["at"] = datetime.fromisoformat(str(wire["at"]))
         wire |= {key: read(wire[key]) for key, read in _FROM_WIRE.items() if key in wire}

@@ -34,7 +34,8 @@ class Status(StrEnum):
     UNDONE = "undone"
 
 
-_UNDOABLE: Final = (Status.DONE, Status.FAILED, Status.UNKNOWN, Status.UNDOING)
+_UNDOABLE: Final = (Status.PENDING, Status.DONE, Status.FAILED, Status.UNKNOWN, Status.UNDOING)
+"""A pending step is one of these if it was begun and then observed not to be done: it may be half there."""
 
 NEXT: Final[Mapping[tuple[Status, type[Event]], Status]] = MappingProxyType(
     {
@@ -97,6 +98,10 @@ class RunState:
 
         Raises: InDoubt `journal-contradicts` where the event cannot follow.
         """
+        return self._after(event, dict(self.steps))
+
+    def _after(self, event: Event, steps: dict[StepId, StepState]) -> RunState:
+        """Return the state after one more event; `steps` is taken over and changed."""
         if self.outcome is not None:
             raise _contradiction(event, f"the run has ended ({self.outcome})")
         state = replace(self, sequence=self.sequence + 1)
@@ -112,7 +117,8 @@ class RunState:
             case events.RunStarted():
                 raise _contradiction(event, "the run has started before")
             case _:
-                return replace(state, steps={**self.steps, event.step: self._step_after(event)})
+                steps[event.step] = self._step_after(event)
+                return replace(state, steps=steps)
 
     def _step_after(self, event: _StepEvent) -> StepState:
         if event.step not in self.steps:
@@ -124,7 +130,8 @@ class RunState:
             status = AFTER_SEEING[event.seen]
         else:
             known = NEXT.get((before.status, type(event)))
-            if known is None:
+            was_begun = before.first is not None or isinstance(event, events.StepStarted)
+            if known is None or not was_begun:
                 raise _contradiction(event, f"{event.step} is {before.status}")
             status = known
         return StepState(
@@ -167,8 +174,12 @@ def fold(run: str, past: Iterable[Event]) -> RunState:
             f"The journal of run {run} does not begin with its start.",
             next_step="Restore it from a backup, or remove it: the next run finds out from the world.",
         )
-    graph = steps_on_wire.graph_from(first.graph)
-    state = RunState(run, first, graph, {step.id: StepState() for step in graph})
+    try:
+        graph = steps_on_wire.graph_from(first.graph)
+    except (TypeError, ValueError) as error:
+        raise _contradiction(first, f"its steps are no graph ({error})") from error
+    steps = {step.id: StepState() for step in graph}
+    state = RunState(run, first, graph, steps)
     for event in remaining:
-        state = state.with_event(event)
+        state = state._after(event, steps)  # noqa: SLF001 - a copy for each event would cost the run's square
     return state
