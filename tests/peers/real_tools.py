@@ -124,14 +124,17 @@ def write_files(folder: Path, files: Files) -> Path:
 
 def run_real(tool: str, world: World, folder: Path, *command: str, seconds: float = 60) -> int | None:
     """Run the real tool and return its exit code; None if it had to be killed after `seconds`."""
-    if tool == "goose":
-        argv = [str(build(tool)), "-dir", str(folder), *_goose_database(world), *command]
-    else:
-        argv = [str(build(tool)), "-path", str(folder), "-database", _real_url(tool, world), *command]
     try:
-        return _run(argv, seconds).returncode
+        return _run(real_command(tool, world, folder, *command), seconds).returncode
     except subprocess.TimeoutExpired:
         return None
+
+
+def real_command(tool: str, world: World, folder: Path, *command: str) -> list[str]:
+    """Return the argument list of the real tool."""
+    if tool == "goose":
+        return [str(build(tool)), "-dir", str(folder), *_goose_database(world), *command]
+    return [str(build(tool)), "-path", str(folder), "-database", _real_url(tool, world), *command]
 
 
 def statements_of_goose(world: World, folder: Path) -> list[str]:

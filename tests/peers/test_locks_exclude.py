@@ -1,0 +1,66 @@
+"""The real golang-migrate and the hook keep each other out of one database."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from peers.real_tools import World, real_command, run_ours, write_files
+
+from coordinator import discovery
+from coordinator.model import Engine
+
+pytestmark = pytest.mark.peers
+TOOL = "golang-migrate"
+WAITING = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+ASLEEP = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+    " AND wait_event = 'PgSleep' AND pid <> pg_backend_pid()"
+)
+
+
+def until(is_true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_real_tool_waits_while_the_hook_holds_the_locks(
+    new_world: Callable[[Engine], World], tmp_path: Path
+):
+    folder = write_files(tmp_path / "migrations", {"1_a.up.sql": "CREATE TABLE a (x integer);"})
+    world = new_world(Engine.POSTGRESQL)
+    hook = discovery.migration_tool(TOOL)
+
+    with world.database.session(label="holder") as session:
+        with session.locked(hook.lock_ids(session.target(None)), timeout=timedelta(0)):
+            real = subprocess.Popen(real_command(TOOL, world, folder, "up"), stderr=subprocess.DEVNULL)
+            until(lambda: session.query(WAITING))
+            assert world.tables() == set()
+        assert real.wait(60) == 0
+
+    assert world.tables() == {"a"}
+
+
+def test_the_hook_waits_while_the_real_tool_migrates(new_world: Callable[[Engine], World], tmp_path: Path):
+    files = {"1_a.up.sql": "SELECT pg_sleep(600);", "2_b.up.sql": "CREATE TABLE b (x integer);"}
+    folder = write_files(tmp_path / "migrations", files)
+    world = new_world(Engine.POSTGRESQL)
+
+    with world.database.session(label="watcher") as session:
+        with subprocess.Popen(real_command(TOOL, world, folder, "up"), stderr=subprocess.DEVNULL) as real:
+            until(lambda: session.query(ASLEEP))
+            hook = discovery.migration_tool(TOOL)
+            lock_ids = hook.lock_ids(session.target(None))
+            held = "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            assert [lock_id for [lock_id] in session.query(held)] == [lock_ids[0]]
+            outcome = run_ours(TOOL, world, folder)
+            real.kill()
+        session.query(f"SELECT pg_terminate_backend(pid) FROM ({ASLEEP.replace('1', 'pid', 1)}) AS asleep")
+
+    assert outcome.refused == {"database-dirty"}
