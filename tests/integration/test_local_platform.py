@@ -117,6 +117,16 @@ def test_a_killed_router_is_seen_and_comes_back_on_its_port_with_its_target(plat
     assert ask(address) == "1.4 blue"
 
 
+def test_a_killed_router_leaves_no_socket_when_its_service_is_taken_down(platform: Local):
+    platform.bring_up(V14, deadline=SOON)
+    control = Path(platform.state.router().control)
+    kill_router(platform)
+
+    platform.remove()
+
+    assert not control.parent.exists()
+
+
 def test_traffic_can_be_switched_although_the_router_was_killed(platform: Local):
     platform.bring_up(V14, deadline=SOON)
     platform.deploy(GREEN, V15, deadline=SOON)

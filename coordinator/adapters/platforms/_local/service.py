@@ -209,6 +209,7 @@ class Local:
         if router is not None:
             with self._ending():
                 end(router.pid, birth=router.birth, grace=_ROUTER_GRACE)
+            router.remove_control()
 
     def _end(self, colour: Colour, grace: timedelta) -> None:
         """End `colour`; first write down that it was meant to, so that a kill between looks like no death."""
