@@ -1,11 +1,20 @@
 from __future__ import annotations
 
-from coordinator.cli import app
-from coordinator.cli.edge import prepare_streams
+import atexit
+import gc
+
+_OBJECTS_UNTIL_COLLECTION = 100_000
+"""Python looks for dead cycles after 700 new objects; a start makes many times that number, and all live."""
 
 
 def main() -> None:
     """Run the command line."""
+    gc.set_threshold(_OBJECTS_UNTIL_COLLECTION)
+    atexit.register(gc.freeze)  # the process takes its memory along; Python would first look through it all
+
+    from coordinator.cli import app  # noqa: PLC0415 - after the threshold, which this import is in need of
+    from coordinator.cli.edge import prepare_streams  # noqa: PLC0415
+
     prepare_streams()
     app()
 

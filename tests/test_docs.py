@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer import Context
 from typer.core import TyperCommand as Command
 from typer.core import TyperGroup as Group
 from typer.main import get_command
@@ -82,7 +83,10 @@ def test_every_plan_in_a_document_loads(text: str, tmp_path: Path) -> None:
 def _options(command: Command, path: str) -> Iterator[tuple[str, list[str]]]:
     """Yield each command with its options; a group stands for its commands."""
     if isinstance(command, Group):
-        for name, each in command.commands.items():
+        context = Context(command)
+        for name in command.list_commands(context):
+            each = command.get_command(context, name)
+            assert each is not None
             yield from _options(each, f"{path} {name}")
     else:
         options = [each for each in command.params if each.param_type_name == "option"]

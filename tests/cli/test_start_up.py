@@ -1,0 +1,94 @@
+"""What a command imports before it begins to work. The times that follow from it are in bench/startup.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer import Context
+from typer.main import get_command
+
+from coordinator.cli import COMMANDS, app
+
+QUICKSTART = Path(__file__).parents[2] / "plans" / "quickstart"
+COMMAND = """
+import atexit, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+from coordinator.__main__ import main
+main()
+"""
+NOT_FOR_A_CHECK = (
+    "coordinator.adapters.databases",
+    "coordinator.adapters.journals",
+    "coordinator.adapters.platforms._local.service",
+    "coordinator.adapters.web",
+    "coordinator.app",
+    "coordinator.engine",
+    "coordinator.journal",
+    "coordinator.report",
+)
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Return the modules that a process has when the command of these arguments is done."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *arguments],
+        cwd=QUICKSTART,
+        env=os.environ | {"VERSION": "1.5", "SHOP_DATABASE_URL": "postgresql://nobody@localhost/nothing"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stderr.split())
+
+
+def test_help_imports_no_command_and_nothing_that_reads_a_plan():
+    imported = imported_by("--help")
+
+    assert {each for each in imported if each.startswith("coordinator")} == {
+        "coordinator",
+        "coordinator.__main__",
+        "coordinator.cli",
+        "coordinator.cli.edge",
+        "coordinator.errors",
+    }
+    assert not imported & {"pydantic", "yaml", "rich"}
+
+
+def test_validate_imports_nothing_that_asks_a_server_runs_a_service_or_keeps_a_journal():
+    imported = imported_by("validate", "plan.yaml")
+
+    assert "coordinator.load" in imported
+    assert not imported & {"http.client", "ssl", "asyncio", "psycopg", "sqlite3", "rich"}
+    assert not {
+        each
+        for each in imported
+        if each.startswith(
+            ("coordinator.app", "coordinator.engine", "coordinator.journal", "coordinator.report")
+        )
+    }
+    assert {each for each in imported if each.startswith("coordinator.cli.")} == {
+        "coordinator.cli.edge",
+        "coordinator.cli.options",
+        "coordinator.cli.validate",
+    }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_commands_line_in_the_help_is_the_first_one_of_its_own(name: str):
+    group = get_command(app)
+
+    command = group.get_command(Context(group), name)
+
+    assert command.help.partition("\n")[0] == COMMANDS[name][1]
+
+
+def test_every_command_is_in_the_table():
+    group = get_command(app)
+    for name in COMMANDS:
+        group.get_command(Context(group), name)
+
+    assert sorted(group.commands) == sorted(COMMANDS)
