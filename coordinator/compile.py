@@ -45,6 +45,9 @@ class _Release:
     after: dict[DatabaseName, tuple[Phased, ...]]
     """Applied when every live version that uses the database is gone."""
     users: dict[DatabaseName, tuple[ServiceName, ...]]
+    """The moving services that use a database."""
+    is_gated: bool
+    """Somebody has to approve the contract phase."""
 
     @classmethod
     def of(cls, plan: Plan, survey: Survey, evidence: Evidence) -> _Release:
@@ -54,17 +57,19 @@ class _Release:
             for database in plan.services[name].uses:
                 users[database].append(name)
         cuts = {name: _cut(phased) for name, phased in evidence.phased.items()}
+        after = {name: evidence.phased[name][cut:] for name, cut in cuts.items()}
         return cls(
             plan,
             moving,
             {name: evidence.phased[name][:cut] for name, cut in cuts.items()},
-            {name: evidence.phased[name][cut:] for name, cut in cuts.items()},
+            after,
             {name: tuple(services) for name, services in users.items()},
+            is_gated=bool(plan.approve_contract) and any(after.values()),
         )
 
-    def is_gated(self) -> bool:
-        """Tell whether somebody has to approve the contract phase."""
-        return bool(self.plan.approve_contract) and any(self.after.values())
+    def contracts(self, service: ServiceName) -> bool:
+        """Tell whether a database that the service uses has contract migrations to wait for it."""
+        return any(self.after[database] for database in self.plan.services[service].uses)
 
     def replaced(self) -> Iterator[tuple[ServiceName, ServiceSurvey]]:
         """Yield the services whose live version must go."""
@@ -199,7 +204,7 @@ def _settled_after(release: _Release, name: ServiceName) -> tuple[StepId, ...]:
 
 def add_approve(release: _Release) -> Iterator[Step]:
     """Ask people before the point of no return."""
-    if release.is_gated():
+    if release.is_gated:
         after = tuple(step for name in release.moving for step in _settled_after(release, name))
         expanded = tuple(
             _apply(database, migrations[-1], 0, ()).id
@@ -214,43 +219,43 @@ def add_approve(release: _Release) -> Iterator[Step]:
 def add_stop(release: _Release) -> Iterator[Step]:
     """Scale the live version down: from here on a rollback has to start it first."""
     for name, service in release.replaced():
-        is_gated = release.is_gated() and any(
-            release.after[database] for database in release.plan.services[name].uses
-        )
+        is_gated = release.is_gated and release.contracts(name)
         yield _live_step("stop", name, service, (APPROVE,) if is_gated else _settled_after(release, name))
 
 
 def add_contract(release: _Release) -> Iterator[Step]:
     """Take away what only the live versions needed, when all that use the database are gone."""
     for database, migrations in release.after.items():
-        before = release.before[database]
-        gone = tuple(
-            step
-            for name in release.users[database]
-            for step in (
-                (_of("stop", name),)
-                if release.moving[name].live_colour is not None
-                else _settled_after(release, name)
-            )
-        )
-        gate = (APPROVE,) if release.is_gated() else ()
+        before, users = release.before[database], release.users[database]
+        stops = tuple(_of("stop", name) for name in users if release.moving[name].live_colour is not None)
+        if release.is_gated:
+            after = stops or (APPROVE,)
+        else:
+            first_ones = (name for name in users if release.moving[name].live_colour is None)
+            after = stops + tuple(step for name in first_ones for step in _settled_after(release, name))
         expanded = (_apply(database, before[-1], 0, ()).id,) if before else ()
-        yield from _chain(database, migrations, len(before) + 1, gate + gone or expanded or (ACQUIRE,))
+        yield from _chain(database, migrations, len(before) + 1, after or expanded or (ACQUIRE,))
 
 
 def add_release(release: _Release) -> Iterator[Step]:
     """Give the databases free, when every branch of the graph has ended."""
-    ends: list[StepId] = []
-    for database in release.plan.databases:
-        migrations = release.after[database] or ()
-        if migrations:
-            ends.append(_apply(database, migrations[-1], 0, ()).id)
-        elif release.before[database] and not release.users[database]:
-            ends.append(_apply(database, release.before[database][-1], 0, ()).id)
+    yield Step(RELEASE, "release-lease", tuple(_ends(release)) or (ACQUIRE,))
+
+
+def _ends(release: _Release) -> Iterator[StepId]:
+    """Yield the steps that nothing else follows."""
+    for database, before in release.before.items():
+        if release.after[database]:
+            yield _apply(database, release.after[database][-1], 0, ()).id
+        elif before and not release.users[database] and not release.is_gated:
+            yield _apply(database, before[-1], 0, ()).id
     for name, service in release.moving.items():
-        is_replaced = service.live_colour is not None
-        ends.extend((_of("stop", name),) if is_replaced else _settled_after(release, name))
-    yield Step(RELEASE, "release-lease", tuple(ends) or (ACQUIRE,))
+        if release.contracts(name):
+            continue  # the contract migrations follow it
+        if service.live_colour is not None:
+            yield _of("stop", name)
+        elif not release.is_gated:
+            yield from _settled_after(release, name)
 
 
 TRANSFORMS: tuple[Callable[[_Release], Iterator[Step]], ...] = (

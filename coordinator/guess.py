@@ -60,7 +60,7 @@ _ACTIONS: Final[tuple[tuple[str, Advice, str], ...]] = (
     (r"ADD .*\b(?:CHECK|CONSTRAINT)\b", None, "has a rule that may refuse the old version's rows"),
     (r"ADD .*\bGENERATED\b(?! ALWAYS AS IDENTITY| BY DEFAULT AS IDENTITY)", None, "may fail for its rows"),
     (r"ADD(?=.* UNIQUE\b)(?=.* DEFAULT\b)", None, "gives each row of the old version the same unique value"),
-    (r"ADD(?: COLUMN)?(?: IF NOT EXISTS)? \S+ (?:SMALL|BIG)?SERIAL\b", Phase.EXPAND, "adds a column"),
+    (r"ADD(?: COLUMN)?+(?: IF NOT EXISTS)?+ \S+ (?:SMALL|BIG)?SERIAL\b", Phase.EXPAND, "adds a column"),
     (r"ADD .*\bAS IDENTITY\b", Phase.EXPAND, "adds a column"),
     (
         r"ADD(?=.* (?:NOT NULL|PRIMARY)\b)(?!.*(?<!SET) DEFAULT\b(?! NULL\b))",

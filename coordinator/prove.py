@@ -205,7 +205,7 @@ def _breaks(use: Use, span: Span, evidence: Evidence, plan: Plan) -> Diagnostic:
         place, next_step = plan.databases[database].place, "Release a version that works on this schema."
     else:
         # What brought the live version there, or what keeps the next version from going on.
-        at = span.first - 1 if span.first and role is Role.LIVE else min(span.last, len(phased) - 1)
+        at = span.first - 1 if span.first and role is Role.LIVE else min(span.first, len(phased) - 1)
         place = phased[at].place
         next_step = (
             f"Split the release, so that `{phased[at].migration.name}` is in one where no such version runs,"

@@ -1,4 +1,4 @@
-"""decide and fold drive a run through bad luck: failures, doubts, requests, and a kill between any two events.
+"""decide and fold drive a run through bad luck: failures, doubts, requests, a kill between any two events.
 
 The world remembers the truth about each effect. Luck is bad up to a number of times and good from then on,
 so that a run that does not end does not end because of what it decides.

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from builders import Release, Service, one_service
+
+from coordinator.graph import Graph, StepId
+from coordinator.model import Colour, Role
+
+HOUR = timedelta(hours=1)
+
+
+def edges_of(release: Release) -> dict[str, list[str]]:
+    """Return each step with what it comes after, in the graph's order."""
+    return {step.id: list(step.after) for step in release.graph()}
+
+
+def test_compiles_one_service_with_one_database():
+    assert edges_of(one_service("expand migrate contract contract", keep_blue=HOUR)) == {
+        "acquire-lease": [],
+        "expand:db:00001_m1": ["acquire-lease"],
+        "migrate:db:00002_m2": ["expand:db:00001_m1"],
+        "deploy:app": ["migrate:db:00002_m2"],
+        "verify:app": ["deploy:app"],
+        "switch:app": ["verify:app"],
+        "monitor:app": ["switch:app"],
+        "drain:app": ["switch:app"],
+        "keep:app": ["monitor:app"],
+        "stop:app": ["keep:app", "drain:app"],
+        "contract:db:00003_m3": ["stop:app"],
+        "contract:db:00004_m4": ["contract:db:00003_m3"],
+        "release-lease": ["contract:db:00004_m4"],
+    }
+
+
+def test_has_no_keep_step_without_a_rollback_window():
+    assert StepId("keep:app") not in one_service("expand").graph()
+
+
+def test_a_first_release_replaces_nobody():
+    release = one_service("expand contract", live=None)
+
+    assert edges_of(release) == {
+        "acquire-lease": [],
+        "expand:db:00001_m1": ["acquire-lease"],
+        "expand:db:00002_m2": ["expand:db:00001_m1"],
+        "deploy:app": ["expand:db:00002_m2"],
+        "verify:app": ["deploy:app"],
+        "switch:app": ["verify:app"],
+        "monitor:app": ["switch:app"],
+        "release-lease": ["monitor:app"],
+    }
+
+
+def test_a_side_that_another_run_left_over_is_stopped_before_contract():
+    edges = edges_of(one_service("contract", live="2", left_over="1"))
+
+    assert edges["stop:app"] == ["monitor:app", "drain:app"]
+    assert edges["contract:db:00001_m1"] == ["stop:app"]
+
+
+def test_does_nothing_where_the_wanted_version_serves_and_nothing_is_pending():
+    assert len(one_service("", live="2").graph()) == 0
+
+
+def test_migrates_beside_a_service_that_stays():
+    assert edges_of(one_service("expand contract", live="2")) == {
+        "acquire-lease": [],
+        "expand:db:00001_m1": ["acquire-lease"],
+        "contract:db:00002_m2": ["expand:db:00001_m1"],
+        "release-lease": ["contract:db:00002_m2"],
+    }
+
+
+def test_releases_a_service_without_databases():
+    edges = edges_of(Release({"app": Service()}))
+
+    assert edges["deploy:app"] == ["acquire-lease"]
+    assert edges["release-lease"] == ["stop:app"]
+
+
+def test_contract_waits_for_every_old_version_that_uses_the_database():
+    release = Release(
+        {
+            "app": Service(("db",)),
+            "jobs": Service(("db",)),
+            "mail": Service(),
+            "new": Service(("db",), live=None),
+        },
+        {"db": "expand contract"},
+    )
+
+    assert edges_of(release)["contract:db:00002_m2"] == ["stop:app", "stop:jobs", "monitor:new"]
+    assert edges_of(release)["release-lease"] == ["contract:db:00002_m2", "stop:mail"]
+
+
+def test_a_service_starts_when_all_its_databases_are_expanded():
+    release = Release(
+        {"app": Service(("a", "b", "c"))}, {"a": "expand expand", "b": "expand", "c": "contract"}
+    )
+
+    assert edges_of(release)["deploy:app"] == ["expand:a:00002_m2", "expand:b:00001_m1"]
+
+
+def test_people_are_asked_when_all_is_settled_and_before_anything_is_stopped_for_contract():
+    release = Release(
+        {"app": Service(("db",), keep_blue=HOUR), "mail": Service()},
+        {"db": "expand contract", "side": "expand"},
+        approve=("ann", "bob"),
+    )
+    edges = edges_of(release)
+
+    assert edges["approve:contract"] == [
+        "keep:app",
+        "drain:app",
+        "monitor:mail",
+        "drain:mail",
+        "expand:side:00001_m1",
+    ]
+    assert edges["stop:app"] == ["approve:contract"]
+    assert edges["stop:mail"] == ["monitor:mail", "drain:mail"]
+    assert edges["contract:db:00002_m2"] == ["stop:app"]
+    assert release.graph().step(StepId("approve:contract")).approvers == ("ann", "bob")
+
+
+def test_nobody_is_asked_without_contract():
+    release = Release({"app": Service(("db",))}, {"db": "expand"}, approve=("ann",))
+
+    assert StepId("approve:contract") not in release.graph()
+
+
+def test_contract_of_a_database_that_no_service_uses_waits_for_approval():
+    release = Release({}, {"db": "expand contract"}, approve=("ann",))
+
+    assert edges_of(release) == {
+        "acquire-lease": [],
+        "expand:db:00001_m1": ["acquire-lease"],
+        "approve:contract": ["expand:db:00001_m1"],
+        "contract:db:00002_m2": ["approve:contract"],
+        "release-lease": ["contract:db:00002_m2"],
+    }
+
+
+def test_only_contract_is_beyond_return():
+    graph = one_service("expand migrate contract contract").graph()
+
+    assert [step.id for step in graph if step.no_return] == ["contract:db:00003_m3", "contract:db:00004_m4"]
+
+
+def test_everything_from_the_first_contract_migration_on_waits_for_the_old_version():
+    edges = edges_of(one_service("expand contract contract"))
+
+    assert edges["contract:db:00003_m3"] == ["contract:db:00002_m2"]
+
+
+def test_steps_name_what_they_are_about():
+    graph = one_service("expand").graph()
+
+    assert graph.step(StepId("deploy:app")).colour is Colour.GREEN
+    assert graph.step(StepId("deploy:app")).role is Role.NEXT
+    assert graph.step(StepId("deploy:app")).version == "2"
+    assert graph.step(StepId("stop:app")).colour is Colour.BLUE
+    assert graph.step(StepId("stop:app")).version == "1"
+    assert graph.step(StepId("expand:db:00001_m1")).migration == 1
+    assert graph.step(StepId("expand:db:00001_m1")).state == 1
+
+
+SHAPES = {
+    f"{uses} {phases} live={live} gate={gate}": Release(
+        {"app": Service(uses, live=live), "other": Service(("a",)), "new": Service(("b",), live=None)},
+        {"a": phases, "b": "expand", "lonely": "expand"},
+        approve=gate,
+    )
+    for uses in ((), ("a",), ("a", "b"))
+    for phases in ("", "expand", "contract", "expand contract contract")
+    for live in ("1", "2", None)
+    for gate in ((), ("ann",))
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_emits_no_edge_that_others_imply(shape: str):
+    graph = SHAPES[shape].graph()
+
+    implied = [
+        (step.id, before)
+        for step in graph
+        for before in step.after
+        for other in step.after
+        if other != before and before in ancestors_of(graph, other)
+    ]
+    assert implied == []
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_claims_the_databases_first_and_frees_them_last(shape: str):
+    graph = SHAPES[shape].graph()
+
+    first, last = graph.steps[0].id, graph.steps[-1].id
+    assert (first, last) == ("acquire-lease", "release-lease")
+    assert all(first in ancestors_of(graph, step.id) for step in graph if step.id != first)
+    assert ancestors_of(graph, last) == {step.id for step in graph if step.id != last}
+
+
+def ancestors_of(graph: Graph, step: StepId) -> set[StepId]:
+    after = graph.step(step).after
+    return set(after).union(*(ancestors_of(graph, before) for before in after))
