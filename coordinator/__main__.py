@@ -16,7 +16,7 @@ def main() -> None:
     from coordinator.cli.edge import prepare_streams  # noqa: PLC0415
 
     prepare_streams()
-    app()
+    app(prog_name="coordinator")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
@@ -33,8 +32,14 @@ HEARTBEAT: Final = timedelta(seconds=30)
 _COLOURS: Final = {"✔": "32", "✘": "31", "↶": "33", "?": "33", "▶": "36", "■": "1"}
 _STYLES: Final = {"✔": "green", "✘": "red", "↶": "yellow", "?": "yellow", "▶": "bold cyan", "·": "dim"}
 _DOUBTFUL: Final = (Status.FAILED, Status.UNKNOWN)
-_BESIDES_ROWS: Final = 6
-"""Lines of the drawing that are no steps: the summary, what was left out, the notes, the prompt."""
+_MOST_NOTES: Final = 3
+_BESIDES_ROWS: Final = 1 + _MOST_NOTES + 1 + 1
+"""Lines of the drawing that are no steps: the summary, the notes, what a signal said, the cursor's."""
+_TOOK: Final = 11
+"""The widest elapsed time: `2 h 10 min`, `12 min 05 s`."""
+_BESIDES_NAMES: Final = 2 + 2 + _TOOK
+"""Columns that a step's name leaves free: its sign and its time."""
+_NARROWEST: Final = 8
 
 
 class TerminalAudience(Audience, Protocol):
@@ -100,13 +105,13 @@ class Plain:
 
 
 class Drawn:
-    """One table of all steps, redrawn in place from the first event on; the last notes below it."""
+    """A line for each step, redrawn in place from the first event on; what busy steps say below them."""
 
     def __init__(self, console: Console, stack: ExitStack) -> None:
         self._console = console
         self._stack = stack
         self._live: Live | None = None
-        self._notes: deque[str] = deque(maxlen=2)
+        self._notes: dict[StepId, str] = {}
         self._lock = threading.Lock()
         self._told = ""
 
@@ -118,7 +123,7 @@ class Drawn:
 
     def noted(self, step: StepId, text: str) -> None:
         with self._lock:
-            self._notes.append(f"{step}: {text}")
+            self._notes[step] = text
 
     def ticked(self, state: RunState, *, now: datetime) -> None:
         self._draw(state, now)
@@ -143,28 +148,43 @@ class Drawn:
         from rich.live import Live  # noqa: PLC0415
 
         if self._live is None:
-            self._live = self._stack.enter_context(Live(console=self._console, auto_refresh=False))
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._stack.callback(self._stop, self._live)
+            self._live.start()
         return self._live
 
+    def _stop(self, live: Live) -> None:
+        try:
+            live.stop()
+        except OSError:
+            silence(sys.stderr)
+
     def _drawing(self, state: RunState, now: datetime) -> RenderableType:
-        from rich.console import Group  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        table = Table.grid(padding=(0, 2))
-        for _ in range(4):
-            table.add_column(no_wrap=True, overflow="ellipsis")
-        for sign, step, took, detail in that_fit(tuple(table_of(state, now=now)), self._console.height):
-            style = _STYLES.get(sign, "")
-            table.add_row(Text(sign, style), Text(step, style), Text(took, "dim"), Text(detail, "dim"))
-        lines = [] if state.outcome else [summary(state, now=now)]
+        rows = that_fit(tuple(table_of(state, now=now)), self._console.height)
+        widest = max(len(step) for _, step, _, _ in rows)
+        width = max(_NARROWEST, min(widest, self._console.width - _BESIDES_NAMES))
+        lines = [] if state.outcome else [Text(summary(state, now=now), "bold")]
+        for sign, step, took, detail in rows:
+            name = step if len(step) <= width else f"{step[: width - 1]}…"
+            shown = (f"{sign} {name:<{width}}", _STYLES.get(sign, ""))
+            lines.append(Text.assemble(shown, (f"  {took:>{_TOOK}}  {detail}", "dim")))
+        lines.extend(Text(note, "yellow") for note in self._footnotes(state))
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
+
+    def _footnotes(self, state: RunState) -> list[str]:
+        """Return the last notes of steps that are busy, and what a signal handler said."""
+        if state.outcome is not None:
+            return []
         with self._lock:
-            notes = [] if state.outcome else [*self._notes, *filter(None, [self._told])]
-        return Group(
-            *(Text(line, "bold", no_wrap=True, overflow="ellipsis") for line in lines),
-            table,
-            *(Text(" ".join(note.split()), "yellow", no_wrap=True, overflow="ellipsis") for note in notes),
-        )
+            notes = dict(self._notes)
+        busy = [
+            f"{step}: {' '.join(note.split())}"
+            for step, note in notes.items()
+            if state.status(step) in (Status.STARTED, Status.UNDOING)
+        ]
+        return [*busy[-_MOST_NOTES:], *filter(None, [self._told])]
 
 
 def is_notable(event: Event, state: RunState) -> bool:
