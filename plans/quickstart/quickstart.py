@@ -131,9 +131,6 @@ def show_release(*, mistake: str | None) -> bool:
         checkout = stack.enter_context(checkout_of_live())
         shop = Shop(checkout, url)
         stack.callback(shop.close)
-        stack.callback(
-            signal.signal, signal.SIGINT, signal.SIG_IGN
-        )  # a second Ctrl-C must not stop the cleanup
         if shop.release(LIVE) != 0:
             say(f"{LIVE} could not be released: the lines above say why")
             return False
@@ -167,6 +164,8 @@ def report(exit_code: int, tally: Tally, *, mistake: str | None, last: str) -> b
 
 
 def interrupt(_signal: int, _frame: object) -> None:
+    for each in postgresql.STOP:
+        signal.signal(each, signal.SIG_IGN)  # a second Ctrl-C must not stop the cleanup
     raise KeyboardInterrupt
 
 
