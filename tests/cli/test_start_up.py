@@ -77,6 +77,14 @@ def test_validate_imports_nothing_that_asks_a_server_runs_a_service_or_keeps_a_j
     }
 
 
+@pytest.mark.parametrize("arguments", ["explain duplicate-key", "schema plan", "parse {file} --tool goose"])
+def test_a_command_that_only_reads_imports_nothing_that_asks_a_server(arguments: str):
+    imported = imported_by(*arguments.format(file="migrations/00001_customers.sql").split())
+
+    assert not imported & {"kubernetes", "sqlalchemy", "alembic", "networkx", "psycopg", "sqlite3", "rich"}
+    assert not {each for each in imported if each.startswith(NOT_FOR_A_CHECK)}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_commands_line_in_the_help_is_the_first_one_of_its_own(name: str):
     group = get_command(app)
