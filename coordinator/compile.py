@@ -227,19 +227,19 @@ def add_contract(release: _Release) -> Iterator[Step]:
     """Take away what only the live versions needed, when all that use the database are gone."""
     for database, migrations in release.after.items():
         before, users = release.before[database], release.users[database]
-        stops = tuple(_of("stop", name) for name in users if release.moving[name].live_colour is not None)
-        if release.is_gated:
-            after = stops or (APPROVE,)
-        else:
+        after = tuple(_of("stop", name) for name in users if release.moving[name].live_colour is not None)
+        if not release.is_gated:  # a gate waits for first releases, and so for their steps
             first_ones = (name for name in users if release.moving[name].live_colour is None)
-            after = stops + tuple(step for name in first_ones for step in _settled_after(release, name))
+            after += tuple(step for name in first_ones for step in _settled_after(release, name))
+        elif not after:
+            after = (APPROVE,)
         expanded = (_apply(database, before[-1], 0, ()).id,) if before else ()
         yield from _chain(database, migrations, len(before) + 1, after or expanded or (ACQUIRE,))
 
 
 def add_release(release: _Release) -> Iterator[Step]:
     """Give the databases free, when every branch of the graph has ended."""
-    yield Step(RELEASE, "release-lease", tuple(_ends(release)) or (ACQUIRE,))
+    yield Step(RELEASE, "release-lease", tuple(_ends(release)))
 
 
 def _ends(release: _Release) -> Iterator[StepId]:
