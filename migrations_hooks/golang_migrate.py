@@ -156,7 +156,7 @@ class GolangMigrate:
         if target.engine is not Engine.POSTGRESQL:
             return ()
         schema, name = _schema_and_name(target)
-        return tuple(lock_id(f"{schema}\0{name}\0{slash}{target.database}") for slash in ("/", ""))
+        return tuple(_lock_id(f"{schema}\0{name}\0{slash}{target.database}") for slash in ("/", ""))
 
     def _migration(
         self, version: int, up: SourceFile | None, down: SourceFile | None
@@ -181,7 +181,7 @@ class GolangMigrate:
         return migration, problems
 
 
-def lock_id(text: str) -> int:
+def _lock_id(text: str) -> int:
     """Return golang-migrate's advisory lock id of a name (its database/util.go)."""
     return (crc32(text.encode()) * _LOCK_SALT) & 0xFFFFFFFF
 

@@ -105,6 +105,33 @@ def test_a_batch_cannot_change_the_session_of_the_next(database, database_url: s
         assert session.query("SHOW application_name") == [("test",)]
 
 
+def test_works_as_the_role_of_the_url_before_and_after_a_batch(database_url: str):
+    url = Secret(f"{database_url}&options=-crole%3Dpg_monitor%20-csearch_path%3Dpg_catalog")
+    query = "SELECT current_user::text, current_schema()::text"
+    with connect(url, lock_timeout=LOCK_TIMEOUT).session(label="test") as session:
+        before = session.query(query)
+        session.execute(Batch(("RESET ROLE", "SET search_path = public"), transaction=True))
+
+        assert before == session.query(query) == [("pg_monitor", "pg_catalog")]
+
+
+END_THE_DOOMED = """
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+WHERE application_name = 'doomed' AND datname = current_database()
+"""
+
+
+def test_a_connection_lost_after_the_commit_is_no_failure(database, database_url: str):
+    with database.session(label="doomed") as session, database.session(label="other") as other:
+        session.execute(Batch(("CREATE TABLE a (x integer)",), transaction=True))
+        other.execute(Batch((END_THE_DOOMED,), transaction=False))
+
+        with pytest.raises(DatabaseError) as failure:
+            session.query("SELECT 1")
+        assert (failure.value.code, failure.value.ambiguous) == ("connection-lost", False)
+        assert other.query("SELECT count(*) FROM a") == [(0,)]
+
+
 def test_a_lost_connection_before_the_commit_is_not_ambiguous(database, database_url: str):
     with database.session(label="test") as session, pytest.raises(DatabaseError) as failure:
         session.execute(Batch(("SELECT pg_terminate_backend(pg_backend_pid())",), transaction=True))

@@ -2,7 +2,7 @@
 
 A migration tool's text may hold several statements, `%` signs and its own session settings, so nothing is
 parsed, prepared or parametrised here, and the session is set back to its start after each batch: a tool
-that opens a connection for each step would see the same. Advisory locks are polled, because a session that
+that opens a connection for each step sees the same. Advisory locks are polled, because a session that
 waits in `pg_advisory_lock` deadlocks with CREATE INDEX CONCURRENTLY.
 """
 
@@ -53,6 +53,7 @@ class PostgresqlSession:
         self._connection = connection
         self._secrets = secrets
         self._settings = settings
+        self._is_settled = False
 
     def target(self, table: str | None) -> Target:
         """Return what this connection is connected to."""
@@ -61,6 +62,7 @@ class PostgresqlSession:
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Run one query in a read-only transaction and return its rows."""
+        self._settle()
         self._send("BEGIN READ ONLY")
         try:
             return self._send(sql)
@@ -69,6 +71,8 @@ class PostgresqlSession:
 
     def execute(self, batch: Batch) -> None:
         """Send a batch; with `transaction`, either all of it is committed on return or none of it."""
+        self._settle()
+        self._is_settled = False
         try:
             if batch.transaction:
                 self._execute_together(batch)
@@ -76,7 +80,6 @@ class PostgresqlSession:
                 self._execute_each(batch)
         finally:
             self._roll_back()
-        self.reset()
 
     @contextmanager
     def locked(self, lock_ids: Sequence[int], *, timeout: timedelta) -> Iterator[None]:
@@ -93,13 +96,18 @@ class PostgresqlSession:
                 for lock_id in reversed(held):
                     self._send(f"SELECT pg_advisory_unlock({lock_id})")
 
-    def reset(self) -> None:
-        """Undo what a text did to the session: its settings, role and authorisation."""
-        self._send("SET SESSION AUTHORIZATION DEFAULT")
-        self._send("RESET ALL")
-        self._send(self._settings)
+    def _settle(self) -> None:
+        """Undo what texts did to the session: its settings, role and authorisation.
+
+        Done before the next use and never after a commit, where a lost connection would look like a failure.
+        """
+        if self._is_settled:
+            return
+        # RESET ROLE last: a role of the URL's or of the user's own settings is the one to work as.
+        self._send(f"SET SESSION AUTHORIZATION DEFAULT; RESET ALL; RESET ROLE; {self._settings}")
         with suppress(DatabaseError):  # a server whose platform cannot tell that a client is gone
             self._send(_WATCH_CLIENT)
+        self._is_settled = True
 
     def _execute_together(self, batch: Batch) -> None:
         self._send("BEGIN")
@@ -210,9 +218,7 @@ class PostgresqlDatabase:
                 sqlstate=error.sqlstate,
             ) from None  # psycopg's own text may quote the URL
         try:
-            session = PostgresqlSession(connection, secrets=secrets, settings=settings)
-            session.reset()
-            yield session
+            yield PostgresqlSession(connection, secrets=secrets, settings=settings)
         finally:
             connection.close()
 
