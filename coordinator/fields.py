@@ -74,7 +74,8 @@ def _more_than_nothing(value: timedelta) -> timedelta:
     return value
 
 
-def _secret_from(value: object) -> SecretRef:
+def secret_from(value: object) -> SecretRef:
+    """Return the reference that a text holds. Raises: PydanticCustomError `literal-secret`."""
     if isinstance(value, SecretRef):
         return value
     match = _SECRET.fullmatch(value) if isinstance(value, str) else None
@@ -100,7 +101,7 @@ PositiveDuration = Annotated[Duration, AfterValidator(_more_than_nothing)]
 
 SecretReference = Annotated[
     SecretRef,
-    BeforeValidator(_secret_from),
+    BeforeValidator(secret_from),
     PlainSerializer(str),
     WithJsonSchema(
         {

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from coordinator.adapters.argv import Argv
-from coordinator.fields import Duration, HttpPath, SecretReference, Spec
+from coordinator.fields import Duration, HttpPath, Spec, secret_from
 from coordinator.model import SecretRef
 
 
 def _value_from(value: object) -> object:
     if isinstance(value, str) and value.startswith(("env:", "file:")):
-        return _REFERENCE.validate_python(value)
+        return secret_from(value)
     return value
 
 
-_REFERENCE: Final[TypeAdapter[SecretRef]] = TypeAdapter(SecretReference)
 _Name = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 _Value = Annotated[SecretRef | str, BeforeValidator(_value_from), WithJsonSchema({"type": "string"})]
 
