@@ -81,9 +81,15 @@ class Inbox:
 
 
 def _is_moot(state: RunState, event: Event) -> bool:
-    """Tell whether an event asks for what the run does already."""
-    is_turning = state.rollback is not None or state.abort is not None
-    return isinstance(event, events.RollbackStarted | events.AbortRequested) and is_turning
+    """Tell whether an event asks for what the run does already. A rollback that is stuck can be aborted."""
+    match event:
+        case events.RollbackStarted():
+            return state.rollback is not None or state.abort is not None
+        case events.AbortRequested():
+            return state.abort is not None
+        case events.Approved(_, step, who):
+            return (step, who) in state.approvals
+    return False
 
 
 def leave(journal: Journal, state: RunState, event: Event) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, show, show_json
-from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
+from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile, Settings
 from coordinator.errors import CoordinatorError, ExitCode
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ Finding = tuple[bool, str, str]
 def doctor(
     plan: PlanFile = DEFAULT_PLAN,
     settings: Settings = None,
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Check what the plan needs, and say what is wrong.
 

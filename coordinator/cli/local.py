@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, say, show, show_json
-from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
+from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def up(plan: PlanFile = DEFAULT_PLAN, settings: Settings = None) -> None:
 def status(
     plan: PlanFile = DEFAULT_PLAN,
     settings: Settings = None,
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Show router, port and both sides of each service."""
     exit_with(lambda: _status(plan, settings or [], output))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli.edge import Output
+
 PlanFile = Annotated[Path, typer.Argument(help="The plan file.")]
 DEFAULT_PLAN = Path("plan.yaml")
 Settings = Annotated[
@@ -14,3 +16,4 @@ Settings = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A variable, or service.key=value; may be repeated."),
 ]
 """None where it was not given: Typer makes no empty list."""
+OutputOption = Annotated[Output, typer.Option("--output", help="The form of the result.")]

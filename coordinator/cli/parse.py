@@ -9,6 +9,7 @@ import typer
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, say_diagnostics, show, show_json
+from coordinator.cli.options import OutputOption
 from coordinator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def parse(
     file: Annotated[Path, typer.Argument(help="The migration file.")],
     tool: Annotated[str, typer.Option(help="The migration tool that reads it: goose or golang-migrate.")],
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Show how a migration tool reads a file.
 

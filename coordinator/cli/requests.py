@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli import app
-from coordinator.cli.edge import Output, exit_with, show
-from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
+from coordinator.cli.edge import Output, exit_with, say, show, show_json
+from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile, Settings
 from coordinator.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from coordinator.app.running import Ended, Runner
     from coordinator.journal.events import Event, Outcome
     from coordinator.journal.fold import RunState
 
@@ -42,27 +43,31 @@ def approve(
     step: StepArgument,
     plan: PlanFile = DEFAULT_PLAN,
     who: Annotated[str, typer.Option("--as", help="Who approves, as the plan names them.")] = "",
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Allow a step that waits for people.
 
     A coordinator that works on the run takes it over; otherwise `coordinator run` goes on.
     """
-    exit_with(lambda: _approve(plan, step, who or getpass.getuser()))
+    exit_with(lambda: _approve(plan, step, who or getpass.getuser(), output))
 
 
-def _approve(path: Path, step: str, who: str) -> None:
+def _approve(path: Path, step: str, who: str, output: Output) -> None:
     from coordinator.graph import StepId  # noqa: PLC0415
     from coordinator.journal.events import Approved  # noqa: PLC0415
 
     state = _leave(path, lambda at: Approved(at, StepId(step), who))
-    show(f"{state.run}: {step} approved by {who}. `coordinator run` goes on.")
+    if output is Output.JSON:
+        show_json("approval", 1, {"run": state.run, "step": step, "who": who})
+    else:
+        show(f"{state.run}: {step} approved by {who}. `coordinator run` goes on.")
 
 
 @app.command()
 def rollback(
     plan: PlanFile = DEFAULT_PLAN,
     settings: Settings = None,
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Take the open run back to the old version.
 
@@ -84,7 +89,7 @@ def _rollback(path: Path, settings: list[str] | None, output: Output) -> ExitCod
 def abort(
     plan: PlanFile = DEFAULT_PLAN,
     settings: Settings = None,
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Give the open run up and leave everything as it stands.
 
@@ -105,18 +110,22 @@ def settle(
     step: StepArgument,
     came: Annotated[Came, typer.Option("--as", help="What you found in the world.")],
     plan: PlanFile = DEFAULT_PLAN,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Say what a step in doubt came to, after you looked."""
-    exit_with(lambda: _settle(plan, step, came))
+    exit_with(lambda: _settle(plan, step, came, output))
 
 
-def _settle(path: Path, step: str, came: Came) -> None:
+def _settle(path: Path, step: str, came: Came, output: Output) -> None:
     from coordinator.graph import StepId  # noqa: PLC0415
     from coordinator.journal.events import StepSettled  # noqa: PLC0415
     from coordinator.world import Seen  # noqa: PLC0415
 
     state = _leave(path, lambda at: StepSettled(at, StepId(step), Seen(came), getpass.getuser()))
-    show(f"{state.run}: {step} is {came}. `coordinator run` goes on.")
+    if output is Output.JSON:
+        show_json("settlement", 1, {"run": state.run, "step": step, "came": came})
+    else:
+        show(f"{state.run}: {step} is {came}. `coordinator run` goes on.")
 
 
 def _leave(path: Path, make: Callable[[datetime], Event]) -> RunState:
@@ -137,4 +146,10 @@ def _carry_out(
     """Do what was asked for, or watch the coordinator do it that works on the run already."""
     from coordinator.cli.run import act  # noqa: PLC0415
 
-    return act(path, settings, lambda runner: runner.resume_or_follow(state), wanted=wanted, output=output)
+    def carry_out(runner: Runner) -> Ended:
+        ended = runner.resume_or_follow(state)
+        if ended.state is not None and ended.state.outcome not in (None, wanted):
+            say(f"{state.run} had ended before it could be {wanted}.")
+        return ended
+
+    return act(path, settings, carry_out, wanted=wanted, output=output)

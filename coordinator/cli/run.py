@@ -10,7 +10,7 @@ import typer
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, say, say_diagnostics, say_problem, show, show_json
-from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
+from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile, Settings
 from coordinator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def run(
     supersede: Annotated[
         bool, typer.Option("--supersede", help="Give an open run of another plan up and release this one.")
     ] = False,
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Release the plan, or go on with its release.
 

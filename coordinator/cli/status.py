@@ -12,7 +12,7 @@ import typer
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, show, show_json
-from coordinator.cli.options import DEFAULT_PLAN, PlanFile
+from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile
 from coordinator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def status(
     plan: PlanFile = DEFAULT_PLAN,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the run until it ends.")] = False,
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Show the steps of the newest run, and what it waits for."""
     exit_with(lambda: _watch(plan) if watch else _status(plan, output))
@@ -88,7 +88,7 @@ def _watch(path: Path) -> ExitCode:
 def history(
     plan: PlanFile = DEFAULT_PLAN,
     run: Annotated[str, typer.Option(help="Show every event of this run.")] = "",
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """List the runs so far, or every event of one."""
     exit_with(lambda: _events(plan, run, output) if run else _history(plan, output))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, say_diagnostics, show, show_json
-from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
+from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile, Settings
 from coordinator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 def validate(
     plan: PlanFile = DEFAULT_PLAN,
     settings: Settings = None,
-    output: Annotated[Output, typer.Option(help="The form of the result.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Check a plan file and its migrations, offline.
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 import signal
+from datetime import timedelta
 
 import pytest
 from fixtures.checkout import DROP, EMAIL, Checkout, waiting_check
 from fixtures.local import local_platform, until
+
+from coordinator.model import Colour
 
 FOREVER = {"for": "10m", "every": "100ms", "checks": [{"http": "/ready"}]}
 
@@ -68,6 +71,48 @@ def test_rollback_finishes_what_a_killed_coordinator_left(checkout: Checkout, mo
     assert ended.exit_code == 0
     assert checkout.serving() == "1.4"
     assert checkout.running() == {"1.4"}
+
+
+def test_a_rollback_that_is_stuck_can_be_aborted(checkout: Checkout, monitoring):
+    platform = local_platform(checkout.folder)
+    monitoring.signal(signal.SIGTERM)
+    monitoring.wait()
+    platform.stop(Colour.BLUE, grace=timedelta(seconds=5))  # nobody asked us: what would serve again is gone
+
+    stuck = checkout.run("rollback")
+    aborted = checkout.run("abort")
+
+    assert stuck.exit_code == 1
+    assert "error[rollback-blocked]" in stuck.err
+    assert checkout.serving() == "1.5"
+    assert aborted.exit_code == 0
+    assert "aborted" in aborted.out
+
+
+def test_approving_twice_counts_once(checkout: Checkout):
+    checkout.released("1.4")
+    checkout.write_plan(approve=["dba"])
+    checkout.migration(2, "drop", DROP)
+    checkout.release("1.5")
+
+    approve = ("approve", "approve:contract", "--as", "dba", "--output", "json")
+    approvals = [checkout.run(*approve).json("coordinator/approval/1") for _ in range(2)]
+    released = checkout.run("run")
+
+    assert (
+        approvals
+        == [
+            {
+                "schema": "coordinator/approval/1",
+                "run": "shop-1.5@2",
+                "step": "approve:contract",
+                "who": "dba",
+            }
+        ]
+        * 2
+    )
+    assert released.exit_code == 0
+    assert released.err.count("approve:contract approved by dba") == 1
 
 
 def test_rollback_needs_no_unchanged_plan(checkout: Checkout, monitoring):
