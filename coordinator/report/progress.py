@@ -170,8 +170,10 @@ def _what_stands_where(state: RunState) -> Iterator[str]:
         if step.kind == "switch":
             old = before.get(step.service)
             live = f"{old.version or 'the old version'} on {old.colour}" if old else "nobody"
-            status = _TRAFFIC[state.status(step.id)]
-            yield f"service {step.service}: {status.format(step=step, live=live)}"
+            status = state.status(step.id)
+            if old is None and status is Status.UNDONE:  # a first release has nowhere to go back to
+                status = Status.DONE
+            yield f"service {step.service}: {_TRAFFIC[status].format(step=step, live=live)}"
     for database in sorted({step.database for step in state.graph if step.database is not None}):
         applies = [step for step in state.graph if step.database == database]
         done = sum(state.status(step.id) is Status.DONE for step in applies)

@@ -34,9 +34,11 @@ class Deploy:
         return f"{spec.version} is ready on {step.colour}"
 
     def undo(self, step: Step, context: Context) -> str:
-        """Let the connections end that it still has, then scale it down."""
+        """Let the connections end that it still has, then scale it down, unless a first release serves."""
         spec = context.ports.plan.services[step.its_service]
         platform = context.ports.platform(spec.name)
+        if platform.survey().live is step.colour:
+            return f"{step.version} serves, and nothing else could: it is left running"
         end = context.ports.clock.now() + spec.drain_deadline
         while platform.open_connections(step.its_colour) and context.ports.clock.now() < end:
             context.ports.clock.sleep(_POLL)

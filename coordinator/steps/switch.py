@@ -40,6 +40,8 @@ class Switch:
         back: Colour = step.its_colour.other
         if serving.live is not step.colour:
             return f"{serving.live or 'nobody'} serves"
+        if serving.sides[back].version is None:
+            return f"{step.colour} goes on serving: nothing served before it"
         if not serving.sides[back].ready:
             raise StepFailed(
                 "rollback-blocked",
