@@ -34,8 +34,10 @@ clean:  ## forget the environment; the next target makes it again
 
 .venv/.user: constraints.txt pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded]'
+	@$(BIN)/python -m compileall -q coordinator migrations_hooks  # pip compiles no editable installation
 	@touch $@
 
 .venv/.dev: constraints.txt pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m compileall -q coordinator migrations_hooks
 	@touch $@ .venv/.user
