@@ -76,6 +76,7 @@ def _journal(path: Path) -> str:
 
 def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
     from coordinator.apply import read_ledger  # noqa: PLC0415
+    from coordinator.diagnostics import errors_of  # noqa: PLC0415
     from coordinator.errors import StepFailed  # noqa: PLC0415
 
     spec = ports.plan.databases[name]
@@ -84,8 +85,8 @@ def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
         target = session.target(spec.migrations.table)
         ledger = read_ledger(session, tool, target)
     pending = tool.pending(ports.migrations(name), ledger)
-    if pending.diagnostics:
-        first = pending.diagnostics[0]
+    if problems := errors_of(pending.diagnostics):
+        first = problems[0]
         raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
     return (
         f"{target.engine} `{target.database}`, {tool.name}:"
