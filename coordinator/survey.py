@@ -73,22 +73,25 @@ def survey(ports: Ports) -> Survey:
     """
     databases: dict[DatabaseName, DatabaseSurvey] = {}
     diagnostics: list[Diagnostic] = []
-    for name, spec in ports.plan.databases.items():
-        tool = ports.tool(name)
-        with ports.session(name, label="coordinator survey") as session:
-            target = session.target(spec.migrations.table)
-            ledger = read_ledger(session, tool, target)
-        migrations = ports.migrations(name)
-        pending = tool.pending(migrations, ledger)
-        diagnostics.extend(pending.diagnostics)
-        databases[name] = DatabaseSurvey(
-            target, len(migrations) - len(pending.migrations), pending.migrations
-        )
+    for name in ports.plan.databases:
+        databases[name], found = survey_database(ports, name)
+        diagnostics.extend(found)
     services = {
         name: service_survey(spec, ports.platform(name).survey())
         for name, spec in ports.plan.services.items()
     }
     return Survey(databases, services, tuple(diagnostics))
+
+
+def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, tuple[Diagnostic, ...]]:
+    """Observe one database, and say what stands in the way of its pending migrations."""
+    tool, migrations = ports.tool(name), ports.migrations(name)
+    with ports.session(name, label="coordinator survey") as session:
+        target = session.target(ports.plan.databases[name].migrations.table)
+        ledger = read_ledger(session, tool, target)
+    pending = tool.pending(migrations, ledger)
+    applied = len(migrations) - len(pending.migrations)
+    return DatabaseSurvey(target, applied, pending.migrations), pending.diagnostics
 
 
 def service_survey(spec: ServiceSpec, serving: Serving) -> ServiceSurvey:

@@ -75,22 +75,18 @@ def _journal(path: Path) -> str:
 
 
 def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
-    from coordinator.apply import read_ledger  # noqa: PLC0415
     from coordinator.diagnostics import errors_of  # noqa: PLC0415
     from coordinator.errors import StepFailed  # noqa: PLC0415
+    from coordinator.survey import survey_database  # noqa: PLC0415
 
-    spec = ports.plan.databases[name]
-    tool = ports.tool(name)
-    with ports.session(name, label="coordinator doctor") as session:
-        target = session.target(spec.migrations.table)
-        ledger = read_ledger(session, tool, target)
-    pending = tool.pending(ports.migrations(name), ledger)
-    if problems := errors_of(pending.diagnostics):
+    seen, diagnostics = survey_database(ports, name)
+    if problems := errors_of(diagnostics):
         first = problems[0]
         raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
+    tool = ports.plan.databases[name].migrations.tool
     return (
-        f"{target.engine} `{target.database}`, {tool.name}:"
-        f" {len(ports.migrations(name)) - len(pending.migrations)} applied, {len(pending.migrations)} pending"
+        f"{seen.target.engine} `{seen.target.database}`, {tool}: {seen.applied} applied,"
+        f" {len(seen.pending)} pending"
     )
 
 
