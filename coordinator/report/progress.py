@@ -154,7 +154,10 @@ def _what_next(state: RunState, step: StepId) -> str:
                 f" `coordinator settle {step} --as done` or `--as not-done`, then `coordinator run`."
             )
         case Status.UNDOING:
-            return f"could not be taken back. {each.detail}"
+            return (
+                f"could not be taken back. {each.detail} When that is mended: `coordinator rollback` tries"
+                " again; `coordinator abort` leaves everything as it stands."
+            )
         case Status.FAILED:
             return (
                 f"{each.detail} When that is mended: `coordinator run`; to go back: `coordinator rollback`."

@@ -37,10 +37,12 @@ class Deploy:
         """Let the connections end that it still has, then scale it down, unless a first release serves."""
         spec = context.ports.plan.services[step.its_service]
         platform = context.ports.platform(spec.name)
-        if platform.survey().live is step.colour:
+        serving = platform.survey()
+        if serving.live is step.colour:
             return f"{step.version} serves, and nothing else could: it is left running"
         end = context.ports.clock.now() + spec.drain_deadline
-        while platform.open_connections(step.its_colour) and context.ports.clock.now() < end:
+        runs = serving.sides[step.its_colour].running
+        while runs and platform.open_connections(step.its_colour) and context.ports.clock.now() < end:
             context.ports.clock.sleep(_POLL)
         platform.stop(step.its_colour, grace=spec.drain_deadline)
         return f"{step.version} scaled down"

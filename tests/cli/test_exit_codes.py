@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 import pytest
 from fixtures.checkout import DROP, EMAIL, HALF, Checkout, waiting_check
@@ -79,6 +80,31 @@ def test_1_service_that_dies_at_its_start(checkout: Checkout):
     assert "error[start-failed]" in ended.err
     assert "no luck with nothing" in ended.err
     assert checkout.running() == {"1.4"}
+
+
+def test_1_public_port_that_another_program_has(checkout: Checkout):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        checkout.write_plan(port=other.getsockname()[1])
+
+        ended = checkout.release("1.4")
+
+    assert ended.exit_code == 1
+    assert "error[port-taken]" in ended.err
+    assert "shop-1.4@1: rolled back" in ended.out
+    assert checkout.release("1.4").exit_code == 0
+
+
+def test_1_migration_that_fails_names_its_file_and_line(checkout: Checkout):
+    checkout.migration(
+        2, "bad", "ALTER TABLE users ADD COLUMN a text;\nALTER TABLE nobody ADD COLUMN b text;"
+    )
+
+    ended = checkout.release("1.4")
+
+    assert ended.exit_code == 1
+    assert "migrations/00002_bad.sql:3: " in ended.err
+    assert "no such table: nobody" in ended.err
+    assert checkout.columns() == {"id", "name"}
 
 
 def test_1_stops_where_it_stands_if_the_plan_says_so(checkout: Checkout):
