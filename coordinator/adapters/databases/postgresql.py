@@ -256,8 +256,9 @@ def _is_misread(parameters: Mapping[str, str]) -> bool:
 
     That is what a `/`, `:` or `@` in a password does to a URL where it is not percent-encoded.
     """
-    is_port = re.fullmatch("[0-9,]*", parameters.get("port", "")) is not None
-    return not is_port or "@" in parameters.get("host", "") + parameters.get("dbname", "")
+    numbers = (parameters.get(name, "") for name in ("port", "connect_timeout"))
+    are_numbers = all(re.fullmatch("[0-9,]*", number) for number in numbers)
+    return not are_numbers or "@" in parameters.get("host", "") + parameters.get("dbname", "")
 
 
 def _bad_url() -> Usage:
@@ -269,6 +270,11 @@ def _bad_url() -> Usage:
     )
 
 
+_QUESTION = re.compile(r"\s+Is the server running [^?]*\?")
+"""What libpq asks its user in the middle of a message."""
+
+
 def _message_of(error: psycopg.Error) -> str:
-    parts = (error.diag.message_primary or str(error), error.diag.message_detail, error.diag.message_hint)
+    text = _QUESTION.sub("", str(error))
+    parts = (error.diag.message_primary or text, error.diag.message_detail, error.diag.message_hint)
     return " ".join(" ".join(part.split()).rstrip(".") + "." for part in parts if part).rstrip(".")
