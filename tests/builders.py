@@ -37,7 +37,7 @@ from coordinator.model import (
     Statement,
     Version,
 )
-from coordinator.ports import Ledger, Serving, Side, Target
+from coordinator.ports import Serving, Side, Target
 from coordinator.prove import Proof, prove
 from coordinator.survey import DatabaseSurvey, Survey, service_survey
 from coordinator.world import Effect
@@ -127,7 +127,7 @@ class Release:
             {
                 DatabaseName(name): DatabaseSurvey(
                     Target(Engine.POSTGRESQL, name, "public", None),
-                    Ledger(exists=True),
+                    0,
                     declared(pending) if isinstance(pending, str) else pending,
                 )
                 for name, pending in self.pending.items()

@@ -1,4 +1,4 @@
-"""The graph as a tree for people, and as DOT and Mermaid for their tools. Pure, and linear in the graph."""
+"""The graph as text for people, and as DOT and Mermaid for their tools. Pure, and linear in the graph."""
 
 from __future__ import annotations
 
@@ -9,21 +9,33 @@ from coordinator.graph import Graph, Step, StepId
 _SHAPES = {"apply": "box3d", "switch": "diamond", "approve": "octagon"}
 
 
-def as_tree(graph: Graph) -> Iterator[str]:
-    """Yield one line a step, in order, each under the last of its predecessors; others are named."""
-    depth: dict[StepId, int] = {}
-    position = {step.id: at for at, step in enumerate(graph)}
-    previous: StepId | None = None
-    for step in graph:
-        parents = sorted(step.after, key=lambda parent: position[parent])
-        under = parents[-1] if parents else None
-        is_chain = under == previous and under is not None and len(graph.successors(under)) == 1
-        depth[step.id] = 0 if under is None else depth[under] + (0 if is_chain else 1)
-        also = [parent for parent in parents if parent not in (under, previous)]
-        rest = f"   after {', '.join(also)}" if also else ""
+def as_chains(graph: Graph) -> Iterator[str]:
+    """Yield the steps, numbered, one a line: a step follows the line above, or a line says what it follows.
+
+    Chains stay together, so that the branches of several services can be read one after the other.
+    """
+    number: dict[StepId, int] = {}
+    width = len(str(len(graph)))
+    for step in _along_chains(graph):
+        after = sorted(number[before] for before in step.after)
+        if after != [len(number)][: len(number)]:
+            yield f"{' ' * width}  " + (f"after {', '.join(map(str, after))}" if after else "at any time")
+        number[step.id] = len(number) + 1
         mark = "  ‼ no way back from here" if step.no_return else ""
-        yield f"{'  ' * depth[step.id]}{_label(step)}{rest}{mark}"
-        previous = step.id
+        yield f"{len(number):{width}}  {_label(step)}{mark}"
+
+
+def _along_chains(graph: Graph) -> Iterator[Step]:
+    """Yield the steps in an order that respects the graph and goes on with the step just shown if it can."""
+    missing = {step.id: len(step.after) for step in graph}
+    ready = [step.id for step in reversed(graph.steps) if not step.after]
+    while ready:
+        step = graph.step(ready.pop())
+        yield step
+        for follower in reversed(graph.successors(step.id)):
+            missing[follower] -= 1
+            if not missing[follower]:
+                ready.append(follower)
 
 
 def _label(step: Step) -> str:

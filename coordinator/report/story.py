@@ -8,7 +8,7 @@ from coordinator.evidence import Basis, Finding, Phased, Verdict
 from coordinator.graph import Graph
 from coordinator.model import DatabaseName, Plan, Role, ServiceName
 from coordinator.prove import Proof
-from coordinator.report.drawing import as_tree
+from coordinator.report.drawing import as_chains
 from coordinator.survey import ServiceSurvey, Survey
 
 _MARKS: Mapping[tuple[Verdict, Basis], str] = {
@@ -50,9 +50,9 @@ def tell(proof: Proof) -> Iterator[str]:
             yield from _matrix(database, phased, proof)
     yield ""
     yield "Steps"
-    yield from (f"  {line}" for line in as_tree(graph))
+    yield from (f"  {line}" for line in as_chains(graph))
     yield ""
-    yield _way_back(graph)
+    yield _way_back(graph, survey)
     yield f"Verdict: {_VERDICTS[proof.verdict]}"
 
 
@@ -66,11 +66,12 @@ def _movement(plan: Plan, name: ServiceName, service: ServiceSurvey) -> str:
     return f"{live} → {wanted} on {service.next_colour}"
 
 
-def _way_back(graph: Graph) -> str:
+def _way_back(graph: Graph, survey: Survey) -> str:
     first = next((step for step in graph if step.no_return), None)
-    if first is None:
-        return "Way back: one command, at every step."
-    return f"Way back: one command, until {first.id} begins."
+    until = "at every step" if first is None else f"until {first.id} begins"
+    new = ", ".join(name for name, each in survey.services.items() if each.serving.live is None)
+    but = f", but not for {new} once it has traffic: nothing served there before" if new else ""
+    return f"Way back: one command, {until}{but}."
 
 
 def _matrix(database: DatabaseName, phased: tuple[Phased, ...], proof: Proof) -> Iterator[str]:
@@ -88,6 +89,8 @@ def _matrix(database: DatabaseName, phased: tuple[Phased, ...], proof: Proof) ->
         rows.append((f"s{state}", _reached_by(state, phased), *(_mark(each) for each in found)))
     yield f"Database {database}"
     yield from (f"  {line}" for line in _aligned(rows))
+    if not runners:
+        yield "  No service of this plan uses it, and who else does is not known."
 
 
 def _roles(service: ServiceSurvey) -> tuple[Role, ...]:

@@ -1,0 +1,5 @@
+-- +goose Up
+CREATE TABLE sales (day date NOT NULL, region text, amount numeric NOT NULL);
+
+-- +goose Down
+DROP TABLE sales;

@@ -1,0 +1,7 @@
+-- A statement that refuses a transaction stands alone in its file.
+-- +goose NO TRANSACTION
+-- +goose Up
+CREATE INDEX CONCURRENTLY sales_by_day ON sales (day);
+
+-- +goose Down
+DROP INDEX CONCURRENTLY sales_by_day;

@@ -1,0 +1,5 @@
+-- +goose Up
+ALTER TABLE tickets ADD COLUMN priority smallint NOT NULL DEFAULT 3;
+
+-- +goose Down
+ALTER TABLE tickets DROP COLUMN priority;

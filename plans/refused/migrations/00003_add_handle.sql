@@ -1,0 +1,5 @@
+-- +goose Up
+ALTER TABLE users ADD COLUMN handle text;
+
+-- +goose Down
+ALTER TABLE users DROP COLUMN handle;

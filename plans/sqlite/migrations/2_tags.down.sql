@@ -1,0 +1,2 @@
+DROP TABLE tags;
+ALTER TABLE notes DROP COLUMN colour;

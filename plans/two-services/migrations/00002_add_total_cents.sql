@@ -1,0 +1,26 @@
+-- coordinator: phase=expand
+-- Until 00004 the trigger keeps both columns in step, whichever version writes.
+-- +goose Up
+ALTER TABLE orders ADD COLUMN total_cents bigint;
+
+-- +goose StatementBegin
+CREATE FUNCTION orders_copy_total() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.total_cents IS NOT DISTINCT FROM OLD.total_cents THEN
+        NEW.total_cents := round(NEW.total * 100);
+    ELSE
+        NEW.total_cents := coalesce(NEW.total_cents, round(NEW.total * 100));
+        NEW.total := NEW.total_cents / 100.0;
+    END IF;
+    RETURN NEW;
+END
+$$;
+-- +goose StatementEnd
+
+CREATE TRIGGER orders_copy_total BEFORE INSERT OR UPDATE ON orders
+    FOR EACH ROW EXECUTE FUNCTION orders_copy_total();
+
+-- +goose Down
+DROP TRIGGER orders_copy_total ON orders;
+DROP FUNCTION orders_copy_total();
+ALTER TABLE orders DROP COLUMN total_cents;
