@@ -107,7 +107,8 @@ class Engine:
     def _loop(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...]:
         while self.state.outcome is None:
             for event in self.take_requests(self.state):
-                self._write(event)
+                if not self._knows_better(event):
+                    self._write(event)
             stuck = self._act(workers)
             if stuck is not None:
                 return stuck
@@ -118,6 +119,10 @@ class Engine:
             self._collect()
             self.audience.ticked(self.state, now=self.ports.clock.now())
         return ()
+
+    def _knows_better(self, event: Event) -> bool:
+        """Tell whether a person settles a step that a worker of ours is busy with: it will say itself."""
+        return isinstance(event, events.StepSettled) and event.step in self._in_flight
 
     def _act(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...] | None:
         """Carry out what decide says; return the stuck steps if it says that nothing is left to do."""

@@ -302,6 +302,22 @@ def test_a_rollback_that_is_asked_for_ends_the_waiting_of_a_step(bench) -> None:
     assert "step-finished a" not in made.names()
 
 
+def test_a_step_that_is_being_done_is_not_settled_by_anybody_else(bench) -> None:
+    made: Bench
+
+    def ask_and_go_on(_: Step, context: Context) -> str:
+        made.requests.append(events.StepSettled(NOW, StepId("a"), Seen.NOT_DONE, "me"))
+        while made.requests:
+            context.wait(timedelta(milliseconds=1))
+        return ""
+
+    made = bench(a_step("a"), kinds={"work": Made(do=ask_and_go_on)})
+
+    made.engine().run()
+
+    assert made.names() == ["run-started", "step-started a", "step-finished a", "run-finished"]
+
+
 def test_stops_before_the_effect_when_another_coordinator_has_written(bench) -> None:
     made = bench(a_step("a"), kinds={"work": Made(do=fail)})
     engine = made.engine()
