@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from fixtures.local import processes_of
 
-QUICKSTART = Path(__file__).parent.parent.parent / "plans" / "quickstart" / "quickstart.py"
+ROOT = Path(__file__).parent.parent.parent
+QUICKSTART = ROOT / "plans" / "quickstart" / "quickstart.py"
 
 
 @pytest.fixture
@@ -23,9 +24,7 @@ def temporary() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_the_quickstart_releases_under_load_without_a_failed_request_and_leaves_nothing(
-    temporary: Path,
-) -> None:
+def test_the_quickstart_tells_the_readmes_story_fails_no_request_and_leaves_nothing(temporary: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(temporary)}
 
     ended = subprocess.run(
@@ -35,5 +34,10 @@ def test_the_quickstart_releases_under_load_without_a_failed_request_and_leaves_
     assert ended.returncode == 0, ended.stdout + ended.stderr
     last = ended.stdout.splitlines()[-1]
     assert re.fullmatch(r"quickstart: 1\.4 → 1\.5 released, [0-9]+ requests served, 0 failed", last)
+    story = re.search(
+        r"^```text\n(Release .*?)^```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert story
+    assert story[1] in ended.stderr
     assert list(temporary.glob("shop-*")) == []
     assert processes_of(temporary) == {}
