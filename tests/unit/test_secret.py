@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from coordinator.adapters.secrets import resolve
 from coordinator.errors import ExitCode, Usage
 from coordinator.model import SecretRef
-from coordinator.secret import Secret
+from coordinator.secret import Secret, without
 
 VALUE = "hunter2"
 
@@ -149,3 +149,23 @@ def test_names_the_reference_that_leads_nowhere(tmp_path, reference, code):
     assert (refused.value.code, refused.value.exit_code) == (code, ExitCode.INVALID)
     assert str(reference) in str(refused.value)
     assert VALUE not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "postgresql://shop:pa%2Fss@db/shop",
+        "pa%2Fss",
+        "pa/ss",
+        "cGEvc3M=",
+        "postgresql%3A%2F%2Fshop%3Apa%252Fss%40db%2Fshop",
+    ],
+)
+def test_a_foreign_text_is_shown_without_a_secret_in_any_of_its_forms(shown):
+    secret = Secret("postgresql://shop:pa%2Fss@db/shop")
+
+    assert without(f"before {shown} after", [secret]) == "before ******** after"
+
+
+def test_a_foreign_text_without_secrets_stays_as_it_is():
+    assert without("refused", [Secret("canary"), Secret("http://[")]) == "refused"
