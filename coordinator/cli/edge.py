@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from coordinator.errors import CoordinatorError, ExitCode
@@ -36,10 +37,19 @@ class Output(StrEnum):
 
 
 def prepare_streams() -> None:
-    """Let stdout and stderr take any text, whatever the locale's encoding is."""
+    """Let stdout and stderr take any text, whatever the locale's encoding is, and also if they are closed."""
     codecs.register_error("coordinator-signs", _in_plain_signs)
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="coordinator-signs")  # type: ignore[union-attr]  # both are TextIOWrapper
+
+
+def _open_what_is_closed() -> None:
+    """Put the void where a caller closed a stream: else the next file would be it, and get our messages."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The kernel gives out the lowest free number, which is the closed stream's.
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for as long as the process lives
 
 
 def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -44,6 +45,15 @@ def test_a_release_goes_on_when_its_reader_left(checkout: Checkout, stream):
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: writer}
     done = subprocess.run(RUN, cwd=checkout.folder, env=checkout.environment, check=False, **streams)
     os.close(writer)
+
+    assert done.returncode == 0
+    assert checkout.serving() == "1.4"
+
+
+def test_a_release_goes_on_without_any_stream(checkout: Checkout):
+    command = f"exec {shlex.join(RUN)} <&- >&- 2>&-"
+
+    done = subprocess.run(command, shell=True, cwd=checkout.folder, env=checkout.environment, check=False)
 
     assert done.returncode == 0
     assert checkout.serving() == "1.4"
