@@ -2,7 +2,7 @@
 test.
 
 Rules that hold everywhere: what is in doubt is observed before anything else is done about it; a run that
-turned back never turns forward; nothing is started while a failure waits for its consequences.
+turned back never turns forward; it turns back at once, and what is still in flight is undone when it ends.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def decide(state: RunState, situation: Situation) -> tuple[Command, ...]:
 def _go_on(state: RunState, situation: Situation) -> tuple[Command, ...]:
     failed = [step for step in state.graph if state.status(step.id) is Status.FAILED]
     if failed and situation.on_failure is OnFailure.ROLLBACK and not state.is_beyond_return():
-        return () if situation.in_flight else (TurnBack(_reason(state, failed[0])),)
+        return (TurnBack(_reason(state, failed[0])),)
     stuck = tuple(step.id for step in state.graph if _is_stuck(step, state, situation))
     if stuck:
         return () if situation.in_flight else (Rest(stuck),)

@@ -126,7 +126,11 @@ WAY_ON = {
 }
 FAILURES = {
     "a failure turns back": ("a+ b1-", {"tried": "b1"}, (TurnBack("b1 failed: it broke"),)),
-    "not while something is busy": ("a+ b1- d~", {"tried": "b1", "busy": "d"}, ()),
+    "at once, also while something is busy": (
+        "a+ b1- d~",
+        {"tried": "b1", "busy": "d"},
+        (TurnBack("b1 failed: it broke"),),
+    ),
     "also under a later command": ("a+ b1-", {}, (TurnBack("b1 failed: it broke"),)),
     "not before doubts are settled": ("a+ b1- d~", {"tried": "b1"}, observe("d")),
     "beyond return it rests": (TO_THE_GATE + "ann! bob! gate+ c-", {"tried": "c"}, rest("c")),
@@ -143,6 +147,7 @@ WAY_BACK = {
     "the last is undone first": ("a+ b1+ b2+ back", {}, undo("b2")),
     "branches go back together": ("a+ b1+ d+ back", {}, undo("d", "b1")),
     "each branch at its own pace": ("a+ b1+ b2+ d+ back b2<<", {}, undo("d", "b1")),
+    "what is still busy is undone when it ends": ("a+ b1+ d~ back", {"busy": "d"}, undo("b1")),
     "the lease goes last": ("a+ b1+ d+ back b1<< d<", {"busy": "d"}, ()),
     "then it goes": ("a+ b1+ d+ back b1<< d<<", {}, undo("a")),
     "what cannot be undone is passed over": (TO_THE_GATE + "ann! bob! gate+ back", {}, undo("d", "b2")),

@@ -170,6 +170,19 @@ def test_a_failure_takes_back_what_can_be_taken_back_in_the_opposite_order(bench
     assert fold("r@1", made.past()).outcome is Outcome.ROLLED_BACK
 
 
+def test_a_failure_does_not_wait_for_a_branch_that_waits(bench) -> None:
+    def wait(_: Step, context: Context) -> str:
+        context.wait(timedelta(seconds=60))
+        return "nobody came"
+
+    made = bench(a_step("a", kind="bad"), a_step("b"), kinds={"work": Made(do=wait), "bad": Made(do=fail)})
+
+    made.engine().run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.ROLLED_BACK
+    assert "step-finished b" not in made.names()
+
+
 def test_a_failure_beyond_the_point_of_no_return_stops_and_is_tried_again_by_the_next_run(bench) -> None:
     made = bench(
         a_step("a"),
