@@ -25,6 +25,9 @@ _PLAIN_SIGNS: Final = {
     "✔": "+", "✘": "x", "▶": ">", "↶": "<", "■": "=", "·": ".", "→": "->", "‼": "!!", "…": "...",
 }  # fmt: skip
 """What our signs become where the terminal's encoding has none of them."""
+_CONTROLS: Final = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
+}
 _WORDS: Final = {ExitCode.WAITING: "waiting", ExitCode.IN_DOUBT: "in doubt", ExitCode.INTERRUPTED: "stopped"}
 """How a problem is called that is no error."""
 
@@ -59,14 +62,19 @@ def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
     return "".join(shown), error.end
 
 
-def say(text: str) -> None:
-    """Print progress or a problem for a person, on stderr."""
-    _print(text, sys.stderr)
+def say(text: str, *, before: str = "") -> None:
+    """Print progress or a problem for a person, on stderr; `before` is ours and may have colours."""
+    _print(before + escaped(text), sys.stderr)
 
 
 def show(text: str) -> None:
     """Print a result, on stdout."""
-    _print(text, sys.stdout)
+    _print(escaped(text), sys.stdout)
+
+
+def escaped(text: str) -> str:
+    """Return a text whose control characters are visible: services and servers write parts of our lines."""
+    return text.translate(_CONTROLS)
 
 
 def _print(text: str, stream: TextIO) -> None:

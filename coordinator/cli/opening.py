@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from coordinator.app.connected import ConnectedPorts, step_kinds
-from coordinator.app.place import Place, open_run
+from coordinator.app.place import Place
 from coordinator.app.running import Runner
 from coordinator.engine.run import Audience
+from coordinator.journal.fold import RunState
 from coordinator.load import load_plan, settings_from
 
 
@@ -29,10 +30,8 @@ def open_runner(
     *,
     audience: Audience,
     is_stopping: Callable[[], bool],
-    supersede: bool,
+    state: RunState | None,
 ) -> Runner:
-    """Return what acts on the plan's runs. What `--set` said for the open run holds on, unless superseded."""
-    place = Place(plan)
-    state = None if supersede else open_run(place.journal)
+    """Return what acts on the plan's runs. What `--set` said when the run `state` began holds on."""
     settings = {**(state.started.settings if state else {}), **settings_from(arguments or [])}
-    return Runner(place, _ports(plan, settings), settings, step_kinds(), audience, is_stopping)
+    return Runner(Place(plan), _ports(plan, settings), settings, step_kinds(), audience, is_stopping)

@@ -7,6 +7,7 @@ takes the request over, and otherwise rollback and abort do the work themselves.
 from __future__ import annotations
 
 import getpass
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,7 +50,7 @@ def approve(
 
     A coordinator that works on the run takes it over; otherwise `coordinator run` goes on.
     """
-    exit_with(lambda: _approve(plan, step, who or getpass.getuser(), output))
+    exit_with(lambda: _approve(plan, step, who or _user(), output))
 
 
 def _approve(path: Path, step: str, who: str, output: Output) -> None:
@@ -80,7 +81,7 @@ def rollback(
 def _rollback(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
     from coordinator.journal.events import Outcome, RollbackStarted  # noqa: PLC0415
 
-    reason = f"asked for by {getpass.getuser()}"
+    reason = f"asked for by {_user()}"
     state = _leave(path, lambda at: RollbackStarted(at, reason, automatic=False))
     return _carry_out(path, settings, state, wanted=Outcome.ROLLED_BACK, output=output)
 
@@ -101,7 +102,7 @@ def abort(
 def _abort(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
     from coordinator.journal.events import AbortRequested, Outcome  # noqa: PLC0415
 
-    state = _leave(path, lambda at: AbortRequested(at, getpass.getuser()))
+    state = _leave(path, lambda at: AbortRequested(at, _user()))
     return _carry_out(path, settings, state, wanted=Outcome.ABORTED, output=output)
 
 
@@ -121,11 +122,18 @@ def _settle(path: Path, step: str, came: Came, output: Output) -> None:
     from coordinator.journal.events import StepSettled  # noqa: PLC0415
     from coordinator.world import Seen  # noqa: PLC0415
 
-    state = _leave(path, lambda at: StepSettled(at, StepId(step), Seen(came), getpass.getuser()))
+    state = _leave(path, lambda at: StepSettled(at, StepId(step), Seen(came), _user()))
     if output is Output.JSON:
         show_json("settlement", 1, {"run": state.run, "step": step, "came": came})
     else:
         show(f"{state.run}: {step} is {came}. `coordinator run` goes on.")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name; Python 3.13 changed the error
+        return f"uid {os.getuid()}"
 
 
 def _leave(path: Path, make: Callable[[datetime], Event]) -> RunState:
@@ -152,4 +160,4 @@ def _carry_out(
             say(f"{state.run} had ended before it could be {wanted}.")
         return ended
 
-    return act(path, settings, carry_out, wanted=wanted, output=output)
+    return act(path, settings, state, do=carry_out, wanted=wanted, output=output)

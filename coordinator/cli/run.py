@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from coordinator.app.running import Ended, Runner
     from coordinator.diagnostics import Diagnostic
     from coordinator.journal.events import Outcome
+    from coordinator.journal.fold import RunState
     from coordinator.prove import Proof
 
 
@@ -38,15 +39,16 @@ def run(
 
 
 def _run(path: Path, settings: list[str] | None, *, supersede: bool, output: Output) -> ExitCode:
+    from coordinator.app.place import Place, open_run  # noqa: PLC0415
     from coordinator.journal.events import Outcome  # noqa: PLC0415
 
     return act(
         path,
         settings,
-        lambda runner: runner.run_release(supersede=supersede, show=_show),
+        None if supersede else open_run(Place(path).journal),
+        do=lambda runner: runner.run_release(supersede=supersede, show=_show),
         wanted=Outcome.RELEASED,
         output=output,
-        supersede=supersede,
     )
 
 
@@ -60,19 +62,19 @@ def _show(proof: Proof, warnings: tuple[Diagnostic, ...]) -> None:
 def act(
     path: Path,
     settings: list[str] | None,
-    do: Callable[[Runner], Ended],
+    state: RunState | None,
     *,
+    do: Callable[[Runner], Ended],
     wanted: Outcome,
     output: Output,
-    supersede: bool = False,
 ) -> ExitCode:
-    """Do something to the plan's runs before the eyes of this terminal, and report how it ended."""
+    """Do something to a run, or begin one, before the eyes of this terminal, and report how it ended."""
     from coordinator.cli.opening import open_runner  # noqa: PLC0415
     from coordinator.cli.stopping import stopping  # noqa: PLC0415
     from coordinator.cli.watching import watching  # noqa: PLC0415
 
     with watching() as audience, stopping(audience.told) as is_stopping:
-        runner = open_runner(path, settings, audience=audience, is_stopping=is_stopping, supersede=supersede)
+        runner = open_runner(path, settings, audience=audience, is_stopping=is_stopping, state=state)
         ended = do(runner)
     report(ended, output=output)
     return ended.exit_code(wanted=wanted)

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from coordinator.cli.edge import say, silence
+from coordinator.cli.edge import escaped, say, silence
 from coordinator.cli.stopping import tell_at_once
 from coordinator.engine.run import Audience
 from coordinator.graph import StepId
@@ -97,11 +97,10 @@ class Plain:
         tell_at_once(text)
 
     def _say(self, at: datetime, line: str) -> None:
-        sign = line[:1]
-        line = line.replace("\n", "\n" + " " * len("00:00:00 "))
+        sign, rest = line[:1], line[1:].replace("\n", "\n" + " " * len("00:00:00 "))
         if self._is_coloured and sign in _COLOURS:
-            line = f"\x1b[{_COLOURS[sign]}m{sign}\x1b[0m{line[1:]}"
-        say(f"{at.astimezone():%H:%M:%S} {line}")
+            sign = f"\x1b[{_COLOURS[sign]}m{sign}\x1b[0m"
+        say(rest, before=f"{at.astimezone():%H:%M:%S} {sign}")
 
 
 class Drawn:
@@ -139,7 +138,7 @@ class Drawn:
         try:
             live = self._started()
             if above:
-                self._console.print(Text(above, _STYLES.get(above[:1], "")))
+                self._console.print(Text(escaped(above), _STYLES.get(above[:1], "")))
             live.update(self._drawing(state, now), refresh=True)
         except OSError:
             silence(sys.stderr)  # the terminal is gone; the release is not
@@ -169,8 +168,8 @@ class Drawn:
         for sign, step, took, detail in rows:
             name = step if len(step) <= width else f"{step[: width - 1]}…"
             shown = (f"{sign} {name:<{width}}", _STYLES.get(sign, ""))
-            lines.append(Text.assemble(shown, (f"  {took:>{_TOOK}}  {detail}", "dim")))
-        lines.extend(Text(note, "yellow") for note in self._footnotes(state))
+            lines.append(Text.assemble(shown, (f"  {took:>{_TOOK}}  {escaped(detail)}", "dim")))
+        lines.extend(Text(escaped(note), "yellow") for note in self._footnotes(state))
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
     def _footnotes(self, state: RunState) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from datetime import timedelta
@@ -87,6 +88,22 @@ def test_a_rollback_that_is_stuck_can_be_aborted(checkout: Checkout, monitoring)
     assert checkout.serving() == "1.5"
     assert aborted.exit_code == 0
     assert "aborted" in aborted.out
+
+
+def test_a_user_without_a_name_is_called_by_number(checkout: Checkout):
+    checkout.write_plan(monitor=FOREVER)
+    running = checkout.start_release("1.4")
+    checkout.until_status("monitor:shop", "started")
+    (checkout.folder / "sitecustomize.py").write_text(
+        "import pwd\ndef getpwuid(_): raise KeyError('uid not found')\npwd.getpwuid = getpwuid\n"
+    )
+    nameless = dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "")
+
+    ended = checkout.run("abort", PYTHONPATH=str(checkout.folder), **nameless)
+
+    assert ended.exit_code == 0
+    assert f"asked for by uid {os.getuid()}" in ended.out
+    running.wait()
 
 
 def test_approving_twice_counts_once(checkout: Checkout):

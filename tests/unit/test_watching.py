@@ -63,6 +63,14 @@ def test_later_lines_of_a_message_stand_under_its_first(capsys):
     assert second == "         second"
 
 
+def test_what_others_wrote_cannot_steer_the_terminal(capsys):
+    plain = Plain(is_coloured=True, heartbeat=timedelta(seconds=30))
+
+    plain.noted(MONITOR, "cleared\x1b[2J\rgone")
+
+    assert capsys.readouterr().err.endswith("monitor:shop: cleared\\x1b[2J\\x0dgone\n")
+
+
 def rows(done: int, pending: int) -> tuple[tuple[str, str, str, str], ...]:
     signs = ["✔"] * done + ["▶"] + ["·"] * pending
     return tuple((sign, f"step-{at}", "", "") for at, sign in enumerate(signs))
