@@ -215,26 +215,18 @@ def _breaks(use: Use, span: Span, evidence: Evidence, plan: Plan) -> Diagnostic:
 
 
 def _migration_problems(order: _Order, graph: Graph, plan: Plan) -> Iterator[Diagnostic]:
-    """Yield each database whose migrations may be applied in another order than their tool's."""
-    for database, applies in order.applies.items():
-        loose = next(
-            (later for earlier, later in pairwise(applies) if not _has_path(graph, earlier, later)), None
-        )
-        if loose is not None:
-            what = f"{loose} may be applied before the migration that its tool wants first."
+    """Yield each migration that may be applied before the one that its tool wants first."""
+    distant = [
+        (database, earlier, later)
+        for database, applies in order.applies.items()
+        for earlier, later in pairwise(applies)
+        if earlier not in graph.step(later).after
+    ]
+    before = _before(graph, (earlier for _, earlier, _ in distant))
+    for database, earlier, later in distant:
+        if earlier not in before[later]:
+            what = f"{later} may be applied before {earlier}, which its tool wants first."
             yield _order_problem(plan.databases[database].place, what)
-
-
-def _has_path(graph: Graph, first: StepId, last: StepId) -> bool:
-    """Tell whether `last` can start only when `first` is done; mostly they are neighbours."""
-    seen, waiting = {last}, [last]
-    while waiting:
-        after = graph.step(waiting.pop()).after
-        if first in after:
-            return True
-        waiting.extend(step for step in after if step not in seen)
-        seen.update(after)
-    return False
 
 
 def _traffic_problems(order: _Order, alive: frozenset[Runner], plan: Plan) -> Iterator[Diagnostic]:

@@ -29,6 +29,11 @@ def test_says_when_there_is_nothing_to_do():
     )
 
 
+NOWHERE = (
+    "Way back: one command, at every step, but not for app once it has traffic: nothing served there before."
+)
+
+
 @pytest.mark.parametrize(
     ("release", "sentence"),
     [
@@ -36,8 +41,7 @@ def test_says_when_there_is_nothing_to_do():
         (one_service("contract"), "Way back: one command, until contract:db:00001_m1 begins."),
         (
             one_service("expand", live=None),
-            "Way back: one command, at every step,"
-            " but not for app once it has traffic: nothing served there before.",
+            NOWHERE,
         ),
     ],
 )
