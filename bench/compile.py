@@ -1,4 +1,4 @@
-"""How long a release of 100,000 steps takes to classify, compile and prove: linear in its size, or it is a bug.
+"""How long a release of 100,000 steps takes to classify, compile and prove: linear in its size, or a bug.
 
 The shapes stress different things: many services that each have a database of their own, one service whose
 database has very many pending migrations, and many of both. A calibration loop of plain Python makes figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -177,10 +178,10 @@ def _what_stands_where(state: RunState) -> Iterator[str]:
             if old is None and status is Status.UNDONE:  # a first release has nowhere to go back to
                 status = Status.DONE
             yield f"service {step.service}: {_TRAFFIC[status].format(step=step, live=live)}"
-    for database in sorted({step.database for step in state.graph if step.database is not None}):
-        applies = [step for step in state.graph if step.database == database]
-        done = sum(state.status(step.id) is Status.DONE for step in applies)
-        yield f"database {database}: {done} of {len(applies)} migrations applied"
+    applies = Counter(step.database for step in state.graph if step.database is not None)
+    done = Counter(step.database for step in state.graph if state.status(step.id) is Status.DONE)
+    for database in sorted(applies):
+        yield f"database {database}: {done[database]} of {applies[database]} migrations applied"
 
 
 _TRAFFIC = {

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from builders import Release, Service
+
+from coordinator.graph import StepId
+from coordinator.journal import events
+from coordinator.journal.events import TYPES, Event, Outcome, RunStarted
+from coordinator.journal.fold import RunState, fold
+from coordinator.journal.steps_on_wire import wire_from
+from coordinator.report.progress import as_json, closing_lines, line_of, spoken, summary, table_of
+from coordinator.world import Seen
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LATER = AT + timedelta(seconds=12)
+GRAPH = Release({"app": Service(("db",))}, {"db": "expand contract"}, approve=("ann", "bob")).graph()
+GATE = StepId("approve:contract")
+
+
+def run_of(*past: Event) -> RunState:
+    start = RunStarted(AT, "shop-2", "plan.yaml", {}, wire_from(GRAPH), False, "0.1.0")
+    return fold("shop-2@1", [start, *past])
+
+
+def began(step: str) -> Event:
+    return events.StepStarted(AT, StepId(step))
+
+
+def done(step: str, detail: str = "") -> tuple[Event, Event]:
+    return began(step), events.StepFinished(LATER, StepId(step), detail)
+
+
+def up_to(last: str) -> list[Event]:
+    steps = [step.id for step in GRAPH]
+    return [event for step in steps[: steps.index(StepId(last)) + 1] for event in done(step)]
+
+
+def closing(*past: Event, stuck: str = "") -> str:
+    return "\n".join(closing_lines(run_of(*past), tuple(map(StepId, stuck.split()))))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.0 s"),
+        (0.44, "0.4 s"),
+        (12.4, "12 s"),
+        (59.9, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (7800, "2 h 10 min"),
+    ],
+)
+def test_says_a_duration_as_a_person_does(seconds: float, text: str):
+    assert spoken(timedelta(seconds=seconds)) == text
+
+
+STEP = StepId("acquire-lease")
+EVENTS: list[Event] = [
+    began("acquire-lease"),
+    events.StepFinished(LATER, STEP, "db"),
+    events.StepFailed(LATER, STEP, "broken", "it broke"),
+    events.StepObserved(LATER, STEP, Seen.NOT_DONE, "nobody has it"),
+    events.StepSettled(LATER, STEP, Seen.DONE, "ann"),
+    events.UndoStarted(LATER, STEP),
+    events.UndoFinished(LATER, STEP, "released"),
+    events.UndoFailed(LATER, STEP, "broken", "it broke"),
+    events.Approved(LATER, GATE, "ann"),
+    events.RollbackStarted(LATER, "asked for by ann", automatic=False),
+    events.AbortRequested(LATER, "ann"),
+    events.RunFinished(LATER, Outcome.RELEASED),
+    run_of().started,
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_every_event_is_one_line(event: Event):
+    line = line_of(event, run_of(began("acquire-lease")))
+
+    assert line
+    assert "\n" not in line
+
+
+def test_no_event_is_left_without_a_line():
+    assert {type(event) for event in EVENTS} == set(TYPES.values())
+
+
+def test_a_finished_step_says_how_long_it_took():
+    past = done("acquire-lease", "db")
+
+    assert line_of(past[1], run_of(*past)) == "✔ acquire-lease  12 s  db"
+
+
+def test_sums_up_where_a_run_is():
+    assert summary(run_of(*done("acquire-lease")), now=LATER) == (
+        f"shop-2@1: under way for 12 s, 1 of {len(GRAPH)} steps done"
+    )
+    assert summary(run_of(events.RunFinished(AT, Outcome.RELEASED)), now=LATER) == "shop-2@1: released"
+
+
+def test_a_step_that_waits_says_for_whom_and_what_to_type():
+    rows = {step: detail for _, step, _, detail in table_of(run_of(), now=LATER)}
+
+    assert rows[GATE] == "waits for ann, bob: coordinator approve approve:contract --as NAME"
+
+
+def test_the_clock_of_a_step_under_way_goes_on():
+    rows = {step: took for _, step, took, _ in table_of(run_of(began("acquire-lease")), now=LATER)}
+
+    assert rows[STEP] == "12 s"
+    assert rows[GATE] == ""
+
+
+def test_closing_says_who_serves_and_how_far_the_schema_is():
+    text = closing(*up_to("switch:app"))
+
+    assert "service app: 2 on green serves" in text
+    assert "database db: 1 of 2 migrations applied" in text
+
+
+@pytest.mark.parametrize(
+    ("past", "stuck", "wanted"),
+    [
+        (up_to("drain:app"), GATE, "coordinator approve approve:contract --as NAME"),
+        ([began("acquire-lease")], STEP, "coordinator settle acquire-lease --as done"),
+        (
+            [began("acquire-lease"), events.StepObserved(AT, STEP, Seen.UNKNOWN, "who knows")],
+            STEP,
+            "who knows",
+        ),
+        ([began("acquire-lease"), events.StepFailed(AT, STEP, "broken", "it broke")], STEP, "it broke"),
+        (
+            [
+                *done("acquire-lease"),
+                events.UndoStarted(AT, STEP),
+                events.UndoFailed(AT, STEP, "broken", "it holds"),
+            ],
+            STEP,
+            "could not be taken back. it holds",
+        ),
+    ],
+)
+def test_closing_says_what_to_do_about_what_is_stuck(past: list[Event], stuck: str, wanted: str):
+    assert wanted in closing(*past, stuck=stuck)
+
+
+def test_json_of_no_run_has_the_fields_of_a_run():
+    assert as_json(None).keys() == as_json(run_of()).keys()
