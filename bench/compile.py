@@ -51,14 +51,14 @@ SHAPES = {
     "1 service, 100,000 migrations": (1, 1, 100_000, ()),
     "8,000 services on 1 database, 50,000 migrations": (8_000, 1, 50_000, ()),
 }
-SETTLED = 4
-"""One migration of so many is contract."""
+CONTRACT_SHARE = 4
+"""One of so many migrations is contract."""
 
 
 def migrations_of(count: int) -> tuple[Migration, ...]:
     """Return `count` migrations of which the last quarter takes something away."""
     expand, contract = "ALTER TABLE orders ADD COLUMN a int", "ALTER TABLE orders DROP COLUMN a"
-    texts = [expand] * (count - count // SETTLED) + [contract] * (count // SETTLED)
+    texts = [expand] * (count - count // CONTRACT_SHARE) + [contract] * (count // CONTRACT_SHARE)
     return tuple(
         Migration(number, f"{number:06}_bench", Script((Statement(text, 1),), transaction=True), None, ())
         for number, text in enumerate(texts, 1)
