@@ -7,7 +7,9 @@ The order that comes out, for each service and the databases that it uses:
 
 The live version is stopped before contract begins, not after it: a version that still runs, with traffic or
 without, may use the schema (a timer, a queue, a request that drain gave up on), and then the proof would
-not hold. Approval comes before the stop, so that while people think, the way back is still one switch.
+not hold. Approval comes before the stop, so that while people think, the way back is still one switch. A
+service whose traffic is at the wanted version already (a run was lost, or given up) is not switched again:
+nobody knows any more that its other side ever served, so a rollback must not send traffic there.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class _Release:
     users: dict[DatabaseName, tuple[ServiceName, ...]]
     """The moving services that use a database."""
     is_gated: bool
-    """Somebody has to approve the contract phase."""
+    """Contract begins at one gate for all: people approve it, or the services wait for each other."""
 
     @classmethod
     def of(cls, plan: Plan, survey: Survey, evidence: Evidence) -> _Release:
@@ -64,12 +66,29 @@ class _Release:
             {name: evidence.phased[name][:cut] for name, cut in cuts.items()},
             after,
             {name: tuple(services) for name, services in users.items()},
-            is_gated=bool(plan.approve_contract) and any(after.values()),
+            is_gated=any(after.values()) and (bool(plan.approve_contract) or len(moving) > 1),
         )
 
     def contracts(self, service: ServiceName) -> bool:
         """Tell whether a database that the service uses has contract migrations to wait for it."""
         return any(self.after[database] for database in self.plan.services[service].uses)
+
+    def switching(self) -> Iterator[ServiceName]:
+        """Yield the services whose traffic has yet to move; of the others, only the old side is left."""
+        return (name for name, each in self.moving.items() if not each.is_switched)
+
+    def ready(self, service: ServiceName) -> tuple[StepId, ...]:
+        """Return the steps after which the schema has what the next version of a service needs."""
+        expanded = tuple(
+            _apply(database, self.before[database][-1], 0, ()).id
+            for database in self.plan.services[service].uses
+            if self.before[database]
+        )
+        return expanded or (ACQUIRE,)
+
+    def serving(self, service: ServiceName) -> tuple[StepId, ...]:
+        """Return the steps after which traffic is at the next version of a service."""
+        return self.ready(service) if self.moving[service].is_switched else (_of("switch", service),)
 
     def replaced(self) -> Iterator[tuple[ServiceName, ServiceSurvey]]:
         """Yield the services whose live version must go."""
@@ -122,51 +141,38 @@ def add_expand(release: _Release) -> Iterator[Step]:
 
 def add_deploy(release: _Release) -> Iterator[Step]:
     """Start each next version when the databases that it uses are expanded."""
-    for name, service in release.moving.items():
-        spec = release.plan.services[name]
-        expanded = tuple(
-            _apply(database, release.before[database][-1], 0, ()).id
-            for database in spec.uses
-            if release.before[database]
-        )
-        yield Step(
-            _of("deploy", name),
-            "deploy",
-            expanded or (ACQUIRE,),
-            service=name,
-            role=Role.NEXT,
-            colour=service.next_colour,
-            version=spec.version,
-        )
+    for name in release.switching():
+        yield _next_step("deploy", name, release, release.ready(name))
 
 
-def _next_step(kind: str, release: _Release, after: str) -> Iterator[Step]:
-    """Yield a step about the next version of each moving service, after another kind's step for it."""
-    for name, service in release.moving.items():
-        yield Step(
-            _of(kind, name),
-            kind,
-            (_of(after, name),),
-            service=name,
-            role=Role.NEXT,
-            colour=service.next_colour,
-            version=release.plan.services[name].version,
-        )
+def _next_step(kind: str, name: ServiceName, release: _Release, after: tuple[StepId, ...]) -> Step:
+    return Step(
+        _of(kind, name),
+        kind,
+        after,
+        service=name,
+        role=Role.NEXT,
+        colour=release.moving[name].next_colour,
+        version=release.plan.services[name].version,
+    )
 
 
 def add_verify(release: _Release) -> Iterator[Step]:
     """Question the next version before anybody depends on it."""
-    return _next_step("verify", release, "deploy")
+    for name in release.switching():
+        yield _next_step("verify", name, release, (_of("deploy", name),))
 
 
 def add_switch(release: _Release) -> Iterator[Step]:
     """Send new connections to the next version."""
-    return _next_step("switch", release, "verify")
+    for name in release.switching():
+        yield _next_step("switch", name, release, (_of("verify", name),))
 
 
 def add_monitor(release: _Release) -> Iterator[Step]:
     """Watch the next version while it serves."""
-    return _next_step("monitor", release, "switch")
+    for name in release.moving:
+        yield _next_step("monitor", name, release, release.serving(name))
 
 
 def _live_step(kind: str, name: ServiceName, service: ServiceSurvey, after: tuple[StepId, ...]) -> Step:
@@ -184,7 +190,7 @@ def _live_step(kind: str, name: ServiceName, service: ServiceSurvey, after: tupl
 def add_drain(release: _Release) -> Iterator[Step]:
     """Let the connections end that the live version still has."""
     for name, service in release.replaced():
-        yield _live_step("drain", name, service, (_of("switch", name),))
+        yield _live_step("drain", name, service, release.serving(name))
 
 
 def add_keep(release: _Release) -> Iterator[Step]:
@@ -203,7 +209,10 @@ def _settled_after(release: _Release, name: ServiceName) -> tuple[StepId, ...]:
 
 
 def add_approve(release: _Release) -> Iterator[Step]:
-    """Ask people before the point of no return."""
+    """Wait before the point of no return for every service, and ask people.
+
+    A contract migration takes the way back from all services, so one that is still watched holds it up.
+    """
     if release.is_gated:
         after = tuple(step for name in release.moving for step in _settled_after(release, name))
         expanded = tuple(

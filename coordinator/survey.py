@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from coordinator.apply import read_ledger
-from coordinator.diagnostics import Diagnostic
+from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.model import Colour, DatabaseName, Migration, Role, ServiceName, ServiceSpec, Version
 from coordinator.ports import Ports, Serving, Target
 
@@ -41,9 +41,14 @@ class ServiceSurvey:
         return None if self.live_colour is None else self.serving.sides[self.live_colour].version
 
     @property
+    def is_switched(self) -> bool:
+        """The wanted version serves."""
+        return self.serving.live is self.next_colour
+
+    @property
     def is_settled(self) -> bool:
         """The wanted version serves and nothing else runs."""
-        return self.serving.live is self.next_colour and self.live_colour is None
+        return self.is_switched and self.live_colour is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def alive_at_start(survey: Survey) -> frozenset[tuple[ServiceName, Role]]:
     for name, service in survey.services.items():
         if service.is_settled or service.live_colour is not None:
             alive.add((name, Role.LIVE))
-        if not service.is_settled and service.serving.live is service.next_colour:
+        if service.is_switched and not service.is_settled:
             alive.add((name, Role.NEXT))  # another run has switched already; what it replaces still runs
     return frozenset(alive)
 
@@ -80,7 +85,28 @@ def survey(ports: Ports) -> Survey:
         name: service_survey(spec, ports.platform(name).survey())
         for name, spec in ports.plan.services.items()
     }
+    diagnostics.extend(
+        problem
+        for name, each in services.items()
+        if (problem := stray_version(ports.plan.services[name], each))
+    )
     return Survey(databases, services, tuple(diagnostics))
+
+
+def stray_version(spec: ServiceSpec, service: ServiceSurvey) -> Diagnostic | None:
+    """Return a warning about a version that runs beside the live one and is not the wanted one."""
+    side = service.serving.sides[service.next_colour]
+    if service.is_switched or not side.running or side.version == spec.version:
+        return None
+    return Diagnostic(
+        "stray-version",
+        spec.place,
+        f"`{spec.name}` {side.version or 'of old'} runs on {service.next_colour} and serves nobody.",
+        "Another release was given up there. Nothing is said here about whether it works on the schema, and"
+        " deploy replaces it.",
+        "If it does work of its own, a timer or a queue, stop it first.",
+        severity=Severity.WARNING,
+    )
 
 
 def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, tuple[Diagnostic, ...]]:

@@ -44,6 +44,8 @@ def _label(step: Step) -> str:
             return f"{step.id}  {version} on {colour}"
         case Step(approvers=(_, *_)):
             return f"{step.id}  by {', '.join(step.approvers)}"
+        case Step(kind="approve"):
+            return f"{step.id}  by nobody; it waits for every service"
         case _:
             return step.id
 

@@ -170,7 +170,10 @@ def _what_next(state: RunState, step: StepId) -> str:
 def _what_stands_where(state: RunState) -> Iterator[str]:
     """Yield where traffic and schema are, as far as this run moved them."""
     before = {step.service: step for step in state.graph if step.kind == "stop"}
+    switched = {step.service for step in state.graph if step.kind == "switch"}
     for step in state.graph:
+        if step.kind == "monitor" and step.service not in switched:
+            yield f"service {step.service}: {step.version} on {step.colour} serves, as before"
         if step.kind == "switch":
             old = before.get(step.service)
             live = f"{old.version or 'the old version'} on {old.colour}" if old else "nobody"

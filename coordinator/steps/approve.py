@@ -1,4 +1,7 @@
-"""Wait for people. decide.py holds the step back until all have approved; performing it is a formality."""
+"""Wait for every service, and for people: decide.py holds the step back until all have approved.
+
+Performing it is a formality. Without approvers it is the gate at which services wait for each other.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class Approve:
 
     def perform(self, step: Step, context: Context) -> str:  # noqa: ARG002 - the protocol's
         """Say who approved."""
-        return "approved by " + ", ".join(step.approvers)
+        return f"approved by {', '.join(step.approvers)}" if step.approvers else "nobody has to approve"
 
 
 STEP: Final[StepKind] = Approve()

@@ -105,8 +105,9 @@ class BruteForce:
         runs_already = service.live == service.next
         if switches & begun and not (starts & done or runs_already):
             self.reaches_nobody = True
-        # Also where traffic is at next already: a rollback switches to live, and needs it alive.
-        if self._steps(Stops(ServiceName(name), Role.LIVE)) & begun and not switches & done:
+        # Also where traffic is at next already and is switched once more: a rollback then switches to live.
+        is_at_next = service.live == service.next and service.left_over is not None and not switches
+        if self._steps(Stops(ServiceName(name), Role.LIVE)) & begun and not (switches & done or is_at_next):
             self.reaches_nobody = True
 
 

@@ -53,11 +53,17 @@ def test_a_first_release_replaces_nobody():
     }
 
 
-def test_a_side_that_another_run_left_over_is_stopped_before_contract():
+def test_where_the_wanted_version_serves_already_nothing_is_switched_that_a_rollback_could_undo():
     edges = edges_of(one_service("contract", live="2", left_over="1"))
 
-    assert edges["stop:app"] == ["monitor:app", "drain:app"]
-    assert edges["contract:db:00001_m1"] == ["stop:app"]
+    assert edges == {
+        "acquire-lease": [],
+        "monitor:app": ["acquire-lease"],
+        "drain:app": ["acquire-lease"],
+        "stop:app": ["monitor:app", "drain:app"],
+        "contract:db:00001_m1": ["stop:app"],
+        "release-lease": ["contract:db:00001_m1"],
+    }
 
 
 def test_does_nothing_where_the_wanted_version_serves_and_nothing_is_pending():
@@ -91,8 +97,26 @@ def test_contract_waits_for_every_old_version_that_uses_the_database():
         {"db": "expand contract"},
     )
 
-    assert edges_of(release)["contract:db:00002_m2"] == ["stop:app", "stop:jobs", "monitor:new"]
+    assert edges_of(release)["contract:db:00002_m2"] == ["stop:app", "stop:jobs"]
     assert edges_of(release)["release-lease"] == ["contract:db:00002_m2", "stop:mail"]
+
+
+def test_contract_begins_for_no_service_while_another_is_still_watched():
+    release = Release(
+        {"app": Service(("a",)), "mail": Service(), "new": Service(live=None)}, {"a": "contract"}
+    )
+
+    edges = edges_of(release)
+
+    assert edges["approve:contract"] == [
+        "monitor:app",
+        "drain:app",
+        "monitor:mail",
+        "drain:mail",
+        "monitor:new",
+    ]
+    assert edges["stop:app"] == ["approve:contract"]
+    assert release.graph().step(StepId("approve:contract")).approvers == ()
 
 
 def test_a_service_starts_when_all_its_databases_are_expanded():

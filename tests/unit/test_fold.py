@@ -176,7 +176,7 @@ def test_a_graph_survives_the_journal():
 )
 def test_the_way_back_is_closed_from_the_start_of_a_step_of_no_return(
     past: tuple[Event, ...],
-    expected: bool,  # noqa: FBT001 - a column of the table
+    expected: bool,
 ):
     assert run_of(STARTED, FINISHED, *past).is_beyond_return() is expected
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from builders import Release, Service
 
+from coordinator.diagnostics import Severity
 from coordinator.model import Colour, Role
-from coordinator.survey import alive_at_start, service_survey
+from coordinator.survey import alive_at_start, service_survey, stray_version
 
 WORLDS = {
     # what runs → next colour, live colour, live version, settled?, who runs
@@ -47,3 +48,17 @@ def test_tells_who_runs_before_the_release_begins(world: str):
     service, *_, alive = WORLDS[world]
 
     assert alive_at_start(Release({"app": service}).survey()) == {("app", role) for role in alive}
+
+
+@pytest.mark.parametrize(
+    ("left_over", "is_stray"), [("1.9", True), ("2", False), (None, False)], ids=["other", "wanted", "none"]
+)
+def test_warns_of_a_third_version_that_runs_without_traffic(left_over: str | None, is_stray: bool):
+    service = Service(live="1", left_over=left_over)
+
+    found = stray_version(service.spec("app"), service_survey(service.spec("app"), service.serving()))
+
+    assert (found is not None) is is_stray
+    if found is not None:
+        assert (found.code, found.severity) == ("stray-version", Severity.WARNING)
+        assert "`app` 1.9 runs on green" in found.what
