@@ -14,6 +14,8 @@ from enum import StrEnum
 
 _GUESS_LENGTH = 64
 """Nobody means a longer name, and comparing a very long one would take its time."""
+_FEW = 20
+"""A longer list in a message is not read."""
 
 
 class Severity(StrEnum):
@@ -70,10 +72,12 @@ def errors_of(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the next step for a wrong name: the known one that looks like it, else all of them."""
+    """Return the next step for a wrong name: the known one that looks like it, else all if they are few."""
     candidates = sorted(known)
     close = get_close_matches(word, candidates, n=1) if len(word) <= _GUESS_LENGTH else []
     if close:
         return f"Did you mean `{close[0]}`?"
+    if len(candidates) > _FEW:
+        return f"None of the {len(candidates)} known ones looks like it."
     listed = ", ".join(f"`{each}`" for each in candidates)
     return f"Possible: {listed}." if listed else "There is none to choose from."

@@ -10,6 +10,7 @@ import pytest
 
 import coordinator
 from coordinator import errors, pages
+from coordinator.diagnostics import did_you_mean
 
 ROOT = Path(coordinator.__file__).parents[1]
 SOURCES = sorted(
@@ -84,3 +85,8 @@ def test_page_says_what_why_and_what_to_do(code):
     sections = text.split("## ")[1:]
     assert all(section.partition("\n\n")[2].strip() for section in sections)
     assert pages.summary(code).endswith(".")
+
+
+def test_a_name_that_looks_like_none_of_many_gets_no_list_that_nobody_reads():
+    assert "journal" not in did_you_mean("zzz", pages.codes())
+    assert did_you_mean("jornal-conflict", pages.codes()) == "Did you mean `journal-conflict`?"
