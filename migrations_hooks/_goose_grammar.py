@@ -112,6 +112,7 @@ class _Parser:
         self.state = following
         if command == "down":
             self.down = []
+            self.buffer.clear()  # blanks alone, which goose drops with the rest of the Up section
         if command == "statementend":
             if self._is_blank():
                 return self._empty_block(number)

@@ -93,6 +93,7 @@ FILES: dict[str, str | bytes] = {
     "comment line between statements": UP + A + "-- about b\n\n" + B,
     "blank line of spaces then a comment": UP + A + "   \n-- kept\n" + B,
     "blanks at the end only": UP + A + "   \n\t\n",
+    "blanks at the end of up and a comment in down": UP + A + "  \n" + DOWN + "-- nothing\n",
     "crlf line ends": (UP + "CREATE TABLE a (\nx integer);\n" + B).replace("\n", "\r\n"),
     "percent signs": UP + A + "INSERT INTO a SELECT 7 % 4;\nINSERT INTO a SELECT length('%s %(x)s %%');\n",
     "question marks and colons in a string": UP + A + "INSERT INTO a SELECT length('? :x $1');\n",

@@ -76,6 +76,17 @@ def test_no_transaction_counts_for_both_directions():
     assert (parsed.up.transaction, parsed.down.transaction) == (False, False)
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [("-- about a\nSELECT 2;\n", ["SELECT 2;"]), ("-- nothing\n", []), (BEGIN + "--\n1\n" + END, ["1"])],
+)
+def test_blanks_at_the_end_of_up_are_no_part_of_down(body: str, expected: list[str]):
+    parsed = TOOL.parse(source(UP + "SELECT 1;\n \t\n" + DOWN + body))
+
+    assert parsed.down is not None, parsed.diagnostics
+    assert [each.text for each in parsed.down.statements] == expected
+
+
 def test_a_file_without_a_down_section_has_no_down():
     assert TOOL.parse(source(UP + "SELECT 1;\n")).down is None
     assert TOOL.parse(source(UP + DOWN)).down is not None
