@@ -17,7 +17,7 @@ from coordinator.app.planning import plan_release
 from coordinator.app.requests import Inbox
 from coordinator.diagnostics import Diagnostic
 from coordinator.engine.run import Audience, Engine
-from coordinator.errors import CoordinatorError, ExitCode, Interrupted, Refused, Usage, Waiting
+from coordinator.errors import CoordinatorError, ExitCode, Interrupted, Refused, StepFailed, Usage, Waiting
 from coordinator.graph import Graph, StepId
 from coordinator.journal import events
 from coordinator.journal.events import Outcome
@@ -73,7 +73,8 @@ class Runner:
     def run_release(self, *, supersede: bool, show: Callable[[Proof, tuple[Diagnostic, ...]], None]) -> Ended:
         """Go on with the open run, or plan and start a new one; `show` gets the new one before it starts.
 
-        Raises: PlanInvalid, Refused, Waiting `lease-held`, Usage `plan-changed`, Interrupted.
+        Raises: PlanInvalid, Refused, Waiting `lease-held`, Usage `plan-changed`, StepFailed `live-not-ready`
+        where there is nothing to release, Interrupted.
         """
         with self.place.lease(), alone_on_databases(self.ports):
             journal = self.place.journal
@@ -82,6 +83,8 @@ class Runner:
                 demand_same(state, inputs_of(self.ports))
                 return self._engage(state)
             proof, warnings = plan_release(self.ports, self.kinds)
+            if not proof.graph:
+                demand_serving(self.ports)
             show(proof, warnings)
             if proof.diagnostics:
                 raise Refused(proof.diagnostics)
@@ -170,6 +173,25 @@ def inputs_of(ports: Ports) -> dict[str, str]:
         for each in ports.migrations(database)
     }
     return {"plan": ports.plan.digest, **migrations}
+
+
+def demand_serving(ports: Ports) -> None:
+    """Raise StepFailed `live-not-ready` where a service has its version and nobody is served by it.
+
+    Clients are let in again first, where the platform's own router had died.
+    """
+    for name in ports.plan.services:
+        platform = ports.platform(name)
+        platform.public_address()
+        serving = platform.survey()
+        side = serving.live and serving.sides[serving.live]
+        if side and not side.ready:
+            raise StepFailed(
+                "live-not-ready",
+                f"`{name}` {side.version} on {serving.live} has the traffic and is not ready.",
+                why=f"It says: {side.detail}. There is nothing to release: the wanted version is there.",
+                next_step="Look at its log, and start it again (a local platform: `coordinator local up`).",
+            )
 
 
 def claim_of(state: RunState) -> Claim:

@@ -7,7 +7,9 @@ import socket
 
 import pytest
 from fixtures.checkout import DROP, EMAIL, HALF, Checkout, waiting_check
-from fixtures.local import until
+from fixtures.local import ask, kill_router, kill_side, local_platform, until
+
+from coordinator.model import Colour
 
 SAME_AGAIN = {"http": {"path": "/", "contains": "1.4"}}
 """A check that 1.5 does not pass."""
@@ -29,6 +31,28 @@ def test_0_nothing_to_do(checkout: Checkout):
 
     assert ended.exit_code == 0
     assert ended.out == "Nothing to do: the wanted versions serve and no migration is pending.\n"
+
+
+def test_0_nothing_to_do_but_to_start_the_router_again(checkout: Checkout):
+    checkout.released("1.4")
+    platform = local_platform(checkout.folder)
+    address = platform.public_address()
+    kill_router(platform)
+
+    assert checkout.release("1.4").exit_code == 0
+
+    assert ask(address) == "1.4 blue"
+
+
+def test_1_nothing_to_do_and_what_has_the_traffic_is_dead(checkout: Checkout):
+    checkout.released("1.4")
+    kill_side(local_platform(checkout.folder), Colour.BLUE)
+
+    ended = checkout.release("1.4")
+
+    assert ended.exit_code == 1
+    assert "error[live-not-ready]: `shop` 1.4 on blue has the traffic and is not ready." in ended.err
+    assert "Nothing to do" not in ended.err + ended.out
 
 
 def test_0_rollback_that_was_asked_for(checkout: Checkout):
