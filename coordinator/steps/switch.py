@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from coordinator.errors import StepFailed
 from coordinator.graph import Step
 from coordinator.model import Colour, Role
+from coordinator.ports import Platform, Serving
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, Seen, TrafficMoves
+
+_PATIENCE: Final = timedelta(seconds=10)
+"""How long the way back waits for a side that runs: its database may have restarted this moment."""
+_POLL: Final = timedelta(milliseconds=200)
 
 
 class Switch:
@@ -36,8 +42,8 @@ class Switch:
     def undo(self, step: Step, context: Context) -> str:
         """Switch back, if the side that served before is proven healthy; else stay and say so."""
         platform = context.ports.platform(step.its_service)
-        serving = platform.survey()
         back: Colour = step.its_colour.other
+        serving = _patient_survey(platform, back, context)
         if serving.live is not step.colour:
             return f"{serving.live or 'nobody'} serves"
         if serving.sides[back].version is None:
@@ -51,6 +57,18 @@ class Switch:
             )
         platform.switch(expected=step.its_colour, to=back)
         return f"{step.colour} → {back}"
+
+
+def _patient_survey(platform: Platform, back: Colour, context: Context) -> Serving:
+    """Survey, and while `back` runs without being ready, again for a while."""
+    end = context.ports.clock.now() + _PATIENCE
+    while True:
+        serving = platform.survey()
+        side = serving.sides[back]
+        if serving.live is back or side.ready or not side.running or context.ports.clock.now() >= end:
+            return serving
+        context.note(f"{back} is not ready to take the traffic back: {side.detail}. Asking again.")
+        context.wait(_POLL)
 
 
 def _demand_ready(step: Step, ready: bool, detail: str) -> None:  # noqa: FBT001 - the question is its argument

@@ -90,6 +90,20 @@ def test_a_rollback_that_is_stuck_can_be_aborted(checkout: Checkout, monitoring)
     assert "aborted" in aborted.out
 
 
+def test_a_rollback_waits_for_an_old_version_that_is_about_to_be_ready(checkout: Checkout, monitoring):
+    monitoring.signal(signal.SIGTERM)
+    monitoring.wait()
+    pid = local_platform(checkout.folder).state.side(Colour.BLUE).pid
+    os.kill(pid, signal.SIGSTOP)
+
+    back = checkout.start("rollback")
+    until(lambda: "blue is not ready to take the traffic back" in back.err)
+    os.kill(pid, signal.SIGCONT)
+
+    assert back.wait().exit_code == 0
+    assert checkout.serving() == "1.4"
+
+
 def test_a_user_without_a_name_is_called_by_number(checkout: Checkout):
     checkout.write_plan(monitor=FOREVER)
     running = checkout.start_release("1.4")
