@@ -87,6 +87,14 @@ def test_sends_a_text_of_several_statements_as_it_stands(session):
     assert rows(session) == [3, 9]
 
 
+@pytest.mark.parametrize("blank", ["\u00a0", "\x1c"])
+def test_leaves_it_to_the_engine_what_a_blank_is(session, blank: str):
+    with pytest.raises(DatabaseError, match=r"syntax error|unrecognized token"):
+        session.execute(Batch((f"INSERT INTO a VALUES (1);\n{blank}\n",), transaction=True))
+
+    assert rows(session) == []
+
+
 def test_names_the_statement_and_the_place_that_failed(session):
     batch = Batch(("INSERT INTO a VALUES (1)", "INSERT INTO a VALUES (2);\n  SELEC 3;"), transaction=True)
 

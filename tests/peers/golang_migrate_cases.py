@@ -99,6 +99,7 @@ SAME_POSTGRESQL: dict[str, str] = {
     "local setting": "SET LOCAL statement_timeout = '1min';\n" + A,
     "temporary table": "CREATE TEMPORARY TABLE a (x integer);\n" + B,
     "own lock of the table": A + "LOCK TABLE a;\n",
+    "no-break space only": "\u00a0\n",
     "extension": "CREATE EXTENSION IF NOT EXISTS plpgsql;\n" + A,
 }
 SAME_SQLITE: dict[str, str] = {
@@ -111,6 +112,8 @@ SAME_SQLITE: dict[str, str] = {
     "quoted with backticks": "CREATE TABLE `a;b` (x integer);\n",
     "comment that never ends": A + "/* open;\n",
     "pragma": "PRAGMA foreign_keys = ON;\n" + A,
+    "byte order mark before a trigger": A + B + "\ufeff" + TRIGGER,
+    "vertical tab before a trigger": A + B + "\v" + TRIGGER,
     "without rowid": "CREATE TABLE a (x integer PRIMARY KEY) WITHOUT ROWID;\n",
 }
 
@@ -120,6 +123,7 @@ CLEAN_FILES: dict[str, str] = {
     "statement that fails last": A + FAILS,
     "unknown table": "INSERT INTO nowhere VALUES (1);\n",
     "string that never ends": A + "INSERT INTO a VALUES ('open;\n",
+    "no-break space last": A + "\u00a0\n",
 }
 CLEAN_POSTGRESQL: dict[str, str] = {
     "psql command": "\\set x 1\n" + A,

@@ -138,6 +138,18 @@ def test_a_go_migration_is_refused_where_goose_fails_when_it_gets_there(new_worl
     assert outcome.refused == {"goose-go-migration"}
 
 
+def test_a_mistake_in_a_later_file_is_found_before_anything_is_sent(new_world: NewWorld, tmp_path: Path):
+    files = {"1_a.sql": UP + "CREATE TABLE a (x integer);\n", "2_b.sql": UP + "SELECT 1\n"}
+    folder = write_files(tmp_path / "migrations", files)
+    real, ours = new_world(LITE), new_world(LITE)
+
+    code = run_real("goose", real, folder, "up")
+    outcome = run_ours("goose", ours, folder)
+
+    assert (code, real.tables()) == (1, {"a"})
+    assert (outcome.refused, ours.tables()) == ({"goose-syntax"}, set())
+
+
 def test_two_files_of_one_version_are_refused_by_both(new_world: NewWorld, tmp_path: Path):
     folder = write_files(tmp_path / "migrations", {"1_a.sql": UP, "01_b.sql": UP})
     real, ours = new_world(LITE), new_world(LITE)

@@ -20,6 +20,10 @@ from coordinator.ports import Batch, Target
 from coordinator.secret import Secret
 
 _SCHEME = "sqlite://"
+_BLANKS = " \t\n\f\r"
+"""White space as SQLite's tokenizer has it: after anything else, a no-break space say, it has to answer."""
+_LEADING = _BLANKS + "\v\ufeff"
+"""What SQLite skips before a statement; its check of completeness knows no trigger after the last two."""
 
 
 class SqliteSession:
@@ -137,13 +141,14 @@ def split_complete(text: str) -> Iterator[tuple[int, str]]:
     end = text.find(";")
     while end != -1:
         piece = text[start : end + 1]
-        if sqlite3.complete_statement(piece):
-            yield start + len(piece) - len(piece.lstrip()), piece
+        statement = piece.lstrip(_LEADING)
+        if sqlite3.complete_statement(statement):
+            yield end + 1 - len(statement), piece
             start = end + 1
         end = text.find(";", end + 1)
     rest = text[start:]
-    if rest.strip():
-        yield len(text) - len(rest.lstrip()), rest
+    if rest.strip(_BLANKS):
+        yield len(text) - len(rest.lstrip(_BLANKS)), rest
 
 
 def _error_from(error: Exception, *, index: int | None, offset: int | None, commits: bool) -> DatabaseError:
