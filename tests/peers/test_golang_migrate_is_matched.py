@@ -87,6 +87,20 @@ def test_a_failure_leaves_the_same_schema_and_no_dirty_version(
     assert (real_ledger, our_ledger) == (((1, True),), ())
 
 
+def test_a_savepoint_works_where_golang_migrate_has_no_transaction_for_it(
+    new_world: NewWorld, tmp_path: Path
+):
+    folder = write_files(tmp_path / "migrations", {"1_case.up.sql": "SAVEPOINT s;\n" + A})
+    real, ours = new_world(PG), new_world(PG)
+
+    code = run_real(TOOL, real, folder, "up")
+    outcome = run_ours(TOOL, ours, folder)
+
+    assert (code, real.tables(), real.ledger(TOOL)) == (1, set(), ((1, True),))
+    assert outcome.is_done
+    assert (ours.tables(), ours.ledger(TOOL)) == ({"a"}, ((1, False),))
+
+
 @pytest.mark.parametrize(("engine", "trap"), both(TRAPS, POSTGRESQL_TRAPS, SQLITE_TRAPS))
 def test_refuses_where_golang_migrate_loses_something(
     engine: Engine, trap: Trap, new_world: NewWorld, tmp_path: Path

@@ -9,11 +9,13 @@ import pytest
 from peers.goose_cases import (
     FILES,
     FOLDERS,
+    NO_TX,
     POSTGRESQL_FILES,
     POSTGRESQL_TRAPS,
     SQLITE_FILES,
     TRAPS,
     UP,
+    A,
     Trap,
 )
 from peers.real_tools import (
@@ -124,6 +126,36 @@ def test_a_migration_that_moves_the_search_path_is_recorded_where_goose_loses_th
     assert real.ledger("goose") == ((0, True),)
     assert outcome.is_done
     assert ours.ledger("goose") == ((0, True), (1, True))
+
+
+@pytest.mark.parametrize("setting", ["ROLE pg_monitor", "default_transaction_read_only = on"])
+def test_a_changed_session_does_not_keep_a_migration_from_its_record_as_with_goose(
+    setting: str, new_world: NewWorld, tmp_path: Path
+):
+    content = NO_TX + UP + A + f"SET {setting};\n"
+    folder = write_files(tmp_path / "migrations", {"1_a.sql": content})
+    real, ours = new_world(PG), new_world(PG)
+
+    code = run_real("goose", real, folder, "up")
+    outcome = run_ours("goose", ours, folder)
+
+    assert (code, real.tables(), real.ledger("goose")) == (1, {"a"}, ((0, True),))
+    assert outcome.is_done
+    assert (ours.tables(), ours.ledger("goose")) == ({"a"}, ((0, True), (1, True)))
+
+
+def test_a_transaction_that_a_file_leaves_open_is_rolled_back_where_goose_never_had_it(
+    new_world: NewWorld, tmp_path: Path
+):
+    folder = write_files(tmp_path / "migrations", {"1_a.sql": NO_TX + UP + "BEGIN;\n" + A})
+    real, ours = new_world(PG), new_world(PG)
+
+    code = run_real("goose", real, folder, "up")
+    outcome = run_ours("goose", ours, folder)
+
+    assert (code, real.tables()) == (0, {"a"})
+    assert outcome.error is not None
+    assert (outcome.error.code, ours.tables()) == ("transaction-left-open", set())
 
 
 def test_a_go_migration_is_refused_where_goose_fails_when_it_gets_there(new_world: NewWorld, tmp_path: Path):
