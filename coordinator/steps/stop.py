@@ -1,4 +1,8 @@
-"""Scale the live version down. It is gone then, and only then contract may begin."""
+"""Scale the live version down. It is gone then, and only then contract may begin.
+
+Nothing is observed: a version that merely died may be started again by whoever finds it dead, on a schema
+that it does not know any more. One that was told to stop stays down, and telling it twice is harmless.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,18 @@ from typing import Final
 
 from coordinator.graph import Step
 from coordinator.model import Role
-from coordinator.steps import Context, Observation, StepKind
-from coordinator.world import Effect, Seen, Stops
+from coordinator.steps import Context, StepKind, observe_nothing
+from coordinator.world import Effect, Stops
 
 
 class Stop:
     """The platform refuses to stop what serves."""
 
+    observe = staticmethod(observe_nothing)
+
     def effects(self, step: Step) -> tuple[Effect, ...]:
         """Live uses no database any more."""
         return (Stops(step.its_service, Role.LIVE),)
-
-    def observe(self, step: Step, context: Context) -> Observation:
-        """Done if nothing of it runs."""
-        side = context.ports.platform(step.its_service).survey().sides[step.its_colour]
-        return Observation(Seen.NOT_DONE if side.running else Seen.DONE, f"{step.colour}: {side.detail}")
 
     def perform(self, step: Step, context: Context) -> str:
         """Stop it."""

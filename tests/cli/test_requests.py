@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from fixtures.checkout import DROP, EMAIL, Checkout, waiting_check
-from fixtures.local import local_platform, until
+from fixtures.local import kill_side, local_platform, until
 
 from coordinator.model import Colour
 
@@ -183,6 +183,20 @@ def test_rollback_starts_the_old_version_that_was_stopped_already(checkout: Chec
     assert ended.exit_code == 0
     assert checkout.serving() == "1.4"
     assert checkout.running() == {"1.4"}
+
+
+def test_an_old_version_that_died_by_itself_does_not_come_back_after_contract(checkout: Checkout):
+    checkout.released("1.4")
+    checkout.migration(2, "drop", DROP)
+    checkout.write_plan(approve=["dba"])
+    assert checkout.release("1.5").exit_code == 4
+    kill_side(local_platform(checkout.folder), Colour.BLUE)
+    checkout.run("approve", "approve:contract", "--as", "dba")
+    checkout.released("1.5")
+
+    assert checkout.run("local", "up", "--set", "VERSION=1.5").exit_code == 0
+
+    assert checkout.running() == {"1.5"}
 
 
 def test_a_new_run_follows_an_abort(checkout: Checkout, monitoring):
