@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.adapters.journals.sqlite import SqliteJournal
-from coordinator.errors import JournalConflict, StepFailed
+from coordinator.errors import JournalConflict, StepFailed, Waiting
 from coordinator.ports import Journal
 
 
@@ -81,6 +81,18 @@ def test_a_journal_that_cannot_be_written_says_so(journal: Journal, file: Path) 
 
     assert refused.value.code == "journal-unusable"
     assert str(file) in str(refused.value)
+
+
+def test_a_journal_that_another_process_keeps_locked_is_waited_for(file: Path) -> None:
+    SqliteJournal(file).append("r@1", 1, "first")
+
+    with closing(sqlite3.connect(file, isolation_level=None)) as suspended:
+        suspended.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Waiting) as refused:
+            SqliteJournal(file, patience=0.1).append("r@1", 2, "second")
+
+    assert refused.value.code == "journal-busy"
+    assert SqliteJournal(file).records("r@1") == ("first",)
 
 
 def test_a_journal_that_vanishes_under_a_run_is_not_begun_anew(journal: Journal, file: Path) -> None:

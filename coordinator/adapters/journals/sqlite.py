@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from coordinator.errors import CoordinatorError, JournalConflict, StepFailed
+from coordinator.errors import CoordinatorError, JournalConflict, StepFailed, Waiting
 
 _TABLES = """
 PRAGMA journal_mode = WAL;
@@ -22,13 +22,16 @@ CREATE TABLE IF NOT EXISTS event
 CREATE TABLE IF NOT EXISTS request (number INTEGER PRIMARY KEY, run TEXT NOT NULL, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS run (number INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE);
 """
+_PATIENCE = 10.0
+"""Seconds that a write waits for another one; ours last milliseconds."""
 
 
 class SqliteJournal:
     """ports.Journal. A connection for each call: commands are short, and threads share nothing."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, patience: float = _PATIENCE) -> None:
         self._file = file
+        self._patience = patience
         self._is_made = False
 
     def append(self, run: str, sequence: int, record: str) -> None:
@@ -70,7 +73,9 @@ class SqliteJournal:
     def _connected(self) -> Iterator[sqlite3.Connection]:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._file, timeout=10, isolation_level=None)) as connection:
+            with closing(
+                sqlite3.connect(self._file, timeout=self._patience, isolation_level=None)
+            ) as connection:
                 connection.execute("PRAGMA synchronous = FULL")
                 if not self._is_made:
                     connection.executescript(_TABLES)
@@ -80,6 +85,13 @@ class SqliteJournal:
             raise self._unusable(error) from error
 
     def _unusable(self, error: Exception) -> CoordinatorError:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            return Waiting(
+                "journal-busy",
+                f"Another process has kept the journal {self._file} locked for {self._patience:g} seconds.",
+                why="A coordinator that was suspended (Ctrl-Z, SIGSTOP) in the middle of a write does that.",
+                next_step="Let it go on (`fg`) or end it, and run the command again.",
+            )
         return StepFailed(
             "journal-unusable",
             f"The journal {self._file} cannot be read or written: {error}.",
