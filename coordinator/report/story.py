@@ -71,7 +71,13 @@ def _way_back(graph: Graph, survey: Survey) -> str:
     until = "at every step" if first is None else f"until {first.id} begins"
     new = ", ".join(name for name, each in survey.services.items() if each.serving.live is None)
     but = f", but not for {new} once it has traffic: nothing served there before" if new else ""
-    return f"Way back: one command, {until}{but}."
+    there = ", ".join(
+        name for name, each in survey.services.items() if each.is_switched and not each.is_settled
+    )
+    stays = (
+        f" It does not move the traffic of {there}, which is at the wanted version already." if there else ""
+    )
+    return f"Way back: one command, {until}{but}.{stays}"
 
 
 def _matrix(database: DatabaseName, phased: tuple[Phased, ...], proof: Proof) -> Iterator[str]:

@@ -32,6 +32,10 @@ def test_says_when_there_is_nothing_to_do():
 NOWHERE = (
     "Way back: one command, at every step, but not for app once it has traffic: nothing served there before."
 )
+SWITCHED = (
+    "Way back: one command, at every step."
+    " It does not move the traffic of app, which is at the wanted version already."
+)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +46,10 @@ NOWHERE = (
         (
             one_service("expand", live=None),
             NOWHERE,
+        ),
+        (
+            Release({"app": Service(live="2", left_over="1")}, {"db": "expand"}),
+            SWITCHED,
         ),
     ],
 )
