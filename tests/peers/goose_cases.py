@@ -223,6 +223,14 @@ POSTGRESQL_TRAPS: dict[str, Trap] = {
         UP + _ENVSUB + "DO $$ BEGIN PERFORM 1; END $$;\n", "goose-envsub", ends_well=False
     ),
 }
+SQLITE_TRAPS: dict[str, Trap] = {
+    "vacuum in a block with another": Trap(
+        NO_TX + UP + A + BEGIN + "SELECT 1;\nVACUUM;\n" + END,
+        "statement-refuses-transaction",
+        ends_well=True,
+        tables=frozenset("a"),
+    ),
+}
 
 # A folder, on SQLite; the value is its files and whether `up` is expected to apply everything.
 FOLDERS: dict[str, Files] = {

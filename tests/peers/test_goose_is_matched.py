@@ -13,6 +13,7 @@ from peers.goose_cases import (
     POSTGRESQL_FILES,
     POSTGRESQL_TRAPS,
     SQLITE_FILES,
+    SQLITE_TRAPS,
     TRAPS,
     UP,
     A,
@@ -51,6 +52,7 @@ REFUSED = [
         for name, trap in TRAPS.items()
     ],
     *[pytest.param(PG, trap, id=name) for name, trap in POSTGRESQL_TRAPS.items()],
+    *[pytest.param(LITE, trap, id=f"{LITE} {name}") for name, trap in SQLITE_TRAPS.items()],
 ]
 
 
@@ -144,16 +146,17 @@ def test_a_changed_session_does_not_keep_a_migration_from_its_record_as_with_goo
     assert (ours.tables(), ours.ledger("goose")) == ({"a"}, ((0, True), (1, True)))
 
 
-def test_a_transaction_that_a_file_leaves_open_is_rolled_back_where_goose_never_had_it(
-    new_world: NewWorld, tmp_path: Path
+@pytest.mark.parametrize(("engine", "left_by_goose"), [(PG, {"a"}), (LITE, set())])
+def test_a_transaction_that_a_file_leaves_open_is_an_error_where_goose_reports_success(
+    engine: Engine, left_by_goose: set[str], new_world: NewWorld, tmp_path: Path
 ):
     folder = write_files(tmp_path / "migrations", {"1_a.sql": NO_TX + UP + "BEGIN;\n" + A})
-    real, ours = new_world(PG), new_world(PG)
+    real, ours = new_world(engine), new_world(engine)
 
     code = run_real("goose", real, folder, "up")
     outcome = run_ours("goose", ours, folder)
 
-    assert (code, real.tables()) == (0, {"a"})
+    assert (code, real.tables()) == (0, left_by_goose)
     assert outcome.error is not None
     assert (outcome.error.code, ours.tables()) == ("transaction-left-open", set())
 
