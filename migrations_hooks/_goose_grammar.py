@@ -153,7 +153,7 @@ class _Parser:
             "goose-empty-block",
             Place(self.path, number),
             "This StatementBegin block holds no statement.",
-            "goose silently drops the line that follows such a block.",
+            "goose goes wrong with it: mostly it silently drops the line that follows.",
             "Remove the block, or write its statement.",
         )
 
