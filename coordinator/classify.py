@@ -34,13 +34,15 @@ def classify(plan: Plan, survey: Survey) -> tuple[Evidence, tuple[Diagnostic, ..
 
 
 def _without_live_version(plan: Plan, survey: Survey) -> frozenset[DatabaseName]:
-    """Return the databases of which all users are known, and none runs: a first release.
+    """Return the empty databases of which all users are known, and none runs: a first release.
 
-    Whoever uses a database that no service of the plan names is unknown, and may be running.
+    Whoever uses a database that no service of the plan names is unknown, and may be running; and so may,
+    somewhere else, whoever had the migrations applied that a database has already.
     """
     users = {database for spec in plan.services.values() for database in spec.uses}
     alive = {database for name, _ in alive_at_start(survey) for database in plan.services[name].uses}
-    return frozenset(users - alive)
+    used_before = {name for name, database in survey.databases.items() if database.applied}
+    return frozenset(users - alive - used_before)
 
 
 def _phases(

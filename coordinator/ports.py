@@ -207,6 +207,14 @@ class Serving:
 class Platform(Protocol):
     """One service on its platform. Failures are StepFailed; nothing here waits without a deadline."""
 
+    def identity(self) -> str:
+        """Name the place where the service runs, so that no other place has the same name.
+
+        A release belongs to the places that it began in: the same plan and database with another place is
+        another release, which knows nothing of the versions that run in the first.
+        """
+        ...
+
     def survey(self) -> Serving:
         """Observe the service; changes nothing."""
         ...

@@ -90,7 +90,25 @@ def survey(ports: Ports) -> Survey:
         for name, each in services.items()
         if (problem := stray_version(ports.plan.services[name], each))
     )
+    diagnostics.extend(
+        nobody_serves(ports.plan.services[name])
+        for name, each in services.items()
+        if each.serving.live is None
+        and any(databases[used].applied for used in ports.plan.services[name].uses)
+    )
     return Survey(databases, services, tuple(diagnostics))
+
+
+def nobody_serves(spec: ServiceSpec) -> Diagnostic:
+    """Return a warning about a service that serves nowhere here, though its database was migrated."""
+    return Diagnostic(
+        "nobody-serves",
+        spec.place,
+        f"`{spec.name}` serves nobody here, and its database has migrations applied.",
+        "If a version of it runs somewhere else, this release knows nothing of it.",
+        "Release it from where it runs, or make sure that none does.",
+        severity=Severity.WARNING,
+    )
 
 
 def stray_version(spec: ServiceSpec, service: ServiceSurvey) -> Diagnostic | None:

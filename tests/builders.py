@@ -106,6 +106,8 @@ class Release:
     services: Mapping[str, Service] = field(default_factory=dict)
     pending: Mapping[str, str | tuple[Migration, ...]] = field(default_factory=dict)
     approve: tuple[str, ...] = ()
+    applied: int = 0
+    """How many migrations each database has already."""
     on_failure: OnFailure = OnFailure.ROLLBACK
 
     def plan(self) -> Plan:
@@ -127,7 +129,7 @@ class Release:
             {
                 DatabaseName(name): DatabaseSurvey(
                     Target(Engine.POSTGRESQL, name, "public", None),
-                    0,
+                    self.applied,
                     declared(pending) if isinstance(pending, str) else pending,
                 )
                 for name, pending in self.pending.items()

@@ -8,34 +8,50 @@ with its process. It is not a condition for acting: a way back must not depend o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import DatabaseName, Engine
-from coordinator.ports import Ports
+from coordinator.ports import Ports, Session
 
 _LOCK_ID: Final = int.from_bytes(b"coord", "big")
 
 
 @contextmanager
-def alone_on_databases(ports: Ports) -> Iterator[None]:
-    """Hold each PostgreSQL database of the plan. Raises: Waiting `lease-held` where another holds one."""
-    with ExitStack() as held:
-        for name, spec in sorted(ports.plan.databases.items()):
-            if spec.engine is Engine.POSTGRESQL:
-                _hold(ports, name, held)
-        yield
+def alone_on_databases(ports: Ports) -> Iterator[Callable[[], None]]:
+    """Hold each PostgreSQL database of the plan, and yield what makes sure that it is still held.
+
+    A server that restarted, or somebody who ended the session, took the lock away; asked before each effect,
+    the yielded function takes it again. Both raise: Waiting `lease-held` where another coordinator has it.
+    """
+    with ExitStack() as open_locks:
+        held: dict[DatabaseName, Session] = {}
+
+        def hold_all() -> None:
+            for name, spec in sorted(ports.plan.databases.items()):
+                if spec.engine is Engine.POSTGRESQL and not _is_alive(held.get(name)):
+                    held.pop(name, None)
+                    with suppress(DatabaseError):  # whatever needs this database will say so, and better
+                        held[name] = _hold(ports, name, open_locks)
+
+        hold_all()
+        yield hold_all
 
 
-def _hold(ports: Ports, name: DatabaseName, held: ExitStack) -> None:
+def _is_alive(session: Session | None) -> bool:
     try:
-        session = held.enter_context(ports.session(name, label=f"coordinator {ports.plan.release}"))
-        held.enter_context(session.locked((_LOCK_ID,), timeout=timedelta()))
+        return session is not None and bool(session.query("SELECT 1"))
     except DatabaseError:
-        return  # whatever needs this database will say so, and say it better
+        return False
+
+
+def _hold(ports: Ports, name: DatabaseName, open_locks: ExitStack) -> Session:
+    session = open_locks.enter_context(ports.session(name, label=f"coordinator {ports.plan.release}"))
+    try:
+        open_locks.enter_context(session.locked((_LOCK_ID,), timeout=timedelta()))
     except Waiting as error:
         raise Waiting(
             "lease-held",
@@ -43,3 +59,4 @@ def _hold(ports: Ports, name: DatabaseName, held: ExitStack) -> None:
             why=error.what,
             next_step="Let it finish, or stop it with Ctrl-C where it runs; then run again.",
         ) from error
+    return session

@@ -76,12 +76,12 @@ class Runner:
         Raises: PlanInvalid, Refused, Waiting `lease-held`, Usage `plan-changed`, StepFailed `live-not-ready`
         where there is nothing to release, Interrupted.
         """
-        with self.place.lease(), alone_on_databases(self.ports):
+        with self.place.lease(), alone_on_databases(self.ports) as renew:
             journal = self.place.journal
             state = open_run(journal)
             if state is not None and not supersede:
                 demand_same(state, inputs_of(self.ports))
-                return self._engage(state)
+                return self._engage(state, renew)
             proof, warnings = plan_release(self.ports, self.kinds)
             if not proof.graph:
                 demand_serving(self.ports)
@@ -93,7 +93,7 @@ class Runner:
                 journal.append(state.run, state.sequence + 1, events.to_wire(ended))
             if not proof.graph:
                 return Ended(None)
-            return self._engage(self._begin(proof.graph, supersedes=supersede))
+            return self._engage(self._begin(proof.graph, supersedes=supersede), renew)
 
     def resume_or_follow(self, state: RunState) -> Ended:
         """Go on with a run, whatever its plan says now: a way back must not depend on an edit.
@@ -104,9 +104,9 @@ class Runner:
         while state.outcome is None:
             with ExitStack() as held:
                 if _entered(held, self.place.lease()):
-                    held.enter_context(alone_on_databases(self.ports))
+                    renew = held.enter_context(alone_on_databases(self.ports))
                     state = self._caught_up(state)
-                    return self._engage(state) if state.outcome is None else Ended(state)
+                    return self._engage(state, renew) if state.outcome is None else Ended(state)
             state = self._caught_up(state)
             if self.is_stopping():
                 raise Interrupted(
@@ -141,7 +141,7 @@ class Runner:
         self.audience.saw(started, state)
         return state
 
-    def _engage(self, state: RunState) -> Ended:
+    def _engage(self, state: RunState, renew: Callable[[], None]) -> Ended:
         engine = Engine(
             state=state,
             ports=self.ports,
@@ -151,6 +151,7 @@ class Runner:
             claim=claim_of(state),
             is_stopping=self.is_stopping,
             take_requests=Inbox(self.place.journal, state.run).take,
+            demand_alone=renew,
         )
         stuck = engine.run()
         return Ended(engine.state, stuck, tuple(engine.problems))
@@ -172,7 +173,11 @@ def inputs_of(ports: Ports) -> dict[str, str]:
         for database in ports.plan.databases
         for each in ports.migrations(database)
     }
-    return {"plan": ports.plan.digest, **migrations}
+    places = {
+        f"place of {service}": hashlib.sha256(ports.platform(service).identity().encode()).hexdigest()
+        for service in ports.plan.services
+    }
+    return {"plan": ports.plan.digest, **migrations, **places}
 
 
 def demand_serving(ports: Ports) -> None:

@@ -85,6 +85,8 @@ class Engine:
     """A signal asked the command to end after the effects at hand."""
     take_requests: Callable[[RunState], Sequence[Event]]
     """The events that follow from what people asked for since the last look."""
+    demand_alone: Callable[[], None]
+    """Make sure that no other coordinator acts; raises Waiting `lease-held` if one does."""
     problems: list[CoordinatorError] = field(default_factory=list)
     """What workers met and no event tells: why a step waits, or could not be observed."""
     _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
@@ -138,11 +140,13 @@ class Engine:
         for command in decide(self.state, situation):
             match command:
                 case Start(step):
+                    self.demand_alone()
                     self._write(events.StepStarted(now(), step.id))
                     self._submit(workers, command, in_doubt=False)
                 case Observe():
                     self._submit(workers, command, in_doubt=True)
                 case Undo(step):
+                    self.demand_alone()
                     self._write(events.UndoStarted(now(), step.id))
                     self._submit(workers, command, in_doubt=False)
                 case TurnBack(reason):

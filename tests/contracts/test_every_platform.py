@@ -87,6 +87,19 @@ def test_a_service_that_was_never_deployed_runs_nowhere_and_serves_nobody(world:
     assert set(serving.sides) == {BLUE, GREEN}
 
 
+def test_a_place_keeps_its_name_and_shares_it_with_no_other(world: World, tmp_path: Path):
+    other = tmp_path / "other"
+    other.mkdir()
+    elsewhere = (
+        FilePlatform(other / "world.json")
+        if isinstance(world.platform, FilePlatform)
+        else local_platform(other)
+    )
+
+    assert world.connect().identity() == world.platform.identity()
+    assert elsewhere.identity() != world.platform.identity()
+
+
 def test_deploy_returns_when_the_version_is_ready_and_leaves_traffic_alone(world: World):
     world.platform.deploy(BLUE, V14, deadline=SOON)
 

@@ -29,6 +29,9 @@ class FilePlatform:
     def __init__(self, file: Path) -> None:
         self._file = file
 
+    def identity(self) -> str:
+        return f"file:{self._file.resolve()}"
+
     def survey(self) -> Serving:
         world = self._read()
         sides = {

@@ -289,3 +289,12 @@ def test_a_state_that_nobody_looked_at_is_unproven():
     evidence = Release({"app": Service()}, {"db": "expand"}).evidence()
 
     assert evidence.finding((DB, ServiceName("app"), Role.NEXT), 1).reason == "nothing was asked"
+
+
+def test_a_first_release_on_a_database_that_was_migrated_before_keeps_contract_apart():
+    """Who had it migrated may still run, in a place that this release does not see."""
+    release = Release({"app": Service(("db",), live=None)}, {"db": "expand contract"}, applied=1)
+
+    phases = [each.phase for each in release.evidence().phased[DatabaseName("db")]]
+
+    assert phases == [Phase.EXPAND, Phase.CONTRACT]

@@ -73,6 +73,7 @@ class Bench:
     watcher: Watcher = field(default_factory=Watcher)
     is_stopping: Callable[[], bool] = lambda: False
     requests: list[Event] = field(default_factory=list)
+    demand_alone: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
         started = events.RunStarted(NOW, "r", "plan.yaml", {}, wire_from(self.graph), False, "0", {})
@@ -95,6 +96,7 @@ class Bench:
             claim=Claim("d", "r"),
             is_stopping=self.is_stopping,
             take_requests=self._take,
+            demand_alone=self.demand_alone,
         )
 
     def _take(self, _: RunState) -> Sequence[Event]:
@@ -340,6 +342,18 @@ def test_stops_before_the_effect_when_another_coordinator_has_written(bench) -> 
         engine.run()
 
     assert made.names() == ["run-started", "step-started a"]
+
+
+def test_starts_nothing_when_another_coordinator_took_the_database_over(bench) -> None:
+    def taken() -> None:
+        raise Waiting("lease-held", "Another one works.")
+
+    made = bench(a_step("a"), kinds={"work": Made(do=fail)}, demand_alone=taken)
+
+    with pytest.raises(Waiting):
+        made.engine().run()
+
+    assert made.names() == ["run-started"]
 
 
 def test_a_journal_that_fails_ends_the_waiting_of_the_other_steps(bench) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -58,6 +59,10 @@ class Local:
     state: StateFolder
     sides: Sides
     routing: Routing
+
+    def identity(self) -> str:
+        """Name this machine and the folder that the processes belong to."""
+        return f"local:{socket.gethostname()}:{self.state.path.resolve()}"
 
     def survey(self) -> Serving:
         """Observe the service; the router need not run."""
