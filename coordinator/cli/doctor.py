@@ -45,7 +45,7 @@ def _doctor(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
 
 
 def _findings(path: Path, settings: list[str] | None) -> Iterator[Finding]:
-    from coordinator.cli.opening import open_ports  # noqa: PLC0415
+    from coordinator.cli.opening import open_ports
 
     ports = open_ports(path, settings)
     yield True, "plan", f"{path} is valid: release {ports.plan.release}"
@@ -64,7 +64,7 @@ def _look(subject: str, look: Callable[[], str]) -> Finding:
 
 
 def _journal(path: Path) -> str:
-    from coordinator.app.place import Place, open_run  # noqa: PLC0415
+    from coordinator.app.place import Place, open_run
 
     place = Place(path)
     state = open_run(place.journal)
@@ -75,9 +75,9 @@ def _journal(path: Path) -> str:
 
 
 def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
-    from coordinator.diagnostics import errors_of  # noqa: PLC0415
-    from coordinator.errors import StepFailed  # noqa: PLC0415
-    from coordinator.survey import survey_database  # noqa: PLC0415
+    from coordinator.diagnostics import errors_of
+    from coordinator.errors import StepFailed
+    from coordinator.survey import survey_database
 
     seen, diagnostics = survey_database(ports, name)
     if problems := errors_of(diagnostics):

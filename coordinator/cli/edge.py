@@ -124,7 +124,7 @@ def _exit_code_of(command: Callable[[], ExitCode | None]) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except Exception:  # noqa: BLE001 - the edge: whatever is left is a bug of ours
-        import traceback  # noqa: PLC0415 - only a bug pays for it
+        import traceback
 
         say(traceback.format_exc())
         say("error[bug]: This is a bug in coordinator. The journal is intact; run the command again.")

@@ -21,7 +21,7 @@ def explain(
 
 
 def _list() -> None:
-    from coordinator import pages  # noqa: PLC0415
+    from coordinator import pages
 
     width = max(len(code) for code in pages.codes())
     for code in pages.codes():
@@ -29,9 +29,9 @@ def _list() -> None:
 
 
 def _explain(code: str) -> None:
-    from coordinator import pages  # noqa: PLC0415
-    from coordinator.diagnostics import did_you_mean  # noqa: PLC0415
-    from coordinator.errors import Usage  # noqa: PLC0415
+    from coordinator import pages
+    from coordinator.diagnostics import did_you_mean
+    from coordinator.errors import Usage
 
     text = pages.page(code)
     if text is None:

@@ -71,12 +71,12 @@ def _down(path: Path, arguments: list[str]) -> None:
 
 
 def _services(path: Path, arguments: list[str]) -> Iterator[tuple[ServiceSpec, Local]]:
-    import os  # noqa: PLC0415
+    import os
 
-    from coordinator.adapters.platforms._local.service import Local  # noqa: PLC0415
-    from coordinator.adapters.platforms.local import PLATFORM  # noqa: PLC0415
-    from coordinator.adapters.secrets import resolve  # noqa: PLC0415
-    from coordinator.load import load_plan, settings_from  # noqa: PLC0415
+    from coordinator.adapters.platforms._local.service import Local
+    from coordinator.adapters.platforms.local import PLATFORM
+    from coordinator.adapters.secrets import resolve
+    from coordinator.load import load_plan, settings_from
 
     plan = load_plan(path, settings=settings_from(arguments), environment=os.environ)
     for service in plan.services.values():
@@ -92,7 +92,7 @@ def _services(path: Path, arguments: list[str]) -> Iterator[tuple[ServiceSpec, L
 
 
 def _status_of(platform: Local) -> dict[str, Any]:
-    from coordinator.adapters.platforms._local.addresses import url  # noqa: PLC0415
+    from coordinator.adapters.platforms._local.addresses import url
 
     record, status, serving = platform.state.router(), platform.routing.status(), platform.survey()
     router = record and {

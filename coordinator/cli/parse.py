@@ -31,7 +31,7 @@ def parse(
 
 
 def _parse(path: Path, key: str, output: Output) -> ExitCode:
-    from coordinator.diagnostics import errors_of  # noqa: PLC0415
+    from coordinator.diagnostics import errors_of
 
     parsed = _tool(key).parse(_source(path))
     say_diagnostics(parsed.diagnostics)
@@ -53,9 +53,9 @@ def _parse(path: Path, key: str, output: Output) -> ExitCode:
 
 
 def _tool(key: str) -> MigrationTool:
-    from coordinator import discovery  # noqa: PLC0415
-    from coordinator.diagnostics import did_you_mean  # noqa: PLC0415
-    from coordinator.errors import Usage  # noqa: PLC0415
+    from coordinator import discovery
+    from coordinator.diagnostics import did_you_mean
+    from coordinator.errors import Usage
 
     known = discovery.names(discovery.MIGRATION_TOOLS)
     if key not in known:
@@ -68,13 +68,13 @@ def _tool(key: str) -> MigrationTool:
 
 
 def _source(path: Path) -> SourceFile:
-    import hashlib  # noqa: PLC0415
+    import hashlib
 
-    from coordinator.diagnostics import Diagnostic, Place  # noqa: PLC0415
-    from coordinator.errors import PlanInvalid  # noqa: PLC0415
-    from coordinator.load.migrations import MAX_MIGRATION_BYTES  # noqa: PLC0415
-    from coordinator.load.source import read_bytes  # noqa: PLC0415
-    from coordinator.model import SourceFile  # noqa: PLC0415
+    from coordinator.diagnostics import Diagnostic, Place
+    from coordinator.errors import PlanInvalid
+    from coordinator.load.migrations import MAX_MIGRATION_BYTES
+    from coordinator.load.source import read_bytes
+    from coordinator.model import SourceFile
 
     content = read_bytes(path, limit=MAX_MIGRATION_BYTES, place=Place(str(path)))
     if isinstance(content, Diagnostic):

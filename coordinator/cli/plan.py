@@ -38,10 +38,10 @@ def plan(
 
 
 def _plan(path: Path, settings: list[str] | None, output: PlanOutput) -> ExitCode:
-    from coordinator.app.connected import step_kinds  # noqa: PLC0415
-    from coordinator.app.planning import plan_release  # noqa: PLC0415
-    from coordinator.cli.opening import open_ports  # noqa: PLC0415
-    from coordinator.report import drawing, story  # noqa: PLC0415
+    from coordinator.app.connected import step_kinds
+    from coordinator.app.planning import plan_release
+    from coordinator.cli.opening import open_ports
+    from coordinator.report import drawing, story
 
     proof, warnings = plan_release(open_ports(path, settings), step_kinds())
     say_diagnostics(warnings)

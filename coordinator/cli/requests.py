@@ -54,8 +54,8 @@ def approve(
 
 
 def _approve(path: Path, step: str, who: str, output: Output) -> None:
-    from coordinator.graph import StepId  # noqa: PLC0415
-    from coordinator.journal.events import Approved  # noqa: PLC0415
+    from coordinator.graph import StepId
+    from coordinator.journal.events import Approved
 
     state = _leave(path, lambda at: Approved(at, StepId(step), who))
     if output is Output.JSON:
@@ -79,7 +79,7 @@ def rollback(
 
 
 def _rollback(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
-    from coordinator.journal.events import Outcome, RollbackStarted  # noqa: PLC0415
+    from coordinator.journal.events import Outcome, RollbackStarted
 
     reason = f"asked for by {_user()}"
     state = _leave(path, lambda at: RollbackStarted(at, reason, automatic=False))
@@ -100,7 +100,7 @@ def abort(
 
 
 def _abort(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
-    from coordinator.journal.events import AbortRequested, Outcome  # noqa: PLC0415
+    from coordinator.journal.events import AbortRequested, Outcome
 
     state = _leave(path, lambda at: AbortRequested(at, _user()))
     return _carry_out(path, settings, state, wanted=Outcome.ABORTED, output=output)
@@ -118,9 +118,9 @@ def settle(
 
 
 def _settle(path: Path, step: str, came: Came, output: Output) -> None:
-    from coordinator.graph import StepId  # noqa: PLC0415
-    from coordinator.journal.events import StepSettled  # noqa: PLC0415
-    from coordinator.world import Seen  # noqa: PLC0415
+    from coordinator.graph import StepId
+    from coordinator.journal.events import StepSettled
+    from coordinator.world import Seen
 
     state = _leave(path, lambda at: StepSettled(at, StepId(step), Seen(came), _user()))
     if output is Output.JSON:
@@ -137,10 +137,10 @@ def _user() -> str:
 
 
 def _leave(path: Path, make: Callable[[datetime], Event]) -> RunState:
-    from datetime import UTC, datetime  # noqa: PLC0415
+    from datetime import UTC, datetime
 
-    from coordinator.app.place import Place, the_open_run  # noqa: PLC0415
-    from coordinator.app.requests import leave  # noqa: PLC0415
+    from coordinator.app.place import Place, the_open_run
+    from coordinator.app.requests import leave
 
     place = Place(path)
     state = the_open_run(place)
@@ -152,7 +152,7 @@ def _carry_out(
     path: Path, settings: list[str] | None, state: RunState, *, wanted: Outcome, output: Output
 ) -> ExitCode:
     """Do what was asked for, or watch the coordinator do it that works on the run already."""
-    from coordinator.cli.run import act  # noqa: PLC0415
+    from coordinator.cli.run import act
 
     def carry_out(runner: Runner) -> Ended:
         ended = runner.resume_or_follow(state)

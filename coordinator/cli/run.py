@@ -39,8 +39,8 @@ def run(
 
 
 def _run(path: Path, settings: list[str] | None, *, supersede: bool, output: Output) -> ExitCode:
-    from coordinator.app.place import Place, open_run  # noqa: PLC0415
-    from coordinator.journal.events import Outcome  # noqa: PLC0415
+    from coordinator.app.place import Place, open_run
+    from coordinator.journal.events import Outcome
 
     return act(
         path,
@@ -53,7 +53,7 @@ def _run(path: Path, settings: list[str] | None, *, supersede: bool, output: Out
 
 
 def _show(proof: Proof, warnings: tuple[Diagnostic, ...]) -> None:
-    from coordinator.report import story  # noqa: PLC0415
+    from coordinator.report import story
 
     say_diagnostics(warnings)
     say("\n".join((*story.tell(proof), "")))
@@ -69,9 +69,9 @@ def act(
     output: Output,
 ) -> ExitCode:
     """Do something to a run, or begin one, before the eyes of this terminal, and report how it ended."""
-    from coordinator.cli.opening import open_runner  # noqa: PLC0415
-    from coordinator.cli.stopping import stopping  # noqa: PLC0415
-    from coordinator.cli.watching import watching  # noqa: PLC0415
+    from coordinator.cli.opening import open_runner
+    from coordinator.cli.stopping import stopping
+    from coordinator.cli.watching import watching
 
     with watching() as audience, stopping(audience.told) as is_stopping:
         runner = open_runner(path, settings, audience=audience, is_stopping=is_stopping, state=state)
@@ -82,7 +82,7 @@ def act(
 
 def report(ended: Ended, *, output: Output) -> None:
     """Print how a command left a run: what is where, why it stopped, and what to do next."""
-    from coordinator.report import progress  # noqa: PLC0415
+    from coordinator.report import progress
 
     for problem in ended.problems:
         say_problem(problem)

@@ -26,8 +26,8 @@ def schema(
 
 
 def _schema() -> None:
-    import json  # noqa: PLC0415
+    import json
 
-    from coordinator.load.schema import json_schema  # noqa: PLC0415
+    from coordinator.load.schema import json_schema
 
     show(json.dumps(json_schema(), indent=2, ensure_ascii=False))

@@ -30,13 +30,13 @@ def status(
 
 
 def _newest(path: Path) -> RunState | None:
-    from coordinator.app.place import Place, newest_first  # noqa: PLC0415
+    from coordinator.app.place import Place, newest_first
 
     return next(newest_first(Place(path).journal), None)
 
 
 def _status(path: Path, output: Output) -> ExitCode:
-    from coordinator.report import progress  # noqa: PLC0415
+    from coordinator.report import progress
 
     state, now = _newest(path), datetime.now(UTC)
     if output is Output.JSON:
@@ -53,7 +53,7 @@ def _status(path: Path, output: Output) -> ExitCode:
 
 
 def _working(path: Path, state: RunState) -> Iterator[str]:
-    from coordinator.app.place import Place  # noqa: PLC0415
+    from coordinator.app.place import Place
 
     if state.outcome is None:
         holder = Place(path).holder()
@@ -62,10 +62,10 @@ def _working(path: Path, state: RunState) -> Iterator[str]:
 
 def _watch(path: Path) -> ExitCode:
     """Show the newest run's events as they come; the exit code is 0 when the run has ended."""
-    from coordinator.app.place import Place  # noqa: PLC0415
-    from coordinator.cli.watching import watching  # noqa: PLC0415
-    from coordinator.journal.events import from_wire  # noqa: PLC0415
-    from coordinator.report import progress  # noqa: PLC0415
+    from coordinator.app.place import Place
+    from coordinator.cli.watching import watching
+    from coordinator.journal.events import from_wire
+    from coordinator.report import progress
 
     state = _newest(path)
     if state is None:
@@ -95,8 +95,8 @@ def history(
 
 
 def _history(path: Path, output: Output) -> None:
-    from coordinator.app.place import Place, newest_first  # noqa: PLC0415
-    from coordinator.report import progress  # noqa: PLC0415
+    from coordinator.app.place import Place, newest_first
+    from coordinator.report import progress
 
     runs, now = list(newest_first(Place(path).journal)), datetime.now(UTC)
     if output is Output.JSON:
@@ -109,13 +109,13 @@ def _history(path: Path, output: Output) -> None:
 
 
 def _events(path: Path, run: str, output: Output) -> None:
-    import json  # noqa: PLC0415
+    import json
 
-    from coordinator.app.place import Place  # noqa: PLC0415
-    from coordinator.errors import Usage  # noqa: PLC0415
-    from coordinator.journal.events import RunStarted, from_wire  # noqa: PLC0415
-    from coordinator.journal.fold import fold  # noqa: PLC0415
-    from coordinator.report.progress import line_of  # noqa: PLC0415
+    from coordinator.app.place import Place
+    from coordinator.errors import Usage
+    from coordinator.journal.events import RunStarted, from_wire
+    from coordinator.journal.fold import fold
+    from coordinator.report.progress import line_of
 
     records = Place(path).journal.records(run)
     if not records:

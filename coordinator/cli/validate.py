@@ -29,11 +29,11 @@ def validate(
 
 
 def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
-    import os  # noqa: PLC0415
+    import os
 
-    from coordinator.diagnostics import errors_of  # noqa: PLC0415
-    from coordinator.load import load, settings_from  # noqa: PLC0415
-    from coordinator.load.migrations import read_migrations  # noqa: PLC0415
+    from coordinator.diagnostics import errors_of
+    from coordinator.load import load, settings_from
+    from coordinator.load.migrations import read_migrations
 
     loaded = load(path, settings=settings_from(arguments), environment=os.environ)
     databases = loaded.plan.databases if loaded.plan else {}

@@ -66,7 +66,7 @@ def watching() -> Iterator[TerminalAudience]:
     if not is_live():
         yield Plain(is_coloured=is_coloured(), heartbeat=HEARTBEAT)
         return
-    from rich.console import Console  # noqa: PLC0415 - only where something is drawn
+    from rich.console import Console
 
     with ExitStack() as stack:
         yield Drawn(Console(stderr=True, highlight=False), stack)
@@ -133,7 +133,7 @@ class Drawn:
         self._told = text
 
     def _draw(self, state: RunState, now: datetime, *, above: str = "") -> None:
-        from rich.text import Text  # noqa: PLC0415
+        from rich.text import Text
 
         try:
             live = self._started()
@@ -144,7 +144,7 @@ class Drawn:
             silence(sys.stderr)  # the terminal is gone; the release is not
 
     def _started(self) -> Live:
-        from rich.live import Live  # noqa: PLC0415
+        from rich.live import Live
 
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False)
@@ -159,7 +159,7 @@ class Drawn:
             silence(sys.stderr)
 
     def _drawing(self, state: RunState, now: datetime) -> RenderableType:
-        from rich.text import Text  # noqa: PLC0415
+        from rich.text import Text
 
         rows = that_fit(tuple(table_of(state, now=now)), self._console.height)
         widest = max(len(step) for _, step, _, _ in rows)
