@@ -101,7 +101,12 @@ def _refuse_unless_next(
     pending = tool.pending(migrations, ledger)
     versions = [each.version for each in pending.migrations]
     if migration.version not in versions and ledger.dirty is None:
-        raise StepFailed("already-applied", f"{migration.name} is already applied.")
+        raise StepFailed(
+            "already-applied",
+            f"{migration.name} is already applied.",
+            why="Somebody else applied it a moment ago.",
+            next_step="Run again: what is applied is seen, and not applied twice.",
+        )
     _refuse_problems(pending)
     if versions[0] != migration.version:
         raise StepFailed(

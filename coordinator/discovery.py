@@ -32,25 +32,21 @@ def names(package: str) -> tuple[str, ...]:
     return tuple(sorted(name.replace("_", "-") for name in found if not name.startswith("_")))
 
 
-def _member(package: str, key: str, member: str) -> object:
-    return getattr(import_module(f"{package}.{key.replace('-', '_')}"), member)
+def member(package: str, key: str, name: str) -> object:
+    """Return what a module of `package` registers as `name`; its type is known to the caller."""
+    return getattr(import_module(f"{package}.{key.replace('-', '_')}"), name)
 
 
 def migration_tool(key: str) -> MigrationTool:
     """Return the hook of a migration tool that `names` lists."""
-    return cast("MigrationTool", _member(MIGRATION_TOOLS, key, "TOOL"))
+    return cast("MigrationTool", member(MIGRATION_TOOLS, key, "TOOL"))
 
 
 def platform(key: str) -> PlatformKind:
     """Return the adapter of a platform that `names` lists."""
-    return cast("PlatformKind", _member(PLATFORMS, key, "PLATFORM"))
+    return cast("PlatformKind", member(PLATFORMS, key, "PLATFORM"))
 
 
 def check(key: str) -> CheckKind:
     """Return a kind of check that `names` lists."""
-    return cast("CheckKind", _member(CHECKS, key, "CHECK"))
-
-
-def member(package: str, key: str, name: str) -> object:
-    """Return what a module of `package` registers; for kinds whose type only a higher layer can name."""
-    return _member(package, key, name)
+    return cast("CheckKind", member(CHECKS, key, "CHECK"))

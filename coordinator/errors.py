@@ -10,7 +10,9 @@ only the command line's edge turns it into exit code 70.
     ├── Refused              3   the proof found a state in which a live version breaks
     ├── Waiting              4   a gate wants an answer, or somebody else holds what we need
     ├── StepFailed           1   an effect was tried and the world said no
+    ├── DatabaseError        1   the engine refused, or was lost
     ├── InDoubt              5   nobody can tell whether an effect happened; a human must look
+    ├── JournalConflict      5   another coordinator wrote to the run that we thought ours
     └── Interrupted        130   a signal ended the command
 """
 

@@ -2,7 +2,8 @@
 
 A process's lease (ports.Lease) ends with the process; this one does not: between two `run`s, while a gate
 waits for its answer, nobody else may release on the same database, from whatever machine and checkout. It
-belongs to a plan's digest and not to a process, so that a run whose journal was lost still owns it.
+belongs to what the release is made from (plan, migrations, places) and not to a process, so that a run whose
+journal was lost still owns it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coordinator.errors import Waiting
+from coordinator.model import Engine
 from coordinator.ports import Batch, Session
 
 _CREATE = (
@@ -74,8 +76,8 @@ def release(session: Session, claim: Claim) -> None:
 
 
 _EXISTS = {
-    "postgresql": "SELECT 1 WHERE to_regclass('coordinator_lease') IS NOT NULL",
-    "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'coordinator_lease'",
+    Engine.POSTGRESQL: "SELECT 1 WHERE to_regclass('coordinator_lease') IS NOT NULL",
+    Engine.SQLITE: "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'coordinator_lease'",
 }
 
 

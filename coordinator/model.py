@@ -1,6 +1,6 @@
 """The plan as the rest of the program sees it: frozen, typed, complete, free of text and of secrets.
 
-load.py makes these values; nobody changes them. What varies with the world (which colour serves, which
+load makes these values; nobody changes them. What varies with the world (which colour serves, which
 migrations are applied) is observed by survey.py and never stands here. A platform's own settings are a
 value that only the platform's adapter understands, so the core stays blind to Kubernetes and processes.
 """
@@ -42,7 +42,7 @@ class Role(StrEnum):
 
 
 class Phase(StrEnum):
-    """When a migration may be applied: before next is deployed, before traffic moves, after live is gone."""
+    """What a migration does: adds what next needs, moves data before next starts, takes what live needs."""
 
     EXPAND = "expand"
     MIGRATE = "migrate"

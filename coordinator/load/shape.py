@@ -1,7 +1,7 @@
 """The form of the plan file, asked of its models: which keys a mapping may have, and what they mean.
 
-A message about an unknown key wants the known ones; the reference page wants all mappings. Both walk the
-models' annotations here, so that the loader holds no second list of keys.
+A message about an unknown key wants the known ones. It walks the models' annotations here, so that the loader
+holds no second list of keys.
 """
 
 from __future__ import annotations

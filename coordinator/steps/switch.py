@@ -8,11 +8,11 @@ from typing import Final
 from coordinator.errors import StepFailed
 from coordinator.graph import Step
 from coordinator.model import Colour, Role
-from coordinator.ports import Platform, Serving
+from coordinator.ports import Platform, Serving, Side
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, Seen, TrafficMoves
 
-_PATIENCE: Final = timedelta(seconds=10)
+_PATIENCE: Final = timedelta(seconds=30)
 """How long the way back waits for a side that runs: its database may have restarted this moment."""
 _POLL: Final = timedelta(milliseconds=200)
 
@@ -35,7 +35,7 @@ class Switch:
         """Switch, if next is still ready and nobody else moved the traffic since."""
         platform = context.ports.platform(step.its_service)
         serving = platform.survey()
-        _demand_ready(step, serving.sides[step.its_colour].ready, serving.sides[step.its_colour].detail)
+        _demand_ready(step, serving.sides[step.its_colour])
         platform.switch(expected=serving.live and step.its_colour.other, to=step.its_colour)
         return f"{serving.live or 'nobody'} → {step.colour}"
 
@@ -71,12 +71,12 @@ def _patient_survey(platform: Platform, back: Colour, context: Context) -> Servi
         context.wait(_POLL)
 
 
-def _demand_ready(step: Step, ready: bool, detail: str) -> None:  # noqa: FBT001 - the question is its argument
-    if not ready:
+def _demand_ready(step: Step, side: Side) -> None:
+    if not side.ready:
         raise StepFailed(
             "next-not-ready",
             f"`{step.service}` {step.version} on {step.colour} was ready and is not any more.",
-            why=detail,
+            why=side.detail,
             next_step="Traffic did not move. Look at its log, and release again.",
         )
 

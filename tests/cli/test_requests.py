@@ -100,7 +100,7 @@ def test_a_rollback_waits_for_an_old_version_that_is_about_to_be_ready(checkout:
     until(lambda: "blue is not ready to take the traffic back" in back.err)
     os.kill(pid, signal.SIGCONT)
 
-    assert back.wait().exit_code == 0
+    assert back.wait().exit_code == 0, back.err
     assert checkout.serving() == "1.4"
 
 

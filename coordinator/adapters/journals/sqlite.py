@@ -81,7 +81,7 @@ class SqliteJournal:
                     connection.executescript(_TABLES)
                     self._is_made = True
                 yield connection
-        except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise self._unusable(error) from error
 
     def _unusable(self, error: Exception) -> CoordinatorError:

@@ -107,7 +107,9 @@ class Sides:
             record = self.state.side(colour)
             if record is None:
                 raise StepFailed(
-                    "never-deployed", f"`{self.service}` was taken down while {colour} was waited for."
+                    "never-deployed",
+                    f"`{self.service}` was taken down while {colour} was waited for.",
+                    next_step="Bring it up again (`coordinator local up`), and run again.",
                 )
             left = max(0.1, until - time.monotonic())
             unready = _unready(record, timeout=min(_ASK, timedelta(seconds=left)))
