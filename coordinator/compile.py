@@ -80,7 +80,7 @@ class _Release:
     def ready(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which the schema has what the next version of a service needs."""
         expanded = tuple(
-            _apply(database, self.before[database][-1], 0, ()).id
+            _apply_id(database, self.before[database][-1])
             for database in self.plan.services[service].uses
             if self.before[database]
         )
@@ -101,15 +101,18 @@ def _cut(phased: tuple[Phased, ...]) -> int:
     return next(contract, len(phased))
 
 
+def _apply_id(database: DatabaseName, phased: Phased) -> StepId:
+    return StepId(f"{phased.phase}:{database}:{phased.migration.name}")
+
+
 def _apply(database: DatabaseName, phased: Phased, state: int, after: tuple[StepId, ...]) -> Step:
-    migration = phased.migration
     return Step(
-        StepId(f"{phased.phase}:{database}:{migration.name}"),
+        _apply_id(database, phased),
         "apply",
         after,
         database=database,
         phase=phased.phase,
-        migration=migration.version,
+        migration=phased.migration.version,
         state=state,
         no_return=phased.phase is Phase.CONTRACT,
     )
@@ -216,7 +219,7 @@ def add_approve(release: _Release) -> Iterator[Step]:
     if release.is_gated:
         after = tuple(step for name in release.moving for step in _settled_after(release, name))
         expanded = tuple(
-            _apply(database, migrations[-1], 0, ()).id
+            _apply_id(database, migrations[-1])
             for database, migrations in release.before.items()
             if migrations and not release.users[database]
         )
@@ -242,7 +245,7 @@ def add_contract(release: _Release) -> Iterator[Step]:
             after += tuple(step for name in first_ones for step in _settled_after(release, name))
         elif not after:
             after = (APPROVE,)
-        expanded = (_apply(database, before[-1], 0, ()).id,) if before else ()
+        expanded = (_apply_id(database, before[-1]),) if before else ()
         yield from _chain(database, migrations, len(before) + 1, after or expanded or (ACQUIRE,))
 
 
@@ -255,9 +258,9 @@ def _ends(release: _Release) -> Iterator[StepId]:
     """Yield the steps that nothing else follows."""
     for database, before in release.before.items():
         if release.after[database]:
-            yield _apply(database, release.after[database][-1], 0, ()).id
+            yield _apply_id(database, release.after[database][-1])
         elif before and not release.users[database] and not release.is_gated:
-            yield _apply(database, before[-1], 0, ()).id
+            yield _apply_id(database, before[-1])
     for name, service in release.moving.items():
         if release.contracts(name):
             continue  # the contract migrations follow it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ from pathlib import Path
 from coordinator.adapters.journals.sqlite import SqliteJournal
 from coordinator.adapters.leases.file import FileLease
 from coordinator.errors import Usage
-from coordinator.journal.events import from_wire
+from coordinator.journal.events import Event, from_wire
 from coordinator.journal.fold import RunState, fold
-from coordinator.ports import Journal
+from coordinator.ports import Journal, Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Place:
     def lease(self) -> AbstractContextManager[None]:
         """Hold the right to act on this plan. Raises: Waiting `lease-held`."""
         holder = f"pid {os.getpid()} on {socket.gethostname()}"
-        return FileLease(self.folder).held("plan", holder=holder)
+        lease: Lease = FileLease(self.folder)
+        return lease.held("plan", holder=holder)
 
     def holder(self) -> str | None:
         """Return which process acts on this plan at this instant, None if none does."""
@@ -46,6 +47,15 @@ class Place:
 def run_state(journal: Journal, run: str) -> RunState:
     """Return where a run is."""
     return fold(run, (from_wire(record) for record in journal.records(run)))
+
+
+def catch_up(journal: Journal, state: RunState, saw: Callable[[Event, RunState], None]) -> RunState:
+    """Return the state after what another coordinator wrote since; `saw` gets each event with its state."""
+    for record in journal.records(state.run)[state.sequence :]:
+        event = from_wire(record)
+        state = state.with_event(event)
+        saw(event, state)
+    return state
 
 
 def newest_first(journal: Journal) -> Iterator[RunState]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from coordinator import __version__
 from coordinator.app.exclusion import alone_on_databases
-from coordinator.app.place import Place, open_run
+from coordinator.app.place import Place, catch_up, open_run
 from coordinator.app.planning import plan_release
 from coordinator.app.requests import Inbox
 from coordinator.diagnostics import Diagnostic
@@ -117,11 +117,7 @@ class Runner:
 
     def _caught_up(self, state: RunState) -> RunState:
         """Show what another coordinator wrote since, and return the state after it."""
-        for record in self.place.journal.records(state.run)[state.sequence :]:
-            event = events.from_wire(record)
-            state = state.with_event(event)
-            self.audience.saw(event, state)
-        return state
+        return catch_up(self.place.journal, state, self.audience.saw)
 
     def _begin(self, graph: Graph, *, supersedes: bool) -> RunState:
         journal, release = self.place.journal, self.ports.plan.release

@@ -62,9 +62,8 @@ def _working(path: Path, state: RunState) -> Iterator[str]:
 
 def _watch(path: Path) -> ExitCode:
     """Show the newest run's events as they come; the exit code is 0 when the run has ended."""
-    from coordinator.app.place import Place
+    from coordinator.app.place import Place, catch_up
     from coordinator.cli.watching import watching
-    from coordinator.journal.events import from_wire
     from coordinator.report import progress
 
     state = _newest(path)
@@ -75,10 +74,7 @@ def _watch(path: Path) -> ExitCode:
     with watching() as audience:
         while state.outcome is None:
             audience.ticked(state, now=datetime.now(UTC))
-            for record in journal.records(state.run)[state.sequence :]:
-                event = from_wire(record)
-                state = state.with_event(event)
-                audience.saw(event, state)
+            state = catch_up(journal, state, audience.saw)
             time.sleep(0.2)
     show("\n".join(progress.closing_lines(state, ())))
     return ExitCode.DONE
