@@ -11,13 +11,17 @@ from importlib import import_module, util
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from coordinator.model import Engine
     from coordinator.ports import CheckKind, MigrationTool, PlatformKind
+    from coordinator.rehearsal_ports import QuerySource, RehearsalEngine
 
 MIGRATION_TOOLS = "migrations_hooks"
 PLATFORMS = "coordinator.adapters.platforms"
 CHECKS = "coordinator.adapters.signals"
 STEPS = "coordinator.steps"
 DATABASES = "coordinator.adapters.databases"
+QUERIES = "coordinator.adapters.queries"
+REHEARSALS = "coordinator.adapters.rehearsals"
 
 
 def names(package: str) -> tuple[str, ...]:
@@ -50,3 +54,13 @@ def platform(key: str) -> PlatformKind:
 def check(key: str) -> CheckKind:
     """Return a kind of check that `names` lists."""
     return cast("CheckKind", member(CHECKS, key, "CHECK"))
+
+
+def query_source(key: str) -> QuerySource:
+    """Return a source of queries that `names` lists."""
+    return cast("QuerySource", member(QUERIES, key, "QUERIES"))
+
+
+def rehearsal(engine: Engine) -> RehearsalEngine:
+    """Return the rehearsal of an engine that `names` lists."""
+    return cast("RehearsalEngine", member(REHEARSALS, engine, "REHEARSAL"))

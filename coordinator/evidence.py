@@ -1,7 +1,8 @@
 """What is known about each version at each schema state, and what that knowledge rests on.
 
-The rest of the line asks only this matrix. Today its cells come from declarations and statement classes
-(classify.py), so none of them is *proven*: the rehearsal that asks the engine writes the same type.
+The rest of the line asks only this matrix. Its cells come from the engine's answers (rehearse.py), or, for a
+version whose queries nobody knows, from declarations and statement classes (classify.py), and then none of
+them is *proven*.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from coordinator.diagnostics import Place
-from coordinator.model import DatabaseName, Migration, Phase, Role, ServiceName
+from coordinator.model import DatabaseName, Layer, Migration, Phase, Role, ServiceName, Statement
 
 
 class Verdict(StrEnum):
@@ -27,6 +28,8 @@ class Basis(StrEnum):
 
     REHEARSED = "rehearsed"
     """The engine was asked."""
+    OBSERVED = "observed"
+    """The version runs on this very schema now."""
     DECLARED = "declared"
     """The migration's author wrote its phase down."""
     CLASSIFIED = "classified"
@@ -67,6 +70,124 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Objection:
+    """The engine's own refusal: its code (SQLSTATE, or SQLite's name of the result code) and its message."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A query that a version needs and that does not work at a state; `migration` is the one to blame."""
+
+    use: Use
+    state: int
+    query: str
+    place: Place
+    layer: Layer
+    objection: Objection
+    migration: str | None
+    """For a live version the one that led to the state, for a next one the first that mends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """A question that could not be put to the engine, so that its answer is not known."""
+
+    use: Use
+    query: str
+    layer: Layer
+    reason: str
+    """A clause: `no sample row passes the check orders_total_check`."""
+    state: int | None = None
+    """None: at no state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock that a statement took on a table or index; `mode` in the engine's words: AccessExclusiveLock."""
+
+    relation: str
+    mode: str
+    is_new: bool
+    """The relation was made by the same migration, so nobody waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A difference in the catalogue that a statement made.
+
+    `kind` is `table`, `column`, `constraint`, `index`, `view`, `function`, `trigger`, `policy`, `type`,
+    `enum-value`, `sequence`, `domain`, `rule`, `privilege`, `partition`, `extension` or `schema`; `before`
+    and `after` are the thing's definition, None where it was not there.
+    """
+
+    kind: str
+    relation: str | None
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatementEvidence:
+    """What one statement of a migration did to the scratch database. Relations are written `schema.name`."""
+
+    migration: str
+    statement: Statement
+    place: Place
+    in_transaction: bool
+    """It ran in a transaction with others, so its locks are held until that one ends."""
+    seconds: float
+    locks: tuple[Lock, ...] = ()
+    rewritten: tuple[str, ...] = ()
+    """Tables and indexes that were there before and got a new file."""
+    scanned: tuple[str, ...] = ()
+    """Tables that were there before and were read from one end to the other."""
+    written: tuple[str, ...] = ()
+    """Tables that were there before and of which it inserted, updated or deleted rows, or would have."""
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """What a statement would do to the live service while it runs, and how to do it without."""
+
+    code: str
+    place: Place
+    migration: str
+    what: str
+    why: str
+    rewrite: str
+    """SQL that can be pasted; comments in it say what goes into another migration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What the engine answered about one database, beside the matrix, for those who want to know why."""
+
+    engine: str
+    """Name and version of what was asked: `postgresql 18.6`."""
+    base: str
+    """A sentence: what the scratch database was made from."""
+    layers: tuple[Layer, ...]
+    """Those that were asked for and that the engine can answer."""
+    catalogues: Mapping[Use, tuple[str, int]]
+    """Source and number of queries of each version that was asked about."""
+    breaks: tuple[Break, ...] = ()
+    already_failing: tuple[Break, ...] = ()
+    """Queries that fail where they belong (live at the first state, next at the last): nobody's fault."""
+    unchecked: tuple[Unchecked, ...] = ()
+    statements: tuple[StatementEvidence, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    drift: tuple[str, ...] = ()
+    """Differences between the live schema and the files, a line each."""
+    notes: tuple[str, ...] = ()
+    """What limits this evidence: another major version, a table that could not be filled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The matrix, and the pending migrations m1..mk of each database in the order of the tool.
 
@@ -76,6 +197,7 @@ class Evidence:
 
     phased: Mapping[DatabaseName, tuple[Phased, ...]]
     spans: Mapping[Use, tuple[Span, ...]] = field(repr=False)
+    rehearsals: Mapping[DatabaseName, Rehearsal] = field(default_factory=dict, repr=False)
 
     def between(self, use: Use, first: int, last: int) -> Iterator[Span]:
         """Yield spans that cover the states `first` to `last`, and no other, without a gap."""

@@ -41,6 +41,15 @@ class Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
+class QuerySettings(Spec):
+    """What every source of queries takes; an adapter's own model adds where they are."""
+
+    database: str | None = Field(
+        default=None,
+        description="The database that gets these queries. Without it: the only one that the service uses.",
+    )
+
+
 def _duration_from(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value

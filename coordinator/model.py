@@ -56,6 +56,32 @@ class Engine(StrEnum):
     SQLITE = "sqlite"
 
 
+class Layer(StrEnum):
+    """What the rehearsal asks the engine about a query, from cheap to dear; docs/explanation/verdicts.md."""
+
+    PREPARE = "prepare"
+    """Does it parse and bind?"""
+    DESCRIBE = "describe"
+    """Are its parameters and result columns those that the version was compiled for?"""
+    PLAN = "plan"
+    """Can it be planned, with the privileges of the service's role?"""
+    EXECUTE = "execute"
+    """Does it run with sample values, in a transaction that is rolled back?"""
+    RESULT = "result"
+    """Does it still see the same of the same sample rows?"""
+    SESSION = "session"
+    """Does a session that prepared it before a migration survive the migration?"""
+
+
+class Base(StrEnum):
+    """What a rehearsal starts from."""
+
+    REPLAY = "replay"
+    """The migrations that the database has, applied from their files to an empty scratch database."""
+    DUMP = "dump"
+    """The schema of the live database, as pg_dump writes it."""
+
+
 class OnFailure(StrEnum):
     """What a failure before the point of no return leads to."""
 
@@ -131,6 +157,15 @@ class MigrationsSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RehearsalSpec:
+    """How a database's migrations are rehearsed; `url` is a scratch server of the team, never a live one."""
+
+    url: SecretRef | None = None
+    base: Base = Base.REPLAY
+    layers: tuple[Layer, ...] = tuple(Layer)
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseSpec:
     """A database of the plan."""
 
@@ -141,6 +176,7 @@ class DatabaseSpec:
     lock_timeout: timedelta
     """How long one statement may wait for a lock of the engine before it gives up."""
     place: Place = field(compare=False)
+    rehearsal: RehearsalSpec = RehearsalSpec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +185,16 @@ class CheckSpec:
 
     kind: str
     spec: object
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QueriesSpec:
+    """One source of a service's queries on a database; `kind` names the adapter (adapters/queries)."""
+
+    kind: str
+    spec: object
+    database: DatabaseName
     place: Place = field(compare=False)
 
 
@@ -179,6 +225,12 @@ class ServiceSpec:
     keep_blue: timedelta
     """The rollback window: how long live stays at full size after monitoring was content."""
     place: Place = field(compare=False)
+    queries: tuple[QueriesSpec, ...] = ()
+    ref: str | None = None
+    """The git tag or commit of a version's sources, with `{version}` for the version; None: the version
+    itself, or `v` and the version."""
+    database_role: str | None = None
+    """The database role that the service connects as, whose privileges the rehearsal asks about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,208 @@
+"""What the rehearsal asks of the outside, as Protocols: the versions' queries, and scratch databases.
+
+They stand apart from ports.py because a migration hook, a platform and a step know nothing of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from coordinator.evidence import Objection, StatementEvidence
+from coordinator.model import Engine, Layer, Role, Version
+from coordinator.ports import Session
+from coordinator.queries import Catalogue
+from coordinator.secret import Secret
+
+# -- query catalogues -------------------------------------------------------------------------------------
+
+
+class Tree(Protocol):
+    """The files of a project, in the working folder or at one commit; only ever read.
+
+    A path is POSIX and relative to the folder that the tree was opened at, as a plan file writes it; `..` may
+    lead up to the repository's root and no further.
+    """
+
+    label: str
+    """For a person: `the working tree`, `git v1.4 (3f2a91c)`."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content; None if there is no such file. Usage for a giant or an unreadable one."""
+        ...
+
+    def files(self, folder: str) -> tuple[str, ...]:
+        """Return every file below a folder, sorted, each as a path that `read` takes; empty if none."""
+        ...
+
+    def place(self, path: str) -> str:
+        """Return what a person calls the file: its path from the command's working folder, if it has one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whose queries a source is asked for."""
+
+    role: Role
+    version: Version | None
+    """None where nobody knows which version is live."""
+    engine: Engine
+    tree: Tree
+    session: Callable[[], AbstractContextManager[Session]] | None
+    """Connects to the live database; None where nothing live may be asked."""
+    database_role: str | None
+
+
+class QuerySource(Protocol):
+    """A source of queries: `QUERIES: Final[QuerySource]`, last line of adapters/queries/<key>.py."""
+
+    spec: type
+    """The pydantic model of the plan's `queries: {<key>: …}`; a subclass of fields.QuerySettings."""
+    roles: frozenset[Role]
+    """The versions that it can speak for: what was observed on the live database says nothing of next."""
+
+    def is_versioned(self, spec: object) -> bool:
+        """Tell whether the settings hold `{version}`: then one tree, the working one, has both versions."""
+        ...
+
+    def read(self, spec: object, wanted: Wanted) -> Catalogue:
+        """Return a version's queries. What cannot be read is a diagnostic, what cannot be asked an obstacle.
+
+        Raises: Usage or DatabaseError where there is no answer at all.
+        """
+        ...
+
+
+# -- rehearsal ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a result, with its type as the engine writes it (`character varying(20)`)."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a compiled client knows of a query. `columns` is None where it returns no rows."""
+
+    parameters: tuple[str, ...]
+    """Types, in the order of their numbers."""
+    columns: tuple[Column, ...] | None
+
+
+Values = tuple[object, ...]
+"""Sample values of a query's parameters, in the order of their numbers; only their database reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a query ended that was executed; `rows` are sorted comparable texts, volatile columns blank."""
+
+    rows: tuple[tuple[str | None, ...], ...]
+    count: int
+    """How many rows it returned or touched."""
+
+
+class RehearsalDatabase(Protocol):
+    """One scratch database. Nothing that is asked here stays in it; only what `session` applies does.
+
+    Lists of answers are as long as the lists of questions, in their order. An Objection is the engine's own.
+    """
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Connect as the owner, to apply migrations; each statement that runs is watched."""
+        ...
+
+    def take_statements(self) -> tuple[StatementEvidence, ...]:
+        """Return what was seen since the last call; `migration` and `place` are for the caller to fill in."""
+        ...
+
+    def clone(self) -> AbstractContextManager[RehearsalDatabase]:
+        """Make a second database with the same schema and rows."""
+        ...
+
+    def prepare(self, texts: Sequence[str]) -> list[Description | Objection]:
+        """Ask whether each text parses and binds (layers 1 and 2)."""
+        ...
+
+    def expand_star(self, texts: Sequence[str]) -> list[str]:
+        """Return each text with the columns that its `*` stand for now, as sqlc writes them into a client.
+
+        A `*` whose columns cannot be told stays.
+        """
+        ...
+
+    def plan(self, texts: Sequence[str], *, role: str | None) -> list[Objection | None]:
+        """Ask whether each text can be planned, and whether `role` has the privileges (layer 3)."""
+        ...
+
+    def fill(self) -> tuple[str, ...]:
+        """Insert sample rows into empty tables; return a clause for each table that could not be filled."""
+        ...
+
+    def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
+        """Find sample values with which each text runs here; the last objection where none does."""
+        ...
+
+    def execute(self, asks: Sequence[tuple[str, Values]], *, role: str | None) -> list[Ran | Objection]:
+        """Run each text with its values in a transaction of its own that is rolled back (layers 4 and 5)."""
+        ...
+
+    def held(self, texts: Sequence[str]) -> AbstractContextManager[Callable[[], list[Objection | None]]]:
+        """Prepare each text in a session that stays; the function asks again after a migration (layer 6)."""
+        ...
+
+    def catalogue(self) -> Mapping[str, str]:
+        """Return the schema as name → definition (`column public.orders.total` → `bigint not null`)."""
+        ...
+
+
+class RehearsalServer(Protocol):
+    """A place for scratch databases."""
+
+    version: str
+    """Name and version: `postgresql 18.6`."""
+    notes: tuple[str, ...]
+    """What a verdict must say about it: another major version than the live server's."""
+
+    def database(self, dump: str | None = None) -> AbstractContextManager[RehearsalDatabase]:
+        """Make a scratch database, empty or with the schema of a dump; it is removed at the end."""
+        ...
+
+
+class RehearsalEngine(Protocol):
+    """`REHEARSAL: Final[RehearsalEngine]`, last line of adapters/rehearsals/<engine>.py.
+
+    Whatever it makes is removed when its context ends; what a killed command left, by the next command.
+    """
+
+    layers: frozenset[Layer]
+    """Those that the engine can answer."""
+
+    def server(
+        self, *, url: Secret | None, live_version: str | None
+    ) -> AbstractContextManager[RehearsalServer]:
+        """Find or start a server: the team's at `url`, else one of the live server's major version."""
+        ...
+
+    def live_version(self, session: Session) -> str:
+        """Return the version of the live server, as `RehearsalServer.version` writes it."""
+        ...
+
+    def live_catalogue(self, session: Session) -> Mapping[str, str]:
+        """Return the live schema as `RehearsalDatabase.catalogue` writes it; only reads."""
+        ...
+
+    def live_sizes(self, session: Session) -> Mapping[str, int]:
+        """Return the size of each live table in bytes, its indexes included, by `schema.name`; only reads."""
+        ...
+
+    def dump(self, url: Secret) -> str:
+        """Return the live schema as SQL. Raises: DatabaseError or Usage where no tool for it is found."""
+        ...
