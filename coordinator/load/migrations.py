@@ -8,6 +8,7 @@ giant are refused instead of read.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from coordinator import discovery
@@ -15,6 +16,7 @@ from coordinator.diagnostics import Diagnostic, Place
 from coordinator.load.source import read_bytes, shown
 from coordinator.model import MigrationsSpec, SourceFile
 from coordinator.ports import MigrationTool, Reading
+from coordinator.rehearsal_ports import Tree
 
 MAX_MIGRATION_BYTES = 16 << 20
 
@@ -29,6 +31,19 @@ def read_migrations(spec: MigrationsSpec) -> Reading:
     problems = tuple(each for each in read if isinstance(each, Diagnostic))
     reading = tool.read([each for each in read if isinstance(each, SourceFile)])
     return Reading(reading.migrations, problems + reading.diagnostics)
+
+
+def source_files(tree: Tree, paths: Iterable[str], tool: MigrationTool) -> tuple[SourceFile, ...]:
+    """Return the files of a tree that the tool would look at, as it gets them; what is not there is left out.
+
+    Raises: Usage for a giant or an unreadable file.
+    """
+    read = [(path, tree.read(path)) for path in paths if tool.is_migration(path.rpartition("/")[2])]
+    return tuple(
+        SourceFile(tree.place(path), content, hashlib.sha256(content).hexdigest())
+        for path, content in read
+        if content is not None
+    )
 
 
 def _file_names(spec: MigrationsSpec, tool: MigrationTool) -> list[str] | Diagnostic:
