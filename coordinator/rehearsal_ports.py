@@ -94,6 +94,12 @@ class Description:
     parameters: tuple[str, ...]
     """Types, in the order of their numbers."""
     columns: tuple[Column, ...] | None
+    strings: tuple[str, ...] = ()
+    """Double-quoted words that SQLite took for text, because nothing has that name here: `"gone"`.
+
+    Where they are others than at the version's own state the query means something else, and does not work,
+    though it compiles: a matter of the layer prepare. Engines that read such a word as a name only have none.
+    """
 
 
 Values = tuple[object, ...]
