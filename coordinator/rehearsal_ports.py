@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.model import Engine, Layer, Role, Version
@@ -103,16 +103,23 @@ class Description:
 
 
 Values = tuple[object, ...]
-"""Sample values of a query's parameters, in the order of their numbers; only their database reads them."""
+"""Sample values of a query's parameters; only their database reads them, and it may try several of each."""
+
+VOLATILE: Final = "\0"
+"""Stands for a value that differs from one run to the next in the same state: a time, a random number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a query ended that was executed; `rows` are sorted comparable texts, volatile columns blank."""
+    """How a query ended that was executed; `rows` are sorted comparable texts, None is NULL."""
 
     rows: tuple[tuple[str | None, ...], ...]
     count: int
     """How many rows it returned or touched."""
+    columns: tuple[Column, ...] = ()
+    """Those of `rows`, where they are known; the same column has the same name in another state."""
+    written: Ran | None = None
+    """Rows of the table that it writes which were not there before; None where it writes none."""
 
 
 class RehearsalDatabase(Protocol):

@@ -1,0 +1,110 @@
+"""Whether a query still sees and writes what it did at its own state, as a sentence for a person. Pure.
+
+Two runs are compared by the columns that both have: which columns there are is told by `describe`, and a
+column that came or went is not a second break here. A column in which either run has a volatile value says
+nothing and is left out; so is a written column whose type has changed, because its text may only look new.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from coordinator.rehearsal_ports import VOLATILE, Column, Ran
+
+_Row = tuple[str | None, ...]
+_SHOWN = 60
+"""Characters of a value in a sentence."""
+
+
+def difference(own: Ran, here: Ran) -> str | None:
+    """Return what a query sees or writes here that it did not at its own state; None if it is the same.
+
+    A clause whose subject is the query: ``returned 3 rows, of which 2 are gone``.
+    """
+    pairs = _pairs(own.columns, here.columns) if own.columns and here.columns else _by_place(own, here)
+    if clause := _difference_of_rows(own, here, pairs, verb="returned"):
+        return clause
+    if own.written is None or here.written is None:
+        return None
+    kept = [
+        (ours, theirs)
+        for ours, theirs in _pairs(own.written.columns, here.written.columns)
+        if own.written.columns[ours].type == here.written.columns[theirs].type
+    ]
+    return _difference_of_rows(own.written, here.written, kept, verb="wrote")
+
+
+def _pairs(own: Sequence[Column], here: Sequence[Column]) -> list[tuple[int, int]]:
+    """Pair columns by name, and the n-th of a name with the n-th of it."""
+    places = {key: place for place, key in enumerate(_numbered(here))}
+    return [(place, places[key]) for place, key in enumerate(_numbered(own)) if key in places]
+
+
+def _numbered(columns: Sequence[Column]) -> list[tuple[str, int]]:
+    seen: Counter[str] = Counter()
+    keys = []
+    for column in columns:
+        keys.append((column.name, seen[column.name]))
+        seen[column.name] += 1
+    return keys
+
+
+def _by_place(own: Ran, here: Ran) -> list[tuple[int, int]]:
+    width = min((len(row) for row in own.rows + here.rows), default=0)
+    return [(place, place) for place in range(width)]
+
+
+def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, verb: str) -> str | None:
+    steady = [
+        (ours, theirs)
+        for ours, theirs in pairs
+        if VOLATILE not in (row[ours] for row in own.rows)
+        and VOLATILE not in (row[theirs] for row in here.rows)
+    ]
+    before = Counter(tuple(row[ours] for ours, _ in steady) for row in own.rows)
+    after = Counter(tuple(row[theirs] for _, theirs in steady) for row in here.rows)
+    gone, new = (
+        sorted((before - after).elements(), key=_sortable),
+        sorted((after - before).elements(), key=_sortable),
+    )
+    if gone and new:
+        return _changed(gone, new, _names(own, steady), verb=verb)
+    if gone:
+        return f"{verb} {_rows(own.count)}, of which {_are(len(gone))} gone"
+    if new:
+        return f"{verb} {_rows(own.count)}, and now {len(new)} more"
+    return None if own.count == here.count else f"{verb} or touched {_rows(own.count)}, now {here.count}"
+
+
+def _changed(gone: list[_Row], new: list[_Row], names: list[str], *, verb: str) -> str:
+    """Name the column of the two rows that are most alike."""
+    _, was, now = min(
+        ((sum(x != y for x, y in zip(a, b, strict=True)), a, b) for a in gone for b in new),
+        key=lambda each: each[0],
+    )
+    name, old, fresh = next(each for each in zip(names, was, now, strict=True) if each[1] != each[2])
+    more = f" (of {_rows(len(gone))} that differ)" if len(gone) > 1 else ""
+    return f"{verb} `{name}` as {_text(old)}, now {_text(fresh)}{more}"
+
+
+def _names(ran: Ran, pairs: list[tuple[int, int]]) -> list[str]:
+    return [ran.columns[ours].name if ran.columns else f"column {ours + 1}" for ours, _ in pairs]
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def _are(count: int) -> str:
+    return "1 is" if count == 1 else f"{count} are"
+
+
+def _text(value: str | None) -> str:
+    if value is None:
+        return "NULL"
+    return f"`{value}`" if len(value) <= _SHOWN else f"`{value[:_SHOWN]}…`"
+
+
+def _sortable(row: _Row) -> list[tuple[bool, str]]:
+    return [(cell is None, cell or "") for cell in row]
