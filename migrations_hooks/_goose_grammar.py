@@ -3,7 +3,8 @@
 Written from the behaviour of goose v3.29.0 (docs/reference/migration-tools.md): a statement ends where the
 last word before a `--` comment ends in `;`, whatever quotes are open; leading comments are dropped; a
 comment that mentions +goose is an annotation or an error. One thing is refused that goose accepts: after a
-StatementBegin block without content goose drops the next line, statement or not.
+StatementBegin block without content goose drops the next line, statement or not. Many people end a file
+with such a block, as a Down section that does nothing, and there no line is left to drop.
 """
 
 from __future__ import annotations
@@ -67,11 +68,15 @@ class _Parser:
     buffer: list[tuple[int, str]] = field(default_factory=list)
     up: list[Statement] = field(default_factory=list)
     down: list[Statement] | None = None
+    empty_block: int | None = None
+    """The line that ended a block without content, the last of the Down section so far."""
 
     def take(self, number: int, line: str) -> Diagnostic | None:
         """Take one line and return what is wrong with it."""
         stripped = line.strip(_SPACE)
         is_comment = stripped.startswith("--")
+        if self.empty_block and stripped and (not is_comment or "+goose" in line):
+            return self._empty_block(self.empty_block)
         if is_comment and "+goose" in line:
             return self._take_annotation(number, line)
         if not self.buffer and (is_comment or not line):
@@ -114,9 +119,17 @@ class _Parser:
             self.down = []
             self.buffer.clear()  # blanks alone, which goose drops with the rest of the Up section
         if command == "statementend":
-            if self._is_blank():
-                return self._empty_block(number)
+            return self._end_block(number)
+        return None
+
+    def _end_block(self, number: int) -> Diagnostic | None:
+        if not self._is_blank():
             self._store()
+        elif self.state is _State.UP:
+            return self._empty_block(number)
+        else:
+            self.buffer.clear()
+            self.empty_block = number
         return None
 
     def _store(self) -> None:

@@ -124,6 +124,18 @@ def test_refuses_a_block_after_which_goose_drops_a_line(content: str):
     assert codes(UP + BEGIN + content + END + "CREATE TABLE a (x int);\n") == ["goose-empty-block"]
 
 
+@pytest.mark.parametrize("content", ["", "-- nothing\n", "  \n"])
+def test_takes_an_empty_block_at_the_end_of_down_for_what_it_is(content: str):
+    parsed = TOOL.parse(source(UP + "SELECT 1;\n" + DOWN + BEGIN + content + END + "\n-- the end\n"))
+
+    assert (parsed.diagnostics, parsed.down and parsed.down.statements) == ((), ())
+
+
+@pytest.mark.parametrize("rest", ["DROP TABLE a;\n", BEGIN + "DROP TABLE a;\n" + END])
+def test_refuses_an_empty_block_in_down_that_something_follows(rest: str):
+    assert codes(UP + "SELECT 1;\n" + DOWN + BEGIN + END + rest) == ["goose-empty-block"]
+
+
 def test_refuses_text_from_the_environment_but_not_the_switch_alone():
     assert codes(UP + "-- +goose ENVSUB ON\nSELECT '$HOME';\n") == ["goose-envsub"]
     assert codes(UP + "-- +goose ENVSUB ON\nSELECT 1;\n-- +goose ENVSUB OFF\nSELECT '$HOME';\n") == []
