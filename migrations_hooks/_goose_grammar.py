@@ -79,11 +79,10 @@ class _Parser:
             return self._empty_block(self.empty_block)
         if is_comment and "+goose" in line:
             return self._take_annotation(number, line)
-        if not self.buffer and (is_comment or not line):
+        is_outside = self.state is _State.START
+        if (not self.buffer and (is_comment or not line)) or (is_outside and not stripped):
             return None
-        if self.state is _State.START:
-            if not stripped:
-                return None
+        if is_outside:
             return self.problem_at(number, "SQL stands before `-- +goose Up`, outside every section.")
         if self.envsub and "$" in line:
             return self._envsub_problem(number)
