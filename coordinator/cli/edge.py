@@ -91,6 +91,14 @@ def silence(stream: TextIO) -> None:
     os.close(void)
 
 
+def columns_of(stream: TextIO, *, otherwise: int) -> int:
+    """Return how wide a terminal is; `otherwise` where a stream is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or otherwise
+    except (OSError, ValueError):
+        return otherwise
+
+
 def show_json(name: str, version: int, fields: dict[str, object]) -> None:
     """Print a result as one JSON document whose `schema` is `coordinator/<name>/<version>`; ASCII alone."""
     show(json.dumps({"schema": f"coordinator/{name}/{version}", **fields}, indent=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli import app
-from coordinator.cli.edge import exit_with, say_diagnostics, show, show_json
+from coordinator.cli.edge import columns_of, exit_with, say_diagnostics, show, show_json
 from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
 from coordinator.errors import ExitCode
 
@@ -41,15 +42,17 @@ def _plan(path: Path, settings: list[str] | None, output: PlanOutput) -> ExitCod
     from coordinator.app.connected import step_kinds
     from coordinator.app.planning import plan_release
     from coordinator.cli.opening import open_ports
-    from coordinator.report import drawing, story
+    from coordinator.report import document, drawing, story
+    from coordinator.report.wrapping import WIDTH
 
     proof, warnings = plan_release(open_ports(path, settings), step_kinds())
     say_diagnostics(warnings)
     match output:
         case PlanOutput.TEXT:
-            show("\n".join(story.tell(proof)))
+            width = columns_of(sys.stdout, otherwise=WIDTH)
+            show("\n".join(story.tell(proof, width=width)))
         case PlanOutput.JSON:
-            show_json("plan", 1, story.as_json(proof))
+            show_json("plan", 1, document.as_json(proof))
         case PlanOutput.DOT:
             show("\n".join(drawing.as_dot(proof.graph)))
         case PlanOutput.MERMAID:

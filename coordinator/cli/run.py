@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli import app
-from coordinator.cli.edge import Output, exit_with, say, say_diagnostics, say_problem, show, show_json
+from coordinator.cli.edge import (
+    Output,
+    columns_of,
+    exit_with,
+    say,
+    say_diagnostics,
+    say_problem,
+    show,
+    show_json,
+)
 from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile, Settings
 from coordinator.errors import ExitCode
 
@@ -54,9 +64,11 @@ def _run(path: Path, settings: list[str] | None, *, supersede: bool, output: Out
 
 def _show(proof: Proof, warnings: tuple[Diagnostic, ...]) -> None:
     from coordinator.report import story
+    from coordinator.report.wrapping import WIDTH
 
     say_diagnostics(warnings)
-    say("\n".join((*story.tell(proof), "")))
+    width = columns_of(sys.stderr, otherwise=WIDTH)
+    say("\n".join((*story.tell(proof, width=width), "")))
 
 
 def act(

@@ -1,62 +1,65 @@
-"""The release as a story, for the person who has to say yes: what is, what comes, what it rests on."""
+"""The release as a story, for the person who has to say yes: what is, what comes, what it rests on. Pure.
+
+Text alone: a sign and a word in each cell, so that nothing is lost in a log, on paper or without colours.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from coordinator.evidence import Basis, Finding, Phased, Verdict
+from coordinator.evidence import Basis, Verdict
 from coordinator.graph import Graph
-from coordinator.model import DatabaseName, Plan, Role, ServiceName
+from coordinator.model import Plan, ServiceName
 from coordinator.prove import Proof
+from coordinator.report import rehearsed
 from coordinator.report.drawing import as_chains
+from coordinator.report.matrix import Matrix, mark, matrices
+from coordinator.report.wrapping import WIDTH, aligned, wrapped
 from coordinator.survey import ServiceSurvey, Survey
 
-_MARKS: Mapping[tuple[Verdict, Basis], str] = {
-    (Verdict.PROVEN, Basis.REHEARSED): "proven",
-    (Verdict.BROKEN, Basis.REHEARSED): "breaks",
-    (Verdict.BROKEN, Basis.DECLARED): "breaks (declared)",
-    (Verdict.BROKEN, Basis.CLASSIFIED): "breaks (guessed)",
-    (Verdict.UNPROVEN, Basis.DECLARED): "declared",
-    (Verdict.UNPROVEN, Basis.CLASSIFIED): "unproven",
-}
-_UNPROVEN = (
+_PROVEN = "proven: at every step, each version that may run works on the schema."
+_REFUSED = "refused: a version may run on a schema that it does not work on."
+_NOT_ASKED = (
     "unproven: no query was checked. The phases are what the migrations declare, or else guesses from their"
-    " statements."
+    " statements. With `queries` in the plan, the engine is asked."
 )
-_VERDICTS = {
-    Verdict.PROVEN: "proven: at every step, each version that may run works on the schema.",
-    Verdict.UNPROVEN: _UNPROVEN,
-    Verdict.BROKEN: "refused: a version may run on a schema that it does not work on.",
-}
+_HALF_KNOWN = (
+    "unproven: nothing is known to break, and not everything could be asked: the lines with `?` say what."
+)
 
 
-def tell(proof: Proof) -> Iterator[str]:
-    """Yield the story's lines."""
+def tell(proof: Proof, *, width: int = WIDTH) -> Iterator[str]:
+    """Yield the story's lines, of at most `width` columns where a table, a name or SQL does not need more."""
     plan, survey, graph = proof.plan, proof.survey, proof.graph
     yield f"Release {plan.release}"
     yield ""
     for name, service in survey.services.items():
-        yield f"  service   {name}: {_movement(plan, name, service)}"
+        yield f"  service   {name}: {movement(plan, name, service)}"
     for database, seen in survey.databases.items():
         tool = plan.databases[database].migrations.tool
         yield f"  database  {database}: {tool}, {seen.applied} applied, {len(seen.pending)} pending"
     if not graph:
         yield ""
-        yield "Nothing to do: the wanted versions serve and no migration is pending."
+        yield NOTHING_TO_DO
         return
-    for database, phased in proof.evidence.phased.items():
-        if phased:
-            yield ""
-            yield from _matrix(database, phased, proof)
+    for matrix in matrices(proof):
+        yield ""
+        yield from _database(matrix, proof, width=width)
     yield ""
-    yield "Steps"
+    is_refused = proof.verdict is Verdict.BROKEN
+    yield "Steps, of which none will be done" if is_refused else "Steps"
     yield from (f"  {line}" for line in as_chains(graph))
     yield ""
-    yield _way_back(graph, survey)
-    yield f"Verdict: {_VERDICTS[proof.verdict]}"
+    if not is_refused:
+        yield from wrapped(way_back(graph, survey), width)
+    yield from wrapped(f"Verdict: {verdict(proof)}", width)
 
 
-def _movement(plan: Plan, name: ServiceName, service: ServiceSurvey) -> str:
+NOTHING_TO_DO = "Nothing to do: the wanted versions serve and no migration is pending."
+
+
+def movement(plan: Plan, name: ServiceName, service: ServiceSurvey) -> str:
+    """Return which version of a service gives way to which, and where they run."""
     wanted = plan.services[name].version
     if service.is_settled:
         return f"{wanted} serves on {service.next_colour}, and stays"
@@ -66,7 +69,8 @@ def _movement(plan: Plan, name: ServiceName, service: ServiceSurvey) -> str:
     return f"{live} → {wanted} on {service.next_colour}"
 
 
-def _way_back(graph: Graph, survey: Survey) -> str:
+def way_back(graph: Graph, survey: Survey) -> str:
+    """Return up to which step one command leads back, and for whom it does not."""
     first = next((step for step in graph if step.no_return), None)
     until = "at every step" if first is None else f"until {first.id} begins"
     new = ", ".join(name for name, each in survey.services.items() if each.serving.live is None)
@@ -80,103 +84,35 @@ def _way_back(graph: Graph, survey: Survey) -> str:
     return f"Way back: one command, {until}{but}.{stays}"
 
 
-def _matrix(database: DatabaseName, phased: tuple[Phased, ...], proof: Proof) -> Iterator[str]:
-    """Yield the states of a database as rows and the versions that use it as columns."""
-    plan, survey = proof.plan, proof.survey
-    runners = [
-        (name, role)
-        for name, spec in plan.services.items()
-        if database in spec.uses
-        for role in _roles(survey.services[name])
-    ]
-    rows = [("", "state", *(_title(runner, plan, survey) for runner in runners))]
-    for state in range(len(phased) + 1):
-        found = (proof.evidence.finding((database, *runner), state) for runner in runners)
-        rows.append((f"s{state}", _reached_by(state, phased), *(_mark(each) for each in found)))
-    yield f"Database {database}"
-    yield from (f"  {line}" for line in _aligned(rows))
-    if not runners:
+def verdict(proof: Proof) -> str:
+    """Return the proof's verdict as a sentence; where something is not known, what, and what to do."""
+    match proof.verdict:
+        case Verdict.PROVEN:
+            return _PROVEN
+        case Verdict.BROKEN:
+            return _REFUSED
+    bases = {span.finding.basis for spans in proof.met.values() for span in spans}
+    return _HALF_KNOWN if Basis.REHEARSED in bases else _NOT_ASKED
+
+
+def _database(matrix: Matrix, proof: Proof, *, width: int) -> Iterator[str]:
+    """Yield what was asked, the states as rows and the versions as columns, and what was found."""
+    rehearsal = proof.evidence.rehearsals.get(matrix.database)
+    yield f"Database {matrix.database}"
+    if rehearsal is not None:
+        yield from rehearsed.how(rehearsal, proof, width=width)
+        yield ""
+    yield from (f"  {line}" for line in aligned(_rows(matrix, proof)))
+    if not matrix.columns:
         yield "  No service of this plan uses it, and who else does is not known."
+    if rehearsal is not None:
+        yield ""
+        yield from rehearsed.where(matrix, proof, width=width)
+        yield from rehearsed.what(matrix, rehearsal, proof, width=width)
 
 
-def _roles(service: ServiceSurvey) -> tuple[Role, ...]:
-    if service.is_settled:
-        return (Role.LIVE,)
-    return (Role.NEXT,) if service.live_colour is None else (Role.LIVE, Role.NEXT)
-
-
-def _title(runner: tuple[ServiceName, Role], plan: Plan, survey: Survey) -> str:
-    name, role = runner
-    service = survey.services[name]
-    is_wanted = role is Role.NEXT or service.is_settled
-    return f"{name} {plan.services[name].version if is_wanted else service.live_version} ({role})"
-
-
-def _reached_by(state: int, phased: tuple[Phased, ...]) -> str:
-    if not state:
-        return "as it is now"
-    each = phased[state - 1]
-    basis = "guessed" if each.basis is Basis.CLASSIFIED else each.basis
-    return f"{each.migration.name}  {each.phase} ({basis})"
-
-
-def _mark(finding: Finding) -> str:
-    return _MARKS.get((finding.verdict, finding.basis), finding.verdict)
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def as_json(proof: Proof) -> dict[str, object]:
-    """Return the story's facts as the fields of `coordinator/plan/1`."""
-    plan, survey, evidence, graph = proof.plan, proof.survey, proof.evidence, proof.graph
-    return {
-        "release": plan.release,
-        "verdict": proof.verdict,
-        "services": {
-            name: {
-                "version": plan.services[name].version,
-                "live": service.live_version,
-                "live_colour": service.live_colour,
-                "next_colour": service.next_colour,
-                "settled": service.is_settled,
-            }
-            for name, service in survey.services.items()
-        },
-        "databases": {
-            database: [
-                {
-                    "migration": each.migration.name,
-                    "state": state,
-                    "phase": each.phase,
-                    "basis": each.basis,
-                    "reason": each.reason,
-                }
-                for state, each in enumerate(phased, 1)
-            ]
-            for database, phased in evidence.phased.items()
-        },
-        "findings": [
-            {
-                "database": database,
-                "service": service,
-                "version": role,
-                "first_state": span.first,
-                "last_state": span.last,
-                "verdict": span.finding.verdict,
-                "basis": span.finding.basis,
-                "reason": span.finding.reason,
-            }
-            for (database, service, role), spans in evidence.spans.items()
-            for span in spans
-        ],
-        "steps": [
-            {"id": step.id, "kind": step.kind, "after": list(step.after), "no_return": step.no_return}
-            for step in graph
-        ],
-        "point_of_no_return": next((step.id for step in graph if step.no_return), None),
-        "diagnostics": [str(each) for each in proof.diagnostics],
-    }
+def _rows(matrix: Matrix, proof: Proof) -> Iterator[tuple[str, ...]]:
+    yield ("", "state", *matrix.titles(proof))
+    for row in matrix.rows:
+        reached = "  ".join(part for part in matrix.reached_by(row) if part)
+        yield (row.label, reached, *(mark(each) for each in row.findings))

@@ -24,7 +24,7 @@ from coordinator.load.migrations import read_migrations
 from coordinator.model import Colour, DatabaseSpec, Plan, ServiceSpec, Version
 from coordinator.ports import Ledger, Serving, Side, Target
 from coordinator.prove import Proof, prove
-from coordinator.report import drawing, story
+from coordinator.report import document, drawing, story
 from coordinator.survey import DatabaseSurvey, Survey, service_survey
 
 HERE = Path(__file__).parent
@@ -83,7 +83,7 @@ def shown(name: str, form: str) -> Iterator[str]:
             yield from story.tell(proof)
             yield from (str(each) for each in (*problems, *proof.diagnostics))
         case "plan.json":
-            yield json.dumps(story.as_json(proof), indent=2, ensure_ascii=False)
+            yield json.dumps(document.as_json(proof), indent=2, ensure_ascii=False)
         case "graph.dot":
             yield from drawing.as_dot(proof.graph)
         case "graph.mmd":

@@ -1,0 +1,188 @@
+"""What the rehearsal of a database found, as lines for a person who must say yes. Pure.
+
+Few lines where all is well: how the answers were got, where traffic may switch, what makes the live service
+wait. Where something breaks, the query, the engine's own words and both places in the files. The rest is one
+line that says how much more there is and where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+from coordinator.evidence import Rehearsal, Unchecked, Verdict
+from coordinator.model import Role
+from coordinator.prove import Proof
+from coordinator.report.failures import Failure, failures, meets, of_use
+from coordinator.report.locks import waiting
+from coordinator.report.matrix import Matrix, states, title
+from coordinator.report.windows import Window, points_of_no_return, why_empty, windows
+from coordinator.report.wrapping import counted, shortened, wrapped
+
+_HANDFUL: Final = 5
+_MOST_SQL: Final = 12
+"""Lines of safe rewrites that a story shows; more are read on a page."""
+_MESSAGE: Final = 300
+_NAMES: Final = 3
+
+
+def how(rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
+    """Yield what was asked: which engine, from which base, with which layers, whose queries."""
+    layers = ", ".join(rehearsal.layers) or "none"
+    yield from _entry("rehearsed", f"on {rehearsal.engine}; {rehearsal.base}", width)
+    yield from _entry("layers", layers, width)
+    for use, (source, number) in rehearsal.catalogues.items():
+        yield from _entry("queries", f"{title(use, proof)}: {number} of {source}", width)
+
+
+def _entry(label: str, text: str, width: int) -> Iterator[str]:
+    return wrapped(text, width, first=f"  {label:<9}  ", then=" " * 13)
+
+
+def where(matrix: Matrix, proof: Proof, *, width: int) -> Iterator[str]:
+    """Yield where traffic may switch, and from which state on there is no way back."""
+    for window in windows(proof):
+        if window.database == matrix.database:
+            yield from wrapped(_switch(window, proof), width, first="  ", then="    ")
+    for point in points_of_no_return(proof):
+        if point.database == matrix.database:
+            why = _whom(matrix, point.state, proof)
+            text = f"No way back from s{point.state} on: {point.phased.migration.name} ({why})."
+            yield from wrapped(text, width, first="  ", then="    ")
+
+
+def _switch(window: Window, proof: Proof) -> str:
+    if not window.states:
+        return f"✘ Traffic of {window.service} can switch nowhere. {why_empty(window, proof)}"
+    first, last = window.states[0], window.states[-1]
+    choice = {0: f"at s{first}", 1: f"at s{first} or s{last}"}.get(
+        last - first, f"at any of s{first}-s{last}"
+    )
+    known = "" if window.is_proven else ", as far as is known: not all of that is proven"
+    return f"Traffic of {window.service} may switch {choice}{known}."
+
+
+def _whom(matrix: Matrix, state: int, proof: Proof) -> str:
+    """Return which live versions the point of no return leaves behind."""
+    broken = [
+        title(use, proof)
+        for use in matrix.columns
+        if use[2] is Role.LIVE and proof.evidence.finding(use, state).verdict is Verdict.BROKEN
+    ]
+    return f"{', '.join(broken)} {'breaks' if len(broken) == 1 else 'break'}" if broken else "contract begins"
+
+
+def what(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
+    """Yield what breaks, what is not known, what waits for locks, and what limits the evidence."""
+    yield from _broken(matrix, rehearsal, proof, width=width)
+    yield from _unknown(matrix, rehearsal, proof, width=width)
+    yield from _stalls(rehearsal, width=width)
+    failing = failures(rehearsal.already_failing)
+    for failure in failing[:_HANDFUL]:
+        text = (
+            f"already failing, and no migration's fault: {title(failure.broken.use, proof)}: {_told(failure)}"
+        )
+        yield from wrapped(text, width, first="  · ", then="    ")
+    yield from _more(len(failing) - _HANDFUL)
+    for label, lines in (("drift", rehearsal.drift), ("note", rehearsal.notes)):
+        for line in lines[:_HANDFUL]:
+            yield from wrapped(f"{label}: {line}", width, first="  · ", then="    ")
+        yield from _more(len(lines) - _HANDFUL)
+
+
+def _more(number: int) -> Iterator[str]:
+    if number > 0:
+        yield f"    … and {number} more: --output json, --html FILE"
+
+
+def _broken(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
+    """Yield a version's breaks: all that refuse the release, and one of those that the order avoids."""
+    found = failures(rehearsal.breaks)
+    for use in matrix.columns:
+        its = sorted(of_use(found, use), key=lambda each: not meets(each, proof))
+        shown = max(1, min(_HANDFUL, sum(meets(each, proof) for each in its)))
+        for failure in its[:shown]:
+            sign = "✘" if meets(failure, proof) else "·"
+            text = f"{failure.label}  {_whose(failure, proof)} {_told(failure)}{_blamed(failure, matrix)}"
+            yield from wrapped(text, width, first=f"  {sign} ", then="      ")
+        yield from _more(len(its) - shown)
+
+
+def _whose(failure: Failure, proof: Proof) -> str:
+    """Return the version that a query is of, and why it does no harm where the order keeps it away."""
+    whose = title(failure.broken.use, proof)
+    if meets(failure, proof):
+        return f"{whose}:"
+    return f"when {whose} is gone:" if failure.broken.use[2] is Role.LIVE else f"before {whose} starts:"
+
+
+def _told(failure: Failure) -> str:
+    """Return the query with its place, and the engine's answer."""
+    one = failure.broken
+    answer = shortened(one.objection.message, _MESSAGE)
+    return f"{one.query} ({one.place}), {one.layer} {one.objection.code}: {answer}"
+
+
+def _blamed(failure: Failure, matrix: Matrix) -> str:
+    name = failure.broken.migration
+    place = next((each.place for each in matrix.phased if each.migration.name == name), None)
+    if name is None or place is None:
+        return ""
+    return f"; {'since' if failure.broken.use[2] is Role.LIVE else 'until'} {name} ({place})"
+
+
+def _unknown(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
+    """Yield what could not be asked, and where a version is unproven for another reason."""
+    grouped = grouped_unchecked(rehearsal.unchecked)
+    for same in grouped[:_HANDFUL]:
+        one = same[0]
+        text = f"{title(one.use, proof)}, {one.layer}: {_named([each.query for each in same])}: {one.reason}"
+        yield from wrapped(text, width, first="  ? ", then="      ")
+    yield from _more(len(grouped) - _HANDFUL)
+    explained = {each.use for each in rehearsal.unchecked}
+    for use in matrix.columns:
+        for span in proof.met.get(use, ()):
+            if span.finding.verdict is Verdict.UNPROVEN and use not in explained:
+                text = f"{states(span.first, span.last)}  {title(use, proof)}: {span.finding.reason}"
+                yield from wrapped(text, width, first="  ? ", then="      ")
+
+
+def grouped_unchecked(unchecked: Sequence[Unchecked]) -> list[list[Unchecked]]:
+    """Return the questions that were not put, together where version, layer and reason are the same."""
+
+    def alike(each: Unchecked) -> tuple[str, ...]:
+        return (*each.use, each.layer, each.reason)
+
+    return [list(same) for _, same in groupby(sorted(unchecked, key=alike), key=alike)]
+
+
+def _named(queries: Sequence[str]) -> str:
+    names = list(dict.fromkeys(queries))
+    rest = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return f"{counted(len(names), 'query')} not asked ({', '.join(names[:_NAMES])}{rest})"
+
+
+def _stalls(rehearsal: Rehearsal, *, width: int) -> Iterator[str]:
+    """Yield the hazards, with the safe way if that is short, and what else waits for a moment."""
+    shown = rehearsal.hazards[:_HANDFUL]
+    is_short = sum(len(each.rewrite.splitlines()) for each in shown) <= _MOST_SQL
+    for hazard in shown:
+        text = f"{hazard.place} [{hazard.code}]: {hazard.what} {hazard.why}"
+        yield from wrapped(text, width, first="  ‼ ", then="      ")
+        if hazard.rewrite and is_short:
+            yield "      Instead:"
+            yield from (f"        {line}".rstrip() for line in hazard.rewrite.splitlines())
+    if shown and not is_short:
+        yield "      How to do it without: --output json, --html FILE"
+    yield from _more(len(rehearsal.hazards) - len(shown))
+    told = {(hazard.migration, hazard.place) for hazard in rehearsal.hazards}
+    rest = [each for each in rehearsal.statements if (each.migration, each.place) not in told]
+    groups = list(waiting(rest).items())
+    for (kept, relation), statements in groups[:_HANDFUL]:
+        places = list(dict.fromkeys(str(each.place) for each in statements))
+        where_ = ", ".join(places[:_NAMES]) + (
+            f" and {len(places) - _NAMES} more" if len(places) > _NAMES else ""
+        )
+        yield from wrapped(f"{kept} of {relation} wait for {where_}", width, first="  · ", then="      ")
+    yield from _more(len(groups) - _HANDFUL)

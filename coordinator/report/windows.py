@@ -1,0 +1,111 @@
+"""Where traffic may switch, and from where on there is no way back: read off the matrix, for people. Pure.
+
+Nothing is decided here: the order is the compiler's and the verdict the proof's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from coordinator.evidence import Evidence, Phased, Use, Verdict
+from coordinator.graph import Step
+from coordinator.model import DatabaseName, Role, ServiceName
+from coordinator.prove import Proof
+from coordinator.report.matrix import title
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The states of a database at which a service's traffic may move to the next version."""
+
+    database: DatabaseName
+    service: ServiceName
+    live_until: int
+    """The last state before the live version's first break; -1 where it breaks at once."""
+    next_from: int
+    """The first state after the next version's last break; beyond the last state where it breaks there."""
+    is_proven: bool
+    """Live is proven from the first state to the window's end, and next from its beginning to the last."""
+
+    @property
+    def states(self) -> range:
+        """Return the states in the window; none where the release cannot be made without downtime."""
+        return range(self.next_from, self.live_until + 1)
+
+
+def windows(proof: Proof) -> Iterator[Window]:
+    """Yield a window for each service whose traffic has yet to move, and each database that it uses."""
+    for name, service in proof.survey.services.items():
+        if service.is_switched:
+            continue
+        for database in proof.plan.services[name].uses:
+            yield _window((database, name, Role.NEXT), proof, has_live=service.live_colour is not None)
+
+
+def _window(use: Use, proof: Proof, *, has_live: bool) -> Window:
+    database, service, _ = use
+    live, evidence = (database, service, Role.LIVE), proof.evidence
+    end = len(evidence.phased.get(database, ()))
+    until = next((first - 1 for first, _ in _broken(live, end, evidence)), end) if has_live else end
+    since = max((last + 1 for _, last in _broken(use, end, evidence)), default=0)
+    is_proven = (not has_live or _is_proven(live, 0, until, evidence)) and _is_proven(
+        use, since, end, evidence
+    )
+    return Window(database, service, until, since, is_proven=is_proven)
+
+
+def _broken(use: Use, end: int, evidence: Evidence) -> Iterator[tuple[int, int]]:
+    for span in evidence.between(use, 0, end):
+        if span.finding.verdict is Verdict.BROKEN:
+            yield span.first, span.last
+
+
+def _is_proven(use: Use, first: int, last: int, evidence: Evidence) -> bool:
+    return all(span.finding.verdict is Verdict.PROVEN for span in evidence.between(use, first, last))
+
+
+def why_empty(window: Window, proof: Proof) -> str:
+    """Return why traffic can switch at no state, and how to write the release so that it can."""
+    phased = proof.evidence.phased.get(window.database, ())
+    new = title((window.database, window.service, Role.NEXT), proof)
+    old = title((window.database, window.service, Role.LIVE), proof)
+    if window.next_from > len(phased):
+        return f"{new} breaks even at the last state, s{len(phased)}."
+    if window.live_until < 0:
+        return f"{old} breaks at s0 already, the schema that it runs on."
+    taking, giving = phased[window.live_until].migration.name, phased[window.next_from - 1].migration.name
+    if taking == giving:
+        return (
+            f"`{giving}` brings what {new} needs and takes what {old} needs. Split it: the first part stays,"
+            " the second goes into a migration of the next release."
+        )
+    return (
+        f"`{taking}` takes what {old} needs before `{giving}` brings what {new} needs. Move `{taking}` behind"
+        f" `{giving}`, or into the next release."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NoReturn:
+    """The step and the state from which on a database's live versions are not promised to work."""
+
+    database: DatabaseName
+    state: int
+    phased: Phased
+    step: Step
+
+
+def points_of_no_return(proof: Proof) -> Iterator[NoReturn]:
+    """Yield the first step of each database behind which there is no way back."""
+    seen: set[DatabaseName] = set()
+    for step in proof.graph:
+        if (
+            step.no_return
+            and step.database is not None
+            and step.state is not None
+            and step.database not in seen
+        ):
+            seen.add(step.database)
+            phased = proof.evidence.phased[step.database][step.state - 1]
+            yield NoReturn(step.database, step.state, phased, step)

@@ -1,0 +1,43 @@
+"""Long lines for a terminal or a pipe: broken at words, and never inside a name that somebody may copy."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+WIDTH: Final = 96
+"""Columns where nobody knows how wide the reader's window is: a pipe, a file, a log."""
+
+
+def wrapped(text: str, width: int, *, first: str = "", then: str = "") -> Iterator[str]:
+    """Yield a text's lines of at most `width` columns; `first` and `then` begin the first and the others."""
+    yield from textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Yield rows as lines, each column as wide as its widest cell."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 query`, `3 queries`, `2 statements`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
+
+
+def shortened(text: str, columns: int) -> str:
+    """Return a text in one line of at most `columns` characters; what was cut off is marked."""
+    line = " ".join(text.split())
+    return line if len(line) <= columns else line[: columns - 1].rstrip() + "…"
