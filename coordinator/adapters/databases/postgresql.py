@@ -1,190 +1,22 @@
-"""PostgreSQL by psycopg: one connection a step, every text sent as it stands by the simple protocol.
-
-A migration tool's text may hold several statements, `%` signs and its own session settings, so nothing is
-parsed, prepared or parametrised here, and the session is set back to its start after each batch: a tool
-that opens a connection for each step sees the same. Advisory locks are polled, because a session that
-waits in `pg_advisory_lock` deadlocks with CREATE INDEX CONCURRENTLY.
-"""
+"""PostgreSQL by psycopg: one connection a step; what is sent over it is in adapters/postgresql_session.py."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
 
-from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
-from coordinator.errors import DatabaseError, Usage, Waiting
-from coordinator.model import Engine
-from coordinator.ports import Batch, Target
-from coordinator.secret import PLACEHOLDER, Secret
+from coordinator.adapters.postgresql_session import PostgresqlSession, message_of, scrub
+from coordinator.errors import DatabaseError, Usage
+from coordinator.secret import Secret
 
 _CONNECT_SECONDS = 10
-_WATCH_CLIENT = """
-SELECT set_config(name, '500ms', false) FROM pg_catalog.pg_settings
-WHERE name = 'client_connection_check_interval'
-"""
-"""A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work."""
-_POLL_SECONDS = 0.1
 _LABEL_BYTES = 63
-_LOCK_NOT_AVAILABLE = "55P03"
-
-_HOLDER = """
-SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local socket'), a.state, a.query_start
-FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-  AND (l.classid::bigint << 32) | l.objid::bigint = {lock_id}
-"""
-
-
-class PostgresqlSession:
-    """One connection; see ports.Session."""
-
-    def __init__(
-        self, connection: psycopg.Connection[tuple[object, ...]], *, secrets: tuple[str, ...], settings: str
-    ) -> None:
-        self._connection = connection
-        self._secrets = secrets
-        self._settings = settings
-        self._is_settled = False
-
-    def target(self, table: str | None) -> Target:
-        """Return what this connection is connected to."""
-        [[database, schema]] = self.query("SELECT current_database(), current_schema()")
-        return Target(Engine.POSTGRESQL, str(database), None if schema is None else str(schema), table)
-
-    def query(self, sql: str) -> list[tuple[object, ...]]:
-        """Run one query in a read-only transaction and return its rows."""
-        self._settle()
-        self._send("BEGIN READ ONLY")
-        try:
-            return self._send(sql)
-        finally:
-            self._roll_back()
-
-    def execute(self, batch: Batch) -> None:
-        """Send a batch; with `transaction`, either all of it is committed on return or none of it."""
-        self._settle()
-        self._is_settled = False
-        try:
-            if batch.transaction:
-                self._execute_together(batch)
-            else:
-                self._execute_each(batch)
-        finally:
-            self._roll_back()
-
-    @contextmanager
-    def locked(self, lock_ids: Sequence[int], *, timeout: timedelta) -> Iterator[None]:
-        """Hold advisory locks, polled and never waited for; Waiting with the holder when time is up."""
-        deadline = time.monotonic() + timeout.total_seconds()
-        held: list[int] = []
-        try:
-            for lock_id in lock_ids:
-                self._poll_lock(lock_id, deadline)
-                held.append(lock_id)
-            yield
-        finally:
-            with suppress(DatabaseError):  # a lost connection has lost its locks as well
-                for lock_id in reversed(held):
-                    self._send(f"SELECT pg_advisory_unlock({lock_id})")
-
-    def _settle(self) -> None:
-        """Undo what texts did to the session: its settings, role and authorisation.
-
-        Done before the next use and never after a commit, where a lost connection would look like a failure.
-        """
-        if self._is_settled:
-            return
-        # RESET ROLE last: a role of the URL's or of the user's own settings is the one to work as.
-        self._send(f"SET SESSION AUTHORIZATION DEFAULT; RESET ALL; RESET ROLE; {self._settings}")
-        with suppress(DatabaseError):  # a server whose platform cannot tell that a client is gone
-            self._send(_WATCH_CLIENT)
-        self._is_settled = True
-
-    def _execute_together(self, batch: Batch) -> None:
-        self._send("BEGIN")
-        if batch.guard is not None and self._send(batch.guard):
-            raise ledger_changed()
-        for index, text in enumerate(batch.statements):
-            self._send(text, index=index)
-            if self._connection.info.transaction_status is not TransactionStatus.INTRANS:
-                raise transaction_ended(index)
-        self._send("COMMIT", commits=True)
-
-    def _execute_each(self, batch: Batch) -> None:
-        for index, text in enumerate(batch.statements):
-            self._send(text, index=index, commits=True)
-        if self._connection.info.transaction_status is not TransactionStatus.IDLE:
-            raise transaction_left_open()
-
-    def _poll_lock(self, lock_id: int, deadline: float) -> None:
-        while self._send(f"SELECT pg_try_advisory_lock({lock_id})") != [(True,)]:
-            if time.monotonic() >= deadline:
-                raise self._lock_held(lock_id)
-            time.sleep(_POLL_SECONDS)
-
-    def _lock_held(self, lock_id: int) -> Waiting:
-        holders = [
-            f"process {pid} ({name or 'without a name'}, {address}, {state}, its query began at {began})"
-            for pid, name, address, state, began in self._send(_HOLDER.format(lock_id=lock_id))
-        ]
-        return Waiting(
-            "migration-lock-held",
-            f"Another session holds the migration lock {lock_id}: "
-            + ("; ".join(holders) or "it has just let go")
-            + ".",
-            why="Two migrations of one database at a time would both apply the same version.",
-            next_step="Wait until it is done and run the command again.",
-        )
-
-    def _send(
-        self, text: str, *, index: int | None = None, commits: bool = False
-    ) -> list[tuple[object, ...]]:
-        try:
-            # A str without parameters goes out by the simple protocol, `%` untouched.
-            cursor = self._connection.execute(text)
-            return cursor.fetchall() if cursor.description else []
-        except psycopg.Error as error:
-            raise self._error_from(error, index=index, commits=commits) from error
-
-    def _error_from(self, error: psycopg.Error, *, index: int | None, commits: bool) -> DatabaseError:
-        message = scrub(_message_of(error), self._secrets)
-        if self._connection.closed:
-            return DatabaseError(
-                "connection-lost",
-                f"The connection to the database was lost: {message}.",
-                why="It may have been lost after the commit." if commits else "Nothing of it was committed.",
-                next_step="Run the command again: it looks before it acts.",
-                sqlstate=error.sqlstate,
-                ambiguous=commits,
-                statement=index,
-            )
-        if self._connection.info.transaction_status is TransactionStatus.ACTIVE:
-            self._connection.close()  # the server waits for COPY's data, and nothing else ends that
-        timed_out = error.sqlstate == _LOCK_NOT_AVAILABLE
-        position = error.diag.statement_position
-        return DatabaseError(
-            "lock-timeout" if timed_out else "statement-failed",
-            f"The database refused a statement: {message}.",
-            why=f"SQLSTATE {error.sqlstate}." if error.sqlstate else "",
-            next_step="Run the command again when the table is less busy." if timed_out else "",
-            sqlstate=error.sqlstate,
-            statement=index,
-            position=int(position) if position else None,
-        )
-
-    def _roll_back(self) -> None:
-        if not self._connection.closed:
-            with suppress(psycopg.Error):
-                self._connection.rollback()
 
 
 class PostgresqlDatabase:
@@ -213,7 +45,7 @@ class PostgresqlDatabase:
         except psycopg.Error as error:
             raise DatabaseError(
                 "database-unreachable",
-                f"The database cannot be reached: {scrub(_message_of(error), secrets)}.",
+                f"The database cannot be reached: {scrub(message_of(error), secrets)}.",
                 next_step="Check the URL, the network and the server.",
                 sqlstate=error.sqlstate,
             ) from None  # psycopg's own text may quote the URL
@@ -229,13 +61,6 @@ def connect(url: Secret, *, lock_timeout: timedelta) -> PostgresqlDatabase:
     `lock_timeout` is the server's: how long a statement waits for a lock before it fails.
     """
     return PostgresqlDatabase(url, lock_timeout=lock_timeout)
-
-
-def scrub(message: str, secrets: Sequence[str]) -> str:
-    """Return `message` with every secret replaced."""
-    for secret in secrets:
-        message = message.replace(secret, PLACEHOLDER)
-    return message
 
 
 def _parameters(url: Secret) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -268,13 +93,3 @@ def _bad_url() -> Usage:
         next_step="Write postgresql://user@host:5432/database, put it in quotes in the shell, and"
         " percent-encode what is no letter or digit in the password (/ is %2F, @ is %40).",
     )
-
-
-_QUESTION = re.compile(r"\s+Is the server running [^?]*\?")
-"""What libpq asks its user in the middle of a message."""
-
-
-def _message_of(error: psycopg.Error) -> str:
-    text = _QUESTION.sub("", str(error))
-    parts = (error.diag.message_primary or text, error.diag.message_detail, error.diag.message_hint)
-    return " ".join(" ".join(part.split()).rstrip(".") + "." for part in parts if part).rstrip(".")

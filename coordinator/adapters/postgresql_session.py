@@ -1,0 +1,199 @@
+"""A session on PostgreSQL by psycopg: every text sent as it stands by the simple protocol.
+
+A migration tool's text may hold several statements, `%` signs and its own session settings, so nothing is
+parsed, prepared or parametrised here, and the session is set back to its start after each batch: a tool
+that opens a connection for each step sees the same. Advisory locks are polled, because a session that
+waits in `pg_advisory_lock` deadlocks with CREATE INDEX CONCURRENTLY. It stands beside the databases because
+a rehearsal watches such a session and must meet the same errors.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
+from coordinator.errors import DatabaseError, Waiting
+from coordinator.model import Engine
+from coordinator.ports import Batch, Target
+from coordinator.secret import PLACEHOLDER
+
+_WATCH_CLIENT = """
+SELECT set_config(name, '500ms', false) FROM pg_catalog.pg_settings
+WHERE name = 'client_connection_check_interval'
+"""
+"""A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work."""
+_POLL_SECONDS = 0.1
+_LOCK_NOT_AVAILABLE = "55P03"
+
+_HOLDER = """
+SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local socket'), a.state, a.query_start
+FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32) | l.objid::bigint = {lock_id}
+"""
+
+
+class PostgresqlSession:
+    """One connection; see ports.Session."""
+
+    def __init__(
+        self, connection: psycopg.Connection[tuple[object, ...]], *, secrets: tuple[str, ...], settings: str
+    ) -> None:
+        self._connection = connection
+        self._secrets = secrets
+        self._settings = settings
+        self._is_settled = False
+
+    def target(self, table: str | None) -> Target:
+        """Return what this connection is connected to."""
+        [[database, schema]] = self.query("SELECT current_database(), current_schema()")
+        return Target(Engine.POSTGRESQL, str(database), None if schema is None else str(schema), table)
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """Run one query in a read-only transaction and return its rows."""
+        self.settle()
+        self.send("BEGIN READ ONLY")
+        try:
+            return self.send(sql)
+        finally:
+            self.roll_back()
+
+    def execute(self, batch: Batch) -> None:
+        """Send a batch; with `transaction`, either all of it is committed on return or none of it."""
+        self.settle()
+        self._is_settled = False
+        try:
+            if batch.transaction:
+                self._execute_together(batch)
+            else:
+                self._execute_each(batch)
+        finally:
+            self.roll_back()
+
+    @contextmanager
+    def locked(self, lock_ids: Sequence[int], *, timeout: timedelta) -> Iterator[None]:
+        """Hold advisory locks, polled and never waited for; Waiting with the holder when time is up."""
+        deadline = time.monotonic() + timeout.total_seconds()
+        held: list[int] = []
+        try:
+            for lock_id in lock_ids:
+                self._poll_lock(lock_id, deadline)
+                held.append(lock_id)
+            yield
+        finally:
+            with suppress(DatabaseError):  # a lost connection has lost its locks as well
+                for lock_id in reversed(held):
+                    self.send(f"SELECT pg_advisory_unlock({lock_id})")
+
+    def settle(self) -> None:
+        """Undo what texts did to the session: its settings, role and authorisation.
+
+        Done before the next use and never after a commit, where a lost connection would look like a failure.
+        """
+        if self._is_settled:
+            return
+        # RESET ROLE last: a role of the URL's or of the user's own settings is the one to work as.
+        self.send(f"SET SESSION AUTHORIZATION DEFAULT; RESET ALL; RESET ROLE; {self._settings}")
+        with suppress(DatabaseError):  # a server whose platform cannot tell that a client is gone
+            self.send(_WATCH_CLIENT)
+        self._is_settled = True
+
+    def _execute_together(self, batch: Batch) -> None:
+        self.send("BEGIN")
+        if batch.guard is not None and self.send(batch.guard):
+            raise ledger_changed()
+        for index, text in enumerate(batch.statements):
+            self.send(text, index=index)
+            if self._connection.info.transaction_status is not TransactionStatus.INTRANS:
+                raise transaction_ended(index)
+        self.send("COMMIT", commits=True)
+
+    def _execute_each(self, batch: Batch) -> None:
+        for index, text in enumerate(batch.statements):
+            self.send(text, index=index, commits=True)
+        if self._connection.info.transaction_status is not TransactionStatus.IDLE:
+            raise transaction_left_open()
+
+    def _poll_lock(self, lock_id: int, deadline: float) -> None:
+        while self.send(f"SELECT pg_try_advisory_lock({lock_id})") != [(True,)]:
+            if time.monotonic() >= deadline:
+                raise self._lock_held(lock_id)
+            time.sleep(_POLL_SECONDS)
+
+    def _lock_held(self, lock_id: int) -> Waiting:
+        holders = [
+            f"process {pid} ({name or 'without a name'}, {address}, {state}, its query began at {began})"
+            for pid, name, address, state, began in self.send(_HOLDER.format(lock_id=lock_id))
+        ]
+        return Waiting(
+            "migration-lock-held",
+            f"Another session holds the migration lock {lock_id}: "
+            + ("; ".join(holders) or "it has just let go")
+            + ".",
+            why="Two migrations of one database at a time would both apply the same version.",
+            next_step="Wait until it is done and run the command again.",
+        )
+
+    def send(self, text: str, *, index: int | None = None, commits: bool = False) -> list[tuple[object, ...]]:
+        try:
+            # A str without parameters goes out by the simple protocol, `%` untouched.
+            cursor = self._connection.execute(text)
+            return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise self._error_from(error, index=index, commits=commits) from error
+
+    def _error_from(self, error: psycopg.Error, *, index: int | None, commits: bool) -> DatabaseError:
+        message = scrub(message_of(error), self._secrets)
+        if self._connection.closed:
+            return DatabaseError(
+                "connection-lost",
+                f"The connection to the database was lost: {message}.",
+                why="It may have been lost after the commit." if commits else "Nothing of it was committed.",
+                next_step="Run the command again: it looks before it acts.",
+                sqlstate=error.sqlstate,
+                ambiguous=commits,
+                statement=index,
+            )
+        if self._connection.info.transaction_status is TransactionStatus.ACTIVE:
+            self._connection.close()  # the server waits for COPY's data, and nothing else ends that
+        timed_out = error.sqlstate == _LOCK_NOT_AVAILABLE
+        position = error.diag.statement_position
+        return DatabaseError(
+            "lock-timeout" if timed_out else "statement-failed",
+            f"The database refused a statement: {message}.",
+            why=f"SQLSTATE {error.sqlstate}." if error.sqlstate else "",
+            next_step="Run the command again when the table is less busy." if timed_out else "",
+            sqlstate=error.sqlstate,
+            statement=index,
+            position=int(position) if position else None,
+        )
+
+    def roll_back(self) -> None:
+        if not self._connection.closed:
+            with suppress(psycopg.Error):
+                self._connection.rollback()
+
+
+def scrub(message: str, secrets: Sequence[str]) -> str:
+    """Return `message` with every secret replaced."""
+    for secret in secrets:
+        message = message.replace(secret, PLACEHOLDER)
+    return message
+
+
+_QUESTION = re.compile(r"\s+Is the server running [^?]*\?")
+"""What libpq asks its user in the middle of a message."""
+
+
+def message_of(error: psycopg.Error) -> str:
+    text = _QUESTION.sub("", str(error))
+    parts = (error.diag.message_primary or text, error.diag.message_detail, error.diag.message_hint)
+    return " ".join(" ".join(part.split()).rstrip(".") + "." for part in parts if part).rstrip(".")
