@@ -114,8 +114,8 @@ class Ran:
     """How a query ended that was executed; `rows` are sorted comparable texts, None is NULL."""
 
     rows: tuple[tuple[str | None, ...], ...]
-    count: int
-    """How many rows it returned or touched."""
+    count: int | None
+    """How many rows it returned or touched; None where that, and so the rows, cannot be compared."""
     columns: tuple[Column, ...] = ()
     """Those of `rows`, where they are known; the same column has the same name in another state."""
     written: Ran | None = None

@@ -56,6 +56,8 @@ def _by_place(own: Ran, here: Ran) -> list[tuple[int, int]]:
 
 
 def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, verb: str) -> str | None:
+    if own.count is None or here.count is None:
+        return None
     steady = [
         (ours, theirs)
         for ours, theirs in pairs
@@ -64,17 +66,13 @@ def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, ve
     ]
     before = Counter(tuple(row[ours] for ours, _ in steady) for row in own.rows)
     after = Counter(tuple(row[theirs] for _, theirs in steady) for row in here.rows)
-    gone, new = (
-        sorted((before - after).elements(), key=_sortable),
-        sorted((after - before).elements(), key=_sortable),
-    )
-    if gone and new:
-        return _changed(gone, new, _names(own, steady), verb=verb)
-    if gone:
-        return f"{verb} {_rows(own.count)}, of which {_are(len(gone))} gone"
-    if new:
-        return f"{verb} {_rows(own.count)}, and now {len(new)} more"
-    return None if own.count == here.count else f"{verb} or touched {_rows(own.count)}, now {here.count}"
+    gone = sorted((before - after).elements(), key=_sortable)
+    new = sorted((after - before).elements(), key=_sortable)
+    if gone and own.count > here.count:
+        return f"{verb} {_rows(own.count)}, of which {_are(own.count - here.count)} gone"
+    if own.count != here.count:
+        return f"{verb} {_rows(own.count)}, now {here.count}"
+    return _changed(gone, new, _names(own, steady), verb=verb) if gone and new else None
 
 
 def _changed(gone: list[_Row], new: list[_Row], names: list[str], *, verb: str) -> str:

@@ -1,0 +1,3 @@
+"""Parts of the PostgreSQL rehearsal."""
+
+from __future__ import annotations

@@ -1,0 +1,305 @@
+"""Layers 4 and 5: run queries with sample values, undo them, and keep what they saw.
+
+Values of a query are several sets of parameters, because one set meets too little: a set that finds a row,
+one that repeats what is there, one at the edges of its types (choice.py). Each set runs twice, in two
+transactions: what differs between the two (times, random numbers, sequences) says nothing about a migration,
+and its column is blanked (rehearsal_ports.VOLATILE). So is what depends on the order in which rows lie, which
+a migration may change without any fault: `LIMIT` without `ORDER BY`, and the order inside arrays and JSON.
+For a write, the rows of its table that were not there before are kept as well: a trigger or a default may
+change them without a word to the client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from itertools import groupby
+from typing import Final, cast
+
+import psycopg
+
+from coordinator.adapters.rehearsals._postgresql.dangers import refusal
+from coordinator.adapters.rehearsals._postgresql.pipeline import Command, Reply, Row, rolled_back
+from coordinator.evidence import Objection
+from coordinator.rehearsal_ports import VOLATILE, Column, Ran, Values
+from coordinator.sql import split_statements
+
+Sample = tuple[str | None, ...]
+"""One set of parameters, as texts; `Values` of this engine hold one or more."""
+_AT_EASE: Final = (
+    "SET statement_timeout = '2s'; SET lock_timeout = '1s'; SET jit = off;"
+    " SET max_parallel_workers_per_gather = 0"
+)
+_LONGEST: Final = 200
+"""Characters of a value that are kept; what is longer is kept as its beginning and a digest."""
+_SEEN_BY_VALUES: Final = ("22", "23", "44", "P0")
+"""Classes of SQLSTATE that are about the values: wrong data, a constraint, a view's check, a trigger."""
+_OF_SERVER: Final = re.compile(
+    r"PG_\w+|INFORMATION_SCHEMA|CURRENT_DATABASE|CURRENT_CATALOG|INET_CLIENT_PORT|INET_SERVER_PORT"
+    r"|TABLESAMPLE|TXID_CURRENT\w*"
+)
+"""Words of a query whose rows are about this server, or drawn by lot, and not comparable."""
+_CUTS: Final = frozenset({"LIMIT", "FETCH", "OFFSET"})
+_NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
+_TARGET: Final = re.compile(
+    rf"\b(?:INSERT\s+INTO|MERGE\s+INTO(?:\s+ONLY)?|(?<!FOR\s)(?<!DO\s)(?<!KEY\s)UPDATE(?:\s+ONLY)?)\s+"
+    rf"(?P<name>{_NAME}(?:\s*\.\s*{_NAME})?)",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(r"[^\s,{}\[\]()\":]+")
+_PLACES: Final = (26, 27, 28, 29, 5069)
+"""Types that say where a row lies or which transaction wrote it: oid, tid, xid, cid, xid8."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The table that a text writes, and its rows before."""
+
+    name: str
+    before: Counter[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """One set of parameters of one question."""
+
+    ask: int
+    text: str
+    sample: Sample
+    target: _Target | None
+
+    def commands(self, role: str | None) -> list[Command]:
+        """Return what its transaction sends; the query stands at `_query_at`."""
+        as_role = [Command(f"SET LOCAL ROLE {_quoted(role)}")] if role is not None else []
+        commands = [
+            *as_role,
+            Command(self.text, self.sample),
+            Command("SET CONSTRAINTS ALL IMMEDIATE"),  # they would refuse at commit
+        ]
+        if self.target:
+            commands += [Command("SET LOCAL ROLE NONE"), Command(f"SELECT * FROM {self.target.name}")]
+        return commands
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one try saw, in one of its two runs."""
+
+    result: Reply
+    written: Reply | None
+
+
+def execute(
+    connection: psycopg.Connection, asks: Sequence[tuple[str, Values]], *, role: str | None
+) -> list[Ran | Objection]:
+    """Run each text with its values, twice, in transactions that are rolled back; see rehearsal_ports.
+
+    The connection is idle and in autocommit mode. Objections that are about values say which they were.
+    """
+    answers: dict[int, Ran | Objection] = {
+        place: objection for place, (text, _) in enumerate(asks) if (objection := refusal(text))
+    }
+    with at_ease(connection):
+        targets = _targets(connection, {text for text, _ in asks})
+        tries = [
+            _Try(place, text, cast("Sample", sample), targets.get(text))
+            for place, (text, values) in enumerate(asks)
+            if place not in answers
+            for sample in values
+        ]
+        first = _run(connection, tries, role)
+        for each, seen in zip(tries, first, strict=True):
+            if isinstance(seen, Objection):
+                answers.setdefault(each.ask, seen)
+        open_ = [
+            (each, cast("_Seen", seen))
+            for each, seen in zip(tries, first, strict=True)
+            if each.ask not in answers
+        ]
+        second = _run(connection, [each for each, _ in open_], role)
+        reading = _Reading.of(connection, [seen for _, seen in open_])
+    rounds = [(each, seen, again) for (each, seen), again in zip(open_, second, strict=True)]
+    for place, group in groupby(rounds, key=lambda each: each[0].ask):
+        answers[place] = _ran(list(group), reading)
+    return [answers[place] for place in range(len(asks))]
+
+
+@contextmanager
+def at_ease(connection: psycopg.Connection) -> Iterator[None]:
+    """Keep queries short and simple to run while the context lasts: time limits, no JIT, no workers."""
+    connection.execute(_AT_EASE)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            for setting in ("statement_timeout", "lock_timeout", "jit", "max_parallel_workers_per_gather"):
+                connection.execute(f"RESET {setting}")
+
+
+def samples_that_run(
+    connection: psycopg.Connection, tries: Sequence[tuple[str, Sample]], *, role: str | None
+) -> list[Objection | None]:
+    """Run each text once with one set of parameters, rolled back; None where it ran."""
+    seen = _run(connection, [_Try(0, text, sample, None) for text, sample in tries], role)
+    return [each if isinstance(each, Objection) else None for each in seen]
+
+
+def _run(connection: psycopg.Connection, tries: Sequence[_Try], role: str | None) -> list[_Seen | Objection]:
+    query_at = 0 if role is None else 1
+    replies = rolled_back(connection, [each.commands(role) for each in tries])
+    return [_seen(each, reply, query_at) for each, reply in zip(tries, replies, strict=True)]
+
+
+def _seen(each: _Try, replies: list[Reply], query_at: int) -> _Seen | Objection:
+    for reply in replies[: query_at + 2]:
+        if reply.objection:
+            return _with_values(reply.objection, each.sample)
+    after = replies[-1] if each.target else None
+    return _Seen(
+        replies[query_at], None if after is None or after.objection else _new_rows(after, each.target)
+    )
+
+
+def _new_rows(after: Reply, target: _Target | None) -> Reply | None:
+    if after.rows is None or target is None:
+        return None
+    rows = tuple((Counter(after.rows) - target.before).elements())
+    return Reply(columns=after.columns, rows=rows, count=len(rows))
+
+
+def _with_values(objection: Objection, sample: Sample) -> Objection:
+    if not sample or not objection.code.startswith(_SEEN_BY_VALUES):
+        return objection
+    shown = ", ".join(f"${place} = {_shown(value)}" for place, value in enumerate(sample, start=1))
+    return Objection(objection.code, f"{objection.message} (with {shown})")
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "NULL"
+    return f"'{value}'" if len(value) <= 40 else f"'{value[:30]}…' ({len(value)} characters)"  # noqa: PLR2004
+
+
+# -- the table that a text writes -------------------------------------------------------------------------
+
+
+def _targets(connection: psycopg.Connection, texts: set[str]) -> Mapping[str, _Target]:
+    named = {text: match["name"] for text in texts if (match := _TARGET.search(text))}
+    names = sorted(set(named.values()))
+    if not names:
+        return {}
+    found = connection.execute(
+        "SELECT name, oid::regclass::text FROM unnest(%s::text[]) AS name"
+        " JOIN pg_catalog.pg_class ON oid = to_regclass(name) WHERE relkind IN ('r', 'p', 'v')",
+        [names],
+    ).fetchall()
+    replies = rolled_back(connection, [[Command(f"SELECT * FROM {relation}")] for _, relation in found])
+    known = {
+        name: _Target(relation, Counter(reply.rows))
+        for (name, relation), [reply] in zip(found, replies, strict=True)
+        if reply.objection is None and reply.rows is not None
+    }
+    return {text: known[name] for text, name in named.items() if name in known}
+
+
+# -- what is comparable -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How values are read: the types' names, which of them are collections, and what time it is."""
+
+    types: Mapping[int, tuple[str, bool]]
+    now: datetime
+
+    @classmethod
+    def of(cls, connection: psycopg.Connection, seen: Sequence[_Seen]) -> _Reading:
+        """Ask for the types of all columns that were seen."""
+        oids = {
+            oid
+            for each in seen
+            for reply in (each.result, each.written)
+            if reply is not None
+            for _, oid in reply.columns
+        }
+        rows = connection.execute(
+            "SELECT oid::int8, format_type(oid, NULL), typcategory = 'A' OR typname IN ('json', 'jsonb')"
+            " FROM pg_catalog.pg_type WHERE oid = ANY(%s::oid[])",
+            [sorted(oids)],
+        ).fetchall()
+        [[now]] = connection.execute("SELECT now()").fetchall()
+        return cls({oid: (name, is_collection) for oid, name, is_collection in rows}, now)
+
+    def columns(self, reply: Reply) -> tuple[Column, ...]:
+        return tuple(Column(name, self.types.get(oid, ("", False))[0]) for name, oid in reply.columns)
+
+    def rows(self, reply: Reply) -> list[Row]:
+        return [
+            tuple(self._cell(value, oid) for value, (_, oid) in zip(row, reply.columns, strict=True))
+            for row in reply.rows or ()
+        ]
+
+    def _cell(self, value: str | None, oid: int) -> str | None:
+        if value is None:
+            return None
+        if oid in _PLACES or self._tells_time(value):
+            return VOLATILE
+        if self.types.get(oid, ("", False))[1]:
+            value = " ".join(sorted(_TOKEN.findall(value)))
+        if len(value) <= _LONGEST:
+            return value
+        return f"{value[:_LONGEST]}… {sha256(value.encode()).hexdigest()[:16]}"
+
+    def _tells_time(self, value: str) -> bool:
+        """Two runs in one second agree on a time that is kept in seconds; sample rows have no such time."""
+        if value.startswith(f"{self.now:%Y-%m-%d}"):
+            return True
+        near = int(self.now.timestamp()) // 100_000
+        return value.isdigit() and str(near) in (value[:5], value[: len(value) - 8]) and len(value) >= 10  # noqa: PLR2004
+
+
+def _ran(rounds: list[tuple[_Try, _Seen, _Seen | Objection]], reading: _Reading) -> Ran:
+    """Join what the sets of one question saw."""
+    words = split_statements(rounds[0][0].text)[0].words
+    pairs = [(seen, again) for _, seen, again in rounds if isinstance(again, _Seen)]
+    if len(pairs) < len(rounds) or any(_OF_SERVER.fullmatch(word) for word in words):
+        return Ran((), None)
+    result = _joined([(seen.result, again.result) for seen, again in pairs], reading)
+    if not _CUTS.isdisjoint(words) and "ORDER" not in words:
+        result = replace(result, rows=tuple(tuple(VOLATILE for _ in row) for row in result.rows))
+    written = [(a.written, b.written) for a, b in pairs if a.written is not None and b.written is not None]
+    return Ran(result.rows, result.count, result.columns, _joined(written, reading) if written else None)
+
+
+def _joined(pairs: Sequence[tuple[Reply, Reply]], reading: _Reading) -> Ran:
+    rows: list[Row] = []
+    for first, second in pairs:
+        if first.count != second.count:
+            return Ran((), None)  # drawn by lot: nothing of it can be compared
+        rows += _steady(reading.rows(first), reading.rows(second))
+    return Ran(
+        tuple(sorted(rows, key=lambda row: [(cell is None, cell or "") for cell in row])),
+        sum(first.count for first, _ in pairs),
+        reading.columns(pairs[0][0]),
+    )
+
+
+def _steady(first: list[Row], second: list[Row]) -> list[Row]:
+    """Blank the columns that hold other values in the second run."""
+    volatile = {
+        place
+        for place, (ours, theirs) in enumerate(
+            zip(zip(*first, strict=True), zip(*second, strict=True), strict=True)
+        )
+        if Counter(ours) != Counter(theirs)
+    }
+    return [tuple(VOLATILE if place in volatile else cell for place, cell in enumerate(row)) for row in first]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

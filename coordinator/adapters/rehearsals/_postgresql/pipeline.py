@@ -1,0 +1,155 @@
+"""Transactions that are always rolled back, sent in batches: what keeps layers 4 and 5 cheap.
+
+libpq's pipeline mode lets the server work while the next transactions are on their way. A batch is kept
+smaller than a socket's buffer, so that neither side can wait for the other for ever, and rows are read one
+by one, so that a query without an end costs time (statement_timeout), not memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
+
+from coordinator.errors import DatabaseError
+from coordinator.evidence import Objection
+
+Row = tuple[str | None, ...]
+_BATCH_BYTES = 32_000
+_ROWS_KEPT = 200
+_NOT_ANSWERED = (ExecStatus.PIPELINE_ABORTED, ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One statement with the texts of its parameters; the engine gives them their types."""
+
+    text: str
+    values: tuple[str | None, ...] = ()
+
+    def size(self) -> int:
+        """Return about how many bytes it takes to send."""
+        return 100 + 4 * len(self.text) + sum(4 * len(value or "") + 8 for value in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the engine answered to one command."""
+
+    objection: Objection | None = None
+    columns: tuple[tuple[str, int], ...] = ()
+    """Name and type's oid of each."""
+    rows: tuple[Row, ...] | None = ()
+    """None where there are too many to compare."""
+    count: int = 0
+    was_skipped: bool = False
+    """A command before it failed, so that it was never run."""
+
+
+def rolled_back(
+    connection: psycopg.Connection, transactions: Sequence[Sequence[Command]]
+) -> list[list[Reply]]:
+    """Run each list of commands in a transaction of its own and undo it; the replies are in their order.
+
+    Raises: DatabaseError where the connection is lost.
+    """
+    pgconn = connection.pgconn
+    pgconn.enter_pipeline_mode()
+    try:
+        replies: list[list[Reply]] = []
+        for batch in _batches(transactions):
+            for commands in batch:
+                _send(pgconn, commands)
+            pgconn.flush()
+            replies += [_take(pgconn, len(commands)) for commands in batch]
+        return replies
+    finally:
+        if pgconn.status == ConnStatus.OK:
+            pgconn.exit_pipeline_mode()
+
+
+def _batches(transactions: Sequence[Sequence[Command]]) -> Iterator[list[Sequence[Command]]]:
+    batch: list[Sequence[Command]] = []
+    size = 0
+    for commands in transactions:
+        needed = sum(command.size() for command in commands)
+        if batch and size + needed > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(commands)
+        size += needed
+    if batch:
+        yield batch
+
+
+def _send(pgconn: PGconn, commands: Sequence[Command]) -> None:
+    pgconn.send_query_params(b"BEGIN", None)
+    for command in commands:
+        values = [None if value is None else value.encode() for value in command.values]
+        pgconn.send_query_params(command.text.encode(), values)
+    pgconn.pipeline_sync()
+    pgconn.send_query_params(b"ROLLBACK", None)
+    pgconn.pipeline_sync()
+
+
+def _take(pgconn: PGconn, commands: int) -> list[Reply]:
+    _reply(pgconn)
+    replies = [_reply(pgconn) for _ in range(commands)]
+    _sync(pgconn)
+    _reply(pgconn)
+    _sync(pgconn)
+    return replies
+
+
+def _sync(pgconn: PGconn) -> None:
+    result = pgconn.get_result()
+    if result is None or result.status != ExecStatus.PIPELINE_SYNC:
+        raise _lost(pgconn)
+
+
+def _reply(pgconn: PGconn) -> Reply:
+    pgconn.set_single_row_mode()
+    rows: list[Row] = []
+    count, last = 0, None
+    while (result := pgconn.get_result()) is not None:
+        last = result
+        if result.status == ExecStatus.SINGLE_TUPLE:
+            count += 1
+            if count <= _ROWS_KEPT:
+                rows.append(tuple(_text(result.get_value(0, place)) for place in range(result.nfields)))
+    if last is None or pgconn.status != ConnStatus.OK:
+        raise _lost(pgconn)
+    if last.status in _NOT_ANSWERED:
+        return Reply(objection=_objection(last), was_skipped=last.status == ExecStatus.PIPELINE_ABORTED)
+    return Reply(
+        columns=tuple(
+            ((last.fname(place) or b"").decode(errors="replace"), last.ftype(place))
+            for place in range(last.nfields)
+        ),
+        rows=tuple(rows) if count <= _ROWS_KEPT else None,
+        count=max(count, last.command_tuples or 0),
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="replace")
+
+
+def _objection(result: PGresult) -> Objection:
+    def field(which: DiagnosticField) -> str:
+        return (result.error_field(which) or b"").decode(errors="replace")
+
+    return Objection(field(DiagnosticField.SQLSTATE), field(DiagnosticField.MESSAGE_PRIMARY))
+
+
+def _lost(pgconn: PGconn) -> DatabaseError:
+    said = pgconn.error_message.decode(errors="replace").strip()
+    return DatabaseError(
+        "connection-lost",
+        f"The connection to the scratch database was lost: {said}",
+        why="A query may have ended its own session.",
+        next_step="Run the command again; if it happens again, look for a query that stops the server.",
+    )
