@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
 
 COMMANDS: Final = {
+    "init": ("init", "Write a plan from what this folder shows."),
     "plan": ("plan", "Show what a release would do; change nothing."),
     "run": ("run", "Release the plan, or go on with its release."),
     "status": ("status", "Show the steps of the newest run, and what it waits for."),

@@ -1,0 +1,211 @@
+"""A first plan from what was found in a repository, or from what the command line says, with its reasons.
+
+A plan is text that people go on with, so it is written as text: each find stands beside the line that it led
+to, and what nobody can know is marked FILL IN. It loads and validates as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from posixpath import relpath
+
+from coordinator.app.finding import Found, MigrationFolder
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+"""A text that YAML reads as itself without quotes, if it is no word of YAML."""
+_WORDS_OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+_GENERIC = re.compile(
+    "migrations?|migrate|goose|sql|schemas?|db|databases?|data|postgres(?:ql)?|pgsql|pg|sqlite3?"
+    "|internal|pkg|src|cmd|apps?|services?|store|storage|repository"
+)
+"""Names of folders that say nothing of whose database it is."""
+_MOST_DATABASES = 8
+
+SMALLEST = """\
+version: 1
+release: shop-1
+databases:
+  shop:
+    engine: postgresql
+    url: env:DATABASE_URL
+    migrations: {tool: goose, dir: migrations}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database of the plan."""
+
+    name: str
+    engine: str
+    tool: str
+    folder: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source of the service's queries; `database` is the name of one of the plan's."""
+
+    kind: str
+    path: str
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan of one service on its databases; paths are relative to the plan file's folder."""
+
+    service: str
+    databases: tuple[Database, ...]
+    sources: tuple[Source, ...] = ()
+    command: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What else was found, for a person who goes on with the plan."""
+
+
+def draft_from(found: Found, *, name: str, folder: str) -> Draft:
+    """Return the plan that the finds suggest; `name` is the repository's.
+
+    `folder` is where the plan file will be, relative to the folder that was looked through.
+    """
+    usable = [each for each in found.migrations if each.unsupported is None]
+    databases: list[Database] = []
+    for each in usable[:_MOST_DATABASES]:
+        why = f"{each.path}: {each.files} files of {each.tool}. Engine: {each.reason}."
+        taken = [one.name for one in databases]
+        databases.append(
+            Database(
+                _unused(_name_of(each, name), taken), each.engine, each.tool, relpath(each.path, folder), why
+            )
+        )
+    deployed = [each for each in found.workloads if each.kind != "Service"]
+    return Draft(
+        name_from(deployed[0].name if deployed else name),
+        tuple(databases),
+        tuple(_sources(found, dict(zip(usable, databases, strict=False)), folder)),
+        next((each.command for each in found.programs if each.command), ()),
+        tuple(_remarks(found, usable[_MOST_DATABASES:])),
+    )
+
+
+def _sources(found: Found, databases: dict[MigrationFolder, Database], folder: str) -> Iterator[Source]:
+    """Yield the query sources, each with the database whose migrations it names, else the first that fits."""
+    seen: set[tuple[str, str]] = set()
+    for entry in found.sqlc:
+        fitting = [
+            *(each for migrations, each in databases.items() if entry.covers(migrations.path)),
+            *(each for each in databases.values() if each.engine == entry.engine),
+        ]
+        if fitting and (entry.config, fitting[0].name) not in seen:
+            seen.add((entry.config, fitting[0].name))
+            yield Source("sqlc", relpath(entry.config, folder), fitting[0].name)
+    for queries in found.query_folders:
+        if databases:
+            yield Source("sql", relpath(queries.path, folder), next(iter(databases.values())).name)
+
+
+def _remarks(found: Found, more: Iterable[MigrationFolder]) -> Iterator[str]:
+    for each in found.migrations:
+        if each.unsupported:
+            yield f"{each.path}: {each.tool} for {each.unsupported}, which coordinator does not support."
+    for each in more:
+        yield f"{each.path}: {each.files} files of {each.tool}; left out, there are many such folders."
+    for work in found.workloads:
+        images = f", image {', '.join(work.images)}" if work.images else ""
+        ports = f", ports {', '.join(work.ports)}" if work.ports else ""
+        yield f"{work.path}: Kubernetes {work.kind} `{work.name}`{images}{ports}."
+    for program in found.programs:
+        how = " ".join(program.command) or "through a shell or with variables: see there"
+        yield f"{program.path}: starts {how}."
+    yield from found.notes
+
+
+def _name_of(migrations: MigrationFolder, repository: str) -> str:
+    parts = [part for part in reversed(migrations.path.split("/")) if part not in ("", ".")]
+    return name_from(next((part for part in parts if not _GENERIC.fullmatch(part.lower())), repository))
+
+
+def name_from(text: str) -> str:
+    """Return the text as a name that a plan may hold."""
+    fitting = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-0123456789")[:40].strip("-")
+    return fitting or "app"
+
+
+def _unused(name: str, taken: Sequence[str]) -> str:
+    numbered = (f"{name}-{number}" for number in range(2, len(taken) + 3))
+    return name if name not in taken else next(each for each in numbered if each not in taken)
+
+
+def as_yaml(draft: Draft) -> Iterator[str]:
+    """Yield the plan's lines."""
+    yield "# Written by `coordinator init` from what it found here. Read it, and complete what says FILL IN."
+    yield "# `coordinator validate` checks it; docs/reference/plan-file.md has every key."
+    yield "version: 1"
+    yield "# FILL IN: a name of its own for each release. Where `${VERSION}` stands, a command takes it"
+    yield "# from the environment or from `--set VERSION=1.5`."
+    yield f"release: {draft.service}-1"
+    if draft.databases:
+        yield "databases:"
+    for database in draft.databases:
+        yield from _database(database, is_only=len(draft.databases) == 1)
+    yield from _service(draft)
+    if draft.remarks:
+        yield ""
+        yield "# Also found:"
+        yield from (f"# - {_on_one_line(each)}" for each in draft.remarks)
+
+
+def _database(database: Database, *, is_only: bool) -> Iterator[str]:
+    variable = "DATABASE_URL" if is_only else f"{database.name.upper().replace('-', '_')}_DATABASE_URL"
+    yield f"  {database.name}:"
+    if database.why:
+        yield f"    # {_on_one_line(database.why)}"
+    yield f"    engine: {database.engine}"
+    yield "    # FILL IN: the environment variable (or file:PATH) that holds the URL; never the URL itself."
+    yield f"    url: env:{variable}"
+    yield f"    migrations: {{tool: {database.tool}, dir: {_text(database.folder)}}}"
+
+
+def _service(draft: Draft) -> Iterator[str]:
+    yield "services:"
+    yield f"  {draft.service}:"
+    yield "    # FILL IN: the version that shall serve when the release is done."
+    yield '    version: "1"'
+    if draft.databases:
+        yield f"    uses: [{', '.join(each.name for each in draft.databases)}]"
+    if draft.sources:
+        yield "    # What the rehearsal asks the engine about, of the old version and of the new one."
+        yield "    queries:"
+        for each in draft.sources:
+            # A service with one database need not say which.
+            named = f", database: {each.database}" if len(draft.databases) > 1 else ""
+            yield f"      - {each.kind}: " + (
+                f"{{{_PATH_KEYS[each.kind]}: {_text(each.path)}{named}}}" if named else _text(each.path)
+            )
+    elif draft.databases:
+        yield "    # No queries were found. Without `queries:` here, no verdict is more than unproven."
+    yield "    platform:"
+    yield "      # FILL IN: how the service is started on this machine. It listens on $PORT of 127.0.0.1 and"
+    yield "      # answers 200 at `ready`; nothing of this matters to `plan --against`."
+    yield "      local:"
+    command = draft.command or (f"./{draft.service}",)
+    yield f"        command: [{', '.join(map(_text, command))}]"
+    yield "        ready: /ready"
+
+
+_PATH_KEYS = {"sqlc": "file", "sql": "path"}
+
+
+def _text(text: str) -> str:
+    """Return a text as YAML; JSON's quotes are YAML's, and a `${` is no variable."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS_OF_YAML:
+        return text
+    return json.dumps(text, ensure_ascii=False).replace("${", "$${")
+
+
+def _on_one_line(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)

@@ -1,0 +1,239 @@
+"""`coordinator init`: what it finds, what it writes, and that what it writes validates."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from coordinator.app.draft import SMALLEST
+from coordinator.app.finding import files as finding_files
+from coordinator.app.finding import find
+
+GOOSE = "-- +goose Up\nCREATE TABLE orders (id bigserial PRIMARY KEY, total jsonb);\n"
+SQLC = """
+version: "2"
+sql:
+  - engine: {engine}
+    schema: migrations
+    queries: [queries]
+    gen: {{go: {{out: internal/db}}}}
+"""
+MANIFEST = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: orders-api}
+spec:
+  template:
+    spec:
+      containers:
+        - image: registry.example/orders:1.4
+          ports: [{containerPort: 8080}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: orders}
+spec: {ports: [{port: 80}]}
+"""
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def coordinator(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "coordinator", *arguments],
+        cwd=folder,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def planned(folder: Path, files: Mapping[str, str], plan: str = "plan.yaml") -> str:
+    """Return the plan that `init` writes, which must validate."""
+    folder.mkdir(exist_ok=True)
+    write(folder, files)
+    done = coordinator(folder, "init", "--output", plan)
+    assert done.returncode == 0, done.stderr
+    validated = coordinator(folder, "validate", plan)
+    assert validated.returncode == 0, validated.stderr + (folder / plan).read_text()
+    return (folder / plan).read_text(encoding="utf-8")
+
+
+def test_writes_a_plan_from_goose_sqlc_and_manifests(tmp_path: Path):
+    text = planned(
+        tmp_path / "shop",
+        {
+            "migrations/00001_orders.sql": GOOSE,
+            "queries/orders.sql": "-- name: GetOrder :one\nSELECT * FROM orders WHERE id = $1;\n",
+            "sqlc.yaml": SQLC.format(engine="postgresql"),
+            "deploy/orders.yaml": MANIFEST,
+            "deploy/template.yaml": "apiVersion: {{ .Values.x }}\nkind: Deployment\n",
+        },
+    )
+
+    assert "engine: postgresql" in text
+    assert "# migrations: 1 files of goose. Engine: sqlc.yaml says so." in text
+    assert "migrations: {tool: goose, dir: migrations}" in text
+    assert "- sqlc: sqlc.yaml" in text
+    assert "  orders-api:\n" in text
+    assert (
+        "# - deploy/orders.yaml: Kubernetes Deployment `orders-api`, image registry.example/orders:1.4,"
+        in text
+    )
+
+
+def test_finds_golang_migrate_on_sqlite_plain_queries_and_a_procfile(tmp_path: Path):
+    text = planned(
+        tmp_path / "Notes App",
+        {
+            "db/1_notes.up.sql": "CREATE TABLE notes (id INTEGER PRIMARY KEY AUTOINCREMENT);",
+            "db/1_notes.down.sql": "DROP TABLE notes;",
+            "db/queries/notes.sql": "SELECT id FROM notes;",
+            "Procfile": "worker: ./work\nweb: python3 -m notes\n",
+        },
+    )
+
+    assert "engine: sqlite" in text
+    assert "migrations: {tool: golang-migrate, dir: db}" in text
+    assert "- sql: db/queries" in text
+    assert "  notes-app:\n    # FILL IN" in text
+    assert 'command: [python3, "-m", notes]' in text
+
+
+def test_takes_several_databases_and_leaves_other_engines_out(tmp_path: Path):
+    text = planned(
+        tmp_path / "many",
+        {
+            "billing/migrations/00001_a.sql": GOOSE,
+            "orders/migrations/00001_a.sql": GOOSE,
+            "orders/migrations/00002_b.sql": "-- +goose Up\nSELECT 1;\n",
+            "legacy/mysql/00001_a.sql": "-- +goose Up\nCREATE TABLE `t` (id int AUTO_INCREMENT);\n",
+            "sqlc.json": '{"version": "1", "packages": [{"schema": "billing/migrations", "queries": "q"}]}',
+            "q/a.sql": "-- name: A :one\nSELECT 1;\n",
+        },
+    )
+
+    assert "uses: [orders, billing]" in text
+    assert "url: env:ORDERS_DATABASE_URL" in text
+    assert "database: billing" in text
+    assert "# - legacy/mysql: goose for mysql, which coordinator does not support." in text
+
+
+def test_writes_paths_that_start_at_the_plans_folder(tmp_path: Path):
+    (tmp_path / "shop" / "deploy").mkdir(parents=True)
+
+    text = planned(tmp_path / "shop", {"db/00001_a.sql": GOOSE}, "deploy/plan.yaml")
+
+    assert 'dir: "../db"' in text
+
+
+def test_writes_what_is_hostile_as_text(tmp_path: Path):
+    text = planned(
+        tmp_path / "odd",
+        {
+            'a "${HOME}" #/migrations/00001_a.sql': GOOSE,
+            "deploy.yaml": 'apiVersion: v1\nkind: Service\nmetadata: {name: "x\\nevil: 1"}\n',
+            "Dockerfile": 'FROM x\nCMD ["./run", "--dsn=postgres://u:secret@db/x"]\n',
+        },
+    )
+
+    assert "secret" not in text
+    assert "\nevil" not in text
+    assert "Dockerfile: starts through a shell or with variables: see there." in text
+
+
+def test_says_what_it_found_and_what_is_next(tmp_path: Path):
+    write(tmp_path, {"migrations/00001_a.sql": GOOSE})
+
+    done = coordinator(tmp_path, "init")
+
+    assert "Found database" in done.stdout
+    assert "coordinator validate plan.yaml" in done.stdout
+
+
+def test_overwrites_nothing(tmp_path: Path):
+    write(tmp_path, {"migrations/00001_a.sql": GOOSE, "plan.yaml": "mine"})
+
+    done = coordinator(tmp_path, "init")
+
+    assert (done.returncode, (tmp_path / "plan.yaml").read_text()) == (2, "mine")
+    assert "error[plan-exists]" in done.stderr
+
+
+def test_shows_the_smallest_plan_where_nothing_is_found(tmp_path: Path):
+    done = coordinator(tmp_path, "init")
+
+    assert done.returncode == 2
+    assert "error[nothing-found]" in done.stderr
+    assert SMALLEST in done.stderr
+    assert not (tmp_path / "plan.yaml").exists()
+
+    planned(tmp_path, {"migrations/00001_a.sql": GOOSE, "small.yaml": SMALLEST}, "found.yaml")
+    assert coordinator(tmp_path, "validate", "small.yaml").returncode == 0
+
+
+def test_says_where_a_plan_cannot_be_written(tmp_path: Path):
+    write(tmp_path, {"migrations/00001_a.sql": GOOSE})
+
+    done = coordinator(tmp_path, "init", "--output", "nowhere/plan.yaml")
+
+    assert done.returncode == 2
+    assert "error[file-unwritable]" in done.stderr
+
+
+def test_looks_into_no_foreign_folder_and_through_no_link(tmp_path: Path):
+    outside = tmp_path / "outside"
+    write(outside, {"00001_a.sql": GOOSE})
+    inside = tmp_path / "inside"
+    write(
+        inside,
+        {f"{folder}/m/00001_a.sql": GOOSE for folder in ("node_modules", "vendor", ".git", "testdata")},
+    )
+    (inside / "linked").symlink_to(outside, target_is_directory=True)
+    (inside / "00002_b.sql").symlink_to(outside / "00001_a.sql")
+    os.mkfifo(inside / "00003_c.sql")
+
+    assert find(inside).migrations == ()
+
+
+def test_says_that_it_did_not_look_at_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(finding_files, "MAX_FILES", 2)
+    write(tmp_path, {f"{name}.txt": "" for name in "abc"})
+
+    assert any("Only the first" in each for each in find(tmp_path).notes)
+
+
+@pytest.mark.parametrize(
+    ("sql", "engine"),
+    [
+        ("CREATE TABLE t (id serial);", "postgresql"),
+        ("CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT);", "sqlite"),
+        ("CREATE TABLE t (id int);", "postgresql"),
+    ],
+)
+def test_guesses_the_engine_from_the_sql(tmp_path: Path, sql: str, engine: str):
+    write(tmp_path, {"m/00001_a.sql": f"-- +goose Up\n{sql}\n"})
+
+    [found] = find(tmp_path).migrations
+
+    assert found.engine == engine
+
+
+def test_says_that_a_configuration_of_sqlc_cannot_be_read(tmp_path: Path):
+    write(tmp_path, {"sqlc.yaml": "a: [", "m/00001_a.sql": GOOSE})
+
+    [note] = find(tmp_path).notes
+
+    assert re.fullmatch(r"sqlc\.yaml was not read: line \d is not YAML\.", note)
