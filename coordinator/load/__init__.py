@@ -23,7 +23,7 @@ from coordinator.load.validation import validate
 from coordinator.load.variables import resolve, settings_from
 from coordinator.model import Plan
 
-__all__ = ["Loaded", "load", "load_plan", "settings_from"]
+__all__ = ["Loaded", "load", "load_plan", "load_text", "settings_from"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,14 @@ def load(path: Path, *, settings: Mapping[str, str], environment: Mapping[str, s
     source = read_text(path)
     if source.text is None:
         return Loaded(None, source.diagnostics)
-    parsed = parse(source.text, file=shown(path))
+    return load_text(source.text, path, settings=settings, environment=environment)
+
+
+def load_text(
+    text: str, path: Path, *, settings: Mapping[str, str], environment: Mapping[str, str]
+) -> Loaded:
+    """Read a plan's text as if it stood in the file `path`, from whose folder its paths start."""
+    parsed = parse(text, file=shown(path))
     if parsed.root is None:
         return Loaded(None, parsed.diagnostics)
     resolved = resolve(parsed.root, settings=settings, environment=environment)
