@@ -53,7 +53,7 @@ def split_statements(text: str) -> tuple[SqlStatement, ...]:
     statements: list[SqlStatement] = []
     line, counted, begin = 1, 0, 0
     reader = _Reader()
-    for kind, start, end, closed in chain(_tokens(text), [("end", len(text), len(text), True)]):
+    for kind, start, end, closed in chain(tokens(text), [("end", len(text), len(text), True)]):
         if not reader.takes(text[start:end], kind, start=start, closed=closed):
             continue
         line += text.count("\n", counted, reader.first)
@@ -67,7 +67,7 @@ def parts_of(statement: SqlStatement) -> tuple[tuple[str, ...], ...]:
     """Return the words between a statement's commas, without what stands in parentheses."""
     parts: list[list[str]] = [[]]
     depth = 0
-    for kind, start, end, _ in _tokens(statement.text):
+    for kind, start, end, _ in tokens(statement.text):
         lexeme = statement.text[start:end]
         depth += (lexeme == "(") - (lexeme == ")")
         if lexeme == "," and depth == 0:
@@ -77,8 +77,8 @@ def parts_of(statement: SqlStatement) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(part) for part in parts)
 
 
-def _tokens(text: str) -> Iterator[tuple[str, int, int, bool]]:
-    """Yield kind, start, end and whether the token is closed."""
+def tokens(text: str) -> Iterator[tuple[str, int, int, bool]]:
+    """Yield each token's kind (the groups of `_TOKEN`), start, end, and whether it is closed."""
     position = 0
     while match := _TOKEN.match(text, position):
         kind, end, closed = str(match.lastgroup), match.end(), True

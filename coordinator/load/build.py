@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from coordinator.fields import QuerySettings
 from coordinator.load.choice import Chosen
 from coordinator.load.document import Database, PlanDocument, Service
 from coordinator.load.tree import Node, find
@@ -17,6 +18,8 @@ from coordinator.model import (
     MigrationsSpec,
     MonitorSpec,
     Plan,
+    QueriesSpec,
+    RehearsalSpec,
     ServiceName,
     ServiceSpec,
     Version,
@@ -62,6 +65,9 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
         migrations=migrations,
         lock_timeout=database.lock_timeout,
         place=find(root, path).key_place,
+        rehearsal=RehearsalSpec(
+            url=database.rehearsal.url, base=database.rehearsal.base, layers=database.rehearsal.layers
+        ),
     )
 
 
@@ -85,7 +91,28 @@ def _service(name: str, service: Service, *, root: Node) -> ServiceSpec:
         drain_deadline=service.drain.deadline,
         keep_blue=service.keep_blue,
         place=find(root, path).key_place,
+        queries=_queries(service, (*path, "queries"), root),
+        ref=service.ref,
+        database_role=service.database_role,
     )
+
+
+def _queries(service: Service, path: TreePath, root: Node) -> tuple[QueriesSpec, ...]:
+    # A single source is no list in the file; a position that the file does not have is passed over.
+    return tuple(
+        QueriesSpec(
+            each.kind,
+            each.spec,
+            DatabaseName(_database_of(each, service)),
+            find(root, (*path, position, each.kind)).key_place,
+        )
+        for position, each in enumerate(service.queries)
+    )
+
+
+def _database_of(chosen: Chosen, service: Service) -> str:
+    assert isinstance(chosen.spec, QuerySettings)
+    return chosen.spec.database or service.uses[0]
 
 
 def _checks(chosen: tuple[Chosen, ...], path: TreePath, root: Node) -> tuple[CheckSpec, ...]:

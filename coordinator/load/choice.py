@@ -87,6 +87,24 @@ class Choice:
         return dumped
 
 
+class OneOrMore:
+    """A mark on a list: a plan may write a single item without the list around it."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_as_tuple, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        several = handler(schema)
+        return {"anyOf": [several["items"], several]}
+
+
+def _as_tuple(value: object) -> tuple[object, ...]:
+    # An error's path then has a position that the file does not have, which tree.find passes over.
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
 @cache
 def _mapping_of(spec: type) -> TypeAdapter[dict[str, Any]]:
     """Return what checks `{key: settings}`, so that the key is a part of an error's path; slow to make."""
@@ -114,5 +132,12 @@ def _check_spec(key: str) -> type:
     return discovery.check(key).spec
 
 
+def _query_spec(key: str) -> type:
+    return discovery.query_source(key).spec
+
+
 PlatformChoice: TypeAlias = Annotated[Chosen, Choice("platform", discovery.PLATFORMS, _platform_spec)]
 CheckChoice: TypeAlias = Annotated[Chosen, Choice("check", discovery.CHECKS, _check_spec)]
+QueriesChoices: TypeAlias = Annotated[
+    tuple[Annotated[Chosen, Choice("source of queries", discovery.QUERIES, _query_spec)], ...], OneOrMore()
+]

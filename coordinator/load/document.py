@@ -14,10 +14,10 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from coordinator import discovery
-from coordinator.fields import Duration, PositiveDuration, SecretReference, Spec
-from coordinator.load.choice import CheckChoice, PlatformChoice
+from coordinator.fields import Duration, PositiveDuration, QuerySettings, SecretReference, Spec
+from coordinator.load.choice import CheckChoice, PlatformChoice, QueriesChoices
 from coordinator.load.texts import DatabaseReference, Name, Release, Text, Tool, Unrepeated, VersionText
-from coordinator.model import Engine, OnFailure
+from coordinator.model import Base, Engine, Layer, OnFailure
 
 
 class Migrations(Spec):
@@ -27,6 +27,26 @@ class Migrations(Spec):
     dir: Text = Field(description="The folder of the migration files, relative to the plan file.")
     table: Text | None = Field(
         default=None, description="The tool's version table. Without it: the tool's own default."
+    )
+
+
+class Rehearsal(Spec):
+    """How the database's migrations are tried out before anything is released."""
+
+    url: SecretReference | None = Field(
+        default=None,
+        description="A scratch server on which databases may be made and dropped, never one that serves "
+        "anybody. Without it: a server of this machine.",
+    )
+    base: Base = Field(
+        default=Base.REPLAY,
+        description="What the rehearsal starts from: all migrations replayed on an empty database, or a dump "
+        "of the live schema.",
+    )
+    layers: Annotated[tuple[Layer, ...], Unrepeated] = Field(
+        default=tuple(Layer),
+        min_length=1,
+        description="What the engine is asked about each query. Fewer are faster and see less.",
     )
 
 
@@ -42,6 +62,9 @@ class Database(Spec):
     lock_timeout: PositiveDuration = Field(
         default=timedelta(seconds=2),
         description="How long one statement may wait for a lock of the engine before it gives up.",
+    )
+    rehearsal: Rehearsal = Field(
+        default_factory=Rehearsal, description="How its migrations are tried out before the release."
     )
 
     @model_validator(mode="after")
@@ -102,6 +125,16 @@ class Drain(Spec):
     )
 
 
+def _ref_has_version(value: str) -> str:
+    if "{version}" not in value:
+        raise PydanticCustomError(
+            "ref-without-version",
+            "Every version would have the same sources. Write {version} where the version stands in the "
+            "tag, for example `release-{version}`.",
+        )
+    return value
+
+
 class Service(Spec):
     """A service that the release replaces."""
 
@@ -110,6 +143,19 @@ class Service(Spec):
     )
     uses: Annotated[tuple[DatabaseReference, ...], Unrepeated] = Field(
         default=(), description="The databases of this plan that the service reads or writes."
+    )
+    queries: QueriesChoices = Field(
+        default=(), description="Where its queries are written down: one source, or a list of them."
+    )
+    ref: Annotated[Text, AfterValidator(_ref_has_version)] | None = Field(
+        default=None,
+        description="The git tag or commit of a version's sources, with `{version}` for the version. Without "
+        "it: a tag that is the version, with or without a `v` before it, or the commit of that id.",
+        examples=["release-{version}"],
+    )
+    database_role: Text | None = Field(
+        default=None,
+        description="The database role that the service connects as. The rehearsal checks its privileges.",
     )
     platform: PlatformChoice = Field(description="Where the service runs.")
     verify: tuple[CheckChoice, ...] = Field(
@@ -125,6 +171,26 @@ class Service(Spec):
         description="The rollback window: how long the old version stays at full size after monitoring "
         "was content.",
     )
+
+    @model_validator(mode="after")
+    def _queries_have_a_database(self) -> Self:
+        for each in self.queries:
+            assert isinstance(each.spec, QuerySettings)
+            if each.spec.database is None and len(self.uses) != 1:
+                raise PydanticCustomError(
+                    "queries-without-database",
+                    "The service uses {many} databases, and `{kind}` does not say which of them gets its "
+                    "queries. Add `database:` to it.",
+                    {"many": len(self.uses) or "no", "kind": each.kind},
+                )
+            if each.spec.database is not None and each.spec.database not in self.uses:
+                raise PydanticCustomError(
+                    "queries-without-database",
+                    "`{kind}` gives its queries to `{database}`, which the service does not use. "
+                    "Add it to `uses:`, or correct the name.",
+                    {"kind": each.kind, "database": each.spec.database},
+                )
+        return self
 
 
 class ContractGate(Spec):

@@ -1,0 +1,1 @@
+"""What several sources of queries share: statements with their headers, parameters, files, Go constants."""
