@@ -17,7 +17,6 @@ from coordinator.prove import Proof
 from coordinator.report.failures import Failure, failures, meets, of_use
 from coordinator.report.locks import waiting
 from coordinator.report.matrix import Matrix, states, title
-from coordinator.report.windows import Window, points_of_no_return, why_empty, windows
 from coordinator.report.wrapping import counted, shortened, wrapped
 
 _HANDFUL: Final = 5
@@ -38,39 +37,6 @@ def how(rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
 
 def _entry(label: str, text: str, width: int) -> Iterator[str]:
     return wrapped(text, width, first=f"  {label:<9}  ", then=" " * 13)
-
-
-def where(matrix: Matrix, proof: Proof, *, width: int) -> Iterator[str]:
-    """Yield where traffic may switch, and from which state on there is no way back."""
-    for window in windows(proof):
-        if window.database == matrix.database:
-            yield from wrapped(_switch(window, proof), width, first="  ", then="    ")
-    for point in points_of_no_return(proof):
-        if point.database == matrix.database:
-            why = _whom(matrix, point.state, proof)
-            text = f"No way back from s{point.state} on: {point.phased.migration.name} ({why})."
-            yield from wrapped(text, width, first="  ", then="    ")
-
-
-def _switch(window: Window, proof: Proof) -> str:
-    if not window.states:
-        return f"✘ Traffic of {window.service} can switch nowhere. {why_empty(window, proof)}"
-    first, last = window.states[0], window.states[-1]
-    choice = {0: f"at s{first}", 1: f"at s{first} or s{last}"}.get(
-        last - first, f"at any of s{first}-s{last}"
-    )
-    known = "" if window.is_proven else ", as far as is known: not all of that is proven"
-    return f"Traffic of {window.service} may switch {choice}{known}."
-
-
-def _whom(matrix: Matrix, state: int, proof: Proof) -> str:
-    """Return which live versions the point of no return leaves behind."""
-    broken = [
-        title(use, proof)
-        for use in matrix.columns
-        if use[2] is Role.LIVE and proof.evidence.finding(use, state).verdict is Verdict.BROKEN
-    ]
-    return f"{', '.join(broken)} {'breaks' if len(broken) == 1 else 'break'}" if broken else "contract begins"
 
 
 def what(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:

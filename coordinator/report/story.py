@@ -14,6 +14,7 @@ from coordinator.prove import Proof
 from coordinator.report import rehearsed
 from coordinator.report.drawing import as_chains
 from coordinator.report.matrix import Matrix, mark, matrices
+from coordinator.report.windows import sentences
 from coordinator.report.wrapping import WIDTH, aligned, wrapped
 from coordinator.survey import ServiceSurvey, Survey
 
@@ -107,7 +108,8 @@ def _database(matrix: Matrix, proof: Proof, *, width: int) -> Iterator[str]:
         yield "  No service of this plan uses it, and who else does is not known."
     if rehearsal is not None:
         yield ""
-        yield from rehearsed.where(matrix, proof, width=width)
+        for sentence in sentences(matrix.database, proof):
+            yield from wrapped(sentence, width, first="  ", then="    ")
         yield from rehearsed.what(matrix, rehearsal, proof, width=width)
 
 

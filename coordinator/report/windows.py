@@ -65,27 +65,6 @@ def _is_proven(use: Use, first: int, last: int, evidence: Evidence) -> bool:
     return all(span.finding.verdict is Verdict.PROVEN for span in evidence.between(use, first, last))
 
 
-def why_empty(window: Window, proof: Proof) -> str:
-    """Return why traffic can switch at no state, and how to write the release so that it can."""
-    phased = proof.evidence.phased.get(window.database, ())
-    new = title((window.database, window.service, Role.NEXT), proof)
-    old = title((window.database, window.service, Role.LIVE), proof)
-    if window.next_from > len(phased):
-        return f"{new} breaks even at the last state, s{len(phased)}."
-    if window.live_until < 0:
-        return f"{old} breaks at s0 already, the schema that it runs on."
-    taking, giving = phased[window.live_until].migration.name, phased[window.next_from - 1].migration.name
-    if taking == giving:
-        return (
-            f"`{giving}` brings what {new} needs and takes what {old} needs. Split it: the first part stays,"
-            " the second goes into a migration of the next release."
-        )
-    return (
-        f"`{taking}` takes what {old} needs before `{giving}` brings what {new} needs. Move `{taking}` behind"
-        f" `{giving}`, or into the next release."
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class NoReturn:
     """The step and the state from which on a database's live versions are not promised to work."""
@@ -109,3 +88,55 @@ def points_of_no_return(proof: Proof) -> Iterator[NoReturn]:
             seen.add(step.database)
             phased = proof.evidence.phased[step.database][step.state - 1]
             yield NoReturn(step.database, step.state, phased, step)
+
+
+def sentences(database: DatabaseName, proof: Proof) -> Iterator[str]:
+    """Yield where traffic may switch on a database, and from which state on there is no way back."""
+    yield from (_switch(window, proof) for window in windows(proof) if window.database == database)
+    for point in points_of_no_return(proof):
+        if point.database == database:
+            why = _left_behind(point, proof)
+            yield f"No way back from s{point.state} on: {point.phased.migration.name} ({why})."
+
+
+def _switch(window: Window, proof: Proof) -> str:
+    if not window.states:
+        return f"✘ Traffic of {window.service} can switch nowhere. {_why_empty(window, proof)}"
+    first, last = window.states[0], window.states[-1]
+    choice = {0: f"at s{first}", 1: f"at s{first} or s{last}"}.get(
+        last - first, f"at any of s{first}-s{last}"
+    )
+    known = "" if window.is_proven else ", as far as is known: not all of that is proven"
+    return f"Traffic of {window.service} may switch {choice}{known}."
+
+
+def _why_empty(window: Window, proof: Proof) -> str:
+    """Return why traffic can switch at no state, and how to write the release so that it can."""
+    phased = proof.evidence.phased.get(window.database, ())
+    new = title((window.database, window.service, Role.NEXT), proof)
+    old = title((window.database, window.service, Role.LIVE), proof)
+    if window.next_from > len(phased):
+        return f"{new} breaks even at the last state, s{len(phased)}."
+    if window.live_until < 0:
+        return f"{old} breaks at s0 already, the schema that it runs on."
+    taking, giving = phased[window.live_until].migration.name, phased[window.next_from - 1].migration.name
+    if taking == giving:
+        return (
+            f"`{giving}` brings what {new} needs and takes what {old} needs. Split it: the first part stays,"
+            " the second goes into a migration of the next release."
+        )
+    return (
+        f"`{taking}` takes what {old} needs before `{giving}` brings what {new} needs. Move `{taking}` behind"
+        f" `{giving}`, or into the next release."
+    )
+
+
+def _left_behind(point: NoReturn, proof: Proof) -> str:
+    """Return which live versions break at a point of no return."""
+    broken = [
+        title(use, proof)
+        for use in proof.evidence.spans
+        if (use[0], use[2]) == (point.database, Role.LIVE)
+        and proof.evidence.finding(use, point.state).verdict is Verdict.BROKEN
+    ]
+    return f"{', '.join(broken)} {'breaks' if len(broken) == 1 else 'break'}" if broken else "contract begins"

@@ -8,7 +8,6 @@ from builders import Release, Service, migration, one_service
 from fixtures.rehearsed import HAZARD, broken, proof, rehearsal, shop, statement, torn, unchecked
 
 from coordinator.prove import Proof
-from coordinator.report.document import as_json
 from coordinator.report.story import tell
 
 
@@ -95,17 +94,6 @@ def test_says_that_nobody_is_known_to_use_a_database():
 
 def test_says_that_a_release_is_refused():
     assert "Verdict: refused" in told(one_service("contract expand"))
-
-
-def test_json_has_the_spans_the_steps_and_the_point_of_no_return():
-    fields = as_json(one_service("expand contract").proof())
-
-    assert fields["verdict"] == "unproven"
-    assert fields["point_of_no_return"] == "contract:db:00002_m2"
-    [broken] = [
-        each for each in fields["findings"] if (each["version"], each["verdict"]) == ("live", "broken")
-    ]  # type: ignore[attr-defined]
-    assert (broken["first_state"], broken["last_state"]) == (2, 2)
 
 
 def test_says_what_was_asked_and_what_that_rests_on():
