@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -24,17 +23,13 @@ from typing import Final, cast
 import psycopg
 
 from coordinator.adapters.rehearsals._postgresql.dangers import refusal
-from coordinator.adapters.rehearsals._postgresql.pipeline import Command, Reply, Row, rolled_back
+from coordinator.adapters.rehearsals._postgresql.pipeline import Command, Reply, Row, at_ease, rolled_back
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import VOLATILE, Column, Ran, Values
 from coordinator.sql import split_statements
 
 Sample = tuple[str | None, ...]
 """One set of parameters, as texts; `Values` of this engine hold one or more."""
-_AT_EASE: Final = (
-    "SET statement_timeout = '2s'; SET lock_timeout = '1s'; SET jit = off;"
-    " SET max_parallel_workers_per_gather = 0"
-)
 _LONGEST: Final = 200
 """Characters of a value that are kept; what is longer is kept as its beginning and a digest."""
 _SEEN_BY_VALUES: Final = ("22", "23", "44", "P0")
@@ -127,18 +122,6 @@ def execute(
     for place, group in groupby(rounds, key=lambda each: each[0].ask):
         answers[place] = _ran(list(group), reading)
     return [answers[place] for place in range(len(asks))]
-
-
-@contextmanager
-def at_ease(connection: psycopg.Connection) -> Iterator[None]:
-    """Keep queries short and simple to run while the context lasts: time limits, no JIT, no workers."""
-    connection.execute(_AT_EASE)
-    try:
-        yield
-    finally:
-        if not connection.closed:
-            for setting in ("statement_timeout", "lock_timeout", "jit", "max_parallel_workers_per_gather"):
-                connection.execute(f"RESET {setting}")
 
 
 def samples_that_run(

@@ -8,7 +8,9 @@ by one, so that a query without an end costs time (statement_timeout), not memor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import psycopg
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
@@ -20,6 +22,12 @@ from coordinator.evidence import Objection
 Row = tuple[str | None, ...]
 _BATCH_BYTES = 32_000
 _ROWS_KEPT = 200
+_AT_EASE: Final = {
+    "statement_timeout": "'2s'",
+    "lock_timeout": "'1s'",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
 _NOT_ANSWERED = (ExecStatus.PIPELINE_ABORTED, ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE)
 
 
@@ -47,6 +55,17 @@ class Reply:
     count: int = 0
     was_skipped: bool = False
     """A command before it failed, so that it was never run."""
+
+
+@contextmanager
+def at_ease(connection: psycopg.Connection) -> Iterator[None]:
+    """Keep queries short and simple to run while the context lasts: time limits, no JIT, no workers."""
+    connection.execute("; ".join(f"SET {name} = {value}" for name, value in _AT_EASE.items()))
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("; ".join(f"RESET {name}" for name in _AT_EASE))
 
 
 def rolled_back(
@@ -107,7 +126,7 @@ def _take(pgconn: PGconn, commands: int) -> list[Reply]:
 def _sync(pgconn: PGconn) -> None:
     result = pgconn.get_result()
     if result is None or result.status != ExecStatus.PIPELINE_SYNC:
-        raise _lost(pgconn)
+        raise lost(pgconn)
 
 
 def _reply(pgconn: PGconn) -> Reply:
@@ -121,9 +140,9 @@ def _reply(pgconn: PGconn) -> Reply:
             if count <= _ROWS_KEPT:
                 rows.append(tuple(_text(result.get_value(0, place)) for place in range(result.nfields)))
     if last is None or pgconn.status != ConnStatus.OK:
-        raise _lost(pgconn)
+        raise lost(pgconn)
     if last.status in _NOT_ANSWERED:
-        return Reply(objection=_objection(last), was_skipped=last.status == ExecStatus.PIPELINE_ABORTED)
+        return Reply(objection=objection_of(last), was_skipped=last.status == ExecStatus.PIPELINE_ABORTED)
     return Reply(
         columns=tuple(
             ((last.fname(place) or b"").decode(errors="replace"), last.ftype(place))
@@ -138,14 +157,18 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode(errors="replace")
 
 
-def _objection(result: PGresult) -> Objection:
-    def field(which: DiagnosticField) -> str:
-        return (result.error_field(which) or b"").decode(errors="replace")
+def objection_of(result: PGresult) -> Objection:
+    """Return the engine's refusal with its own code."""
+    code, message = (
+        (result.error_field(field) or b"").decode(errors="replace")
+        for field in (DiagnosticField.SQLSTATE, DiagnosticField.MESSAGE_PRIMARY)
+    )
+    return Objection(code, message)
 
-    return Objection(field(DiagnosticField.SQLSTATE), field(DiagnosticField.MESSAGE_PRIMARY))
 
-
-def _lost(pgconn: PGconn) -> DatabaseError:
+def lost(pgconn: PGconn) -> DatabaseError:
+    """Return the error of a connection that is gone."""
+    """Return what to raise where no answer came."""
     said = pgconn.error_message.decode(errors="replace").strip()
     return DatabaseError(
         "connection-lost",
