@@ -1,95 +1,16 @@
-"""SQLite by the standard library: every transaction begins with the write lock, nothing commits by itself.
-
-Python's `executescript` commits whatever is open and its `execute` takes one statement only, so a text of
-several statements is cut here, where SQLite itself says that a statement is complete (it knows triggers).
-SQLite has no advisory locks: the write lock and the batch's guard make two coordinators exclude each other.
-"""
+"""A database in a file of SQLite, by the standard library; its sessions are in adapters/sqlite_session.py."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
-from coordinator.errors import DatabaseError, Usage
-from coordinator.model import Engine
-from coordinator.ports import Batch, Target
+from coordinator.adapters.sqlite_session import SqliteSession, path_from
+from coordinator.errors import DatabaseError
 from coordinator.secret import Secret
-
-_SCHEME = "sqlite://"
-_BLANKS = " \t\n\f\r"
-"""White space as SQLite's tokenizer has it: after anything else, a no-break space say, it has to answer."""
-_LEADING = _BLANKS + "\v\ufeff"
-"""What SQLite skips before a statement; its check of completeness knows no trigger after the last two."""
-
-
-class SqliteSession:
-    """One connection; see ports.Session."""
-
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
-        self._path = path
-
-    def target(self, table: str | None) -> Target:
-        """Return what this connection is connected to."""
-        return Target(Engine.SQLITE, str(self._path), None, table)
-
-    def query(self, sql: str) -> list[tuple[object, ...]]:
-        """Run one query in a transaction that is rolled back, and return its rows."""
-        self._send("BEGIN")
-        try:
-            return self._send(sql)
-        finally:
-            self._roll_back()
-
-    def execute(self, batch: Batch) -> None:
-        """Send a batch; with `transaction`, either all of it is committed on return or none of it."""
-        try:
-            if batch.transaction:
-                self._execute_together(batch)
-            else:
-                self._execute_each(batch)
-        finally:
-            self._roll_back()
-
-    @contextmanager
-    def locked(self, lock_ids: Sequence[int], *, timeout: timedelta) -> Iterator[None]:
-        """Do nothing: SQLite has no advisory locks, and tools ask for none."""
-        del lock_ids, timeout
-        yield
-
-    def _execute_together(self, batch: Batch) -> None:
-        self._send("BEGIN IMMEDIATE")
-        if batch.guard is not None and self._send(batch.guard):
-            raise ledger_changed()
-        for index, text in enumerate(batch.statements):
-            for offset, statement in split_complete(text):
-                self._send(statement, index=index, offset=offset)
-                if not self._connection.in_transaction:
-                    raise transaction_ended(index)
-        self._send("COMMIT", commits=True)
-
-    def _execute_each(self, batch: Batch) -> None:
-        for index, text in enumerate(batch.statements):
-            for offset, statement in split_complete(text):
-                self._send(statement, index=index, offset=offset, commits=True)
-        if self._connection.in_transaction:
-            raise transaction_left_open()
-
-    def _send(
-        self, text: str, *, index: int | None = None, offset: int | None = None, commits: bool = False
-    ) -> list[tuple[object, ...]]:
-        try:
-            return self._connection.execute(text).fetchall()
-        except (sqlite3.Error, sqlite3.Warning) as error:
-            raise _error_from(error, index=index, offset=offset, commits=commits) from error
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
 
 class SqliteDatabase:
@@ -120,45 +41,8 @@ class SqliteDatabase:
 
 
 def connect(url: Secret, *, lock_timeout: timedelta) -> SqliteDatabase:
-    """Return the database at `sqlite://PATH` (as golang-migrate writes it) or at a bare path.
+    """Return the database at `sqlite://PATH` or at a bare path; see `path_from`.
 
     `lock_timeout` is how long a transaction waits for the write lock. The file is made if it is absent.
     """
-    text = url.reveal()
-    path = text.removeprefix(_SCHEME).partition("?")[0]
-    if not path or "://" in path:
-        raise Usage(
-            "bad-database-url",
-            "The database's URL is no SQLite file.",
-            next_step="Write sqlite://folder/file.db, or sqlite:///folder/file.db for an absolute path.",
-        )
-    return SqliteDatabase(Path(path), lock_timeout=lock_timeout)
-
-
-def split_complete(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the statements of a text with their offset in it; what follows the last `;` comes as it is."""
-    start = 0
-    end = text.find(";")
-    while end != -1:
-        piece = text[start : end + 1]
-        statement = piece.lstrip(_LEADING)
-        if sqlite3.complete_statement(statement):
-            yield end + 1 - len(statement), piece
-            start = end + 1
-        end = text.find(";", end + 1)
-    rest = text[start:]
-    if rest.strip(_BLANKS):
-        yield len(text) - len(rest.lstrip(_BLANKS)), rest
-
-
-def _error_from(error: Exception, *, index: int | None, offset: int | None, commits: bool) -> DatabaseError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    return DatabaseError(
-        "lock-timeout" if busy else "statement-failed",
-        f"SQLite refused a statement: {error}.",
-        next_step="Run the command again when nobody else writes." if busy else "",
-        ambiguous=commits and code == sqlite3.SQLITE_IOERR,
-        statement=index,
-        position=None if offset is None else offset + 1,
-    )
+    return SqliteDatabase(path_from(url), lock_timeout=lock_timeout)
