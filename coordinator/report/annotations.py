@@ -50,13 +50,8 @@ class Annotation:
     message: str
 
 
-def annotate(
-    proof: Proof, warnings: Iterable[Diagnostic], *, named: Callable[[str], str]
-) -> tuple[Annotation, ...]:
-    """Return what a review should show, the most important first; `warnings` were found beside the proof.
-
-    `named` gives a file's name as the formats want it: from the root of the repository.
-    """
+def annotate(proof: Proof, warnings: Iterable[Diagnostic]) -> tuple[Annotation, ...]:
+    """Return what a review should show, the most important first; `warnings` were found beside the proof."""
     found = {
         **dict.fromkeys(map(from_diagnostic, (*proof.diagnostics, *warnings))),
         **dict.fromkeys(_about_verdict(proof)),
@@ -67,13 +62,18 @@ def annotate(
         found |= dict.fromkeys(_about_migration(each, breaks) for each in phased)
         if rehearsal:
             found |= dict.fromkeys(_about_rehearsal(database, rehearsal, proof))
-    return in_order(replace(each, place=replace(each.place, file=named(each.place.file))) for each in found)
+    return in_order(found)
 
 
 def in_order(found: Iterable[Annotation]) -> tuple[Annotation, ...]:
     """Return annotations by importance, those of one importance by their place."""
     levels = list(Level)
     return tuple(sorted(found, key=lambda each: (levels.index(each.level), each.place, each.code)))
+
+
+def with_names(found: Iterable[Annotation], named: Callable[[str], str]) -> tuple[Annotation, ...]:
+    """Return annotations whose files are called as the formats want it: from the repository's root."""
+    return tuple(replace(each, place=replace(each.place, file=named(each.place.file))) for each in found)
 
 
 def from_diagnostic(problem: Diagnostic) -> Annotation:
@@ -135,7 +135,7 @@ def _about_rehearsal(database: DatabaseName, rehearsal: Rehearsal, proof: Proof)
     for each in _first_of_each(rehearsal.already_failing):
         yield Annotation(
             level=Level.WARNING,
-            place=each.place,
+            place=_in_this_checkout(each, proof),
             code="query-already-fails",
             title=f"{each.query} fails where it belongs",
             message=f"{_broken(each)}, on the schema that it was written for. No migration of this release"
@@ -151,6 +151,12 @@ def _about_rehearsal(database: DatabaseName, rehearsal: Rehearsal, proof: Proof)
             title=f"{database} is not what its files say",
             message=line,
         )
+
+
+def _in_this_checkout(each: Break, proof: Proof) -> Place:
+    """Return where a query is shown: the live version's text stands in another commit."""
+    _, service, role = each.use
+    return each.place if role is Role.NEXT else proof.plan.services[service].place
 
 
 def _about_hazard(hazard: Hazard) -> Annotation:

@@ -21,28 +21,18 @@ from coordinator.report.annotations import Annotation, Level
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def as_text(proof: Proof, found: Sequence[Annotation], *, named: Callable[[str], str]) -> str:
+def as_text(proof: Proof | None, found: Sequence[Annotation], *, named: Callable[[str], str]) -> str:
     """Return the document; what belongs to no migration's file is said of the suite `release`.
 
-    `named` is what the annotations' files were named with.
+    `named` is what the annotations' files were named with. Without a proof there are problems alone.
     """
-    files = {
-        file for phased in proof.evidence.phased.values() for each in phased for file in _files(each, named)
-    }
+    evidence = {} if proof is None else proof.evidence.phased
+    files = {file for phased in evidence.values() for each in phased for file in _files(each, named)}
     root = ET.Element("testsuites", name="coordinator")
     _suite(root, "release", [_release(proof, [each for each in found if each.place.file not in files])])
-    for database, phased in proof.evidence.phased.items():
-        if phased:
-            cases = [
-                _case(
-                    database,
-                    each.migration.name,
-                    [about for about in found if about.place.file in _files(each, named)],
-                    skipped=[*_unproven_at(state, database=database, proof=proof)],
-                )
-                for state, each in enumerate(phased, 1)
-            ]
-            _suite(root, f"database {database}", cases)
+    for database, phased in evidence.items():
+        if proof is not None and phased:
+            _suite(root, f"database {database}", _migrations(database, proof, found=found, named=named))
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode")
 
@@ -54,9 +44,24 @@ def _suite(root: ET.Element, name: str, cases: Sequence[ET.Element]) -> None:
     suite.extend(cases)
 
 
-def _release(proof: Proof, found: Sequence[Annotation]) -> ET.Element:
-    skipped = [] if proof.verdict is Verdict.PROVEN else ["not every version was proven at every state"]
-    return _case("release", proof.plan.release, found, skipped=skipped)
+def _release(proof: Proof | None, found: Sequence[Annotation]) -> ET.Element:
+    is_proven = proof is not None and proof.verdict is Verdict.PROVEN
+    skipped = [] if is_proven else ["not every version was proven at every state"]
+    return _case("release", "order" if proof is None else proof.plan.release, found, skipped=skipped)
+
+
+def _migrations(
+    database: DatabaseName, proof: Proof, *, found: Sequence[Annotation], named: Callable[[str], str]
+) -> list[ET.Element]:
+    return [
+        _case(
+            database,
+            each.migration.name,
+            [about for about in found if about.place.file in _files(each, named)],
+            skipped=[*_unproven_at(state, database=database, proof=proof)],
+        )
+        for state, each in enumerate(proof.evidence.phased[database], 1)
+    ]
 
 
 def _files(phased: Phased, named: Callable[[str], str]) -> frozenset[str]:

@@ -103,7 +103,7 @@ RELEASES = {"ordered": ordered, "refused": refused}
 
 
 def found_in(proof: Proof) -> tuple[Annotation, ...]:
-    return annotate(proof, (STRAY,), named=str)
+    return annotate(proof, (STRAY,))
 
 
 def shown(release: str, form: str) -> str:
@@ -298,6 +298,12 @@ def test_junit_skips_a_migration_of_a_database_that_nobody_in_the_plan_uses():
     found = cases(Release({"app": Service()}, {"db": declared("expand")}).proof())
 
     assert found["db", "00001_m1"].find("skipped") is not None
+
+
+def test_junit_of_an_invalid_plan_fails_the_release():
+    root = ET.fromstring(junit.as_text(None, [note(1, Level.ERROR)], named=str))
+
+    assert root.find("testsuite/testcase/failure") is not None
 
 
 def test_junit_holds_any_text():

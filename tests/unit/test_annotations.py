@@ -14,7 +14,7 @@ from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.evidence import Break, Hazard, Objection, Rehearsal, Unchecked, Use
 from coordinator.model import DatabaseName, Layer, Role, ServiceName
 from coordinator.prove import Proof
-from coordinator.report.annotations import Annotation, Level, annotate, fingerprints
+from coordinator.report.annotations import Annotation, Level, annotate, fingerprints, with_names
 
 DB = DatabaseName("db")
 LIVE: Use = (DB, ServiceName("app"), Role.LIVE)
@@ -33,7 +33,7 @@ def proof_with(proof: Proof, **rehearsed: object) -> Proof:
 
 
 def shown(proof: Proof, *warnings: Diagnostic) -> tuple[Annotation, ...]:
-    return annotate(proof, warnings, named=str)
+    return annotate(proof, warnings)
 
 
 def of_code(found: Iterable[Annotation], code: str) -> list[Annotation]:
@@ -127,7 +127,8 @@ def test_shows_hazards_with_their_rewrite_unchecked_queries_and_drift_as_warning
 
     assert warnings["out-of-order"].message == "It locks. All wait.\nSET x;"
     assert "A (execute: no row); B (plan: no role)" in warnings["query-unchecked"].message
-    assert warnings["query-already-fails"].place == Place("queries/orders.sql", 3)
+    assert warnings["query-already-fails"].place == Place("plan.yaml", 1, 1)
+    assert "queries/orders.sql:3" in warnings["query-already-fails"].message
     assert warnings["schema-drift"].message == "index i is missing"
     assert "app (next) is unproven on db" in [each.title for each in shown(proof)]
 
@@ -156,7 +157,7 @@ def test_puts_the_most_important_first_and_says_nothing_twice():
 
 
 def test_names_files_from_the_root_of_the_repository():
-    found = annotate(one_service("expand").proof(), (), named=lambda file: str(PurePosixPath("shop") / file))
+    found = with_names(shown(one_service("expand").proof()), lambda file: str(PurePosixPath("shop") / file))
 
     assert {each.place.file for each in found} == {"shop/plan.yaml", "shop/migrations/00001_m1.sql"}
 
