@@ -1,0 +1,190 @@
+"""Put a version's queries to the engine at one state, layer by layer, cheap to dear.
+
+A query's story ends at its first refusal: a dearer layer could only repeat it. Everything that an engine
+answers is compared with the version's own state (live: the first one, next: the last one), because that is
+what its client was compiled for and where its queries are known to work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from coordinator.evidence import Objection
+from coordinator.model import Layer
+from coordinator.queries import Query
+from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
+from coordinator.rehearse.description import mismatch, other_strings
+from coordinator.rehearse.subject import Answer, Compiled
+from coordinator.sameness import difference
+
+_Answer = TypeVar("_Answer")
+Described = dict[str, Description | Objection]
+"""Answers of layers 1 and 2 at one state, by text: they are the same for every version that sends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A scratch database that stands at a state, and what was asked there already."""
+
+    database: RehearsalDatabase
+    layers: Collection[Layer]
+    described: Described = field(default_factory=dict)
+
+    def describe(self, texts: Sequence[str]) -> list[Description | Objection]:
+        """Ask layers 1 and 2, each text once."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.described]
+        if new:
+            self.described.update(zip(new, self.database.prepare(new), strict=True))
+        return [self.described[text] for text in texts]
+
+
+# -- at the version's own state --------------------------------------------------------------------------
+
+
+def compile_queries(state: State, queries: Sequence[Query], *, role: str | None) -> list[Compiled]:
+    """Return each query as its client has it; `state` is the one that the version belongs to."""
+    frozen = [query.text for query in queries if query.freezes_star and query.obstacle is None]
+    expanded = dict(zip(frozen, state.database.expand_star(frozen), strict=True)) if frozen else {}
+    cheapest = min(state.layers, key=list(Layer).index)
+    made = [
+        Compiled(query, expanded.get(query.text, query.text) if query.freezes_star else query.text)
+        if query.obstacle is None
+        else Compiled(query, query.text, own=Answer(unchecked=((cheapest, query.obstacle),)))
+        for query in queries
+    ]
+    _each(made, lambda some: state.describe([each.text for each in some]), _described)
+    if Layer.PLAN in state.layers:
+        _each(made, lambda some: state.database.plan([each.text for each in some], role=role), _planned)
+    if not {Layer.EXECUTE, Layer.RESULT}.isdisjoint(state.layers):
+        _each(made, lambda some: state.database.choose([each.text for each in some], role=role), _chosen)
+        _each(made, lambda some: state.database.execute(_asks(some), role=role), _executed)
+    return made
+
+
+def _each(
+    made: list[Compiled],
+    ask: Callable[[list[Compiled]], Sequence[_Answer]],
+    take: Callable[[Compiled, _Answer], Compiled],
+) -> None:
+    """Ask about the queries that nothing was found about yet, and put in what each answer makes of them."""
+    places = [place for place, each in enumerate(made) if each.own.works]
+    if places:
+        for place, answer in zip(places, ask([made[place] for place in places]), strict=True):
+            made[place] = take(made[place], answer)
+
+
+def _described(query: Compiled, answer: Description | Objection) -> Compiled:
+    if isinstance(answer, Objection):
+        return replace(query, own=Answer((Layer.PREPARE, answer)))
+    return replace(query, description=answer)
+
+
+def _planned(query: Compiled, answer: Objection | None) -> Compiled:
+    return replace(query, own=Answer((Layer.PLAN, answer))) if answer else query
+
+
+def _chosen(query: Compiled, answer: Values | Objection) -> Compiled:
+    if isinstance(answer, Objection):
+        reason = f"no sample values were found with which it runs: {answer.message} ({answer.code})"
+        return replace(query, own=Answer(unchecked=((Layer.EXECUTE, reason),)))
+    return replace(query, values=answer)
+
+
+def _executed(query: Compiled, answer: Ran | Objection) -> Compiled:
+    if isinstance(answer, Objection):
+        reason = f"it ran once, and then not again: {answer.message} ({answer.code})"
+        return replace(query, values=None, own=Answer(unchecked=((Layer.EXECUTE, reason),)))
+    return replace(query, ran=answer)
+
+
+def _asks(queries: Sequence[Compiled]) -> list[tuple[str, Values]]:
+    return [(each.text, each.values or ()) for each in queries]
+
+
+# -- at another state ------------------------------------------------------------------------------------
+
+
+def ask_queries(
+    state: State, queries: Sequence[Compiled], *, role: str | None, rows_changed_by: str | None
+) -> list[Answer]:
+    """Return how each query fares at `state`; those that fail at their own state are not asked again.
+
+    `rows_changed_by` names a migration between the two states that wrote rows: then other rows in a result
+    are its work, and whether the version minds them is not known.
+    """
+    answers = {place: each.own for place, each in enumerate(queries) if each.own.broken is None}
+
+    asked = [place for place in answers if queries[place].description is not None]
+    for place, here in zip(asked, state.describe([queries[each].text for each in asked]), strict=True):
+        answers[place] = _compared(queries[place], here, answers[place], state.layers)
+    asked = _still(answers, asked)
+    if Layer.PLAN in state.layers and asked:
+        objections = state.database.plan([queries[each].text for each in asked], role=role)
+        for place, objection in zip(asked, objections, strict=True):
+            if objection is not None:
+                answers[place] = _fails(answers[place], Layer.PLAN, objection)
+    asked = [place for place in _still(answers, asked) if queries[place].ran is not None]
+    if asked:
+        ran = state.database.execute(_asks([queries[each] for each in asked]), role=role)
+        for place, result in zip(asked, ran, strict=True):
+            answers[place] = _ran(
+                queries[place], result, answers[place], layers=state.layers, rows_changed_by=rows_changed_by
+            )
+    return [answers.get(place, each.own) for place, each in enumerate(queries)]
+
+
+def _still(answers: dict[int, Answer], places: Sequence[int]) -> list[int]:
+    return [place for place in places if answers[place].broken is None]
+
+
+def _fails(answer: Answer, layer: Layer, objection: Objection) -> Answer:
+    return Answer((layer, objection), answer.unchecked)
+
+
+def _unknown(answer: Answer, layer: Layer, reason: str) -> Answer:
+    return Answer(answer.broken, (*answer.unchecked, (layer, reason)))
+
+
+def _compared(
+    query: Compiled, here: Description | Objection, answer: Answer, layers: Collection[Layer]
+) -> Answer:
+    own = query.description
+    assert own is not None, "asked only where the own state answered"
+    if isinstance(here, Objection):
+        return _fails(answer, Layer.PREPARE, here)
+    if objection := other_strings(own, here):
+        return _fails(answer, Layer.PREPARE, objection)
+    if Layer.DESCRIBE not in layers:
+        return answer
+    found = mismatch(own, here, reads_result=query.query.reads_result)
+    if found is None:
+        return answer
+    if found.is_certain:
+        return _fails(answer, Layer.DESCRIBE, found.objection)
+    return _unknown(answer, Layer.DESCRIBE, f"{found.objection.message}: it works while the values fit")
+
+
+def _ran(
+    query: Compiled,
+    here: Ran | Objection,
+    answer: Answer,
+    *,
+    layers: Collection[Layer],
+    rows_changed_by: str | None,
+) -> Answer:
+    if isinstance(here, Objection):
+        return _fails(answer, Layer.EXECUTE, here) if Layer.EXECUTE in layers else answer
+    if Layer.RESULT not in layers or query.ran is None:
+        return answer
+    found = difference(query.ran, here)
+    if found is None:
+        return answer
+    if rows_changed_by is None:
+        return _fails(answer, Layer.RESULT, Objection("result-differs", f"the query {found}"))
+    return _unknown(
+        answer,
+        Layer.RESULT,
+        f"the query {found}; `{rows_changed_by}` writes rows, and nobody knows if it minds",
+    )

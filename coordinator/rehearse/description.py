@@ -1,0 +1,102 @@
+"""Does a query still have the parameters and columns that a client was compiled for? Pure.
+
+A client that was compiled for `integer` and meets `text` fails when it scans. Between the types of one
+family nothing changes for it (`varchar(20)` and `text`), or only for values that do not fit (`bigint`, read
+into 32 bits): then it works until it meets one, and nobody can say whether it will, so that is unproven.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Final
+
+from coordinator.evidence import Objection
+from coordinator.rehearsal_ports import Column, Description
+
+_SAME: Final = (
+    frozenset({"text", "character varying", "varchar", "name", "citext"}),
+    frozenset({"numeric", "decimal"}),
+)
+"""Types that every driver reads and writes in the same form."""
+_SIZED: Final = (
+    frozenset({"smallint", "integer", "bigint"}),
+    frozenset({"real", "double precision"}),
+)
+"""Types that a driver reads into each other as long as the value fits."""
+_MODIFIER = re.compile(r"\([^)]*\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A parameter or column that is not what the client was compiled for."""
+
+    objection: Objection
+    is_certain: bool
+    """The client fails; else it fails only for values that do not fit."""
+
+
+def mismatch(own: Description, here: Description, *, reads_result: bool) -> Mismatch | None:
+    """Return the worst difference, a certain one before one that depends on the values; None without any."""
+    found = [
+        each
+        for position, (ours, theirs) in enumerate(zip_longest(own.parameters, here.parameters), 1)
+        if (each := _of_types("parameter-type", f"parameter ${position}", ours, theirs))
+    ]
+    if reads_result:
+        found += _of_columns(own.columns, here.columns)
+    return min(found, key=lambda each: not each.is_certain, default=None)
+
+
+def other_strings(own: Description, here: Description) -> Objection | None:
+    """Return an objection where the engine takes other quoted names for text than at the own state."""
+    gone = [word for word in here.strings if word not in own.strings]
+    if not gone:
+        return None
+    return Objection("SQLITE_ERROR", f"no such column: {gone[0]} (SQLite takes the name for a text)")
+
+
+def _of_columns(own: tuple[Column, ...] | None, here: tuple[Column, ...] | None) -> list[Mismatch]:
+    if (own is None) != (here is None):
+        what = "returns rows, and did not" if own is None else "returns no rows, and did"
+        return [Mismatch(Objection("result-columns", f"the query {what} where the version was made"), True)]
+    ours, theirs = own or (), here or ()
+    if [each.name for each in ours] != [each.name for each in theirs]:
+        return [Mismatch(Objection("result-columns", _other_columns(ours, theirs)), is_certain=True)]
+    return [
+        each
+        for column, now in zip(ours, theirs, strict=True)
+        if (each := _of_types("result-type", f"column `{column.name}`", column.type, now.type))
+    ]
+
+
+def _other_columns(own: tuple[Column, ...], here: tuple[Column, ...]) -> str:
+    before, now = [each.name for each in own], [each.name for each in here]
+    parts = [
+        f"{verb} {', '.join(f'`{name}`' for name in names)}"
+        for verb, names in (
+            ("has no more", [name for name in before if name not in now]),
+            ("has also", [name for name in now if name not in before]),
+        )
+        if names
+    ]
+    return f"the result {' and '.join(parts) or 'has its columns in another order'}"
+
+
+def _of_types(code: str, what: str, own: str | None, here: str | None) -> Mismatch | None:
+    if own is None or here is None:
+        count = "one more than" if own is None else "not there any more, unlike"
+        return Mismatch(Objection(code, f"{what} is {count} where the version was made"), is_certain=True)
+    ours, theirs = _bare(own), _bare(here)
+    if ours == theirs or any({ours, theirs} <= family for family in _SAME):
+        return None
+    is_sized = any({ours, theirs} <= family for family in _SIZED)
+    return Mismatch(
+        Objection(code, f"{what} is {here}, and the version was made for {own}"), is_certain=not is_sized
+    )
+
+
+def _bare(name: str) -> str:
+    """Return a type without length, precision or scale, which no client is compiled for."""
+    return _MODIFIER.sub("", name).strip().lower()

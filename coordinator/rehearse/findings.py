@@ -1,0 +1,142 @@
+"""From the engine's answers to the matrix: which version works at which state, and who is to blame. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from coordinator.evidence import Basis, Break, Finding, Objection, Span, Unchecked, Use, Verdict
+from coordinator.model import Layer, Migration, Role
+from coordinator.rehearse.subject import Answer, Compiled
+from coordinator.rehearse.walk import Failure, Walked
+
+
+def breaks_of(walked: Walked, pending: Sequence[Migration]) -> Iterator[Break]:
+    """Yield each query that breaks at a state, with the migration to blame, by state for each version."""
+    for use, compiled, answers in _subjects(walked):
+        for state, at_state in enumerate(answers):
+            for place, (query, answer) in enumerate(zip(compiled, at_state, strict=True)):
+                if answer.broken is None or query.own.broken is not None:
+                    continue
+                layer, objection = answer.broken
+                column = [each[place].broken is not None for each in answers]
+                yield Break(
+                    use,
+                    state,
+                    query.query.name,
+                    query.query.place,
+                    layer,
+                    objection,
+                    _blamed(column, state, pending, role=use[2]),
+                )
+
+
+def _blamed(broken: Sequence[bool], state: int, pending: Sequence[Migration], *, role: Role) -> str | None:
+    """Return the migration that led into the stretch of broken states around `state`, or out of it."""
+    if role is Role.LIVE:
+        while state and broken[state - 1]:
+            state -= 1
+        return pending[state - 1].name if state else None
+    while state + 1 < len(broken) and broken[state + 1]:
+        state += 1
+    return pending[state].name if state < len(pending) else None
+
+
+def already_failing_of(walked: Walked) -> Iterator[Break]:
+    """Yield each query that fails where it belongs, once."""
+    for use, compiled, answers in _subjects(walked):
+        home = 0 if use[2] is Role.LIVE else len(answers) - 1
+        for query in compiled:
+            if query.own.broken is not None:
+                layer, objection = query.own.broken
+                yield Break(use, home, query.query.name, query.query.place, layer, objection, None)
+
+
+def unchecked_of(walked: Walked) -> Iterator[Unchecked]:
+    """Yield each question that got no answer: once for a query that nowhere can be asked, else by state."""
+    for use, compiled, answers in _subjects(walked):
+        for place, query in enumerate(compiled):
+            for layer, reason in query.own.unchecked:
+                yield Unchecked(use, query.query.name, layer, reason)
+            for state, at_state in enumerate(answers):
+                for layer, reason in at_state[place].unchecked[len(query.own.unchecked) :]:
+                    yield Unchecked(use, query.query.name, layer, reason, state)
+
+
+def spans_of(
+    walked: Walked, use: Use, *, last: int, layers: Sequence[Layer], failure: Failure | None
+) -> tuple[Span, ...]:
+    """Return what is known about a version at the states 0 to `last`.
+
+    `failure` is the migration that did not apply: from its state on nothing was asked.
+    """
+    compiled, answers = walked.compiled.get(use, ()), walked.answers.get(use, ())
+    findings = [_finding(compiled, at_state, layers) for at_state in answers]
+    if failure is not None:
+        reason = f"`{failure.migration.name}` does not apply to the scratch database: {failure.error.what}"
+        findings += [Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)] * (last + 1 - len(findings))
+    return spans_from(findings)
+
+
+def spans_from(findings: Sequence[Finding]) -> tuple[Span, ...]:
+    """Return findings by state as spans of states with the same finding."""
+    spans: list[Span] = []
+    for finding, group in groupby(enumerate(findings), key=lambda each: each[1]):
+        states = [state for state, _ in group]
+        spans.append(Span(states[0], states[-1], finding))
+    return tuple(spans)
+
+
+def _finding(compiled: Sequence[Compiled], answers: Sequence[Answer], layers: Sequence[Layer]) -> Finding:
+    if not compiled:
+        return Finding(Verdict.UNPROVEN, Basis.REHEARSED, "its query catalogue is empty")
+    pairs = list(zip(compiled, answers, strict=True))
+    broken = [
+        f"query `{query.query.name}` fails at the layer {answer.broken[0]}: {told(answer.broken[1])}"
+        for query, answer in pairs
+        if answer.broken and not query.own.broken
+    ]
+    if broken:
+        return Finding(Verdict.BROKEN, Basis.REHEARSED, _with_more(broken, "breaks", "break"))
+    unknown = [
+        f"query `{query.query.name}` could not be asked at the layer {layer}: {reason}"
+        for query, answer in pairs
+        for layer, reason in answer.unchecked[:1]
+    ]
+    unknown += [
+        f"query `{query.query.name}` fails already where it belongs, so nothing is known of it elsewhere:"
+        f" {told(query.own.broken[1])}"
+        for query, _ in pairs
+        if query.own.broken
+    ]
+    if unknown:
+        return Finding(
+            Verdict.UNPROVEN, Basis.REHEARSED, _with_more(unknown, "is not known", "are not known")
+        )
+    number = "its query works" if len(pairs) == 1 else f"all its {len(pairs)} queries work"
+    return Finding(Verdict.PROVEN, Basis.REHEARSED, f"{number} at the layers {', '.join(layers)}")
+
+
+def told(objection: Objection) -> str:
+    """Return the engine's own words and its code."""
+    return f"{objection.message} ({objection.code})"
+
+
+def _with_more(reasons: Sequence[str], one: str, several: str) -> str:
+    more = len(reasons) - 1
+    tail = f"; {more} more {one if more == 1 else several}" if more else ""
+    return reasons[0] + tail
+
+
+def _subjects(
+    walked: Walked,
+) -> Iterator[tuple[Use, Sequence[Compiled], Sequence[Sequence[Answer]]]]:
+    for subject in walked.subjects:
+        yield subject.use, walked.compiled[subject.use], walked.answers[subject.use]
+
+
+def counts_of(walked: Walked) -> Mapping[Use, tuple[str, int]]:
+    """Return source and number of queries of each version that was asked about."""
+    return {
+        subject.use: (subject.catalogue.source, len(subject.catalogue.queries)) for subject in walked.subjects
+    }

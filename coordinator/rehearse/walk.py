@@ -1,0 +1,209 @@
+"""Walk a pair of scratch databases through the states of a release and ask about every query at each.
+
+    walk   s0 ── m1 ── s1 ── m2 ── s2 …      asked at every state
+    ahead  s0 ── m1 … mk ── sk               stands at the last one from the start: next's own state
+
+The live version's own state is the first and the next one's is the last, so both are at hand before the first
+question. Where nothing is pending one database is both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from coordinator.diagnostics import Place
+from coordinator.errors import DatabaseError
+from coordinator.evidence import Objection, StatementEvidence, Use
+from coordinator.model import Layer, Migration, Role
+from coordinator.rehearsal_ports import RehearsalDatabase
+from coordinator.rehearse.ask import Described, State, ask_queries, compile_queries
+from coordinator.rehearse.subject import Answer, Compiled, Subject
+
+Apply = Callable[[RehearsalDatabase, Migration], DatabaseError | None]
+"""Apply one migration to a scratch database; returns what the engine refused, if it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two scratch databases with the same schema and rows, both at the first state; one, if nothing pends."""
+
+    walk: RehearsalDatabase
+    ahead: RehearsalDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A pending migration that the scratch database refused."""
+
+    migration: Migration
+    error: DatabaseError
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """What came out: an answer for each query of each subject at each state, in the catalogue's order."""
+
+    subjects: tuple[Subject, ...]
+    compiled: Mapping[Use, Sequence[Compiled]]
+    answers: Mapping[Use, Sequence[Sequence[Answer]]]
+    """By state, and then by query."""
+    statements: tuple[StatementEvidence, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What was asked at states that may be met again: the last of one release is the first of the next.
+
+    A key names a state of one line of scratch databases and changes with everything that made it.
+    """
+
+    described: dict[str, Described] = field(default_factory=dict)
+
+    def at(self, key: str) -> Described:
+        """Return what was asked at a state; asking adds to it."""
+        return self.described.setdefault(key, {})
+
+    def keep_only(self, key: str) -> None:
+        """Forget every state but one."""
+        self.described = {key: self.at(key)}
+
+
+def walk_states(
+    pair: Pair,
+    pending: Sequence[Migration],
+    subjects: Sequence[Subject],
+    *,
+    layers: Collection[Layer],
+    apply: Apply,
+    goes_on: bool = False,
+    keys: Sequence[str] | None = None,
+    memory: Memory | None = None,
+) -> Walked:
+    """Apply `pending` state by state and ask about every query of every subject.
+
+    `goes_on` says what a refused migration means: go on as if it changed nothing (a backtest, whose past went
+    on too), or know nothing from there on. `keys` names the states for `memory`, one more than migrations.
+    """
+    memory = memory or Memory()
+    names = list(keys) if keys is not None else [str(state) for state in range(len(pending) + 1)]
+    statements, failures = _run_ahead(pair, pending, apply=apply) if pending else ((), ())
+    known = len(pending) if goes_on or not failures else pending.index(failures[0].migration)
+    here = State(pair.walk, layers, memory.at(names[0]))
+    last = State(pair.ahead, layers, memory.at(names[-1]))
+    asked = tuple(each for each in subjects if each.role is Role.LIVE or known == len(pending))
+    compiled = {
+        each.use: compile_queries(
+            here if each.role is Role.LIVE or not pending else last,
+            each.catalogue.queries,
+            role=each.database_role,
+        )
+        for each in asked
+    }
+    walk = _Walk(asked, compiled, layers, _writers(statements, pending))
+    walk.ask(here)
+    for state, migration in enumerate(pending[:known], 1):
+        with ExitStack() as sessions:
+            held = walk.hold(here, sessions)
+            apply(pair.walk, migration)
+            walk.cross(held)
+        here = State(pair.walk, layers, memory.at(names[state]))
+        walk.ask(here)
+    pair.walk.take_statements()
+    walk.judge_sessions()
+    return Walked(asked, compiled, walk.answers, statements, failures)
+
+
+def _run_ahead(
+    pair: Pair, pending: Sequence[Migration], *, apply: Apply
+) -> tuple[tuple[StatementEvidence, ...], tuple[Failure, ...]]:
+    """Apply everything to `ahead`; a refused migration changes nothing there, or what it did before that."""
+    pair.ahead.take_statements()
+    statements: list[StatementEvidence] = []
+    failures: list[Failure] = []
+    for migration in pending:
+        error = apply(pair.ahead, migration)
+        statements.extend(_placed(pair.ahead.take_statements(), migration))
+        if error is not None:
+            failures.append(Failure(migration, error))
+    return tuple(statements), tuple(failures)
+
+
+def _placed(found: Sequence[StatementEvidence], migration: Migration) -> Iterator[StatementEvidence]:
+    file = migration.files[0].path if migration.files else migration.name
+    for each in found:
+        yield replace(each, migration=migration.name, place=Place(file, each.statement.line))
+
+
+def _writers(statements: Sequence[StatementEvidence], pending: Sequence[Migration]) -> tuple[str | None, ...]:
+    """Return for each migration its name if it wrote rows, else None."""
+    wrote = {each.migration for each in statements if each.written}
+    return tuple(each.name if each.name in wrote else None for each in pending)
+
+
+Held = dict[Use, tuple[list[int], Callable[[], list[Objection | None]]]]
+"""The sessions of each version before a migration: which queries they prepared, and how to ask them again."""
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The answers so far."""
+
+    subjects: Sequence[Subject]
+    compiled: Mapping[Use, Sequence[Compiled]]
+    layers: Collection[Layer]
+    writers: Sequence[str | None]
+    answers: dict[Use, list[list[Answer]]] = field(default_factory=dict)
+    crossings: dict[Use, list[dict[int, Objection]]] = field(default_factory=dict)
+    """For each migration, what a session that was there before it met, by the query's number."""
+
+    def ask(self, here: State) -> None:
+        """Ask about every query of every subject at the next state."""
+        for subject in self.subjects:
+            answers = self.answers.setdefault(subject.use, [])
+            is_live = subject.role is Role.LIVE
+            if len(answers) == (0 if is_live else len(self.writers)):  # its own state: it was asked there
+                answers.append([each.own for each in self.compiled[subject.use]])
+                continue
+            between = self.writers[: len(answers)] if is_live else self.writers[len(answers) :]
+            answers.append(
+                ask_queries(
+                    here,
+                    self.compiled[subject.use],
+                    role=subject.database_role,
+                    rows_changed_by=next((name for name in between if name), None),
+                )
+            )
+
+    def hold(self, here: State, sessions: ExitStack) -> Held:
+        """Prepare, in sessions that stay, what works at the state where the walk stands."""
+        held: Held = {}
+        if Layer.SESSION in self.layers:
+            for subject in self.subjects:
+                last = self.answers[subject.use][-1]
+                places = [place for place, answer in enumerate(last) if answer.broken is None]
+                texts = [self.compiled[subject.use][place].text for place in places]
+                held[subject.use] = places, sessions.enter_context(here.database.held(texts))
+        return held
+
+    def cross(self, held: Held) -> None:
+        """Ask those sessions again, when the migration is applied."""
+        for use, (places, ask) in held.items():
+            met = {place: found for place, found in zip(places, ask(), strict=True) if found is not None}
+            self.crossings.setdefault(use, []).append(met)
+
+    def judge_sessions(self) -> None:
+        """Add what only an old session met: a live version breaks at the state that the migration led to.
+
+        A next version breaks at the one before: it has to start when the migration is behind it.
+        """
+        for subject in self.subjects:
+            answers = self.answers[subject.use]
+            for state, met in enumerate(self.crossings.get(subject.use, ()), 1):
+                before, after = answers[state - 1], answers[state]
+                for place, objection in met.items():
+                    if before[place].broken is None and after[place].broken is None:
+                        states = after if subject.role is Role.LIVE else before
+                        states[place] = replace(states[place], broken=(Layer.SESSION, objection))
