@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "abort": ("requests", "Give the open run up and leave everything as it stands."),
     "settle": ("requests", "Say what a step in doubt came to, after you looked."),
     "doctor": ("doctor", "Check what the plan needs, and say what is wrong."),
+    "backtest": ("backtest", "Replay a repository's past releases: which order each would have needed."),
     "validate": ("validate", "Check a plan file and its migrations, offline."),
     "parse": ("parse", "Show how a migration tool reads a file."),
     "explain": ("explain", "Explain the code of a problem, or list all codes."),

@@ -1,0 +1,112 @@
+"""One release through the stage that `plan` uses, and what its answers come to for a backtest.
+
+Where `plan` stops at a migration that the engine refuses, the past went on: so does this, as if it had done
+nothing, and the release says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from coordinator.backtest.bases import Scratch, apply, content_of, failure, key_of
+from coordinator.evidence import Break, Unchecked, Use
+from coordinator.model import DatabaseName, Layer, Migration, Role, ServiceName
+from coordinator.ports import MigrationTool
+from coordinator.queries import Catalogue
+from coordinator.rehearse.subject import Answer, Compiled, Subject
+from coordinator.rehearse.walk import Memory, Pair, Walked, walk_states
+
+_DATABASE, _SERVICE = DatabaseName("past"), ServiceName("past")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the engine answered about a release."""
+
+    breaks: tuple[Break, ...]
+    already_failing: tuple[str, ...]
+    unchecked: tuple[Unchecked, ...]
+    answered: Mapping[Role, int]
+    """How many queries of each version work where they belong: only their refusals mean anything."""
+    failures: tuple[str, ...]
+    """A sentence for each migration that fails to apply."""
+
+
+def ask_release(
+    base: Scratch,
+    new: Sequence[Migration],
+    catalogues: Sequence[Catalogue],
+    *,
+    layers: Collection[Layer],
+    tool: MigrationTool,
+    memory: Memory,
+) -> tuple[Asked, Scratch]:
+    """Ask both versions' queries at every state; return the answers, and a database at the last state.
+
+    `base` stands at the first state and is used up; `catalogues` are the old version's and the new one's.
+    """
+    contents = [base.content + content_of(new[:state]) for state in range(len(new) + 1)]
+    keys = [key_of(each) for each in contents]
+    ahead = base.copied()
+    try:
+        walked = walk_states(
+            Pair(base.database, ahead.database),
+            new,
+            [_subject(role, each) for role, each in zip(Role, catalogues, strict=True)],
+            layers=layers,
+            apply=lambda database, migration: apply(database, migration, tool),
+            goes_on=True,
+            keys=keys,
+            memory=memory,
+        )
+    finally:
+        base.close()
+    memory.keep_only(keys[-1])
+    return _asked(walked, [each.name for each in new]), ahead.holding(contents[-1])
+
+
+def _subject(role: Role, catalogue: Catalogue) -> Subject:
+    return Subject((_DATABASE, _SERVICE, role), catalogue)
+
+
+def _asked(walked: Walked, names: Sequence[str]) -> Asked:
+    breaks: list[Break] = []
+    failing: list[str] = []
+    unchecked: list[Unchecked] = []
+    answered = dict.fromkeys(Role, 0)
+    for use, compiled in walked.compiled.items():
+        for query, answers in zip(compiled, zip(*walked.answers[use], strict=True), strict=True):
+            unchecked.extend(_unchecked(use, query, answers))
+            if query.own.broken is not None:
+                failing.append(query.query.name)
+            elif query.query.obstacle is None:
+                answered[use[2]] += 1
+                breaks.extend(_breaks(use, query, answers, names))
+    order = sorted(breaks, key=lambda each: (list(Role).index(each.use[2]), each.state))
+    failures = tuple(failure(each.migration, each.error) for each in walked.failures)
+    return Asked(tuple(order), tuple(dict.fromkeys(failing)), tuple(unchecked), answered, failures)
+
+
+def _breaks(use: Use, query: Compiled, answers: Sequence[Answer], names: Sequence[str]) -> Iterator[Break]:
+    broken = [answer.broken is not None for answer in answers]
+    for state, answer in enumerate(answers):
+        if answer.broken is not None:
+            layer, objection = answer.broken
+            blamed = _blamed(use[2], state, broken, names)
+            yield Break(use, state, query.query.name, query.query.place, layer, objection, blamed)
+
+
+def _blamed(role: Role, state: int, broken: Sequence[bool], names: Sequence[str]) -> str | None:
+    """Return the migration that took what the old version needs, or that brings what the new one needs."""
+    if role is Role.LIVE:
+        worked = next((each for each in range(state, -1, -1) if not broken[each]), None)
+        return None if worked is None else names[worked]
+    works = next((each for each in range(state, len(broken)) if not broken[each]), None)
+    return None if works is None else names[works - 1]
+
+
+def _unchecked(use: Use, query: Compiled, answers: Sequence[Answer]) -> Iterator[Unchecked]:
+    reasons = {reason: None for answer in answers for reason in answer.unchecked}
+    for layer, reason in reasons:
+        yield Unchecked(use, query.query.name, layer, reason)

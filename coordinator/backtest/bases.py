@@ -1,0 +1,142 @@
+"""Scratch databases by the migrations that they hold, so that each release begins where its files begin.
+
+Releases mostly follow each other, and then the database that the last one ended with is the next one's base.
+Release lines that interleave, edits and squashes need another base: it is made from the kept database that
+has the longest beginning of it, or from an empty one. A base that had to be made anew is kept as a copy,
+because lines that interleave once do it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from coordinator.backtest.checkout import effect
+from coordinator.errors import DatabaseError, StepFailed
+from coordinator.model import Migration
+from coordinator.ports import Ledger, MigrationTool
+from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
+
+_KEPT = 4
+"""More lines than this are hardly kept alive side by side, and a scratch database costs disk."""
+
+Content = tuple[str, ...]
+"""What was applied, in order, as `effect` tells migrations apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """One database and what it holds; `close` removes it."""
+
+    database: RehearsalDatabase
+    content: Content
+    stack: ExitStack
+
+    def close(self) -> None:
+        """Remove the database."""
+        self.stack.close()
+
+    def copied(self) -> Scratch:
+        """Return a copy with a life of its own."""
+        return _opened(self.database.clone(), self.content)
+
+    def holding(self, content: Content) -> Scratch:
+        """Return the same database, to which somebody has applied more."""
+        return replace(self, content=content)
+
+
+class Bases:
+    """The kept databases; everything that was made is removed at the end."""
+
+    def __init__(self, server: RehearsalServer, tool: MigrationTool) -> None:
+        self.tool = tool
+        self._server = server
+        self._kept: list[Scratch] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as stack:
+            for each in self._kept:
+                stack.callback(each.close)
+
+    def take(self, migrations: Sequence[Migration]) -> tuple[Scratch, tuple[str, ...]]:
+        """Return a database with exactly these migrations, the caller's own now, and what failed."""
+        content = content_of(migrations)
+        kept = next((each for each in self._kept if each.content == content), None)
+        if kept is not None:
+            self._kept.remove(kept)
+            return kept, ()
+        start = max((each for each in self._kept if _begins(each, content)), default=None, key=_length)
+        made = _opened(self._server.database(), ()) if start is None else start.copied()
+        todo = migrations[len(made.content) :]
+        refused = [(each, apply(made.database, each, self.tool)) for each in todo]
+        made.database.take_statements()
+        made = made.holding(content)
+        if self._kept:
+            self.keep(made.copied())
+        return made, tuple(failure(each, error) for each, error in refused if error is not None)
+
+    def keep(self, scratch: Scratch) -> None:
+        """Take a database over; the one that was kept for the longest time gives way."""
+        self._kept.append(scratch)
+        if len(self._kept) > _KEPT:
+            self._kept.pop(0).close()
+
+
+def content_of(migrations: Sequence[Migration]) -> Content:
+    """Return what a database holds that has these migrations."""
+    return tuple(effect(each) for each in migrations)
+
+
+def failure(migration: Migration, error: DatabaseError) -> str:
+    """Say that a migration cannot be applied."""
+    return f"{migration.name} fails to apply: {error.what.rstrip('.')}."
+
+
+def key_of(content: Content) -> str:
+    """Return a short name of what a database holds."""
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+def apply(database: RehearsalDatabase, migration: Migration, tool: MigrationTool) -> DatabaseError | None:
+    """Apply a migration whatever the version table says, and return what the engine or the tool refused.
+
+    Nobody else works here, and the replay goes on after a failure, which a tool would not: so there are no
+    locks, and no guards that compare the version table with what came before.
+    """
+    if migration.up is None:
+        return None
+    try:
+        with database.session() as session:
+            target = session.target(None)
+            [[is_there]] = session.query(tool.ledger_exists_query(target))
+            if not is_there:
+                session.execute(tool.create_ledger(target))
+            for batch in tool.up(migration, target=target, ledger=Ledger(exists=True)):
+                session.execute(replace(batch, guard=None))
+    except DatabaseError as error:
+        return error
+    except StepFailed as error:
+        return DatabaseError(error.code, error.what, why=error.why)
+    return None
+
+
+def _opened(opening: AbstractContextManager[RehearsalDatabase], content: Content) -> Scratch:
+    stack = ExitStack()
+    return Scratch(stack.enter_context(opening), content, stack)
+
+
+def _begins(scratch: Scratch, content: Content) -> bool:
+    return content[: len(scratch.content)] == scratch.content
+
+
+def _length(scratch: Scratch) -> int:
+    return len(scratch.content)

@@ -1,0 +1,139 @@
+"""The walk over the releases: for each pair of neighbours a base, the old and the new queries, a verdict.
+
+Each release gets its base from the old tag's own files. What the engine answered at a release's last state
+is remembered, because that is the next one's first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Protocol
+
+from coordinator.backtest.asking import Asked, ask_release
+from coordinator.backtest.bases import Bases
+from coordinator.backtest.checkout import Checkout, Contents, listed, new_migrations, pair_notes
+from coordinator.backtest.tags import Tag
+from coordinator.backtest.verdict import Release, Rollout, point_of_no_return, rollout_of, switch_window
+from coordinator.model import Layer, Migration, Role
+from coordinator.queries import Catalogue
+from coordinator.rehearse.walk import Memory
+
+
+class History(Protocol):
+    """A repository's past, as the composition reads it."""
+
+    def checkout(self, tag: Tag) -> Checkout:
+        """Return the migrations that a tag holds."""
+        ...
+
+    def catalogue(self, tag: Tag, role: Role) -> Catalogue:
+        """Return the queries that a tag holds, as those of the old or of the new version."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Neighbouring tags, the older one first, and the migrations that the later one brings."""
+
+    tags: tuple[Tag, Tag]
+    before: Checkout
+    after: Checkout
+    new: tuple[Migration, ...]
+
+    def release(self, *notes: str) -> Release:
+        """Return the release as it is before anything was asked."""
+        names = tuple(each.name for each in self.new)
+        return Release(self.before.tag, self.after.tag, names, notes=notes)
+
+
+def replay(
+    tags: Sequence[Tag],
+    history: History,
+    bases: Bases,
+    *,
+    layers: Collection[Layer],
+    told: Callable[[Release], None],
+) -> tuple[tuple[Release, ...], tuple[str, ...]]:
+    """Judge each pair of neighbouring tags that brings migrations; `told` hears of each as it is done.
+
+    Returns beside the releases the notes that belong to none of them: edits in a tag that brings nothing new
+    are told with the next release, as long as there is one.
+    """
+    contents, walk = Contents(), Walk(history, bases, layers)
+    releases: list[Release] = []
+    notes: list[str] = []
+    for pair in _pairs(tags, history):
+        notes.extend((*contents.edits(pair.before), *contents.edits(pair.after)))
+        if pair.new:
+            release = walk.release(pair)
+            releases.append(replace(release, notes=(*notes, *release.notes)))
+            told(releases[-1])
+            notes.clear()
+    return tuple(releases), tuple(notes)
+
+
+def _pairs(tags: Sequence[Tag], history: History) -> Iterator[Pair]:
+    found = ((tag, history.checkout(tag)) for tag in tags)
+    for (older, before), (newer, after) in pairwise(found):
+        yield Pair((older, newer), before, after, new_migrations(before, after))
+
+
+class Walk:
+    """Takes one release after the other through the rehearsal."""
+
+    def __init__(self, history: History, bases: Bases, layers: Collection[Layer]) -> None:
+        self._history = history
+        self._bases = bases
+        self._layers = layers
+        self._memory = Memory()
+        self._said: set[str] = set()
+
+    def release(self, pair: Pair) -> Release:
+        """Judge one release."""
+        notes = list(pair_notes(pair.before, pair.after))
+        if not pair.before.is_there:
+            return pair.release(*notes)
+        walk, failures = self._bases.take(pair.before.migrations)
+        notes.extend(f"At its base, {each}" for each in failures if each not in self._said)
+        self._said.update(failures)
+        catalogues = [self._history.catalogue(tag, role) for tag, role in zip(pair.tags, Role, strict=True)]
+        asked, walked = ask_release(
+            walk, pair.new, catalogues, layers=self._layers, tool=self._bases.tool, memory=self._memory
+        )
+        self._bases.keep(walked)
+        self._said.update(asked.failures)
+        notes.extend((*asked.failures, *_catalogue_notes(catalogues), *_asked_notes(pair, asked)))
+        old, new = (len(each.queries) for each in catalogues)
+        return judged(replace(pair.release(*notes), queries=(old, new)), asked)
+
+
+def judged(release: Release, asked: Asked) -> Release:
+    """Return a release with the verdict that the engine's answers lead to."""
+    states = len(release.migrations) + 1
+    window = switch_window(asked.breaks, states)
+    unasked = frozenset(role for role in Role if not asked.answered[role])
+    return replace(
+        release,
+        rollout=Rollout.UNPROVEN if unasked else rollout_of(window, states),
+        switch_window=() if unasked else window,
+        point_of_no_return=point_of_no_return(asked.breaks),
+        breaks=asked.breaks,
+        already_failing=asked.already_failing,
+        unasked=unasked,
+    )
+
+
+def _catalogue_notes(catalogues: Sequence[Catalogue]) -> Iterator[str]:
+    for catalogue in catalogues:
+        yield from dict.fromkeys(f"{each.place}: {each.what}" for each in catalogue.diagnostics)
+
+
+def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:
+    for role, tag in zip(Role, (pair.before.tag, pair.after.tag), strict=True):
+        unchecked = [f"{each.query} ({each.reason})" for each in asked.unchecked if each.use[2] is role]
+        if unchecked:
+            yield f"Of {tag} this could not be asked: {listed(unchecked, 'queries')}."
+        if not asked.answered[role]:
+            yield f"{tag} has no query that works where it belongs, so nothing is known about it."
