@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart check test test-peers golden bench clean
+.PHONY: quickstart check test test-peers test-browser golden bench clean
 
 quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back
 	@$(BIN)/python plans/quickstart/quickstart.py $(if $(ROLLBACK),--rollback $(ROLLBACK:1=verify))
@@ -20,6 +20,9 @@ test: check  ## everything that needs nothing but this machine
 
 test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate; needs Go
 	$(BIN)/pytest -m peers -n 2 tests/peers
+
+test-browser: .venv/.dev  ## the page of plan --html in a headless Chromium; needs one (apt-get install chromium)
+	$(BIN)/pytest -m browser tests/browser
 
 golden: .venv/.dev  ## write anew what `coordinator plan` shows of each plan in plans/; read the diff
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden

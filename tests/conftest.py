@@ -1,9 +1,10 @@
-"""Shared ground of all tests: a real PostgreSQL, and an honest last line about the peers.
+"""Shared ground of all tests: a real PostgreSQL, and honest last lines about what was not tested.
 
 One embedded server a test process (an xdist worker has its own), one fresh database a test. The server is
 only as durable as a test needs. COORDINATOR_TEST_POSTGRES_URL names a server to use instead; it must allow
-CREATE DATABASE. Tests marked `peers` run the real goose and golang-migrate and only when asked for with
-`-m peers`; whether they ran is said at the end, so that a green run never claims more than it compared.
+CREATE DATABASE. Tests marked `peers` run the real goose and golang-migrate, those marked `browser` a real
+Chromium, and both only when asked for (`-m peers`); whether they ran is said at the end, so that a green run
+never claims more than it tested.
 """
 
 from __future__ import annotations
@@ -74,23 +75,18 @@ def database_url(new_database: Callable[[], str]) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the peers out unless a `-m` expression decides about them."""
+    """Leave out what needs more than this machine must have, unless a `-m` expression decides about it."""
     if config.option.markexpr:
         return
-    peers = [item for item in items if item.get_closest_marker("peers")]
-    if peers:
-        config.hook.pytest_deselected(items=peers)
-        items[:] = [item for item in items if item not in set(peers)]
+    left_out = [item for item in items if any(map(item.get_closest_marker, ("browser", "peers")))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in the last lines whether the real tools were compared."""
-    ran = [
-        report
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.getreports(outcome)
-        if "peers" in report.keywords and report.when == "call"
-    ]
+    """Say in the last lines whether the real tools were compared, and the page opened in a real browser."""
+    ran = _ran(terminalreporter, "peers")
     failed = sum(report.failed for report in ran)
     if ran:
         line = f"peers: compared with the real goose and golang-migrate: {len(ran)} cases, {failed} differ"
@@ -99,3 +95,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     else:
         line = "peers: not compared with the real goose and golang-migrate in this run (make test-peers)"
     terminalreporter.write_line(line)
+    ran = _ran(terminalreporter, "browser")
+    failed = sum(report.failed for report in ran)
+    if ran:
+        line = f"browser: the page was opened in a real one: {len(ran)} cases, {failed} failed"
+    else:
+        line = "browser: the page was NOT opened in a real one in this run (make test-browser)"
+    terminalreporter.write_line(line)
+
+
+def _ran(terminalreporter: pytest.TerminalReporter, marker: str) -> list[pytest.TestReport]:
+    return [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if marker in report.keywords and report.when == "call"
+    ]
