@@ -143,7 +143,7 @@ class _History:
         return self._catalogues[tag.name]
 
     def _tree(self, tag: Tag) -> Tree:
-        return self._repository.tree(f"refs/tags/{tag.name}")
+        return self._repository.tree(tag.name)
 
     def _read(self, tag: Tag, role: Role) -> Catalogue:
         tree = self._tree(tag)
