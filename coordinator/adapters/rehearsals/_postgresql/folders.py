@@ -1,0 +1,151 @@
+"""The folder of a scratch server: private, and removed by the next command if we are killed.
+
+Whoever owns a folder holds the lock of a file in it, which the kernel lets go of however its holder ends. So
+a folder whose lock is free is nobody's: its server, if one still runs, is ended, and the folder removed. A
+process number that was written down would not do: numbers are used again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PREFIX = "coordinator-pg-"
+_LOCK = "lock"
+_DATA = "data"
+_LONGEST_PARENT = 60
+"""A socket's path has at most 103 bytes on macOS, 107 on Linux; what follows the parent takes about 40."""
+_QUIT_SECONDS = 5.0
+_KILL_SECONDS = 10.0
+_POLL_SECONDS = 0.005
+
+
+@contextmanager
+def scratch_folder(owner: tuple[int, int] | None) -> Iterator[Path]:
+    """Make a folder (0700) for a server that runs as `owner` (user and group; None: as ourselves).
+
+    What killed commands left is removed first. On the way out the folder's server is ended with it.
+    """
+    parent = _parent(owner)
+    remove_abandoned(parent)
+    folder, lock = _claimed(parent)
+    try:
+        if owner is not None:
+            os.chown(folder, *owner)
+        yield folder
+    finally:
+        _remove(folder)
+        os.close(lock)
+
+
+def data_folder(folder: Path) -> Path:
+    """Return where a scratch folder's server keeps its data."""
+    return folder / _DATA
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove each scratch folder of ours whose owner is gone, and end its server."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # it has just gone, or is another user's
+            lock = _locked(folder)
+            if lock is not None:
+                _remove(folder)
+                os.close(lock)
+
+
+def end(pid: int) -> None:
+    """End a server at once, without a checkpoint: nobody wants its data."""
+    for number, seconds in ((signal.SIGQUIT, _QUIT_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if _is_gone(pid):
+                return
+            time.sleep(_POLL_SECONDS)
+
+
+def _parent(owner: tuple[int, int] | None) -> Path:
+    """Return the temporary folder, or /tmp where its path is too long or closed to the server."""
+    parent = Path(tempfile.gettempdir()).resolve()
+    is_open = owner is None or all(each.stat().st_mode & 0o001 for each in (parent, *parent.parents))
+    return parent if is_open and len(os.fsencode(parent)) <= _LONGEST_PARENT else Path("/tmp")  # noqa: S108
+
+
+def _claimed(parent: Path) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        # A sweep may come between the two lines and take the folder for a dead one's.
+        with suppress(FileNotFoundError):
+            lock = _locked(folder)
+            if lock is not None:
+                return folder, lock
+
+
+def _locked(folder: Path) -> int | None:
+    """Return the lock of a folder, None if somebody has it. It counts only while its file is still there."""
+    if folder.stat().st_uid != os.getuid() and os.getuid() != 0:
+        return None
+    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_nlink:
+            return lock
+    except BlockingIOError:
+        pass
+    os.close(lock)
+    return None
+
+
+def _remove(folder: Path) -> None:
+    pid = _postmaster(folder)
+    if pid is not None:
+        end(pid)
+    # A program of a killed command may still be writing here; it ends when its folder is gone.
+    until = time.monotonic() + _QUIT_SECONDS
+    while True:
+        shutil.rmtree(folder / _DATA, ignore_errors=True)
+        if not (folder / _DATA).exists() or time.monotonic() >= until:
+            break
+        time.sleep(_POLL_SECONDS)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _postmaster(folder: Path) -> int | None:
+    """Return the process that serves this very folder: its file has the number, its argv the folder."""
+    try:
+        pid = int((folder / _DATA / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+    return pid if str(folder / _DATA) in _arguments(pid) else None
+
+
+def _arguments(pid: int) -> list[str]:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    with suppress(OSError):
+        shown = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False)  # noqa: S607
+        return shown.stdout.decode(errors="replace").split()
+    return []
+
+
+def _is_gone(pid: int) -> bool:
+    """Tell whether a process has ended; a child of ours is let go of."""
+    try:
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return True
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -1,0 +1,140 @@
+"""A PostgreSQL of our own for one command: no network, no durability, in a folder that goes with it.
+
+The programs are run directly and not by pg_ctl, so that the server is a child that can be waited for. A
+server refuses to run as root, so root lends it the name of an unprivileged user.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypedDict
+
+from coordinator.adapters.rehearsals._postgresql.binaries import Binaries
+from coordinator.adapters.rehearsals._postgresql.folders import data_folder, end, scratch_folder
+from coordinator.errors import Usage
+
+SUPERUSER: Final = "postgres"
+_SETTINGS: Final = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_connections": "100",
+    "shared_buffers": "32MB",
+    "max_locks_per_transaction": "1024",
+    "jit": "off",
+    "track_functions": "all",
+    "timezone": "UTC",
+    "lc_messages": "C",
+    "log_min_messages": "fatal",
+    "log_min_error_statement": "panic",
+}
+_UNPRIVILEGED = ("postgres", "embedded_postgres", "nobody")
+_START_SECONDS = 60.0
+_POLL_SECONDS = 0.002
+
+
+@contextmanager
+def own_server(binaries: Binaries) -> Iterator[str]:
+    """Start a server and yield its conninfo, for a superuser. Raises: Usage `rehearsal-server-failed`."""
+    user = _user() if os.getuid() == 0 else None
+    with scratch_folder((user.pw_uid, user.pw_gid) if user else None) as folder:
+        server = _started(binaries, folder, user)
+        try:
+            yield f"host={folder} user={SUPERUSER} dbname=postgres"
+        finally:
+            end(server.pid)
+            server.returncode = 0  # it was waited for by its number
+
+
+def _user() -> pwd.struct_passwd:
+    for name in _UNPRIVILEGED:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise _failed("PostgreSQL does not run as root, and this machine has none of the users to lend it.", "")
+
+
+def _started(binaries: Binaries, folder: Path, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+    data = data_folder(folder)
+    _run_initdb(binaries, data, user)
+    settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+    log = folder / "log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [binaries.program("postgres"), "-D", str(data), "-k", str(folder), *settings],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            start_new_session=True,  # Ctrl-C is for us; we end it when we are done
+            **_as(user),
+        )
+    until = time.monotonic() + _START_SECONDS
+    while not _is_ready(data):
+        if server.poll() is not None or time.monotonic() >= until:
+            end(server.pid)
+            raise _failed(f"{binaries.program('postgres')} did not start.", log.read_text(errors="replace"))
+        time.sleep(_POLL_SECONDS)
+    return server
+
+
+def _run_initdb(binaries: Binaries, data: Path, user: pwd.struct_passwd | None) -> None:
+    options = ("--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--wal-segsize=1")
+    try:
+        subprocess.run(
+            [binaries.program("initdb"), "-D", str(data), "-U", SUPERUSER, *options],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            cwd=data.parent,
+            **_as(user),
+        )
+    except subprocess.CalledProcessError as error:
+        raise _failed(
+            f"{binaries.program('initdb')} failed.", error.stderr.decode(errors="replace")
+        ) from None
+    except OSError as error:
+        raise _failed(f"{binaries.program('initdb')} cannot be run.", str(error)) from None
+
+
+def _is_ready(data: Path) -> bool:
+    """The 8th line of postmaster.pid is the status, `ready` once the server takes connections (pidfile.h)."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return False
+    return len(lines) >= 8 and lines[7].strip() == "ready"  # noqa: PLR2004 - explained above
+
+
+class _Identity(TypedDict, total=False):
+    """Arguments of subprocess that make a child another user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def _as(user: pwd.struct_passwd | None) -> _Identity:
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _failed(what: str, said: str) -> Usage:
+    last = " ".join(said.split()[-60:])
+    return Usage(
+        "rehearsal-server-failed",
+        f"The scratch server for the rehearsal could not be started: {what}",
+        why=last,
+        next_step="Mend that, or name a scratch server of your team: `rehearsal: {url: env:…}`.",
+    )

@@ -1,0 +1,204 @@
+"""Scratch databases: made, cloned and dropped on a server, and asked through the parts beside this module.
+
+One connection asks, and is opened when it is first needed. It is closed whenever a migration's session opens
+or a clone is made: PostgreSQL copies no database that somebody is connected to, and settings that a
+migration gives to the database or a role reach new connections only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from secrets import token_hex
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from coordinator.adapters.postgresql_session import PostgresqlSession
+from coordinator.adapters.rehearsals._postgresql import asking
+from coordinator.adapters.rehearsals._postgresql.catalogue import catalogue
+from coordinator.adapters.rehearsals._postgresql.execution import execute
+from coordinator.adapters.rehearsals._postgresql.missing_roles import RoleMaking, make_role
+from coordinator.adapters.rehearsals._postgresql.restoring import restore
+from coordinator.adapters.rehearsals._postgresql.team_server import PREFIX, drop, lock_of
+from coordinator.errors import DatabaseError
+from coordinator.evidence import Objection, StatementEvidence
+from coordinator.ports import Session
+from coordinator.rehearsal_ports import Description, Ran, Values
+
+Connection = psycopg.Connection[tuple[object, ...]]
+_SETTINGS = """
+SELECT r.rolname, split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1)
+FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
+WHERE d.datname = %s
+"""
+
+
+def connected(conninfo: str, database: str | None = None) -> Connection:
+    """Connect to a server that rehearses. Raises: DatabaseError `database-unreachable`."""
+    named = {} if database is None else {"dbname": database}
+    try:
+        return psycopg.connect(
+            make_conninfo(conninfo, **named),
+            autocommit=True,
+            prepare_threshold=None,
+            application_name="coordinator rehearsal",
+            client_encoding="utf8",
+            connect_timeout=10,
+        )
+    except psycopg.Error as error:
+        raise DatabaseError(
+            "database-unreachable",
+            f"The rehearsal's server cannot be reached (SQLSTATE {error.sqlstate}).",
+            next_step="Check the URL, the network and the server.",
+            sqlstate=error.sqlstate,
+        ) from None  # psycopg's own text may quote the URL
+
+
+class ScratchServer:
+    """A server with a connection that makes and drops databases."""
+
+    def __init__(self, conninfo: str, maintenance: Connection, *, is_ours: bool) -> None:
+        self._conninfo = conninfo
+        self._maintenance = maintenance
+        self.is_ours = is_ours
+        """Nobody else uses it: roles may be made as they are wanted."""
+
+    @property
+    def server_version(self) -> int:
+        """Return the version as libpq has it: 180006."""
+        return self._maintenance.info.server_version
+
+    @contextmanager
+    def new(self, template: str = "template0") -> Iterator[ScratchDatabase]:
+        """Make a database, which goes at the end, or with the next command that finds it abandoned."""
+        name = f"{PREFIX}{token_hex(8)}"
+        self._maintenance.execute("SELECT pg_catalog.pg_advisory_lock(%s)", [lock_of(name)])
+        make = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(template)
+        )
+        try:
+            self._maintenance.execute(make)
+            self._copy_settings(template, name)
+            with closing(ScratchDatabase(self, name)) as database:
+                yield database
+        finally:
+            if not self._maintenance.closed:
+                drop(self._maintenance, name)
+                self._maintenance.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", [lock_of(name)])
+
+    def connect(self, database: str) -> Connection:
+        """Connect to one of the databases; no statement there may take for ever."""
+        connection = connected(self._conninfo, database)
+        connection.execute("SET statement_timeout = '60s'; SET lock_timeout = '10s'")
+        return connection
+
+    def make_role(self, role: str) -> None:
+        """Make a role that a schema names, on a server of our own."""
+        make_role(self._maintenance, role)
+
+    def _copy_settings(self, template: str, database: str) -> None:
+        """Give a clone the settings of `ALTER DATABASE … SET`, which CREATE DATABASE does not copy."""
+        rows = self._maintenance.execute(_SETTINGS, [template]).fetchall()
+        for role, name, value in rows:
+            subject = (
+                sql.SQL("DATABASE {database}")
+                if role is None
+                else sql.SQL("ROLE {role} IN DATABASE {database}")
+            )
+            # From the session, because a list (search_path) is one text here and several words in SQL.
+            change = sql.SQL("ALTER {subject} SET {name} FROM CURRENT").format(
+                subject=subject.format(database=sql.Identifier(database), role=sql.Identifier(str(role))),
+                name=sql.SQL(".").join(map(sql.Identifier, str(name).split("."))),
+            )
+            with self._maintenance.transaction():
+                self._maintenance.execute("SELECT pg_catalog.set_config(%s, %s, true)", [name, value])
+                self._maintenance.execute(change)
+
+
+class ScratchDatabase:
+    """One scratch database; see rehearsal_ports.RehearsalDatabase."""
+
+    def __init__(self, server: ScratchServer, name: str) -> None:
+        self._server = server
+        self._name = name
+        self._asking: Connection | None = None
+        self._seen: list[StatementEvidence] = []
+
+    def close(self) -> None:
+        """Leave the database alone, so that it can be copied or dropped; the next question connects again."""
+        if self._asking is not None:
+            self._asking.close()
+            self._asking = None
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Connect as the owner, to apply migrations."""
+        self.close()
+        with closing(self._server.connect(self._name)) as connection:
+            session: Session = PostgresqlSession(connection, secrets=(), settings="SET lock_timeout = '10s'")
+            yield RoleMaking(session, self._server.make_role, self._seen) if self._server.is_ours else session
+
+    def take_statements(self) -> tuple[StatementEvidence, ...]:
+        """Return what was seen since the last call."""
+        taken = tuple(self._seen)
+        self._seen.clear()
+        return taken
+
+    def restore(self, dump: str) -> tuple[str, ...]:
+        """Run a dump; return a clause for each role of it that this server does not have."""
+        with closing(self._server.connect(self._name)) as connection:
+            return restore(
+                connection, dump, make_role=self._server.make_role if self._server.is_ours else None
+            )
+
+    def clone(self) -> AbstractContextManager[ScratchDatabase]:
+        """Make a second database with the same schema and rows; no session may be open on this one."""
+        self.close()
+        return self._server.new(self._name)
+
+    def prepare(self, texts: Sequence[str]) -> list[Description | Objection]:
+        """Ask whether each text parses and binds."""
+        return asking.prepare(self._connection, texts)
+
+    def expand_star(self, texts: Sequence[str]) -> list[str]:
+        """Return each text as it is."""
+        return list(texts)
+
+    def plan(self, texts: Sequence[str], *, role: str | None) -> list[Objection | None]:
+        """Ask whether each text can be planned, and whether `role` has the privileges."""
+        return asking.plan(self._connection, texts, role=role)
+
+    def fill(self) -> tuple[str, ...]:
+        """Insert sample rows into empty tables."""
+        from coordinator.adapters.rehearsals._postgresql.sample import fill  # noqa: PLC0415
+
+        return fill(self._connection)
+
+    def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
+        """Find sample values with which each text runs here."""
+        from coordinator.adapters.rehearsals._postgresql.choice import choose  # noqa: PLC0415
+
+        return choose(self._connection, texts, role=role)
+
+    def execute(self, asks: Sequence[tuple[str, Values]], *, role: str | None) -> list[Ran | Objection]:
+        """Run each text with its values in a transaction of its own that is rolled back."""
+        return execute(self._connection, asks, role=role)
+
+    @contextmanager
+    def held(self, texts: Sequence[str]) -> Iterator[Callable[[], list[Objection | None]]]:
+        """Prepare each text in a session that stays; the function asks again after a migration."""
+        with closing(self._server.connect(self._name)) as connection, asking.held(connection, texts) as ask:
+            yield ask
+
+    def catalogue(self) -> Mapping[str, str]:
+        """Return the schema as name → definition."""
+        return catalogue(self._connection)
+
+    @property
+    def _connection(self) -> Connection:
+        if self._asking is None or self._asking.closed:
+            self._asking = self._server.connect(self._name)
+        return self._asking

@@ -1,0 +1,52 @@
+"""The server that a rehearsal works on, whosever it is, and what is to be said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from coordinator.adapters.rehearsals._postgresql.binaries import major_of, server_binaries
+from coordinator.adapters.rehearsals._postgresql.live import version_of
+from coordinator.adapters.rehearsals._postgresql.own_server import own_server
+from coordinator.adapters.rehearsals._postgresql.scratch import ScratchDatabase, ScratchServer, connected
+from coordinator.adapters.rehearsals._postgresql.team_server import drop_abandoned, refuse_unable
+from coordinator.rehearsal_ports import RehearsalServer
+from coordinator.secret import Secret
+
+
+class PostgresqlServer:
+    """A place for scratch databases; see rehearsal_ports.RehearsalServer."""
+
+    def __init__(self, scratch: ScratchServer, *, version: str, notes: tuple[str, ...]) -> None:
+        self._scratch = scratch
+        self.version = version
+        self.notes = notes
+
+    @contextmanager
+    def database(self, dump: str | None = None) -> Iterator[ScratchDatabase]:
+        """Make a scratch database, empty or with the schema of a dump; it is removed at the end."""
+        with self._scratch.new() as database:
+            if dump is not None:
+                left_out = database.restore(dump)
+                self.notes += tuple(clause for clause in left_out if clause not in self.notes)
+            yield database
+
+
+@contextmanager
+def server(url: Secret | None, live_version: str | None) -> Iterator[RehearsalServer]:
+    """Connect to the team's server at `url`, or start one of our own."""
+    if url is not None:
+        with connected(url.reveal()) as maintenance:
+            refuse_unable(maintenance)
+            drop_abandoned(maintenance)
+            yield _server(ScratchServer(url.reveal(), maintenance, is_ours=False), live_version)
+        return
+    with own_server(server_binaries(live_version)) as conninfo, connected(conninfo) as maintenance:
+        yield _server(ScratchServer(conninfo, maintenance, is_ours=True), live_version)
+
+
+def _server(scratch: ScratchServer, live_version: str | None) -> PostgresqlServer:
+    version = version_of(scratch.server_version)
+    differs = live_version is not None and major_of(live_version) != major_of(version)
+    note = f"rehearsed on {version}, the live server is {live_version}: another major version"
+    return PostgresqlServer(scratch, version=version, notes=(note,) if differs else ())

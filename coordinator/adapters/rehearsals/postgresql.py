@@ -1,0 +1,60 @@
+"""Rehearse on PostgreSQL: a server of our own for one command, or scratch databases on the team's.
+
+The server is as much like the live one as this machine allows; where the major version differs, every
+verdict says so. What does the work is in _postgresql, and imported when a rehearsal begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Final
+
+from coordinator.model import Layer
+from coordinator.ports import Session
+from coordinator.rehearsal_ports import RehearsalEngine, RehearsalServer
+from coordinator.secret import Secret
+
+
+class PostgresqlRehearsal:
+    """The engine `postgresql`; see rehearsal_ports.RehearsalEngine."""
+
+    layers = frozenset(Layer)
+
+    def server(
+        self, *, url: Secret | None, live_version: str | None
+    ) -> AbstractContextManager[RehearsalServer]:
+        """Find or start a server. Raises: Usage or DatabaseError where there is none to rehearse on."""
+        from coordinator.adapters.rehearsals._postgresql.server import server  # noqa: PLC0415
+
+        return server(url, live_version)
+
+    def live_version(self, session: Session) -> str:
+        """Return the version of the live server."""
+        from coordinator.adapters.rehearsals._postgresql.live import live_version  # noqa: PLC0415
+
+        return live_version(session)
+
+    def live_catalogue(self, session: Session) -> Mapping[str, str]:
+        """Return the live schema as the scratch database's `catalogue` writes it."""
+        from coordinator.adapters.rehearsals._postgresql.catalogue import (  # noqa: PLC0415
+            QUERY,
+            catalogue_from,
+        )
+
+        return catalogue_from(session.query(QUERY))
+
+    def live_sizes(self, session: Session) -> Mapping[str, int]:
+        """Return the size of each live table."""
+        from coordinator.adapters.rehearsals._postgresql.live import live_sizes  # noqa: PLC0415
+
+        return live_sizes(session)
+
+    def dump(self, url: Secret) -> str:
+        """Return the live schema as SQL."""
+        from coordinator.adapters.rehearsals._postgresql.live import dump  # noqa: PLC0415
+
+        return dump(url)
+
+
+REHEARSAL: Final[RehearsalEngine] = PostgresqlRehearsal()
