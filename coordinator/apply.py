@@ -8,6 +8,7 @@ repeated here either: a caller whose step is in doubt asks `is_applied` and deci
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from coordinator.diagnostics import errors_of
@@ -65,6 +66,27 @@ def apply_migration(
         if not ledger.exists:
             session.execute(tool.create_ledger(target))
         _execute(session, batches, migration.up, path=migration.files[0].path)
+
+
+def apply_on_scratch(
+    session: Session, tool: MigrationTool, migration: Migration, *, table: str | None
+) -> None:
+    """Apply and record `migration` whatever the version table says: nobody else works on a scratch database.
+
+    So there are no locks and no guards, and one that failed does not stop those after it. Raises:
+    DatabaseError with the file and line, StepFailed where the tool itself refuses the file.
+    """
+    target = session.target(table)
+    [[is_there]] = session.query(tool.ledger_exists_query(target))
+    if not is_there:
+        session.execute(tool.create_ledger(target))
+    batches = tool.up(migration, target=target, ledger=Ledger(exists=True))
+    _execute(
+        session,
+        (replace(batch, guard=None) for batch in batches),
+        migration.up,
+        path=migration.files[0].path,
+    )
 
 
 def revert_migration(

@@ -14,7 +14,7 @@ nobody knows any more that its other side ever served, so a rollback must not se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -22,6 +22,7 @@ from coordinator.evidence import Evidence, Phased
 from coordinator.graph import Graph, Step, StepId
 from coordinator.model import DatabaseName, Phase, Plan, Role, ServiceName
 from coordinator.survey import ServiceSurvey, Survey
+from coordinator.windows import works_from, works_until
 
 ACQUIRE = StepId("acquire-lease")
 RELEASE = StepId("release-lease")
@@ -48,6 +49,13 @@ class _Release:
     """Applied when every live version that uses the database is gone."""
     users: dict[DatabaseName, tuple[ServiceName, ...]]
     """The moving services that use a database."""
+    late: dict[ServiceName, dict[DatabaseName, int]]
+    """Services whose next version needs migrations that another one's live version does not bear.
+
+    With the state of each database that they wait for: the first service moves and is stopped before that.
+    """
+    bears: dict[DatabaseName, dict[ServiceName, int]]
+    """The last state that the live version of a moving service works at."""
     is_gated: bool
     """Contract begins at one gate for all: people approve it, or the services wait for each other."""
 
@@ -60,18 +68,33 @@ class _Release:
                 users[database].append(name)
         cuts = {name: _cut(phased) for name, phased in evidence.phased.items()}
         after = {name: evidence.phased[name][cut:] for name, cut in cuts.items()}
+        bears = {
+            database: {
+                name: works_until((database, name, Role.LIVE), evidence)
+                for name in services
+                if moving[name].live_colour is not None
+            }
+            for database, services in users.items()
+        }
         return cls(
             plan,
             moving,
             {name: evidence.phased[name][:cut] for name, cut in cuts.items()},
             after,
             {name: tuple(services) for name, services in users.items()},
+            late=_late(_needs(plan, moving, cuts, evidence), bears),
+            bears=bears,
             is_gated=any(after.values()) and (bool(plan.approve_contract) or len(moving) > 1),
         )
 
     def contracts(self, service: ServiceName) -> bool:
-        """Tell whether a database that the service uses has contract migrations to wait for it."""
-        return any(self.after[database] for database in self.plan.services[service].uses)
+        """Tell whether contract migrations wait until the service's live version is gone."""
+        return any(
+            len(self.before[database]) + len(self.after[database]) > self.between(database)
+            or service in self.gone_before(database, self.between(database))
+            for database in self.plan.services[service].uses
+            if self.after[database]
+        )
 
     def switching(self) -> Iterator[ServiceName]:
         """Yield the services whose traffic has yet to move; of the others, only the old side is left."""
@@ -79,12 +102,22 @@ class _Release:
 
     def ready(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which the schema has what the next version of a service needs."""
+        late = self.late.get(service, {})
         expanded = tuple(
-            _apply_id(database, self.before[database][-1])
+            _apply_id(database, (self.before[database] + self.after[database])[state - 1])
             for database in self.plan.services[service].uses
-            if self.before[database]
+            if (state := late.get(database, len(self.before[database])))
         )
         return expanded or (ACQUIRE,)
+
+    def between(self, database: DatabaseName) -> int:
+        """Return the last state of a database that a late service waits for; no less than the cut."""
+        cut = len(self.before[database])
+        return max((states.get(database, cut) for states in self.late.values()), default=cut)
+
+    def gone_before(self, database: DatabaseName, state: int) -> Iterator[ServiceName]:
+        """Yield the services whose live version must be gone before `state`, for which a late one waits."""
+        return (name for name, last in self.bears[database].items() if last < state)
 
     def serving(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which traffic is at the next version of a service."""
@@ -93,6 +126,48 @@ class _Release:
     def replaced(self) -> Iterator[tuple[ServiceName, ServiceSurvey]]:
         """Yield the services whose live version must go."""
         return ((name, each) for name, each in self.moving.items() if each.live_colour is not None)
+
+
+def _needs(
+    plan: Plan,
+    moving: Mapping[ServiceName, ServiceSurvey],
+    cuts: Mapping[DatabaseName, int],
+    evidence: Evidence,
+) -> dict[ServiceName, dict[DatabaseName, int]]:
+    """Return the services whose next version works only at states behind the cut, with the first of them."""
+    needs: dict[ServiceName, dict[DatabaseName, int]] = {}
+    for name in moving:
+        for database in plan.services[name].uses:
+            first = works_from((database, name, Role.NEXT), evidence)
+            if cuts[database] < first <= len(evidence.phased[database]):
+                needs.setdefault(name, {})[database] = first
+    return needs
+
+
+def _late(
+    needs: dict[ServiceName, dict[DatabaseName, int]], bears: Mapping[DatabaseName, Mapping[ServiceName, int]]
+) -> dict[ServiceName, dict[DatabaseName, int]]:
+    """Return `needs` if the services can move one after the other, and nothing if they wait in a circle.
+
+    A service that waits for itself (its own live version does not bear what its next one needs) is a circle
+    too. Then the plain order is compiled, and the proof says where it breaks.
+    """
+    waits = {
+        name: {
+            other
+            for database, state in states.items()
+            for other, last in bears[database].items()
+            if last < state
+        }
+        for name, states in needs.items()
+    }
+    settled: set[ServiceName] = set()
+    while True:
+        free = {name for name, others in waits.items() if not (others & waits.keys()) - settled} - settled
+        if not free:
+            break
+        settled |= free
+    return needs if settled == waits.keys() else {}
 
 
 def _cut(phased: tuple[Phased, ...]) -> int:
@@ -217,7 +292,8 @@ def add_approve(release: _Release) -> Iterator[Step]:
     A contract migration takes the way back from all services, so one that is still watched holds it up.
     """
     if release.is_gated:
-        after = tuple(step for name in release.moving for step in _settled_after(release, name))
+        first = (name for name in release.moving if name not in release.late)
+        after = tuple(step for name in first for step in _settled_after(release, name))
         expanded = tuple(
             _apply_id(database, migrations[-1])
             for database, migrations in release.before.items()
@@ -231,22 +307,40 @@ def add_approve(release: _Release) -> Iterator[Step]:
 def add_stop(release: _Release) -> Iterator[Step]:
     """Scale the live version down: from here on a rollback has to start it first."""
     for name, service in release.replaced():
-        is_gated = release.is_gated and release.contracts(name)
+        is_gated = release.is_gated and release.contracts(name) and name not in release.late
         yield _live_step("stop", name, service, (APPROVE,) if is_gated else _settled_after(release, name))
 
 
 def add_contract(release: _Release) -> Iterator[Step]:
-    """Take away what only the live versions needed, when all that use the database are gone."""
+    """Take away what only the live versions needed, when those that need it are gone.
+
+    Up to what a late service waits for, these are the ones that do not bear it; from there on, all.
+    """
     for database, migrations in release.after.items():
-        before, users = release.before[database], release.users[database]
-        after = tuple(_of("stop", name) for name in users if release.moving[name].live_colour is not None)
-        if not release.is_gated:  # a gate waits for first releases, and so for their steps
-            first_ones = (name for name in users if release.moving[name].live_colour is None)
-            after += tuple(step for name in first_ones for step in _settled_after(release, name))
-        elif not after:
-            after = (APPROVE,)
-        expanded = (_apply_id(database, before[-1]),) if before else ()
-        yield from _chain(database, migrations, len(before) + 1, after or expanded or (ACQUIRE,))
+        cut, between = len(release.before[database]), release.between(database)
+        previous = (_apply_id(database, release.before[database][-1]),) if cut else ()
+        for state, phased in enumerate(migrations, cut + 1):
+            if state <= between:
+                gone = tuple(_of("stop", name) for name in release.gone_before(database, state))
+                after = (*previous, *gone) or ((APPROVE,) if release.is_gated else (ACQUIRE,))
+            elif state == between + 1:
+                is_first = state == cut + 1
+                settled = _settled_users(release, database)
+                after = (settled or previous or (ACQUIRE,)) if is_first else (*previous, *settled)
+            else:
+                after = previous
+            yield _apply(database, phased, state, after)
+            previous = (_apply_id(database, phased),)
+
+
+def _settled_users(release: _Release, database: DatabaseName) -> tuple[StepId, ...]:
+    """Return the steps after which no live version uses a database any more."""
+    users = release.users[database]
+    after = tuple(_of("stop", name) for name in users if release.moving[name].live_colour is not None)
+    if not release.is_gated:  # a gate waits for first releases, and so for their steps
+        first_ones = (name for name in users if release.moving[name].live_colour is None)
+        return after + tuple(step for name in first_ones for step in _settled_after(release, name))
+    return after or (APPROVE,)
 
 
 def add_release(release: _Release) -> Iterator[Step]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 
-from coordinator.apply import apply_migration
+from coordinator.apply import apply_on_scratch
 from coordinator.errors import CoordinatorError, DatabaseError, StepFailed
 from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, StatementEvidence, Use, Verdict
 from coordinator.model import DatabaseSpec, Layer, Migration
@@ -67,7 +66,7 @@ def rehearse_database(
         base_failure = None if task.live.dump is not None else _replay(walk, task)
         if base_failure is not None:
             return _without_base(server, task, base_failure)
-        drift = () if task.live.catalogue is None else tuple(_drift(walk.catalogue(), task.live.catalogue))
+        drift = tuple(_drift_of(walk, server, task))
         unfilled = walk.fill() if _needs_rows(task.layers) else ()
         ahead = scratch.enter_context(walk.clone()) if task.pending else walk
         walked = walk_states(
@@ -90,37 +89,28 @@ def rehearse_database(
     return rehearsal, _spans(walked, task, failure)
 
 
-def _apply_for(task: Task, *, migrations: Sequence[Migration] | None = None) -> Apply:
-    everything = (*task.applied, *task.pending) if migrations is None else migrations
-
+def _apply_for(task: Task) -> Apply:
     def apply(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
         try:
             with database.session() as session:
-                apply_migration(
-                    session,
-                    task.tool,
-                    migration,
-                    migrations=everything,
-                    table=task.spec.migrations.table,
-                    lock_timeout=timedelta(seconds=10),
-                )
+                apply_on_scratch(session, task.tool, migration, table=task.spec.migrations.table)
         except DatabaseError as error:
             return error
-        except StepFailed as error:  # the tool refuses what follows a migration that failed half-way
+        except StepFailed as error:
             return DatabaseError(error.code, error.what, why=error.why)
         return None
 
     return apply
 
 
-def _replay(walk: RehearsalDatabase, task: Task) -> Failure | None:
+def _replay(scratch: RehearsalDatabase, task: Task) -> Failure | None:
     """Apply the migrations that the live database has; return the first that an empty database refuses."""
-    apply = _apply_for(task, migrations=task.applied)
+    apply = _apply_for(task)
     for migration in task.applied:
-        error = apply(walk, migration)
+        error = apply(scratch, migration)
         if error is not None:
             return Failure(migration, error)
-    walk.take_statements()
+    scratch.take_statements()
     return None
 
 
@@ -166,7 +156,20 @@ def _notes(failure: Failure | None, unfilled: Sequence[str]) -> Iterator[str]:
         yield f"no sample rows in: {'; '.join(unfilled)}"
 
 
-def _drift(here: Mapping[str, str], live: Mapping[str, str]) -> Iterator[str]:
+def _drift_of(walk: RehearsalDatabase, server: RehearsalServer, task: Task) -> Iterator[str]:
+    """Yield how the live schema and the one that the files make differ; nothing if only one is at hand."""
+    if task.live.dump is not None:
+        with server.database() as replayed:
+            failure = _replay(replayed, task)
+            if failure is not None:
+                yield f"the files do not make the live schema: {failure.error.what}"
+            else:
+                yield from _differences(replayed.catalogue(), walk.catalogue())
+    elif task.live.catalogue is not None:
+        yield from _differences(walk.catalogue(), task.live.catalogue)
+
+
+def _differences(here: Mapping[str, str], live: Mapping[str, str]) -> Iterator[str]:
     """Yield what the live schema has otherwise than the files make it, a line each."""
     names = sorted(name for name in {*here, *live} if here.get(name) != live.get(name))
     for name in names[:_DRIFT_SHOWN]:
