@@ -13,6 +13,7 @@ from coordinator.graph import Step
 from coordinator.model import DatabaseName, Role, ServiceName
 from coordinator.prove import Proof
 from coordinator.report.matrix import title
+from coordinator.windows import works_from, works_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +48,12 @@ def _window(use: Use, proof: Proof, *, has_live: bool) -> Window:
     database, service, _ = use
     live, evidence = (database, service, Role.LIVE), proof.evidence
     end = len(evidence.phased.get(database, ()))
-    until = next((first - 1 for first, _ in _broken(live, end, evidence)), end) if has_live else end
-    since = max((last + 1 for _, last in _broken(use, end, evidence)), default=0)
+    until = works_until(live, evidence) if has_live else end
+    since = works_from(use, evidence)
     is_proven = (not has_live or _is_proven(live, 0, until, evidence)) and _is_proven(
         use, since, end, evidence
     )
     return Window(database, service, until, since, is_proven=is_proven)
-
-
-def _broken(use: Use, end: int, evidence: Evidence) -> Iterator[tuple[int, int]]:
-    for span in evidence.between(use, 0, end):
-        if span.finding.verdict is Verdict.BROKEN:
-            yield span.first, span.last
 
 
 def _is_proven(use: Use, first: int, last: int, evidence: Evidence) -> bool:
