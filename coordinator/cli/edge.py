@@ -100,8 +100,13 @@ def columns_of(stream: TextIO, *, otherwise: int) -> int:
 
 
 def show_json(name: str, version: int, fields: dict[str, object]) -> None:
-    """Print a result as one JSON document whose `schema` is `coordinator/<name>/<version>`; ASCII alone."""
-    show(json.dumps({"schema": f"coordinator/{name}/{version}", **fields}, indent=2))
+    """Print a result as one JSON document."""
+    show(json_text(name, version, fields))
+
+
+def json_text(name: str, version: int, fields: dict[str, object]) -> str:
+    """Return one JSON document whose `schema` is `coordinator/<name>/<version>`; ASCII alone."""
+    return json.dumps({"schema": f"coordinator/{name}/{version}", **fields}, indent=2)
 
 
 def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli import app
-from coordinator.cli.edge import columns_of, exit_with, say_diagnostics, show, show_json
+from coordinator.cli.edge import columns_of, exit_with, say_diagnostics, show
+from coordinator.cli.forms import Outcome, PlanOutput, form_of, reports_from
 from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
-from coordinator.errors import ExitCode, Usage
+from coordinator.cli.writing import write_whole
+from coordinator.errors import ExitCode, PlanInvalid
 
-
-class PlanOutput(StrEnum):
-    """The forms of a plan."""
-
-    TEXT = "text"
-    JSON = "json"
-    DOT = "dot"
-    MERMAID = "mermaid"
+if TYPE_CHECKING:
+    from coordinator.diagnostics import Diagnostic
+    from coordinator.prove import Proof
 
 
 @app.command()
 def plan(
     plan: PlanFile = DEFAULT_PLAN,
     settings: Settings = None,
+    *,
     output: Annotated[PlanOutput, typer.Option(help="The form of the result.")] = PlanOutput.TEXT,
+    report: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORM=FILE", help="Write the result in this form too; may be repeated."),
+    ] = None,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -43,47 +43,50 @@ def plan(
     The story has the schema's states and which version works at each, the steps in their order, how far
     there is a way back, and what all that rests on.
     """
-    exit_with(lambda: _plan(plan, settings, output, html=html))
+    exit_with(
+        lambda: _plan(
+            lambda: _of_world(plan, settings), output, reports=reports_from(report or []), html=html
+        )
+    )
 
 
-def _plan(path: Path, settings: list[str] | None, output: PlanOutput, *, html: Path | None) -> ExitCode:
+def _of_world(path: Path, settings: list[str] | None) -> tuple[Proof, tuple[Diagnostic, ...]]:
     from coordinator.app.connected import step_kinds
     from coordinator.app.planning import plan_release
     from coordinator.cli.opening import open_ports
-    from coordinator.report import document, drawing, story
-    from coordinator.report.wrapping import WIDTH
 
-    proof, warnings = plan_release(open_ports(path, settings), step_kinds())
+    return plan_release(open_ports(path, settings), step_kinds())
+
+
+def _plan(
+    make: Callable[[], tuple[Proof, tuple[Diagnostic, ...]]],
+    output: PlanOutput,
+    *,
+    reports: Sequence[tuple[PlanOutput, Path]],
+    html: Path | None,
+) -> ExitCode:
+    try:
+        proof, warnings = make()
+    except PlanInvalid as error:
+        _tell(Outcome(None, error.diagnostics), output, reports)
+        raise
     say_diagnostics(warnings)
-    match output:
-        case PlanOutput.TEXT:
-            width = columns_of(sys.stdout, otherwise=WIDTH)
-            show("\n".join(story.tell(proof, width=width)))
-        case PlanOutput.JSON:
-            show_json("plan", 1, document.as_json(proof))
-        case PlanOutput.DOT:
-            show("\n".join(drawing.as_dot(proof.graph)))
-        case PlanOutput.MERMAID:
-            show("\n".join(drawing.as_mermaid(proof.graph)))
+    _tell(Outcome(proof, warnings), output, reports)
     if html is not None:
         from coordinator.report.page import as_html
 
-        _write_page(html, as_html(proof))
+        write_whole(html, as_html(proof))
     say_diagnostics(proof.diagnostics)
     return ExitCode.REFUSED if proof.diagnostics else ExitCode.DONE
 
 
-def _write_page(file: Path, text: str) -> None:
-    """Write a page so that whoever opens it finds the old one or the new one, and never half of it."""
-    partial = file.parent / f".{file.name}.{os.getpid()}"
-    try:
-        partial.write_text(text, "utf-8")
-        partial.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise Usage(
-            "page-unwritable",
-            f"The page cannot be written to {file}: {error.strerror}.",
-            next_step="Name a file in a folder that is there and that you may write to.",
-        ) from error
+def _tell(outcome: Outcome, output: PlanOutput, reports: Sequence[tuple[PlanOutput, Path]]) -> None:
+    from coordinator.report.wrapping import WIDTH
+
+    text = form_of(outcome, output, width=columns_of(sys.stdout, otherwise=WIDTH))
+    if text is not None:
+        show(text)
+    for form, file in reports:
+        text = form_of(outcome, form, width=WIDTH)
+        if text is not None:
+            write_whole(file, text + "\n")
