@@ -52,7 +52,7 @@ def test_one_source_is_written_in_three_ways_and_keeps_its_placeholder(tmp_path,
     [queries] = service_of(tmp_path, f"queries: {form}").queries
 
     assert (queries.kind, queries.database, queries.spec.files) == ("sql", "shop", "q/{version}")
-    assert (queries.place.line, queries.place.column) == (15, 14 + (form[0] == "["))
+    assert (queries.place.line, queries.place.column) == (15, 15 + (form[0] == "["))
 
 
 def test_a_variable_and_the_placeholder_stand_side_by_side(tmp_path):

@@ -21,7 +21,7 @@ def files_of(tree: Tree, pattern: str, *, endings: tuple[str, ...], deep: bool) 
 
     Raises: Usage `no-query-files`.
     """
-    found = _matching(tree, pattern) if _WILD & set(pattern) else _at(tree, pattern, deep=deep)
+    found = _matching(tree, pattern, deep=deep) if _WILD & set(pattern) else _at(tree, pattern, deep=deep)
     fitting = tuple(each for each in found if each == pattern or each.endswith(endings))
     if not fitting:
         raise Usage(
@@ -62,18 +62,25 @@ def _at(tree: Tree, path: str, *, deep: bool) -> tuple[str, ...]:
     if not below and tree.read(path) is not None:
         return (path,)
     folder = posixpath.normpath(path)
-    return below if deep else tuple(each for each in below if _folder_of(each) == folder)
+    return below if deep else tuple(each for each in below if folder_of(each) == folder)
 
 
-def _folder_of(path: str) -> str:
+def folder_of(path: str) -> str:
+    """Return the folder that a file stands in, as `beside` writes it."""
     return posixpath.dirname(posixpath.normpath(path)) or "."
 
 
-def _matching(tree: Tree, pattern: str) -> tuple[str, ...]:
+def _matching(tree: Tree, pattern: str, *, deep: bool) -> tuple[str, ...]:
     steps = posixpath.normpath(pattern).split("/")
     fixed = next(position for position, step in enumerate(steps) if _WILD & set(step))
     folder = "/".join(steps[:fixed]) or "."
-    return tuple(each for each in tree.files(folder) if _fits(posixpath.normpath(each).split("/"), steps))
+    files = ((each, posixpath.normpath(each).split("/")) for each in tree.files(folder))
+    # A folder that fits stands for its files.
+    return tuple(
+        each
+        for each, path in files
+        if any(_fits(path[:length], steps) for length in range(1 if deep else len(path) - 1, len(path) + 1))
+    )
 
 
 def _fits(path: list[str], pattern: list[str]) -> bool:

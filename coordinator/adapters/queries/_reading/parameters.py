@@ -25,6 +25,7 @@ _MACRO = re.compile(
     re.IGNORECASE,
 )
 _CANDIDATE = re.compile(r"[@:?$]|(?<![\w$.])sqlc", re.IGNORECASE)
+_MAY_CHANGE = re.compile(r"[@?]|sqlc", re.IGNORECASE)
 _AFTER_VALUE = re.compile(r"[\w$.)\]:]")
 """What stands before a `:` that is a cast's or a slice's."""
 _AT = re.compile(r"@(?P<name>[^\W\d]\w*)")
@@ -78,6 +79,8 @@ class _Numbers:
 
 def with_engine_parameters(text: str, dialect: Dialect) -> str:
     """Return one statement with the engine's own parameters."""
+    if not dialect.names and not _MAY_CHANGE.search(text):
+        return text
     code = "".join(_code_of(text))
     numbers = _Numbers(dialect.engine, _numbers_in(code, dialect.engine))
     marks = dialect.marks and not numbers.taken  # a query that writes numbers has no `?` but the operator
@@ -155,7 +158,5 @@ def _code_of(text: str) -> Iterator[str]:
 
 
 def _blank(piece: str) -> str:
-    """Return a piece of the same length in which nothing is code."""
-    if len(piece) > 1 and piece[0] == piece[-1] and piece[0] in "'\"":
-        return piece[0] + "_" * (len(piece) - 2) + piece[-1]
-    return " " * len(piece) if piece.startswith(("--", "/*")) else "_" * len(piece)
+    """Return a piece of the same length in which nothing is code: a comment is blanks, the rest a value."""
+    return (" " if piece.startswith(("--", "/*")) else "'") * len(piece)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from coordinator.sql import split_statements, tokens
 
 HEADER = re.compile(r"(?:--|/\*|#)\s*name:\s*(?P<name>\S+)\s+(?P<command>:\w+)")
-NO_RESULT = frozenset({":exec", ":execrows", ":execresult", ":execlastid", ":copyfrom", ":batchexec"})
+_NO_RESULT = frozenset({":exec", ":execrows", ":execresult", ":execlastid", ":copyfrom", ":batchexec"})
 """The commands whose client looks at no column."""
 _QUIET = frozenset({"space", "comment", "block"})
 
@@ -31,31 +31,41 @@ class Written:
     @property
     def reads_result(self) -> bool:
         """The client looks at the result's columns, as far as the header says."""
-        return self.command not in NO_RESULT
+        return self.command not in _NO_RESULT
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why the engine cannot be asked about it, as far as the text says."""
+        return None if self.is_closed else "a quote or a comment in it is still open at the file's end"
 
 
 def statements_of(text: str) -> Iterator[Written]:
     """Yield the statements of a file in their order."""
     for each in split_statements(text.replace("\r\n", "\n")):
-        start, end = _code_between(each.text)
-        header = next(_headers(each.text), None)
-        if header is None:
-            yield Written(each.text[start:end], each.line, None, None, each.is_closed)
-            continue
-        line = each.line - each.text.count("\n", header.start(), start)
-        yield Written(each.text[start:end], line, header["name"], header["command"], each.is_closed)
+        start, header = _opening(each.text)
+        line = each.line - (each.text.count("\n", header.start(), start) if header else 0)
+        yield _written(each.text, start, header, line=line, is_closed=each.is_closed)
 
 
-def _headers(text: str) -> Iterator[re.Match[str]]:
+def only_statement_of(text: str, *, line: int) -> Written:
+    """Return the statement of a text that holds one, as a generator left it."""
+    start, header = _opening(text)
+    return _written(text, start, header, line=line, is_closed=True)
+
+
+def _written(text: str, start: int, header: re.Match[str] | None, *, line: int, is_closed: bool) -> Written:
+    code = text[start:].rstrip().removesuffix(";").rstrip()
+    if header is None:
+        return Written(code, line, None, None, is_closed)
+    return Written(code, line, header["name"], header["command"], is_closed)
+
+
+def _opening(text: str) -> tuple[int, re.Match[str] | None]:
+    """Return where a statement's code begins, and the header in the comments before it."""
+    header = None
     for kind, start, end, _ in tokens(text):
-        if kind in ("comment", "block") and (found := HEADER.match(text, start, end)):
-            yield found
-
-
-def _code_between(text: str) -> tuple[int, int]:
-    code = [
-        (start, end)
-        for kind, start, end, _ in tokens(text)
-        if kind not in _QUIET and not (kind == "other" and text[start:end] == ";")
-    ]
-    return code[0][0], code[-1][1]
+        if kind not in _QUIET:
+            return start, header
+        if kind != "space":
+            header = header or HEADER.match(text, start, end)
+    return len(text), header
