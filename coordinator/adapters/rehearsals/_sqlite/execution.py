@@ -1,0 +1,135 @@
+"""Layers execute and result: run a text on the sample rows, keep what it saw and wrote, and take it back.
+
+Each text has a connection of its own, so that `changes()`, `last_insert_rowid()` and temporary tables start
+anew. What depends on the order in which SQLite happens to read rows is found by asking a second time with
+that order reversed (PRAGMA reverse_unordered_selects), and is not compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from coordinator.adapters.rehearsals._sqlite.asking import compile_text
+from coordinator.adapters.rehearsals._sqlite.columns import describe, type_of
+from coordinator.adapters.rehearsals._sqlite.connection import (
+    REFUSALS,
+    asking,
+    limited,
+    objection_from,
+    taken_back,
+)
+from coordinator.adapters.rehearsals._sqlite.schema import columns_of_table
+from coordinator.adapters.rehearsals._sqlite.tokens import numbered, parameters_of, quoted, tokens_of
+from coordinator.evidence import Objection
+from coordinator.rehearsal_ports import VOLATILE, Column, Ran, Values
+
+_MOST_ROWS: Final = 1_000
+_LONGEST: Final = 500
+"""Characters of a value; a longer one is kept as its beginning and its digest."""
+_ORPHAN: Final = Objection("SQLITE_CONSTRAINT_FOREIGNKEY", "FOREIGN KEY constraint failed at COMMIT")
+
+_Rows = tuple[tuple[str | None, ...], ...]
+
+
+def run(path: Path, text: str, values: Values) -> Ran | Objection:
+    """Run a text with its values and take it back."""
+    try:
+        with asking(path) as connection:
+            ran = run_on(connection, text, values)
+            if isinstance(ran, Objection):
+                return ran
+            connection.execute("PRAGMA reverse_unordered_selects = ON")
+            again = run_on(connection, text, values)
+            return ran if isinstance(again, Objection) else _steady(ran, again)
+    except REFUSALS as error:
+        return objection_from(error)
+
+
+def run_on(connection: sqlite3.Connection, text: str, values: Values) -> Ran | Objection:
+    """Run a text once on a connection and take it back. Raises: one of REFUSALS."""
+    tokens = tokens_of(text)
+    compiled = compile_text(connection, text)
+    columns = () if compiled.width is None else describe(connection, text, tokens, width=compiled.width)
+    with taken_back(connection):
+        before = _table_rows(connection, compiled.written)
+        orphans = _orphans(connection) if compiled.written else 0
+        with limited(connection):
+            cursor = connection.execute(numbered(text, parameters_of(tokens)), values)
+            rows = cursor.fetchmany(_MOST_ROWS)
+            cursor.close()
+        [changed] = connection.execute("SELECT changes()").fetchone()
+        if compiled.written and _orphans(connection) > orphans:
+            return _ORPHAN
+        written = _written(connection, compiled.written, before)
+    count = len(rows) if compiled.width is not None else int(changed) if compiled.written else 0
+    return Ran(_sorted(rows), count, columns, written)
+
+
+# -- what was written -----------------------------------------------------------------------------------
+
+
+def _orphans(connection: sqlite3.Connection) -> int:
+    """Return how many rows point at nothing: a deferred foreign key would refuse them at COMMIT."""
+    deferred = connection.execute(
+        "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%INITIALLY%DEFERRED%'"
+    ).fetchone()
+    return len(connection.execute("PRAGMA foreign_key_check").fetchall()) if deferred else 0
+
+
+def _table_rows(connection: sqlite3.Connection, table: str | None) -> Counter[tuple[object, ...]]:
+    names = [column.name for column in columns_of_table(connection, table)] if table else []
+    if not names:
+        return Counter()
+    listed = ", ".join(map(quoted, names))
+    return Counter(connection.execute(f"SELECT {listed} FROM {quoted(table or '')}").fetchall())
+
+
+def _written(
+    connection: sqlite3.Connection, table: str | None, before: Counter[tuple[object, ...]]
+) -> Ran | None:
+    """Return the rows of a table that were not there before."""
+    if table is None:
+        return None
+    columns = tuple(Column(each.name, type_of(each.declared)) for each in columns_of_table(connection, table))
+    new = list((_table_rows(connection, table) - before).elements())
+    return Ran(_sorted(new), len(new), columns)
+
+
+# -- comparable texts -----------------------------------------------------------------------------------
+
+
+def _sorted(rows: Sequence[tuple[object, ...]]) -> _Rows:
+    texts = [tuple(map(_text, row)) for row in rows]
+    return tuple(sorted(texts, key=lambda row: [(cell is None, cell or "") for cell in row]))
+
+
+def _text(value: object) -> str | None:
+    """Return a value as SQL writes it, so that 12 and '12' differ."""
+    if value is None:
+        return None
+    text = f"x'{value.hex()}'" if isinstance(value, bytes) else repr(value)
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}… (SHA-256 {hashlib.sha256(text.encode(errors='replace')).hexdigest()})"
+
+
+def _steady(ran: Ran, again: Ran) -> Ran:
+    """Return a run with the columns blank that the order of reading decided."""
+    written = ran.written and again.written and _steady(ran.written, again.written)
+    if ran.rows == again.rows:
+        return replace(ran, written=written)
+    width = len(ran.rows[0]) if ran.rows else 0
+    blank = {
+        place
+        for place in range(width)
+        if Counter(row[place] for row in ran.rows) != Counter(row[place] for row in again.rows)
+    } or set(range(width))
+    rows = [tuple(VOLATILE if at in blank else cell for at, cell in enumerate(row)) for row in ran.rows]
+    rows.sort(key=lambda row: [(cell is None, cell or "") for cell in row])
+    return replace(ran, rows=tuple(rows), written=written)

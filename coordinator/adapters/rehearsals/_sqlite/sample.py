@@ -1,0 +1,156 @@
+"""Sample rows, so that the layers execute and result have something to meet.
+
+Three rows for each empty table: two that are full and one with NULL wherever NULL may stand. Values come from
+values.py, those of a foreign key from its parent's rows. Nothing is random, and no clock is read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
+from typing import Final
+
+from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
+from coordinator.adapters.rehearsals._sqlite.schema import ForeignKey, Table, TableColumn, tables
+from coordinator.adapters.rehearsals._sqlite.tokens import quoted
+from coordinator.adapters.rehearsals._sqlite.values import candidates, is_checked
+
+ROWS: Final = 3
+_TRIES: Final = 2_000
+"""Rows that are tried for one that a table takes."""
+_MOST_CANDIDATES: Final = 12
+
+Row = dict[str, SqlValue]
+"""Column → value; a column that is not named is left to its default."""
+
+
+def fill(connection: sqlite3.Connection) -> Iterator[str]:
+    """Insert sample rows into each empty table and commit; yield a clause for each that stays empty."""
+    connection.execute("BEGIN")
+    # Tables may point at each other, so that no order of them would do.
+    connection.execute("PRAGMA defer_foreign_keys = ON")
+    empty = [table for table in _in_order(tables(connection)) if _count(connection, table) == 0]
+    reasons = {table.name: reason for table in empty if (reason := _fill_table(connection, table))}
+    _remove_orphans(connection, [table.name for table in empty])
+    connection.execute("COMMIT")
+    for table in empty:
+        if _count(connection, table) == 0:
+            yield f"`{table.name}`: {reasons.get(table.name, 'its foreign keys point at no row')}"
+
+
+def _in_order(all_tables: Sequence[Table]) -> list[Table]:
+    """Return parents before children as far as that goes; what is left stands in a circle."""
+    left, done = list(all_tables), []
+    while left:
+        names = {table.name.lower() for table in left}
+        ready = [table for table in left if not (_parents(table) - {table.name.lower()}) & names]
+        done += ready or left[:1]
+        left = [table for table in left if table not in done]
+    return done
+
+
+def _parents(table: Table) -> set[str]:
+    return {key.parent.lower() for key in table.foreign_keys}
+
+
+def _count(connection: sqlite3.Connection, table: Table) -> int:
+    [count] = connection.execute(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()
+    return int(count)
+
+
+def _fill_table(connection: sqlite3.Connection, table: Table) -> str | None:
+    """Insert a table's rows; return why not one of them was taken."""
+    refusal = None
+    for number in range(1, ROWS + 1):
+        refusal = _insert_one(connection, table, number) or refusal
+    return f"no row was found that it takes: {refusal}" if refusal else None
+
+
+def _insert_one(connection: sqlite3.Connection, table: Table, number: int) -> str | None:
+    refusal = None
+    for row in rows_to_try(connection, table, number):
+        try:
+            connection.execute(insert_of(table, row), tuple(row.values()))
+        except sqlite3.Error as error:
+            refusal = str(error)
+            if not connection.in_transaction:
+                connection.execute("BEGIN")  # ON CONFLICT ROLLBACK took everything back
+        else:
+            return None
+    return refusal
+
+
+def insert_of(table: Table, row: Row) -> str:
+    """Return the INSERT that takes a row's values."""
+    if not row:
+        return f"INSERT INTO {quoted(table.name)} DEFAULT VALUES"
+    columns = ", ".join(map(quoted, row))
+    return f"INSERT INTO {quoted(table.name)} ({columns}) VALUES ({', '.join('?' * len(row))})"
+
+
+_DEFAULT: Final = object()
+
+
+def rows_to_try(connection: sqlite3.Connection, table: Table, number: int) -> Iterator[Row]:
+    """Yield rows for a table, the likeliest first; only columns of checks and keys take several values."""
+    choices = [_choices(connection, table, column, number) for column in table.writable]
+    names = [column.name for column in table.writable]
+    for values in islice(product(*reversed(choices)), _TRIES):
+        pairs = zip(names, reversed(values), strict=True)
+        yield {name: value for name, value in pairs if value is not _DEFAULT}  # type: ignore[misc]  # narrowed
+
+
+def _choices(
+    connection: sqlite3.Connection, table: Table, column: TableColumn, number: int
+) -> Sequence[object]:
+    key = next((each for each in table.foreign_keys if column.name in each.columns), None)
+    if number == ROWS and not column.not_null and not column.key and column.default is None:
+        return (None,)
+    if key is not None:
+        return _of_parent(connection, table, key, column=column, number=number)
+    found: list[object] = [*candidates(table, column, number)[:_MOST_CANDIDATES]]
+    if column.default is not None:
+        found = [_DEFAULT, *found] if number % 2 else [*found, _DEFAULT]
+    several = is_checked(table, column) or any(column.name in columns for columns in table.uniques)
+    return found if several or not column.not_null else found[:2]
+
+
+def _of_parent(
+    connection: sqlite3.Connection, table: Table, key: ForeignKey, *, column: TableColumn, number: int
+) -> Sequence[object]:
+    """Return the value of the parent's row of the same number; before it is there, what it will be."""
+    place = key.columns.index(column.name)
+    parent = next((each for each in tables(connection) if each.name.lower() == key.parent.lower()), None)
+    if parent is None or place >= len(key.parent_columns):
+        return (None,)
+    name = key.parent_columns[place]
+    rows = [] if parent.name == table.name else parent_values(connection, parent, name)
+    if rows:
+        # The last parent stays without children, so that a query that deletes a parent has one to delete.
+        turn = (number - 1) % max(1, len(rows) - 1)
+        return [*rows[turn:], *rows[:turn]]
+    pointed = next((each for each in parent.columns if each.name.lower() == name.lower()), None)
+    found: Sequence[object] = () if pointed is None else candidates(parent, pointed, number)[:1]
+    return found if column.not_null else [*found, None]
+
+
+def parent_values(connection: sqlite3.Connection, table: Table, column: str) -> list[SqlValue]:
+    """Return the values that a column has, in the order of its table."""
+    rows = connection.execute(f"SELECT {quoted(column)} FROM {quoted(table.name)} LIMIT {ROWS}").fetchall()
+    return [value for [value] in rows]
+
+
+def _remove_orphans(connection: sqlite3.Connection, names: Sequence[str]) -> None:
+    """Take rows of ours away whose foreign keys point at nothing; that may make more of them."""
+    while True:
+        orphans = {
+            (table, rowid)
+            for table, rowid, *_ in connection.execute("PRAGMA foreign_key_check").fetchall()
+            if table in names
+        }
+        if not orphans:
+            return
+        for table, rowid in orphans:
+            which = "" if rowid is None else f" WHERE rowid = {rowid}"
+            connection.execute(f"DELETE FROM {quoted(table)}{which}")

@@ -1,0 +1,150 @@
+"""A scratch database: a file in a private temporary folder, which is gone when nobody needs it.
+
+The folder's lock is the folder's own: the kernel frees it however its owner ends, so a folder whose lock is
+free is nobody's, and the next command removes it. A number of a process would lie after a restart.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from coordinator.adapters.rehearsals._sqlite import asking, execution, sample, schema, stars
+from coordinator.adapters.rehearsals._sqlite import connection as connections
+from coordinator.adapters.rehearsals._sqlite.choosing import choose
+from coordinator.adapters.rehearsals._sqlite.watching import Watcher, watched_session
+from coordinator.adapters.sqlite_session import SqliteSession
+from coordinator.evidence import Objection, StatementEvidence
+from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
+
+_PREFIX: Final = "coordinator-sqlite-"
+
+
+class ScratchDatabase:
+    """rehearsal_ports.RehearsalDatabase on one file; every question has a connection of its own."""
+
+    def __init__(self, folder: Path, numbers: Iterator[int]) -> None:
+        self.path = folder / f"{next(numbers)}.db"
+        self._numbers = numbers
+        self._watcher = Watcher()
+
+    @contextmanager
+    def session(self) -> Iterator[SqliteSession]:
+        """Connect as a release does; what would reach another file is refused."""
+        with watched_session(self.path, self._watcher) as session:
+            yield session
+
+    def take_statements(self) -> tuple[StatementEvidence, ...]:
+        """Return what was seen since the last call."""
+        return self._watcher.take()
+
+    @contextmanager
+    def clone(self) -> Iterator[RehearsalDatabase]:
+        """Copy the file, page by page."""
+        other = ScratchDatabase(self.path.parent, self._numbers)
+        with closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(other.path)) as target:
+            source.backup(target)
+        try:
+            yield other
+        finally:
+            other.remove()
+
+    def remove(self) -> None:
+        """Remove the file, with those that SQLite keeps beside it."""
+        for each in self.path.parent.glob(f"{self.path.name}*"):
+            each.unlink(missing_ok=True)
+
+    def prepare(self, texts: Sequence[str]) -> list[Description | Objection]:
+        """Ask SQLite to compile each text, and what a client sees of it."""
+        with connections.asking(self.path) as connection:
+            return [asking.prepare(connection, text) for text in texts]
+
+    def expand_star(self, texts: Sequence[str]) -> list[str]:
+        """Return each text with the columns that its stars stand for now."""
+        with connections.asking(self.path) as connection:
+            return [stars.expand_star(connection, text) for text in texts]
+
+    def plan(self, texts: Sequence[str], *, role: str | None) -> list[Objection | None]:
+        """Ask again what `prepare` asked: SQLite has no privileges, and compiling includes planning."""
+        del role
+        with connections.asking(self.path) as connection:
+            return [asking.plan(connection, text) for text in texts]
+
+    def fill(self) -> tuple[str, ...]:
+        """Insert sample rows into empty tables; return a clause for each table that stays empty."""
+        with connections.asking(self.path) as connection:
+            return tuple(sample.fill(connection))
+
+    def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
+        """Find sample values with which each text runs here."""
+        del role
+        with connections.asking(self.path) as connection:
+            known = {table.name.lower(): table for table in schema.tables(connection)}
+        return [choose(self.path, known, text) for text in texts]
+
+    def execute(self, asks: Sequence[tuple[str, Values]], *, role: str | None) -> list[Ran | Objection]:
+        """Run each text with its values in a transaction of its own that is rolled back."""
+        del role
+        return [execution.run(self.path, text, values) for text, values in asks]
+
+    @contextmanager
+    def held(self, texts: Sequence[str]) -> Iterator[Callable[[], list[Objection | None]]]:
+        """Ask again what `prepare` asked: SQLite compiles anew by itself when the schema has changed."""
+        with connections.asking(self.path) as connection:
+            yield lambda: [asking.plan(connection, text) for text in texts]
+
+    def catalogue(self) -> Mapping[str, str]:
+        """Return the schema as name → definition."""
+        with connections.asking(self.path) as connection:
+            return schema.catalogue(connection)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[tuple[Path, Iterator[int]]]:
+    """Make a private folder with a supply of numbers for its files; remove what killed commands left."""
+    parent = Path(tempfile.gettempdir())
+    remove_abandoned(parent)
+    folder, lock = _claimed(parent)
+    try:
+        yield folder, count(1)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove each scratch folder of ours whose owner is gone."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # it has just gone, is another user's, or is alive
+            lock = _locked(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _claimed(parent: Path) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        with suppress(OSError):  # a sweep came between the two lines, and took the folder for a dead one's
+            return folder, _locked(folder)
+
+
+def _locked(folder: Path) -> int:
+    """Return the lock of a folder that is ours and still there. Raises: OSError."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = os.fstat(lock)
+        if held.st_uid != os.getuid() or not os.path.samestat(held, folder.stat()):
+            raise FileNotFoundError(folder)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock

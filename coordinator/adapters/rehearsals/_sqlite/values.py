@@ -1,0 +1,97 @@
+"""Sample values for a column: by its declared type, and by what the checks of its table compare it with.
+
+A check is not understood. Its literals are candidates, with their neighbours and, for patterns and lengths, a
+text of that shape; SQLite says which of them it takes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from coordinator.adapters.rehearsals._sqlite.columns import type_of
+from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
+from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn, checks_of
+from coordinator.adapters.rehearsals._sqlite.tokens import Token, tokens_of
+
+_LONGEST_SHAPE: Final = 200
+"""A number in a check may be a length, up to here."""
+_SHAPES: Final = (
+    ("[0-9]", "1"),
+    ("[a-z]", "a"),
+    ("[A-Z]", "A"),
+    ("*", "a"),
+    ("?", "a"),
+    ("%", "a"),
+    ("_", "a"),
+)
+"""What the wildcards of GLOB and LIKE stand for in a sample."""
+
+
+def typed(column: TableColumn, number: int) -> SqlValue:
+    """Return the value of a column that its type suggests for the row of a number."""
+    word = column.declared.upper()
+    if "JSON" in word:
+        return f'{{"sample": {number}}}'
+    if "UUID" in word:
+        return f"00000000-0000-4000-8000-{number:012}"
+    return _BY_TYPE[type_of(column.declared)](column.name, number)
+
+
+_BY_TYPE: Final[Mapping[str, Callable[[str, int], SqlValue]]] = {
+    "INTEGER": lambda _, number: number,
+    "NUMERIC": lambda _, number: number,
+    "REAL": lambda _, number: number + 0.5,
+    "TEXT": lambda name, number: f"{name} {number}",
+    "BLOB": lambda name, number: f"{name} {number}".encode(),
+    "": lambda name, number: f"{name} {number}",
+    "BOOL": lambda _, number: number % 2,
+    "BOOLEAN": lambda _, number: number % 2,
+    "DATE": lambda _, number: f"2001-02-{number % 28 + 1:02}",
+    "DATETIME": lambda _, number: f"2001-02-{number % 28 + 1:02} 03:04:05",
+    "TIMESTAMP": lambda _, number: f"2001-02-{number % 28 + 1:02} 03:04:05",
+    "TIME": lambda _, number: f"03:04:{number % 60:02}",
+}
+
+
+def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
+    """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
+    spoken = list(dict.fromkeys(_of_checks(table, column)))
+    turn = number % len(spoken) if spoken else 0
+    plain = typed(column, number)
+    first = [plain] if not any(isinstance(each, str) for each in spoken) else []
+    return list(dict.fromkeys([*first, *spoken[turn:], *spoken[:turn], plain]))
+
+
+def is_checked(table: Table, column: TableColumn) -> bool:
+    """Tell whether a check of the table speaks of a column."""
+    return any(column.name.lower() in _names(tokens_of(check)) for check in checks_of(table))
+
+
+def _names(tokens: list[Token]) -> set[str | None]:
+    return {token.name for token in tokens}
+
+
+def _of_checks(table: Table, column: TableColumn) -> Iterator[SqlValue]:
+    for check in checks_of(table):
+        tokens = tokens_of(check)
+        if column.name.lower() in _names(tokens):
+            for token in tokens:
+                yield from _of_literal(token)
+
+
+def _of_literal(token: Token) -> Iterator[SqlValue]:
+    if token.kind == "string":
+        text = token.text[1:-1].replace("''", "'")
+        shape = text
+        for wildcard, letter in _SHAPES:
+            shape = shape.replace(wildcard, letter)
+        yield from (text, shape)
+    elif token.kind == "number" and re.fullmatch(r"\d+", token.text):
+        number = int(token.text)
+        yield from (number + 1, number, number - 1)
+        if 0 < number <= _LONGEST_SHAPE:
+            yield from ("x" * number, "x" * (number + 1), "x" * (number - 1))
+    elif token.kind == "number" and re.fullmatch(r"[\d.]+", token.text):
+        yield from (float(token.text) + 1, float(token.text), float(token.text) - 1)

@@ -1,0 +1,197 @@
+"""What each statement of a migration did: how long it took, what it wrote and rewrote, what it changed.
+
+SQLite has one lock for the whole file, so there is none to tell of a table. Before a statement writes to a
+table SQLite asks its authorizer, rows or no rows; the rest is the difference of two catalogues. Watching only
+reads, so that a migration ends here as it would without.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from coordinator.adapters.rehearsals._sqlite.asking import WRITES
+from coordinator.adapters.rehearsals._sqlite.connection import allow_within_scratch
+from coordinator.adapters.rehearsals._sqlite.schema import SCHEMA, VERSION_TABLES, catalogue
+from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
+from coordinator.adapters.sqlite_session import Rows, SqliteSession
+from coordinator.diagnostics import Place
+from coordinator.evidence import Change, StatementEvidence
+from coordinator.model import Statement
+
+_MAKES: Final = (sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_DROP_TABLE)
+_OF_A_TABLE: Final = ("column", "constraint", "index", "trigger")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A statement that ran, with the catalogues around it and what SQLite asked its authorizer."""
+
+    statement: Statement
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    actions: tuple[tuple[int, str], ...]
+    seconds: float
+    in_transaction: bool
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Return the difference of the two catalogues."""
+        names = [name for name in {**self.before, **self.after} if self._at(name)[0] != self._at(name)[1]]
+        return tuple(_change(name, *self._at(name)) for name in names)
+
+    def _at(self, name: str) -> tuple[str | None, str | None]:
+        return self.before.get(name), self.after.get(name)
+
+    def tables(self, *actions: int) -> set[str]:
+        """Return the tables of a service with which it did one of some actions."""
+        return {table for action, table in self.actions if action in actions and not _is_own(table)}
+
+    @property
+    def is_of_the_tool(self) -> bool:
+        """It made or wrote the version table of a migration tool, and nothing else."""
+        tables = self.tables(*WRITES, *_MAKES)
+        return bool(tables) and tables <= VERSION_TABLES
+
+
+class Watcher:
+    """Collects what the statements of one scratch database did, over several sessions."""
+
+    def __init__(self) -> None:
+        self._evidence: list[StatementEvidence] = []
+        self._now: frozenset[str] = frozenset()
+        self._origins: dict[str, str] = {}
+        """Each table that was there before the migration: its name now → its name then."""
+        self._dropped: set[str] = set()
+        """Names that tables had before the migration which are gone."""
+        self._actions: list[tuple[int, str]] | None = None
+
+    def take(self) -> tuple[StatementEvidence, ...]:
+        """Return what was seen since the last call; what is there now counts as there before."""
+        evidence, self._evidence = tuple(self._evidence), []
+        self._origins = {name: name for name in self._now}
+        self._dropped = set()
+        return evidence
+
+    def allow(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        """Authorize what a migration does, and remember it."""
+        if self._actions is not None:
+            table = second if action == sqlite3.SQLITE_ALTER_TABLE else first
+            self._actions.append((action, table or ""))
+        return allow_within_scratch(action, first)
+
+    def watch(self, connection: sqlite3.Connection, statement: Statement, send: Callable[[], Rows]) -> None:
+        """Run a statement and look at what it did; one that fails leaves no evidence."""
+        before, in_transaction = _catalogue(connection), connection.in_transaction
+        self._actions = []
+        begun = time.monotonic()
+        try:
+            send()
+        finally:
+            seconds = time.monotonic() - begun
+            actions, self._actions = tuple(self._actions), None
+        seen = _Seen(statement, before, _catalogue(connection), actions, seconds, in_transaction)
+        if not seen.is_of_the_tool:
+            self._evidence.append(self._judged(seen))
+        self._now = _tables(seen.after)
+
+    def _judged(self, seen: _Seen) -> StatementEvidence:
+        there_before = {_full(name) for name in self._origins}
+        written = seen.tables(*WRITES) - seen.tables(sqlite3.SQLITE_DROP_TABLE)
+        scanned = {
+            each.relation for each in seen.changes if each.before is None and _reads_the_table(each, seen)
+        }
+        return StatementEvidence(
+            migration="",
+            statement=seen.statement,
+            place=Place(""),
+            in_transaction=seen.in_transaction,
+            seconds=seen.seconds,
+            rewritten=tuple(sorted(map(_full, self._rewritten(seen)))),
+            scanned=tuple(sorted(there_before & scanned)),
+            written=tuple(sorted(there_before & set(map(_full, written)))),
+            changes=seen.changes,
+        )
+
+    def _rewritten(self, seen: _Seen) -> set[str]:
+        """Return the tables whose rows were all written anew, and follow renames.
+
+        Three ways: VACUUM; ALTER TABLE DROP COLUMN (lang_altertable.html); and a new table that takes the
+        name of one that was there before, when the old one is gone.
+        """
+        if [token.keyword for token in tokens_of(seen.statement.text)[:1]] == ["VACUUM"]:
+            return set(self._origins)
+        before, after = _tables(seen.before), _tables(seen.after)
+        gone, made = before - after, after - before
+        for name in gone & set(self._origins):
+            origin = self._origins.pop(name)
+            if seen.tables(sqlite3.SQLITE_ALTER_TABLE) and made:
+                self._origins[next(iter(made))] = origin
+            else:
+                self._dropped.add(origin)
+        again = {name for name in self._dropped if name in after and name not in self._origins}
+        self._dropped -= again
+        fewer = {
+            name
+            for name in before & after & set(self._origins)
+            if len(_columns(seen.before, name)) > len(_columns(seen.after, name))
+        }
+        return again | fewer
+
+
+@contextmanager
+def watched_session(path: Path, watcher: Watcher) -> Iterator[SqliteSession]:
+    """Connect as adapters/databases/sqlite.py does, with a watcher."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_authorizer(watcher.allow)
+
+        def watch(text: str, line: int, send: Callable[[], Rows]) -> None:
+            watcher.watch(connection, Statement(text, line), send)
+
+        yield SqliteSession(connection, path, watch=watch)
+
+
+def _catalogue(connection: sqlite3.Connection) -> Mapping[str, str]:
+    """Return the schema; nothing of it where a migration has left it unreadable (PRAGMA writable_schema)."""
+    try:
+        return catalogue(connection)
+    except sqlite3.DatabaseError:
+        return {}
+
+
+def _tables(schema: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(
+        name.removeprefix(f"table {SCHEMA}.") for name in schema if name.startswith(f"table {SCHEMA}.")
+    )
+
+
+def _columns(schema: Mapping[str, str], table: str) -> list[str]:
+    return [name for name in schema if name.startswith(f"column {SCHEMA}.{table}.")]
+
+
+def _full(table: str) -> str:
+    return f"{SCHEMA}.{table}"
+
+
+def _is_own(table: str) -> bool:
+    return table.startswith("sqlite_")
+
+
+def _change(name: str, before: str | None, after: str | None) -> Change:
+    kind, _, full = name.partition(" ")
+    schema, _, rest = full.partition(".")
+    table, _, part = rest.partition(".")
+    if kind in _OF_A_TABLE:
+        return Change(kind, f"{schema}.{table}", part, before, after)
+    return Change(kind, full if kind == "table" else None, full, before, after)
+
+
+def _reads_the_table(change: Change, seen: _Seen) -> bool:
+    """An index reads all rows; so does a column that is added with a CHECK (lang_altertable.html)."""
+    is_altered = bool(seen.tables(sqlite3.SQLITE_ALTER_TABLE))
+    return change.kind == "index" or (is_altered and change.name.startswith("check ("))
