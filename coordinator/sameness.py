@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from coordinator.rehearsal_ports import VOLATILE, Column, Ran
 
 _Row = tuple[str | None, ...]
+_JSON = ("json", "jsonb")
 _SHOWN = 60
 """Characters of a value in a sentence."""
 
@@ -68,11 +69,38 @@ def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, ve
     after = Counter(tuple(row[theirs] for _, theirs in steady) for row in here.rows)
     gone = sorted((before - after).elements(), key=_sortable)
     new = sorted((after - before).elements(), key=_sortable)
+    is_json = [bool(own.columns) and own.columns[ours].type in _JSON for ours, _ in steady]
+    gone, new = _without_grown(gone, new, is_json)
     if gone and own.count > here.count:
         return f"{verb} {_rows(own.count)}, of which {_are(own.count - here.count)} gone"
     if own.count != here.count:
         return f"{verb} {_rows(own.count)}, now {here.count}"
     return _changed(gone, new, _names(own, steady), verb=verb) if gone and new else None
+
+
+def _without_grown(gone: list[_Row], new: list[_Row], is_json: list[bool]) -> tuple[list[_Row], list[_Row]]:
+    """Leave out the pairs of rows that differ in JSON alone, and there only by what is new in it."""
+    still_gone, still_new = [], list(new)
+    for row in gone:
+        grown = next((each for each in still_new if _has_grown(row, each, is_json)), None)
+        if grown is None:
+            still_gone.append(row)
+        else:
+            still_new.remove(grown)
+    return still_gone, still_new
+
+
+def _has_grown(was: _Row, now: _Row, is_json: list[bool]) -> bool:
+    return all(
+        old == fresh
+        or (
+            json
+            and old is not None
+            and fresh is not None
+            and not Counter(old.split()) - Counter(fresh.split())
+        )
+        for old, fresh, json in zip(was, now, is_json, strict=True)
+    )
 
 
 def _changed(gone: list[_Row], new: list[_Row], names: list[str], *, verb: str) -> str:

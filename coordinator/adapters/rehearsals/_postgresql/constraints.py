@@ -44,7 +44,7 @@ def groups(table: Table, names: Sequence[str]) -> list[tuple[str, ...]]:
 
 def _tied(table: Table, key: ForeignKey) -> tuple[str, ...]:
     """A row that must refer to a row of its own table may refer to itself."""
-    if key.parent == table.oid and all(table.column(name).is_required for name in key.columns):
+    if key.parent == table.oid and table.requires(key):
         return (*key.columns, *key.parent_columns)
     return key.columns
 

@@ -38,11 +38,11 @@ def refusal(text: str) -> Objection | None:
     if "\0" in text:
         return Objection("CO003", "the text holds a NUL character, which PostgreSQL cannot take")
     statements = split_statements(text)
-    if len(statements) != 1:
+    if len(statements) > 1:
         return None  # the engine says it: it takes one statement at a time
-    words = statements[0].words
+    words = statements[0].words if statements else ()
     if not words or words[0] not in _RUN:
-        named = words[0] if words else "this text"
+        named = words[0] if words else "a text without a statement"
         return Objection("CO001", f"{named} is not rehearsed: a rollback may not take back what it does")
     for word in words:
         if _NEVER.fullmatch(word):

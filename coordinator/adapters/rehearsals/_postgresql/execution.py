@@ -47,6 +47,8 @@ _TARGET: Final = re.compile(
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[^\s,{}\[\]()\":]+")
+_EPOCHS: Final = (10, 13, 16)
+"""Digits of the present time in seconds, milliseconds and microseconds since 1970."""
 _PLACES: Final = (26, 27, 28, 29, 5069)
 """Types that say where a row lies or which transaction wrote it: oid, tid, xid, cid, xid8."""
 
@@ -199,6 +201,8 @@ class _Reading:
 
     types: Mapping[int, tuple[str, bool]]
     now: datetime
+    orders_nothing: bool = False
+    """The text joins rows into one value, in the order in which they lie."""
 
     @classmethod
     def of(cls, connection: psycopg.Connection, seen: Sequence[_Seen]) -> _Reading:
@@ -232,7 +236,7 @@ class _Reading:
             return None
         if oid in _PLACES or self._tells_time(value):
             return VOLATILE
-        if self.types.get(oid, ("", False))[1]:
+        if self.orders_nothing or self.types.get(oid, ("", False))[1]:
             value = " ".join(sorted(_TOKEN.findall(value)))
         if len(value) <= _LONGEST:
             return value
@@ -242,8 +246,8 @@ class _Reading:
         """Two runs in one second agree on a time that is kept in seconds; sample rows have no such time."""
         if value.startswith(f"{self.now:%Y-%m-%d}"):
             return True
-        near = int(self.now.timestamp()) // 100_000
-        return value.isdigit() and str(near) in (value[:5], value[: len(value) - 8]) and len(value) >= 10  # noqa: PLR2004
+        beginning = str(int(self.now.timestamp()))[:5]
+        return value.isdigit() and len(value) in _EPOCHS and value.startswith(beginning)
 
 
 def _ran(rounds: list[tuple[_Try, _Seen, _Seen | Objection]], reading: _Reading) -> Ran:
@@ -252,6 +256,7 @@ def _ran(rounds: list[tuple[_Try, _Seen, _Seen | Objection]], reading: _Reading)
     pairs = [(seen, again) for _, seen, again in rounds if isinstance(again, _Seen)]
     if len(pairs) < len(rounds) or any(_OF_SERVER.fullmatch(word) for word in words):
         return Ran((), None)
+    reading = replace(reading, orders_nothing=any(word.endswith("_AGG") for word in words))
     result = _joined([(seen.result, again.result) for seen, again in pairs], reading)
     if not _CUTS.isdisjoint(words) and "ORDER" not in words:
         result = replace(result, rows=tuple(tuple(VOLATILE for _ in row) for row in result.rows))

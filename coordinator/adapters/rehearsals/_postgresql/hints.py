@@ -16,7 +16,7 @@ _LONGEST_TEXT: Final = 2000
 _MATCHES: Final = ("~", "similar", "regexp")
 _SHAPES: Final = tuple(
     shape.replace("#", str(n))
-    for n in (1, 2, 3)
+    for n in range(1, 6)
     for shape in (
         *(
             "sample#@example.org",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import psycopg
-from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from coordinator.errors import DatabaseError
@@ -53,8 +53,6 @@ class Reply:
     rows: tuple[Row, ...] | None = ()
     """None where there are too many to compare."""
     count: int = 0
-    was_skipped: bool = False
-    """A command before it failed, so that it was never run."""
 
 
 @contextmanager
@@ -64,7 +62,7 @@ def at_ease(connection: psycopg.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        if not connection.closed:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
             connection.execute("; ".join(f"RESET {name}" for name in _AT_EASE))
 
 
@@ -76,18 +74,15 @@ def rolled_back(
     Raises: DatabaseError where the connection is lost.
     """
     pgconn = connection.pgconn
+    replies: list[list[Reply]] = []
     pgconn.enter_pipeline_mode()
-    try:
-        replies: list[list[Reply]] = []
-        for batch in _batches(transactions):
-            for commands in batch:
-                _send(pgconn, commands)
-            pgconn.flush()
-            replies += [_take(pgconn, len(commands)) for commands in batch]
-        return replies
-    finally:
-        if pgconn.status == ConnStatus.OK:
-            pgconn.exit_pipeline_mode()
+    for batch in _batches(transactions):
+        for commands in batch:
+            _send(pgconn, commands)
+        pgconn.flush()
+        replies += [_take(pgconn, len(commands)) for commands in batch]
+    pgconn.exit_pipeline_mode()
+    return replies
 
 
 def _batches(transactions: Sequence[Sequence[Command]]) -> Iterator[list[Sequence[Command]]]:
@@ -116,7 +111,9 @@ def _send(pgconn: PGconn, commands: Sequence[Command]) -> None:
 
 def _take(pgconn: PGconn, commands: int) -> list[Reply]:
     _reply(pgconn)
-    replies = [_reply(pgconn) for _ in range(commands)]
+    replies: list[Reply] = []
+    for _ in range(commands):
+        replies.append(_reply(pgconn, is_skipped=any(reply.objection for reply in replies)))
     _sync(pgconn)
     _reply(pgconn)
     _sync(pgconn)
@@ -129,8 +126,9 @@ def _sync(pgconn: PGconn) -> None:
         raise lost(pgconn)
 
 
-def _reply(pgconn: PGconn) -> Reply:
-    pgconn.set_single_row_mode()
+def _reply(pgconn: PGconn, *, is_skipped: bool = False) -> Reply:
+    if not is_skipped:  # libpq refuses it where no rows can come
+        pgconn.set_single_row_mode()
     rows: list[Row] = []
     count, last = 0, None
     while (result := pgconn.get_result()) is not None:
@@ -142,7 +140,7 @@ def _reply(pgconn: PGconn) -> Reply:
     if last is None or pgconn.status != ConnStatus.OK:
         raise lost(pgconn)
     if last.status in _NOT_ANSWERED:
-        return Reply(objection=objection_of(last), was_skipped=last.status == ExecStatus.PIPELINE_ABORTED)
+        return Reply(objection=objection_of(last))
     return Reply(
         columns=tuple(
             ((last.fname(place) or b"").decode(errors="replace"), last.ftype(place))

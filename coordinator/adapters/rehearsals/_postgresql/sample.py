@@ -9,20 +9,17 @@ Triggers fire as they would for the service. What cannot be filled is said, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import psycopg
 
-from coordinator.adapters.rehearsals._postgresql.constraints import Candidates, Solution, Solver, groups
-from coordinator.adapters.rehearsals._postgresql.hints import literals
+from coordinator.adapters.rehearsals._postgresql.constraints import Solution
 from coordinator.adapters.rehearsals._postgresql.pipeline import at_ease
-from coordinator.adapters.rehearsals._postgresql.tables import ForeignKey, Table, TableColumn, tables
-from coordinator.adapters.rehearsals._postgresql.values import Types, taken
+from coordinator.adapters.rehearsals._postgresql.suggestions import Solved, Suggestions
+from coordinator.adapters.rehearsals._postgresql.tables import ForeignKey, Table, tables
 
 _WISHES: Final = ("full", "sparse", "full")
 _TRIES: Final = 12
-_PARENTS: Final = 5
 
 
 def fill(connection: psycopg.Connection) -> tuple[str, ...]:
@@ -39,7 +36,7 @@ class _Filling:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
-        self._types = Types(connection)
+        self._suggestions = Suggestions(connection)
         self._tables = tables(connection)
         self._waiting = {
             table.oid: table for table in self._tables if not table.is_ledger and self._is_empty(table)
@@ -70,7 +67,7 @@ class _Filling:
             return any(
                 key.parent in self._waiting and key.parent != table.oid
                 for key in table.foreign_keys
-                if not required or _is_required(table, key)
+                if not required or table.requires(key)
             )
 
         waiting = list(self._waiting.values())
@@ -87,59 +84,15 @@ class _Filling:
         if not table.has_partition:
             return "it has no partition"
         for key in table.foreign_keys:
-            if _is_required(table, key) and key.parent != table.oid and not self._parents(key, 0):
+            if table.requires(key) and key.parent != table.oid and not self._suggestions.parents(key):
                 return f"its parent `{key.parent_name}` has no rows"
-        columns = [
-            column for column in table.columns if not column.is_given or _refers_to_itself(table, column)
-        ]
-        candidates = self._candidates(table, columns)
-        solver = Solver(self._connection, table)
-        full: list[list[Solution]] = []
-        sparse: list[list[Solution]] = []
-        for group in groups(table, [column.name for column in columns]):
-            with_null = _with_null(table, group, candidates)
-            found = solver.solve(group, candidates) or solver.solve(group, with_null)
-            if not found:
-                return solver.blame(group, with_null)
-            full.append(found)
-            sparse.append(_emptiest(solver.solve(group, with_null, nulls=True)) or found)
-        return self._insert(table, full, sparse)
+        solved = self._suggestions.solved(table)
+        return solved if isinstance(solved, str) else self._insert(table, solved)
 
-    def _candidates(self, table: Table, columns: Sequence[TableColumn]) -> dict[str, tuple[str, ...]]:
-        self._types.learn([column.type_oid for column in columns])
-        suggested = [(column.type, self._suggested(table, column)) for column in columns]
-        kept = taken(self._connection, suggested)
-        return {column.name: values for column, values in zip(columns, kept, strict=True)}
-
-    def _suggested(self, table: Table, column: TableColumn) -> tuple[str, ...]:
-        for key in table.foreign_keys:
-            if column.name in key.columns and key.parent != table.oid:
-                parents = self._parents(key, key.columns.index(column.name))
-                if parents or not column.is_required:
-                    return parents
-        checks = [check.expression for check in table.checks if column.name in check.columns]
-        hints = tuple(value for check in checks for value in literals(check))
-        plain = self._types.plain(column.type_oid, written=column.type)
-        return (*self._default(column), *plain, *hints)
-
-    def _default(self, column: TableColumn) -> tuple[str, ...]:
-        if column.default is None or column.is_given:
-            return ()
-        [[value]] = self._connection.execute(f"SELECT ({_escaped(column.default)})::text", []).fetchall()
-        return () if value is None else (str(value),)
-
-    def _parents(self, key: ForeignKey, place: int) -> tuple[str, ...]:
-        name = '"' + key.parent_columns[place].replace('"', '""') + '"'
-        rows = self._connection.execute(
-            f"SELECT DISTINCT {name}::text FROM {key.parent_name}"
-            f" WHERE {name} IS NOT NULL ORDER BY 1 LIMIT {_PARENTS}"
-        ).fetchall()
-        return tuple(str(value) for (value,) in rows)
-
-    def _insert(self, table: Table, full: list[list[Solution]], sparse: list[list[Solution]]) -> str | None:
+    def _insert(self, table: Table, solved: Solved) -> str | None:
         inserted, problem, number = 0, "", 0
         for wish in _WISHES:
-            solutions = sparse if wish == "sparse" else full
+            solutions = solved.sparse if wish == "sparse" else solved.full
             for _ in range(_TRIES if wish == "full" else 2):
                 row: Solution = {}
                 for found in solutions:
@@ -181,30 +134,6 @@ class _Filling:
                 self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except psycopg.Error:
             return  # the row keeps its NULL: it is only less to meet
-
-
-def _is_required(table: Table, key: ForeignKey) -> bool:
-    return all(table.column(name).is_required for name in key.columns)
-
-
-def _refers_to_itself(table: Table, column: TableColumn) -> bool:
-    return any(
-        key.parent == table.oid and _is_required(table, key) and column.name in key.parent_columns
-        for key in table.foreign_keys
-    )
-
-
-def _with_null(table: Table, group: Sequence[str], candidates: Candidates) -> dict[str, list[str | None]]:
-    return {name: [*([] if table.column(name).is_required else [None]), *candidates[name]] for name in group}
-
-
-def _emptiest(solutions: list[Solution]) -> list[Solution]:
-    most = max((_nulls(each) for each in solutions), default=0)
-    return [each for each in solutions if _nulls(each) == most]
-
-
-def _nulls(solution: Solution) -> int:
-    return sum(value is None for value in solution.values())
 
 
 def _escaped(sql: str) -> str:

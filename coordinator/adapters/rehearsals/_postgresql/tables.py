@@ -125,6 +125,10 @@ class Table:
         """Return the column of that name."""
         return next(column for column in self.columns if column.name == name)
 
+    def requires(self, key: ForeignKey) -> bool:
+        """Tell whether a row without its parent is impossible."""
+        return all(self.column(name).is_required for name in key.columns)
+
 
 def tables(connection: psycopg.Connection) -> tuple[Table, ...]:
     """Return the tables of the user's schemas by name, without partitions and what an extension owns."""

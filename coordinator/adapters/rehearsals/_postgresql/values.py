@@ -162,7 +162,7 @@ class Types:
     def _of_kind(self, each: Type, written: str, depth: int) -> tuple[str, ...]:
         if each.is_array:
             inner = self.plain(each.element, written=written.removesuffix("[]"), depth=depth + 1)
-            return (*(f"{{{_in_array(value)}}}" for value in inner), "{}")
+            return (*(f"{{{quoted_in_array(value)}}}" for value in inner), "{}")
         if each.kind == "e":
             return each.labels
         if each.kind == "c":
@@ -247,7 +247,8 @@ def _ranges(ends: Sequence[str]) -> tuple[str, ...]:
     return tuple(f'["{low}","{high}")' for low, high in pairs[::2] + pairs[1::2])
 
 
-def _in_array(value: str) -> str:
+def quoted_in_array(value: str) -> str:
+    """Return a value as it stands in an array's text."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -1,0 +1,121 @@
+"""Choose sample values with which a query runs at its own state, and which say much elsewhere.
+
+One set of values meets too little, so a query gets several: sets that find the sample rows, a write that
+repeats what a row already has (a UNIQUE that is added would refuse it), one with NULL wherever the column
+takes it now (NOT NULL), and two at the edges of the types (CHECK, a shorter type, a foreign key). Each set is
+tried at the query's own state, and only those that run there are kept: what they bring elsewhere is then the
+migration's doing. A set that is refused as a whole is tried again parameter by parameter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import psycopg
+
+from coordinator.adapters.rehearsals._postgresql.bindings import highest_parameter
+from coordinator.adapters.rehearsals._postgresql.dangers import refusal
+from coordinator.adapters.rehearsals._postgresql.execution import Sample, samples_that_run
+from coordinator.adapters.rehearsals._postgresql.knowledge import Knowledge
+from coordinator.adapters.rehearsals._postgresql.parameters import Question
+from coordinator.adapters.rehearsals._postgresql.pipeline import Command, Reply, at_ease, rolled_back
+from coordinator.evidence import Objection
+from coordinator.rehearsal_ports import Values
+
+_NAME: Final = "coordinator_ask_"
+_MOST_SETS: Final = 8
+
+
+def choose(
+    connection: psycopg.Connection, texts: Sequence[str], *, role: str | None
+) -> list[Values | Objection]:
+    """Return sets of sample values with which each text runs here, or why none does; see rehearsal_ports.
+
+    The connection is idle and in autocommit mode.
+    """
+    refused = [refusal(text) for text in texts]
+    open_ = [text for text, objection in zip(texts, refused, strict=True) if objection is None]
+    with at_ease(connection):
+        knowledge = Knowledge(connection)
+        questions = [knowledge.question(text, *asked) for text, asked in _asked(connection, open_)]
+        kept = _kept(connection, questions, [each.sets() for each in questions], role)
+        again = [each.parts_of(objections) for each, (_, objections) in zip(questions, kept, strict=True)]
+        more = _kept(connection, questions, again, role)
+        last = [
+            [] if found or others else each.plain_sets()
+            for each, (found, _), (others, _) in zip(questions, kept, more, strict=True)
+        ]
+        rest = _kept(connection, questions, last, role)
+    answers: list[Values | Objection] = []
+    for first, second, third in zip(kept, more, rest, strict=True):
+        found = tuple(dict.fromkeys((*first[0], *second[0], *third[0][:1])))[:_MOST_SETS]
+        answers.append(found or next(iter((*first[1].values(), *third[1].values()))))
+    chosen = iter(answers)
+    return [objection or next(chosen) for objection in refused]
+
+
+_Tried = tuple[list[Sample], dict[Sample, Objection]]
+"""The sets that ran, and what the others met."""
+
+
+def _kept(
+    connection: psycopg.Connection,
+    questions: Sequence[Question],
+    sets: Sequence[Iterable[Sample]],
+    role: str | None,
+) -> list[_Tried]:
+    distinct = [list(dict.fromkeys(each)) for each in sets]
+    tries = [
+        (question.text, sample) for question, each in zip(questions, distinct, strict=True) for sample in each
+    ]
+    outcomes = iter(samples_that_run(connection, tries, role=role))
+    tried: list[_Tried] = []
+    for each in distinct:
+        objections = {sample: next(outcomes) for sample in each}
+        tried.append(
+            (
+                [sample for sample, objection in objections.items() if objection is None],
+                {sample: objection for sample, objection in objections.items() if objection},
+            )
+        )
+    return tried
+
+
+# -- what the engine knows of a text ----------------------------------------------------------------------
+
+
+def _asked(
+    connection: psycopg.Connection, texts: Sequence[str]
+) -> list[tuple[str, tuple[tuple[int, ...], Mapping[str, Any]]]]:
+    """Return each text with the types of its parameters and its generic plan, both empty if unknown."""
+    replies = rolled_back(connection, [_asking(place, text) for place, text in enumerate(texts)])
+    for (name,) in connection.execute(
+        "SELECT name FROM pg_catalog.pg_prepared_statements WHERE starts_with(name, %s)", [_NAME]
+    ).fetchall():
+        connection.execute(f"DEALLOCATE {name}")
+    return [(text, _told(reply)) for text, reply in zip(texts, replies, strict=True)]
+
+
+def _asking(place: int, text: str) -> list[Command]:
+    nulls = ", ".join(["NULL"] * highest_parameter(text))
+    return [
+        Command("SET LOCAL plan_cache_mode = force_generic_plan"),
+        Command("SET LOCAL enable_partition_pruning = off"),  # it would prune all partitions for NULL
+        Command(f"PREPARE {_NAME}{place} AS {text}"),
+        Command(
+            "SELECT array_to_json(parameter_types::oid[]::int8[])::text"
+            f" FROM pg_catalog.pg_prepared_statements WHERE name = '{_NAME}{place}'"
+        ),
+        Command(
+            f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) EXECUTE {_NAME}{place}"
+            + (f"({nulls})" if nulls else "")
+        ),
+    ]
+
+
+def _told(replies: list[Reply]) -> tuple[tuple[int, ...], Mapping[str, Any]]:
+    *_, types, plan = replies
+    oids = tuple(json.loads(types.rows[0][0] or "[]")) if types.rows else ()
+    return oids, json.loads(plan.rows[0][0] or "[{}]")[0].get("Plan", {}) if plan.rows else {}

@@ -1,0 +1,165 @@
+"""What one database knows of a query's parameters: the rows of their columns, and values beside these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import psycopg
+
+from coordinator.adapters.rehearsals._postgresql.bindings import (
+    Binding,
+    compared,
+    highest_parameter,
+    inserted_tables,
+    limits,
+    written,
+)
+from coordinator.adapters.rehearsals._postgresql.parameters import Parameter, Question
+from coordinator.adapters.rehearsals._postgresql.suggestions import Suggestions
+from coordinator.adapters.rehearsals._postgresql.tables import Table, TableColumn, tables
+from coordinator.adapters.rehearsals._postgresql.values import quoted_in_array
+
+_ROWS: Final = 20
+_TEXT: Final = 25
+"""The oid of `text`, for a parameter of which nothing is known."""
+_WHOLE: Final = ("int2", "int4", "int8", "oid")
+_KINDS: Final = {
+    **dict.fromkeys((*_WHOLE, "numeric", "float4", "float8", "money"), "number"),
+    **dict.fromkeys(("text", "varchar", "bpchar", "citext", "name", "char"), "text"),
+    **dict.fromkeys(("date", "timestamp", "timestamptz"), "time"),
+    **dict.fromkeys(("json", "jsonb"), "json"),
+}
+"""Types whose texts another of the same kind can read."""
+
+
+class Knowledge:
+    """The tables of one database, their rows, and the values that they could take; asked for when needed."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+        self._tables = {table.oid: table for table in tables(connection)}
+        self._suggestions = Suggestions(connection)
+        self._named: dict[str, Table | None] = {}
+        self._rows: dict[int, list[Mapping[str, str | None]]] = {}
+        self._pools: dict[int, dict[str, tuple[str, ...]]] = {}
+        self.types = self._suggestions.types
+
+    def question(self, text: str, types: tuple[int, ...], plan: Mapping[str, Any]) -> Question:
+        """Return what is known about the parameters of a text."""
+        columns = {
+            name: tuple(column.name for column in table.columns)
+            for name in inserted_tables(text)
+            if (table := self.table(name))
+        }
+        bindings = {**compared(plan), **written(text, columns)}
+        fixed = limits(text)
+        count = len(types) or highest_parameter(text)
+        turns = {n: sum(bindings.get(m) == bindings[n] for m in range(1, n)) for n in bindings}
+        self.types.learn(types)
+        return Question(
+            text,
+            tuple(
+                self._parameter(
+                    types[n - 1] if types else _TEXT, bindings.get(n), fixed.get(n), turns.get(n, 0)
+                )
+                for n in range(1, count + 1)
+            ),
+        )
+
+    def table(self, name: str) -> Table | None:
+        """Return the table of a name as a query writes it; of a partition, the table that it is a part of."""
+        if name not in self._named:
+            try:
+                row = self._connection.execute(
+                    "SELECT coalesce(pg_partition_root(to_regclass(%s)), to_regclass(%s))::oid::int8",
+                    [name, name],
+                ).fetchone()
+            except psycopg.Error:
+                row = None  # not a name after all
+            self._named[name] = self._tables.get(row[0]) if row and row[0] else None
+        return self._named[name]
+
+    def rows(self, table: Table) -> list[Mapping[str, str | None]]:
+        """Return rows as texts, the fullest first."""
+        if table.oid not in self._rows:
+            columns = ", ".join(f"{column.quoted}::text" for column in table.columns)
+            found = self._connection.execute(f"SELECT {columns} FROM {table.name} LIMIT {_ROWS}").fetchall()
+            found.sort(key=lambda row: (row.count(None), [value or "" for value in row]))
+            names = [column.name for column in table.columns]
+            self._rows[table.oid] = [dict(zip(names, row, strict=True)) for row in found]
+        return self._rows[table.oid]
+
+    def pool(self, table: Table, column: str) -> tuple[str, ...]:
+        """Return values that a column could take beside the rows that are there."""
+        if table.oid not in self._pools:
+            solved = self._suggestions.solved(table)
+            by_column: dict[str, list[str]] = {}
+            for group in () if isinstance(solved, str) else solved.full:
+                for solution in group:
+                    for name, value in solution.items():
+                        if value is not None:
+                            by_column.setdefault(name, []).append(value)
+            self._pools[table.oid] = {name: tuple(values) for name, values in by_column.items()}
+        return self._pools[table.oid].get(column, ())
+
+    def _parameter(self, oid: int, binding: Binding | None, fixed: str | None, turn: int) -> Parameter:
+        if fixed is not None:
+            return Parameter((fixed,))
+        plain = self.types.plain(oid) or ("",)
+        found = self._column(binding)
+        if binding is None or found is None:
+            return Parameter(plain)
+        table, column = found
+        read = self._reader(oid, column.type_oid)
+        if read is None:
+            return Parameter(plain)
+        rows = [row[column.name] for row in self.rows(table)]
+        pool = self.pool(table, column.name) or self.types.plain(column.type_oid, written=column.type)
+        return Parameter(
+            plain,
+            rows=tuple(None if value is None else read(value) for value in rows),
+            fresh=tuple(dict.fromkeys(read(value) for value in pool if value not in rows)),
+            edges=tuple(read(value) for value in self._edges(table, column)),
+            is_written=binding.is_written,
+            is_unique=column.name in table.unique,
+            may_be_null=binding.is_written and not column.is_required,
+            turn=turn,
+        )
+
+    def _column(self, binding: Binding | None) -> tuple[Table, TableColumn] | None:
+        table = self.table(binding.table) if binding else None
+        if table is None or binding is None:
+            return None
+        return next(((table, column) for column in table.columns if column.name == binding.column), None)
+
+    def _reader(self, wanted: int, given: int) -> Callable[[str], str] | None:
+        """Return how a text of the type `given` is written for the other; None where it cannot be."""
+        ours, theirs = self.types.type(wanted), self.types.type(given)
+        if not ours.is_array or theirs.is_array:
+            return _reader(ours.name, theirs.name)
+        inner = _reader(self.types.type(ours.element).name, theirs.name)
+        return (lambda value: f"{{{quoted_in_array(inner(value))}}}") if inner else None
+
+    def _edges(self, table: Table, column: TableColumn) -> tuple[str, ...]:
+        if any(column.name in key.columns for key in table.foreign_keys):
+            return ()
+        edges = self.types.edges(column.type_oid)
+        length = re.search(r"char\w*(?: varying)?\((\d+)\)", column.type)
+        if length:
+            edges = tuple(edge if len(edge) <= int(length[1]) else "x" * int(length[1]) for edge in edges)
+        return edges
+
+
+def _reader(wanted: str, given: str) -> Callable[[str], str] | None:
+    """Return how a text of one type is written for another; None where it cannot be."""
+    if wanted in _WHOLE and given not in _WHOLE and _KINDS.get(given) == "number":
+        return lambda value: value.lstrip("$").replace(",", "").partition(".")[0]
+    if (
+        wanted == given
+        or _KINDS.get(wanted, wanted) == _KINDS.get(given, given)
+        or wanted in ("text", "varchar")
+    ):
+        return lambda value: value
+    return None

@@ -1,0 +1,87 @@
+"""What the parameters of one query could be, and which sets of values are worth a try. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from coordinator.adapters.rehearsals._postgresql.execution import Sample
+
+_MOST_PARTS: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """What one parameter could be: `rows` of its column, the fullest row first, and values beside them."""
+
+    plain: tuple[str, ...]
+    rows: tuple[str | None, ...] = ()
+    fresh: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
+    is_written: bool = False
+    is_unique: bool = False
+    may_be_null: bool = False
+    turn: int = 0
+    """How many parameters before it stand for the same column: two new rows of one text must differ."""
+
+    def of_row(self, place: int) -> str:
+        """Return the value of a row, or of another where that one has none."""
+        value = self.rows[place % len(self.rows)] if self.rows else None
+        if value is not None:
+            return value
+        return next((each for each in self.rows if each is not None), self._new(place))
+
+    def usual(self, place: int) -> str:
+        """Return what a client would send: of a row where it reads, new where it must be."""
+        return self._new(place) if self.is_written and self.is_unique and self.fresh else self.of_row(place)
+
+    def null(self) -> str | None:
+        """Return NULL where the column takes it."""
+        return None if self.may_be_null else self.usual(0)
+
+    def edge(self, place: int) -> str:
+        """Return a value at an edge of the type that is written, as far as there are any."""
+        if self.is_written and len(self.edges) > place:
+            return self.edges[place]
+        return self.usual(0)
+
+    def _new(self, place: int) -> str:
+        values = self.fresh or self.plain
+        return values[(place + self.turn) % len(values)]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A text with what its parameters could be."""
+
+    text: str
+    parameters: tuple[Parameter, ...]
+
+    def sets(self) -> list[Sample]:
+        """Return the sets to try first, the usual one before all."""
+        every = self.parameters
+        usual = [tuple(each.usual(place) for each in every) for place in range(3)]
+        moved = tuple(each.of_row(1) if each.is_written else each.of_row(0) for each in every)
+        repeated = tuple(each.of_row(0) for each in every)
+        edges = [tuple(each.edge(place) for each in every) for place in range(2)]
+        return [usual[0], moved, *usual[1:], repeated, tuple(each.null() for each in every), *edges]
+
+    def parts_of(self, refused: Iterable[Sample]) -> list[Sample]:
+        """Return refused sets again, with one written parameter at a time changed from the usual set."""
+        usual = self.sets()[0]
+        return [
+            (*usual[:place], value, *usual[place + 1 :])
+            for sample in refused
+            for place, value in enumerate(sample)
+            if value != usual[place] and self.parameters[place].is_written
+        ][:_MOST_PARTS]
+
+    def plain_sets(self) -> list[Sample]:
+        """Return sets without any knowledge of columns, and NULLs as the last resort."""
+        most = max((len(each.plain) for each in self.parameters), default=0)
+        plain = [
+            tuple(each.plain[min(place, len(each.plain) - 1)] for each in self.parameters)
+            for place in range(most)
+        ]
+        return [*plain, tuple(None for _ in self.parameters)]

@@ -1,0 +1,111 @@
+"""Values for a table's columns that types, checks and parents' rows allow, and in which mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+
+from coordinator.adapters.rehearsals._postgresql.constraints import Candidates, Solution, Solver, groups
+from coordinator.adapters.rehearsals._postgresql.hints import literals
+from coordinator.adapters.rehearsals._postgresql.tables import ForeignKey, Table, TableColumn
+from coordinator.adapters.rehearsals._postgresql.values import Types, taken
+
+_PARENTS: Final = 2
+"""Fewer than a table's rows: one stays without children, which a DELETE may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """For each group of columns that depend on each other its solutions, the likely ones first."""
+
+    full: list[list[Solution]]
+    """Without NULL where that can be."""
+    sparse: list[list[Solution]]
+    """With NULL wherever it can be."""
+
+
+class Suggestions:
+    """What may stand in the columns of one database's tables."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+        self.types = Types(connection)
+
+    def solved(self, table: Table) -> Solved | str:
+        """Return mixtures of values for a row, or a clause that says what stands in the way."""
+        columns = [
+            column for column in table.columns if not column.is_given or _refers_to_itself(table, column)
+        ]
+        candidates = self._candidates(table, columns)
+        solver = Solver(self._connection, table)
+        solved = Solved([], [])
+        for group in groups(table, [column.name for column in columns]):
+            with_null = _with_null(table, group, candidates)
+            found = solver.solve(group, candidates) or solver.solve(group, with_null)
+            if not found:
+                return solver.blame(group, with_null)
+            solved.full.append(found)
+            solved.sparse.append(_emptiest(solver.solve(group, with_null, nulls=True)) or found)
+        return solved
+
+    def _candidates(self, table: Table, columns: Sequence[TableColumn]) -> dict[str, tuple[str, ...]]:
+        self.types.learn([column.type_oid for column in columns])
+        suggested = [(column.type, self._suggested(table, column)) for column in columns]
+        kept = taken(self._connection, suggested)
+        return {column.name: values for column, values in zip(columns, kept, strict=True)}
+
+    def _suggested(self, table: Table, column: TableColumn) -> tuple[str, ...]:
+        for key in table.foreign_keys:
+            if column.name in key.columns and key.parent != table.oid:
+                parents = self.parents(key, place=key.columns.index(column.name))
+                if parents or not column.is_required:
+                    return parents
+        checks = [check.expression for check in table.checks if column.name in check.columns]
+        hints = tuple(value for check in checks for value in literals(check))
+        plain = self.types.plain(column.type_oid, written=column.type)
+        return (*self._default(column), *plain, *hints)
+
+    def _default(self, column: TableColumn) -> tuple[str, ...]:
+        if column.default is None or column.is_given:
+            return ()
+        try:
+            [[value]] = self._connection.execute(f"SELECT ({_escaped(column.default)})::text", []).fetchall()
+        except psycopg.Error:
+            return ()  # it would be refused in a row as well
+        return () if value is None else (str(value),)
+
+    def parents(self, key: ForeignKey, *, place: int = 0) -> tuple[str, ...]:
+        """Return values of a column of the parent that a foreign key refers to."""
+        name = '"' + key.parent_columns[place].replace('"', '""') + '"'
+        rows = self._connection.execute(
+            f"SELECT DISTINCT {name}::text FROM {key.parent_name}"
+            f" WHERE {name} IS NOT NULL ORDER BY 1 LIMIT {_PARENTS}"
+        ).fetchall()
+        return tuple(str(value) for (value,) in rows)
+
+
+def _refers_to_itself(table: Table, column: TableColumn) -> bool:
+    return any(
+        key.parent == table.oid and table.requires(key) and column.name in key.parent_columns
+        for key in table.foreign_keys
+    )
+
+
+def _with_null(table: Table, group: Sequence[str], candidates: Candidates) -> dict[str, list[str | None]]:
+    return {name: [*([] if table.column(name).is_required else [None]), *candidates[name]] for name in group}
+
+
+def _emptiest(solutions: list[Solution]) -> list[Solution]:
+    most = max((_nulls(each) for each in solutions), default=0)
+    return [each for each in solutions if _nulls(each) == most]
+
+
+def _nulls(solution: Solution) -> int:
+    return sum(value is None for value in solution.values())
+
+
+def _escaped(sql: str) -> str:
+    return sql.replace("%", "%%")
