@@ -56,7 +56,7 @@ class SqlFiles:
 
 
 def _queries_of(file: str, wanted: Wanted) -> Iterator[Query]:
-    dialect = Dialect(wanted.engine, names=True, marks=True)
+    dialect = Dialect(wanted.engine, macros=True, names=True, marks=True)
     place = wanted.tree.place(file)
     for number, each in enumerate(statements_of(text_of(wanted.tree, file)), start=1):
         yield Query(

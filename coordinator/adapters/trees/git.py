@@ -111,8 +111,9 @@ class GitRepository:
     def tree(self, ref: str) -> GitTree:
         """Return the files at a ref. Raises: Usage `unknown-ref`."""
         commit = self.resolve(ref)
-        label = f"git {ref}" if commit.startswith(ref) else f"git {ref} ({commit[:_SHORT]})"
-        return GitTree(self, commit, label=label, ref=ref, base=self._base)
+        name = ref.removeprefix("refs/tags/")
+        label = f"git {name}" if commit.startswith(name) else f"git {name} ({commit[:_SHORT]})"
+        return GitTree(self, commit, label=label, ref=name, base=self._base)
 
     def tags(self) -> tuple[Tag, ...]:
         """Return the tags that lead to commits, oldest first."""
