@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
-from coordinator.evidence import Break, Use
+from coordinator.diagnostics import Place
+from coordinator.evidence import Break, Phased, StatementEvidence, Use
 from coordinator.prove import Proof
 from coordinator.report.matrix import states
 
@@ -55,3 +57,16 @@ def meets(failure: Failure, proof: Proof) -> bool:
 def of_use(found: Iterable[Failure], use: Use) -> tuple[Failure, ...]:
     """Return the failures of one version."""
     return tuple(each for each in found if each.broken.use == use)
+
+
+def place_of_blame(
+    broken: Break, phased: Iterable[Phased], statements: Iterable[StatementEvidence]
+) -> Place | None:
+    """Return where the migration to blame stands: the statement if it is plain which one, else the file."""
+    made = [each for each in statements if each.migration == broken.migration and each.changes]
+    words = set(re.findall(r"\w+", broken.objection.message))
+    named = [each for each in made if any(change.name in words for change in each.changes)]
+    for found in (made, named):
+        if len(found) == 1:
+            return found[0].place
+    return next((each.place for each in phased if each.migration.name == broken.migration), None)

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from coordinator.evidence import Rehearsal, Unchecked, Verdict
+from coordinator.evidence import Rehearsal, Unchecked, Use, Verdict
 from coordinator.model import Role
 from coordinator.prove import Proof
-from coordinator.report.failures import Failure, failures, meets, of_use
+from coordinator.report.failures import Failure, failures, meets, of_use, place_of_blame
 from coordinator.report.locks import waiting
 from coordinator.report.matrix import Matrix, states, title
 from coordinator.report.wrapping import counted, shortened, wrapped
@@ -26,17 +26,16 @@ _MESSAGE: Final = 300
 _NAMES: Final = 3
 
 
-def how(rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
-    """Yield what was asked: which engine, from which base, with which layers, whose queries."""
-    layers = ", ".join(rehearsal.layers) or "none"
-    yield from _entry("rehearsed", f"on {rehearsal.engine}; {rehearsal.base}", width)
-    yield from _entry("layers", layers, width)
-    for use, (source, number) in rehearsal.catalogues.items():
-        yield from _entry("queries", f"{title(use, proof)}: {number} of {source}", width)
-
-
-def _entry(label: str, text: str, width: int) -> Iterator[str]:
-    return wrapped(text, width, first=f"  {label:<9}  ", then=" " * 13)
+def how(matrix: Matrix, rehearsal: Rehearsal, proof: Proof) -> Iterator[tuple[str, str]]:
+    """Yield what was asked, as names and values: engine, base, whose queries, with which layers."""
+    yield "engine", rehearsal.engine
+    yield "base", rehearsal.base
+    for use in matrix.columns:
+        source, number = rehearsal.catalogues.get(use, ("", None))
+        known = "not known, so it was not asked about" if number is None else f"{number} of {source}"
+        yield "queries", f"{title(use, proof)}: {known}"
+    if rehearsal.catalogues:
+        yield "layers", ", ".join(rehearsal.layers) or "none"
 
 
 def what(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
@@ -44,13 +43,6 @@ def what(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -> I
     yield from _broken(matrix, rehearsal, proof, width=width)
     yield from _unknown(matrix, rehearsal, proof, width=width)
     yield from _stalls(rehearsal, width=width)
-    failing = failures(rehearsal.already_failing)
-    for failure in failing[:_HANDFUL]:
-        text = (
-            f"already failing, and no migration's fault: {title(failure.broken.use, proof)}: {_told(failure)}"
-        )
-        yield from wrapped(text, width, first="  · ", then="    ")
-    yield from _more(len(failing) - _HANDFUL)
     for label, lines in (("drift", rehearsal.drift), ("note", rehearsal.notes)):
         for line in lines[:_HANDFUL]:
             yield from wrapped(f"{label}: {line}", width, first="  · ", then="    ")
@@ -70,7 +62,8 @@ def _broken(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -
         shown = max(1, min(_HANDFUL, sum(meets(each, proof) for each in its)))
         for failure in its[:shown]:
             sign = "✘" if meets(failure, proof) else "·"
-            text = f"{failure.label}  {_whose(failure, proof)} {_told(failure)}{_blamed(failure, matrix)}"
+            blamed = _blamed(failure, matrix, rehearsal)
+            text = f"{failure.label}  {_whose(failure, proof)} {_told(failure)}{blamed}"
             yield from wrapped(text, width, first=f"  {sign} ", then="      ")
         yield from _more(len(its) - shown)
 
@@ -90,12 +83,12 @@ def _told(failure: Failure) -> str:
     return f"{one.query} ({one.place}), {one.layer} {one.objection.code}: {answer}"
 
 
-def _blamed(failure: Failure, matrix: Matrix) -> str:
-    name = failure.broken.migration
-    place = next((each.place for each in matrix.phased if each.migration.name == name), None)
-    if name is None or place is None:
+def _blamed(failure: Failure, matrix: Matrix, rehearsal: Rehearsal) -> str:
+    one = failure.broken
+    place = place_of_blame(one, matrix.phased, rehearsal.statements)
+    if place is None:
         return ""
-    return f"; {'since' if failure.broken.use[2] is Role.LIVE else 'until'} {name} ({place})"
+    return f"; {'since' if one.use[2] is Role.LIVE else 'until'} {one.migration} ({place})"
 
 
 def _unknown(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
@@ -103,15 +96,34 @@ def _unknown(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) 
     grouped = grouped_unchecked(rehearsal.unchecked)
     for same in grouped[:_HANDFUL]:
         one = same[0]
-        text = f"{title(one.use, proof)}, {one.layer}: {_named([each.query for each in same])}: {one.reason}"
+        queries = _named([each.query for each in same])
+        text = f"{title(one.use, proof)}, {one.layer}: {queries}{_at_states(same)}: {one.reason}"
         yield from wrapped(text, width, first="  ? ", then="      ")
     yield from _more(len(grouped) - _HANDFUL)
-    explained = {each.use for each in rehearsal.unchecked}
+    failing = failures(rehearsal.already_failing)
+    for failure in failing[:_HANDFUL]:
+        whose = title(failure.broken.use, proof)
+        text = f"{whose}, already failing and no migration's fault: {_told(failure)}"
+        yield from wrapped(text, width, first="  ? ", then="      ")
+    yield from _more(len(failing) - _HANDFUL)
     for use in matrix.columns:
         for span in proof.met.get(use, ()):
-            if span.finding.verdict is Verdict.UNPROVEN and use not in explained:
+            if span.finding.verdict is Verdict.UNPROVEN and not _is_told(use, span.finding.reason, rehearsal):
                 text = f"{states(span.first, span.last)}  {title(use, proof)}: {span.finding.reason}"
                 yield from wrapped(text, width, first="  ? ", then="      ")
+
+
+def _is_told(use: Use, reason: str, rehearsal: Rehearsal) -> bool:
+    """Tell whether a finding's reason only repeats what another line says."""
+    lines = [each.reason for each in rehearsal.unchecked if each.use == use]
+    lines += [each.objection.message for each in rehearsal.already_failing if each.use == use]
+    return any(line and line in reason for line in lines)
+
+
+def _at_states(unchecked: Sequence[Unchecked]) -> str:
+    """Return between which states a question could not be put; nothing where it could at none."""
+    found = [each.state for each in unchecked if each.state is not None]
+    return f" at {states(min(found), max(found))}" if found else ""
 
 
 def grouped_unchecked(unchecked: Sequence[Unchecked]) -> list[list[Unchecked]]:

@@ -101,7 +101,8 @@ def _database(matrix: Matrix, proof: Proof, *, width: int) -> Iterator[str]:
     rehearsal = proof.evidence.rehearsals.get(matrix.database)
     yield f"Database {matrix.database}"
     if rehearsal is not None:
-        yield from rehearsed.how(rehearsal, proof, width=width)
+        for name, text in rehearsed.how(matrix, rehearsal, proof):
+            yield from wrapped(text, width, first=f"  {name:<8}  ", then=" " * 12)
         yield ""
     yield from (f"  {line}" for line in aligned(_rows(matrix, proof)))
     if not matrix.columns:

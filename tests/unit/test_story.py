@@ -7,6 +7,7 @@ import pytest
 from builders import Release, Service, migration, one_service
 from fixtures.rehearsed import HAZARD, broken, proof, rehearsal, shop, statement, torn, unchecked
 
+from coordinator.evidence import Change
 from coordinator.prove import Proof
 from coordinator.report.story import tell
 
@@ -75,7 +76,7 @@ def test_marks_where_a_version_breaks_and_what_that_rests_on():
 
     cells = [re.split(" {2,}", line)[-2:] for line in lines if re.match(r"  s\d", line)]
     assert cells == [
-        ["? unproven", "✘ breaks (declared)"],
+        ["? unproven (runs now)", "✘ breaks (declared)"],
         ["? unproven (declared)", "? unproven (declared)"],
         ["✘ breaks (declared)", "? unproven (declared)"],
     ]
@@ -99,12 +100,20 @@ def test_says_that_a_release_is_refused():
 def test_says_what_was_asked_and_what_that_rests_on():
     lines = list(tell(shop(), width=200))
 
-    assert (
-        "  rehearsed  on postgresql 18.6; the 1 migration that it has, from its file, on an empty database"
-        in lines
-    )
-    assert "  layers     prepare, describe, plan, execute, result, session" in lines
-    assert "  queries    app 1 (live): 4 of queries/*.sql at git v1 (3f2a91c)" in lines
+    assert lines[6:11] == [
+        "  engine    postgresql 18.6",
+        "  base      the 1 migration that it has, from its file, on an empty database",
+        "  queries   app 1 (live): 4 of queries/*.sql at git v1 (3f2a91c)",
+        "  queries   app 2 (next): 5 of queries/*.sql in the working tree",
+        "  layers    prepare, describe, plan, execute, result, session",
+    ]
+
+
+def test_says_of_which_version_nothing_was_asked():
+    lines = list(tell(proof("expand", live="ww", next_="ww", rehearsed=rehearsal(catalogues={})), width=200))
+
+    assert "  queries   app 1 (live): not known, so it was not asked about" in lines
+    assert not any(line.startswith("  layers") for line in lines)
 
 
 def test_says_where_each_version_works():
@@ -210,6 +219,34 @@ def test_says_why_a_version_is_unproven_for_another_reason():
     assert "  ? s2  app 1 (live): one query could not be asked" in text
 
 
+def test_a_reason_that_no_other_line_tells_is_never_left_out():
+    old = broken(query="Old", state=0, migration=None, message="one query")
+    known = rehearsal(unchecked=(unchecked("A"),), already_failing=(old,))
+    told_by_another = rehearsal(unchecked=(unchecked("A", reason="one query could not be asked"),))
+
+    assert "  ? s2  app 1 (live): one query" not in "\n".join(
+        tell(proof(live="wwub", next_="bwww", rehearsed=told_by_another))
+    )
+    assert "  ? s2  app 1 (live): one query" not in "\n".join(
+        tell(proof(live="wwub", next_="bwww", rehearsed=known))
+    )
+    assert "  ? s2  app 1 (live): one query" in "\n".join(
+        tell(proof(live="wwub", next_="bwww", rehearsed=rehearsal(unchecked=(unchecked("A"),))))
+    )
+
+
+def test_blames_the_statement_where_it_is_plain_which_one_it_was():
+    drop = statement(line=7)
+    other = replace(statement(line=9), changes=(Change("column", "public.customers", "age", None, "int"),))
+    text = "\n".join(tell(shop(statements=(drop,)), width=300))
+    of_two = "\n".join(tell(shop(statements=(drop, other)), width=300))
+    of_twins = "\n".join(tell(shop(statements=(drop, statement(line=9))), width=300))
+
+    assert "; since 00003_m3 (migrations/00003_m3.sql:7)" in text
+    assert "; since 00003_m3 (migrations/00003_m3.sql:7)" in of_two
+    assert "; since 00003_m3 (migrations/00003_m3.sql)\n" in of_twins
+
+
 def test_shows_a_hazard_with_the_safe_way():
     lines = list(tell(shop(hazards=(HAZARD,)), width=300))
 
@@ -242,10 +279,7 @@ def test_says_what_limits_the_evidence():
         tell(shop(already_failing=(old,), drift=("column `a` differs",), notes=("a note",)), width=300)
     )
 
-    assert (
-        "  · already failing, and no migration's fault: app 1 (live): Old (queries/Old.sql:4), prepare"
-        in text
-    )
+    assert "  ? app 1 (live), already failing and no migration's fault: Old (queries/Old.sql:4)," in text
     assert "  · drift: column `a` differs\n  · note: a note\n" in text
 
 

@@ -18,7 +18,7 @@ from coordinator.report.drawing import as_chains
 from coordinator.report.matrix import matrices
 from coordinator.report.page.found import MOST, database_section
 from coordinator.report.page.graph import as_svg
-from coordinator.report.page.markup import Html, details, element
+from coordinator.report.page.markup import Html, details, element, joined
 from coordinator.report.page.style import STYLE
 from coordinator.report.page.tables import scrolling
 from coordinator.report.story import NOTHING_TO_DO, movement, verdict, way_back
@@ -50,7 +50,9 @@ def _sections(proof: Proof) -> Iterator[Html]:
         yield element("p", f"{sign} Verdict: {verdict(proof)}", class_=f"verdict {proof.verdict}")
     else:
         yield element("p", NOTHING_TO_DO)
-    yield element("dl", *(element(name, text) for row in _subjects(proof) for name, text in row))
+    yield element(
+        "dl", *(joined(element("dt", name), element("dd", text)) for name, text in _subjects(proof))
+    )
     yield from _problems(proof.diagnostics)
     for matrix in matrices(proof):
         yield from database_section(matrix, proof)
@@ -58,15 +60,14 @@ def _sections(proof: Proof) -> Iterator[Html]:
         yield from _order(proof)
 
 
-def _subjects(proof: Proof) -> Iterator[tuple[tuple[str, str], ...]]:
+def _subjects(proof: Proof) -> Iterator[tuple[str, str]]:
     """Yield each service and database with what is the case with it."""
     plan, survey = proof.plan, proof.survey
     for name, service in survey.services.items():
-        yield ("dt", f"service {name}"), ("dd", movement(plan, name, service))
+        yield f"service {name}", movement(plan, name, service)
     for database, seen in survey.databases.items():
         tool = plan.databases[database].migrations.tool
-        text = f"{tool}, {seen.applied} applied, {len(seen.pending)} pending"
-        yield ("dt", f"database {database}"), ("dd", text)
+        yield f"database {database}", f"{tool}, {seen.applied} applied, {len(seen.pending)} pending"
 
 
 def _problems(diagnostics: tuple[Diagnostic, ...]) -> Iterator[Html]:

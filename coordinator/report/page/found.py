@@ -16,7 +16,7 @@ from coordinator.report.failures import Failure, failures, meets, of_use
 from coordinator.report.matrix import Matrix, title
 from coordinator.report.page.markup import Html, details, element, joined
 from coordinator.report.page.tables import anchor, matrix_table, statement_table
-from coordinator.report.rehearsed import grouped_unchecked
+from coordinator.report.rehearsed import grouped_unchecked, how
 from coordinator.report.windows import sentences
 from coordinator.report.wrapping import counted, shortened
 
@@ -59,7 +59,7 @@ def database_section(matrix: Matrix, proof: Proof) -> Iterator[Html]:
         f"{counted(len(rehearsal.drift), 'difference')} between the files and the live schema",
         [element("li", each) for each in rehearsal.drift],
     )
-    yield from _how(rehearsal, proof)
+    yield from _how(matrix, rehearsal, proof)
 
 
 def _breaks(use: Use, found: Sequence[Failure], proof: Proof) -> Iterator[Html]:
@@ -120,19 +120,8 @@ def _hazards(hazards: Sequence[Hazard]) -> Iterator[Html]:
         yield _more(len(hazards) - MOST)
 
 
-def _how(rehearsal: Rehearsal, proof: Proof) -> Iterator[Html]:
+def _how(matrix: Matrix, rehearsal: Rehearsal, proof: Proof) -> Iterator[Html]:
     """Yield what the answers rest on."""
-    rows = [
-        ("engine", rehearsal.engine),
-        ("base", rehearsal.base),
-        ("layers", ", ".join(rehearsal.layers) or "none"),
-        *(
-            (title(use, proof), f"{counted(number, 'query')} of {source}")
-            for use, (source, number) in rehearsal.catalogues.items()
-        ),
-        *(("note", note) for note in rehearsal.notes[:MOST]),
-    ]
+    rows = [*how(matrix, rehearsal, proof), *(("note", note) for note in rehearsal.notes[:MOST])]
     yield element("h3", "What this rests on")
-    yield element(
-        "dl", *(element(name, text) for row in rows for name, text in zip(("dt", "dd"), row, strict=True))
-    )
+    yield element("dl", *(joined(element("dt", name), element("dd", text)) for name, text in rows))
