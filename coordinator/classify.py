@@ -1,9 +1,9 @@
 """Give each pending migration a phase: the one that its author declared, else a guess from its statements.
 
-This is the line's weakest stage, and it says so: a declaration is a claim and a class is a guess, so every
-verdict that comes from here is *unproven*, and is shown with its basis. Where even a guess would be
-careless (a rename breaks one version in any order) there is none, and the author is asked to declare. The
-rehearsal, which asks the engine instead, takes this stage's place and writes the same Evidence.
+This stands in for the rehearsal where the queries of a version are unknown, and it is weak, and says so: a
+declaration is a claim and a class is a guess, so every verdict that comes from here is *unproven*, and is
+shown with its basis. Where even a guess would be careless (a rename breaks one version in any order) there
+is none, and the author is asked to declare.
 """
 
 from __future__ import annotations
@@ -19,12 +19,19 @@ from coordinator.sql import SqlStatement, split_statements
 from coordinator.survey import Survey, alive_at_start
 
 
-def classify(plan: Plan, survey: Survey) -> tuple[Evidence, tuple[Diagnostic, ...]]:
-    """Return each database's pending migrations with their phases, the matrix, and what must be declared."""
+def classify(
+    plan: Plan, survey: Survey, *, asked: frozenset[DatabaseName] = frozenset()
+) -> tuple[Evidence, tuple[Diagnostic, ...]]:
+    """Return each database's pending migrations with their phases, the matrix, and what must be declared.
+
+    The engine was asked about every version that uses the databases `asked`: nothing is guessed for them.
+    """
     phased: dict[DatabaseName, tuple[Phased, ...]] = {}
     problems: list[Diagnostic] = []
     unused = _without_live_version(plan, survey)
     for name, database in survey.databases.items():
+        if name in asked:
+            continue
         rows = list(_phases(name, database.pending, is_in_use=name not in unused))
         phased[name] = tuple(row for row in rows if isinstance(row, Phased))
         problems.extend(row for row in rows if isinstance(row, Diagnostic))
@@ -133,6 +140,8 @@ def _matrix(
     """Yield what the phases say about a service's two versions on each of the databases it uses."""
     is_settled = survey.services[service].is_settled
     for database in plan.services[service].uses:
+        if database not in cuts:
+            continue
         yield (database, service, Role.LIVE), tuple(cuts[database].live_spans(is_settled=is_settled))
         if not is_settled:
             yield (database, service, Role.NEXT), tuple(cuts[database].next_spans())
@@ -167,7 +176,7 @@ class _Cut:
         end = len(self.migrations)
         works = end if is_settled else self.first_contract
         who = "the release does not change this version; it" if is_settled else "the live version"
-        here = Finding(Verdict.UNPROVEN, Basis.CLASSIFIED, f"{who} runs on this schema now")
+        here = Finding(Verdict.UNPROVEN, Basis.OBSERVED, f"{who} runs on this schema now")
         yield Span(0, 0, here)
         yield from self._assumed(1, min(works, self.declared), Basis.DECLARED, who)
         yield from self._assumed(max(1, self.declared + 1), works, Basis.CLASSIFIED, who)

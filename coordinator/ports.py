@@ -369,6 +369,10 @@ class Ports(Protocol):
     plan: Plan
     clock: Clock
 
+    def resolve(self, reference: SecretRef) -> Secret:
+        """Read a secret of the plan, just before use."""
+        ...
+
     def tool(self, database: DatabaseName) -> MigrationTool:
         """Return the migration tool of a database."""
         ...

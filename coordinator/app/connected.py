@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import cast
 
 from coordinator import discovery
+from coordinator.adapters import secrets
 from coordinator.adapters.clock import SystemClock
-from coordinator.adapters.secrets import resolve
 from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.errors import PlanInvalid, Usage
 from coordinator.load.migrations import read_migrations
@@ -36,9 +36,9 @@ class ConnectedPorts:
         if problems:
             raise PlanInvalid(tuple(problems))
 
-    def _resolve(self, reference: SecretRef) -> Secret:
+    def resolve(self, reference: SecretRef) -> Secret:
         """Read a secret anew, and remember what it was, so that no check's output shows it."""
-        secret = resolve(reference, folder=self.plan.folder, environment=self._environment)
+        secret = secrets.resolve(reference, folder=self.plan.folder, environment=self._environment)
         self._secrets[reference] = secret
         return secret
 
@@ -53,19 +53,19 @@ class ConnectedPorts:
         connect = cast(
             "Callable[..., Database]", discovery.member(discovery.DATABASES, spec.engine, "connect")
         )
-        return connect(self._resolve(spec.url), lock_timeout=spec.lock_timeout).session(label=label)
+        return connect(self.resolve(spec.url), lock_timeout=spec.lock_timeout).session(label=label)
 
     def platform(self, service: ServiceName) -> Platform:
         spec = self.plan.services[service]
         return discovery.platform(spec.platform).connect(
-            service=service, spec=spec.platform_spec, folder=self.plan.folder, resolve=self._resolve
+            service=service, spec=spec.platform_spec, folder=self.plan.folder, resolve=self.resolve
         )
 
     def ask(self, check: CheckSpec, subject: Subject) -> Answer:
         """Ask a check once; what a program printed is shown without the secrets that are known here."""
         for database in self.plan.databases.values():
             with suppress(Usage):  # one that cannot be read now was not given to the program either
-                self._resolve(database.url)
+                self.resolve(database.url)
         answer = discovery.check(check.kind).ask(check.spec, subject)
         return replace(answer, detail=without(answer.detail, tuple(self._secrets.values())))
 

@@ -1,32 +1,72 @@
-"""From a plan to a graph that was checked: survey, classify, compile, prove."""
+"""From a plan to a graph that was checked: survey, rehearse, derive, compile, prove."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from coordinator.app.catalogues import read_catalogues
+from coordinator.app.rehearsing import rehearse_release, uses_of
 from coordinator.classify import classify
 from coordinator.compile import compile_release
+from coordinator.derive import derive, fully_asked
 from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.errors import PlanInvalid
+from coordinator.evidence import Use
 from coordinator.ports import Ports
 from coordinator.prove import Proof, prove
+from coordinator.queries import Catalogue
 from coordinator.steps import StepKind
-from coordinator.survey import survey
+from coordinator.survey import Survey, survey
 
 
-def plan_release(ports: Ports, kinds: Mapping[str, StepKind]) -> tuple[Proof, tuple[Diagnostic, ...]]:
+def plan_release(
+    ports: Ports, kinds: Mapping[str, StepKind], *, watches_statements: bool = False
+) -> tuple[Proof, tuple[Diagnostic, ...]]:
     """Look at the world and work out the release; changes nothing. Returns warnings beside the proof.
 
     Raises: PlanInvalid where files and databases do not fit together, DatabaseError and StepFailed where
     the world cannot be asked.
     """
     seen = survey(ports)
-    evidence, problems = classify(ports.plan, seen)
-    diagnostics = (*seen.diagnostics, *problems)
+    demand_sound(seen.diagnostics)
+    catalogues, problems = read_catalogues(ports, seen)
+    demand_sound(problems)
+    proof, warnings = work_out(
+        ports, seen, catalogues, kinds=kinds, reads_live=True, watches_statements=watches_statements
+    )
+    return proof, (*seen.diagnostics, *problems, *warnings)
+
+
+def work_out(
+    ports: Ports,
+    seen: Survey,
+    catalogues: Mapping[Use, Catalogue],
+    *,
+    kinds: Mapping[str, StepKind],
+    reads_live: bool,
+    watches_statements: bool,
+) -> tuple[Proof, tuple[Diagnostic, ...]]:
+    """Return the proof of a release whose world and queries are known already, and warnings.
+
+    Raises: PlanInvalid where a phase is declared wrongly, or must be declared.
+    """
+    plan = ports.plan
+    rehearsed = rehearse_release(
+        ports, seen, catalogues, reads_live=reads_live, watches_statements=watches_statements
+    )
+    asked = fully_asked(seen, rehearsed.spans, uses_of(plan, seen))
+    classified, undecided = classify(plan, seen, asked=asked)
+    evidence, contradicted = derive(
+        seen, classified, rehearsed=rehearsed.spans, rehearsals=rehearsed.rehearsals, asked=asked
+    )
+    diagnostics = (*rehearsed.diagnostics, *undecided, *contradicted)
+    demand_sound(diagnostics)
+    graph = compile_release(plan, seen, evidence)
+    proof = prove(graph, evidence, seen, plan=plan, effects_of=lambda step: kinds[step.kind].effects(step))
+    return proof, diagnostics
+
+
+def demand_sound(diagnostics: tuple[Diagnostic, ...]) -> None:
+    """Raise PlanInvalid with all diagnostics if one of them is an error."""
     if errors_of(diagnostics):
         raise PlanInvalid(diagnostics)
-    graph = compile_release(ports.plan, seen, evidence)
-    proof = prove(
-        graph, evidence, seen, plan=ports.plan, effects_of=lambda step: kinds[step.kind].effects(step)
-    )
-    return proof, diagnostics

@@ -8,5 +8,6 @@
 from __future__ import annotations
 
 from coordinator.rehearse.stage import Live, Task, rehearse_database
+from coordinator.rehearse.subject import Subject
 
-__all__ = ["Live", "Task", "rehearse_database"]
+__all__ = ["Live", "Subject", "Task", "rehearse_database"]

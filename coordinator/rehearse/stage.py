@@ -110,7 +110,6 @@ def _replay(scratch: RehearsalDatabase, task: Task) -> Failure | None:
         error = apply(scratch, migration)
         if error is not None:
             return Failure(migration, error)
-    scratch.take_statements()
     return None
 
 

@@ -112,10 +112,16 @@ def mark(finding: Finding) -> str:
     return f"{MARKS[finding.verdict]}{_rests_on(finding.basis)}"
 
 
+_RESTS_ON: Mapping[Basis, str] = {
+    Basis.REHEARSED: "",
+    Basis.OBSERVED: " (runs now)",
+    Basis.DECLARED: " (declared)",
+    Basis.CLASSIFIED: " (guessed)",
+}
+
+
 def _rests_on(basis: Basis) -> str:
-    if basis is Basis.REHEARSED:
-        return ""
-    return " (guessed)" if basis is Basis.CLASSIFIED else f" ({basis})"
+    return _RESTS_ON[basis]
 
 
 def title(use: Use, proof: Proof) -> str:

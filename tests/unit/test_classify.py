@@ -247,7 +247,7 @@ def test_the_live_version_works_up_to_the_first_contract_migration_and_that_is_u
     release = Release({"app": Service(("db",))}, {"db": declared("expand migrate contract expand")})
 
     assert findings(release, Role.LIVE) == [
-        (Verdict.UNPROVEN, Basis.CLASSIFIED),
+        (Verdict.UNPROVEN, Basis.OBSERVED),
         (Verdict.UNPROVEN, Basis.DECLARED),
         (Verdict.UNPROVEN, Basis.DECLARED),
         (Verdict.BROKEN, Basis.DECLARED),
@@ -272,7 +272,7 @@ def test_one_guess_makes_what_follows_a_guess():
     release = Release({"app": Service(("db",))}, {"db": pending})
 
     assert [basis for _, basis in findings(release, Role.LIVE)] == [
-        Basis.CLASSIFIED,
+        Basis.OBSERVED,
         Basis.DECLARED,
         Basis.CLASSIFIED,
         Basis.CLASSIFIED,

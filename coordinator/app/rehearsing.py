@@ -1,0 +1,119 @@
+"""Rehearse every database of a release that has something to ask about, each on a server of its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from coordinator import discovery
+from coordinator.diagnostics import Diagnostic, Severity
+from coordinator.errors import DatabaseError, Usage
+from coordinator.evidence import Rehearsal, Span, Use
+from coordinator.model import Base, DatabaseName, Layer, Plan, Role
+from coordinator.ports import Ports
+from coordinator.queries import Catalogue
+from coordinator.rehearse import Live, Subject, Task, rehearse_database
+from coordinator.survey import Survey, alive_at_start
+
+
+@dataclass(slots=True)
+class Rehearsed:
+    """What all rehearsals of a release found."""
+
+    spans: dict[Use, tuple[Span, ...]] = field(default_factory=dict)
+    rehearsals: dict[DatabaseName, Rehearsal] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+def uses_of(plan: Plan, seen: Survey) -> tuple[Use, ...]:
+    """Return each version that may use a database while the release is made."""
+    alive = alive_at_start(seen)
+    return tuple(
+        (database, name, role)
+        for name, service in seen.services.items()
+        for role in Role
+        if (name, role) in alive or (role is Role.NEXT and not service.is_settled)
+        for database in plan.services[name].uses
+    )
+
+
+def rehearse_release(
+    ports: Ports,
+    seen: Survey,
+    catalogues: Mapping[Use, Catalogue],
+    *,
+    reads_live: bool,
+    watches_statements: bool,
+) -> Rehearsed:
+    """Ask the engines about every version that has a catalogue.
+
+    `reads_live` allows to look at the live databases: their versions, schemas and table sizes.
+    `watches_statements` has pending migrations rehearsed also where no catalogue is, for what their
+    statements lock. Where no scratch server can be had nothing is proven, and a warning says why.
+    """
+    rehearsed = Rehearsed()
+    for name in ports.plan.databases:
+        subjects = tuple(_subjects(ports, name, catalogues))
+        if not subjects and not (watches_statements and seen.databases[name].pending):
+            continue
+        try:
+            rehearsal, spans = _rehearse(ports, name, seen=seen, subjects=subjects, reads_live=reads_live)
+        except (Usage, DatabaseError) as error:
+            rehearsed.diagnostics.append(_not_rehearsed(ports, name, error))
+            continue
+        rehearsed.rehearsals[name] = rehearsal
+        rehearsed.spans.update(spans)
+    return rehearsed
+
+
+def _subjects(ports: Ports, database: DatabaseName, catalogues: Mapping[Use, Catalogue]) -> Iterator[Subject]:
+    for use, catalogue in catalogues.items():
+        if use[0] == database:
+            yield Subject(use, catalogue, ports.plan.services[use[1]].database_role)
+
+
+def _rehearse(
+    ports: Ports,
+    name: DatabaseName,
+    *,
+    seen: Survey,
+    subjects: tuple[Subject, ...],
+    reads_live: bool,
+) -> tuple[Rehearsal, dict[Use, tuple[Span, ...]]]:
+    spec, database = ports.plan.databases[name], seen.databases[name]
+    engine = discovery.rehearsal(spec.engine)
+    live, version = _live(ports, name) if reads_live else (Live(), None)
+    pending = {each.version for each in database.pending}
+    task = Task(
+        spec,
+        ports.tool(name),
+        applied=tuple(each for each in ports.migrations(name) if each.version not in pending),
+        pending=database.pending,
+        subjects=subjects,
+        layers=tuple(layer for layer in Layer if layer in spec.rehearsal.layers and layer in engine.layers),
+        live=live,
+    )
+    url = None if spec.rehearsal.url is None else ports.resolve(spec.rehearsal.url)
+    with engine.server(url=url, live_version=version) as server:
+        return rehearse_database(server, task, find_hazards=lambda *_: ())
+
+
+def _live(ports: Ports, name: DatabaseName) -> tuple[Live, str]:
+    spec = ports.plan.databases[name]
+    engine = discovery.rehearsal(spec.engine)
+    with ports.session(name, label="coordinator rehearsal") as session:
+        version, sizes = engine.live_version(session), engine.live_sizes(session)
+        catalogue = engine.live_catalogue(session)
+    dump = engine.dump(ports.resolve(spec.url)) if spec.rehearsal.base is Base.DUMP else None
+    return Live(catalogue, sizes, dump), version
+
+
+def _not_rehearsed(ports: Ports, name: DatabaseName, error: Usage | DatabaseError) -> Diagnostic:
+    return Diagnostic(
+        "not-rehearsed",
+        ports.plan.databases[name].place,
+        f"The migrations of `{name}` were not rehearsed: {error.what}",
+        error.why or "So nothing of this release is proven on it.",
+        error.next_step or "Run `coordinator doctor`, or name a scratch server: `rehearsal: {url: env:…}`.",
+        severity=Severity.WARNING,
+    )
