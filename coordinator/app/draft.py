@@ -53,6 +53,8 @@ class Source:
     kind: str
     path: str
     database: str
+    entry: str | None = None
+    """Which entry of sqlc's configuration it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,13 @@ class Draft:
     command: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """What else was found, for a person who goes on with the plan."""
+
+    def found(self) -> Iterator[str]:
+        """Yield a line for each find that the plan rests on."""
+        for each in self.databases:
+            yield f"database `{each.name}`: {each.why}"
+        for source in self.sources:
+            yield f"queries for `{source.database}`: {source.kind} {source.path}"
 
 
 def draft_from(found: Found, *, name: str, folder: str) -> Draft:
@@ -102,7 +111,7 @@ def _sources(found: Found, databases: dict[MigrationFolder, Database], folder: s
         ]
         if fitting and (entry.config, fitting[0].name) not in seen:
             seen.add((entry.config, fitting[0].name))
-            yield Source("sqlc", relpath(entry.config, folder), fitting[0].name)
+            yield Source("sqlc", relpath(entry.config, folder), fitting[0].name, entry.name)
     for queries in found.query_folders:
         if databases:
             yield Source("sql", relpath(queries.path, folder), next(iter(databases.values())).name)
@@ -180,12 +189,7 @@ def _service(draft: Draft) -> Iterator[str]:
     if draft.sources:
         yield "    # What the rehearsal asks the engine about, of the old version and of the new one."
         yield "    queries:"
-        for each in draft.sources:
-            # A service with one database need not say which.
-            named = f", database: {each.database}" if len(draft.databases) > 1 else ""
-            yield f"      - {each.kind}: " + (
-                f"{{{_PATH_KEYS[each.kind]}: {_text(each.path)}{named}}}" if named else _text(each.path)
-            )
+        yield from (f"      - {_source(each, draft)}" for each in draft.sources)
     elif draft.databases:
         yield "    # No queries were found. Without `queries:` here, no verdict is more than unproven."
     yield "    platform:"
@@ -197,7 +201,17 @@ def _service(draft: Draft) -> Iterator[str]:
     yield "        ready: /ready"
 
 
-_PATH_KEYS = {"sqlc": "file", "sql": "path"}
+def _source(source: Source, draft: Draft) -> str:
+    """Return a source as the plan has it; a service with one database need not say whose queries they are."""
+    if len(draft.databases) == 1:
+        return f"{source.kind}: {_text(source.path)}"
+    settings = {_PATH_KEYS[source.kind]: source.path, "database": source.database, "entry": source.entry}
+    given = ", ".join(f"{key}: {_text(value)}" for key, value in settings.items() if value)
+    return f"{source.kind}: {{{given}}}"
+
+
+_PATH_KEYS = {"sqlc": "config", "sql": "files"}
+"""The keys of adapters/queries that hold the path."""
 
 
 def _text(text: str) -> str:

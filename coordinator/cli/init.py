@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from coordinator.cli import app
 from coordinator.cli.edge import exit_with, show
 from coordinator.cli.options import DEFAULT_PLAN
 from coordinator.errors import ExitCode
-
-if TYPE_CHECKING:
-    from coordinator.app.draft import Draft
 
 
 @app.command()
@@ -41,8 +38,8 @@ def _init(output: Path) -> ExitCode:
     folder = Path.cwd()
     found = find(folder)
     draft = draft_from(found, name=folder.name, folder=os.path.relpath(output.parent, folder))
-    for line in _told(draft):
-        show(line)
+    for each in (*draft.found(), *draft.remarks):
+        show(f"Found {each}")
     if not draft.databases and not found.workloads and not draft.command:
         raise Usage(
             "nothing-found",
@@ -57,15 +54,6 @@ def _init(output: Path) -> ExitCode:
     show(f"  2. coordinator validate {output}")
     show(f"  3. coordinator plan {output} --against merge-base   (what does this branch do?)")
     return ExitCode.DONE
-
-
-def _told(draft: Draft) -> list[str]:
-    """Return a line for each find."""
-    return [
-        *(f"Found database `{each.name}`: {each.why}" for each in draft.databases),
-        *(f"Found queries for `{each.database}`: {each.kind} {each.path}" for each in draft.sources),
-        *(f"Found {each}" for each in draft.remarks),
-    ]
 
 
 def _write(output: Path, text: str) -> None:

@@ -21,11 +21,13 @@ _CONFIG_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class SqlcEntry:
-    """One entry of a configuration of sqlc; `schema` has normal paths."""
+    """One entry of a configuration of sqlc; `schema` has normal paths from the folder looked through."""
 
     config: str
     engine: str
     schema: tuple[str, ...]
+    name: str | None
+    """What tells it from the others of its configuration: its first schema, as it is written there."""
 
     def covers(self, folder: str) -> bool:
         """Tell whether the folder's files are, or hold, the entry's schema."""
@@ -68,6 +70,7 @@ def _entries(path: PurePosixPath, config: object) -> Iterator[SqlcEntry]:
                 str(path),
                 str(entry.get("engine") or "postgresql"),
                 tuple(normpath(f"{path.parent}/{each}") for each in paths),
+                str(paths[0]) if paths else None,
             )
 
 
