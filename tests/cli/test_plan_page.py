@@ -20,12 +20,13 @@ def files(checkout: Checkout) -> set[str]:
 
 
 def test_writes_a_page_and_tells_the_story_as_ever(checkout: Checkout):
+    story = checkout.run(*PLAN).out
     before = files(checkout)
 
     ended = checkout.run(*PLAN, "--html", "release.html")
 
     assert ended.exit_code == 0, ended.err
-    assert ended.out == checkout.run(*PLAN).out
+    assert ended.out == story
     page = (checkout.folder / "release.html").read_text("utf-8")
     assert page.startswith("<!doctype html>")
     assert "Release shop-1.4" in page
@@ -46,6 +47,7 @@ def test_a_page_knows_nothing_of_the_machine_that_made_it(checkout: Checkout):
 
 
 def test_a_page_that_cannot_be_written_is_said_and_the_story_is_told(checkout: Checkout):
+    checkout.run(*PLAN)
     before = files(checkout)
 
     ended = checkout.run(*PLAN, "--html", "nowhere/release.html")
