@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import Protocol
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -41,6 +42,12 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 """
 
 
+class SendText(Protocol):
+    """Sends one text of a batch; `index` and `commits` are those of PostgresqlSession.send."""
+
+    def __call__(self, text: str, *, index: int, commits: bool) -> object: ...
+
+
 class PostgresqlSession:
     """One connection; see ports.Session."""
 
@@ -66,15 +73,18 @@ class PostgresqlSession:
         finally:
             self.roll_back()
 
-    def execute(self, batch: Batch) -> None:
-        """Send a batch; with `transaction`, either all of it is committed on return or none of it."""
+    def execute(self, batch: Batch, *, send: SendText | None = None) -> None:
+        """Send a batch; with `transaction`, either all of it is committed on return or none of it.
+
+        `send` sends its texts instead of `self.send`, so that somebody can look between their statements.
+        """
         self.settle()
         self._is_settled = False
         try:
             if batch.transaction:
-                self._execute_together(batch)
+                self._execute_together(batch, send or self.send)
             else:
-                self._execute_each(batch)
+                self._execute_each(batch, send or self.send)
         finally:
             self.roll_back()
 
@@ -106,19 +116,19 @@ class PostgresqlSession:
             self.send(_WATCH_CLIENT)
         self._is_settled = True
 
-    def _execute_together(self, batch: Batch) -> None:
+    def _execute_together(self, batch: Batch, send: SendText) -> None:
         self.send("BEGIN")
         if batch.guard is not None and self.send(batch.guard):
             raise ledger_changed()
         for index, text in enumerate(batch.statements):
-            self.send(text, index=index)
+            send(text, index=index, commits=False)
             if self._connection.info.transaction_status is not TransactionStatus.INTRANS:
                 raise transaction_ended(index)
         self.send("COMMIT", commits=True)
 
-    def _execute_each(self, batch: Batch) -> None:
+    def _execute_each(self, batch: Batch, send: SendText) -> None:
         for index, text in enumerate(batch.statements):
-            self.send(text, index=index, commits=True)
+            send(text, index=index, commits=True)
         if self._connection.info.transaction_status is not TransactionStatus.IDLE:
             raise transaction_left_open()
 
@@ -143,6 +153,11 @@ class PostgresqlSession:
         )
 
     def send(self, text: str, *, index: int | None = None, commits: bool = False) -> list[tuple[object, ...]]:
+        """Send one text as it is and return the rows of its first statement.
+
+        `index` is the text's place in its batch; `commits` says that it may commit, so that a connection
+        that is lost leaves a doubt. Raises: DatabaseError.
+        """
         try:
             # A str without parameters goes out by the simple protocol, `%` untouched.
             cursor = self._connection.execute(text)
@@ -177,6 +192,7 @@ class PostgresqlSession:
         )
 
     def roll_back(self) -> None:
+        """End the transaction that is open, if one is; nothing of it stays."""
         if not self._connection.closed:
             with suppress(psycopg.Error):
                 self._connection.rollback()
