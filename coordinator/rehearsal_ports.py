@@ -133,7 +133,10 @@ class RehearsalDatabase(Protocol):
         ...
 
     def take_statements(self) -> tuple[StatementEvidence, ...]:
-        """Return what was seen since the last call; `migration` and `place` are for the caller to fill in."""
+        """Return what was seen since the last call; `migration` and `place` are for the caller to fill in.
+
+        Watching costs time and begins with the first call: nobody wants to know what the base did.
+        """
         ...
 
     def clone(self) -> AbstractContextManager[RehearsalDatabase]:

@@ -20,6 +20,7 @@ from coordinator.model import Layer, Migration, Role
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.ask import Described, State, ask_queries, compile_queries
 from coordinator.rehearse.subject import Answer, Compiled, Subject
+from coordinator.sql import split_statements
 
 Apply = Callable[[RehearsalDatabase, Migration], DatabaseError | None]
 """Apply one migration to a scratch database; returns what the engine refused, if it did."""
@@ -111,7 +112,6 @@ def walk_states(
             walk.cross(held)
         here = State(pair.walk, layers, memory.at(names[state]))
         walk.ask(here)
-    pair.walk.take_statements()
     walk.judge_sessions()
     return Walked(asked, compiled, walk.answers, statements, failures)
 
@@ -132,9 +132,25 @@ def _run_ahead(
 
 
 def _placed(found: Sequence[StatementEvidence], migration: Migration) -> Iterator[StatementEvidence]:
+    """Yield what the migration's own statements did, each at its line; the tool's own statements are none."""
     file = migration.files[0].path if migration.files else migration.name
+    left = list(_own_texts(migration))
     for each in found:
-        yield replace(each, migration=migration.name, place=Place(file, each.statement.line))
+        at = next((at for at, (text, _) in enumerate(left) if text == each.statement.text), None)
+        if at is not None:
+            line = left[at][1]
+            yield replace(each, migration=migration.name, place=Place(file, line))
+            del left[: at + 1]
+
+
+def _own_texts(migration: Migration) -> Iterator[tuple[str, int]]:
+    """Yield the migration's texts with their lines, each whole and then each of its statements."""
+    for statement in migration.up.statements if migration.up else ():
+        pieces = split_statements(statement.text)
+        if len(pieces) > 1:
+            yield statement.text.strip(), statement.line + pieces[0].line - 1
+        for piece in pieces:
+            yield piece.text, statement.line + piece.line - 1
 
 
 def _writers(statements: Sequence[StatementEvidence], pending: Sequence[Migration]) -> tuple[str | None, ...]:
