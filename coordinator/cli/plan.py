@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli import app
-from coordinator.cli.edge import columns_of, exit_with, say_diagnostics, show
+from coordinator.cli.edge import columns_of, exit_with, say, say_diagnostics, show
 from coordinator.cli.forms import Outcome, PlanOutput, form_of, reports_from
 from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
 from coordinator.cli.writing import write_whole
-from coordinator.errors import ExitCode, PlanInvalid
+from coordinator.errors import ExitCode, PlanInvalid, Usage
+from coordinator.model import Engine
 
 if TYPE_CHECKING:
     from coordinator.diagnostics import Diagnostic
     from coordinator.prove import Proof
+
+_Told = tuple[str | None, str | None, Engine | None, tuple[str, ...], str | None]
+"""The fields of app.reviewing.Told, which is not imported for a plan of the world."""
 
 
 @app.command()
@@ -37,17 +41,41 @@ def plan(
             metavar="FILE", dir_okay=False, help="Write the release as a page too, to look at or to keep."
         ),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REF",
+            help="Take a git commit as what is live, and contact nothing; `merge-base` is where this branch"
+            " left the default one.",
+        ),
+    ] = None,
+    migrations: Annotated[
+        str | None, typer.Option(metavar="DIR", help="With --against: the migrations, in place of a plan.")
+    ] = None,
+    tool: Annotated[str | None, typer.Option(help="Whose migrations they are.")] = None,
+    engine: Annotated[Engine | None, typer.Option(help="Which engine they are for.")] = None,
+    queries: Annotated[
+        list[str] | None, typer.Option(metavar="PATH", help="Files of queries; may be repeated.")
+    ] = None,
+    sqlc: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The sqlc configuration that names the queries.")
+    ] = None,
 ) -> None:
     """Show what a release would do; change nothing.
 
     The story has the schema's states and which version works at each, the steps in their order, how far
     there is a way back, and what all that rests on.
     """
-    exit_with(
-        lambda: _plan(
-            lambda: _of_world(plan, settings), output, reports=reports_from(report or []), html=html
-        )
-    )
+
+    def make() -> tuple[Proof, tuple[Diagnostic, ...]]:
+        if against is not None:
+            told = (migrations, tool, engine, tuple(queries or ()), sqlc)
+            return _of_review(plan, settings, against, told=told)
+        if migrations or tool or engine or queries or sqlc:
+            raise _without_against()
+        return _of_world(plan, settings)
+
+    exit_with(lambda: _plan(make, output, reports=reports_from(report or []), html=html))
 
 
 def _of_world(path: Path, settings: list[str] | None) -> tuple[Proof, tuple[Diagnostic, ...]]:
@@ -55,7 +83,35 @@ def _of_world(path: Path, settings: list[str] | None) -> tuple[Proof, tuple[Diag
     from coordinator.app.planning import plan_release
     from coordinator.cli.opening import open_ports
 
-    return plan_release(open_ports(path, settings), step_kinds())
+    return plan_release(open_ports(path, settings), step_kinds(), watches_statements=True)
+
+
+def _of_review(
+    path: Path, settings: list[str] | None, ref: str, *, told: _Told
+) -> tuple[Proof, tuple[Diagnostic, ...]]:
+    import os
+
+    from coordinator.app.connected import ConnectedPorts, step_kinds
+    from coordinator.app.reviewing import Told, plan_without_file, review
+    from coordinator.cli.opening import open_ports
+
+    if not any(told) and (path.exists() or path != DEFAULT_PLAN):
+        ports = open_ports(path, settings)
+    else:
+        plan, draft = plan_without_file(Told(*told), Path())
+        for each in draft.found():
+            say(f"Without a plan file: {each}")
+        ports = ConnectedPorts(plan, environment=os.environ)
+    return review(ports, ref, step_kinds(), watches_statements=True)
+
+
+def _without_against() -> Usage:
+    return Usage(
+        "only-with-against",
+        "--migrations, --tool, --engine, --queries and --sqlc stand in for a plan file in a review.",
+        why="A release needs a plan that says where its databases and services are.",
+        next_step="Add --against REF, or name the plan file alone.",
+    )
 
 
 def _plan(

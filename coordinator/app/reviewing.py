@@ -1,0 +1,142 @@
+"""What a branch does to the version that its users have: the release's proof, from a commit and a checkout.
+
+The same stages as for a release, over a survey that no world was asked for. Without a plan file one is made
+from what the command line says and what the repository shows; it is never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from posixpath import normpath
+
+from coordinator.adapters.trees.git import GitRepository
+from coordinator.app.against import survey_against, tree_at
+from coordinator.app.catalogues import read_catalogues
+from coordinator.app.connected import ConnectedPorts
+from coordinator.app.draft import Draft, as_yaml, draft_from
+from coordinator.app.finding import Found, MigrationFolder, QueryFolder, SqlcEntry, find
+from coordinator.app.planning import demand_sound, work_out
+from coordinator.diagnostics import Diagnostic, Place
+from coordinator.errors import PlanInvalid, Usage
+from coordinator.load import load_text
+from coordinator.model import Engine, Plan
+from coordinator.prove import Proof
+from coordinator.steps import StepKind
+
+_FROM_NO_FILE = "(the command line)"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the command line says in place of a plan file; paths start at the current folder."""
+
+    migrations: str | None = None
+    tool: str | None = None
+    engine: Engine | None = None
+    queries: tuple[str, ...] = ()
+    sqlc: str | None = None
+
+
+def review(
+    ports: ConnectedPorts, ref: str, kinds: Mapping[str, StepKind], *, watches_statements: bool
+) -> tuple[Proof, tuple[Diagnostic, ...]]:
+    """Work out the release from `ref` to the working tree; contacts nothing that is live.
+
+    Raises: PlanInvalid where the branch changes what is released, Usage where git or a source of queries
+    cannot be read.
+    """
+    with GitRepository(ports.plan.folder) as repository:
+        tree = tree_at(repository, ref)
+        seen = survey_against(ports, tree)
+        demand_sound(seen.diagnostics)
+        catalogues, problems = read_catalogues(ports, seen, live=tree)
+        demand_sound(problems)
+    proof, warnings = work_out(
+        ports, seen, catalogues, kinds=kinds, reads_live=False, watches_statements=watches_statements
+    )
+    return proof, (*seen.diagnostics, *problems, *warnings)
+
+
+def plan_without_file(told: Told, folder: Path) -> tuple[Plan, Draft]:
+    """Return a plan for a review, and what it was made from.
+
+    Raises: Usage where there are no migrations, PlanInvalid where what was said fits no plan.
+    """
+    draft = replace(
+        draft_from(_as_told(find(folder), told), name=folder.resolve().name, folder="."), service="app"
+    )
+    if not draft.databases:
+        raise Usage(
+            "nothing-found",
+            "There is no plan file, and no migrations of goose or golang-migrate were found here.",
+            next_step="Name the plan file, or the folder: --migrations DIR --tool TOOL.",
+        )
+    loaded = load_text("\n".join(as_yaml(draft)), folder / _FROM_NO_FILE, settings={}, environment={})
+    if loaded.plan is None:
+        raise PlanInvalid(loaded.diagnostics)
+    return _with_places(loaded.plan), draft
+
+
+def _as_told(found: Found, told: Told) -> Found:
+    """Return the finds with what the command line says in their place; it is right, they are guesses."""
+    migrations = found.migrations
+    if told.migrations is not None:
+        migrations = (_migrations(found, told, normpath(told.migrations)),)
+    sqlc, folders = found.sqlc, found.query_folders
+    if told.queries or told.sqlc is not None:
+        sqlc = tuple(_sqlc(found, told))
+        folders = tuple(QueryFolder(normpath(each), 0) for each in told.queries)
+    return replace(
+        found,
+        migrations=tuple(
+            replace(each, engine=told.engine or each.engine, tool=told.tool or each.tool, unsupported=None)
+            if told.engine or told.tool
+            else each
+            for each in migrations
+        ),
+        sqlc=sqlc,
+        query_folders=folders,
+    )
+
+
+def _migrations(found: Found, told: Told, path: str) -> MigrationFolder:
+    for each in found.migrations:
+        if each.path == path:
+            return each
+    if told.tool is None:
+        raise Usage(
+            "nothing-found",
+            f"No migration of goose or golang-migrate was found in {path}.",
+            next_step="Correct --migrations, or say whose they are: --tool goose or --tool golang-migrate.",
+        )
+    engine = told.engine or Engine.POSTGRESQL
+    return MigrationFolder(path, told.tool, 0, engine, "the command line says so")
+
+
+def _sqlc(found: Found, told: Told) -> Iterator[SqlcEntry]:
+    """Yield what is known of the configuration that was named, which may have a name of its own."""
+    if told.sqlc is not None:
+        config = normpath(told.sqlc)
+        known = [each for each in found.sqlc if each.config == config]
+        yield from known or [SqlcEntry(config, told.engine or Engine.POSTGRESQL, (), None)]
+
+
+def _with_places(plan: Plan) -> Plan:
+    """Return the plan with places that exist: a problem of it is one of its migrations' folder."""
+    folders = {name: Place(spec.migrations.folder.as_posix()) for name, spec in plan.databases.items()}
+    first = next(iter(folders.values()))
+    return replace(
+        plan,
+        databases={
+            name: replace(spec, place=folders[name], migrations=replace(spec.migrations, place=folders[name]))
+            for name, spec in plan.databases.items()
+        },
+        services={
+            name: replace(
+                spec, place=first, queries=tuple(replace(each, place=first) for each in spec.queries)
+            )
+            for name, spec in plan.services.items()
+        },
+    )
