@@ -55,15 +55,15 @@ def _more(number: int) -> Iterator[str]:
 
 
 def _broken(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
-    """Yield a version's breaks: all that refuse the release, and one of those that the order avoids."""
+    """Yield a version's breaks: some of those that refuse the release, or one that the order avoids."""
     found = failures(rehearsal.breaks)
     for use in matrix.columns:
         its = sorted(of_use(found, use), key=lambda each: not meets(each, proof))
-        shown = max(1, min(_HANDFUL, sum(meets(each, proof) for each in its)))
+        shown = max(1, min(_NAMES, sum(meets(each, proof) for each in its)))
         for failure in its[:shown]:
             sign = "✘" if meets(failure, proof) else "·"
-            blamed = _blamed(failure, matrix, rehearsal)
-            text = f"{failure.label}  {_whose(failure, proof)} {_told(failure)}{blamed}"
+            blamed = blamed_for(failure, matrix, rehearsal)
+            text = f"{failure.label}  {_whose(failure, proof)} {_told(failure)}{blamed and f'; {blamed}'}"
             yield from wrapped(text, width, first=f"  {sign} ", then="      ")
         yield from _more(len(its) - shown)
 
@@ -83,12 +83,13 @@ def _told(failure: Failure) -> str:
     return f"{one.query} ({one.place}), {one.layer} {one.objection.code}: {answer}"
 
 
-def _blamed(failure: Failure, matrix: Matrix, rehearsal: Rehearsal) -> str:
+def blamed_for(failure: Failure, matrix: Matrix, rehearsal: Rehearsal) -> str:
+    """Return which migration broke a query of live, or mends one of next, and where it stands."""
     one = failure.broken
     place = place_of_blame(one, matrix.phased, rehearsal.statements)
     if place is None:
         return ""
-    return f"; {'since' if one.use[2] is Role.LIVE else 'until'} {one.migration} ({place})"
+    return f"{'since' if one.use[2] is Role.LIVE else 'until'} {one.migration} ({place})"
 
 
 def _unknown(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
@@ -137,8 +138,12 @@ def grouped_unchecked(unchecked: Sequence[Unchecked]) -> list[list[Unchecked]]:
 
 def _named(queries: Sequence[str]) -> str:
     names = list(dict.fromkeys(queries))
+    return f"{counted(len(names), 'query')} not asked ({_first_few(names)})"
+
+
+def _first_few(names: Sequence[str]) -> str:
     rest = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-    return f"{counted(len(names), 'query')} not asked ({', '.join(names[:_NAMES])}{rest})"
+    return f"{', '.join(names[:_NAMES])}{rest}"
 
 
 def _stalls(rehearsal: Rehearsal, *, width: int) -> Iterator[str]:
@@ -159,8 +164,6 @@ def _stalls(rehearsal: Rehearsal, *, width: int) -> Iterator[str]:
     groups = list(waiting(rest).items())
     for (kept, relation), statements in groups[:_HANDFUL]:
         places = list(dict.fromkeys(str(each.place) for each in statements))
-        where_ = ", ".join(places[:_NAMES]) + (
-            f" and {len(places) - _NAMES} more" if len(places) > _NAMES else ""
-        )
-        yield from wrapped(f"{kept} of {relation} wait for {where_}", width, first="  · ", then="      ")
+        text = f"{kept} of {relation} wait for {_first_few(places)}"
+        yield from wrapped(text, width, first="  · ", then="      ")
     yield from _more(len(groups) - _HANDFUL)

@@ -89,7 +89,7 @@ def sentences(database: DatabaseName, proof: Proof) -> Iterator[str]:
     """Yield where traffic may switch on a database, and from which state on there is no way back."""
     yield from (_switch(window, proof) for window in windows(proof) if window.database == database)
     for point in points_of_no_return(proof):
-        if point.database == database:
+        if point.database == database and proof.verdict is not Verdict.BROKEN:
             why = _left_behind(point, proof)
             yield f"No way back from s{point.state} on: {point.phased.migration.name} ({why})."
 

@@ -189,15 +189,15 @@ def test_tells_a_handful_of_breaks_and_says_how_many_more_there_are():
     breaks = tuple(broken(state=1, query=f"Q{number}", migration="00001_m1") for number in range(20))
     lines = list(tell(proof("expand", live="wb", next_="ww", rehearsed=rehearsal(breaks=breaks)), width=300))
 
-    assert sum("✘ s1" in line for line in lines) == 5
-    assert "    … and 15 more: --output json, --html FILE" in lines
+    assert sum("✘ s1" in line for line in lines) == 3
+    assert "    … and 17 more: --output json, --html FILE" in lines
 
 
 def test_says_of_a_refused_release_that_none_of_its_steps_will_be_done():
     lines = list(tell(torn()))
 
     assert "Steps, of which none will be done" in lines
-    assert not any(line.startswith("Way back") for line in lines)
+    assert not any("way back" in line.lower() for line in lines)
 
 
 def test_says_which_questions_could_not_be_put_and_why():

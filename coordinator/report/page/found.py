@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from coordinator.evidence import Hazard, Rehearsal, Unchecked, Use
-from coordinator.model import Role
+from coordinator.evidence import Hazard, Rehearsal, Unchecked
 from coordinator.prove import Proof
 from coordinator.report.failures import Failure, failures, meets, of_use
 from coordinator.report.matrix import Matrix, title
 from coordinator.report.page.markup import Html, details, element, joined
 from coordinator.report.page.tables import anchor, matrix_table, statement_table
-from coordinator.report.rehearsed import grouped_unchecked, how
+from coordinator.report.rehearsed import blamed_for, grouped_unchecked, how
 from coordinator.report.windows import sentences
 from coordinator.report.wrapping import counted, shortened
 
@@ -39,13 +38,16 @@ def database_section(matrix: Matrix, proof: Proof) -> Iterator[Html]:
         return
     yield from (element("p", sentence) for sentence in sentences(matrix.database, proof))
     for use in matrix.columns:
-        yield from _breaks(use, of_use(found, use), proof)
+        yield from _breaks(of_use(found, use), matrix, rehearsal, proof=proof)
     asked_not = counted(len(rehearsal.unchecked), "question")
     yield from _listed(f"? {asked_not} could not be put", _unchecked(rehearsal.unchecked, proof))
     failing = failures(rehearsal.already_failing)
     yield from _listed(
         f"{counted(len(failing), 'query')} already failing, and no migration's fault",
-        [element("li", f"{title(each.broken.use, proof)}: ", _failure(each)) for each in failing],
+        [
+            element("li", f"{title(each.broken.use, proof)}: ", _failure(each, matrix, rehearsal))
+            for each in failing
+        ],
     )
     yield from _hazards(rehearsal.hazards)
     if rehearsal.statements:
@@ -62,26 +64,31 @@ def database_section(matrix: Matrix, proof: Proof) -> Iterator[Html]:
     yield from _how(matrix, rehearsal, proof)
 
 
-def _breaks(use: Use, found: Sequence[Failure], proof: Proof) -> Iterator[Html]:
+def _breaks(
+    found: Sequence[Failure], matrix: Matrix, rehearsal: Rehearsal, *, proof: Proof
+) -> Iterator[Html]:
+    """Yield the failures of one version."""
     if not found:
         return
+    use = found[0].broken.use
     met = [each for each in found if meets(each, proof)]
     harm = "" if met else " at states that the order keeps it away from"
     refused = counted(len({(each.broken.query, each.broken.place) for each in found}), "query")
     summary = f"{'✘' if met else '·'} {title(use, proof)}: {refused} refused{harm}"
     shown = sorted(found, key=lambda each: not meets(each, proof))[:MOST]
-    items = [element("li", element("strong", each.label), " ", _failure(each)) for each in shown]
+    items = [
+        element("li", element("strong", each.label), " ", _failure(each, matrix, rehearsal)) for each in shown
+    ]
     rest = [_more(len(found) - MOST)] if len(found) > MOST else []
     yield details(summary, element("ul", *items, *rest, id=anchor(use)), is_open=bool(met))
 
 
-def _failure(failure: Failure) -> Html:
-    one = failure.broken
-    blame = f" {'since' if one.use[2] is Role.LIVE else 'until'} {one.migration}" if one.migration else ""
+def _failure(failure: Failure, matrix: Matrix, rehearsal: Rehearsal) -> Html:
+    one, blame = failure.broken, blamed_for(failure, matrix, rehearsal)
     return joined(
         element("code", one.query),
         element("span", f" {one.place}", class_="quiet"),
-        f": {one.layer}{blame}",
+        f": {one.layer}{blame and f', {blame}'}",
         element("pre", f"{one.objection.code}  {shortened(one.objection.message, _LETTERS)}"),
     )
 
