@@ -21,11 +21,12 @@ from coordinator.app.planning import demand_sound, work_out
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.errors import PlanInvalid, Usage
 from coordinator.load import load_text
-from coordinator.model import Engine, Plan
+from coordinator.model import Engine, Plan, Version
 from coordinator.prove import Proof
 from coordinator.steps import StepKind
 
 _FROM_NO_FILE = "(the command line)"
+_NEXT = "working-tree"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def plan_without_file(told: Told, folder: Path) -> tuple[Plan, Draft]:
     loaded = load_text("\n".join(as_yaml(draft)), folder / _FROM_NO_FILE, settings={}, environment={})
     if loaded.plan is None:
         raise PlanInvalid(loaded.diagnostics)
-    return _with_places(loaded.plan), draft
+    return _without_file(loaded.plan), draft
 
 
 def _as_told(found: Found, told: Told) -> Found:
@@ -123,19 +124,25 @@ def _sqlc(found: Found, told: Told) -> Iterator[SqlcEntry]:
         yield from known or [SqlcEntry(config, told.engine or Engine.POSTGRESQL, (), None)]
 
 
-def _with_places(plan: Plan) -> Plan:
-    """Return the plan with places that exist: a problem of it is one of its migrations' folder."""
+def _without_file(plan: Plan) -> Plan:
+    """Return the plan with places that exist (a problem of it is one of its migrations' folder) and versions
+    that are none, because nobody named any.
+    """
     folders = {name: Place(spec.migrations.folder.as_posix()) for name, spec in plan.databases.items()}
     first = next(iter(folders.values()))
     return replace(
         plan,
+        release=_NEXT,
         databases={
             name: replace(spec, place=folders[name], migrations=replace(spec.migrations, place=folders[name]))
             for name, spec in plan.databases.items()
         },
         services={
             name: replace(
-                spec, place=first, queries=tuple(replace(each, place=first) for each in spec.queries)
+                spec,
+                version=Version(_NEXT),
+                place=first,
+                queries=tuple(replace(each, place=first) for each in spec.queries),
             )
             for name, spec in plan.services.items()
         },

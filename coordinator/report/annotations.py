@@ -9,7 +9,7 @@ out itself, the least important last; so the list is in the order of importance.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
@@ -98,19 +98,23 @@ def fingerprints(found: Iterable[Annotation]) -> Iterator[str]:
 
 
 def _about_verdict(proof: Proof) -> Iterator[Annotation]:
-    """Yield why the release is unproven, once for each version."""
+    """Yield why the release is unproven, once for each version, at the migration where it begins."""
     if proof.verdict is not Verdict.UNPROVEN:
         return
     for (database, service, role), spans in proof.met.items():
-        reasons = [span.finding.reason for span in spans if span.finding.verdict is Verdict.UNPROVEN]
-        if reasons:
+        unproven = [span for span in spans if span.finding.verdict is Verdict.UNPROVEN]
+        if unproven:
+            reasons = dict.fromkeys(span.finding.reason.rstrip(".") for span in unproven)
+            phased = proof.evidence.phased.get(database, ())
             yield Annotation(
                 level=Level.WARNING,
-                place=proof.plan.services[service].place,
+                place=phased[max(unproven[0].first, 1) - 1].place
+                if phased
+                else proof.plan.services[service].place,
                 code="release-unproven",
                 title=f"{service} ({role}) is unproven on {database}",
                 message=f"Nobody can say that `{service}` ({role}) works at every state of `{database}`"
-                f" that it may meet: {'; '.join(dict.fromkeys(reasons))}.",
+                f" that it may meet: {'; '.join(reasons)}.",
             )
 
 
@@ -132,7 +136,7 @@ def _about_migration(phased: Phased, breaks: Iterable[Break]) -> Annotation:
 def _about_rehearsal(database: DatabaseName, rehearsal: Rehearsal, proof: Proof) -> Iterator[Annotation]:
     yield from map(_about_hazard, rehearsal.hazards)
     yield from _about_next(rehearsal.breaks, proof)
-    for each in _first_of_each(rehearsal.already_failing):
+    for each, *_ in _by_query(rehearsal.already_failing):
         yield Annotation(
             level=Level.WARNING,
             place=_in_this_checkout(each, proof),
@@ -143,6 +147,14 @@ def _about_rehearsal(database: DatabaseName, rehearsal: Rehearsal, proof: Proof)
         )
     for use, unchecked in _by_use(rehearsal.unchecked).items():
         yield _about_unchecked(use, unchecked, proof)
+    for line in rehearsal.notes:
+        yield Annotation(
+            level=Level.NOTICE,
+            place=proof.plan.databases[database].place,
+            code="rehearsal-limited",
+            title=f"What limits the rehearsal of {database}",
+            message=line,
+        )
     for line in rehearsal.drift:
         yield Annotation(
             level=Level.WARNING,
@@ -173,16 +185,17 @@ def _about_hazard(hazard: Hazard) -> Annotation:
 
 def _about_next(breaks: Iterable[Break], proof: Proof) -> Iterator[Annotation]:
     """Yield each query of a next version that needs a migration; an error where it would not get it."""
-    for each in _first_of_each(each for each in breaks if each.use[2] is Role.NEXT):
-        is_met = _is_met(each, proof)
+    for same in _by_query(each for each in breaks if each.use[2] is Role.NEXT):
+        met = next((each for each in same if _is_met(each, proof)), None)
+        each = met or same[0]
         until = f" before `{each.migration}`" if each.migration else " at any state of this release"
         yield Annotation(
-            level=Level.ERROR if is_met else Level.NOTICE,
+            level=Level.NOTICE if met is None else Level.ERROR,
             place=each.place,
             code="query-needs-migration",
             title=f"{each.query} does not work{until.replace('`', '')}",
             message=f"`{each.query}` of `{each.use[1]}` ({each.use[2]}) does not work{until}: {_why(each)}."
-            + ("" if is_met else " The release starts this version after that migration."),
+            + (" The release starts this version after that migration." if met is None else ""),
         )
 
 
@@ -213,14 +226,14 @@ def _by_use(unchecked: Iterable[Unchecked]) -> Mapping[Use, list[Unchecked]]:
     return found
 
 
-def _first_of_each(breaks: Iterable[Break]) -> Iterator[Break]:
-    """Yield one break a query: the one at the first state, at the cheapest layer."""
+def _by_query(breaks: Iterable[Break]) -> Iterator[Sequence[Break]]:
+    """Yield each query's breaks, the first state first and there the cheapest layer."""
 
     def query(each: Break) -> tuple[Use, Place, str]:
         return each.use, each.place, each.query
 
     for _, same in groupby(sorted(breaks, key=lambda each: (*query(each), each.state)), key=query):
-        yield next(same)
+        yield list(same)
 
 
 def _broken(each: Break) -> str:

@@ -93,6 +93,16 @@ def test_shows_a_query_that_runs_without_its_migration_as_an_error():
     assert found[0].level is Level.ERROR
 
 
+def test_a_query_that_breaks_in_two_ways_is_an_error_if_it_meets_one_of_them():
+    refused = one_service("expand contract expand").proof()
+    breaks = (broken(NEXT, 0, "00001_m1"), broken(NEXT, 2, "00003_m3"))
+
+    [found] = of_code(shown(proof_with(refused, breaks=breaks)), "query-needs-migration")
+
+    assert any(span.first <= 2 <= span.last for span in refused.met[NEXT])
+    assert (found.level, "before `00003_m3`" in found.message) == (Level.ERROR, True)
+
+
 def test_shows_a_query_that_breaks_at_many_states_once_at_its_first():
     breaks = tuple(broken(NEXT, state, f"0000{state + 1}_m") for state in (1, 0, 2))
 
@@ -121,6 +131,7 @@ def test_shows_hazards_with_their_rewrite_unchecked_queries_and_drift_as_warning
         ),
         already_failing=(broken(LIVE, 0, None),),
         drift=("index i is missing",),
+        notes=("another major version",),
     )
 
     warnings = {each.code: each for each in shown(proof) if each.level is Level.WARNING}
@@ -130,7 +141,15 @@ def test_shows_hazards_with_their_rewrite_unchecked_queries_and_drift_as_warning
     assert warnings["query-already-fails"].place == Place("plan.yaml", 1, 1)
     assert "queries/orders.sql:3" in warnings["query-already-fails"].message
     assert warnings["schema-drift"].message == "index i is missing"
+    assert [each.message for each in of_code(shown(proof), "rehearsal-limited")] == ["another major version"]
     assert "app (next) is unproven on db" in [each.title for each in shown(proof)]
+
+
+def test_says_at_the_migration_that_begins_it_why_the_release_is_unproven():
+    found = of_code(shown(one_service("expand expand contract").proof()), "release-unproven")
+
+    assert {each.place.file for each in found} == {"migrations/00001_m1.sql", "migrations/00002_m2.sql"}
+    assert not [each for each in found if each.message.endswith("..")]
 
 
 def test_counts_what_it_does_not_name():
@@ -159,7 +178,7 @@ def test_puts_the_most_important_first_and_says_nothing_twice():
 def test_names_files_from_the_root_of_the_repository():
     found = with_names(shown(one_service("expand").proof()), lambda file: str(PurePosixPath("shop") / file))
 
-    assert {each.place.file for each in found} == {"shop/plan.yaml", "shop/migrations/00001_m1.sql"}
+    assert {each.place.file for each in found} == {"shop/migrations/00001_m1.sql"}
 
 
 def test_a_fingerprint_survives_a_moved_line_and_is_nobody_elses():
