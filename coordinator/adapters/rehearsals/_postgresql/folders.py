@@ -32,7 +32,7 @@ _POLL_SECONDS = 0.005
 def scratch_folder(owner: tuple[int, int] | None) -> Iterator[Path]:
     """Make a folder (0700) for a server that runs as `owner` (user and group; None: as ourselves).
 
-    What killed commands left is removed first. On the way out the folder's server is ended with it.
+    What killed commands left is removed first. Whoever starts a server in it ends it first.
     """
     parent = _parent(owner)
     remove_abandoned(parent)
@@ -59,18 +59,6 @@ def remove_abandoned(parent: Path) -> None:
             if lock is not None:
                 _remove(folder)
                 os.close(lock)
-
-
-def end(pid: int) -> None:
-    """End a server at once, without a checkpoint: nobody wants its data."""
-    for number, seconds in ((signal.SIGQUIT, _QUIT_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            if _is_gone(pid):
-                return
-            time.sleep(_POLL_SECONDS)
 
 
 def _parent(owner: tuple[int, int] | None) -> Path:
@@ -106,9 +94,7 @@ def _locked(folder: Path) -> int | None:
 
 
 def _remove(folder: Path) -> None:
-    pid = _postmaster(folder)
-    if pid is not None:
-        end(pid)
+    _end_server(folder)
     # A program of a killed command may still be writing here; it ends when its folder is gone.
     until = time.monotonic() + _QUIT_SECONDS
     while True:
@@ -119,13 +105,20 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _postmaster(folder: Path) -> int | None:
-    """Return the process that serves this very folder: its file has the number, its argv the folder."""
+def _end_server(folder: Path) -> None:
+    """End the server that a killed command left in a folder, at once: nobody wants its data."""
     try:
         pid = int((folder / _DATA / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
-        return None
-    return pid if str(folder / _DATA) in _arguments(pid) else None
+        return
+    for number, seconds in ((signal.SIGQUIT, _QUIT_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
+        until = time.monotonic() + seconds
+        # Its argv names the folder, so the number is not somebody else's by now; one that has ended has none.
+        if str(folder / _DATA) in _arguments(pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while str(folder / _DATA) in _arguments(pid) and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
 
 
 def _arguments(pid: int) -> list[str]:
@@ -135,17 +128,3 @@ def _arguments(pid: int) -> list[str]:
         shown = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False)  # noqa: S607
         return shown.stdout.decode(errors="replace").split()
     return []
-
-
-def _is_gone(pid: int) -> bool:
-    """Tell whether a process has ended; a child of ours is let go of."""
-    try:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return True
-    except ChildProcessError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False

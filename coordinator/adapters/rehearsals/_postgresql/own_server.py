@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from coordinator.adapters.rehearsals._postgresql.binaries import Binaries
-from coordinator.adapters.rehearsals._postgresql.folders import data_folder, end, scratch_folder
+from coordinator.adapters.rehearsals._postgresql.folders import data_folder, scratch_folder
 from coordinator.errors import Usage
 
 SUPERUSER: Final = "postgres"
@@ -41,6 +42,7 @@ _SETTINGS: Final = {
 }
 _UNPRIVILEGED = ("postgres", "embedded_postgres", "nobody")
 _START_SECONDS = 60.0
+_END_SECONDS = 10.0
 _POLL_SECONDS = 0.002
 
 
@@ -53,8 +55,7 @@ def own_server(binaries: Binaries) -> Iterator[str]:
         try:
             yield f"host={folder} user={SUPERUSER} dbname=postgres"
         finally:
-            end(server.pid)
-            server.returncode = 0  # it was waited for by its number
+            _end(server)
 
 
 def _user() -> pwd.struct_passwd:
@@ -84,10 +85,20 @@ def _started(binaries: Binaries, folder: Path, user: pwd.struct_passwd | None) -
     until = time.monotonic() + _START_SECONDS
     while not _is_ready(data):
         if server.poll() is not None or time.monotonic() >= until:
-            end(server.pid)
+            _end(server)
             raise _failed(f"{binaries.program('postgres')} did not start.", log.read_text(errors="replace"))
         time.sleep(_POLL_SECONDS)
     return server
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End a server at once, without a checkpoint (immediate shutdown)."""
+    server.send_signal(signal.SIGQUIT)
+    try:
+        server.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def _run_initdb(binaries: Binaries, data: Path, user: pwd.struct_passwd | None) -> None:

@@ -8,12 +8,11 @@ of the team, statements about roles that it does not have are left out, and said
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import psycopg
 
 from coordinator.adapters.postgresql_session import message_of
-from coordinator.adapters.rehearsals._postgresql.missing_roles import missing_role
+from coordinator.adapters.rehearsals._postgresql.roles import Roles, missing_role
 from coordinator.errors import DatabaseError
 from coordinator.sql import split_statements
 
@@ -21,7 +20,7 @@ _PSQL = re.compile(r"^\\(?:un)?restrict\b.*$", re.MULTILINE)
 
 
 def restore(
-    connection: psycopg.Connection[tuple[object, ...]], dump: str, *, make_role: Callable[[str], None] | None
+    connection: psycopg.Connection[tuple[object, ...]], dump: str, roles: Roles | None
 ) -> tuple[str, ...]:
     """Run a dump; return a clause for each role whose statements were left out, if roles may not be made.
 
@@ -29,7 +28,7 @@ def restore(
     """
     missing: dict[str, None] = {}
     for statement in split_statements(_PSQL.sub("", dump)):
-        role = _run(connection, statement.text, make_role)
+        role = _run(connection, statement.text, roles)
         if role is not None:
             missing[role] = None
     connection.execute("RESET ALL")  # a dump empties search_path for its own session
@@ -38,9 +37,7 @@ def restore(
     )
 
 
-def _run(
-    connection: psycopg.Connection[tuple[object, ...]], text: str, make_role: Callable[[str], None] | None
-) -> str | None:
+def _run(connection: psycopg.Connection[tuple[object, ...]], text: str, roles: Roles | None) -> str | None:
     made: set[str] = set()
     while True:
         try:
@@ -49,10 +46,10 @@ def _run(
             role = missing_role(error.sqlstate, str(error))
             if role is None or role in made:
                 raise _not_restored(error, text) from error
-            if make_role is None:
+            if roles is None:
                 return role
             made.add(role)
-            make_role(role)
+            roles.invent(role)
         else:
             return None
 

@@ -19,8 +19,10 @@ from coordinator.adapters.postgresql_session import PostgresqlSession
 from coordinator.adapters.rehearsals._postgresql import asking
 from coordinator.adapters.rehearsals._postgresql.catalogue import catalogue
 from coordinator.adapters.rehearsals._postgresql.execution import execute
-from coordinator.adapters.rehearsals._postgresql.missing_roles import RoleMaking, make_role
+from coordinator.adapters.rehearsals._postgresql.probe import ProbedSession
 from coordinator.adapters.rehearsals._postgresql.restoring import restore
+from coordinator.adapters.rehearsals._postgresql.roles import RoleMaking, Roles
+from coordinator.adapters.rehearsals._postgresql.stars import expand
 from coordinator.adapters.rehearsals._postgresql.team_server import PREFIX, drop, lock_of
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection, StatementEvidence
@@ -34,6 +36,7 @@ FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
 WHERE d.datname = %s
 """
+_OF_MIGRATIONS = "SET lock_timeout = '10s'"
 
 
 def connected(conninfo: str, database: str | None = None) -> Connection:
@@ -63,16 +66,20 @@ class ScratchServer:
     def __init__(self, conninfo: str, maintenance: Connection, *, is_ours: bool) -> None:
         self._conninfo = conninfo
         self._maintenance = maintenance
-        self.is_ours = is_ours
-        """Nobody else uses it: roles may be made as they are wanted."""
+        self._roles = Roles(maintenance) if is_ours else None
+        """None on a server of the team, where roles are not ours to make."""
 
     @property
     def server_version(self) -> int:
         """Return the version as libpq has it: 180006."""
         return self._maintenance.info.server_version
 
+    def database(self) -> AbstractContextManager[ScratchDatabase]:
+        """Make an empty database."""
+        return self.copy("template0", self._roles.copy() if self._roles else None)
+
     @contextmanager
-    def new(self, template: str = "template0") -> Iterator[ScratchDatabase]:
+    def copy(self, template: str, roles: Roles | None) -> Iterator[ScratchDatabase]:
         """Make a database, which goes at the end, or with the next command that finds it abandoned."""
         name = f"{PREFIX}{token_hex(8)}"
         self._maintenance.execute("SELECT pg_catalog.pg_advisory_lock(%s)", [lock_of(name)])
@@ -82,7 +89,7 @@ class ScratchServer:
         try:
             self._maintenance.execute(make)
             self._copy_settings(template, name)
-            with closing(ScratchDatabase(self, name)) as database:
+            with closing(ScratchDatabase(self, name, roles)) as database:
                 yield database
         finally:
             if not self._maintenance.closed:
@@ -94,10 +101,6 @@ class ScratchServer:
         connection = connected(self._conninfo, database)
         connection.execute("SET statement_timeout = '60s'; SET lock_timeout = '10s'")
         return connection
-
-    def make_role(self, role: str) -> None:
-        """Make a role that a schema names, on a server of our own."""
-        make_role(self._maintenance, role)
 
     def _copy_settings(self, template: str, database: str) -> None:
         """Give a clone the settings of `ALTER DATABASE … SET`, which CREATE DATABASE does not copy."""
@@ -121,11 +124,13 @@ class ScratchServer:
 class ScratchDatabase:
     """One scratch database; see rehearsal_ports.RehearsalDatabase."""
 
-    def __init__(self, server: ScratchServer, name: str) -> None:
+    def __init__(self, server: ScratchServer, name: str, roles: Roles | None) -> None:
         self._server = server
         self._name = name
+        self._roles = roles
         self._asking: Connection | None = None
         self._seen: list[StatementEvidence] = []
+        self._is_watched = False
 
     def close(self) -> None:
         """Leave the database alone, so that it can be copied or dropped; the next question connects again."""
@@ -138,11 +143,16 @@ class ScratchDatabase:
         """Connect as the owner, to apply migrations."""
         self.close()
         with closing(self._server.connect(self._name)) as connection:
-            session: Session = PostgresqlSession(connection, secrets=(), settings="SET lock_timeout = '10s'")
-            yield RoleMaking(session, self._server.make_role, self._seen) if self._server.is_ours else session
+            session: Session = (
+                ProbedSession(connection, record=self._seen.append, settings=_OF_MIGRATIONS)
+                if self._is_watched
+                else PostgresqlSession(connection, secrets=(), settings=_OF_MIGRATIONS)
+            )
+            yield session if self._roles is None else RoleMaking(session, self._roles, self._seen)
 
     def take_statements(self) -> tuple[StatementEvidence, ...]:
-        """Return what was seen since the last call."""
+        """Return what was seen since the last call; watching begins with the first."""
+        self._is_watched = True
         taken = tuple(self._seen)
         self._seen.clear()
         return taken
@@ -150,22 +160,27 @@ class ScratchDatabase:
     def restore(self, dump: str) -> tuple[str, ...]:
         """Run a dump; return a clause for each role of it that this server does not have."""
         with closing(self._server.connect(self._name)) as connection:
-            return restore(
-                connection, dump, make_role=self._server.make_role if self._server.is_ours else None
-            )
+            return restore(connection, dump, self._roles)
 
     def clone(self) -> AbstractContextManager[ScratchDatabase]:
         """Make a second database with the same schema and rows; no session may be open on this one."""
         self.close()
-        return self._server.new(self._name)
+        return self._server.copy(self._name, self._roles.copy() if self._roles else None)
 
     def prepare(self, texts: Sequence[str]) -> list[Description | Objection]:
         """Ask whether each text parses and binds."""
         return asking.prepare(self._connection, texts)
 
     def expand_star(self, texts: Sequence[str]) -> list[str]:
-        """Return each text as it is."""
-        return list(texts)
+        """Return each text with the columns that its `*` stand for now; see _postgresql/stars.py."""
+        expanded = expand(self._connection, texts)
+        changed = [place for place, text in enumerate(texts) if expanded[place] != text]
+        before = self.prepare([texts[place] for place in changed])
+        after = self.prepare([expanded[place] for place in changed])
+        for place, old, new in zip(changed, before, after, strict=True):
+            if old != new:  # it would not be what the client has
+                expanded[place] = texts[place]
+        return expanded
 
     def plan(self, texts: Sequence[str], *, role: str | None) -> list[Objection | None]:
         """Ask whether each text can be planned, and whether `role` has the privileges."""

@@ -25,7 +25,7 @@ class PostgresqlServer:
     @contextmanager
     def database(self, dump: str | None = None) -> Iterator[ScratchDatabase]:
         """Make a scratch database, empty or with the schema of a dump; it is removed at the end."""
-        with self._scratch.new() as database:
+        with self._scratch.database() as database:
             if dump is not None:
                 left_out = database.restore(dump)
                 self.notes += tuple(clause for clause in left_out if clause not in self.notes)
