@@ -235,7 +235,7 @@ class GitTree:
         self.label = label
         self.commit = commit
         self._repository = repository
-        self._ref = ref
+        self.ref = ref
         self._base = base
 
     def read(self, path: str) -> bytes | None:
@@ -254,7 +254,7 @@ class GitTree:
 
     def place(self, path: str) -> str:
         """Return the file as `git show` takes it: `v1.4:queries/orders.sql`, from the repository's root."""
-        return f"{self._ref}:{'/'.join(steps_from(self._base, path))}"
+        return f"{self.ref}:{'/'.join(steps_from(self._base, path))}"
 
     def _below(self, tree: str, folder: str) -> Iterator[str]:
         for name, entry in self._repository.entries(tree).items():
