@@ -8,6 +8,7 @@ that have the old one would never see the new one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from posixpath import basename, dirname
 from typing import Final
@@ -71,10 +72,17 @@ def survey_against(ports: Ports, tree: GitTree) -> Survey:
 
 
 def _serving_at(tree: GitTree, spec: ServiceSpec) -> Serving:
-    label = tree.label.removeprefix("git ").partition(" ")[0]
-    live = label if label != spec.version else f"{label}@{tree.commit[:_SHORT]}"
+    version = _version_at(tree.ref, spec)
+    live = version if version != spec.version else f"{version}@{tree.commit[:_SHORT]}"
     side = Side(Version(live), running=True, ready=True)
     return Serving(Colour.BLUE, {Colour.BLUE: side, Colour.GREEN: Side()})
+
+
+def _version_at(ref: str, spec: ServiceSpec) -> str:
+    """Return the version that a ref is the tag of, as the plan says how versions are tagged; else the ref."""
+    pattern = re.escape(spec.ref or "v{version}").replace(re.escape("{version}"), "(.+)", 1)
+    tagged = re.fullmatch(pattern, ref)
+    return tagged[1] if tagged else ref
 
 
 def _database(

@@ -26,6 +26,7 @@ services:
   app:
     version: "1.5"
     uses: [db]
+    ref: "{tags}"
     platform: {{local: {{command: [./app]}}}}
 """
 ONE = "-- +goose Up\nCREATE TABLE one (id int);\n-- +goose Down\nDROP TABLE one;\n"
@@ -45,12 +46,13 @@ def surveyed(
     repository: Repository,
     ref: str = "v1.4",
     *,
+    tags: str = "v{version}",
     tool: str = "goose",
     plan: str = "plan.yaml",
     folder: str = "db",
 ) -> Survey:
     file = repository.folder / plan
-    loaded = load_text(PLAN.format(tool=tool, folder=folder), file, settings={}, environment={})
+    loaded = load_text(PLAN.format(tool=tool, folder=folder, tags=tags), file, settings={}, environment={})
     assert loaded.plan is not None, loaded.diagnostics
     with GitRepository(file.parent) as opened:
         return survey_against(ConnectedPorts(loaded.plan, environment={}), tree_at(opened, ref))
@@ -73,8 +75,24 @@ def test_counts_what_the_commit_has_as_applied_and_what_is_new_as_pending(reposi
 def test_takes_the_commit_as_the_version_that_serves(repository: Repository):
     service = surveyed(repository).services[ServiceName("app")]
 
-    assert (service.live_version, service.next_colour) == ("v1.4", Colour.GREEN)
+    assert (service.live_version, service.next_colour) == ("1.4", Colour.GREEN)
     assert not service.is_settled
+
+
+@pytest.mark.parametrize(
+    ("ref", "tags", "version"),
+    [
+        ("shop/1.4", "shop/{version}", "1.4"),
+        ("v1.4", "shop/{version}", "v1.4"),
+        ("main", "v{version}", "main"),
+    ],
+)
+def test_reads_the_version_from_a_tag_as_the_plan_writes_it(
+    repository: Repository, ref: str, tags: str, version: str
+):
+    repository.git("tag", "shop/1.4")
+
+    assert surveyed(repository, ref, tags=tags).services[ServiceName("app")].live_version == version
 
 
 def test_tells_two_versions_of_one_name_apart(repository: Repository):
