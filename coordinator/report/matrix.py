@@ -23,6 +23,12 @@ MARKS: Final[Mapping[Verdict, str]] = {
     Verdict.BROKEN: "✘ breaks",
     Verdict.UNPROVEN: "? unproven",
 }
+_RESTS_ON: Final[Mapping[Basis, str]] = {
+    Basis.REHEARSED: "",
+    Basis.OBSERVED: " (runs now)",
+    Basis.DECLARED: " (declared)",
+    Basis.CLASSIFIED: " (guessed)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Matrix:
             return "as it is now", ""
         first, last = self.phased[row.first - 1], self.phased[row.last - 1]
         through = "" if first is last else f" … {last.migration.name}"
-        return f"{first.migration.name}{through}", f"{first.phase}{_rests_on(first.basis)}"
+        return f"{first.migration.name}{through}", f"{first.phase}{_RESTS_ON[first.basis]}"
 
 
 def matrices(proof: Proof) -> Iterator[Matrix]:
@@ -109,19 +115,7 @@ def mark(finding: Finding) -> str:
     """Return a cell's sign and words; what is not the engine's answer says whose it is."""
     if finding.verdict is Verdict.UNPROVEN and finding.basis is Basis.CLASSIFIED:
         return MARKS[finding.verdict]
-    return f"{MARKS[finding.verdict]}{_rests_on(finding.basis)}"
-
-
-_RESTS_ON: Mapping[Basis, str] = {
-    Basis.REHEARSED: "",
-    Basis.OBSERVED: " (runs now)",
-    Basis.DECLARED: " (declared)",
-    Basis.CLASSIFIED: " (guessed)",
-}
-
-
-def _rests_on(basis: Basis) -> str:
-    return _RESTS_ON[basis]
+    return f"{MARKS[finding.verdict]}{_RESTS_ON[finding.basis]}"
 
 
 def title(use: Use, proof: Proof) -> str:

@@ -8,8 +8,9 @@ lanes; crossings that a better method would avoid are rare in a release, which i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 BOX: Final = (240.0, 44.0)
@@ -34,44 +35,24 @@ class Drawing:
 
 def lay_out(after: Sequence[Sequence[int]]) -> Drawing:
     """Return the drawing of a graph: `after` has, for each box, the earlier boxes that it comes after."""
+    boxes = len(after)
     layers = _layers(after)
-    lanes = _lanes(after, layers)
-    rows: list[list[_Item]] = [[] for _ in range(max(layers, default=-1) + 1)]
-    for box, layer in enumerate(layers):
-        rows[layer].append((box, layer))
-    for lane in lanes:
-        rows[lane[1]].append(lane)
-    above = {
-        (box, layers[box]): [_end(each, layers[box] - 1, lanes, layers) for each in before]
-        for box, before in enumerate(after)
-    }
-    above |= {lane: [_end(lane[0], lane[1] - 1, lanes, layers)] for lane in lanes}
-    x = _place(rows, above, lanes)
-    height = BOX[1] + _GAP[1]
+    paths = list(_paths(after, layers))
+    x = _middles(layers, paths, boxes=boxes)
+    step = BOX[1] + _GAP[1]
+    y = [layer * step + BOX[1] / 2 for layer in layers]
 
-    def corner(item: _Item, *, below: bool) -> Point:
-        shift = 0.0 if item in lanes else BOX[1] / 2
-        return x[item], item[1] * height + BOX[1] / 2 + (shift if below else -shift)
+    def corner(node: int, edge_of_box: float) -> Point:
+        return x[node], y[node] + (edge_of_box if node < boxes else 0.0)
 
-    edges = []
-    for box, before in enumerate(after):
-        for each in before:
-            path = [(each, layers[each])]
-            path += [
-                (each, layer) for layer in range(layers[each] + 1, layers[box]) if (each, layer) in lanes
-            ]
-            points = [corner(item, below=True) for item in path]
-            edges.append((*points, corner((box, layers[box]), below=False)))
     return Drawing(
-        tuple((x[box, layer], layer * height + BOX[1] / 2) for box, layer in enumerate(layers)),
-        tuple(edges),
-        max((x[item] + _width(item, lanes) / 2 for item in x), default=0.0),
-        max(len(rows) * height - _GAP[1], 0.0),
+        tuple(zip(x[:boxes], y[:boxes], strict=True)),
+        tuple(
+            (*(corner(each, BOX[1] / 2) for each in path), corner(end, -BOX[1] / 2)) for *path, end in paths
+        ),
+        max((middle + _width(is_box=node < boxes) / 2 for node, middle in enumerate(x)), default=0.0),
+        max(y, default=-BOX[1] / 2) + BOX[1] / 2,
     )
-
-
-_Item = tuple[int, int]
-"""A box in its layer, or, in a layer further down, the lane of the edges that leave it."""
 
 
 def _layers(after: Sequence[Sequence[int]]) -> list[int]:
@@ -81,40 +62,42 @@ def _layers(after: Sequence[Sequence[int]]) -> list[int]:
     return layers
 
 
-def _lanes(after: Sequence[Sequence[int]], layers: Sequence[int]) -> Mapping[_Item, None]:
-    """Return the lanes; the edges that leave one box share them."""
-    return {
-        (each, layer): None
-        for box, before in enumerate(after)
-        for each in before
-        if layers[box] - layers[each] <= _LONGEST
-        for layer in range(layers[each] + 1, layers[box])
-    }
+def _paths(after: Sequence[Sequence[int]], layers: list[int]) -> Iterator[list[int]]:
+    """Yield each edge as nodes: a box, the lanes that it runs in, a box. A lane is appended to `layers`."""
+    lanes: dict[tuple[int, int], int] = {}
+    for end, before in enumerate(after):
+        for start in before:
+            between = range(layers[start] + 1, layers[end])
+            path = [start]
+            for layer in between if len(between) < _LONGEST else ():
+                lane = lanes.setdefault((start, layer), len(layers))  # the edges that leave a box share lanes
+                if lane == len(layers):
+                    layers.append(layer)
+                path.append(lane)
+            yield [*path, end]
 
 
-def _end(box: int, layer: int, lanes: Mapping[_Item, None], layers: Sequence[int]) -> _Item:
-    """Return where an edge that leaves `box` stands in a layer, or the box itself."""
-    return (box, layer) if (box, layer) in lanes else (box, layers[box])
-
-
-def _width(item: _Item, lanes: Mapping[_Item, None]) -> float:
-    return _LANE if item in lanes else BOX[0]
-
-
-def _place(
-    rows: Sequence[Sequence[_Item]], above: Mapping[_Item, Sequence[_Item]], lanes: Mapping[_Item, None]
-) -> dict[_Item, float]:
-    """Return the middle of each item, row by row: below what it comes from, or right of its neighbour."""
-    x: dict[_Item, float] = {}
-
-    def middle(item: _Item) -> float:
-        return sum(x[each] for each in above[item]) / max(len(above[item]), 1)
-
+def _middles(layers: Sequence[int], paths: Sequence[Sequence[int]], *, boxes: int) -> list[float]:
+    """Return the middle of each node, layer by layer: below what it comes from, or right of its neighbour."""
+    above: list[set[int]] = [set() for _ in layers]
+    for path in paths:
+        for upper, lower in pairwise(path):
+            above[lower].add(upper)
+    rows: list[list[int]] = [[] for _ in range(max(layers, default=-1) + 1)]
+    for node, layer in enumerate(layers):
+        rows[layer].append(node)
+    x = [0.0] * len(layers)
     for row in rows:
         free = 0.0
-        for item in sorted(row, key=middle):
-            half = _width(item, lanes) / 2
+        for node in sorted(
+            row, key=lambda node: sum(x[each] for each in above[node]) / max(len(above[node]), 1)
+        ):
+            half = _width(is_box=node < boxes) / 2
             # Below the leftmost: the main line stays where a narrow window shows it.
-            x[item] = max(free + half, min((x[each] for each in above[item]), default=0.0))
-            free = x[item] + half + _GAP[0]
+            x[node] = max(free + half, min((x[each] for each in above[node]), default=0.0))
+            free = x[node] + half + _GAP[0]
     return x
+
+
+def _width(*, is_box: bool) -> float:
+    return BOX[0] if is_box else _LANE
