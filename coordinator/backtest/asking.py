@@ -6,16 +6,17 @@ nothing, and the release says so.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from coordinator.backtest.bases import Scratch, apply, content_of, failure, key_of
-from coordinator.evidence import Break, Unchecked, Use
+from coordinator.evidence import Break, Unchecked
 from coordinator.model import DatabaseName, Layer, Migration, Role, ServiceName
 from coordinator.ports import MigrationTool
 from coordinator.queries import Catalogue
 from coordinator.rehearse.ask import State, ask_queries, compile_queries
-from coordinator.rehearse.subject import Answer, Compiled, Subject
+from coordinator.rehearse.findings import already_failing_of, breaks_of, unchecked_of
+from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Apply, Failure, Memory, Pair, Walked, walk_states
 
 _DATABASE, _SERVICE = DatabaseName("past"), ServiceName("past")
@@ -26,7 +27,7 @@ class Asked:
     """What the engine answered about a release."""
 
     breaks: tuple[Break, ...]
-    already_failing: tuple[str, ...]
+    already_failing: tuple[Break, ...]
     unchecked: tuple[Unchecked, ...]
     answered: Mapping[Role, int]
     """How many queries of each version work where they belong: only their refusals mean anything."""
@@ -60,7 +61,7 @@ def ask_release(
         memory=memory,
     )
     memory.keep_only(key_of(contents[-1]))
-    return _asked(walked, [each.name for each in new]), last.holding(contents[-1])
+    return _asked(walked, new), last.holding(contents[-1])
 
 
 def _one_is_enough(layers: Collection[Layer], catalogues: Sequence[Catalogue]) -> bool:
@@ -127,43 +128,15 @@ def _subject(role: Role, catalogue: Catalogue) -> Subject:
     return Subject((_DATABASE, _SERVICE, role), catalogue)
 
 
-def _asked(walked: Walked, names: Sequence[str]) -> Asked:
-    breaks: list[Break] = []
-    failing: list[str] = []
-    unchecked: list[Unchecked] = []
-    answered = dict.fromkeys(Role, 0)
-    for use, compiled in walked.compiled.items():
-        for query, answers in zip(compiled, zip(*walked.answers[use], strict=True), strict=True):
-            unchecked.extend(_unchecked(use, query, answers))
-            if query.own.broken is not None:
-                failing.append(query.query.name)
-            elif query.query.obstacle is None:
-                answered[use[2]] += 1
-                breaks.extend(_breaks(use, query, answers, names))
-    order = sorted(breaks, key=lambda each: (list(Role).index(each.use[2]), each.state))
-    failures = tuple(failure(each.migration, each.error) for each in walked.failures)
-    return Asked(tuple(order), tuple(dict.fromkeys(failing)), tuple(unchecked), answered, failures)
-
-
-def _breaks(use: Use, query: Compiled, answers: Sequence[Answer], names: Sequence[str]) -> Iterator[Break]:
-    broken = [answer.broken is not None for answer in answers]
-    for state, answer in enumerate(answers):
-        if answer.broken is not None:
-            layer, objection = answer.broken
-            blamed = _blamed(use[2], state, broken, names)
-            yield Break(use, state, query.query.name, query.query.place, layer, objection, blamed)
-
-
-def _blamed(role: Role, state: int, broken: Sequence[bool], names: Sequence[str]) -> str | None:
-    """Return the migration that took what the old version needs, or that brings what the new one needs."""
-    if role is Role.LIVE:
-        worked = next((each for each in range(state, -1, -1) if not broken[each]), None)
-        return None if worked is None else names[worked]
-    works = next((each for each in range(state, len(broken)) if not broken[each]), None)
-    return None if works is None else names[works - 1]
-
-
-def _unchecked(use: Use, query: Compiled, answers: Sequence[Answer]) -> Iterator[Unchecked]:
-    reasons = {reason: None for answer in answers for reason in answer.unchecked}
-    for layer, reason in reasons:
-        yield Unchecked(use, query.query.name, layer, reason)
+def _asked(walked: Walked, new: Sequence[Migration]) -> Asked:
+    answered = {
+        use[2]: sum(each.own.broken is None and each.query.obstacle is None for each in compiled)
+        for use, compiled in walked.compiled.items()
+    }
+    return Asked(
+        breaks=tuple(breaks_of(walked, new)),
+        already_failing=tuple(already_failing_of(walked)),
+        unchecked=tuple(unchecked_of(walked)),
+        answered=answered,
+        failures=tuple(failure(each.migration, each.error) for each in walked.failures),
+    )

@@ -128,13 +128,15 @@ class Contents:
         self._seen: dict[int, dict[str, str]] = {}
 
     def edits(self, checkout: Checkout) -> Iterator[str]:
-        """Yield a sentence for each migration whose content is another than in the tags before."""
+        """Yield a sentence if there are migrations with another content than in the tags before."""
+        edited: list[str] = []
         for each in checkout.migrations:
             contents = self._seen.setdefault(each.version, {})
             if contents and each.digest not in contents:
-                first = next(iter(contents.values()))
-                yield f"{each.name} was edited in {checkout.tag}, after its release in {first}."
+                edited.append(f"{each.name} (released in {next(iter(contents.values()))})")
             contents.setdefault(each.digest, checkout.tag)
+        if edited:
+            yield f"Edited in {checkout.tag}, after release: {listed(edited, 'migrations')}."
 
 
 def _in_code(file: SourceFile) -> Migration:

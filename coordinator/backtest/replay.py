@@ -120,7 +120,7 @@ def judged(release: Release, asked: Asked) -> Release:
         switch_window=() if unasked else window,
         point_of_no_return=point_of_no_return(asked.breaks),
         breaks=asked.breaks,
-        already_failing=asked.already_failing,
+        already_failing=tuple(dict.fromkeys(each.query for each in asked.already_failing)),
         unasked=unasked,
     )
 
@@ -137,3 +137,10 @@ def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:
             yield f"Of {tag} this could not be asked: {listed(unchecked, 'queries')}."
         if not asked.answered[role]:
             yield f"{tag} has no query that works where it belongs, so nothing is known about it."
+    failing = {each.query for each in asked.already_failing if each.use[2] is Role.LIVE}
+    lacking = [
+        each for each in asked.already_failing if each.use[2] is Role.NEXT and each.query not in failing
+    ]
+    if lacking:
+        names = listed([each.query for each in lacking], "queries")
+        yield f"{pair.after.tag} fails also where {pair.before.tag} got all of its migrations: {names}."

@@ -92,7 +92,7 @@ def test_tells_an_edit_once_also_where_release_lines_bring_the_old_content_back(
         for tag, files in zip("abcd", [first, edited] * 2, strict=True)
     ]
 
-    assert told == [[], ["1_a was edited in b, after its release in a."], [], []]
+    assert told == [[], ["Edited in b, after release: 1_a (released in a)."], [], []]
 
 
 def test_the_effect_changes_with_the_up_side_alone():
