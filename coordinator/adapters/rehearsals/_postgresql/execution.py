@@ -107,7 +107,7 @@ def execute(
             _Try(place, text, cast("Sample", sample), targets.get(text))
             for place, (text, values) in enumerate(asks)
             if place not in answers
-            for sample in values
+            for sample in values or ((),)
         ]
         first = _run(connection, tries, role)
         for each, seen in zip(tries, first, strict=True):

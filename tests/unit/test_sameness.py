@@ -1,0 +1,75 @@
+"""Two runs of one query: the same, or a sentence about what is different."""
+
+from __future__ import annotations
+
+from coordinator.rehearsal_ports import VOLATILE, Column, Ran
+from coordinator.sameness import difference
+
+ID, TOTAL, BODY = Column("id", "integer"), Column("total", "numeric"), Column("body", "jsonb")
+
+
+def ran(*rows: tuple[str | None, ...], columns: tuple[Column, ...] = (ID, TOTAL)) -> Ran:
+    return Ran(rows, len(rows), columns)
+
+
+def test_finds_nothing_where_the_rows_are_the_same() -> None:
+    assert difference(ran(("1", "12.50")), ran(("1", "12.50"))) is None
+
+
+def test_names_the_column_that_changed_and_both_values() -> None:
+    said = difference(ran(("1", "12.50"), ("2", "3")), ran(("1", "1250"), ("2", "3")))
+
+    assert said == "returned `total` as `12.50`, now `1250`"
+
+
+def test_counts_the_rows_that_are_gone() -> None:
+    said = difference(ran(("1", "1"), ("2", "2"), ("3", "3")), ran(("1", "1")))
+
+    assert said == "returned 3 rows, of which 2 are gone"
+
+
+def test_says_that_there_are_more_rows() -> None:
+    assert difference(ran(("1", "1")), ran(("1", "1"), ("2", "2"))) == "returned 1 row, now 2"
+
+
+def test_compares_columns_by_name_and_leaves_new_ones_out() -> None:
+    here = ran((None, "1", "5"), columns=(Column("note", "text"), ID, TOTAL))
+
+    assert difference(ran(("1", "5")), here) is None
+
+
+def test_leaves_a_column_out_that_is_volatile_in_either_run() -> None:
+    assert difference(ran(("1", "5")), ran((VOLATILE, "5"))) is None
+    assert difference(ran(("1", "5")), ran((VOLATILE, "6"))) == "returned `total` as `5`, now `6`"
+
+
+def test_tells_null_from_a_volatile_value() -> None:
+    assert difference(ran(("1", "5")), ran(("1", None))) == "returned `total` as `5`, now NULL"
+
+
+def test_says_nothing_of_runs_that_cannot_be_compared() -> None:
+    assert difference(Ran((), None), ran(("1", "5"))) is None
+
+
+def test_takes_json_with_more_keys_for_the_same() -> None:
+    own = ran(("1", "1 id"), columns=(ID, BODY))
+
+    assert difference(own, ran(("1", "1 2 id new"), columns=(ID, BODY))) is None
+    assert difference(own, ran(("1", "2 id"), columns=(ID, BODY))) is not None
+
+
+def test_sees_that_another_value_is_written() -> None:
+    own = Ran((), 1, (), written=ran(("1", "5")))
+
+    assert difference(own, Ran((), 1, (), written=ran(("1", None)))) == "wrote `total` as `5`, now NULL"
+
+
+def test_leaves_a_written_column_out_whose_type_changed() -> None:
+    own = Ran((), 1, (), written=ran(("1", "5")))
+    here = Ran((), 1, (), written=ran(("1", "5.0"), columns=(ID, Column("total", "double precision"))))
+
+    assert difference(own, here) is None
+
+
+def test_compares_columns_by_place_where_no_names_are_known() -> None:
+    assert difference(Ran((("1",),), 1), Ran((("2",),), 1)) == "returned `column 1` as `1`, now `2`"
