@@ -20,7 +20,7 @@ from typing import Final
 from coordinator.adapters.rehearsals._sqlite import asking, execution, sample, schema, stars
 from coordinator.adapters.rehearsals._sqlite import connection as connections
 from coordinator.adapters.rehearsals._sqlite.choosing import choose
-from coordinator.adapters.rehearsals._sqlite.watching import Watcher, watched_session
+from coordinator.adapters.rehearsals._sqlite.watching import Watcher, tables_in, watched_session
 from coordinator.adapters.sqlite_session import SqliteSession
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
@@ -31,10 +31,10 @@ _PREFIX: Final = "coordinator-sqlite-"
 class ScratchDatabase:
     """rehearsal_ports.RehearsalDatabase on one file; every question has a connection of its own."""
 
-    def __init__(self, folder: Path, numbers: Iterator[int]) -> None:
+    def __init__(self, folder: Path, numbers: Iterator[int], *, tables: frozenset[str] = frozenset()) -> None:
         self.path = folder / f"{next(numbers)}.db"
         self._numbers = numbers
-        self._watcher = Watcher()
+        self._watcher = Watcher(tables)
 
     @contextmanager
     def session(self) -> Iterator[SqliteSession]:
@@ -49,7 +49,8 @@ class ScratchDatabase:
     @contextmanager
     def clone(self) -> Iterator[RehearsalDatabase]:
         """Copy the file, page by page."""
-        other = ScratchDatabase(self.path.parent, self._numbers)
+        tables = tables_in(self.catalogue())
+        other = ScratchDatabase(self.path.parent, self._numbers, tables=tables)
         with closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(other.path)) as target:
             source.backup(target)
         try:
@@ -97,9 +98,11 @@ class ScratchDatabase:
 
     @contextmanager
     def held(self, texts: Sequence[str]) -> Iterator[Callable[[], list[Objection | None]]]:
-        """Ask again what `prepare` asked: SQLite compiles anew by itself when the schema has changed."""
-        with connections.asking(self.path) as connection:
-            yield lambda: [asking.plan(connection, text) for text in texts]
+        """Ask again what `prepare` asked: SQLite compiles anew by itself when the schema has changed.
+
+        A session that stays would tell less: EXPLAIN does not look whether its idea of the schema is old.
+        """
+        yield lambda: self.plan(texts, role=None)
 
     def catalogue(self) -> Mapping[str, str]:
         """Return the schema as name → definition."""

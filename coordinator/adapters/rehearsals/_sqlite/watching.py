@@ -60,12 +60,12 @@ class _Seen:
 
 
 class Watcher:
-    """Collects what the statements of one scratch database did, over several sessions."""
+    """Collects what the statements of one scratch database, which has some tables, did in all its sessions."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: frozenset[str] = frozenset()) -> None:
         self._evidence: list[StatementEvidence] = []
-        self._now: frozenset[str] = frozenset()
-        self._origins: dict[str, str] = {}
+        self._now = tables
+        self._origins = {name: name for name in tables}
         """Each table that was there before the migration: its name now → its name then."""
         self._dropped: set[str] = set()
         """Names that tables had before the migration which are gone."""
@@ -98,7 +98,7 @@ class Watcher:
         seen = _Seen(statement, before, _catalogue(connection), actions, seconds, in_transaction)
         if not seen.is_of_the_tool:
             self._evidence.append(self._judged(seen))
-        self._now = _tables(seen.after)
+        self._now = tables_in(seen.after)
 
     def _judged(self, seen: _Seen) -> StatementEvidence:
         there_before = {_full(name) for name in self._origins}
@@ -126,7 +126,7 @@ class Watcher:
         """
         if [token.keyword for token in tokens_of(seen.statement.text)[:1]] == ["VACUUM"]:
             return set(self._origins)
-        before, after = _tables(seen.before), _tables(seen.after)
+        before, after = tables_in(seen.before), tables_in(seen.after)
         gone, made = before - after, after - before
         for name in gone & set(self._origins):
             origin = self._origins.pop(name)
@@ -151,7 +151,7 @@ def watched_session(path: Path, watcher: Watcher) -> Iterator[SqliteSession]:
         connection.set_authorizer(watcher.allow)
 
         def watch(text: str, line: int, send: Callable[[], Rows]) -> None:
-            watcher.watch(connection, Statement(text, line), send)
+            watcher.watch(connection, Statement(text.strip(), line), send)
 
         yield SqliteSession(connection, path, watch=watch)
 
@@ -164,7 +164,8 @@ def _catalogue(connection: sqlite3.Connection) -> Mapping[str, str]:
         return {}
 
 
-def _tables(schema: Mapping[str, str]) -> frozenset[str]:
+def tables_in(schema: Mapping[str, str]) -> frozenset[str]:
+    """Return the names of a catalogue's tables."""
     return frozenset(
         name.removeprefix(f"table {SCHEMA}.") for name in schema if name.startswith(f"table {SCHEMA}.")
     )
