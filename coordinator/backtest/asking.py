@@ -115,7 +115,6 @@ def _ask_on_one(
         if (error := apply(base.database, migration)) is not None:
             failures.append(Failure(migration, error))
         state.describe(texts)
-    base.database.take_statements()
     compiled[fresh.use] = compile_queries(states[-1], fresh.catalogue.queries, role=None)
     answers = {
         use: [ask_queries(state, queries, role=None, rows_changed_by=None) for state in states]

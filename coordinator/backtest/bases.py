@@ -78,7 +78,6 @@ class Bases:
         made = _opened(self._server.database(), ()) if start is None else start.copied()
         todo = migrations[len(made.content) :]
         refused = [(each, apply(made.database, each, self.tool)) for each in todo]
-        made.database.take_statements()
         made = made.holding(content)
         if self._kept:
             self.keep(made.copied())
