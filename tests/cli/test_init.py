@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.app.draft import SMALLEST
+from coordinator.app.draft import SMALLEST, as_yaml, draft_from
 from coordinator.app.finding import files as finding_files
 from coordinator.app.finding import find
+from coordinator.diagnostics import errors_of
+from coordinator.load import load_text
+from coordinator.load.migrations import read_migrations
 
 GOOSE = "-- +goose Up\nCREATE TABLE orders (id bigserial PRIMARY KEY, total jsonb);\n"
 SQLC = """
@@ -60,15 +63,16 @@ def coordinator(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
     )
 
 
-def planned(folder: Path, files: Mapping[str, str], plan: str = "plan.yaml") -> str:
-    """Return the plan that `init` writes, which must validate."""
-    folder.mkdir(exist_ok=True)
+def planned(folder: Path, files: Mapping[str, str]) -> str:
+    """Return the plan that `init` would write, which must be valid."""
     write(folder, files)
-    done = coordinator(folder, "init", "--output", plan)
-    assert done.returncode == 0, done.stderr
-    validated = coordinator(folder, "validate", plan)
-    assert validated.returncode == 0, validated.stderr + (folder / plan).read_text()
-    return (folder / plan).read_text(encoding="utf-8")
+    text = "\n".join(as_yaml(draft_from(find(folder), name=folder.name, folder=".")))
+    loaded = load_text(text, folder / "plan.yaml", settings={}, environment={})
+    assert loaded.plan is not None, loaded.diagnostics
+    assert loaded.diagnostics == ()
+    for spec in loaded.plan.databases.values():
+        assert not errors_of(read_migrations(spec.migrations).diagnostics)
+    return text
 
 
 def test_writes_a_plan_from_goose_sqlc_and_manifests(tmp_path: Path):
@@ -131,14 +135,6 @@ def test_takes_several_databases_and_leaves_other_engines_out(tmp_path: Path):
     assert "# - legacy/mysql: goose for mysql, which coordinator does not support." in text
 
 
-def test_writes_paths_that_start_at_the_plans_folder(tmp_path: Path):
-    (tmp_path / "shop" / "deploy").mkdir(parents=True)
-
-    text = planned(tmp_path / "shop", {"db/00001_a.sql": GOOSE}, "deploy/plan.yaml")
-
-    assert 'dir: "../db"' in text
-
-
 def test_writes_what_is_hostile_as_text(tmp_path: Path):
     text = planned(
         tmp_path / "odd",
@@ -154,13 +150,16 @@ def test_writes_what_is_hostile_as_text(tmp_path: Path):
     assert "Dockerfile: starts through a shell or with variables: see there." in text
 
 
-def test_says_what_it_found_and_what_is_next(tmp_path: Path):
-    write(tmp_path, {"migrations/00001_a.sql": GOOSE})
+def test_writes_what_validates_says_what_it_found_and_what_is_next(tmp_path: Path):
+    write(tmp_path, {"db/00001_a.sql": GOOSE})
+    (tmp_path / "deploy").mkdir()
 
-    done = coordinator(tmp_path, "init")
+    done = coordinator(tmp_path, "init", "--output", "deploy/plan.yaml")
 
     assert "Found database" in done.stdout
-    assert "coordinator validate plan.yaml" in done.stdout
+    assert "coordinator validate deploy/plan.yaml" in done.stdout
+    assert 'dir: "../db"' in (tmp_path / "deploy" / "plan.yaml").read_text()
+    assert coordinator(tmp_path, "validate", "deploy/plan.yaml").returncode == 0
 
 
 def test_overwrites_nothing(tmp_path: Path):
@@ -180,8 +179,11 @@ def test_shows_the_smallest_plan_where_nothing_is_found(tmp_path: Path):
     assert SMALLEST in done.stderr
     assert not (tmp_path / "plan.yaml").exists()
 
-    planned(tmp_path, {"migrations/00001_a.sql": GOOSE, "small.yaml": SMALLEST}, "found.yaml")
-    assert coordinator(tmp_path, "validate", "small.yaml").returncode == 0
+
+def test_the_smallest_plan_is_one(tmp_path: Path):
+    loaded = load_text(SMALLEST, tmp_path / "plan.yaml", settings={}, environment={})
+
+    assert (loaded.plan is not None, loaded.diagnostics) == (True, ())
 
 
 def test_says_where_a_plan_cannot_be_written(tmp_path: Path):
