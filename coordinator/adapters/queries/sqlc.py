@@ -25,7 +25,7 @@ from coordinator.model import Role
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import QuerySource, Tree, Wanted
 
-_OTHER_NAMES = ("sqlc.yaml", "sqlc.yml", "sqlc.json")
+_NAMES = ("sqlc.yaml", "sqlc.yml", "sqlc.json")
 _SHARED_CODE = (None, "batch.go", "copyfrom.go")
 """What generated code says of its source where it is made from all files of queries together."""
 _FEW = 5
@@ -79,8 +79,9 @@ class Sqlc:
 
 def _config_in(tree: Tree, config: str) -> tuple[str, bytes]:
     """Return the configuration, which an earlier version may have under one of its other names."""
-    folder = posixpath.dirname(config)
-    for path in (config, *(posixpath.join(folder, name) for name in _OTHER_NAMES)):
+    folder, name = posixpath.split(config)
+    others = (posixpath.join(folder, each) for each in _NAMES if name in _NAMES)
+    for path in (config, *others):
         content = tree.read(path)
         if content is not None:
             return path, content

@@ -1,0 +1,48 @@
+"""Statements that somebody saw pass by, in a log or in the server's statistics: which of them are queries.
+
+Only what reads or writes rows can work at one schema state and fail at another; settings, transactions and
+utility statements are left out. The same text with other blanks or comments is the same query.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coordinator.sql import split_statements, tokens
+
+_QUERIES: Final = frozenset(
+    {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE", "REPLACE"}
+)
+_OURS: Final = ("coordinator", "pg_stat_statements")
+"""Schemas, labels and views that only this program and people who look at statistics name."""
+_NAME_LENGTH = 60
+
+
+def only_query_in(text: str) -> str | None:
+    """Return the one query of a text without its `;`, None if it is something else or more than one."""
+    statements = split_statements(text)
+    if len(statements) != 1 or not statements[0].words or statements[0].words[0] not in _QUERIES:
+        return None
+    code = statements[0].text.removesuffix(";").rstrip()
+    return None if any(each in code for each in _OURS) else code
+
+
+def is_closed(text: str) -> bool:
+    """Tell whether every quote and comment of a text ends in it: one that was cut off seldom is."""
+    return all(each.is_closed for each in split_statements(text))
+
+
+def fingerprint_of(text: str) -> str:
+    """Return what two texts have in common that differ in blanks, comments and capitals alone."""
+    kinds = ((kind, text[start:end]) for kind, start, end, _ in tokens(text))
+    return " ".join(
+        piece.upper() if kind == "word" else piece
+        for kind, piece in kinds
+        if kind not in ("space", "comment", "block")
+    )
+
+
+def name_of(text: str) -> str:
+    """Return what a person recognises the query by: its beginning, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= _NAME_LENGTH else f"{line[: _NAME_LENGTH - 1]}…"

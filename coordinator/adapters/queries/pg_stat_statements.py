@@ -1,0 +1,115 @@
+"""What the live version was seen to ask, from PostgreSQL's own statistics; `role` tells whose it was.
+
+The extension keeps a few thousand statements and forgets the rarest, so this is what was asked lately and
+never all that can be asked. It speaks for the live version alone.
+
+Source: the PostgreSQL manual, F.30 pg_stat_statements: `toplevel` since 14; constants are `$n` there already;
+`pg_stat_statements.track_utility` adds what is no query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import Field
+
+from coordinator.adapters.queries._reading.observed import fingerprint_of, is_closed, name_of, only_query_in
+from coordinator.diagnostics import Place
+from coordinator.errors import Usage
+from coordinator.fields import QuerySettings
+from coordinator.model import Engine, Role
+from coordinator.ports import Session
+from coordinator.queries import Catalogue, Query
+from coordinator.rehearsal_ports import QuerySource, Wanted
+
+_READ = """
+SELECT s.query FROM {view} s
+WHERE s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND s.calls >= {calls}{role}
+ORDER BY s.queryid, s.query
+"""
+_ROLE = " AND s.userid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = {name})"
+_VIEW = """
+SELECT quote_ident(n.nspname) || '.pg_stat_statements' FROM pg_catalog.pg_extension e
+JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'
+"""
+_HIDDEN = "<insufficient privilege>"
+"""What PostgreSQL shows of another role's statement to who may not read it."""
+
+
+class StatisticsSettings(QuerySettings):
+    """What to take from the statistics."""
+
+    role: str | None = Field(
+        default=None,
+        description="The database role whose statements these are. Without it: the service's "
+        "`database_role`, and without that every role's.",
+    )
+    min_calls: int = Field(
+        default=1, ge=1, description="Leave out what was asked less often, such as what people typed."
+    )
+
+
+class Statistics:
+    """The source `pg-stat-statements`."""
+
+    spec: type = StatisticsSettings
+    roles: frozenset[Role] = frozenset({Role.LIVE})
+
+    def is_versioned(self, spec: object) -> bool:  # noqa: ARG002
+        """Tell that the statistics have no version in their settings."""
+        return False
+
+    def read(self, spec: object, wanted: Wanted) -> Catalogue:
+        """Return the queries that the live database was asked.
+
+        Raises: Usage or DatabaseError where it cannot be asked or does not keep statistics.
+        """
+        assert isinstance(spec, StatisticsSettings)
+        if wanted.engine is not Engine.POSTGRESQL or wanted.session is None:
+            raise _no_statistics(
+                "Nothing live is asked here." if wanted.session is None else "Only PostgreSQL keeps them."
+            )
+        role = spec.role or wanted.database_role
+        with wanted.session() as session:
+            texts = [str(row[0]) for row in session.query(_query(session, spec, role))]
+        whose = f"of {role}" if role else "of every role"
+        return Catalogue(f"pg_stat_statements {whose}", tuple(_queries_of(texts)))
+
+
+def _query(session: Session, spec: StatisticsSettings, role: str | None) -> str:
+    found = session.query(_VIEW)
+    if not found:
+        raise _no_statistics("The extension pg_stat_statements is not in this database.")
+    clause = _ROLE.format(name="'" + role.replace("'", "''") + "'") if role else ""
+    return _READ.format(view=found[0][0], calls=spec.min_calls, role=clause)
+
+
+def _queries_of(texts: list[str]) -> Iterator[Query]:
+    seen: set[str] = set()
+    for text in texts:
+        if text == _HIDDEN:
+            raise _no_statistics("The user of the plan's URL may not read other roles' statements.")
+        query = only_query_in(text)
+        if query is None or (fingerprint := fingerprint_of(query)) in seen:
+            continue
+        seen.add(fingerprint)
+        yield Query(
+            name=name_of(query),
+            text=query,
+            place=Place("pg_stat_statements"),
+            obstacle=None if is_closed(query) else "the server kept only its beginning",
+        )
+
+
+def _no_statistics(what: str) -> Usage:
+    return Usage(
+        "no-statistics",
+        f"There are no statistics of statements: {what}",
+        why="They would say what the live version asks.",
+        next_step="Run CREATE EXTENSION pg_stat_statements, grant pg_read_all_stats, or use another source.",
+    )
+
+
+QUERIES: Final[QuerySource] = Statistics()

@@ -1,0 +1,178 @@
+"""SQLAlchemy statements that a callable of the project returns, compiled for the engine.
+
+The project's code runs in a process of its own: it may print, hang, exit or need another version of anything
+without breaking the release. Only the working tree can be imported; for a version at a git ref a `command`
+must be given that prints the same JSON from wherever that version is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from coordinator.adapters.argv import Argv, argv_from
+from coordinator.adapters.queries._reading.settings import PathSettings
+from coordinator.diagnostics import Place
+from coordinator.errors import Usage
+from coordinator.fields import PositiveDuration
+from coordinator.model import Engine, Role
+from coordinator.queries import Catalogue, Query
+from coordinator.rehearsal_ports import QuerySource, Wanted
+
+_TELLING = ("ModuleNotFoundError", "ImportError", "AttributeError")
+"""Errors whose text names a part of the code. Another one's may hold anything, a password too."""
+
+
+class SqlalchemySettings(PathSettings):
+    """`{sqlalchemy: shop.queries:all_statements}`, or a mapping with more to say."""
+
+    main: ClassVar[str] = "callable"
+
+    callable: str = Field(
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
+        description="A function without arguments, as `module:function`, that returns statements, or pairs "
+        "of a name and a statement. It is imported from the plan's folder.",
+        examples=["shop.queries:statements"],
+    )
+    command: Argv | None = Field(
+        default=None,
+        description="A program that prints the queries of the live version, which cannot be imported, as a "
+        'JSON list of {"name": …, "text": …}. The environment variable VERSION says which version that is.',
+    )
+    timeout: PositiveDuration = Field(
+        default=timedelta(seconds=60), description="How long the program may take."
+    )
+
+
+class Printed(BaseModel):
+    """A query as a program prints it; `obstacle` says why there is no text."""
+
+    name: str
+    text: str = ""
+    obstacle: str | None = None
+
+
+class Sqlalchemy:
+    """The source `sqlalchemy`."""
+
+    spec: type = SqlalchemySettings
+    roles: frozenset[Role] = frozenset(Role)
+
+    def is_versioned(self, spec: object) -> bool:
+        """Tell whether a command speaks for every version."""
+        assert isinstance(spec, SqlalchemySettings)
+        return spec.command is not None
+
+    def read(self, spec: object, wanted: Wanted) -> Catalogue:
+        """Return the statements that the callable returns, or that the command prints.
+
+        Raises: Usage `sqlalchemy-failed` where they cannot be had.
+        """
+        assert isinstance(spec, SqlalchemySettings)
+        folder = Path(wanted.tree.place("."))
+        if not folder.is_dir():
+            raise _failed(f"`{spec.callable}` cannot be imported from {wanted.tree.label}.")
+        queries = tuple(
+            Query(each.name, each.text, Place(spec.callable), obstacle=each.obstacle)
+            for each in _printed_by(spec, wanted, folder)
+        )
+        return Catalogue(f"{spec.callable} in {wanted.tree.label}", queries)
+
+
+def _printed_by(spec: SqlalchemySettings, wanted: Wanted, folder: Path) -> list[Printed]:
+    own = [sys.executable, "-P", "-m", __name__, str(folder.absolute()), spec.callable, wanted.engine]
+    is_foreign = spec.command is not None and wanted.role is Role.LIVE
+    argv = argv_from(spec.command, folder=folder) if is_foreign and spec.command else own
+    try:
+        ended = subprocess.run(
+            argv,
+            cwd=folder,
+            env=os.environ | {"VERSION": wanted.version or ""},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=spec.timeout.total_seconds(),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _failed(f"`{argv[0]}` did not end within {spec.timeout.total_seconds():g} s.") from error
+    except OSError as error:
+        raise _failed(f"`{argv[0]}` cannot be started: {error.strerror}.") from error
+    if ended.returncode != 0:
+        raise _failed(
+            f"`{spec.callable}` failed with exit code {ended.returncode}{_reason_in(ended.stderr)}."
+        )
+    try:
+        return TypeAdapter(list[Printed]).validate_json(ended.stdout)
+    except ValidationError as error:
+        raise _failed(f"`{argv[0]}` did not print a JSON list of queries.") from error
+
+
+def _reason_in(stderr: bytes) -> str:
+    last = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    error, _, message = last.partition(":")
+    if not error.isidentifier():
+        return ""
+    return f" ({last})" if error in _TELLING and message else f" ({error})"
+
+
+def _failed(what: str) -> Usage:
+    return Usage(
+        "sqlalchemy-failed",
+        what,
+        why="So the statements of the version are not known.",
+        next_step="Call the function by hand; for an earlier version, give a `command` or another source.",
+    )
+
+
+# -- in the child ---------------------------------------------------------------------------------------
+
+
+def print_statements(folder: str, callable_name: str, engine: str) -> None:
+    """Import the callable from the folder, and print what it returns as JSON."""
+    out = sys.stdout
+    with redirect_stdout(sys.stderr):  # the project's code may print
+        sys.path.insert(0, folder)
+        module, _, path = callable_name.partition(":")
+        function: Any = import_module(module)
+        for step in path.split("."):
+            function = getattr(function, step)
+        printed = [each.model_dump() for each in _compiled(function(), path, Engine(engine))]
+    json.dump(printed, out)
+
+
+def _compiled(returned: Any, path: str, engine: Engine) -> Iterator[Printed]:
+    from sqlalchemy import exc, text  # noqa: PLC0415 - reading a plan does not need it, the child does
+    from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415
+
+    dialect: Any = (
+        postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        if engine is Engine.POSTGRESQL
+        else sqlite.dialect(paramstyle="qmark")
+    )
+    for number, each in enumerate(returned, start=1):
+        name, statement = each if isinstance(each, tuple) else (f"{path} {number}", each)
+        element: Any = text(statement) if isinstance(statement, str) else statement
+        element = getattr(element, "statement", element)  # of the ORM's older Query
+        try:
+            compiled = element.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        except (exc.SQLAlchemyError, AttributeError, TypeError) as error:
+            why = str(error).partition("\n")[0]
+            yield Printed(name=name, obstacle=f"SQLAlchemy cannot compile it ({why})")
+        else:
+            yield Printed(name=name, text=str(compiled).strip())
+
+
+QUERIES: Final[QuerySource] = Sqlalchemy()
+
+if __name__ == "__main__":
+    print_statements(*sys.argv[1:])
