@@ -22,6 +22,8 @@ REFUSED: Final = "CO001"
 
 _NOW: Final = "2024-02-29 12:34:56.789"
 """What `now` is in every question. A leap day in the past, far from each sample value."""
+_NEWER: Final = {3091: "SQLITE_CONSTRAINT_DATATYPE"}
+"""Result codes that SQLite has and Python cannot name (rescode.html)."""
 _STEP: Final = 10_000
 _STEPS: Final = 2_000
 """A question may take 20 million instructions, which is about one second."""
@@ -112,7 +114,7 @@ def allow_within_scratch(action: int, first: str | None) -> int:
 
 def objection_from(error: sqlite3.Error | sqlite3.Warning | UnicodeError) -> Objection:
     """Return SQLite's refusal; Python's own, which comes before SQLite sees the text, as one of a query."""
-    name = getattr(error, "sqlite_errorname", None)
+    name: str | None = getattr(error, "sqlite_errorname", None)
     if name == "SQLITE_AUTH":
         return Objection(
             REFUSED,
@@ -123,6 +125,9 @@ def objection_from(error: sqlite3.Error | sqlite3.Warning | UnicodeError) -> Obj
         return Objection(
             REFUSED, f"it was stopped after {_STEP * _STEPS:,} instructions on a few sample rows"
         )
+    if name == "unknown":
+        code = getattr(error, "sqlite_errorcode", 0)
+        name = _NEWER.get(code, f"SQLITE_{code}")
     return Objection(name or "SQLITE_MISUSE", str(error))
 
 

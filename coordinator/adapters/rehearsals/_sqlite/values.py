@@ -15,6 +15,8 @@ from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn, checks_of
 from coordinator.adapters.rehearsals._sqlite.tokens import Token, tokens_of
 
+_LARGER: Final = 100
+"""How much larger a number is for a check that compares two columns."""
 _LONGEST_SHAPE: Final = 200
 """A number in a check may be a length, up to here."""
 _SHAPES: Final = (
@@ -57,11 +59,12 @@ _BY_TYPE: Final[Mapping[str, Callable[[str, int], SqlValue]]] = {
 
 def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
-    spoken = list(dict.fromkeys(_of_checks(table, column)))
+    spoken = list(dict.fromkeys(_of_checks(table, column, number)))
     turn = number % len(spoken) if spoken else 0
     plain = typed(column, number)
     first = [plain] if not any(isinstance(each, str) for each in spoken) else []
-    return list(dict.fromkeys([*first, *spoken[turn:], *spoken[:turn], plain]))
+    larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
+    return list(dict.fromkeys([*first, *spoken[turn:], *spoken[:turn], plain, *larger]))
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:
@@ -73,10 +76,12 @@ def _names(tokens: list[Token]) -> set[str | None]:
     return {token.name for token in tokens}
 
 
-def _of_checks(table: Table, column: TableColumn) -> Iterator[SqlValue]:
+def _of_checks(table: Table, column: TableColumn, number: int) -> Iterator[SqlValue]:
     for check in checks_of(table):
         tokens = tokens_of(check)
         if column.name.lower() in _names(tokens):
+            if any((token.name or "").startswith("json") for token in tokens):
+                yield f'{{"sample": {number}}}'
             for token in tokens:
                 yield from _of_literal(token)
 

@@ -24,7 +24,13 @@ from coordinator.diagnostics import Place
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Statement
 
-_MAKES: Final = (sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_DROP_TABLE)
+_NAMED_SECOND: Final = (sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_CREATE_INDEX, sqlite3.SQLITE_DROP_INDEX)
+"""Actions whose second argument is the table; that of the others is the first."""
+_MAKES: Final = (
+    *_NAMED_SECOND,
+    sqlite3.SQLITE_CREATE_TABLE,
+    sqlite3.SQLITE_DROP_TABLE,
+)
 _OF_A_TABLE: Final = ("column", "constraint", "index", "trigger")
 
 
@@ -60,7 +66,7 @@ class _Seen:
 
 
 class Watcher:
-    """Collects what the statements of one scratch database, which has some tables, did in all its sessions."""
+    """Collects what the statements of one scratch database did; `tables` are those that it begins with."""
 
     def __init__(self, tables: frozenset[str] = frozenset()) -> None:
         self._evidence: list[StatementEvidence] = []
@@ -81,7 +87,7 @@ class Watcher:
     def allow(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
         """Authorize what a migration does, and remember it."""
         if self._actions is not None:
-            table = second if action == sqlite3.SQLITE_ALTER_TABLE else first
+            table = second if action in _NAMED_SECOND else first
             self._actions.append((action, table or ""))
         return allow_within_scratch(action, first)
 
