@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from coordinator.evidence import Rehearsal, Unchecked, Use, Verdict
+from coordinator.evidence import Rehearsal, Span, Unchecked, Use, Verdict
 from coordinator.model import Role
 from coordinator.prove import Proof
 from coordinator.report.failures import Failure, failures, meets, of_use, place_of_blame
@@ -107,11 +107,18 @@ def _unknown(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) 
         text = f"{whose}, already failing and no migration's fault: {_told(failure)}"
         yield from wrapped(text, width, first="  ? ", then="      ")
     yield from _more(len(failing) - _HANDFUL)
+    for use, span in unproven(matrix, proof):
+        if not _is_told(use, span.finding.reason, rehearsal):
+            text = f"{states(span.first, span.last)}  {title(use, proof)}: {span.finding.reason}"
+            yield from wrapped(text, width, first="  ? ", then="      ")
+
+
+def unproven(matrix: Matrix, proof: Proof) -> Iterator[tuple[Use, Span]]:
+    """Yield each stretch of states that a version may meet, and nobody knows whether it works there."""
     for use in matrix.columns:
         for span in proof.met.get(use, ()):
-            if span.finding.verdict is Verdict.UNPROVEN and not _is_told(use, span.finding.reason, rehearsal):
-                text = f"{states(span.first, span.last)}  {title(use, proof)}: {span.finding.reason}"
-                yield from wrapped(text, width, first="  ? ", then="      ")
+            if span.finding.verdict is Verdict.UNPROVEN:
+                yield use, span
 
 
 def _is_told(use: Use, reason: str, rehearsal: Rehearsal) -> bool:

@@ -107,11 +107,15 @@ def _database(matrix: Matrix, proof: Proof, *, width: int) -> Iterator[str]:
     yield from (f"  {line}" for line in aligned(_rows(matrix, proof)))
     if not matrix.columns:
         yield "  No service of this plan uses it, and who else does is not known."
-    if rehearsal is not None:
-        yield ""
-        for sentence in sentences(matrix.database, proof):
-            yield from wrapped(sentence, width, first="  ", then="    ")
-        yield from rehearsed.what(matrix, rehearsal, proof, width=width)
+    said = [
+        *(
+            line
+            for each in sentences(matrix.database, proof)
+            for line in wrapped(each, width, first="  ", then="    ")
+        ),
+        *(rehearsed.what(matrix, rehearsal, proof, width=width) if rehearsal is not None else ()),
+    ]
+    yield from ("", *said) if said else ()
 
 
 def _rows(matrix: Matrix, proof: Proof) -> Iterator[tuple[str, ...]]:

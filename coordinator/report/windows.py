@@ -101,7 +101,7 @@ def _switch(window: Window, proof: Proof) -> str:
     choice = {0: f"at s{first}", 1: f"at s{first} or s{last}"}.get(
         last - first, f"at any of s{first}-s{last}"
     )
-    known = "" if window.is_proven else ", as far as is known: not all of that is proven"
+    known = "" if window.is_proven else ", as far as is known (unproven)"
     return f"Traffic of {window.service} may switch {choice}{known}."
 
 

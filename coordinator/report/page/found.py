@@ -12,10 +12,10 @@ from typing import Final
 from coordinator.evidence import Hazard, Rehearsal, Unchecked
 from coordinator.prove import Proof
 from coordinator.report.failures import Failure, failures, meets, of_use
-from coordinator.report.matrix import Matrix, title
+from coordinator.report.matrix import Matrix, states, title
 from coordinator.report.page.markup import Html, details, element, joined
 from coordinator.report.page.tables import anchor, matrix_table, statement_table
-from coordinator.report.rehearsed import blamed_for, grouped_unchecked, how
+from coordinator.report.rehearsed import blamed_for, grouped_unchecked, how, unproven
 from coordinator.report.windows import sentences
 from coordinator.report.wrapping import counted, shortened
 
@@ -35,8 +35,25 @@ def database_section(matrix: Matrix, proof: Proof) -> Iterator[Html]:
         yield element("p", "No service of this plan uses it, and who else does is not known.")
     if rehearsal is None:
         yield element("p", "No query was checked against it.", class_="quiet")
-        return
     yield from (element("p", sentence) for sentence in sentences(matrix.database, proof))
+    yield from _listed("? Why not everything is proven", list(_unproven(matrix, proof)))
+    if rehearsal is not None:
+        yield from _answers(found, matrix, rehearsal, proof=proof)
+
+
+def _unproven(matrix: Matrix, proof: Proof) -> Iterator[Html]:
+    for use, span in unproven(matrix, proof):
+        yield element(
+            "li",
+            element("strong", states(span.first, span.last)),
+            f" {title(use, proof)}: {shortened(span.finding.reason, _LETTERS)}",
+        )
+
+
+def _answers(
+    found: Sequence[Failure], matrix: Matrix, rehearsal: Rehearsal, *, proof: Proof
+) -> Iterator[Html]:
+    """Yield what the engine answered; `found` are the breaks."""
     for use in matrix.columns:
         yield from _breaks(of_use(found, use), matrix, rehearsal, proof=proof)
     asked_not = counted(len(rehearsal.unchecked), "question")
