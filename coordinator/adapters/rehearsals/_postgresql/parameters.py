@@ -64,8 +64,12 @@ class Question:
         usual = [tuple(each.usual(place) for each in every) for place in range(3)]
         moved = tuple(each.of_row(1) if each.is_written else each.of_row(0) for each in every)
         repeated = tuple(each.of_row(0) for each in every)
+        crossed = tuple(
+            each.of_row(place) if each.is_written and each.is_unique else each.usual(0)
+            for place, each in enumerate(every)
+        )
         edges = [tuple(each.edge(place) for each in every) for place in range(2)]
-        return [usual[0], moved, *usual[1:], repeated, tuple(each.null() for each in every), *edges]
+        return [usual[0], moved, *usual[1:], repeated, crossed, tuple(each.null() for each in every), *edges]
 
     def parts_of(self, refused: Iterable[Sample]) -> list[Sample]:
         """Return refused sets again, with one written parameter at a time changed from the usual set."""
@@ -78,10 +82,16 @@ class Question:
         ][:_MOST_PARTS]
 
     def plain_sets(self) -> list[Sample]:
-        """Return sets without any knowledge of columns, and NULLs as the last resort."""
+        """Return sets with less and less knowledge of columns, and NULLs as the last resort."""
+        usual = self.sets()[0]
+        mixed = [
+            (*usual[:place], value, *usual[place + 1 :])
+            for place, each in enumerate(self.parameters)
+            for value in (*each.plain, "1")
+        ]
         most = max((len(each.plain) for each in self.parameters), default=0)
         plain = [
             tuple(each.plain[min(place, len(each.plain) - 1)] for each in self.parameters)
             for place in range(most)
         ]
-        return [*plain, tuple(None for _ in self.parameters)]
+        return [*mixed[:_MOST_PARTS], *plain, tuple(None for _ in self.parameters)]

@@ -57,16 +57,11 @@ class Reply:
 
 @contextmanager
 def at_ease(connection: psycopg.Connection) -> Iterator[None]:
-    """Keep queries short and simple to run while the context lasts: time limits, no JIT, no workers.
-
-    Nothing is prepared on the side either: a migration would make such a statement fail the next time.
-    """
-    threshold, connection.prepare_threshold = connection.prepare_threshold, None
+    """Keep queries short and simple to run while the context lasts: time limits, no JIT, no workers."""
     connection.execute("; ".join(f"SET {name} = {value}" for name, value in _AT_EASE.items()))
     try:
         yield
     finally:
-        connection.prepare_threshold = threshold
         if connection.pgconn.transaction_status == TransactionStatus.IDLE:
             connection.execute("; ".join(f"RESET {name}" for name in _AT_EASE))
 
