@@ -28,14 +28,24 @@ _PROGRAM = Path(__file__).parents[1] / "fixtures" / "rehearsing.py"
 
 
 @pytest.fixture
-def temporary(monkeypatch) -> Iterator[Path]:
-    """Yield a folder for this test's scratch servers; its path is short, as a socket's must be."""
+def temporary(tmp_path, monkeypatch) -> Iterator[Path]:
+    """Yield a folder for this test's scratch servers; its path is short, as a socket's must be.
+
+    pytest makes its own folder before: it asks for the temporary one as well.
+    """
     with tempfile.TemporaryDirectory(prefix="ct-", dir="/tmp") as folder:  # not tmp_path: its path is long
         path = Path(folder)
         path.chmod(0o711)
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", None)
         yield path
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    """Return a cache folder without a template."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
 
 
 @contextmanager
@@ -89,7 +99,7 @@ def test_next_command_ends_the_server_of_a_killed_one(temporary):
 
 
 @pytest.mark.parametrize("appeared", ["lock", "data", "data/PG_VERSION", "data/postmaster.pid"])
-def test_next_command_removes_what_a_kill_left_half_made(temporary, appeared):
+def test_next_command_removes_what_a_kill_left_half_made(temporary, own_cache, appeared):
     with rehearsing() as command:
         while not list(temporary.glob(f"*/{appeared}")):
             assert command.poll() is None
@@ -101,6 +111,37 @@ def test_next_command_removes_what_a_kill_left_half_made(temporary, appeared):
 
     assert list(temporary.iterdir()) == []
     assert servers_in(temporary) == []
+
+
+def test_a_server_starts_from_what_initdb_made_before(temporary, own_cache):
+    rehearse()
+    [template] = own_cache.glob("coordinator/postgresql/*-*")
+    made = template.stat().st_mtime_ns
+
+    rehearse()
+
+    assert template.stat().st_mtime_ns == made
+    assert not (template / "postmaster.pid").exists()
+
+
+def test_a_spoilt_template_and_half_of_one_are_replaced(temporary, own_cache):
+    rehearse()
+    [template] = own_cache.glob("coordinator/postgresql/*-*")
+    (template / "global" / "pg_control").write_bytes(b"")
+    (template.parent / "draft-1").mkdir()
+
+    rehearse()
+
+    assert (template / "global" / "pg_control").read_bytes()
+    assert not (template.parent / "draft-1").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(temporary, own_cache):
+    (own_cache / "coordinator").write_text("no folder")
+
+    rehearse()
+
+    assert list(temporary.iterdir()) == []
 
 
 def test_scratch_folder_is_private_and_gone_afterwards(temporary):

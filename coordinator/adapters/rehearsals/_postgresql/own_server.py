@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import time
@@ -18,6 +19,12 @@ from typing import Final, TypedDict
 
 from coordinator.adapters.rehearsals._postgresql.binaries import Binaries
 from coordinator.adapters.rehearsals._postgresql.folders import data_folder, scratch_folder
+from coordinator.adapters.rehearsals._postgresql.templates import (
+    copy_template,
+    forget_template,
+    keep_template,
+    template_folder,
+)
 from coordinator.errors import Usage
 
 SUPERUSER: Final = "postgres"
@@ -40,6 +47,14 @@ _SETTINGS: Final = {
     "log_min_messages": "fatal",
     "log_min_error_statement": "panic",
 }
+_INITDB: Final = (
+    f"--username={SUPERUSER}",
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--no-locale",
+    "--no-sync",
+    "--wal-segsize=1",
+)
 _UNPRIVILEGED = ("postgres", "embedded_postgres", "nobody")
 _START_SECONDS = 60.0
 _END_SECONDS = 10.0
@@ -68,8 +83,22 @@ def _user() -> pwd.struct_passwd:
 
 
 def _started(binaries: Binaries, folder: Path, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
-    data = data_folder(folder)
+    """Start a server on a copy of what initdb made before, else on what it makes now."""
+    data, template = data_folder(folder), template_folder(binaries, _INITDB)
+    if copy_template(template, data):
+        _give(data, user)
+        try:
+            return _launched(binaries, folder, user)
+        except Usage:
+            forget_template(template)
+            shutil.rmtree(data)
     _run_initdb(binaries, data, user)
+    keep_template(template, data)
+    return _launched(binaries, folder, user)
+
+
+def _launched(binaries: Binaries, folder: Path, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+    data = data_folder(folder)
     settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
     log = folder / "log"
     with log.open("wb") as output:
@@ -101,11 +130,18 @@ def _end(server: subprocess.Popen[bytes]) -> None:
         server.wait()
 
 
+def _give(data: Path, user: pwd.struct_passwd | None) -> None:
+    if user is None:
+        return
+    for folder, _, files in os.walk(data):
+        for path in (folder, *(os.path.join(folder, name) for name in files)):  # noqa: PTH118 - a thousand
+            os.chown(path, user.pw_uid, user.pw_gid)
+
+
 def _run_initdb(binaries: Binaries, data: Path, user: pwd.struct_passwd | None) -> None:
-    options = ("--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--wal-segsize=1")
     try:
         subprocess.run(
-            [binaries.program("initdb"), "-D", str(data), "-U", SUPERUSER, *options],
+            [binaries.program("initdb"), "-D", str(data), *_INITDB],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=True,
