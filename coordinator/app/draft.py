@@ -22,6 +22,10 @@ _GENERIC = re.compile(
     "|internal|pkg|src|cmd|apps?|services?|store|storage|repository"
 )
 """Names of folders that say nothing of whose database it is."""
+_INFRASTRUCTURE = re.compile(
+    "postgres|mysql|mariadb|redis|valkey|rabbitmq|kafka|nats|minio|nginx|envoy|jaeger"
+)
+"""What stands beside a service in its manifests and is none of its own."""
 _MOST_DATABASES = 8
 
 SMALLEST = """\
@@ -91,7 +95,11 @@ def draft_from(found: Found, *, name: str, folder: str) -> Draft:
                 _unused(_name_of(each, name), taken), each.engine, each.tool, relpath(each.path, folder), why
             )
         )
-    deployed = [each for each in found.workloads if each.kind != "Service"]
+    deployed = [
+        each
+        for each in found.workloads
+        if each.kind != "Service" and not any(map(_INFRASTRUCTURE.search, (each.name, *each.images)))
+    ]
     return Draft(
         name_from(deployed[0].name if deployed else name),
         tuple(databases),

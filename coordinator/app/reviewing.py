@@ -77,7 +77,7 @@ def plan_without_file(told: Told, folder: Path) -> tuple[Plan, Draft]:
     loaded = load_text("\n".join(as_yaml(draft)), folder / _FROM_NO_FILE, settings={}, environment={})
     if loaded.plan is None:
         raise PlanInvalid(loaded.diagnostics)
-    return _without_file(loaded.plan), draft
+    return _without_file(loaded.plan, draft), draft
 
 
 def _as_told(found: Found, told: Told) -> Found:
@@ -124,12 +124,11 @@ def _sqlc(found: Found, told: Told) -> Iterator[SqlcEntry]:
         yield from known or [SqlcEntry(config, told.engine or Engine.POSTGRESQL, (), None)]
 
 
-def _without_file(plan: Plan) -> Plan:
-    """Return the plan with places that exist (a problem of it is one of its migrations' folder) and versions
-    that are none, because nobody named any.
-    """
+def _without_file(plan: Plan, draft: Draft) -> Plan:
+    """Return the plan with places that exist (what it is made from) and versions that are none."""
     folders = {name: Place(spec.migrations.folder.as_posix()) for name, spec in plan.databases.items()}
-    first = next(iter(folders.values()))
+    sources = [Place(each.path) for each in draft.sources]
+    first = [*sources, *folders.values()][0]
     return replace(
         plan,
         release=_NEXT,
@@ -142,7 +141,9 @@ def _without_file(plan: Plan) -> Plan:
                 spec,
                 version=Version(_NEXT),
                 place=first,
-                queries=tuple(replace(each, place=first) for each in spec.queries),
+                queries=tuple(
+                    replace(each, place=place) for each, place in zip(spec.queries, sources, strict=True)
+                ),
             )
             for name, spec in plan.services.items()
         },

@@ -98,18 +98,18 @@ def fingerprints(found: Iterable[Annotation]) -> Iterator[str]:
 
 
 def _about_verdict(proof: Proof) -> Iterator[Annotation]:
-    """Yield why the release is unproven, once for each version, at the migration where it begins."""
+    """Yield why the release is unproven, once for each version, at the migration where that begins."""
     if proof.verdict is not Verdict.UNPROVEN:
         return
     for (database, service, role), spans in proof.met.items():
         unproven = [span for span in spans if span.finding.verdict is Verdict.UNPROVEN]
         if unproven:
             reasons = dict.fromkeys(span.finding.reason.rstrip(".") for span in unproven)
-            phased = proof.evidence.phased.get(database, ())
+            first = unproven[0].first
             yield Annotation(
                 level=Level.WARNING,
-                place=phased[max(unproven[0].first, 1) - 1].place
-                if phased
+                place=proof.evidence.phased[database][first - 1].place
+                if first
                 else proof.plan.services[service].place,
                 code="release-unproven",
                 title=f"{service} ({role}) is unproven on {database}",

@@ -30,6 +30,11 @@ sql:
 MANIFEST = """
 apiVersion: apps/v1
 kind: Deployment
+metadata: {name: database}
+spec: {template: {spec: {containers: [{image: "postgres:18"}]}}}
+---
+apiVersion: apps/v1
+kind: Deployment
 metadata: {name: orders-api}
 spec:
   template:
