@@ -176,8 +176,9 @@ class _History:
         if past.sqlc is not None and tree.read(past.sqlc) is not None:
             yield [_read("sqlc", past.sqlc, wanted)]
         paths = dict.fromkeys(path for pattern in past.queries for path in files_at(tree, pattern, deep=True))
+        written = [path for path in paths if f"{path}.go" not in paths]  # else its code is beside it
         for ending, key in _SOURCES.items():
-            yield [self._file(key, path, wanted) for path in paths if path.endswith(ending)]
+            yield [self._file(key, path, wanted) for path in written if path.endswith(ending)]
 
     def _file(self, key: str, path: str, wanted: Wanted) -> Catalogue:
         """Return the queries of a file; each content is read once."""

@@ -18,8 +18,9 @@ from typing import Self
 from coordinator.backtest.checkout import effect
 from coordinator.errors import DatabaseError, StepFailed
 from coordinator.model import Migration
-from coordinator.ports import Ledger, MigrationTool
+from coordinator.ports import Batch, Ledger, MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
+from coordinator.sql import controls_transaction, split_statements
 
 _KEPT = 4
 """More lines than this are hardly kept alive side by side, and a scratch database costs disk."""
@@ -120,12 +121,23 @@ def apply(database: RehearsalDatabase, migration: Migration, tool: MigrationTool
             if not is_there:
                 session.execute(tool.create_ledger(target))
             for batch in tool.up(migration, target=target, ledger=Ledger(exists=True)):
-                session.execute(replace(batch, guard=None))
+                session.execute(_as_it_stands(batch))
     except DatabaseError as error:
         return error
     except StepFailed as error:
         return DatabaseError(error.code, error.what, why=error.why)
     return None
+
+
+def _as_it_stands(batch: Batch) -> Batch:
+    """Return a batch without its guard; a file that begins and ends transactions gets none around it.
+
+    `run` refuses such a file. The tool that applied it then lost its own transaction half-way, which leaves
+    behind what the file alone does.
+    """
+    statements = (each for text in batch.statements for each in split_statements(text))
+    is_its_own = any(controls_transaction(each) for each in statements)
+    return replace(batch, guard=None, transaction=batch.transaction and not is_its_own)
 
 
 def _opened(opening: AbstractContextManager[RehearsalDatabase], content: Content) -> Scratch:

@@ -274,6 +274,18 @@ def test_goes_on_after_a_migration_that_fails_and_says_what_the_engine_said(past
     assert (story(second), second["notes"]) == (("any_order", [0, 1], None), [])
 
 
+def test_a_file_with_a_transaction_of_its_own_does_what_it_says(past: Past, replay: Replay):
+    first_release(past)
+    past.migration(2, "email", f"BEGIN;\n{ADD}COMMIT;\nCREATE INDEX orders_email ON orders (email);\n")
+    past.queries(GET, GET_EMAIL)
+    past.commit("v1.1", day=2)
+
+    [release] = replay.releases()
+
+    assert (story(release), release["already_failing"]) == (("ordered", [1], None), [])
+    assert "00002_email is applied as it is: `COMMIT` ends the transaction" in release["notes"][0]
+
+
 def test_a_migration_in_code_counts_and_its_effect_is_said_to_be_unseen(past: Past, replay: Replay):
     first_release(past)
     past.write("migrations/00002_move.go", "package migrations\n")
