@@ -47,7 +47,7 @@ def live():
 @pytest.fixture
 def wanted(tmp_path):
     write_files(tmp_path, FILES)
-    return Wanted(Role.LIVE, Version("1.4"), Engine.POSTGRESQL, FolderTree(tmp_path), live, None)
+    return Wanted(Role.LIVE, Version("1.4"), Engine.POSTGRESQL, FolderTree(tmp_path), live, "app")
 
 
 def test_every_source_has_an_example_here():

@@ -1,7 +1,8 @@
-"""What the live version was seen to ask, from PostgreSQL's own statistics; `role` tells whose it was.
+"""What the live version was seen to ask, from PostgreSQL's own statistics, by the role that asked.
 
 The extension keeps a few thousand statements and forgets the rarest, so this is what was asked lately and
-never all that can be asked. It speaks for the live version alone.
+never all that can be asked. It speaks for the live version alone. Without a role it says nothing: other
+services' statements would be taken for this one's, and those of migrations, which fail after the next one.
 
 Source: the PostgreSQL manual, F.30 pg_stat_statements: `toplevel` since 14; constants are `$n` there already;
 `pg_stat_statements.track_utility` adds what is no query.
@@ -26,10 +27,9 @@ from coordinator.rehearsal_ports import QuerySource, Wanted
 _READ = """
 SELECT s.query FROM {view} s
 WHERE s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-  AND s.calls >= {calls}{role}
+  AND s.userid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = {role}) AND s.calls >= {calls}
 ORDER BY s.queryid, s.query
 """
-_ROLE = " AND s.userid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = {name})"
 _VIEW = """
 SELECT quote_ident(n.nspname) || '.pg_stat_statements' FROM pg_catalog.pg_extension e
 JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'
@@ -44,7 +44,7 @@ class StatisticsSettings(QuerySettings):
     role: str | None = Field(
         default=None,
         description="The database role whose statements these are. Without it: the service's "
-        "`database_role`, and without that every role's.",
+        "`database_role`.",
     )
     min_calls: int = Field(
         default=1, ge=1, description="Leave out what was asked less often, such as what people typed."
@@ -72,18 +72,19 @@ class Statistics:
                 "Nothing live is asked here." if wanted.session is None else "Only PostgreSQL keeps them."
             )
         role = spec.role or wanted.database_role
+        if role is None:
+            raise _no_statistics("Nothing says which database role is the service's.")
         with wanted.session() as session:
             texts = [str(row[0]) for row in session.query(_query(session, spec, role))]
-        whose = f"of {role}" if role else "of every role"
-        return Catalogue(f"pg_stat_statements {whose}", tuple(_queries_of(texts)))
+        return Catalogue(f"pg_stat_statements of {role}", tuple(_queries_of(texts)))
 
 
-def _query(session: Session, spec: StatisticsSettings, role: str | None) -> str:
+def _query(session: Session, spec: StatisticsSettings, role: str) -> str:
     found = session.query(_VIEW)
     if not found:
         raise _no_statistics("The extension pg_stat_statements is not in this database.")
-    clause = _ROLE.format(name="'" + role.replace("'", "''") + "'") if role else ""
-    return _READ.format(view=found[0][0], calls=spec.min_calls, role=clause)
+    literal = "'" + role.replace("'", "''") + "'"
+    return _READ.format(view=found[0][0], calls=spec.min_calls, role=literal)
 
 
 def _queries_of(texts: list[str]) -> Iterator[Query]:
@@ -108,7 +109,8 @@ def _no_statistics(what: str) -> Usage:
         "no-statistics",
         f"There are no statistics of statements: {what}",
         why="They would say what the live version asks.",
-        next_step="Run CREATE EXTENSION pg_stat_statements, grant pg_read_all_stats, or use another source.",
+        next_step="Set `database_role:`, run CREATE EXTENSION pg_stat_statements, grant pg_read_all_stats, or "
+        "use another source.",
     )
 
 
