@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from coordinator.adapters.rehearsals._postgresql.pipeline import Command, lost, objection_of, rolled_back
@@ -100,7 +100,7 @@ def _kept(connection: Connection, texts: Sequence[str]) -> Iterator[_Kept]:
             for question, answer in zip(questions, answers, strict=True)
         ]
     finally:
-        if not connection.closed:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
             connection.execute("DEALLOCATE ALL; RESET plan_cache_mode")
 
 
@@ -186,7 +186,7 @@ def _as_role(connection: Connection, role: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        if not connection.closed:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
             connection.execute("RESET ROLE")
 
 
@@ -223,16 +223,13 @@ def _ask(connection: Connection, questions: Sequence[_Question]) -> list[_Parsed
         return []
     pgconn = connection.pgconn
     pgconn.enter_pipeline_mode()
-    try:
-        answers: list[_Parsed | Objection] = []
-        for batch in _batches(questions):
-            unsent = [_send(pgconn, question) for question in batch]
-            pgconn.flush()
-            answers += [each or _take(pgconn, question) for each, question in zip(unsent, batch, strict=True)]
-        return answers
-    finally:
-        if pgconn.status == ConnStatus.OK:
-            pgconn.exit_pipeline_mode()
+    answers: list[_Parsed | Objection] = []
+    for batch in _batches(questions):
+        unsent = [_send(pgconn, question) for question in batch]
+        pgconn.flush()
+        answers += [each or _take(pgconn, question) for each, question in zip(unsent, batch, strict=True)]
+    pgconn.exit_pipeline_mode()
+    return answers
 
 
 def _batches(questions: Sequence[_Question]) -> Iterator[list[_Question]]:

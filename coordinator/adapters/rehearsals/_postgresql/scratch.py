@@ -18,10 +18,12 @@ from psycopg.conninfo import make_conninfo
 from coordinator.adapters.postgresql_session import PostgresqlSession
 from coordinator.adapters.rehearsals._postgresql import asking
 from coordinator.adapters.rehearsals._postgresql.catalogue import catalogue
+from coordinator.adapters.rehearsals._postgresql.choice import choose
 from coordinator.adapters.rehearsals._postgresql.execution import execute
 from coordinator.adapters.rehearsals._postgresql.probe import ProbedSession
 from coordinator.adapters.rehearsals._postgresql.restoring import restore
 from coordinator.adapters.rehearsals._postgresql.roles import RoleMaking, Roles
+from coordinator.adapters.rehearsals._postgresql.sample import fill
 from coordinator.adapters.rehearsals._postgresql.stars import expand
 from coordinator.adapters.rehearsals._postgresql.team_server import PREFIX, drop, lock_of
 from coordinator.errors import DatabaseError
@@ -188,14 +190,10 @@ class ScratchDatabase:
 
     def fill(self) -> tuple[str, ...]:
         """Insert sample rows into empty tables."""
-        from coordinator.adapters.rehearsals._postgresql.sample import fill  # noqa: PLC0415
-
         return fill(self._connection)
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""
-        from coordinator.adapters.rehearsals._postgresql.choice import choose  # noqa: PLC0415
-
         return choose(self._connection, texts, role=role)
 
     def execute(self, asks: Sequence[tuple[str, Values]], *, role: str | None) -> list[Ran | Objection]:
