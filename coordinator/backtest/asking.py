@@ -7,7 +7,7 @@ nothing, and the release says so.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coordinator.backtest.bases import Scratch, apply, content_of, failure, key_of
 from coordinator.evidence import Break, Unchecked
@@ -33,6 +33,8 @@ class Asked:
     """How many queries of each version work where they belong: only their refusals mean anything."""
     failures: tuple[str, ...]
     """A sentence for each migration that fails to apply."""
+    unfilled: tuple[str, ...] = ()
+    """A clause for each table that got no sample rows."""
 
 
 def ask_release(
@@ -50,6 +52,8 @@ def ask_release(
     """
     contents = [base.content + content_of(new[:state]) for state in range(len(new) + 1)]
     subjects = [_subject(role, each) for role, each in zip(Role, catalogues, strict=True)]
+    needs_rows = not {Layer.EXECUTE, Layer.RESULT}.isdisjoint(layers)
+    unfilled = base.database.fill() if needs_rows else ()
     ask = _ask_on_one if _one_is_enough(layers, catalogues) else _ask_on_two
     walked, last = ask(
         base,
@@ -61,7 +65,7 @@ def ask_release(
         memory=memory,
     )
     memory.keep_only(key_of(contents[-1]))
-    return _asked(walked, new), last.holding(contents[-1])
+    return replace(_asked(walked, new), unfilled=unfilled), last.holding(contents[-1])
 
 
 def _one_is_enough(layers: Collection[Layer], catalogues: Sequence[Catalogue]) -> bool:

@@ -131,6 +131,8 @@ def _catalogue_notes(catalogues: Sequence[Catalogue]) -> Iterator[str]:
 
 
 def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:
+    if asked.unfilled:
+        yield f"No sample rows in: {listed(asked.unfilled, 'tables')}."
     for role, tag in zip(Role, (pair.before.tag, pair.after.tag), strict=True):
         unchecked = [f"{each.query} ({each.reason})" for each in asked.unchecked if each.use[2] is role]
         if unchecked:

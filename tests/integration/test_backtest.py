@@ -386,6 +386,42 @@ def test_asks_more_layers_where_they_are_wanted(past: Past, replay: Replay):
     assert {each["layer"] for each in described["breaks"]} == {"describe"}
 
 
+def test_asks_sqlite_where_the_past_was_on_sqlite(past: Past):
+    first_release(past)
+    past.migration(2, "name", "ALTER TABLE orders ADD COLUMN name text;\n")
+    past.migration(3, "rename", RENAME)
+    past.queries(GET_SUM.replace("$1", "?"))
+    past.commit("v1.1", day=2)
+
+    with rehearsal(Engine.SQLITE).server(url=None, live_version=None) as server:
+        replay = Replay(server, past)
+        [prepared] = replay.releases(engine=Engine.SQLITE)
+        document = replay.document(engine=Engine.SQLITE, layers=frozenset(Layer))
+
+    assert story(prepared) == story(document["releases"][0]) == ("impossible", [], 2)
+    assert document["engine"].startswith("sqlite ")
+    assert "sqlite cannot answer the layer plan, so nothing was asked there." in document["notes"]
+
+
+def test_asks_with_sample_rows_what_preparing_cannot_see(past: Past, replay: Replay):
+    past.migration(1, "orders", ORDERS)
+    past.queries("-- name: AddOrder :exec\nINSERT INTO orders (id, total) VALUES ($1, $2);\n")
+    past.commit("v1.0", day=1)
+    past.migration(2, "kind", "ALTER TABLE orders ADD COLUMN kind text NOT NULL DEFAULT '';\n")
+    past.migration(3, "must", "ALTER TABLE orders ALTER COLUMN kind DROP DEFAULT;\n")
+    past.queries("-- name: AddOrder :exec\nINSERT INTO orders (id, total, kind) VALUES ($1, $2, $3);\n")
+    past.commit("v1.1", day=2)
+
+    [prepared] = replay.releases()
+    [executed] = replay.releases(layers=frozenset({Layer.PREPARE, Layer.EXECUTE}))
+
+    assert story(prepared) == ("ordered", [1, 2], None)
+    assert story(executed) == ("ordered", [1], 2)
+    assert [each for each in breaks(executed) if each[0] == "from"] == [
+        ("from", 2, "00003_must", "AddOrder", "execute", "23502")
+    ]
+
+
 def test_the_command_prints_one_document_and_ends_well_whatever_it_found(past: Past):
     first_release(past)
     past.migration(2, "drop", DROP)
