@@ -291,6 +291,7 @@ def test_blanks_what_changes_from_run_to_run(shop: Scratch) -> None:
         ("SELECT setval('customers_id_seq', 1)", "CO002"),
         ("SELECT pg_terminate_backend(pg_backend_pid())", "CO002"),
         ("SELECT '\0'", "CO003"),
+        ("SELECT '\ud800'", "CO003"),
         ("SELECT 1; SELECT 2", "42601"),
         ("SELECT nothing FROM orders", "42703"),
     ],

@@ -6,7 +6,7 @@ The refusals are answered like the engine's own, with codes of a class that Post
 
     CO001   not a statement that is rehearsed: it controls transactions or sessions, or is for the server
     CO002   calls a function whose effect outlives a rollback, leaves the database, waits, or is of a session
-    CO003   holds what cannot be sent: a NUL character
+    CO003   holds what cannot be sent: a NUL character, or half of a surrogate pair
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from coordinator.sql import split_statements
 _RUN: Final = frozenset(
     (
         *("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE", "CALL"),
-        *("LOCK", "TRUNCATE", "REFRESH", "SET", "SHOW", "NOTIFY", "LISTEN", "UNLISTEN"),
+        *("ANALYZE", "LOCK", "TRUNCATE", "REFRESH", "SET", "SHOW", "NOTIFY", "LISTEN", "UNLISTEN"),
     )
 )
+_UNSENDABLE: Final = re.compile(r"[\0\ud800-\udfff]")
 _NEVER: Final = re.compile(
     r"PG_SLEEP\w*|PG_(TRY_)?ADVISORY_(UN)?LOCK(_SHARED|_ALL)?|SETVAL|CURRVAL|LASTVAL"
     r"|PG_(TERMINATE|CANCEL)_BACKEND|PG_RELOAD_CONF|PG_ROTATE_LOGFILE\w*|PG_PROMOTE|PG_SWITCH_WAL"
@@ -35,8 +36,8 @@ _NEVER: Final = re.compile(
 
 def refusal(text: str) -> Objection | None:
     """Return why a query is not run, or None."""
-    if "\0" in text:
-        return Objection("CO003", "the text holds a NUL character, which PostgreSQL cannot take")
+    if unsendable := _UNSENDABLE.search(text):
+        return Objection("CO003", f"the text holds {unsendable[0]!a}, which PostgreSQL cannot take")
     statements = split_statements(text)
     if len(statements) > 1:
         return None  # the engine says it: it takes one statement at a time

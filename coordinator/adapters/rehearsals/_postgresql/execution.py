@@ -34,6 +34,8 @@ _LONGEST: Final = 200
 """Characters of a value that are kept; what is longer is kept as its beginning and a digest."""
 _SEEN_BY_VALUES: Final = ("22", "23", "44", "P0")
 """Classes of SQLSTATE that are about the values: wrong data, a constraint, a view's check, a trigger."""
+_OF_THE_MOMENT: Final = ("57014", "55P03", "40", "53")
+"""Out of time, out of luck with a lock, out of memory: a busy machine, perhaps, so it is tried once more."""
 _OF_SERVER: Final = re.compile(
     r"PG_\w+|INFORMATION_SCHEMA|CURRENT_DATABASE|CURRENT_CATALOG|INET_CLIENT_PORT|INET_SERVER_PORT"
     r"|TABLESAMPLE|TXID_CURRENT\w*"
@@ -109,7 +111,7 @@ def execute(
             if place not in answers
             for sample in values or ((),)
         ]
-        first = _run(connection, tries, role)
+        first = _run_patiently(connection, tries, role)
         for each, seen in zip(tries, first, strict=True):
             if isinstance(seen, Objection):
                 answers.setdefault(each.ask, seen)
@@ -138,6 +140,17 @@ def _run(connection: psycopg.Connection, tries: Sequence[_Try], role: str | None
     query_at = 0 if role is None else 1
     replies = rolled_back(connection, [each.commands(role) for each in tries])
     return [_seen(each, reply, query_at) for each, reply in zip(tries, replies, strict=True)]
+
+
+def _run_patiently(
+    connection: psycopg.Connection, tries: Sequence[_Try], role: str | None
+) -> list[_Seen | Objection]:
+    return [
+        _run(connection, [each], role)[0]
+        if isinstance(seen, Objection) and seen.code.startswith(_OF_THE_MOMENT)
+        else seen
+        for each, seen in zip(tries, _run(connection, tries, role), strict=True)
+    ]
 
 
 def _seen(each: _Try, replies: list[Reply], query_at: int) -> _Seen | Objection:
