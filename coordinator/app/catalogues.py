@@ -76,6 +76,8 @@ def _read(
             catalogues[use] = catalogue
         elif specs:
             problems.append(_empty(service, specs[0], use, catalogue.source))
+        elif any(each.database == use[0] for each in service.queries):
+            problems.append(_one_sided(service, use))
     problems.extend(_shrunk(plan, catalogues))
     return catalogues, tuple(dict.fromkeys(problems))
 
@@ -217,6 +219,18 @@ def _empty(service: ServiceSpec, spec: QueriesSpec, use: Use, source: str) -> Di
         f"No query of `{service.name}` ({use[2]}) was found: {source}.",
         f"So nothing is known of what it asks `{use[0]}`, and its verdict is unproven.",
         f"Check the settings of `{spec.kind}`; if it asks nothing, take `{use[0]}` out of its `uses:`.",
+        severity=Severity.WARNING,
+    )
+
+
+def _one_sided(service: ServiceSpec, use: Use) -> Diagnostic:
+    spec = next(each for each in service.queries if each.database == use[0])
+    return Diagnostic(
+        "catalogue-one-sided",
+        spec.place,
+        f"`{spec.kind}` says nothing of `{service.name}` {service.version}: it was seen on the live version.",
+        "So nothing is known of what the next version asks, and its verdict is unproven.",
+        "Add a source that speaks for both versions, for example `{sql: queries}`.",
         severity=Severity.WARNING,
     )
 

@@ -183,6 +183,15 @@ def test_a_service_without_sources_has_no_catalogue_and_no_warning(made):
     assert read(made.folder, "") == ({}, ())
 
 
+def test_what_was_seen_on_the_live_version_says_nothing_of_the_next(made):
+    made.write("statements.log", "SELECT 1\n")
+
+    catalogues, [problem] = read(made.folder, "queries: {log: statements.log}")
+
+    assert names_in(catalogues) == {Role.LIVE: ["SELECT 1"]}
+    assert (problem.code, problem.severity) == ("catalogue-one-sided", Severity.WARNING)
+
+
 def test_against_a_ref_the_live_version_is_what_stands_there(made):
     catalogues, problems = read(made.folder, against="v1.4", live="whatever")
 

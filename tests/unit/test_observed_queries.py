@@ -71,6 +71,17 @@ def test_csv_log_is_read_with_quotes_and_line_breaks(tmp_path):
     assert [each.place.line for each in catalogue.queries] == [1, 3]
 
 
+def test_a_statement_that_is_too_long_for_csv_makes_the_log_unproven(tmp_path):
+    message = "statement: SELECT ''" + "x" * 140_000 + "''"
+    text = CSV_ROW.format(severity="LOG", message="statement: SELECT 1") + CSV_ROW.format(
+        severity="LOG", message=message
+    )
+
+    catalogue = read_log(tmp_path, text)
+
+    assert [each.obstacle is None for each in catalogue.queries] == [True, False]
+
+
 def test_plain_lines_are_statements_with_parameters_of_any_form(tmp_path):
     text = "SELECT 1 WHERE a = ?;\n\n-- a comment\nSET x = 1;\nselect b FROM t WHERE c = :c\nSELECT 1 WHERE a  = ?\n"
 

@@ -106,7 +106,8 @@ def test_warns_where_code_and_files_disagree_and_checks_both(tmp_path):
 
 def test_queries_written_by_hand_beside_the_generated_code_count_and_are_no_disagreement(tmp_path):
     own = "package db\n\nconst Total = `-- name: Total :one\nSELECT sum(total) FROM orders`\n"
-    files = {"sqlc.yaml": CONFIG, "queries/orders.sql": QUERIES, "internal/db/orders.sql.go": GO}
+    code = "//go:build linux\n\n" + GO
+    files = {"sqlc.yaml": CONFIG, "queries/orders.sql": QUERIES, "internal/db/orders.sql.go": code}
     write_files(tmp_path, {**files, "internal/db/own.go": own, "internal/db/deeper/x.go": own})
 
     catalogue = catalogue_of("sqlc", "sqlc.yaml", tree=tmp_path)

@@ -109,8 +109,8 @@ def _no_statistics(what: str) -> Usage:
         "no-statistics",
         f"There are no statistics of statements: {what}",
         why="They would say what the live version asks.",
-        next_step="Set `database_role:`, run CREATE EXTENSION pg_stat_statements, grant pg_read_all_stats, or "
-        "use another source.",
+        next_step="Set `database_role:`, run CREATE EXTENSION pg_stat_statements, or grant "
+        "pg_read_all_stats to the user of the plan's URL.",
     )
 
 

@@ -1,6 +1,6 @@
 """The statements of a file of queries, each with the header that a generator reads (`-- name: X :one`).
 
-Source of the headers: docs.sqlc.dev, "Query annotations"; both comment styles, and `#` for MySQL's sake.
+Source of the headers: docs.sqlc.dev, "Query annotations", both comment styles.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from coordinator.sql import split_statements, tokens
 
-HEADER = re.compile(r"(?:--|/\*|#)\s*name:\s*(?P<name>\S+)\s+(?P<command>:\w+)")
+HEADER = re.compile(r"(?:--|/\*)\s*name:\s*(?P<name>\S+)\s+(?P<command>:\w+)")
 _NO_RESULT = frozenset({":exec", ":execrows", ":execresult", ":execlastid", ":copyfrom", ":batchexec"})
 """The commands whose client looks at no column."""
 _QUIET = frozenset({"space", "comment", "block"})
