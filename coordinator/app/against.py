@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from posixpath import basename, dirname
+from posixpath import basename, dirname, relpath
 from typing import Final
 
 from coordinator.adapters.trees.git import GitRepository, GitTree
@@ -89,7 +89,7 @@ def _database(
     spec: DatabaseSpec, here: Sequence[Migration], *, tool: MigrationTool, tree: GitTree, plan: Plan
 ) -> tuple[DatabaseSurvey, tuple[Diagnostic, ...]]:
     """Return what is applied and pending, and what the tool or the commit has against it."""
-    folder = spec.migrations.folder.relative_to(plan.folder).as_posix()
+    folder = relpath(spec.migrations.folder, plan.folder)
     there, problems = _released(tree, folder, tool)
     kept = tuple(sorted((each.version for each in here if each.version in there), reverse=True))
     pending = tool.pending(here, Ledger(exists=bool(there), applied=kept))
@@ -109,7 +109,7 @@ def _database(
 def _released(
     tree: Tree, folder: str, tool: MigrationTool
 ) -> tuple[Mapping[int, Migration], tuple[Diagnostic, ...]]:
-    paths = [each for each in tree.files(folder) if dirname(each) == folder]
+    paths = [each for each in tree.files(folder) if (dirname(each) or ".") == folder]
     reading = tool.read(source_files(tree, paths, tool))
     return {each.version: each for each in reading.migrations}, errors_of(reading.diagnostics)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import relpath
 
@@ -23,7 +23,7 @@ _GENERIC = re.compile(
 )
 """Names of folders that say nothing of whose database it is."""
 _INFRASTRUCTURE = re.compile(
-    "postgres|mysql|mariadb|redis|valkey|rabbitmq|kafka|nats|minio|nginx|envoy|jaeger"
+    r"\b(?:postgres|mysql|mariadb|redis|valkey|rabbitmq|kafka|nats|minio|nginx|envoy|jaeger)"
 )
 """What stands beside a service in its manifests and is none of its own."""
 _MOST_DATABASES = 8
@@ -47,7 +47,8 @@ class Database:
     engine: str
     tool: str
     folder: str
-    why: str = ""
+    why: str
+    """Where it was found and what it was taken for, a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def draft_from(found: Found, *, name: str, folder: str) -> Draft:
         if each.kind != "Service" and not any(map(_INFRASTRUCTURE.search, (each.name, *each.images)))
     ]
     return Draft(
-        name_from(deployed[0].name if deployed else name),
+        _name_from(deployed[0].name if deployed else name),
         tuple(databases),
         tuple(_sources(found, dict(zip(usable, databases, strict=False)), folder)),
         next((each.command for each in found.programs if each.command), ()),
@@ -109,17 +110,17 @@ def draft_from(found: Found, *, name: str, folder: str) -> Draft:
     )
 
 
-def _sources(found: Found, databases: dict[MigrationFolder, Database], folder: str) -> Iterator[Source]:
+def _sources(found: Found, databases: Mapping[MigrationFolder, Database], folder: str) -> Iterator[Source]:
     """Yield the query sources, each with the database whose migrations it names, else the first that fits."""
-    seen: set[tuple[str, str]] = set()
+    sources: dict[Source, None] = {}
     for entry in found.sqlc:
-        fitting = [
-            *(each for migrations, each in databases.items() if entry.covers(migrations.path)),
-            *(each for each in databases.values() if each.engine == entry.engine),
-        ]
-        if fitting and (entry.config, fitting[0].name) not in seen:
-            seen.add((entry.config, fitting[0].name))
-            yield Source("sqlc", relpath(entry.config, folder), fitting[0].name, entry.name)
+        fitting = [each for each in databases.items() if each[1].engine == entry.engine]
+        if fitting:
+            # The only database gets every entry that fits its engine.
+            which = entry.name if len(databases) > 1 else None
+            _, database = max(fitting, key=lambda each: entry.covers(each[0].path))
+            sources[Source("sqlc", relpath(entry.config, folder), database.name, which)] = None
+    yield from sources
     for queries in found.query_folders:
         if databases:
             yield Source("sql", relpath(queries.path, folder), next(iter(databases.values())).name)
@@ -131,6 +132,9 @@ def _remarks(found: Found, more: Iterable[MigrationFolder]) -> Iterator[str]:
             yield f"{each.path}: {each.tool} for {each.unsupported}, which coordinator does not support."
     for each in more:
         yield f"{each.path}: {each.files} files of {each.tool}; left out, there are many such folders."
+    for entry in found.sqlc:
+        if entry.engine not in {each.engine for each in found.migrations if not each.unsupported}:
+            yield f"{entry.config}: queries for {entry.engine}, of which no migrations were found."
     for work in found.workloads:
         images = f", image {', '.join(work.images)}" if work.images else ""
         ports = f", ports {', '.join(work.ports)}" if work.ports else ""
@@ -143,10 +147,10 @@ def _remarks(found: Found, more: Iterable[MigrationFolder]) -> Iterator[str]:
 
 def _name_of(migrations: MigrationFolder, repository: str) -> str:
     parts = [part for part in reversed(migrations.path.split("/")) if part not in ("", ".")]
-    return name_from(next((part for part in parts if not _GENERIC.fullmatch(part.lower())), repository))
+    return _name_from(next((part for part in parts if not _GENERIC.fullmatch(part.lower())), repository))
 
 
-def name_from(text: str) -> str:
+def _name_from(text: str) -> str:
     """Return the text as a name that a plan may hold."""
     fitting = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-0123456789")[:40].strip("-")
     return fitting or "app"
@@ -179,8 +183,7 @@ def as_yaml(draft: Draft) -> Iterator[str]:
 def _database(database: Database, *, is_only: bool) -> Iterator[str]:
     variable = "DATABASE_URL" if is_only else f"{database.name.upper().replace('-', '_')}_DATABASE_URL"
     yield f"  {database.name}:"
-    if database.why:
-        yield f"    # {_on_one_line(database.why)}"
+    yield f"    # {_on_one_line(database.why)}"
     yield f"    engine: {database.engine}"
     yield "    # FILL IN: the environment variable (or file:PATH) that holds the URL; never the URL itself."
     yield f"    url: env:{variable}"

@@ -41,7 +41,7 @@ class Told:
 
 
 def review(
-    ports: ConnectedPorts, ref: str, kinds: Mapping[str, StepKind], *, watches_statements: bool
+    ports: ConnectedPorts, ref: str, kinds: Mapping[str, StepKind]
 ) -> tuple[Proof, tuple[Diagnostic, ...]]:
     """Work out the release from `ref` to the working tree; contacts nothing that is live.
 
@@ -55,7 +55,7 @@ def review(
         catalogues, problems = read_catalogues(ports, seen, live=tree)
         demand_sound(problems)
     proof, warnings = work_out(
-        ports, seen, catalogues, kinds=kinds, reads_live=False, watches_statements=watches_statements
+        ports, seen, catalogues, kinds=kinds, reads_live=False, watches_statements=True
     )
     return proof, (*seen.diagnostics, *problems, *warnings)
 
@@ -73,6 +73,12 @@ def plan_without_file(told: Told, folder: Path) -> tuple[Plan, Draft]:
             "nothing-found",
             "There is no plan file, and no migrations of goose or golang-migrate were found here.",
             next_step="Name the plan file, or the folder: --migrations DIR --tool TOOL.",
+        )
+    if told.sqlc is not None and not any(each.kind == "sqlc" for each in draft.sources):
+        raise Usage(
+            "nothing-found",
+            f"{told.sqlc} has no queries for {' or '.join(each.engine for each in draft.databases)}.",
+            next_step="Name the engine with --engine, or the folder of the queries with --queries.",
         )
     loaded = load_text("\n".join(as_yaml(draft)), folder / _FROM_NO_FILE, settings={}, environment={})
     if loaded.plan is None:
@@ -128,7 +134,7 @@ def _without_file(plan: Plan, draft: Draft) -> Plan:
     """Return the plan with places that exist (what it is made from) and versions that are none."""
     folders = {name: Place(spec.migrations.folder.as_posix()) for name, spec in plan.databases.items()}
     sources = [Place(each.path) for each in draft.sources]
-    first = [*sources, *folders.values()][0]
+    first = next(iter((*sources, *folders.values())))
     return replace(
         plan,
         release=_NEXT,

@@ -18,11 +18,9 @@ from coordinator.errors import ExitCode, PlanInvalid, Usage
 from coordinator.model import Engine
 
 if TYPE_CHECKING:
+    from coordinator.app.reviewing import Told
     from coordinator.diagnostics import Diagnostic
     from coordinator.prove import Proof
-
-_Told = tuple[str | None, str | None, Engine | None, tuple[str, ...], str | None]
-"""The fields of app.reviewing.Told, which is not imported for a plan of the world."""
 
 
 @app.command()
@@ -68,12 +66,14 @@ def plan(
     """
 
     def make() -> tuple[Proof, tuple[Diagnostic, ...]]:
-        if against is not None:
-            told = (migrations, tool, engine, tuple(queries or ()), sqlc)
-            return _of_review(plan, settings, against, told=told)
-        if migrations or tool or engine or queries or sqlc:
-            raise _without_against()
-        return _of_world(plan, settings)
+        if against is None:
+            if migrations or tool or engine or queries or sqlc:
+                raise _without_against()
+            return _of_world(plan, settings)
+        from coordinator.app.reviewing import Told
+
+        told = Told(migrations, tool, engine, tuple(queries or ()), sqlc)
+        return _of_review(plan, settings, against, told=told)
 
     exit_with(lambda: _plan(make, output, reports=reports_from(report or []), html=html))
 
@@ -87,7 +87,7 @@ def _of_world(path: Path, settings: list[str] | None) -> tuple[Proof, tuple[Diag
 
 
 def _of_review(
-    path: Path, settings: list[str] | None, ref: str, *, told: _Told
+    path: Path, settings: list[str] | None, ref: str, *, told: Told
 ) -> tuple[Proof, tuple[Diagnostic, ...]]:
     import os
 
@@ -95,14 +95,14 @@ def _of_review(
     from coordinator.app.reviewing import Told, plan_without_file, review
     from coordinator.cli.opening import open_ports
 
-    if not any(told) and (path.exists() or path != DEFAULT_PLAN):
+    if told == Told() and (path.exists() or path != DEFAULT_PLAN):
         ports = open_ports(path, settings)
     else:
-        plan, draft = plan_without_file(Told(*told), Path())
+        plan, draft = plan_without_file(told, Path())
         for each in draft.found():
             say(f"Without a plan file: {each}")
         ports = ConnectedPorts(plan, environment=os.environ)
-    return review(ports, ref, step_kinds(), watches_statements=True)
+    return review(ports, ref, step_kinds())
 
 
 def _without_against() -> Usage:

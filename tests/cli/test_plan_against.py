@@ -183,6 +183,15 @@ def test_works_without_a_plan_file_from_flags(shop: Repository):
     assert not [place for places in findings(done).values() for place in places if "plan" in place[0]]
 
 
+def test_says_that_a_configuration_has_no_queries_for_the_engine(shop: Repository):
+    shop.write("sqlc.yaml", SQLC.replace("engine: sqlite", "engine: mysql"))
+
+    flags = ("--migrations", "db/migrations", "--engine", "sqlite", "--sqlc", "sqlc.yaml")
+    done = coordinator(shop.folder, "plan", "--against", "v1.4", *flags)
+
+    assert (done.returncode, "sqlc.yaml has no queries for sqlite" in done.stderr) == (2, True)
+
+
 def test_says_that_there_is_nothing_to_review(tmp_path: Path):
     Repository(tmp_path / "empty").commit("v1")
 

@@ -191,6 +191,17 @@ def test_warns_where_the_commit_has_no_migrations(repository: Repository):
     assert survey.databases[DatabaseName("db")].applied == 0
 
 
+@pytest.mark.parametrize("place", ["beside the plan", "absolute"])
+def test_finds_the_migrations_wherever_the_plan_says_they_are(repository: Repository, place: str):
+    repository.write("db/00002_two.sql", TWO)
+    folder = "." if place == "beside the plan" else str(repository.folder / "db")
+
+    survey = surveyed(repository, plan="db/plan.yaml", folder=folder)
+
+    seen = survey.databases[DatabaseName("db")]
+    assert (seen.applied, [each.name for each in seen.pending]) == (1, ["00002_two"])
+
+
 def test_reads_a_plan_below_the_repositorys_root(repository: Repository):
     repository.write("deploy/note.txt", "")
     repository.commit("with-deploy")
