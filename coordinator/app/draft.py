@@ -18,7 +18,7 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 """A text that YAML reads as itself without quotes, if it is no word of YAML."""
 _WORDS_OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _GENERIC = re.compile(
-    "migrations?|migrate|goose|sql|schemas?|db|databases?|data|postgres(?:ql)?|pgsql|pg|sqlite3?"
+    "migrations?|migrate|goose|sqlc?|schemas?|db|databases?|data|postgres(?:ql)?|pgsql|pg|sqlite3?"
     "|internal|pkg|src|cmd|apps?|services?|store|storage|repository"
 )
 """Names of folders that say nothing of whose database it is."""

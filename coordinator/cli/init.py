@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from coordinator.cli import app
 from coordinator.cli.edge import exit_with, show
 from coordinator.cli.options import DEFAULT_PLAN
 from coordinator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from coordinator.app.finding import Found
 
 
 @app.command()
@@ -49,11 +53,27 @@ def _init(output: Path) -> ExitCode:
             + SMALLEST,
         )
     _write(output, "\n".join(as_yaml(draft)) + "\n")
+    for line in _unreadable(output, found):
+        show(line)
     show(f"Wrote {output}. Next:")
     show(f"  1. Complete what says FILL IN in {output}.")
     show(f"  2. coordinator validate {output}")
     show(f"  3. coordinator plan {output} --against merge-base   (what does this branch do?)")
     return ExitCode.DONE
+
+
+def _unreadable(output: Path, found: Found) -> Iterator[str]:
+    """Yield for each folder how many of its files `validate` will have something against."""
+    from coordinator.diagnostics import Place, errors_of
+    from coordinator.load.migrations import read_migrations
+    from coordinator.model import MigrationsSpec
+
+    for each in found.migrations:
+        if each.unsupported is None:
+            reading = read_migrations(MigrationsSpec(each.tool, Path(each.path), None, Place(str(output))))
+            files = {problem.place.file for problem in errors_of(reading.diagnostics)}
+            if files:
+                yield f"Not all is well in {each.path}: `validate` says what is wrong with {len(files)} files."
 
 
 def _write(output: Path, text: str) -> None:

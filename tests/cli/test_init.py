@@ -167,6 +167,15 @@ def test_writes_what_validates_says_what_it_found_and_what_is_next(tmp_path: Pat
     assert coordinator(tmp_path, "validate", "deploy/plan.yaml").returncode == 0
 
 
+def test_says_that_migrations_are_there_that_cannot_be_read(tmp_path: Path):
+    write(tmp_path, {"db/00001_a.sql": GOOSE, "db/00002_b.go": "package db\n"})
+
+    done = coordinator(tmp_path, "init")
+
+    assert done.returncode == 0
+    assert "Not all is well in db: `validate` says what is wrong with 1 files." in done.stdout
+
+
 def test_overwrites_nothing(tmp_path: Path):
     write(tmp_path, {"migrations/00001_a.sql": GOOSE, "plan.yaml": "mine"})
 
