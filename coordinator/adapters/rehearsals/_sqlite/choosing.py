@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from coordinator.adapters.rehearsals._sqlite.asking import count_of
-from coordinator.adapters.rehearsals._sqlite.connection import REFUSALS, SqlValue, asking, objection_from
+from coordinator.adapters.rehearsals._sqlite.connection import (
+    REFUSALS,
+    REFUSED,
+    SqlValue,
+    asking,
+    objection_from,
+)
 from coordinator.adapters.rehearsals._sqlite.execution import run_on
 from coordinator.adapters.rehearsals._sqlite.sample import parent_values
 from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn
@@ -54,6 +60,8 @@ def choose(path: Path, tables: Mapping[str, Table], text: str) -> Values | Objec
                 ran = _tried(connection, text, values)
                 if isinstance(ran, Objection):
                     refusal = ran
+                    if ran.code == REFUSED:
+                        break  # other values would not help, and an endless query takes its time
                 elif ran.count or not choices:
                     return values
                 else:
@@ -94,10 +102,11 @@ def _choices(
     used = [tables[name] for token in tokens if (name := token.name) is not None and name in tables]
     found: list[Sequence[SqlValue]] = [_UNKNOWN] * count_of(parameters)
     inserted = _inserted(tokens, used)
+    places = {token.start: place for place, token in enumerate(tokens)}
     for token, number in parameters:
         if number > len(found):
             continue
-        place = tokens.index(token)
+        place = places[token.start]
         if (word := tokens[place - 1].keyword) in ("LIMIT", "OFFSET"):
             found[number - 1] = (2,) if word == "LIMIT" else (0,)
             continue

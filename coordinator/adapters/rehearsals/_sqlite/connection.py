@@ -55,6 +55,7 @@ def asking(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as clock:
             _fix(connection, clock)
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = OFF")
             yield connection
 
 

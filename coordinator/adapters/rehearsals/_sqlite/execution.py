@@ -46,16 +46,17 @@ def run(path: Path, text: str, values: Values) -> Ran | Objection:
                 return ran
             connection.execute("PRAGMA reverse_unordered_selects = ON")
             again = run_on(connection, text, values)
-            return ran if isinstance(again, Objection) else _steady(ran, again)
+            steady = ran if isinstance(again, Objection) else _steady(ran, again)
+            # Last, because the view that tells the columns makes SQLite read the schema anew.
+            return replace(steady, columns=_columns(connection, text))
     except REFUSALS as error:
         return objection_from(error)
 
 
 def run_on(connection: sqlite3.Connection, text: str, values: Values) -> Ran | Objection:
-    """Run a text once on a connection and take it back. Raises: one of REFUSALS."""
+    """Run a text once on a connection and take it back; its columns are not told. Raises: one of REFUSALS."""
     tokens = tokens_of(text)
     compiled = compile_text(connection, text)
-    columns = () if compiled.width is None else describe(connection, text, tokens, width=compiled.width)
     with taken_back(connection):
         before = _table_rows(connection, compiled.written)
         orphans = _orphans(connection) if compiled.written else 0
@@ -68,7 +69,12 @@ def run_on(connection: sqlite3.Connection, text: str, values: Values) -> Ran | O
             return _ORPHAN
         written = _written(connection, compiled.written, before)
     count = len(rows) if compiled.width is not None else int(changed) if compiled.written else 0
-    return Ran(_sorted(rows), count, columns, written)
+    return Ran(_sorted(rows), count, written=written)
+
+
+def _columns(connection: sqlite3.Connection, text: str) -> tuple[Column, ...]:
+    width = compile_text(connection, text).width
+    return () if width is None else describe(connection, text, tokens_of(text), width=width)
 
 
 # -- what was written -----------------------------------------------------------------------------------
