@@ -294,6 +294,7 @@ def test_blanks_what_changes_from_run_to_run(shop: Scratch) -> None:
         ("SELECT '\ud800'", "CO003"),
         ("SELECT 1; SELECT 2", "42601"),
         ("SELECT nothing FROM orders", "42703"),
+        ("SELECT $999999999", "42P02"),
     ],
 )
 def test_does_not_run_what_a_rollback_cannot_take_back(shop: Scratch, text: str, code: str) -> None:

@@ -23,7 +23,8 @@ _UPDATE: Final = re.compile(
 )
 _CONFLICT: Final = re.compile(r"\bDO\s+UPDATE\s+SET\b", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(rf"\s*(?P<column>{_NAME})\s*=(?P<value>.*)", re.DOTALL)
-_PARAMETER: Final = re.compile(r"\$(\d+)")
+_MOST_PARAMETERS: Final = 65_535
+_PARAMETER: Final = re.compile(r"\$(\d{1,9})")
 _COLUMN: Final = re.compile(rf"({_NAME})\.({_NAME})")
 _ENDS: Final = re.compile(r"\b(?:FROM|WHERE|RETURNING|ON|UNION|ORDER|LIMIT)\b", re.IGNORECASE)
 _LIMIT: Final = re.compile(
@@ -42,8 +43,9 @@ class Binding:
 
 
 def highest_parameter(text: str) -> int:
-    """Return how many parameters a text has."""
-    return max((int(number) for number in _PARAMETER.findall(_HIDDEN.sub(" ", text))), default=0)
+    """Return how many parameters a text has, of those that the protocol can carry."""
+    numbers = (int(number) for number in _PARAMETER.findall(_HIDDEN.sub(" ", text)))
+    return max((number for number in numbers if number <= _MOST_PARAMETERS), default=0)
 
 
 def limits(text: str) -> Mapping[int, str]:

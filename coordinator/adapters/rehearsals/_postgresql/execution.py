@@ -104,7 +104,7 @@ def execute(
         place: objection for place, (text, _) in enumerate(asks) if (objection := refusal(text))
     }
     with at_ease(connection):
-        targets = _targets(connection, {text for text, _ in asks})
+        targets = _targets(connection, {text for place, (text, _) in enumerate(asks) if place not in answers})
         tries = [
             _Try(place, text, cast("Sample", sample), targets.get(text))
             for place, (text, values) in enumerate(asks)

@@ -113,13 +113,13 @@ class Table:
     oid: int
     name: str
     is_ledger: bool
-    is_partitioned: bool
     columns: tuple[TableColumn, ...]
     checks: tuple[Check, ...]
     foreign_keys: tuple[ForeignKey, ...]
     unique: frozenset[str]
     """Columns that some unique index or exclusion constraint looks at."""
-    has_partition: bool = True
+    has_partition: bool
+    """False where it is partitioned and has none: no row can go in."""
 
     def column(self, name: str) -> TableColumn:
         """Return the column of that name."""
@@ -148,7 +148,6 @@ def tables(connection: psycopg.Connection) -> tuple[Table, ...]:
             oid=oid,
             name=name,
             is_ledger=bare in LEDGERS,
-            is_partitioned=is_partitioned,
             columns=tuple(_column(*row) for row in columns[oid]),
             checks=(*(_check(*row) for row in checks[oid]), *_as_check(partitions[oid])),
             foreign_keys=tuple(_foreign_key(*row) for row in keys[oid]),

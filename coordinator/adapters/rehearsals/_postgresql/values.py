@@ -184,10 +184,6 @@ class Types:
             return ("{}",)
         return _EDGES.get("text" if each.name in _AS_TEXT else each.name, ())
 
-    def is_text(self, oid: int) -> bool:
-        """Tell whether a type's values are free texts."""
-        return self.type(oid).name in (*_AS_TEXT, "text")
-
 
 def taken(
     connection: psycopg.Connection, candidates: Sequence[tuple[str, Sequence[str]]]
