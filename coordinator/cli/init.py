@@ -73,7 +73,7 @@ def _unreadable(output: Path, found: Found) -> Iterator[str]:
             reading = read_migrations(MigrationsSpec(each.tool, Path(each.path), None, Place(str(output))))
             files = {problem.place.file for problem in errors_of(reading.diagnostics)}
             if files:
-                yield f"Not all is well in {each.path}: `validate` says what is wrong with {len(files)} files."
+                yield f"Not all is well in {each.path}: `validate` says what it is in {len(files)} files."
 
 
 def _write(output: Path, text: str) -> None:

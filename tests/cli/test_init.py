@@ -173,7 +173,7 @@ def test_says_that_migrations_are_there_that_cannot_be_read(tmp_path: Path):
     done = coordinator(tmp_path, "init")
 
     assert done.returncode == 0
-    assert "Not all is well in db: `validate` says what is wrong with 1 files." in done.stdout
+    assert "Not all is well in db: `validate` says what it is in 1 files." in done.stdout
 
 
 def test_overwrites_nothing(tmp_path: Path):
