@@ -59,7 +59,7 @@ def _version_1(document: Mapping[str, Any]) -> Iterator[Entry]:
         schema = _listed(each.get("schema"))
         yield Entry(
             engine=str(each.get("engine") or "postgresql"),
-            names=frozenset(map(str, (each.get("name"), each.get("path"), *schema))),
+            names=_names(each.get("name"), each.get("path"), *schema),
             queries=_listed(each["queries"]),
             go_folder=each.get("path"),
         )
@@ -71,10 +71,14 @@ def _version_2(document: Mapping[str, Any]) -> Iterator[Entry]:
         schema = _listed(each.get("schema"))
         yield Entry(
             engine=str(each["engine"]),
-            names=frozenset(map(str, (each.get("name"), go.get("package"), go.get("out"), *schema))),
+            names=_names(each.get("name"), go.get("package"), go.get("out"), *schema),
             queries=_listed(each["queries"]),
             go_folder=go.get("out"),
         )
+
+
+def _names(*names: object) -> frozenset[str]:
+    return frozenset(str(each) for each in names if each is not None)
 
 
 def _listed(value: object) -> tuple[str, ...]:
