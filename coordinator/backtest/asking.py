@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from coordinator.backtest.bases import Scratch, apply, content_of, failure, key_of
+from coordinator.backtest.checkout import effect
 from coordinator.evidence import Break, Unchecked
 from coordinator.model import DatabaseName, Layer, Migration, Role, ServiceName
 from coordinator.ports import MigrationTool
@@ -64,8 +65,10 @@ def ask_release(
         keys=[key_of(each) for each in contents],
         memory=memory,
     )
-    memory.keep_only(key_of(contents[-1]))
-    return replace(_asked(walked, new), unfilled=unfilled), last.holding(contents[-1])
+    failed = {effect(each.migration) for each in walked.failures}
+    content = tuple(f"failed: {each}" if each in failed else each for each in contents[-1])
+    memory.keep_only(key_of(content))
+    return replace(_asked(walked, new), unfilled=unfilled), last.holding(content)
 
 
 def _one_is_enough(layers: Collection[Layer], catalogues: Sequence[Catalogue]) -> bool:

@@ -26,7 +26,8 @@ _KEPT = 4
 """More lines than this are hardly kept alive side by side, and a scratch database costs disk."""
 
 Content = tuple[str, ...]
-"""What was applied, in order, as `effect` tells migrations apart."""
+"""What was applied, in order, as `effect` tells migrations apart. A late migration came last, wherever its
+version belongs, and one that failed as a new one is in no folder's content: that base is made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Bases:
     def take(self, migrations: Sequence[Migration]) -> tuple[Scratch, tuple[str, ...]]:
         """Return a database with exactly these migrations, the caller's own now, and what failed."""
         content = content_of(migrations)
-        kept = next((each for each in self._kept if each.content == content), None)
+        kept = next((each for each in self._kept if sorted(each.content) == sorted(content)), None)
         if kept is not None:
             self._kept.remove(kept)
             return kept, ()
@@ -146,7 +147,7 @@ def _opened(opening: AbstractContextManager[RehearsalDatabase], content: Content
 
 
 def _begins(scratch: Scratch, content: Content) -> bool:
-    return content[: len(scratch.content)] == scratch.content
+    return sorted(content[: len(scratch.content)]) == sorted(scratch.content)
 
 
 def _length(scratch: Scratch) -> int:
