@@ -347,6 +347,35 @@ def test_fills_tables_with_checks(server: RehearsalServer, table: str, row: tupl
     assert row is None or row in rows
 
 
+def test_asks_about_every_kind_of_table(server: RehearsalServer):
+    queries = [
+        "SELECT * FROM f WHERE f MATCH ?",
+        "INSERT INTO f (body) VALUES (?)",
+        'SELECT * FROM "odd `name" WHERE [c.d] = @x',
+        "INSERT INTO [odd `name] VALUES (?, ?)",
+        "INSERT INTO tree (id, parent) VALUES (:id, :parent)",
+        "INSERT INTO docs VALUES (?) RETURNING doc ->> '$.sample'",
+        "REPLACE INTO days (id, d) VALUES (?2, ?1)",
+    ]
+    with server.database() as database:
+        apply(
+            database,
+            "CREATE VIRTUAL TABLE f USING fts5(body)",
+            'CREATE TABLE "odd `name" ("a b" TEXT, [c.d] INT)',
+            "CREATE TABLE tree (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL REFERENCES tree (id))",
+            "CREATE TABLE docs (doc TEXT CHECK (json_valid(doc)))",
+            "CREATE TABLE days (id INTEGER PRIMARY KEY AUTOINCREMENT, d DATE CHECK (d > date('2000-01-01')))",
+            "CREATE INDEX days_d ON days (date(d))",
+        )
+        assert database.fill() == ()
+
+        values = database.choose(queries, role=None)
+        assert not [each for each in values if isinstance(each, Objection)]
+        ran = database.execute(list(zip(queries, values, strict=True)), role=None)
+
+    assert not [each for each in ran if isinstance(each, Objection)]
+
+
 def test_fills_tables_that_point_at_each_other(server: RehearsalServer):
     with server.database() as database:
         apply(
@@ -460,6 +489,13 @@ def test_applies_the_files_of_a_migration_tool(server: RehearsalServer, key: str
 
 def test_a_plan_that_names_a_server_is_refused():
     with pytest.raises(Usage, match="SQLite has none"), REHEARSAL.server(url=Secret("x"), live_version=None):
+        pass
+
+
+def test_a_library_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
+
+    with pytest.raises(Usage, match=r"needs 3\.37"), REHEARSAL.server(url=None, live_version=None):
         pass
 
 

@@ -22,6 +22,8 @@ from coordinator.ports import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalEngine, RehearsalServer
 from coordinator.secret import Secret
 
+_OLDEST: Final = (3, 37)
+"""The first version that lists its tables with their kinds (PRAGMA table_list; releaselog/3_37_0.html)."""
 _LARGEST: Final = 256 * 1024 * 1024
 """Bytes of a live file whose tables are measured; SQLite reads all of it for that."""
 _FOREIGN_KEYS: Final = (
@@ -60,12 +62,18 @@ class SqliteRehearsal:
 
     @contextmanager
     def server(self, *, url: Secret | None, live_version: str | None) -> Iterator[RehearsalServer]:
-        """Make a private folder for scratch files. Raises: Usage where a plan names a scratch server."""
+        """Make a private folder for scratch files. Raises: Usage: a scratch server, or an old library."""
         if url is not None:
             raise Usage(
                 "sqlite-has-no-server",
                 "The plan names a rehearsal server for a SQLite database, and SQLite has none.",
                 next_step="Take `url` out of the database's `rehearsal`: its scratch files are made here.",
+            )
+        if sqlite3.sqlite_version_info < _OLDEST:
+            raise Usage(
+                "sqlite-too-old",
+                f"This Python has {library()}, and a rehearsal needs 3.37 or newer.",
+                next_step="Run coordinator with a Python whose sqlite3.sqlite_version is newer.",
             )
         notes: tuple[str, ...] = (_FOREIGN_KEYS,)
         if live_version is not None and live_version != library():

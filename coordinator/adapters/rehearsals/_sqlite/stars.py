@@ -18,32 +18,13 @@ from coordinator.adapters.rehearsals._sqlite.tokens import Token, parameters_of,
 
 _BEFORE_LIST: Final = ("SELECT", "DISTINCT", "ALL", "RETURNING")
 _AFTER_LIST: Final = (
-    "FROM",
-    "WHERE",
-    "UNION",
-    "INTERSECT",
-    "EXCEPT",
-    "ORDER",
-    "LIMIT",
-    "GROUP",
-    "WINDOW",
-    ";",
-)
+    "FROM", "WHERE", "UNION", "INTERSECT", "EXCEPT", "ORDER", "LIMIT", "GROUP", "WINDOW", ";",
+)  # fmt: skip
 _AFTER_SOURCES: Final = (*_AFTER_LIST[1:], "HAVING")
 _BETWEEN_SOURCES: Final = (",", "JOIN")
 _BEHIND_SOURCE: Final = (
-    "ON",
-    "USING",
-    "LEFT",
-    "RIGHT",
-    "FULL",
-    "INNER",
-    "CROSS",
-    "OUTER",
-    "NATURAL",
-    "INDEXED",
-    "NOT",
-)
+    "ON", "USING", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "OUTER", "NATURAL", "INDEXED", "NOT",
+)  # fmt: skip
 _STATEMENTS: Final = ("SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE")
 
 
