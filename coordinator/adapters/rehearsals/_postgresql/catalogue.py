@@ -56,7 +56,8 @@ SELECT 'owner', relation, relation, pg_catalog.pg_get_userbyid(relowner)::text F
     relkind <> 'c'
 UNION ALL
 SELECT CASE WHEN r.relispartition THEN 'partition' ELSE 'inheritance' END, p.relation, r.relation,
-    coalesce(pg_catalog.pg_get_expr(r.relpartbound, r.oid), 'inherits')
+    coalesce(pg_catalog.pg_get_expr(r.relpartbound, r.oid)
+        || coalesce(' check (' || pg_catalog.pg_get_partition_constraintdef(r.oid) || ')', ''), 'inherits')
 FROM pg_catalog.pg_inherits i JOIN relation r ON r.oid = i.inhrelid JOIN relation p ON p.oid = i.inhparent
 UNION ALL
 SELECT 'column', r.relation, pg_catalog.quote_ident(a.attname),

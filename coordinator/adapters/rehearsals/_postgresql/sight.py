@@ -23,8 +23,9 @@ _RELATIONS: Final = """
 SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), n.nspname, c.relname, c.relkind::text,
     pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_stat_get_xact_numscans(c.oid),
     pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
-    + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid)
+    + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid), i.indrelid
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relkind IN (
     'r', 'p', 'm', 'v', 'f', 'i', 'I', 'S')
 """
@@ -54,6 +55,8 @@ class Relation:
     file: int | None
     scans: int = 0
     writes: int = 0
+    owner: int | None = None
+    """The table of an index."""
 
     @property
     def is_table(self) -> bool:
@@ -101,8 +104,9 @@ def look(connection: psycopg.Connection[tuple[object, ...]], last: Sight | None)
             _number(file),
             _number(scans) or 0,
             _number(writes) or 0,
+            _number(owner),
         )
-        for oid, name, schema, bare, kind, file, scans, writes in cursor.fetchall()
+        for oid, name, schema, bare, kind, file, scans, writes, owner in cursor.fetchall()
     }
     cursor.nextset()
     locks = frozenset((int(str(oid)), str(mode)) for oid, mode in cursor.fetchall())
@@ -145,16 +149,21 @@ def compare(before: Sight, after: Sight, *, old: frozenset[int]) -> Difference:
 
 
 def _locks(before: Sight, after: Sight, old: frozenset[int]) -> Iterator[Lock]:
+    """Yield the new locks; one on an index only where the table is not locked in the same way."""
     known = {**after.relations, **before.relations}
     for oid, mode in sorted(after.locks - before.locks):
-        if oid in known:
+        if oid in known and (known[oid].owner, mode) not in after.locks:
             yield Lock(known[oid].name, mode, is_new=oid not in old)
 
 
 def _rewritten(before: Sight, after: Sight, old: frozenset[int]) -> Iterator[str]:
-    for oid in old & before.relations.keys() & after.relations.keys():
-        if before.relations[oid].file != after.relations[oid].file:
-            yield before.relations[oid].name
+    """Yield what has a new file; an index only where its table keeps the old one."""
+    changed = {
+        oid
+        for oid in old & before.relations.keys() & after.relations.keys()
+        if before.relations[oid].file != after.relations[oid].file
+    }
+    yield from (before.relations[oid].name for oid in changed if before.relations[oid].owner not in changed)
 
 
 def _counted(before: Sight, after: Sight, old: frozenset[int], *, of: str) -> Iterator[str]:

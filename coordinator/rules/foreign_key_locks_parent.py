@@ -1,0 +1,72 @@
+"""Making or dropping a foreign key locks the referenced table too, which nobody sees in the statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from coordinator.evidence import Change, StatementEvidence
+from coordinator.rules import NEXT, SHORT_WAIT, Context, Danger, Rule, added, dropped, text_of
+
+
+def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
+    if context.waits_briefly(statement):
+        return
+    touched = (*added(statement, "constraint"), *dropped(statement, "constraint"))
+    keys = [each for each in touched if (each.before or each.after or "").startswith("FOREIGN KEY")]
+    children = {each.relation for each in keys}
+    if not keys:
+        return
+    for lock in context.strong_locks(statement):
+        if lock.relation in children or not _references(lock.relation, keys):
+            continue
+        yield Danger(
+            f"The foreign key {keys[0].name} takes a {lock.mode} on {lock.relation}"
+            f"{context.told_size(lock.relation)}, the table that it references.",
+            "Writers there wait for it, and while it waits itself, everybody behind it waits as well.",
+            _rewrite(statement, keys),
+        )
+
+
+def _references(relation: str, keys: list[Change]) -> bool:
+    return any(f"REFERENCES {relation}(" in (each.before or each.after or "") for each in keys)
+
+
+def _rewrite(statement: StatementEvidence, keys: list[Change]) -> str:
+    """Return the statement with a short wait; a new table gets its keys after it is there."""
+    tables = list(added(statement, "table"))
+    if not tables:
+        return f"{SHORT_WAIT}\n{text_of(statement)}"
+    parts = [_table(statement, each.name) for each in tables]
+    parts += [
+        f"{NEXT}\n{SHORT_WAIT}\nALTER TABLE {key.relation} ADD CONSTRAINT {key.name} {key.after};"
+        for key in keys
+    ]
+    return "\n".join(parts)
+
+
+def _table(statement: StatementEvidence, table: str) -> str:
+    lines = [
+        f"    {each.name} {_column(each.after or '')}"
+        for each in added(statement, "column")
+        if each.relation == table
+    ]
+    lines += [
+        f"    CONSTRAINT {each.name} {each.after}"
+        for each in added(statement, "constraint")
+        if each.relation == table and "FOREIGN KEY" not in (each.after or "")
+    ]
+    return f"CREATE TABLE {table} (\n" + ",\n".join(lines) + "\n);"
+
+
+def _column(definition: str) -> str:
+    """Return a column's definition; a sequence of its own is made with the table."""
+    kind, _, default = definition.partition(" not null default nextval(")
+    return (
+        {"integer": "serial", "bigint": "bigserial", "smallint": "smallserial"}.get(kind, definition)
+        if default
+        else definition
+    )
+
+
+RULE: Final[Rule] = Rule(code="foreign-key-locks-parent", check=_check)

@@ -1,0 +1,24 @@
+"""A transaction that locks one table after the other holds the first while it waits for the second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from coordinator.evidence import StatementEvidence
+from coordinator.rules import NEXT, Context, Danger, Rule, text_of
+
+
+def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
+    held = {lock.relation for each in context.before(statement) for lock in context.strong_locks(each)}
+    new = {lock.relation for lock in context.strong_locks(statement)} - held
+    if held and new:
+        yield Danger(
+            f"It waits for a lock on {', '.join(sorted(new))} while the transaction holds one on"
+            f" {', '.join(sorted(held))}.",
+            "Everybody who uses the first waits as long, and two such transactions can deadlock.",
+            f"{NEXT}\n{text_of(statement)}",
+        )
+
+
+RULE: Final[Rule] = Rule(code="several-locks-in-transaction", check=_check)
