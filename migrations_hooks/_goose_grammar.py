@@ -3,8 +3,8 @@
 Written from the behaviour of goose v3.29.0 (docs/reference/migration-tools.md): a statement ends where the
 last word before a `--` comment ends in `;`, whatever quotes are open; leading comments are dropped; a
 comment that mentions +goose is an annotation or an error. One thing is refused that goose accepts: after a
-StatementBegin block without content goose drops the next line, statement or not. Many people end a file
-with such a block, as a Down section that does nothing, and there no line is left to drop.
+StatementBegin block without content goose drops the next line, statement or not. Many people end a
+section with such a block; no line is left to drop there, and none before another block.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ class _Parser:
     up: list[Statement] = field(default_factory=list)
     down: list[Statement] | None = None
     empty_block: int | None = None
-    """The line that ended a block without content, the last of the Down section so far."""
+    """The line that ended a block without content, if nothing came after it so far."""
 
     def take(self, number: int, line: str) -> Diagnostic | None:
         """Take one line and return what is wrong with it."""
         stripped = line.strip(_SPACE)
         is_comment = stripped.startswith("--")
-        if self.empty_block and stripped and (not is_comment or "+goose" in line):
+        if self.empty_block and stripped and not is_comment:
             return self._empty_block(self.empty_block)
         if is_comment and "+goose" in line:
             return self._take_annotation(number, line)
@@ -113,6 +113,7 @@ class _Parser:
             return problem
         if (following := _NEXT.get((command, self.state))) is None:
             return self.problem_at(number, _MISPLACED[command])
+        self.empty_block = None
         self.state = following
         if command == "down":
             self.down = []
@@ -124,8 +125,6 @@ class _Parser:
     def _end_block(self, number: int) -> Diagnostic | None:
         if not self._is_blank():
             self._store()
-        elif self.state is _State.UP:
-            return self._empty_block(number)
         else:
             self.buffer.clear()
             self.empty_block = number

@@ -51,6 +51,9 @@ FILES: dict[str, str | bytes] = {
     "down is an empty block": UP + A + DOWN + BEGIN + END,
     "down is a block of comments": UP + A + DOWN + BEGIN + "-- nothing\n" + END + "\n-- the end\n",
     "down ends with an empty block": UP + A + DOWN + "DROP TABLE a;\n" + BEGIN + "\n" + END + "\n",
+    "up ends with an empty block": UP + A + BEGIN + END + "\n" + DOWN + "DROP TABLE a;\n",
+    "an empty block before another": UP + BEGIN + END + BEGIN + A + END + B,
+    "up is an empty block": UP + BEGIN + "-- nothing\n" + END + DOWN + BEGIN + END,
     "down only": DOWN + "DROP TABLE a;\n",
     "down before up": DOWN + "DROP TABLE a;\n" + UP + A,
     "up twice": UP + A + UP + B,
@@ -174,6 +177,9 @@ TRAPS: dict[str, Trap] = {
         "goose-empty-block",
         ends_well=True,
         tables=frozenset({"b"}),
+    ),
+    "empty block before a switch": Trap(
+        UP + BEGIN + END + NO_TX + A + B, "goose-empty-block", ends_well=True, tables=frozenset({"b"})
     ),
     "block of spaces": Trap(
         UP + BEGIN + "  \n" + END + A, "goose-empty-block", ends_well=True, tables=frozenset("a")
