@@ -98,15 +98,23 @@ class Walk:
         walk, failures = self._bases.take(pair.before.migrations)
         notes.extend(f"At its base, {each}" for each in failures if each not in self._said)
         self._said.update(failures)
+        notes.extend(self._without_effect(pair.before))
         catalogues = [self._history.catalogue(tag, role) for tag, role in zip(pair.tags, Role, strict=True)]
         asked, walked = ask_release(
             walk, pair.new, catalogues, layers=self._layers, tool=self._bases.tool, memory=self._memory
         )
         self._bases.keep(walked)
-        self._said.update(asked.failures)
+        self._said.update((*asked.failures, *(each.name for each in pair.new)))
         notes.extend((*asked.failures, *_catalogue_notes(catalogues), *_asked_notes(pair, asked)))
         old, new = (len(each.queries) for each in catalogues)
         return judged(replace(pair.release(*notes), queries=(old, new)), asked)
+
+    def _without_effect(self, base: Checkout) -> Iterator[str]:
+        """Yield which migrations of a base do nothing here, each once."""
+        for each in base.migrations:
+            if each.up is None and each.name in base.problems and each.name not in self._said:
+                self._said.add(each.name)
+                yield f"At its base, {each.name} has no effect here: {base.problems[each.name]}."
 
 
 def judged(release: Release, asked: Asked) -> Release:
