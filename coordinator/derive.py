@@ -123,10 +123,16 @@ def _phases(pending: Sequence[Migration], cells: _Cells, rehearsal: Rehearsal | 
             continue
         moves = migration.name in movers - makers or migration.declared is Phase.MIGRATE
         phase = Phase.MIGRATE if moves else Phase.EXPAND
-        reason = (
-            "the live versions work with it" if cells.live else "no version that uses the database is live"
-        )
+        reason = _why_early(state, cells)
         yield Phased(migration, phase, Basis.REHEARSED, reason, place)
+
+
+def _why_early(state: int, cells: _Cells) -> str:
+    if not cells.live:
+        return "no version that uses the database is live"
+    if all(_hold(spans, state, state, proven=True) for spans in cells.live):
+        return "the live versions work with it"
+    return "nothing was found that the live versions miss with it"
 
 
 def _why_late(state: int, borne: int, migration: Migration) -> str:

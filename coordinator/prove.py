@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from coordinator.diagnostics import Diagnostic, Place
-from coordinator.evidence import Evidence, Span, Use, Verdict
+from coordinator.evidence import Basis, Evidence, Phased, Span, Use, Verdict
 from coordinator.graph import Graph, GraphError, Step, StepId
 from coordinator.model import DatabaseName, Plan, Role, ServiceName
 from coordinator.survey import Survey, alive_at_start
@@ -70,6 +70,55 @@ def prove(graph: Graph, evidence: Evidence, survey: Survey, *, plan: Plan, effec
     )
     verdict = Verdict.BROKEN if diagnostics else _weakest(met, order.applies)
     return Proof(plan, survey, evidence, graph, verdict, met, diagnostics)
+
+
+def risks(proof: Proof) -> tuple[Diagnostic, ...]:
+    """Return what nobody proved and nobody answers for, where the schema moves; empty without a risk.
+
+    An author who declares a phase answers for it. A version's own state (live: the first, next: the last) is
+    none: live runs on it, and next was written for it and is verified there.
+    """
+    moving = {step.database for step in proof.graph if step.database is not None}
+    found = [
+        _risk(use, span, proof)
+        for use, spans in proof.met.items()
+        if use[0] in moving
+        for span in spans
+        if span.finding.verdict is Verdict.UNPROVEN
+        and span.finding.basis not in (Basis.DECLARED, Basis.OBSERVED)
+        and not span.first == span.last == _own_state(use, proof)
+    ]
+    for database in moving - {use[0] for use in proof.met}:
+        guessed = [each for each in proof.evidence.phased[database] if each.basis is Basis.CLASSIFIED]
+        found += [_unknown_users(database, guessed[0])] if guessed else []
+    return tuple(found)
+
+
+def _own_state(use: Use, proof: Proof) -> int:
+    return 0 if use[2] is Role.LIVE else len(proof.evidence.phased[use[0]])
+
+
+def _risk(use: Use, span: Span, proof: Proof) -> Diagnostic:
+    database, service, role = use
+    states = f"state {span.first}" if span.first == span.last else f"states {span.first} to {span.last}"
+    return Diagnostic(
+        "unproven",
+        proof.plan.services[service].place,
+        f"Nobody knows whether `{service}` ({role}) works while `{database}` is at {states}.",
+        f"{span.finding.reason[:1].upper()}{span.finding.reason[1:]}.",
+        "Give the service a query catalogue (`queries:`), or declare the phase of each migration, or take the"
+        " risk and have it written down: --accept-unproven.",
+    )
+
+
+def _unknown_users(database: DatabaseName, phased: Phased) -> Diagnostic:
+    return Diagnostic(
+        "unproven",
+        phased.place,
+        f"No service of the plan uses `{database}`, and who does is not known.",
+        f"`{phased.migration.name}` is taken for {phased.phase}: {phased.reason}.",
+        "Declare its phase, or take the risk and have it written down: --accept-unproven.",
+    )
 
 
 def _weakest(met: Mapping[Use, tuple[Span, ...]], moving: Iterable[DatabaseName]) -> Verdict:

@@ -13,6 +13,7 @@ from coordinator.model import Base, DatabaseName, Layer, Plan, Role
 from coordinator.ports import Ports
 from coordinator.queries import Catalogue
 from coordinator.rehearse import Live, Subject, Task, rehearse_database
+from coordinator.secret import Secret
 from coordinator.survey import Survey, alive_at_start
 
 
@@ -93,9 +94,25 @@ def _rehearse(
         layers=tuple(layer for layer in Layer if layer in spec.rehearsal.layers and layer in engine.layers),
         live=live,
     )
-    url = None if spec.rehearsal.url is None else ports.resolve(spec.rehearsal.url)
+    url = _scratch_url(ports, name)
     with engine.server(url=url, live_version=version) as server:
-        return rehearse_database(server, task, find_hazards=lambda *_: ())
+        return rehearse_database(server, task)
+
+
+def _scratch_url(ports: Ports, name: DatabaseName) -> Secret | None:
+    """Return the URL of the team's scratch server. Raises: Usage where it is the live one's."""
+    spec = ports.plan.databases[name]
+    if spec.rehearsal.url is None:
+        return None
+    url = ports.resolve(spec.rehearsal.url)
+    if spec.rehearsal.url == spec.url or url.reveal() == ports.resolve(spec.url).reveal():
+        raise Usage(
+            "rehearsal-url-is-live",
+            f"The rehearsal of `{name}` has the URL of the live database.",
+            why="A rehearsal makes and drops databases, and takes time that the live server's users need.",
+            next_step="Name a scratch server, or leave `url` out: then one is started on this machine.",
+        )
+    return url
 
 
 def _live(ports: Ports, name: DatabaseName) -> tuple[Live, str]:

@@ -25,7 +25,7 @@ from coordinator.journal.fold import RunState, Status, fold
 from coordinator.journal.steps_on_wire import wire_from
 from coordinator.leases import Claim
 from coordinator.ports import Ports
-from coordinator.prove import Proof
+from coordinator.prove import Proof, risks
 from coordinator.steps import StepKind
 
 _FOLLOW: Final = timedelta(milliseconds=200)
@@ -70,8 +70,16 @@ class Runner:
     audience: Audience
     is_stopping: Callable[[], bool]
 
-    def run_release(self, *, supersede: bool, show: Callable[[Proof, tuple[Diagnostic, ...]], None]) -> Ended:
+    def run_release(
+        self,
+        *,
+        supersede: bool,
+        accept_unproven: bool = False,
+        show: Callable[[Proof, tuple[Diagnostic, ...]], None],
+    ) -> Ended:
         """Go on with the open run, or plan and start a new one; `show` gets the new one before it starts.
+
+        `accept_unproven` starts it also where something is not proven, and writes down what.
 
         Raises: PlanInvalid, Refused, Waiting `lease-held`, Usage `plan-changed`, StepFailed `live-not-ready`
         where there is nothing to release, Interrupted.
@@ -86,14 +94,16 @@ class Runner:
             if not proof.graph:
                 demand_serving(self.ports)
             show(proof, warnings)
-            if proof.diagnostics:
-                raise Refused(proof.diagnostics)
+            unproven = risks(proof)
+            if proof.diagnostics or (unproven and not accept_unproven):
+                raise Refused(proof.diagnostics or unproven)
             if state is not None:
                 ended = events.RunFinished(self.ports.clock.now(), Outcome.SUPERSEDED)
                 journal.append(state.run, state.sequence + 1, events.to_wire(ended))
             if not proof.graph:
                 return Ended(None)
-            return self._engage(self._begin(proof.graph, supersedes=supersede), renew)
+            accepted = tuple(f"{each.what} {each.why}" for each in unproven)
+            return self._engage(self._begin(proof.graph, supersedes=supersede, accepted=accepted), renew)
 
     def resume_or_follow(self, state: RunState) -> Ended:
         """Go on with a run, whatever its plan says now: a way back must not depend on an edit.
@@ -119,7 +129,7 @@ class Runner:
         """Show what another coordinator wrote since, and return the state after it."""
         return catch_up(self.place.journal, state, self.audience.saw)
 
-    def _begin(self, graph: Graph, *, supersedes: bool) -> RunState:
+    def _begin(self, graph: Graph, *, supersedes: bool, accepted: tuple[str, ...]) -> RunState:
         journal, release = self.place.journal, self.ports.plan.release
         run = f"{release}@{len(journal.runs()) + 1}"
         started = events.RunStarted(
@@ -131,6 +141,7 @@ class Runner:
             supersedes,
             __version__,
             self.settings,
+            accepted,
         )
         journal.append(run, 1, events.to_wire(started))
         state = fold(run, [started])

@@ -35,8 +35,16 @@ if TYPE_CHECKING:
 def run(
     plan: PlanFile = DEFAULT_PLAN,
     settings: Settings = None,
+    *,
     supersede: Annotated[
         bool, typer.Option("--supersede", help="Give an open run of another plan up and release this one.")
+    ] = False,
+    accept_unproven: Annotated[
+        bool,
+        typer.Option(
+            "--accept-unproven",
+            help="Release also what nobody could prove; the journal says what that was.",
+        ),
     ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -45,10 +53,14 @@ def run(
     However an earlier run ended, running again is right: it finds out what was done, and goes on. A run
     remembers what --set said. Ctrl-C stops after the effect at hand.
     """
-    exit_with(lambda: _run(plan, settings, supersede=supersede, output=output))
+    exit_with(
+        lambda: _run(plan, settings, supersede=supersede, accept_unproven=accept_unproven, output=output)
+    )
 
 
-def _run(path: Path, settings: list[str] | None, *, supersede: bool, output: Output) -> ExitCode:
+def _run(
+    path: Path, settings: list[str] | None, *, supersede: bool, accept_unproven: bool, output: Output
+) -> ExitCode:
     from coordinator.app.place import Place, open_run
     from coordinator.journal.events import Outcome
 
@@ -56,7 +68,9 @@ def _run(path: Path, settings: list[str] | None, *, supersede: bool, output: Out
         path,
         settings,
         None if supersede else open_run(Place(path).journal),
-        do=lambda runner: runner.run_release(supersede=supersede, show=_show),
+        do=lambda runner: runner.run_release(
+            supersede=supersede, accept_unproven=accept_unproven, show=_show
+        ),
         wanted=Outcome.RELEASED,
         output=output,
     )

@@ -47,6 +47,8 @@ class RunStarted:
     """The version of this program."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """What `--set` said, so that whoever goes on with the run need not say it again."""
+    accepted: tuple[str, ...] = ()
+    """What nobody could prove, and whoever started the run took upon themselves: a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +218,8 @@ def from_wire(record: str) -> Event:
         kind = {WIRE_VERSION: TYPES}[wire.pop("v")][wire.pop("type")]  # type: ignore[index]  # KeyError is caught
         wire["at"] = datetime.fromisoformat(str(wire["at"]))
         wire |= {key: read(wire[key]) for key, read in _FROM_WIRE.items() if key in wire}
-        if "graph" in wire:
-            wire["graph"] = tuple(wire["graph"])  # type: ignore[arg-type]  # a list, as to_wire wrote it
+        for name in wire.keys() & {"graph", "accepted"}:
+            wire[name] = tuple(wire[name])  # type: ignore[arg-type]  # a list, as to_wire wrote it
         return kind(**wire)  # type: ignore[arg-type]  # a wrong key is a TypeError, caught below
     except (KeyError, TypeError, ValueError) as error:
         raise InDoubt(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from coordinator.evidence import Objection
 from coordinator.model import Layer
@@ -18,6 +18,10 @@ from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Val
 from coordinator.rehearse.description import mismatch, other_strings
 from coordinator.rehearse.subject import Answer, Compiled
 from coordinator.sameness import difference
+
+_NO_ANSWER: Final = ("40", "53", "55P03", "57", "58", "XX", "CO")
+"""Classes of SQLSTATE that tell of the scratch server, its time and its locks, and not of the schema; `CO` is
+our own, for what a rehearsal does not dare to run."""
 
 _Answer = TypeVar("_Answer")
 Described = dict[str, Description | Objection]
@@ -175,6 +179,8 @@ def _ran(
     rows_changed_by: str | None,
 ) -> Answer:
     if isinstance(here, Objection):
+        if here.code.startswith(_NO_ANSWER):
+            return _unknown(answer, Layer.EXECUTE, f"the server had no answer: {here.message} ({here.code})")
         return _fails(answer, Layer.EXECUTE, here) if Layer.EXECUTE in layers else answer
     if Layer.RESULT not in layers or query.ran is None:
         return answer

@@ -51,10 +51,13 @@ def mismatch(own: Description, here: Description, *, reads_result: bool) -> Mism
 
 def other_strings(own: Description, here: Description) -> Objection | None:
     """Return an objection where the engine takes other quoted names for text than at the own state."""
-    gone = [word for word in here.strings if word not in own.strings]
-    if not gone:
-        return None
-    return Objection("SQLITE_ERROR", f"no such column: {gone[0]} (SQLite takes the name for a text)")
+    if gone := [word for word in here.strings if word not in own.strings]:
+        return Objection("SQLITE_ERROR", f"no such column: {gone[0]} (SQLite takes the name for a text)")
+    if new := [word for word in own.strings if word not in here.strings]:
+        return Objection("SQLITE_ERROR", f"{new[0]} is a column here; where it was written it was a text")
+    if own.strings != here.strings:
+        return Objection("SQLITE_ERROR", f"{own.strings[0]} is a column and a text here, in other places")
+    return None
 
 
 def _of_columns(own: tuple[Column, ...] | None, here: tuple[Column, ...] | None) -> list[Mismatch]:

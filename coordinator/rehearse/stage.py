@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from coordinator.apply import apply_on_scratch
-from coordinator.errors import CoordinatorError, DatabaseError, StepFailed
-from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, StatementEvidence, Use, Verdict
+from coordinator.errors import DatabaseError, StepFailed
+from coordinator.evidence import Basis, Finding, Rehearsal, Span, Use, Verdict
 from coordinator.model import DatabaseSpec, Layer, Migration
 from coordinator.ports import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
@@ -22,6 +23,7 @@ from coordinator.rehearse.findings import (
 )
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Apply, Failure, Pair, Walked, walk_states
+from coordinator.rules import find_hazards
 
 _DRIFT_SHOWN = 50
 
@@ -49,31 +51,78 @@ class Task:
     live: Live = Live()
 
 
-FindHazards = Callable[[Sequence[StatementEvidence], Task, str], tuple[Hazard, ...]]
-"""The rules, given to the stage: it knows none of them."""
+class _Rows(Enum):
+    """When a scratch database gets sample rows."""
+
+    ALWAYS = auto()
+    """At the first state, and after each migration in the tables that it made."""
+    FIRST = auto()
+    """At the first state alone: a migration copies rows into a table that an earlier one made."""
+    NEVER = auto()
 
 
-def rehearse_database(
-    server: RehearsalServer, task: Task, *, find_hazards: FindHazards
-) -> tuple[Rehearsal, dict[Use, tuple[Span, ...]]]:
+def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, dict[Use, tuple[Span, ...]]]:
     """Return what the engine answered, and what it makes of each version's cells.
 
     Raises: DatabaseError or Usage where the scratch server fails. A migration that fails is no error here:
     what is behind it is unproven, and the note says why.
     """
+    needs_rows = Layer.EXECUTE in task.layers or Layer.RESULT in task.layers
+    refused: list[str] = []
+    order = (_Rows.ALWAYS, _Rows.FIRST, _Rows.NEVER) if needs_rows else (_Rows.NEVER,)
+    for rows in order:
+        tried = _try(server, task, rows)
+        if isinstance(tried, Failure):
+            return _without_base(server, task, tried)
+        failure = tried.walked.failures[0] if tried.walked.failures else None
+        if failure is None or not _is_of_rows(failure.error) or rows is _Rows.NEVER:
+            found = _rehearsal(server, task, tried, failure=failure, notes=refused)
+            return found, _spans(tried.walked, task, failure)
+        refused = [] if rows is _Rows.ALWAYS else [_refused_rows(failure)]
+    raise AssertionError("the last way to try always returns")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """One walk through the states."""
+
+    walked: Walked
+    drift: tuple[str, ...]
+    unfilled: tuple[str, ...]
+
+
+def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
+    """Walk through the states on new scratch databases; a failure is one of the base."""
     with ExitStack() as scratch:
         walk = scratch.enter_context(server.database(task.live.dump))
         base_failure = None if task.live.dump is not None else _replay(walk, task)
         if base_failure is not None:
-            return _without_base(server, task, base_failure)
+            return base_failure
         drift = tuple(_drift_of(walk, server, task))
-        unfilled = walk.fill() if _needs_rows(task.layers) else ()
+        unfilled = () if rows is _Rows.NEVER else walk.fill()
         ahead = scratch.enter_context(walk.clone()) if task.pending else walk
-        walked = walk_states(
-            Pair(walk, ahead), task.pending, task.subjects, layers=task.layers, apply=_apply_for(task)
-        )
-    failure = walked.failures[0] if walked.failures else None
-    rehearsal = Rehearsal(
+        apply = _filling(_apply_for(task)) if rows is _Rows.ALWAYS else _apply_for(task)
+        walked = walk_states(Pair(walk, ahead), task.pending, task.subjects, layers=task.layers, apply=apply)
+    return _Tried(walked, drift, unfilled)
+
+
+def _is_of_rows(error: DatabaseError) -> bool:
+    """Tell whether rows made a migration fail: a value (class 22) or a rule (class 23) that refuses them."""
+    return (error.sqlstate or "")[:2] in ("22", "23")
+
+
+def _refused_rows(failure: Failure) -> str:
+    return (
+        f"`{failure.migration.name}` fails on sample rows, so the layers execute and result had none; make"
+        f" sure that no live row stands in its way: {failure.error.what}"
+    )
+
+
+def _rehearsal(
+    server: RehearsalServer, task: Task, tried: _Tried, *, failure: Failure | None, notes: Sequence[str]
+) -> Rehearsal:
+    walked = tried.walked
+    return Rehearsal(
         engine=server.version,
         base=_told_base(task),
         layers=task.layers,
@@ -82,11 +131,27 @@ def rehearse_database(
         already_failing=tuple(already_failing_of(walked)),
         unchecked=tuple(unchecked_of(walked)),
         statements=walked.statements,
-        hazards=find_hazards(walked.statements, task, server.version),
-        drift=drift,
-        notes=(*server.notes, *_notes(failure, unfilled)),
+        hazards=find_hazards(
+            walked.statements,
+            engine=server.version,
+            sizes=task.live.sizes,
+            lock_timeout=task.spec.lock_timeout,
+        ),
+        drift=tried.drift,
+        notes=(*server.notes, *notes, *_notes(failure, tried.unfilled)),
     )
-    return rehearsal, _spans(walked, task, failure)
+
+
+def _filling(apply: Apply) -> Apply:
+    """Return what applies a migration and then gives rows to the tables that it made."""
+
+    def apply_and_fill(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
+        error = apply(database, migration)
+        if error is None:
+            database.fill()
+        return error
+
+    return apply_and_fill
 
 
 def _apply_for(task: Task) -> Apply:
@@ -111,10 +176,6 @@ def _replay(scratch: RehearsalDatabase, task: Task) -> Failure | None:
         if error is not None:
             return Failure(migration, error)
     return None
-
-
-def _needs_rows(layers: Sequence[Layer]) -> bool:
-    return Layer.EXECUTE in layers or Layer.RESULT in layers
 
 
 def _without_base(
@@ -180,10 +241,3 @@ def _differences(here: Mapping[str, str], live: Mapping[str, str]) -> Iterator[s
             yield f"{name} is `{live[name]}` in the live database, and the files make it `{here[name]}`"
     if len(names) > _DRIFT_SHOWN:
         yield f"and {len(names) - _DRIFT_SHOWN} more differences"
-
-
-def unreachable(task: Task, error: CoordinatorError) -> dict[Use, tuple[Span, ...]]:
-    """Return cells that say why nothing could be asked."""
-    reason = f"there was no rehearsal: {error.what}"
-    cells = spans_from([Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)] * (len(task.pending) + 1))
-    return {subject.use: cells for subject in task.subjects}
