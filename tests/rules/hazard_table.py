@@ -36,7 +36,7 @@ GRANT SELECT, INSERT ON customers TO pg_monitor;
 
 @dataclass(frozen=True)
 class Row:
-    """One row. `alone` is for a statement outside of a transaction."""
+    """One row. `alone` is for a statement outside of a transaction; `before` is what its rewrite follows."""
 
     operation: str
     sql: str
@@ -46,6 +46,7 @@ class Row:
     query: str = ""
     layer: Layer | None = None
     sqlstate: str = ""
+    before: str = ""
 
 
 def breaks(operation: str, sql: str, query: str, layer: Layer, sqlstate: str, **more: object) -> Row:
@@ -67,7 +68,7 @@ ROWS = (
     Row("add column, inline check", "ALTER TABLE orders ADD COLUMN a integer CHECK (a > 0)", ("check-scans-table",)),
     Row("add column, inline unique", "ALTER TABLE orders ADD COLUMN a integer UNIQUE", ("unique-builds-under-lock",)),
     Row("add column, references", "ALTER TABLE orders ADD COLUMN a bigint REFERENCES customers (id)", ("foreign-key-locks-parent", "foreign-key-scans-table")),
-    breaks("add column, not null", "ALTER TABLE customers ADD COLUMN a integer NOT NULL",
+    breaks("add column, not null", "ALTER TABLE customers ADD COLUMN a integer NOT NULL DEFAULT 0; ALTER TABLE customers ALTER a DROP DEFAULT",
            "INSERT INTO customers (id) VALUES ($1)", Layer.EXECUTE, "23502"),
     breaks("json column", "ALTER TABLE customers ADD COLUMN a json", "SELECT DISTINCT c.* FROM customers c", Layer.PREPARE, "42883"),
     Row("set not null", "ALTER TABLE orders ALTER COLUMN total SET NOT NULL", ("not-null-scans-table",)),
@@ -82,7 +83,7 @@ ROWS = (
     Row("drop foreign key", "ALTER TABLE lines DROP CONSTRAINT lines_order_id_fkey", ("foreign-key-locks-parent",)),
     Row("drop table with foreign key", "DROP TABLE lines", ("foreign-key-locks-parent",)),
     Row("add unique", "ALTER TABLE orders ADD CONSTRAINT one_code UNIQUE (code)", ("unique-builds-under-lock",)),
-    Row("add primary key", "ALTER TABLE events_2 ADD PRIMARY KEY (id)", ("unique-builds-under-lock", )),
+    Row("add primary key", "ALTER TABLE events_2 ADD PRIMARY KEY (id)", ("unique-builds-under-lock",), before="ALTER TABLE events_2 ALTER id SET NOT NULL"),
     breaks("drop unique", "ALTER TABLE customers DROP CONSTRAINT customers_email_key",
            "INSERT INTO customers (id, email) VALUES ($1, $2) ON CONFLICT (email) DO NOTHING", Layer.PLAN, "42P10"),
     Row("add exclude", "ALTER TABLE orders ADD CONSTRAINT apart EXCLUDE USING gist (taken WITH &&)", ("exclude-builds-under-lock",)),
@@ -139,19 +140,19 @@ ROWS = (
     Row("update of many rows", "UPDATE orders SET total = 0 WHERE total IS NULL", ("whole-table-write",)),
     Row("delete of many rows", "DELETE FROM lines WHERE text = ''", ("whole-table-write",)),
     Row("update from another table", "UPDATE orders SET note = c.name FROM customers c WHERE c.id = orders.customer", ("whole-table-write",)),
-    Row("backfill with DDL", "ALTER TABLE orders ADD a integer; UPDATE orders SET a = total", ("whole-table-write", "write-under-lock")),
-    Row("several tables in one transaction", "ALTER TABLE orders ADD a integer; ALTER TABLE customers ADD a integer", ("several-locks-in-transaction",)),
+    Row("backfill with DDL", "ALTER TABLE orders ADD a integer; UPDATE orders SET a = total", ("whole-table-write", "write-under-lock"), before="ALTER TABLE orders ADD a integer"),
+    Row("several tables in one transaction", "ALTER TABLE orders ADD a integer; ALTER TABLE customers ADD a integer", ("several-locks-in-transaction",), before="ALTER TABLE orders ADD a integer"),
     Row("lock timeout switched off", "SET lock_timeout = 0; ALTER TABLE orders ADD a integer", ("lock-timeout-missing",)),
     Row("lock table", "LOCK TABLE orders IN SHARE MODE", ("explicit-lock",)),
     Row("open transaction left", "BEGIN; ALTER TABLE orders ADD a integer", alone=True, engine="transaction-left-open"),
     Row("not repeatable", "CREATE INDEX CONCURRENTLY orders_total ON orders (total)", ("not-repeatable",), alone=True),
-    Row("compatible view without grant", "ALTER TABLE customers RENAME TO people; CREATE VIEW customers AS SELECT * FROM people", ("view-without-grants",)),
+    Row("compatible view without grant", "ALTER TABLE customers RENAME TO people; CREATE VIEW customers AS SELECT * FROM people", ("view-without-grants",), before="ALTER TABLE customers RENAME TO people"),
 )  # fmt: skip
 
 SAFE = (
-    "CREATE TABLE carts (id bigint PRIMARY KEY); CREATE INDEX ON carts (id); INSERT INTO carts SELECT 1;"
-    " UPDATE carts SET id = 2; ALTER TABLE carts ADD CHECK (id > 0); ALTER TABLE carts ALTER id TYPE integer;"
-    " TRUNCATE carts; LOCK TABLE carts; DROP TABLE carts",
+    """CREATE TABLE carts (id bigint PRIMARY KEY); CREATE INDEX ON carts (id); INSERT INTO carts SELECT 1;
+    UPDATE carts SET id = 2; ALTER TABLE carts ADD CHECK (id > 0); ALTER TABLE carts ALTER id TYPE integer;
+    TRUNCATE carts; LOCK TABLE carts; DROP TABLE carts""",
     "ALTER TABLE orders ADD COLUMN a integer, ADD COLUMN b text DEFAULT 'x'",
     "ALTER TABLE orders ADD CONSTRAINT dear CHECK (total > 0) NOT VALID",
     "CREATE VIEW more AS SELECT id FROM orders",
@@ -167,8 +168,8 @@ SAFE = (
     "GRANT SELECT ON orders TO pg_monitor",
     "DROP VIEW totals",
     "CREATE TABLE people AS SELECT id, name FROM customers",
-    "ALTER TABLE customers RENAME TO people; CREATE VIEW customers AS SELECT * FROM people;"
-    " GRANT SELECT, INSERT ON customers TO pg_monitor",
+    """ALTER TABLE customers RENAME TO people; CREATE VIEW customers AS SELECT * FROM people;
+    GRANT SELECT, INSERT ON customers TO pg_monitor""",
     "CREATE TABLE events_9 (LIKE events); ALTER TABLE events ATTACH PARTITION events_9 FOR VALUES FROM (90) TO (99)",
 )
 SAFE_ALONE = (
