@@ -40,7 +40,10 @@ _ENVIRONMENT = {
 """libpq's variable for each parameter of a URL (its documentation, "Environment Variables")."""
 _READ_ONLY = "-c default_transaction_read_only=on"
 _SIZES = """
-SELECT n.nspname || '.' || c.relname, pg_catalog.pg_total_relation_size(c.oid)
+SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), CASE c.relkind
+    WHEN 'p' THEN (SELECT pg_catalog.sum(pg_catalog.pg_total_relation_size(relid))
+        FROM pg_catalog.pg_partition_tree(c.oid))
+    ELSE pg_catalog.pg_total_relation_size(c.oid) END
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 """
@@ -58,7 +61,7 @@ def live_version(session: Session) -> str:
 
 
 def live_sizes(session: Session) -> Mapping[str, int]:
-    """Return the bytes of each table with its indexes and TOAST, by `schema.name`."""
+    """Return the bytes of each table with indexes, TOAST and partitions, by `schema.name` as SQL wants it."""
     return {str(name): int(str(size)) for name, size in session.query(_SIZES) if size is not None}
 
 
