@@ -20,6 +20,9 @@ from coordinator.model import Layer, Migration, Role
 from coordinator.queries import Catalogue
 from coordinator.rehearse.walk import Memory
 
+_SHRUNK = 2
+"""Of neighbouring versions, one hardly ever has so many times the queries of the other."""
+
 
 class History(Protocol):
     """A repository's past, as the composition reads it."""
@@ -93,20 +96,20 @@ class Walk:
     def release(self, pair: Pair) -> Release:
         """Judge one release."""
         notes = list(pair_notes(pair.before, pair.after))
+        catalogues = [self._history.catalogue(tag, role) for tag, role in zip(pair.tags, Role, strict=True)]
+        old, new = (len(each.queries) for each in catalogues)
         if not pair.before.is_there:
-            return pair.release(*notes)
+            return replace(pair.release(*notes), queries=(old, new))
         walk, failures = self._bases.take(pair.before.migrations)
         notes.extend(f"At its base, {each}" for each in failures if each not in self._said)
         self._said.update(failures)
         notes.extend(self._without_effect(pair.before))
-        catalogues = [self._history.catalogue(tag, role) for tag, role in zip(pair.tags, Role, strict=True)]
         asked, walked = ask_release(
             walk, pair.new, catalogues, layers=self._layers, tool=self._bases.tool, memory=self._memory
         )
         self._bases.keep(walked)
         self._said.update((*asked.failures, *(each.name for each in pair.new)))
         notes.extend((*asked.failures, *_catalogue_notes(catalogues), *_asked_notes(pair, asked)))
-        old, new = (len(each.queries) for each in catalogues)
         return judged(replace(pair.release(*notes), queries=(old, new)), asked)
 
     def _without_effect(self, base: Checkout) -> Iterator[str]:
@@ -136,6 +139,9 @@ def judged(release: Release, asked: Asked) -> Release:
 def _catalogue_notes(catalogues: Sequence[Catalogue]) -> Iterator[str]:
     for catalogue in catalogues:
         yield from dict.fromkeys(f"{each.place}: {each.what}" for each in catalogue.diagnostics)
+    old, new = (len(each.queries) for each in catalogues)
+    if min(old, new) < max(old, new) / _SHRUNK:
+        yield f"One version has {old} queries and the other has {new}: were all of them found?"
 
 
 def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:

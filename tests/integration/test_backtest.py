@@ -356,6 +356,26 @@ def test_a_tag_without_the_paths_is_told_and_nothing_is_claimed_about_it(past: P
     assert document["notes"] == ["2 tag(s) have none of the paths of migrations: v0.1 … v0.2."]
 
 
+def test_tells_of_paths_that_are_nowhere_and_of_versions_that_lost_most_of_their_queries(
+    past: Past, replay: Replay
+):
+    past.migration(1, "orders", ORDERS)
+    past.queries(GET, *(GET.replace("GetOrder", f"Get{number}") for number in range(4)))
+    past.commit("v1.0", day=1)
+    past.migration(2, "email", ADD)
+    past.queries(GET)
+    past.commit("v1.1", day=2)
+
+    document = replay.document(queries=("queries", "qeries"))
+
+    assert document["notes"] == [
+        "`qeries` finds nothing at any of the tags: is it written as in the repository?"
+    ]
+    assert document["releases"][0]["notes"] == [
+        "One version has 5 queries and the other has 1: were all of them found?"
+    ]
+
+
 def test_picks_tags_by_their_whole_names_and_orders_them(past: Past, replay: Replay):
     for day, tag in enumerate(("v1.0", "v1.0-rc.1", "v0.9", "nightly"), 1):
         past.migration(day, f"m{day}", f"CREATE TABLE t{day} (id int);\n")
