@@ -89,16 +89,16 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.in
     IN ('p', 'u', 'x'))
 UNION ALL
 SELECT 'trigger', r.relation, pg_catalog.quote_ident(g.tgname), pg_catalog.pg_get_triggerdef(g.oid)
-    || CASE g.tgenabled WHEN 'O' THEN '' WHEN 'D' THEN ' disabled' WHEN 'A' THEN ' always' ELSE '
-    replica' END
+    || CASE g.tgenabled WHEN 'O' THEN '' WHEN 'D' THEN ' disabled' WHEN 'A' THEN ' always' ELSE
+       ' replica' END
 FROM pg_catalog.pg_trigger g JOIN relation r ON r.oid = g.tgrelid WHERE NOT g.tgisinternal
 UNION ALL
 SELECT 'rule', r.relation, pg_catalog.quote_ident(w.rulename), pg_catalog.pg_get_ruledef(w.oid)
 FROM pg_catalog.pg_rewrite w JOIN relation r ON r.oid = w.ev_class WHERE w.rulename <> '_RETURN'
 UNION ALL
 SELECT 'policy', r.relation, pg_catalog.quote_ident(p.polname),
-    CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END || ' for ' || p.polcmd::text || '
-    to '
+    CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END || ' for ' || p.polcmd::text
+    || ' to '
     || (SELECT coalesce(pg_catalog.string_agg(CASE m WHEN 0 THEN 'public' ELSE
     pg_catalog.pg_get_userbyid(m)::text END,
         ', ' ORDER BY m = 0, pg_catalog.pg_get_userbyid(m)::text COLLATE "C"), '') FROM
@@ -107,8 +107,8 @@ SELECT 'policy', r.relation, pg_catalog.quote_ident(p.polname),
     || coalesce(' with check ' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), '')
 FROM pg_catalog.pg_policy p JOIN relation r ON r.oid = p.polrelid
 UNION ALL
-SELECT 'sequence', r.relation, r.relation, pg_catalog.format('%s start %s increment %s min %s max %s
-    cache %s%s',
+SELECT 'sequence', r.relation, r.relation, pg_catalog.format(
+    '%s start %s increment %s min %s max %s cache %s%s',
     s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,
     CASE WHEN s.seqcycle THEN ' cycle' ELSE '' END)
 FROM pg_catalog.pg_sequence s JOIN relation r ON r.oid = s.seqrelid
