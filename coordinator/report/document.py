@@ -18,7 +18,7 @@ from coordinator.evidence import (
     Unchecked,
     Use,
 )
-from coordinator.prove import Proof
+from coordinator.prove import Proof, risks
 from coordinator.report.windows import points_of_no_return, windows
 
 Fields = dict[str, object]
@@ -49,6 +49,7 @@ def as_json(proof: Proof) -> Fields:
             }
             for each in points_of_no_return(proof)
         ],
+        "risks": [str(each) for each in risks(proof)],
         "diagnostics": [str(each) for each in proof.diagnostics],
     }
 

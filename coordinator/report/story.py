@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from coordinator.evidence import Basis, Verdict
 from coordinator.graph import Graph
 from coordinator.model import Plan, ServiceName
-from coordinator.prove import Proof
+from coordinator.prove import Proof, risks
 from coordinator.report import rehearsed
 from coordinator.report.drawing import as_chains
 from coordinator.report.matrix import Matrix, mark, matrices
@@ -27,6 +27,7 @@ _NOT_ASKED = (
 _HALF_KNOWN = (
     "unproven: nothing is known to break, and not everything could be asked: the lines with `?` say what."
 )
+_RISK = "`coordinator run` releases it only with --accept-unproven, and the journal says what was not proven."
 
 
 def tell(proof: Proof, *, width: int = WIDTH) -> Iterator[str]:
@@ -93,7 +94,8 @@ def verdict(proof: Proof) -> str:
         case Verdict.BROKEN:
             return _REFUSED
     bases = {span.finding.basis for spans in proof.met.values() for span in spans}
-    return _HALF_KNOWN if Basis.REHEARSED in bases else _NOT_ASKED
+    known = _HALF_KNOWN if Basis.REHEARSED in bases else _NOT_ASKED
+    return f"{known} {_RISK}" if risks(proof) else known
 
 
 def _database(matrix: Matrix, proof: Proof, *, width: int) -> Iterator[str]:

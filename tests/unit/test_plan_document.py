@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from builders import one_service
-from fixtures.rehearsed import HAZARD, broken, shop, statement, torn, unchecked
+from fixtures.rehearsed import HAZARD, broken, proof, shop, statement, torn, unchecked
 
 from coordinator.prove import Proof
 from coordinator.report.document import as_json
@@ -56,6 +56,13 @@ def test_an_empty_window_is_never_proven():
     assert document(torn())["switch_window"] == [
         {"database": "db", "service": "app", "states": [], "proven": False}
     ]
+
+
+def test_has_the_risks_that_somebody_has_to_take():
+    [risk] = document(proof(live="wwub", next_="bwww"))["risks"]
+
+    assert "Nobody knows whether `app` (live) works while `db` is at state 2." in risk
+    assert document(shop())["risks"] == []
 
 
 def test_has_all_that_the_engine_answered():

@@ -213,6 +213,14 @@ def test_says_which_questions_could_not_be_put_and_why():
     assert "Verdict: unproven: nothing is known to break" in text
 
 
+def test_names_the_flag_where_somebody_has_to_take_a_risk():
+    guessed = Release({"app": Service(("db",))}, {"db": (migration(1, "ALTER TABLE t ADD c int"),)})
+
+    assert "--accept-unproven" in told(guessed).splitlines()[-1]
+    assert "--accept-unproven" in list(tell(proof(live="wwub", next_="bwww"), width=400))[-1]
+    assert "--accept-unproven" not in told(one_service("expand contract"))
+
+
 def test_says_why_a_version_is_unproven_for_another_reason():
     text = "\n".join(tell(proof(live="wwub", next_="bwww"), width=300))
 
