@@ -57,10 +57,21 @@ _PLACES: Final = (26, 27, 28, 29, 5069)
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """The table that a text writes, and its rows before."""
+    """The table that a text writes."""
 
     name: str
-    before: Counter[Row]
+    before: Counter[Row] | None
+    """The rows before, for a view: what is behind it was written is told by the difference alone."""
+
+    @property
+    def query(self) -> str:
+        """Return what reads the rows that this transaction wrote, also those that it left as they were.
+
+        Which rows an UPDATE changes depends on columns that a state may lack; which it touches does not.
+        """
+        if self.before is not None:
+            return f"SELECT * FROM {self.name}"
+        return f"SELECT * FROM {self.name} WHERE age(xmin) <= age(pg_current_xact_id()::xid)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +92,7 @@ class _Try:
             Command("SET CONSTRAINTS ALL IMMEDIATE"),  # they would refuse at commit
         ]
         if self.target:
-            commands += [Command("SET LOCAL ROLE NONE"), Command(f"SELECT * FROM {self.target.name}")]
+            commands += [Command("SET LOCAL ROLE NONE"), Command(self.target.query)]
         return commands
 
 
@@ -166,6 +177,8 @@ def _seen(each: _Try, replies: list[Reply], query_at: int) -> _Seen | Objection:
 def _new_rows(after: Reply, target: _Target | None) -> Reply | None:
     if after.rows is None or target is None:
         return None
+    if target.before is None:
+        return replace(after, count=len(after.rows))
     rows = tuple((Counter(after.rows) - target.before).elements())
     return Reply(columns=after.columns, rows=rows, count=len(rows))
 
@@ -192,15 +205,21 @@ def _targets(connection: psycopg.Connection, texts: set[str]) -> Mapping[str, _T
     if not names:
         return {}
     found = connection.execute(
-        "SELECT name, oid::regclass::text FROM unnest(%s::text[]) AS name"
+        "SELECT name, oid::regclass::text, relkind = 'v' FROM unnest(%s::text[]) AS name"
         " JOIN pg_catalog.pg_class ON oid = to_regclass(name) WHERE relkind IN ('r', 'p', 'v')",
         [names],
     ).fetchall()
-    replies = rolled_back(connection, [[Command(f"SELECT * FROM {relation}")] for _, relation in found])
-    known = {
-        name: _Target(relation, Counter(reply.rows))
-        for (name, relation), [reply] in zip(found, replies, strict=True)
+    views = [relation for _, relation, is_view in found if is_view]
+    replies = rolled_back(connection, [[Command(f"SELECT * FROM {relation}")] for relation in views])
+    before = {
+        relation: Counter(reply.rows)
+        for relation, [reply] in zip(views, replies, strict=True)
         if reply.objection is None and reply.rows is not None
+    }
+    known = {
+        name: _Target(relation, before.get(relation))
+        for name, relation, is_view in found
+        if not is_view or relation in before
     }
     return {text: known[name] for text, name in named.items() if name in known}
 
