@@ -76,6 +76,18 @@ class QuerySource(Protocol):
         ...
 
 
+BOOKS: Final = frozenset(
+    {
+        "goose_db_version",
+        "schema_migrations",
+        "schema_lock",
+        "alembic_version",
+        "flyway_schema_history",
+        "coordinator_lease",
+    }
+)
+"""Tables where migration tools and this program keep their books: no part of a service's schema."""
+
 # -- rehearsal ------------------------------------------------------------------------------------------
 
 

@@ -14,10 +14,10 @@ from typing import Final
 
 import psycopg
 
+from coordinator.rehearsal_ports import BOOKS
+
 Thing = tuple[str, str | None, str]
 """Kind, relation and name of a thing in the catalogue; all but the kind are quoted as SQL wants it."""
-
-VERSION_TABLES: Final = ("goose_db_version", "schema_migrations", "alembic_version")
 
 WRITING: Final = {
     "search_path": "",
@@ -30,7 +30,7 @@ WRITING: Final = {
 }
 """The settings that change how the server writes a definition."""
 
-_TOOLS: Final = ", ".join(f"'{name}'" for name in VERSION_TABLES)
+_TOOLS: Final = ", ".join(f"'{name}'" for name in sorted(BOOKS))
 _SETTINGS: Final = ", ".join(f"('{name}', '{value}')" for name, value in WRITING.items())
 _GRANTEE: Final = (
     "CASE x.grantee WHEN 0 THEN 'public'"

@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 import psycopg
 
-LEDGERS: Final = frozenset(
-    ("goose_db_version", "schema_migrations", "schema_lock", "alembic_version", "flyway_schema_history")
-)
-"""Tables of migration tools: a made-up row in them would be a made-up version."""
+from coordinator.rehearsal_ports import BOOKS
 
 _TABLES = """
 SELECT c.oid::int8, c.oid::regclass::text, c.relname, c.relkind = 'p',
@@ -147,7 +143,7 @@ def tables(connection: psycopg.Connection) -> tuple[Table, ...]:
         Table(
             oid=oid,
             name=name,
-            is_ledger=bare in LEDGERS,
+            is_ledger=bare in BOOKS,
             columns=tuple(_column(*row) for row in columns[oid]),
             checks=(*(_check(*row) for row in checks[oid]), *_as_check(partitions[oid])),
             foreign_keys=tuple(_foreign_key(*row) for row in keys[oid]),

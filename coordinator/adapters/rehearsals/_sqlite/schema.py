@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from coordinator.adapters.rehearsals._sqlite.tokens import Token, quoted, tokens_of
+from coordinator.rehearsal_ports import BOOKS
 
 SCHEMA: Final = "main"
-VERSION_TABLES: Final = frozenset({"goose_db_version", "schema_migrations"})
-"""Where the migration tools keep their own books, by default; they are no part of a service's schema."""
 _NORMAL: Final = 0
 _HIDDEN: Final = 1
 """table_xinfo's `hidden`: 0 an ordinary column, 1 one of a virtual table, 2 and 3 generated ones."""
@@ -90,7 +89,7 @@ def tables(connection: sqlite3.Connection) -> list[Table]:
     return [
         _table(connection, name, sql, without_rowid=bool(wr), is_strict=bool(strict))
         for name, sql, wr, strict in sorted(rows)
-        if not name.startswith("sqlite_") and name not in VERSION_TABLES
+        if not name.startswith("sqlite_") and name not in BOOKS
     ]
 
 
@@ -177,7 +176,7 @@ def catalogue(connection: sqlite3.Connection) -> Mapping[str, str]:
         " WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name"
     ).fetchall()
     for kind, name, table_name, sql in rows:
-        if table_name in VERSION_TABLES:
+        if table_name in BOOKS:
             continue
         if kind == "table" and f"table {SCHEMA}.{name}" not in found:
             found[f"table {SCHEMA}.{name}"] = _folded(sql)  # a virtual table, or a part of one

@@ -17,12 +17,13 @@ from typing import Final
 
 from coordinator.adapters.rehearsals._sqlite.asking import WRITES
 from coordinator.adapters.rehearsals._sqlite.connection import allow_within_scratch
-from coordinator.adapters.rehearsals._sqlite.schema import SCHEMA, VERSION_TABLES, catalogue
+from coordinator.adapters.rehearsals._sqlite.schema import SCHEMA, catalogue
 from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
 from coordinator.adapters.sqlite_session import Rows, SqliteSession
 from coordinator.diagnostics import Place
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Statement
+from coordinator.rehearsal_ports import BOOKS
 
 _NAMED_SECOND: Final = (sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_CREATE_INDEX, sqlite3.SQLITE_DROP_INDEX)
 """Actions whose second argument is the table; that of the others is the first."""
@@ -62,7 +63,7 @@ class _Seen:
     def is_of_the_tool(self) -> bool:
         """It made or wrote the version table of a migration tool, and nothing else."""
         tables = self.tables(*WRITES, *_MAKES)
-        return bool(tables) and tables <= VERSION_TABLES
+        return bool(tables) and tables <= BOOKS
 
 
 class Watcher:
