@@ -9,6 +9,7 @@ be small. Whether the old version's queries still work is not a rule's business:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +29,10 @@ SMALL: Final = 1_000_000
 NEXT: Final = "-- next migration:"
 """Opens a part of a rewrite that belongs into a migration, and a transaction, of its own."""
 SHORT_WAIT: Final = "SET lock_timeout = '50ms'; -- where it fails nothing has changed: try again"
+BRIEF: Final = timedelta(seconds=1)
+_TIMEOUT: Final = re.compile(r"(?:=|\bTO\b)\s*'?(?P<number>\d+)\s*(?P<unit>ms|s|min|h|d)?\b", re.IGNORECASE)
+_UNITS: Final = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+"""Those of PostgreSQL's settings; a number without one is milliseconds, 0 and DEFAULT are no limit."""
 _HOLDS_ROWS: Final = frozenset({"table", "view", "materialized view"})
 
 
@@ -57,14 +62,18 @@ class Context:
 
     @cached_property
     def _made(self) -> frozenset[str]:
-        """The tables and views that the release made so far; a new name of an old one is none of them."""
-        return frozenset(
-            each.name
-            for statement in self.earlier
-            if not any(each.kind in _HOLDS_ROWS and each.after is None for each in statement.changes)
-            for each in statement.changes
-            if each.kind in _HOLDS_ROWS and each.before is None
-        )
+        """The tables and views that the release made so far, by the names that they have now."""
+        made: set[str] = set()
+        for statement in self.earlier:
+            gone = {
+                each.name for each in statement.changes if each.kind in _HOLDS_ROWS and each.after is None
+            }
+            new = {
+                each.name for each in statement.changes if each.kind in _HOLDS_ROWS and each.before is None
+            }
+            is_own = not gone or gone <= made  # a new name of an old table makes no new table
+            made = (made | new) - gone if is_own else made - gone - new
+        return frozenset(made)
 
     def is_old(self, relation: str) -> bool:
         """Tell whether the live service may use the relation: the release did not make it."""
@@ -99,14 +108,26 @@ class Context:
         )
 
     def waits_briefly(self, statement: StatementEvidence) -> bool:
-        """Tell whether the migration sets a lock_timeout of its own before the statement."""
+        """Tell whether the migration itself sets a short lock_timeout before the statement."""
+        own = self._own_timeouts(statement)
+        return bool(own) and own[-1] is not None and own[-1] <= BRIEF
+
+    def longest_wait(self, statement: StatementEvidence) -> timedelta | None:
+        """Return how long the statement may wait for a lock; None: for ever."""
+        own = self._own_timeouts(statement)
+        return own[-1] if own else self.lock_timeout
+
+    def _own_timeouts(self, statement: StatementEvidence) -> list[timedelta | None]:
+        found: list[timedelta | None] = []
         for each in self.statements:
             if each is statement:
                 break
             words = words_of(each)
-            if words[:1] == ("SET",) and "LOCK_TIMEOUT" in words[:3]:
-                return True
-        return False
+            if words[:1] in (("SET",), ("RESET",)) and "LOCK_TIMEOUT" in words[:3]:
+                value = _TIMEOUT.search(text_of(each))
+                milliseconds = float(value["number"]) * _UNITS[value["unit"] or "ms"] if value else 0
+                found.append(timedelta(milliseconds=milliseconds) if milliseconds else None)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.evidence import Change, StatementEvidence
-from coordinator.rules import NEXT, SHORT_WAIT, Context, Danger, Rule, added, dropped, text_of
+from coordinator.rules import NEXT, SHORT_WAIT, Context, Danger, Rule, added, bare, dropped, text_of
 
 
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
@@ -46,9 +46,10 @@ def _rewrite(statement: StatementEvidence, keys: list[Change]) -> str:
 
 
 def _table(statement: StatementEvidence, table: str) -> str:
+    text = text_of(statement)
     lines = [
         f"    {each.name} {_column(each.after or '')}"
-        for each in added(statement, "column")
+        for each in sorted(added(statement, "column"), key=lambda each: text.find(bare(each.name)))
         if each.relation == table
     ]
     lines += [

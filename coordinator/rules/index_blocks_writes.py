@@ -20,6 +20,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
                 f"Building {index.name} stops every write to {table}{context.told_size(table)}.",
                 "It holds a SHARE lock until it has read and sorted the table.",
                 "-- alone in a file that runs without a transaction (goose: -- +goose NO TRANSACTION)\n"
+                f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}; -- an invalid one of a failed attempt\n"
                 + definition.replace(" INDEX ", " INDEX CONCURRENTLY IF NOT EXISTS ", 1)
                 + ";",
             )

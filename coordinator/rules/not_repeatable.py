@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rules import Context, Danger, Rule, text_of, words_of
+from coordinator.rules import Context, Danger, Rule, added, text_of, words_of
 
 _FORMS: Final = (
     (
@@ -47,8 +47,15 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
         yield Danger(
             f"`{' '.join(words[:3])}` runs outside of a transaction and cannot be repeated.",
             "A failure behind it leaves it done and the version unrecorded, and the next attempt fails here.",
-            repeatable,
+            _without_rest(statement) + repeatable,
         )
+
+
+def _without_rest(statement: StatementEvidence) -> str:
+    """Return what removes the invalid index of a failed attempt: IF NOT EXISTS would take it for done."""
+    if words_of(statement)[:1] != ("CREATE",):
+        return ""
+    return "".join(f"DROP INDEX CONCURRENTLY IF EXISTS {each.name};\n" for each in added(statement, "index"))
 
 
 RULE: Final[Rule] = Rule(code="not-repeatable", check=_check)

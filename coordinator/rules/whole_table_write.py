@@ -16,7 +16,12 @@ _SIMPLE: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """An UPDATE or DELETE of one table without an alias; others are not rewritten by words."""
-_ASSIGNMENT: Final = re.compile(r'\s*(?P<column>[\w"]+)\s*=\s*(?P<value>[^,]+?)\s*', re.DOTALL)
+_ASSIGNMENT: Final = re.compile(r"\s*(?P<column>\w+)\s*=\s*(?P<value>\w+|'(?:[^']|'')*')\s*")
+"""One column, and a constant or another column: a call may give another value each time."""
+_BY_RANGES: Final = (
+    "-- the same statement by ranges of the primary key, each in a transaction of its own:\n"
+    "-- … AND id BETWEEN 1 AND 1000"
+)
 
 
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
@@ -37,19 +42,23 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
 
 
 def _in_batches(text: str, table: str) -> str:
-    head = "-- again and again, each time in a transaction of its own, until it writes no row\n"
+    """Return a batch that ends by itself: no row that it wrote meets its condition again."""
     found = _SIMPLE.fullmatch(text)
-    if found is None:
-        return (
-            f"-- in batches of some thousand rows, each in a transaction of its own, by ranges of the key\n"
-            f"SELECT min(ctid), max(ctid), count(*) FROM {table};"
-        )
-    condition = found["condition"]
-    if found["set"] and condition is None and (one := _ASSIGNMENT.fullmatch(found["set"])):
-        condition = f"{one['column']} IS DISTINCT FROM ({one['value']})"
+    condition = found["condition"] if found else None
+    if found is None or "--" in text or "/*" in text:
+        return _BY_RANGES
+    if found["set"]:
+        one = _ASSIGNMENT.fullmatch(found["set"])
+        if one is None or re.search(rf"\b{re.escape(one['column'])}\b", one["value"], re.IGNORECASE):
+            return _BY_RANGES
+        unlike = f"{one['column']} IS DISTINCT FROM {one['value']}"
+        condition = f"({condition}) AND {unlike}" if condition else unlike
     inner = f"SELECT ctid FROM {table}" + (f" WHERE {condition}" if condition else "") + " LIMIT 1000"
     write = f"UPDATE {table} SET {found['set']}" if found["set"] else f"DELETE FROM {table}"
-    return f"{head}{write} WHERE ctid IN ({inner});"
+    return (
+        "-- again and again, each time in a transaction of its own, until it writes no row\n"
+        f"{write} WHERE ctid IN ({inner});"
+    )
 
 
 RULE: Final[Rule] = Rule(code="whole-table-write", check=_check)

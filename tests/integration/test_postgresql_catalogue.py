@@ -1,4 +1,4 @@
-"""The catalogue of a PostgreSQL schema: every kind of thing, in the same words whatever the session has set."""
+"""The catalogue of a PostgreSQL schema: every kind of thing, in the same words in every session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ CREATE SCHEMA "Odd";
 CREATE TYPE status AS ENUM ('open', 'paid');
 CREATE DOMAIN price AS integer CHECK (VALUE > 0);
 CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    total numeric(10, 2) NOT NULL DEFAULT 0, state status, twice numeric GENERATED ALWAYS AS (total * 2) STORED,
+    total numeric(10, 2) NOT NULL DEFAULT 0, state status,
+    twice numeric GENERATED ALWAYS AS (total * 2) STORED,
     placed timestamptz DEFAULT '2020-01-01 00:00+02');
 ALTER TABLE orders ADD CONSTRAINT dear CHECK (total > 0) NOT VALID;
 CREATE TABLE "Odd"."T x" ("a.b" text);

@@ -150,6 +150,7 @@ ROWS = (
 )  # fmt: skip
 
 SAFE = (
+    "DROP VIEW totals; ALTER TABLE orders ADD COLUMN a integer; CREATE VIEW totals AS SELECT id, total, a FROM orders",
     """CREATE TABLE carts (id bigint PRIMARY KEY); CREATE INDEX ON carts (id); INSERT INTO carts SELECT 1;
     UPDATE carts SET id = 2; ALTER TABLE carts ADD CHECK (id > 0); ALTER TABLE carts ALTER id TYPE integer;
     TRUNCATE carts; LOCK TABLE carts; DROP TABLE carts""",

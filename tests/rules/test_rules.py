@@ -105,3 +105,52 @@ def test_names_are_taken_apart_and_put_together_as_sql_wants_them():
     ]  # fmt: skip
     assert [schema_of(each) for each in ("public.orders", '"S.x".orders')] == ["public", '"S.x"']
     assert [quoted("a", "b"), quoted("Odd", "one"), quoted("1")] == ["a_b", '"Odd_one"', '"1"']
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("UPDATE orders SET total = 0", "total IS DISTINCT FROM 0"),
+        ("UPDATE orders SET total = 0 WHERE state = 'x'", "(state = 'x') AND total IS DISTINCT FROM 0"),
+        ("DELETE FROM orders WHERE total < 5", "WHERE total < 5 LIMIT 1000"),
+        ("UPDATE orders SET total = total + 1", "by ranges of the primary key"),
+        ("UPDATE orders SET seen = now()", "by ranges of the primary key"),
+        ("UPDATE orders SET a = 1, b = 2", "by ranges of the primary key"),
+        ("UPDATE orders SET a = 1 -- all\nWHERE b = 2", "by ranges of the primary key"),
+    ],
+)
+def test_a_batch_is_offered_only_where_it_ends_by_itself(sql, expected):
+    whole = evidence(sql, scanned=(ORDERS,), written=(ORDERS,))
+
+    [hazard] = find_hazards([whole], engine="postgresql 16.2", sizes=None, lock_timeout=SECONDS)
+
+    assert expected in hazard.rewrite
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("SET lock_timeout = '50ms'", []),
+        ("SET LOCAL lock_timeout TO 500", []),
+        ("SET lock_timeout = '1h'", ["lock-timeout-missing"]),
+        ("RESET lock_timeout", ["lock-timeout-missing"]),
+        ("SET lock_timeout TO DEFAULT", ["lock-timeout-missing"]),
+    ],
+)
+def test_the_wait_is_what_the_migration_set_last(setting, expected):
+    assert codes(evidence("SET lock_timeout = '2s'"), evidence(setting), ALTER) == expected
+
+
+def test_a_name_that_went_to_an_old_table_is_no_longer_new():
+    def table(before: str | None, after: str | None) -> tuple[Change, ...]:
+        gone = (Change("table", before, before, "table", None),) if before else ()
+        return (*gone, *((Change("table", after, after, None, "table"),) if after else ()))
+
+    release = [
+        evidence("CREATE", changes=table(None, ORDERS)),
+        evidence("RENAME", changes=table(ORDERS, "public.copy")),
+        evidence("RENAME", changes=table("public.old", ORDERS)),
+    ]
+    later = evidence(REWRITE.statement.text, migration="00002", locks=REWRITE.locks, rewritten=(ORDERS,))
+
+    assert codes(*release, later) == ["table-rewrite"]
