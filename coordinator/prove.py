@@ -73,20 +73,18 @@ def prove(graph: Graph, evidence: Evidence, survey: Survey, *, plan: Plan, effec
 
 
 def risks(proof: Proof) -> tuple[Diagnostic, ...]:
-    """Return what nobody proved and nobody answers for, where the schema moves; empty without a risk.
+    """Return what nobody proved and nobody answers for; empty without a risk.
 
-    An author who declares a phase answers for it. A version's own state (live: the first, next: the last) is
-    none: live runs on it, and next was written for it and is verified there.
+    An author who declares a phase answers for it, and a live version runs on the first state. Where nobody
+    was asked, a database that does not move is none, and neither is the state that a next version was
+    written for, where it is verified. Where the engine was asked and could not say yes, each state is one.
     """
     moving = {step.database for step in proof.graph if step.database is not None}
     found = [
         _risk(use, span, proof)
         for use, spans in proof.met.items()
-        if use[0] in moving
         for span in spans
-        if span.finding.verdict is Verdict.UNPROVEN
-        and span.finding.basis not in (Basis.DECLARED, Basis.OBSERVED)
-        and not span.first == span.last == _own_state(use, proof)
+        if span.finding.verdict is Verdict.UNPROVEN and _is_risk(use, span, proof, is_moving=use[0] in moving)
     ]
     for database in moving - {use[0] for use in proof.met}:
         guessed = [each for each in proof.evidence.phased[database] if each.basis is Basis.CLASSIFIED]
@@ -94,8 +92,17 @@ def risks(proof: Proof) -> tuple[Diagnostic, ...]:
     return tuple(found)
 
 
-def _own_state(use: Use, proof: Proof) -> int:
-    return 0 if use[2] is Role.LIVE else len(proof.evidence.phased[use[0]])
+def _is_risk(use: Use, span: Span, proof: Proof, *, is_moving: bool) -> bool:
+    if use[2] is Role.LIVE and span.last == 0:
+        return False
+    match span.finding.basis:
+        case Basis.DECLARED | Basis.OBSERVED:
+            return False
+        case Basis.REHEARSED:
+            return True
+        case Basis.CLASSIFIED:
+            is_own = use[2] is Role.NEXT and span.first == len(proof.evidence.phased[use[0]])
+            return is_moving and not is_own
 
 
 def _risk(use: Use, span: Span, proof: Proof) -> Diagnostic:
