@@ -105,7 +105,7 @@ def _switch_window(proof: Proof) -> Iterator[Fields]:
             "database": window.database,
             "service": window.service,
             "states": list(window.states),
-            "proven": window.is_proven and bool(window.states),
+            "proven": list(window.proven),
         }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from coordinator.evidence import Evidence, Phased, Use, Verdict
 from coordinator.graph import Step
@@ -14,6 +15,8 @@ from coordinator.model import DatabaseName, Role, ServiceName
 from coordinator.prove import Proof
 from coordinator.report.matrix import title
 from coordinator.windows import works_from, works_until
+
+_FEW: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,8 @@ class Window:
     """The last state before the live version's first break; -1 where it breaks at once."""
     next_from: int
     """The first state after the next version's last break; beyond the last state where it breaks there."""
-    is_proven: bool
-    """Live is proven from the first state to the window's end, and next from its beginning to the last."""
+    proven: tuple[int, ...]
+    """The states of the window at which live is proven from the first state on, and next to the last."""
 
     @property
     def states(self) -> range:
@@ -48,12 +51,13 @@ def _window(use: Use, proof: Proof, *, has_live: bool) -> Window:
     database, service, _ = use
     live, evidence = (database, service, Role.LIVE), proof.evidence
     end = len(evidence.phased.get(database, ()))
-    until = works_until(live, evidence) if has_live else end
-    since = works_from(use, evidence)
-    is_proven = (not has_live or _is_proven(live, 0, until, evidence)) and _is_proven(
-        use, since, end, evidence
+    until, since = works_until(live, evidence) if has_live else end, works_from(use, evidence)
+    proven = tuple(
+        state
+        for state in range(since, until + 1)
+        if (not has_live or _is_proven(live, 0, state, evidence)) and _is_proven(use, state, end, evidence)
     )
-    return Window(database, service, until, since, is_proven=is_proven)
+    return Window(database, service, until, since, proven)
 
 
 def _is_proven(use: Use, first: int, last: int, evidence: Evidence) -> bool:
@@ -97,12 +101,22 @@ def sentences(database: DatabaseName, proof: Proof) -> Iterator[str]:
 def _switch(window: Window, proof: Proof) -> str:
     if not window.states:
         return f"✘ Traffic of {window.service} can switch nowhere. {_why_empty(window, proof)}"
-    first, last = window.states[0], window.states[-1]
-    choice = {0: f"at s{first}", 1: f"at s{first} or s{last}"}.get(
-        last - first, f"at any of s{first}-s{last}"
-    )
-    known = "" if window.is_proven else ", as far as is known (unproven)"
-    return f"Traffic of {window.service} may switch {choice}{known}."
+    states, proven = tuple(window.states), window.proven
+    if states == proven:
+        return f"Traffic of {window.service} may switch {_any_of(states)}."
+    if not proven:
+        return f"Traffic of {window.service} may switch {_any_of(states)}, as far as is known (unproven)."
+    others = _any_of(tuple(state for state in states if state not in proven))
+    return f"Traffic of {window.service} may switch {_any_of(proven)}; {others} that is unproven."
+
+
+def _any_of(states: tuple[int, ...]) -> str:
+    """Return `at s1`, `at s1 or s2`, `at any of s1-s5`."""
+    first, last = states[0], states[-1]
+    if len(states) < _FEW:
+        return "at " + " or ".join(f"s{state}" for state in states)
+    is_stretch = states == tuple(range(first, last + 1))
+    return f"at any of s{first}-s{last}" if is_stretch else "at " + ", ".join(f"s{state}" for state in states)
 
 
 def _why_empty(window: Window, proof: Proof) -> str:

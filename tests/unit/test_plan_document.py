@@ -46,7 +46,9 @@ def test_has_the_spans_the_steps_and_the_point_of_no_return():
 def test_has_the_switch_window_and_where_the_way_back_ends():
     fields = document(shop())
 
-    assert fields["switch_window"] == [{"database": "db", "service": "app", "states": [1, 2], "proven": True}]
+    assert fields["switch_window"] == [
+        {"database": "db", "service": "app", "states": [1, 2], "proven": [1, 2]}
+    ]
     assert fields["points_of_no_return"] == [
         {"database": "db", "state": 3, "migration": "00003_m3", "step": "contract:db:00003_m3"}
     ]
@@ -54,7 +56,7 @@ def test_has_the_switch_window_and_where_the_way_back_ends():
 
 def test_an_empty_window_is_never_proven():
     assert document(torn())["switch_window"] == [
-        {"database": "db", "service": "app", "states": [], "proven": False}
+        {"database": "db", "service": "app", "states": [], "proven": []}
     ]
 
 

@@ -147,7 +147,7 @@ TORN = (
         (shop(), "Traffic of app may switch at s1 or s2."),
         (proof(live="wwbb", next_="bwww"), "Traffic of app may switch at s1."),
         (proof(live="wwww", next_="wwww"), "Traffic of app may switch at any of s0-s3."),
-        (proof(live="wwub", next_="bwww"), "at s1 or s2, as far as is known (unproven)."),
+        (proof(live="wwub", next_="bwww"), "Traffic of app may switch at s1; at s2 that is unproven."),
         (torn(), TORN),
         (proof("expand", live="wb", next_="bw"), "Split it: the first part stays,"),
         (proof("expand", live="ww", next_="wb"), "app 2 (next) breaks even at the last state, s1."),
