@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coordinator.evidence import Evidence, Use, Verdict
+from coordinator.model import Phase
 
 
 def works_until(use: Use, evidence: Evidence) -> int:
@@ -10,6 +11,16 @@ def works_until(use: Use, evidence: Evidence) -> int:
     end = len(evidence.phased.get(use[0], ()))
     broken = (span.first for span in evidence.between(use, 0, end) if span.finding.verdict is Verdict.BROKEN)
     return next((first - 1 for first in broken), end)
+
+
+def bears_until(use: Use, evidence: Evidence) -> int:
+    """Return the last state that a live version may meet.
+
+    That is before its first break, and before the first migration whose author declared that it waits.
+    """
+    phased = evidence.phased.get(use[0], ())
+    waiting = (at for at, each in enumerate(phased) if each.migration.declared is Phase.CONTRACT)
+    return min(works_until(use, evidence), next(waiting, len(phased)))
 
 
 def works_from(use: Use, evidence: Evidence) -> int:
