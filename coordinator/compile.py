@@ -14,7 +14,7 @@ nobody knows any more that its other side ever served, so a rollback must not se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ from coordinator.evidence import Evidence, Phased
 from coordinator.graph import Graph, Step, StepId
 from coordinator.model import DatabaseName, Phase, Plan, Role, ServiceName
 from coordinator.survey import ServiceSurvey, Survey
-from coordinator.windows import works_from, works_until
+from coordinator.turns import Turns
 
 ACQUIRE = StepId("acquire-lease")
 RELEASE = StepId("release-lease")
@@ -34,7 +34,8 @@ def compile_release(plan: Plan, survey: Survey, evidence: Evidence) -> Graph:
     release = _Release.of(plan, survey, evidence)
     if not release.moving and not any(evidence.phased.values()):
         return Graph(())
-    return Graph(tuple(step for transform in TRANSFORMS for step in transform(release)))
+    steps = [step for transform in TRANSFORMS for step in transform(release)]
+    return Graph((*steps, _release_after(steps)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,11 @@ class _Release:
     before: dict[DatabaseName, tuple[Phased, ...]]
     """Applied before any next version is deployed: all up to the first contract migration."""
     after: dict[DatabaseName, tuple[Phased, ...]]
-    """Applied when every live version that uses the database is gone."""
+    """Applied when the live versions that do not bear them are gone, or all that use the database."""
     users: dict[DatabaseName, tuple[ServiceName, ...]]
     """The moving services that use a database."""
-    late: dict[ServiceName, dict[DatabaseName, int]]
-    """Services whose next version needs migrations that another one's live version does not bear.
-
-    With the state of each database that they wait for: the first service moves and is stopped before that.
-    """
-    bears: dict[DatabaseName, dict[ServiceName, int]]
-    """The last state that the live version of a moving service works at."""
+    turns: Turns
+    """Which services wait until another one has moved and its live version is gone."""
     is_gated: bool
     """Contract begins at one gate for all: people approve it, or the services wait for each other."""
 
@@ -68,22 +64,13 @@ class _Release:
                 users[database].append(name)
         cuts = {name: _cut(phased) for name, phased in evidence.phased.items()}
         after = {name: evidence.phased[name][cut:] for name, cut in cuts.items()}
-        bears = {
-            database: {
-                name: works_until((database, name, Role.LIVE), evidence)
-                for name in services
-                if moving[name].live_colour is not None
-            }
-            for database, services in users.items()
-        }
         return cls(
             plan,
             moving,
             {name: evidence.phased[name][:cut] for name, cut in cuts.items()},
             after,
             {name: tuple(services) for name, services in users.items()},
-            late=_late(_needs(plan, moving, cuts, evidence), bears),
-            bears=bears,
+            turns=Turns.of(plan, survey, evidence, cuts=cuts),
             is_gated=any(after.values()) and (bool(plan.approve_contract) or len(moving) > 1),
         )
 
@@ -91,7 +78,7 @@ class _Release:
         """Tell whether contract migrations wait until the service's live version is gone."""
         return any(
             len(self.before[database]) + len(self.after[database]) > self.between(database)
-            or service in self.gone_before(database, self.between(database))
+            or service in self.turns.gone_before(database, self.between(database))
             for database in self.plan.services[service].uses
             if self.after[database]
         )
@@ -102,7 +89,7 @@ class _Release:
 
     def ready(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which the schema has what the next version of a service needs."""
-        late = self.late.get(service, {})
+        late = self.turns.late.get(service, {})
         expanded = tuple(
             _apply_id(database, (self.before[database] + self.after[database])[state - 1])
             for database in self.plan.services[service].uses
@@ -112,12 +99,7 @@ class _Release:
 
     def between(self, database: DatabaseName) -> int:
         """Return the last state of a database that a late service waits for; no less than the cut."""
-        cut = len(self.before[database])
-        return max((states.get(database, cut) for states in self.late.values()), default=cut)
-
-    def gone_before(self, database: DatabaseName, state: int) -> Iterator[ServiceName]:
-        """Yield the services whose live version must be gone before `state`, for which a late one waits."""
-        return (name for name, last in self.bears[database].items() if last < state)
+        return self.turns.last_awaited(database, least=len(self.before[database]))
 
     def serving(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which traffic is at the next version of a service."""
@@ -126,48 +108,6 @@ class _Release:
     def replaced(self) -> Iterator[tuple[ServiceName, ServiceSurvey]]:
         """Yield the services whose live version must go."""
         return ((name, each) for name, each in self.moving.items() if each.live_colour is not None)
-
-
-def _needs(
-    plan: Plan,
-    moving: Mapping[ServiceName, ServiceSurvey],
-    cuts: Mapping[DatabaseName, int],
-    evidence: Evidence,
-) -> dict[ServiceName, dict[DatabaseName, int]]:
-    """Return the services whose next version works only at states behind the cut, with the first of them."""
-    needs: dict[ServiceName, dict[DatabaseName, int]] = {}
-    for name in moving:
-        for database in plan.services[name].uses:
-            first = works_from((database, name, Role.NEXT), evidence)
-            if cuts[database] < first <= len(evidence.phased[database]):
-                needs.setdefault(name, {})[database] = first
-    return needs
-
-
-def _late(
-    needs: dict[ServiceName, dict[DatabaseName, int]], bears: Mapping[DatabaseName, Mapping[ServiceName, int]]
-) -> dict[ServiceName, dict[DatabaseName, int]]:
-    """Return `needs` if the services can move one after the other, and nothing if they wait in a circle.
-
-    A service that waits for itself (its own live version does not bear what its next one needs) is a circle
-    too. Then the plain order is compiled, and the proof says where it breaks.
-    """
-    waits = {
-        name: {
-            other
-            for database, state in states.items()
-            for other, last in bears[database].items()
-            if last < state
-        }
-        for name, states in needs.items()
-    }
-    settled: set[ServiceName] = set()
-    while True:
-        free = {name for name, others in waits.items() if not (others & waits.keys()) - settled} - settled
-        if not free:
-            break
-        settled |= free
-    return needs if settled == waits.keys() else {}
 
 
 def _cut(phased: tuple[Phased, ...]) -> int:
@@ -289,15 +229,16 @@ def _settled_after(release: _Release, name: ServiceName) -> tuple[StepId, ...]:
 def add_approve(release: _Release) -> Iterator[Step]:
     """Wait before the point of no return for every service, and ask people.
 
-    A contract migration takes the way back from all services, so one that is still watched holds it up.
+    A contract migration takes the way back from all services, so one that is still watched holds it up. The
+    late ones cannot: they wait for such a migration themselves, and have no way back from their start on.
     """
     if release.is_gated:
-        first = (name for name in release.moving if name not in release.late)
+        first = (name for name in release.moving if name not in release.turns.late)
         after = tuple(step for name in first for step in _settled_after(release, name))
         expanded = tuple(
             _apply_id(database, migrations[-1])
             for database, migrations in release.before.items()
-            if migrations and not release.users[database]
+            if migrations and release.turns.late.keys() >= set(release.users[database])
         )
         yield Step(
             APPROVE, "approve", after + expanded or (ACQUIRE,), approvers=release.plan.approve_contract
@@ -307,7 +248,7 @@ def add_approve(release: _Release) -> Iterator[Step]:
 def add_stop(release: _Release) -> Iterator[Step]:
     """Scale the live version down: from here on a rollback has to start it first."""
     for name, service in release.replaced():
-        is_gated = release.is_gated and release.contracts(name) and name not in release.late
+        is_gated = release.is_gated and release.contracts(name) and name not in release.turns.late
         yield _live_step("stop", name, service, (APPROVE,) if is_gated else _settled_after(release, name))
 
 
@@ -321,8 +262,9 @@ def add_contract(release: _Release) -> Iterator[Step]:
         previous = (_apply_id(database, release.before[database][-1]),) if cut else ()
         for state, phased in enumerate(migrations, cut + 1):
             if state <= between:
-                gone = tuple(_of("stop", name) for name in release.gone_before(database, state))
-                after = (*previous, *gone) or ((APPROVE,) if release.is_gated else (ACQUIRE,))
+                gone = tuple(_of("stop", name) for name in release.turns.gone_before(database, state))
+                gate = (APPROVE,) if release.is_gated and state == cut + 1 and not gone else ()
+                after = (*previous, *gone, *gate) or (ACQUIRE,)
             elif state == between + 1:
                 is_first = state == cut + 1
                 settled = _settled_users(release, database)
@@ -343,25 +285,15 @@ def _settled_users(release: _Release, database: DatabaseName) -> tuple[StepId, .
     return after or (APPROVE,)
 
 
-def add_release(release: _Release) -> Iterator[Step]:
-    """Give the databases free, when every branch of the graph has ended."""
-    yield Step(RELEASE, "release-lease", tuple(_ends(release)))
-
-
-def _ends(release: _Release) -> Iterator[StepId]:
-    """Yield the steps that nothing else follows."""
-    for database, before in release.before.items():
-        if release.after[database]:
-            yield _apply_id(database, release.after[database][-1])
-        elif before and not release.users[database] and not release.is_gated:
-            yield _apply_id(database, before[-1])
-    for name, service in release.moving.items():
-        if release.contracts(name):
-            continue  # the contract migrations follow it
-        if service.live_colour is not None:
-            yield _of("stop", name)
-        elif not release.is_gated:
-            yield from _settled_after(release, name)
+def _release_after(steps: Sequence[Step]) -> Step:
+    """Return the step that gives the databases free, when every branch of the graph has ended."""
+    followed = {before for step in steps for before in step.after}
+    ends = [step for step in steps if step.id not in followed]
+    return Step(
+        RELEASE,
+        "release-lease",
+        tuple(step.id for step in sorted(ends, key=lambda step: step.database is None)),
+    )
 
 
 TRANSFORMS: tuple[Callable[[_Release], Iterator[Step]], ...] = (
@@ -376,5 +308,4 @@ TRANSFORMS: tuple[Callable[[_Release], Iterator[Step]], ...] = (
     add_approve,
     add_stop,
     add_contract,
-    add_release,
 )
