@@ -46,7 +46,8 @@ def _status(path: Path, output: Output) -> ExitCode:
     else:
         rows = list(progress.table_of(state, now=now))
         width = max((len(row[1]) for row in rows), default=0)
-        show("\n".join([progress.summary(state, now=now), *progress.why(state), *_working(path, state)]))
+        reasons = (*progress.accepted(state), *progress.why(state))
+        show("\n".join([progress.summary(state, now=now), *reasons, *_working(path, state)]))
         for sign, step, took, detail in rows:
             show(f"  {sign} {step:<{width}}  {took:>12}  {detail}".rstrip())
     return ExitCode.DONE
@@ -101,7 +102,8 @@ def _history(path: Path, output: Output) -> None:
     if not runs:
         show(f"{path} was never run.")
     for state in runs:
-        show(f"{state.started.at.astimezone():%Y-%m-%d %H:%M:%S}  {progress.summary(state, now=now)}")
+        line = f"{state.started.at.astimezone():%Y-%m-%d %H:%M:%S}  {progress.summary(state, now=now)}"
+        show("\n".join([line, *progress.accepted(state)]))
 
 
 def _events(path: Path, run: str, output: Output) -> None:

@@ -39,7 +39,10 @@ def line_of(event: Event, state: RunState) -> str:
 
 
 _LINES: Mapping[type[Event], Callable[[Any, RunState], str]] = {
-    events.RunStarted: lambda _, state: f"■ {state.run} begins: {len(state.graph)} steps",
+    events.RunStarted: lambda event, state: (
+        f"■ {state.run} begins: {len(state.graph)} steps"
+        + (f", accepted unproven: {len(event.accepted)}" if event.accepted else "")
+    ),
     events.StepStarted: lambda event, _: f"▶ {event.step}",
     events.StepFinished: lambda event, state: (
         f"✔ {event.step}  {_took(state, event.step, event.at)}{_rest(event.detail)}"
@@ -115,10 +118,18 @@ def table_of(state: RunState, *, now: datetime) -> Iterator[Row]:
 def closing_lines(state: RunState, stuck: tuple[StepId, ...]) -> Iterator[str]:
     """Yield how a command left a run: its outcome, why it went back, what stands where, what to do next."""
     yield f"{state.run}: {_OUTCOMES[state.outcome] if state.outcome else _unfinished(state, stuck)}"
+    yield from accepted(state)
     yield from why(state)
     yield from (f"  {line}" for line in _what_stands_where(state))
     for step in stuck:
         yield f"  {SIGNS[state.status(step)]} {step}: {_indented(_what_next(state, step))}"
+
+
+def accepted(state: RunState) -> Iterator[str]:
+    """Yield what nobody could prove and `--accept-unproven` took upon itself, if anything, as a line."""
+    if first := next(iter(state.started.accepted), None):
+        more = len(state.started.accepted) - 1
+        yield f"  accepted unproven: {first}" + (f" (and {more} more: --output json)" if more else "")
 
 
 def why(state: RunState) -> Iterator[str]:
@@ -204,7 +215,7 @@ _RUN_FIELDS = ("run", "release", "started", "outcome", "rollback")
 def as_json(state: RunState | None) -> dict[str, object]:
     """Return a run as the fields of `coordinator/run/1`; where there is none, all of them are empty."""
     if state is None:
-        return {**dict.fromkeys(_RUN_FIELDS), "beyond_return": False, "steps": []}
+        return {**dict.fromkeys(_RUN_FIELDS), "beyond_return": False, "accepted": [], "steps": []}
     return {
         "run": state.run,
         "release": state.started.release,
@@ -212,6 +223,7 @@ def as_json(state: RunState | None) -> dict[str, object]:
         "outcome": state.outcome,
         "rollback": None if state.rollback is None else state.rollback.reason,
         "beyond_return": state.is_beyond_return(),
+        "accepted": list(state.started.accepted),
         "steps": [
             {
                 "id": step.id,

@@ -212,6 +212,34 @@ def test_3_no_state_in_which_both_versions_work(checkout: Checkout):
     assert checkout.columns() == {"id", "name"}
 
 
+def test_3_unproven_and_nobody_answers_for_it_until_somebody_does(checkout: Checkout):
+    checkout.released("1.4")
+    checkout.migration(2, "email", EMAIL.partition("\n")[2])  # without its phase: a guess
+
+    refused = checkout.release("1.5")
+    still_there = checkout.running()
+    released = checkout.release("1.5", "--accept-unproven")
+
+    assert refused.exit_code == 3
+    assert "error[unproven]: Nobody knows whether `shop` (live) works" in refused.err
+    assert "--accept-unproven" in refused.err
+    assert still_there == {"1.4"}
+    assert released.exit_code == 0
+    for shown in (released, checkout.run("status"), checkout.run("history")):
+        assert "accepted unproven: Nobody knows whether `shop` (live) works" in shown.out
+
+
+def test_3_a_break_cannot_be_accepted(checkout: Checkout):
+    checkout.released("1.4")
+    checkout.migration(2, "drop", DROP)
+    checkout.migration(3, "email", EMAIL)
+
+    ended = checkout.release("1.5", "--accept-unproven")
+
+    assert ended.exit_code == 3
+    assert checkout.columns() == {"id", "name"}
+
+
 def test_4_waits_for_approval_and_goes_on_when_it_is_given(checkout: Checkout):
     checkout.released("1.4")
     checkout.write_plan(approve=["dba"])

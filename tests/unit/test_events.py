@@ -24,6 +24,7 @@ _FIELDS = {
     "graph": _STEPS.map(tuple),
     "supersedes": st.booleans(),
     "automatic": st.booleans(),
+    "accepted": st.lists(_TEXT, max_size=3).map(tuple),
 }
 
 

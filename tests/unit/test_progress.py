@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from coordinator.journal import events
 from coordinator.journal.events import TYPES, Event, Outcome, RunStarted
 from coordinator.journal.fold import RunState, fold
 from coordinator.journal.steps_on_wire import wire_from
-from coordinator.report.progress import as_json, closing_lines, line_of, spoken, summary, table_of
+from coordinator.report.progress import accepted, as_json, closing_lines, line_of, spoken, summary, table_of
 from coordinator.world import Seen
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -143,6 +144,18 @@ def test_closing_says_who_serves_and_how_far_the_schema_is():
 )
 def test_closing_says_what_to_do_about_what_is_stuck(past: list[Event], stuck: str, wanted: str):
     assert wanted in closing(*past, stuck=stuck)
+
+
+def test_says_what_was_accepted_in_one_line_wherever_a_run_is_shown():
+    start = replace(run_of().started, accepted=("Nobody knows a.", "Nobody knows b."))
+    state = fold("shop-2@1", [start])
+
+    [line] = accepted(state)
+    assert line == "  accepted unproven: Nobody knows a. (and 1 more: --output json)"
+    assert line in list(closing_lines(state, ()))
+    assert line_of(start, state).endswith("steps, accepted unproven: 2")
+    assert as_json(state)["accepted"] == ["Nobody knows a.", "Nobody knows b."]
+    assert list(accepted(run_of())) == []
 
 
 def test_json_of_no_run_has_the_fields_of_a_run():
