@@ -33,7 +33,7 @@ def temporary(tmp_path, monkeypatch) -> Iterator[Path]:
 
     pytest makes its own folder before: it asks for the temporary one as well.
     """
-    with tempfile.TemporaryDirectory(prefix="ct-", dir="/tmp") as folder:  # not tmp_path: its path is long
+    with tempfile.TemporaryDirectory(prefix="ct-") as folder:  # not tmp_path: its path is long
         path = Path(folder)
         path.chmod(0o711)
         monkeypatch.setenv("TMPDIR", folder)

@@ -23,6 +23,7 @@ _LOCK = "lock"
 _DATA = "data"
 _LONGEST_PARENT = 60
 """A socket's path has at most 103 bytes on macOS, 107 on Linux; what follows the parent takes about 40."""
+_SHORT_PARENT = Path("/tmp")  # noqa: S108 - POSIX promises it, and mkdtemp makes what is safe in it
 _QUIT_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.005
@@ -62,10 +63,10 @@ def remove_abandoned(parent: Path) -> None:
 
 
 def _parent(owner: tuple[int, int] | None) -> Path:
-    """Return the temporary folder, or /tmp where its path is too long or closed to the server."""
+    """Return the temporary folder, or the short one where its path is too long or closed to the server."""
     parent = Path(tempfile.gettempdir()).resolve()
     is_open = owner is None or all(each.stat().st_mode & 0o001 for each in (parent, *parent.parents))
-    return parent if is_open and len(os.fsencode(parent)) <= _LONGEST_PARENT else Path("/tmp")  # noqa: S108
+    return parent if is_open and len(os.fsencode(parent)) <= _LONGEST_PARENT else _SHORT_PARENT
 
 
 def _claimed(parent: Path) -> tuple[Path, int]:
