@@ -15,6 +15,7 @@ from coordinator.diagnostics import errors_of
 from coordinator.errors import DatabaseError, StepFailed
 from coordinator.model import Migration, Script
 from coordinator.ports import Batch, Ledger, MigrationTool, Pending, Session, Target
+from coordinator.sql import controls_transaction, split_statements
 
 
 def read_ledger(session: Session, tool: MigrationTool, target: Target) -> Ledger:
@@ -70,23 +71,37 @@ def apply_migration(
 
 def apply_on_scratch(
     session: Session, tool: MigrationTool, migration: Migration, *, table: str | None
-) -> None:
-    """Apply and record `migration` whatever the version table says: nobody else works on a scratch database.
+) -> DatabaseError | None:
+    """Apply and record `migration` whatever the version table says; return what the engine or tool refused.
 
-    So there are no locks and no guards, and one that failed does not stop those after it. Raises:
-    DatabaseError with the file and line, StepFailed where the tool itself refuses the file.
+    Nobody else works on a scratch database, so there are no locks and no guards, and a migration that failed
+    does not stop those after it, as a tool would.
     """
-    target = session.target(table)
-    [[is_there]] = session.query(tool.ledger_exists_query(target))
-    if not is_there:
-        session.execute(tool.create_ledger(target))
-    batches = tool.up(migration, target=target, ledger=Ledger(exists=True))
-    _execute(
-        session,
-        (replace(batch, guard=None) for batch in batches),
-        migration.up,
-        path=migration.files[0].path,
-    )
+    if migration.up is None:
+        return None  # the tool would have nothing to send
+    try:
+        target = session.target(table)
+        [[is_there]] = session.query(tool.ledger_exists_query(target))
+        if not is_there:
+            session.execute(tool.create_ledger(target))
+        batches = tool.up(migration, target=target, ledger=Ledger(exists=True))
+        _execute(session, map(_as_it_stands, batches), migration.up, path=migration.files[0].path)
+    except DatabaseError as error:
+        return error
+    except StepFailed as error:
+        return DatabaseError(error.code, error.what, why=error.why)
+    return None
+
+
+def _as_it_stands(batch: Batch) -> Batch:
+    """Return a batch without its guard; a file that begins and ends transactions gets none around it.
+
+    `run` refuses such a file. The tool that applied it then lost its own transaction half-way, which leaves
+    behind what the file alone does.
+    """
+    statements = (each for text in batch.statements for each in split_statements(text))
+    is_its_own = any(controls_transaction(each) for each in statements)
+    return replace(batch, guard=None, transaction=batch.transaction and not is_its_own)
 
 
 def revert_migration(

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from coordinator.apply import apply_on_scratch
 from coordinator.backtest.checkout import effect
-from coordinator.errors import DatabaseError, StepFailed
+from coordinator.errors import DatabaseError
 from coordinator.model import Migration
-from coordinator.ports import Batch, Ledger, MigrationTool
+from coordinator.ports import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
-from coordinator.sql import controls_transaction, split_statements
 
 _KEPT = 4
 """More lines than this are hardly kept alive side by side, and a scratch database costs disk."""
@@ -108,37 +108,9 @@ def key_of(content: Content) -> str:
 
 
 def apply(database: RehearsalDatabase, migration: Migration, tool: MigrationTool) -> DatabaseError | None:
-    """Apply a migration whatever the version table says, and return what the engine or the tool refused.
-
-    Nobody else works here, and the replay goes on after a failure, which a tool would not: so there are no
-    locks, and no guards that compare the version table with what came before.
-    """
-    if migration.up is None:
-        return None
-    try:
-        with database.session() as session:
-            target = session.target(None)
-            [[is_there]] = session.query(tool.ledger_exists_query(target))
-            if not is_there:
-                session.execute(tool.create_ledger(target))
-            for batch in tool.up(migration, target=target, ledger=Ledger(exists=True)):
-                session.execute(_as_it_stands(batch))
-    except DatabaseError as error:
-        return error
-    except StepFailed as error:
-        return DatabaseError(error.code, error.what, why=error.why)
-    return None
-
-
-def _as_it_stands(batch: Batch) -> Batch:
-    """Return a batch without its guard; a file that begins and ends transactions gets none around it.
-
-    `run` refuses such a file. The tool that applied it then lost its own transaction half-way, which leaves
-    behind what the file alone does.
-    """
-    statements = (each for text in batch.statements for each in split_statements(text))
-    is_its_own = any(controls_transaction(each) for each in statements)
-    return replace(batch, guard=None, transaction=batch.transaction and not is_its_own)
+    """Apply a migration, and return what the engine or the tool refused: the past went on then."""
+    with database.session() as session:
+        return apply_on_scratch(session, tool, migration, table=None)
 
 
 def _opened(opening: AbstractContextManager[RehearsalDatabase], content: Content) -> Scratch:

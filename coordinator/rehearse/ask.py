@@ -165,9 +165,9 @@ def _compared(
     found = mismatch(own, here, reads_result=query.query.reads_result)
     if found is None:
         return answer
-    if found.is_certain:
+    if found.unless is None:
         return _fails(answer, Layer.DESCRIBE, found.objection)
-    return _unknown(answer, Layer.DESCRIBE, f"{found.objection.message}: it works while the values fit")
+    return _unknown(answer, Layer.DESCRIBE, f"{found.objection.message}: {found.unless}")
 
 
 def _ran(

@@ -1,8 +1,8 @@
 """Does a query still have the parameters and columns that a client was compiled for? Pure.
 
-A client that was compiled for `integer` and meets `text` fails when it scans. Between the types of one
-family nothing changes for it (`varchar(20)` and `text`), or only for values that do not fit (`bigint`, read
-into 32 bits): then it works until it meets one, and nobody can say whether it will, so that is unproven.
+A client that was compiled for `integer` and meets `text` fails when it scans. Between some types nothing
+changes for it (`varchar(20)` and `text`); between others only for values that do not fit (`bigint`, read into
+32 bits), or with some drivers: nobody here can say whether that will be, so it is unproven.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ _SAME: Final = (
     frozenset({"numeric", "decimal"}),
 )
 """Types that every driver reads and writes in the same form."""
-_SIZED: Final = (
-    frozenset({"smallint", "integer", "bigint"}),
-    frozenset({"real", "double precision"}),
+_VALUES: Final = "it works while the values fit"
+_DRIVERS: Final = "some drivers read the one as the other, and some do not"
+_KIN: Final = (
+    (frozenset({"smallint", "integer", "bigint"}), _VALUES),
+    (frozenset({"real", "double precision"}), _VALUES),
+    (frozenset({"timestamp without time zone", "timestamp with time zone", "date"}), _DRIVERS),
+    (frozenset({"json", "jsonb"}), _DRIVERS),
 )
-"""Types that a driver reads into each other as long as the value fits."""
+"""Types that are read into each other under a condition, which nobody here can check (pgx's own timestamp
+types refuse each other's values, database/sql's time.Time takes both)."""
 _MODIFIER = re.compile(r"\([^)]*\)")
 
 
@@ -33,8 +38,8 @@ class Mismatch:
     """A parameter or column that is not what the client was compiled for."""
 
     objection: Objection
-    is_certain: bool
-    """The client fails; else it fails only for values that do not fit."""
+    unless: str | None = None
+    """The condition under which a client works all the same; None: it fails."""
 
 
 def mismatch(own: Description, here: Description, *, reads_result: bool) -> Mismatch | None:
@@ -46,7 +51,7 @@ def mismatch(own: Description, here: Description, *, reads_result: bool) -> Mism
     ]
     if reads_result:
         found += _of_columns(own.columns, here.columns)
-    return min(found, key=lambda each: not each.is_certain, default=None)
+    return min(found, key=lambda each: each.unless is not None, default=None)
 
 
 def other_strings(own: Description, here: Description) -> Objection | None:
@@ -63,10 +68,10 @@ def other_strings(own: Description, here: Description) -> Objection | None:
 def _of_columns(own: tuple[Column, ...] | None, here: tuple[Column, ...] | None) -> list[Mismatch]:
     if (own is None) != (here is None):
         what = "returns rows, and did not" if own is None else "returns no rows, and did"
-        return [Mismatch(Objection("result-columns", f"the query {what} where the version was made"), True)]
+        return [Mismatch(Objection("result-columns", f"the query {what} where the version was made"))]
     ours, theirs = own or (), here or ()
     if [each.name for each in ours] != [each.name for each in theirs]:
-        return [Mismatch(Objection("result-columns", _other_columns(ours, theirs)), is_certain=True)]
+        return [Mismatch(Objection("result-columns", _other_columns(ours, theirs)))]
     return [
         each
         for column, now in zip(ours, theirs, strict=True)
@@ -90,14 +95,12 @@ def _other_columns(own: tuple[Column, ...], here: tuple[Column, ...]) -> str:
 def _of_types(code: str, what: str, own: str | None, here: str | None) -> Mismatch | None:
     if own is None or here is None:
         count = "one more than" if own is None else "not there any more, unlike"
-        return Mismatch(Objection(code, f"{what} is {count} where the version was made"), is_certain=True)
+        return Mismatch(Objection(code, f"{what} is {count} where the version was made"))
     ours, theirs = _bare(own), _bare(here)
     if ours == theirs or any({ours, theirs} <= family for family in _SAME):
         return None
-    is_sized = any({ours, theirs} <= family for family in _SIZED)
-    return Mismatch(
-        Objection(code, f"{what} is {here}, and the version was made for {own}"), is_certain=not is_sized
-    )
+    unless = next((condition for family, condition in _KIN if {ours, theirs} <= family), None)
+    return Mismatch(Objection(code, f"{what} is {here}, and the version was made for {own}"), unless)
 
 
 def _bare(name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from coordinator.apply import apply_on_scratch
-from coordinator.errors import DatabaseError, StepFailed
+from coordinator.errors import DatabaseError
 from coordinator.evidence import Basis, Finding, Rehearsal, Span, Use, Verdict
 from coordinator.model import DatabaseSpec, Layer, Migration
 from coordinator.ports import MigrationTool
@@ -156,14 +156,8 @@ def _filling(apply: Apply) -> Apply:
 
 def _apply_for(task: Task) -> Apply:
     def apply(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
-        try:
-            with database.session() as session:
-                apply_on_scratch(session, task.tool, migration, table=task.spec.migrations.table)
-        except DatabaseError as error:
-            return error
-        except StepFailed as error:
-            return DatabaseError(error.code, error.what, why=error.why)
-        return None
+        with database.session() as session:
+            return apply_on_scratch(session, task.tool, migration, table=task.spec.migrations.table)
 
     return apply
 
