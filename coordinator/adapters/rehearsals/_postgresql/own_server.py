@@ -36,6 +36,7 @@ _SETTINGS: Final = {
     "full_page_writes": "off",
     "autovacuum": "off",
     "wal_level": "minimal",
+    "max_wal_size": "64MB",  # it may be kept in memory
     "max_wal_senders": "0",
     "max_connections": "100",
     "shared_buffers": "32MB",
