@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from coordinator.evidence import Basis, Break, Finding, Objection, Span, Unchecked, Use, Verdict
@@ -64,14 +64,22 @@ def unchecked_of(walked: Walked) -> Iterator[Unchecked]:
 
 
 def spans_of(
-    walked: Walked, use: Use, *, last: int, layers: Sequence[Layer], failure: Failure | None
+    walked: Walked,
+    use: Use,
+    *,
+    last: int,
+    layers: Sequence[Layer],
+    failure: Failure | None,
+    failing_live: Collection[str],
 ) -> tuple[Span, ...]:
     """Return what is known about a version at the states 0 to `last`.
 
-    `failure` is the migration that did not apply: from its state on nothing was asked.
+    `failure` is the migration that did not apply: from its state on nothing was asked. `failing_live` are
+    texts that fail on the live schema itself, where no release can break them further; a query that fails
+    where it belongs and is none of these may well work in the world, and nothing is known of it.
     """
     compiled, answers = walked.compiled.get(use, ()), walked.answers.get(use, ())
-    findings = [_finding(compiled, at_state, layers) for at_state in answers]
+    findings = [_finding(compiled, at_state, layers, failing_live) for at_state in answers]
     if failure is not None:
         reason = f"`{failure.migration.name}` does not apply to the scratch database: {failure.error.what}"
         findings += [Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)] * (last + 1 - len(findings))
@@ -87,10 +95,20 @@ def spans_from(findings: Sequence[Finding]) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def _finding(compiled: Sequence[Compiled], answers: Sequence[Answer], layers: Sequence[Layer]) -> Finding:
-    if not compiled:
-        return Finding(Verdict.UNPROVEN, Basis.REHEARSED, "its query catalogue is empty")
-    pairs = list(zip(compiled, answers, strict=True))
+def _finding(
+    compiled: Sequence[Compiled],
+    answers: Sequence[Answer],
+    layers: Sequence[Layer],
+    failing_live: Collection[str],
+) -> Finding:
+    pairs = [
+        (query, answer)
+        for query, answer in zip(compiled, answers, strict=True)
+        if query.own.broken is None or query.text not in failing_live
+    ]
+    if not pairs:
+        reason = "all its queries fail on the live schema" if compiled else "its query catalogue is empty"
+        return Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)
     broken = [
         f"query `{query.query.name}` fails at the layer {answer.broken[0]}: {told(answer.broken[1])}"
         for query, answer in pairs
@@ -133,6 +151,17 @@ def _subjects(
 ) -> Iterator[tuple[Use, Sequence[Compiled], Sequence[Sequence[Answer]]]]:
     for subject in walked.subjects:
         yield subject.use, walked.compiled[subject.use], walked.answers[subject.use]
+
+
+def failing_texts(walked: Walked, role: Role) -> frozenset[str]:
+    """Return the texts that fail where the versions of a role belong."""
+    return frozenset(
+        query.text
+        for subject in walked.subjects
+        if subject.role is role
+        for query in walked.compiled[subject.use]
+        if query.own.broken is not None
+    )
 
 
 def counts_of(walked: Walked) -> Mapping[Use, tuple[str, int]]:

@@ -10,13 +10,14 @@ from enum import Enum, auto
 from coordinator.apply import apply_on_scratch
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Basis, Finding, Rehearsal, Span, Use, Verdict
-from coordinator.model import DatabaseSpec, Layer, Migration
+from coordinator.model import DatabaseSpec, Layer, Migration, Role
 from coordinator.ports import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
 from coordinator.rehearse.findings import (
     already_failing_of,
     breaks_of,
     counts_of,
+    failing_texts,
     spans_from,
     spans_of,
     unchecked_of,
@@ -77,7 +78,7 @@ def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, d
         failure = tried.walked.failures[0] if tried.walked.failures else None
         if failure is None or not _is_of_rows(failure.error) or rows is _Rows.NEVER:
             found = _rehearsal(server, task, tried, failure=failure, notes=refused)
-            return found, _spans(tried.walked, task, failure)
+            return found, _spans(tried, task, failure)
         refused = [] if rows is _Rows.ALWAYS else [_refused_rows(failure)]
     raise AssertionError("the last way to try always returns")
 
@@ -187,10 +188,18 @@ def _without_base(
     return rehearsal, {subject.use: cells for subject in task.subjects}
 
 
-def _spans(walked: Walked, task: Task, failure: Failure | None) -> dict[Use, tuple[Span, ...]]:
-    last = len(task.pending)
+def _spans(tried: _Tried, task: Task, failure: Failure | None) -> dict[Use, tuple[Span, ...]]:
+    knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift)
+    failing = failing_texts(tried.walked, Role.LIVE) if knows_live else frozenset[str]()
     return {
-        subject.use: spans_of(walked, subject.use, last=last, layers=task.layers, failure=failure)
+        subject.use: spans_of(
+            tried.walked,
+            subject.use,
+            last=len(task.pending),
+            layers=task.layers,
+            failure=failure,
+            failing_live=failing,
+        )
         for subject in task.subjects
     }
 
