@@ -140,6 +140,7 @@ def _rehearsal(
         ),
         drift=tried.drift,
         notes=(*server.notes, *notes, *_notes(failure, tried.unfilled)),
+        is_whole=failure is None,
     )
 
 
@@ -181,7 +182,12 @@ def _without_base(
         f" empty one: {failure.error.what}"
     )
     rehearsal = Rehearsal(
-        engine=server.version, base=_told_base(task), layers=(), catalogues={}, notes=(*server.notes, reason)
+        engine=server.version,
+        base=_told_base(task),
+        layers=(),
+        catalogues={},
+        notes=(*server.notes, reason),
+        is_whole=False,
     )
     unproven = Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)
     cells = spans_from([unproven] * (len(task.pending) + 1))
