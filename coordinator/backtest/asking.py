@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from coordinator.backtest.bases import Scratch, apply, content_of, failure, key_of
+from coordinator.backtest.bases import Content, Scratch, apply, content_of, failure, key_of
 from coordinator.backtest.checkout import effect
+from coordinator.errors import DatabaseError
 from coordinator.evidence import Break, Unchecked
 from coordinator.model import DatabaseName, Layer, Migration, Role, ServiceName
 from coordinator.ports import MigrationTool
 from coordinator.queries import Catalogue
-from coordinator.rehearse.ask import State, ask_queries, compile_queries
+from coordinator.rehearsal_ports import RehearsalDatabase
+from coordinator.rehearse.ask import Between, State, ask_queries, compile_queries
 from coordinator.rehearse.findings import already_failing_of, breaks_of, unchecked_of
 from coordinator.rehearse.subject import Subject
-from coordinator.rehearse.walk import Apply, Failure, Memory, Pair, Walked, walk_states
+from coordinator.rehearse.walk import Failure, Memory, Pair, Walked, walk_states
 
 _DATABASE, _SERVICE = DatabaseName("past"), ServiceName("past")
 
@@ -36,6 +38,8 @@ class Asked:
     """A sentence for each migration that fails to apply."""
     unfilled: tuple[str, ...] = ()
     """A clause for each table that got no sample rows."""
+    stopped_by_rows: str | None = None
+    """A sentence: the migration that sample rows made fail, so that there were none."""
 
 
 def ask_release(
@@ -51,24 +55,59 @@ def ask_release(
 
     `base` stands at the first state and is used up; `catalogues` are the old version's and the new one's.
     """
-    contents = [base.content + content_of(new[:state]) for state in range(len(new) + 1)]
     subjects = [_subject(role, each) for role, each in zip(Role, catalogues, strict=True)]
-    needs_rows = not {Layer.EXECUTE, Layer.RESULT}.isdisjoint(layers)
-    unfilled = base.database.fill() if needs_rows else ()
+    release = _Question(new, subjects, layers, tool)
+    if not {Layer.EXECUTE, Layer.RESULT}.isdisjoint(layers):
+        return _ask_on_rows(base, release)
     ask = _ask_on_one if _one_is_enough(layers, catalogues) else _ask_on_two
-    walked, last = ask(
-        base,
-        new,
-        subjects,
-        layers=layers,
-        apply=lambda database, migration: apply(database, migration, tool),
-        keys=[key_of(each) for each in contents],
-        memory=memory,
-    )
-    failed = {effect(each.migration) for each in walked.failures}
-    content = tuple(f"failed: {each}" if each in failed else each for each in contents[-1])
+    contents = [base.content + content_of(new[:state]) for state in range(len(new) + 1)]
+    walked, last = ask(base, release, keys=[key_of(each) for each in contents], memory=memory)
+    content = _content(contents[-1], walked.failures)
     memory.keep_only(key_of(content))
-    return replace(_asked(walked, new), unfilled=unfilled), last.holding(content)
+    return _asked(walked, new), last.holding(content)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A release, and what is to be asked about it."""
+
+    new: Sequence[Migration]
+    subjects: Sequence[Subject]
+    layers: Collection[Layer]
+    tool: MigrationTool
+
+    def apply(self, database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
+        """Apply one of its migrations to a scratch database."""
+        return apply(database, migration, self.tool)
+
+
+def _content(wanted: Content, failures: Sequence[Failure]) -> Content:
+    """Return what a database holds where these migrations failed."""
+    failed = {effect(each.migration) for each in failures}
+    return tuple(f"failed: {each}" if each in failed else each for each in wanted)
+
+
+def _ask_on_rows(base: Scratch, release: _Question) -> tuple[Asked, Scratch]:
+    """Ask on a copy with sample rows; without any where they make a migration fail that works without them.
+
+    What is kept for the next release has no rows. Nothing is remembered either: a migration that the rows
+    stopped leaves another schema than its files make.
+    """
+    last, new = base.copied(), release.new
+    bare = [Failure(each, error) for each in new if (error := release.apply(last.database, each)) is not None]
+    last = last.holding(_content(base.content + content_of(new), bare))
+    filled = base.copied()
+    unfilled = filled.database.fill()
+    walked, ahead = _ask_on_two(filled, release)
+    ahead.close()
+    names = {each.migration.name for each in bare}
+    stopped = next((each for each in walked.failures if each.migration.name not in names), None)
+    if stopped is None:
+        base.close()
+        return replace(_asked(walked, new), unfilled=unfilled), last
+    walked, ahead = _ask_on_two(base, release)
+    ahead.close()
+    return replace(_asked(walked, new), stopped_by_rows=failure(stopped.migration, stopped.error)), last
 
 
 def _one_is_enough(layers: Collection[Layer], catalogues: Sequence[Catalogue]) -> bool:
@@ -79,21 +118,20 @@ def _one_is_enough(layers: Collection[Layer], catalogues: Sequence[Catalogue]) -
 
 
 def _ask_on_two(
-    base: Scratch,
-    new: Sequence[Migration],
-    subjects: Sequence[Subject],
-    *,
-    layers: Collection[Layer],
-    apply: Apply,
-    keys: Sequence[str],
-    memory: Memory,
+    base: Scratch, release: _Question, *, keys: Sequence[str] | None = None, memory: Memory | None = None
 ) -> tuple[Walked, Scratch]:
     """Ask as `plan` does: the new version's own state stands on a copy from the start."""
     ahead = base.copied()
     try:
-        pair = Pair(base.database, ahead.database)
         walked = walk_states(
-            pair, new, subjects, layers=layers, apply=apply, goes_on=True, keys=keys, memory=memory
+            Pair(base.database, ahead.database),
+            release.new,
+            release.subjects,
+            layers=release.layers,
+            apply=release.apply,
+            goes_on=True,
+            keys=keys,
+            memory=memory,
         )
     finally:
         base.close()
@@ -101,33 +139,26 @@ def _ask_on_two(
 
 
 def _ask_on_one(
-    base: Scratch,
-    new: Sequence[Migration],
-    subjects: Sequence[Subject],
-    *,
-    layers: Collection[Layer],
-    apply: Apply,
-    keys: Sequence[str],
-    memory: Memory,
+    base: Scratch, release: _Question, *, keys: Sequence[str], memory: Memory
 ) -> tuple[Walked, Scratch]:
     """Put every question in passing, and compare afterwards: copying a database takes longer than asking."""
-    states = [State(base.database, layers, memory.at(key)) for key in keys]
-    old, fresh = subjects
+    states = [State(base.database, release.layers, memory.at(key)) for key in keys]
+    old, fresh = release.subjects
     compiled = {old.use: compile_queries(states[0], old.catalogue.queries, role=None)}
     texts = [each.text for each in compiled[old.use] if each.query.obstacle is None]
     texts += [each.text for each in fresh.catalogue.queries if each.obstacle is None]
     states[0].describe(texts)
     failures = []
-    for state, migration in zip(states[1:], new, strict=True):
-        if (error := apply(base.database, migration)) is not None:
+    for state, migration in zip(states[1:], release.new, strict=True):
+        if (error := release.apply(base.database, migration)) is not None:
             failures.append(Failure(migration, error))
         state.describe(texts)
     compiled[fresh.use] = compile_queries(states[-1], fresh.catalogue.queries, role=None)
     answers = {
-        use: [ask_queries(state, queries, role=None, rows_changed_by=None) for state in states]
+        use: [ask_queries(state, queries, role=None, between=Between()) for state in states]
         for use, queries in compiled.items()
     }
-    return Walked(tuple(subjects), compiled, answers, (), tuple(failures)), base
+    return Walked(tuple(release.subjects), compiled, answers, (), tuple(failures)), base
 
 
 def _subject(role: Role, catalogue: Catalogue) -> Subject:

@@ -7,6 +7,7 @@ what its client was compiled for and where its queries are known to work.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -22,6 +23,10 @@ from coordinator.sameness import difference
 _NO_ANSWER: Final = ("40", "53", "55P03", "57", "58", "XX", "CO")
 """Classes of SQLSTATE that tell of the scratch server, its time and its locks, and not of the schema; `CO` is
 our own, for what a rehearsal does not dare to run."""
+
+_FOREIGN_KEY: Final = "23503"
+_REFERRED: Final = re.compile(r'^update or delete on table .* on table "(?P<child>[^"]*)"')
+"""PostgreSQL's message where a row is taken away that another one refers to (ri_triggers.c)."""
 
 _Answer = TypeVar("_Answer")
 Described = dict[str, Description | Objection]
@@ -110,14 +115,20 @@ def _asks(queries: Sequence[Compiled]) -> list[tuple[str, Values]]:
 # -- at another state ------------------------------------------------------------------------------------
 
 
-def ask_queries(
-    state: State, queries: Sequence[Compiled], *, role: str | None, rows_changed_by: str | None
-) -> list[Answer]:
-    """Return how each query fares at `state`; those that fail at their own state are not asked again.
+@dataclass(frozen=True, slots=True)
+class Between:
+    """What lies between a version's own state and the one where it is asked."""
 
-    `rows_changed_by` names a migration between the two states that wrote rows: then other rows in a result
-    are its work, and whether the version minds them is not known.
-    """
+    writer: str | None = None
+    """A migration that wrote rows: other rows in a result are its work, and nobody knows if it minds."""
+    new_tables: frozenset[str] = frozenset()
+    """Tables that the own state lacks, without schema: their sample rows are what another version writes."""
+
+
+def ask_queries(
+    state: State, queries: Sequence[Compiled], *, role: str | None, between: Between
+) -> list[Answer]:
+    """Return how each query fares at `state`; those that fail at their own state are not asked again."""
     answers = {place: each.own for place, each in enumerate(queries) if each.own.broken is None}
 
     asked = [place for place in answers if queries[place].description is not None]
@@ -134,7 +145,7 @@ def ask_queries(
         ran = state.database.execute(_asks([queries[each] for each in asked]), role=role)
         for place, result in zip(asked, ran, strict=True):
             answers[place] = _ran(
-                queries[place], result, answers[place], layers=state.layers, rows_changed_by=rows_changed_by
+                queries[place], result, answers[place], layers=state.layers, between=between
             )
     return [answers.get(place, each.own) for place, each in enumerate(queries)]
 
@@ -176,21 +187,38 @@ def _ran(
     answer: Answer,
     *,
     layers: Collection[Layer],
-    rows_changed_by: str | None,
+    between: Between,
 ) -> Answer:
     if isinstance(here, Objection):
-        if here.code.startswith(_NO_ANSWER):
-            return _unknown(answer, Layer.EXECUTE, f"the server had no answer: {here.message} ({here.code})")
-        return _fails(answer, Layer.EXECUTE, here) if Layer.EXECUTE in layers else answer
-    if Layer.RESULT not in layers or query.ran is None:
-        return answer
-    found = difference(query.ran, here)
+        return _refused(here, answer, layers=layers, between=between)
+    found = difference(query.ran, here) if Layer.RESULT in layers and query.ran is not None else None
     if found is None:
         return answer
-    if rows_changed_by is None:
+    if between.writer is None:
         return _fails(answer, Layer.RESULT, Objection("result-differs", f"the query {found}"))
-    return _unknown(
-        answer,
-        Layer.RESULT,
-        f"the query {found}; `{rows_changed_by}` writes rows, and nobody knows if it minds",
-    )
+    reason = f"the query {found}; `{between.writer}` writes rows, and nobody knows if it minds"
+    return _unknown(answer, Layer.RESULT, reason)
+
+
+def _refused(here: Objection, answer: Answer, *, layers: Collection[Layer], between: Between) -> Answer:
+    told = f"{here.message} ({here.code})"
+    if here.code.startswith(_NO_ANSWER):
+        return _unknown(answer, Layer.EXECUTE, f"the server had no answer: {told}")
+    if Layer.EXECUTE not in layers:
+        return answer
+    if (table := _new_child(here, between.new_tables)) is not None:
+        return _unknown(
+            answer, Layer.EXECUTE, f"it fails where a row of the new {table} refers to its row: {told}"
+        )
+    return _fails(answer, Layer.EXECUTE, here)
+
+
+def _new_child(objection: Objection, new_tables: frozenset[str]) -> str | None:
+    """Return the new table, in words, whose sample rows refer to what the query takes away, if that is why.
+
+    SQLite says of a foreign key only that it failed, so any new table may be the reason.
+    """
+    if objection.code == "SQLITE_CONSTRAINT_FOREIGNKEY" and new_tables:
+        return "tables"
+    match = _REFERRED.search(objection.message) if objection.code == _FOREIGN_KEY else None
+    return f"table `{match['child']}`" if match and match["child"] in new_tables else None

@@ -12,15 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection, StatementEvidence, Use
 from coordinator.model import Layer, Migration, Role
 from coordinator.rehearsal_ports import RehearsalDatabase
-from coordinator.rehearse.ask import Described, State, ask_queries, compile_queries
+from coordinator.rehearse.ask import Between, Described, State, ask_queries, compile_queries
 from coordinator.rehearse.subject import Answer, Compiled, Subject
 from coordinator.sql import split_statements
+
+_T = TypeVar("_T")
 
 Apply = Callable[[RehearsalDatabase, Migration], DatabaseError | None]
 """Apply one migration to a scratch database; returns what the engine refused, if it did."""
@@ -103,7 +106,7 @@ def walk_states(
         )
         for each in asked
     }
-    walk = _Walk(asked, compiled, layers, _writers(statements, pending))
+    walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(statements, pending))
     walk.ask(here)
     for state, migration in enumerate(pending[:known], 1):
         with ExitStack() as sessions:
@@ -159,6 +162,22 @@ def _writers(statements: Sequence[StatementEvidence], pending: Sequence[Migratio
     return tuple(each.name if each.name in wrote else None for each in pending)
 
 
+def _new_tables(
+    statements: Sequence[StatementEvidence], pending: Sequence[Migration]
+) -> tuple[frozenset[str], ...]:
+    """Return for each migration the names, without schema, of the tables that it made."""
+    return tuple(
+        frozenset(
+            change.name.rpartition(".")[2].strip('"')
+            for each in statements
+            if each.migration == migration.name
+            for change in each.changes
+            if change.kind == "table" and change.before is None
+        )
+        for migration in pending
+    )
+
+
 Held = dict[Use, tuple[list[int], Callable[[], list[Objection | None]]]]
 """The sessions of each version before a migration: which queries they prepared, and how to ask them again."""
 
@@ -171,6 +190,7 @@ class _Walk:
     compiled: Mapping[Use, Sequence[Compiled]]
     layers: Collection[Layer]
     writers: Sequence[str | None]
+    new_tables: Sequence[frozenset[str]]
     answers: dict[Use, list[list[Answer]]] = field(default_factory=dict)
     crossings: dict[Use, list[dict[int, Objection]]] = field(default_factory=dict)
     """For each migration, what a session that was there before it met, by the query's number."""
@@ -183,15 +203,20 @@ class _Walk:
             if len(answers) == (0 if is_live else len(self.writers)):  # its own state: it was asked there
                 answers.append([each.own for each in self.compiled[subject.use]])
                 continue
-            between = self.writers[: len(answers)] if is_live else self.writers[len(answers) :]
-            answers.append(
-                ask_queries(
-                    here,
-                    self.compiled[subject.use],
-                    role=subject.database_role,
-                    rows_changed_by=next((name for name in between if name), None),
-                )
+            between = Between(
+                writer=next((name for name in self._between(self.writers, subject) if name), None),
+                new_tables=frozenset[str]().union(*self._between(self.new_tables, subject))
+                if is_live
+                else frozenset(),
             )
+            answers.append(
+                ask_queries(here, self.compiled[subject.use], role=subject.database_role, between=between)
+            )
+
+    def _between(self, of_migrations: Sequence[_T], subject: Subject) -> Sequence[_T]:
+        """Return what stands for the migrations between a version's own state and where the walk stands."""
+        state = len(self.answers[subject.use])
+        return of_migrations[:state] if subject.role is Role.LIVE else of_migrations[state:]
 
     def hold(self, here: State, sessions: ExitStack) -> Held:
         """Prepare, in sessions that stay, what works at the state where the walk stands."""

@@ -442,6 +442,26 @@ def test_asks_with_sample_rows_what_preparing_cannot_see(past: Past, replay: Rep
     ]
 
 
+def test_goes_on_without_sample_rows_where_they_stop_a_migration(past: Past, replay: Replay):
+    past.migration(1, "orders", ORDERS + "CREATE TABLE notes (text text);\n")
+    past.queries(GET)
+    past.commit("v1.0", day=1)
+    past.migration(2, "must", "ALTER TABLE notes ALTER COLUMN text SET NOT NULL;\n" + RENAME)
+    past.queries(GET_SUM)
+    past.commit("v1.1", day=2)
+    past.migration(3, "email", ADD)
+    past.queries(GET_SUM, GET_EMAIL)
+    past.commit("v1.2", day=3)
+
+    renamed, added = replay.releases(layers=frozenset(Layer))
+
+    assert story(renamed) == ("impossible", [], 1)
+    assert [note for note in renamed["notes"] if "sample rows 00002_must fails to apply" in note]
+    assert not [note for note in renamed["notes"] if note.startswith("00002_must")]
+    assert story(added) == ("ordered", [1], None)
+    assert added["notes"] == []
+
+
 def test_the_command_prints_one_document_and_ends_well_whatever_it_found(past: Past):
     first_release(past)
     past.migration(2, "drop", DROP)
