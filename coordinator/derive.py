@@ -4,20 +4,21 @@ Expand is every migration up to the last state at which each live version that u
 the rest is contract. Where the engine could not tell (an unproven cell) an earlier cut is taken if there is
 one at which everything is proven: waiting longer for a migration is safe, and going on without proof is not.
 Where the queries of some version are unknown, the phases are what classify.py says, and the evidence that
-there is still contradicts a declaration that is wrong.
+there is still corrects a guess and contradicts a declaration.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Basis, Evidence, Phased, Rehearsal, Span, Use, Verdict
-from coordinator.model import DatabaseName, Layer, Migration, Phase, Role
+from coordinator.model import DatabaseName, Layer, Migration, Phase, Role, ServiceName
 from coordinator.survey import Survey, alive_at_start
 
 Spans = Mapping[Use, tuple[Span, ...]]
+Alive = frozenset[tuple[ServiceName, Role]]
 
 
 def fully_asked(survey: Survey, rehearsed: Spans, uses: Sequence[Use]) -> frozenset[DatabaseName]:
@@ -48,36 +49,41 @@ def derive(
     `classified` has phases and cells of what was not asked, `asked` the databases that were asked in full.
     """
     alive = alive_at_start(survey)
-    phased = dict(classified.phased)
-    for name in asked:
-        pending = survey.databases[name].pending
-        cells = {use: spans for use, spans in rehearsed.items() if use[0] == name}
-        phased[name] = tuple(
-            _phases(pending, _Cells.of(cells, alive, end=len(pending)), rehearsals.get(name))
+    phased: dict[DatabaseName, tuple[Phased, ...]] = {}
+    for name, database in survey.databases.items():
+        cells = _Cells.of(name, rehearsed, alive, end=len(database.pending))
+        phases = (
+            _phases(database.pending, cells, rehearsals.get(name))
+            if name in asked
+            else _corrected(classified.phased[name], cells)
         )
+        phased[name] = tuple(phases)
     evidence = Evidence(phased, {**classified.spans, **rehearsed}, rehearsals)
     problems = tuple(
         problem
         for use, spans in rehearsed.items()
         for span in spans
         if span.finding.verdict is Verdict.BROKEN
-        for problem in _contradicted(use, span, survey.databases[use[0]].pending, rehearsals[use[0]])
+        for problem in _contradicted(
+            use, span, survey.databases[use[0]].pending, rehearsal=rehearsals[use[0]], alive=alive
+        )
     )
     return evidence, tuple({(each.code, each.place): each for each in problems}.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """A database's cells by version, live ones that run and next ones apart."""
+    """What the engine said about a database, live versions that run and next ones apart."""
 
     live: Sequence[Sequence[Span]]
     next: Sequence[Sequence[Span]]
     end: int
 
     @classmethod
-    def of(cls, spans: Spans, alive: frozenset[tuple[str, Role]], *, end: int) -> _Cells:
-        live = [found for use, found in spans.items() if use[2] is Role.LIVE and use[1:] in alive]
-        return cls(live, [found for use, found in spans.items() if use[2] is Role.NEXT], end)
+    def of(cls, name: DatabaseName, spans: Spans, alive: Alive, *, end: int) -> _Cells:
+        mine = {use: found for use, found in spans.items() if use[0] == name}
+        live = [found for use, found in mine.items() if use[2] is Role.LIVE and use[1:] in alive]
+        return cls(live, [found for use, found in mine.items() if use[2] is Role.NEXT], end)
 
     def bears(self, state: int, *, proven: bool) -> bool:
         """Tell whether every version works if `state` is where one takes over from the other."""
@@ -127,6 +133,17 @@ def _phases(pending: Sequence[Migration], cells: _Cells, rehearsal: Rehearsal | 
         yield Phased(migration, phase, Basis.REHEARSED, reason, place)
 
 
+def _corrected(guessed: Sequence[Phased], cells: _Cells) -> Iterator[Phased]:
+    """Yield phases that classify gave, but for one that is taken for harmless and breaks a live version."""
+    for state, each in enumerate(guessed, 1):
+        if state == cells.last_borne() + 1 and each.basis is Basis.CLASSIFIED:
+            yield replace(
+                each, phase=Phase.CONTRACT, basis=Basis.REHEARSED, reason="a live version breaks with it"
+            )
+        else:
+            yield each
+
+
 def _why_early(state: int, cells: _Cells) -> str:
     if not cells.live:
         return "no version that uses the database is live"
@@ -148,25 +165,29 @@ def _why_late(state: int, borne: int, migration: Migration) -> str:
 
 
 def _contradicted(
-    use: Use, span: Span, pending: Sequence[Migration], rehearsal: Rehearsal
+    use: Use, span: Span, pending: Sequence[Migration], *, rehearsal: Rehearsal, alive: Alive
 ) -> Iterator[Diagnostic]:
-    """Yield an error where a break shows that the phase of the migration beside it is declared wrongly."""
+    """Yield an error where a break shows that the phase of the migration beside it is declared wrongly.
+
+    What breaks old sessions of a next version is a reason to wait with a migration, and not what it lacks;
+    and where no live version of its service runs, nothing keeps contract from coming before it.
+    """
+    breaks = [each for each in rehearsal.breaks if each.use == use]
     if use[2] is Role.LIVE and span.first:
         migration = pending[span.first - 1]
-        states = [each.state for each in rehearsal.breaks if each.use == use]
-        if migration.declared in (Phase.EXPAND, Phase.MIGRATE) and span.first == min(states):
+        is_first = span.first == min(each.state for each in breaks)
+        if migration.declared in (Phase.EXPAND, Phase.MIGRATE) and is_first:
             yield _contradiction(
                 migration,
                 f"the live version of `{use[1]}` breaks with it",
                 span,
                 "Declare it contract, or change it so that the live version bears it.",
             )
-    if use[2] is Role.NEXT and span.last < len(pending):
+    if use[2] is Role.NEXT and span.last < len(pending) and (use[1], Role.LIVE) in alive:
         migration = pending[span.last]
-        # What breaks old sessions of the next version is a reason to wait with it, and not what it lacks.
         lacks = any(
-            each.use == use and each.state == span.last and each.layer is not Layer.SESSION
-            for each in rehearsal.breaks
+            each.state == span.last and each.layer is not Layer.SESSION and each.migration == migration.name
+            for each in breaks
         )
         if migration.declared is Phase.CONTRACT and lacks:
             yield _contradiction(
