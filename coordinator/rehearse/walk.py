@@ -137,7 +137,7 @@ def _run_ahead(
 def _placed(found: Sequence[StatementEvidence], migration: Migration) -> Iterator[StatementEvidence]:
     """Yield what the migration's own statements did, each at its line; the tool's own statements are none."""
     file = migration.files[0].path if migration.files else migration.name
-    left = list(_own_texts(migration))
+    left = list(texts_of(migration))
     for each in found:
         at = next((at for at, (text, _) in enumerate(left) if text == each.statement.text), None)
         if at is not None:
@@ -146,7 +146,7 @@ def _placed(found: Sequence[StatementEvidence], migration: Migration) -> Iterato
             del left[: at + 1]
 
 
-def _own_texts(migration: Migration) -> Iterator[tuple[str, int]]:
+def texts_of(migration: Migration) -> Iterator[tuple[str, int]]:
     """Yield the migration's texts with their lines, each whole and then each of its statements."""
     for statement in migration.up.statements if migration.up else ():
         pieces = split_statements(statement.text)
@@ -224,8 +224,13 @@ class _Walk:
         if Layer.SESSION in self.layers:
             for subject in self.subjects:
                 last = self.answers[subject.use][-1]
-                places = [place for place, answer in enumerate(last) if answer.broken is None]
-                texts = [self.compiled[subject.use][place].text for place in places]
+                compiled = self.compiled[subject.use]
+                places = [
+                    place
+                    for place, answer in enumerate(last)
+                    if answer.broken is None and compiled[place].description is not None
+                ]
+                texts = [compiled[place].text for place in places]
                 held[subject.use] = places, sessions.enter_context(here.database.held(texts))
         return held
 
