@@ -113,9 +113,17 @@ def _risk(use: Use, span: Span, proof: Proof) -> Diagnostic:
         proof.plan.services[service].place,
         f"Nobody knows whether `{service}` ({role}) works while `{database}` is at {states}.",
         f"{span.finding.reason[:1].upper()}{span.finding.reason[1:]}.",
-        "Give the service a query catalogue (`queries:`), or declare the phase of each migration, or take the"
-        " risk and have it written down: --accept-unproven.",
+        f"{_WAYS_TO_KNOW[span.finding.basis]}, or take the risk and have it written down: --accept-unproven.",
     )
+
+
+_WAYS_TO_KNOW = {
+    Basis.REHEARSED: "Mend what the engine says about the query, or what kept it from answering",
+    Basis.CLASSIFIED: (
+        "Give the service a query catalogue (`queries:`), or declare the phase of each migration"
+    ),
+}
+"""By what a risk rests on."""
 
 
 def _unknown_users(database: DatabaseName, phased: Phased) -> Diagnostic:

@@ -145,7 +145,7 @@ def grouped_unchecked(unchecked: Sequence[Unchecked]) -> list[list[Unchecked]]:
 
 def _named(queries: Sequence[str]) -> str:
     names = list(dict.fromkeys(queries))
-    return f"{counted(len(names), 'query')} not asked ({_first_few(names)})"
+    return f"{counted(len(names), 'query')} not proven ({_first_few(names)})"
 
 
 def _first_few(names: Sequence[str]) -> str:

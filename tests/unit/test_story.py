@@ -207,7 +207,7 @@ def test_says_which_questions_could_not_be_put_and_why():
     text = "\n".join(tell(half_known, width=300))
 
     assert (
-        "  ? app 1 (live), execute: 5 queries not asked (A, B, C and 2 more): no sample row passes the check"
+        "  ? app 1 (live), execute: 5 queries not proven (A, B, C and 2 more): no sample row passes the check"
         " orders_total_check"
     ) in text
     assert "Verdict: unproven: nothing is known to break" in text
