@@ -6,8 +6,8 @@ BIN := .venv/bin
 
 .PHONY: quickstart check test test-peers test-browser golden bench clean
 
-quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back
-	@$(BIN)/python plans/quickstart/quickstart.py $(if $(ROLLBACK),--rollback $(ROLLBACK:1=verify))
+quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back, REFUSED=1 a refusal
+	@$(BIN)/python plans/quickstart/quickstart.py $(if $(REFUSED),--mistake rehearsal,$(if $(ROLLBACK),--mistake $(ROLLBACK:1=verify)))
 
 check: .venv/.dev  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

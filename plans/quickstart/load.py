@@ -82,7 +82,7 @@ class Client:
                 self._tally.last_version = self._version
 
     def _ask_something(self, turn: int) -> None:
-        name = f"client {self._number} turn {turn}"
+        name = f"client-{self._number}-turn-{turn}"
         known = self._random.choice([*self._written, 0])
         match turn % 5:
             case 0 if known:

@@ -2,8 +2,8 @@
 
 It starts a PostgreSQL, releases 1.4 with the first migration into it, sends requests through the router,
 releases 1.5 with the other migrations, and counts what the clients met. All of it happens on a copy of this
-folder in a temporary one, and nothing is left of it. With --rollback the copy gets a mistake (broken/), that
-verification or monitoring finds: then the release has to end where it began.
+folder in a temporary one, and nothing is left of it. With --mistake the copy gets one (broken/), that the
+rehearsal, verification or monitoring finds: then the release has to end where it began.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def checkout_of_live() -> Iterator[Path]:
 
 
 def update_to_next(checkout: Path, *, mistake: str | None) -> None:
-    """Bring what 1.5 comes with, and the mistake that verification or monitoring shall find."""
+    """Bring what 1.5 comes with, and the mistake that somebody shall find."""
     shutil.copytree(HERE / "migrations", checkout / "migrations", dirs_exist_ok=True)
     if mistake is not None:
         shutil.copytree(HERE / "broken" / mistake, checkout, dirs_exist_ok=True)
@@ -110,6 +110,9 @@ def verdict(exit_code: int, tally: Tally, *, mistake: str | None) -> str | None:
     if mistake is None:
         is_good = exit_code == 0 and not failed and tally.served[NEXT]
         line = f"{LIVE} → {NEXT} released, {served} requests served, 0 failed"
+    elif mistake == "rehearsal":
+        is_good = exit_code == 3 and not failed and not tally.served[NEXT]
+        line = f"{NEXT} refused before anything was done, {LIVE} serves, {served} requests served, 0 failed"
     elif mistake == "verify":
         is_good = exit_code == 1 and not failed and not tally.served[NEXT]
         line = f"{NEXT} refused by verification, back on {LIVE}, {served} requests served, 0 failed"
@@ -171,8 +174,9 @@ def interrupt(_signal: int, _frame: object) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Release the shop from 1.4 to 1.5 under load.")
-    parser.add_argument("--rollback", choices=("verify", "monitor"), help="who finds the mistake in 1.5")
-    mistake = parser.parse_args().rollback
+    choices = ("rehearsal", "verify", "monitor")
+    parser.add_argument("--mistake", choices=choices, help="who finds the one that 1.5 has")
+    mistake = parser.parse_args().mistake
     for each in postgresql.STOP:
         signal.signal(each, interrupt)
     try:

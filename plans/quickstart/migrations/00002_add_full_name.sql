@@ -1,4 +1,3 @@
--- coordinator: phase=expand
 -- 1.4 writes `name`, 1.5 writes `full_name`; while both run, the trigger copies each into the other.
 -- NOT VALID: rows of today may lack a full name until 00003, every row that is written from now on has one.
 -- +goose Up

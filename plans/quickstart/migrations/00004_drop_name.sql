@@ -1,4 +1,3 @@
--- coordinator: phase=contract
 -- Applied when no 1.4 is left. The validated CHECK spares SET NOT NULL its scan of the table.
 -- There is no Down: what 1.4 needs is gone, and the way back from here is the next release.
 -- +goose Up

@@ -1,4 +1,3 @@
--- coordinator: phase=expand
 -- Until 00004 the trigger keeps both columns in step, whichever version writes.
 -- +goose Up
 ALTER TABLE orders ADD COLUMN total_cents bigint;
@@ -6,11 +5,13 @@ ALTER TABLE orders ADD COLUMN total_cents bigint;
 -- +goose StatementBegin
 CREATE FUNCTION orders_copy_total() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' AND NEW.total_cents IS NOT DISTINCT FROM OLD.total_cents THEN
+    IF TG_OP = 'UPDATE' AND NEW.total IS DISTINCT FROM OLD.total THEN
         NEW.total_cents := round(NEW.total * 100);
+    ELSIF TG_OP = 'UPDATE' AND NEW.total_cents IS DISTINCT FROM OLD.total_cents THEN
+        NEW.total := NEW.total_cents / 100.0;
     ELSE
         NEW.total_cents := coalesce(NEW.total_cents, round(NEW.total * 100));
-        NEW.total := NEW.total_cents / 100.0;
+        NEW.total := coalesce(NEW.total, NEW.total_cents / 100.0);
     END IF;
     RETURN NEW;
 END

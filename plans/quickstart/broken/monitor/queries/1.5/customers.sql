@@ -11,4 +11,4 @@ UPDATE customers SET full_name = $1 WHERE id = $2 RETURNING id, full_name;
 DELETE FROM customers WHERE id = $1 RETURNING id, full_name;
 
 -- name: ListCustomers :many
-SELECT id, fullname FROM customers ORDER BY id DESC LIMIT 10;
+SELECT id, full_name FROM customers ORDER BY substring(full_name FOR position(' ' IN full_name) - 1), id DESC LIMIT 10;

@@ -2,10 +2,10 @@
 INSERT INTO customers (full_name) VALUES ($1) RETURNING id, full_name;
 
 -- name: ReadCustomer :one
-SELECT id, fullname FROM customers WHERE id = $1;
+SELECT id, full_name FROM customers WHERE id = $1;
 
 -- name: UpdateCustomer :one
-UPDATE customers SET full_name = $1 WHERE id = $2 RETURNING id, full_name;
+UPDATE customers SET full_name = initcap($1) WHERE id = $2 RETURNING id, full_name;
 
 -- name: DeleteCustomer :one
 DELETE FROM customers WHERE id = $1 RETURNING id, full_name;

@@ -1,0 +1,5 @@
+-- name: FetchParcel :one
+SELECT id, place FROM parcels WHERE id = $1;
+
+-- name: WeighParcel :exec
+UPDATE parcels SET weight = $1 WHERE id = $2;

@@ -1,0 +1,2 @@
+-- name: ListParcels :many
+SELECT id, weight FROM parcels ORDER BY id;

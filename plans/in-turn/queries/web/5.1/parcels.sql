@@ -1,0 +1,2 @@
+-- name: ListParcels :many
+SELECT id, weight, shelf FROM parcels ORDER BY id;
