@@ -26,6 +26,8 @@ from load import Load, Tally
 
 HERE = Path(__file__).parent
 LIVE, NEXT = "1.4", "1.5"
+REFUSED = 3
+"""The exit code of a release that nothing was done of."""
 ENOUGH = 200
 """Requests that are served before the release begins, so that each client has met 1.4."""
 
@@ -111,7 +113,7 @@ def verdict(exit_code: int, tally: Tally, *, mistake: str | None) -> str | None:
         is_good = exit_code == 0 and not failed and tally.served[NEXT]
         line = f"{LIVE} → {NEXT} released, {served} requests served, 0 failed"
     elif mistake == "rehearsal":
-        is_good = exit_code == 3 and not failed and not tally.served[NEXT]
+        is_good = exit_code == REFUSED and not failed and not tally.served[NEXT]
         line = f"{NEXT} refused before anything was done, {LIVE} serves, {served} requests served, 0 failed"
     elif mistake == "verify":
         is_good = exit_code == 1 and not failed and not tally.served[NEXT]
