@@ -204,6 +204,18 @@ class RehearsalServer(Protocol):
         ...
 
 
+class EvidenceCache(Protocol):
+    """Answers of earlier rehearsals. It may forget any of them at any time, and never gives a wrong one."""
+
+    def get(self, key: str) -> str | None:
+        """Return the answer that was put under a key; None if there is none."""
+        ...
+
+    def put(self, key: str, answer: str) -> None:
+        """Keep an answer; never an error."""
+        ...
+
+
 class RehearsalEngine(Protocol):
     """`REHEARSAL: Final[RehearsalEngine]`, last line of adapters/rehearsals/<engine>.py.
 
@@ -217,6 +229,13 @@ class RehearsalEngine(Protocol):
         self, *, url: Secret | None, live_version: str | None
     ) -> AbstractContextManager[RehearsalServer]:
         """Find or start a server: the team's at `url`, else one of the live server's major version."""
+        ...
+
+    def identity(self, *, live_version: str | None) -> str | None:
+        """Return what changes with anything of this machine that its own server's answers depend on.
+
+        Nothing is started for it. None where it cannot be told: then no answer may be used again.
+        """
         ...
 
     def live_version(self, session: Session) -> str:

@@ -15,12 +15,17 @@ from coordinator.evidence import Use
 from coordinator.ports import Ports
 from coordinator.prove import Proof, prove
 from coordinator.queries import Catalogue
+from coordinator.rehearsal_ports import EvidenceCache
 from coordinator.steps import StepKind
 from coordinator.survey import Survey, survey
 
 
 def plan_release(
-    ports: Ports, kinds: Mapping[str, StepKind], *, watches_statements: bool = False
+    ports: Ports,
+    kinds: Mapping[str, StepKind],
+    *,
+    watches_statements: bool = False,
+    cache: EvidenceCache | None = None,
 ) -> tuple[Proof, tuple[Diagnostic, ...]]:
     """Look at the world and work out the release; changes nothing. Returns warnings beside the proof.
 
@@ -32,7 +37,13 @@ def plan_release(
     catalogues, problems = read_catalogues(ports, seen)
     demand_sound(problems)
     proof, warnings = work_out(
-        ports, seen, catalogues, kinds=kinds, reads_live=True, watches_statements=watches_statements
+        ports,
+        seen,
+        catalogues,
+        kinds=kinds,
+        reads_live=True,
+        watches_statements=watches_statements,
+        cache=cache,
     )
     return proof, (*seen.diagnostics, *problems, *warnings)
 
@@ -45,6 +56,7 @@ def work_out(
     kinds: Mapping[str, StepKind],
     reads_live: bool,
     watches_statements: bool,
+    cache: EvidenceCache | None = None,
 ) -> tuple[Proof, tuple[Diagnostic, ...]]:
     """Return the proof of a release whose world and queries are known already, and warnings.
 
@@ -52,7 +64,7 @@ def work_out(
     """
     plan = ports.plan
     rehearsed = rehearse_release(
-        ports, seen, catalogues, reads_live=reads_live, watches_statements=watches_statements
+        ports, seen, catalogues, reads_live=reads_live, watches_statements=watches_statements, cache=cache
     )
     asked = fully_asked(seen, rehearsed.spans, uses_of(plan, seen))
     classified, undecided = classify(plan, seen, asked=asked)

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from coordinator import discovery
+from coordinator.app.recalling import Recall
 from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Rehearsal, Span, Use
 from coordinator.model import Base, DatabaseName, Layer, Plan, Role
 from coordinator.ports import Ports
 from coordinator.queries import Catalogue
-from coordinator.rehearse import Live, Subject, Task, rehearse_database
+from coordinator.rehearsal_ports import EvidenceCache
+from coordinator.rehearse import Found, Live, Subject, Task, rehearse_database
 from coordinator.secret import Secret
 from coordinator.survey import Survey, alive_at_start
 
@@ -45,10 +47,12 @@ def rehearse_release(
     *,
     reads_live: bool,
     watches_statements: bool,
+    cache: EvidenceCache | None = None,
 ) -> Rehearsed:
     """Ask the engines about every version that has a catalogue.
 
-    `reads_live` allows to look at the live databases: their versions, schemas and table sizes.
+    `reads_live` allows to look at the live databases: their versions, schemas and table sizes. `cache` has
+    the evidence of earlier commands; without it everything is asked anew, and nothing kept.
     `watches_statements` has pending migrations rehearsed also where no catalogue is, for what their
     statements lock. Where no scratch server can be had nothing is proven, and a warning says why.
     """
@@ -58,7 +62,9 @@ def rehearse_release(
         if not subjects and not (watches_statements and seen.databases[name].pending):
             continue
         try:
-            rehearsal, spans = _rehearse(ports, name, seen=seen, subjects=subjects, reads_live=reads_live)
+            rehearsal, spans = _rehearse(
+                ports, name, seen=seen, subjects=subjects, reads_live=reads_live, cache=cache
+            )
         except (Usage, DatabaseError) as error:
             rehearsed.diagnostics.append(_not_rehearsed(ports, name, error))
             continue
@@ -80,7 +86,8 @@ def _rehearse(
     seen: Survey,
     subjects: tuple[Subject, ...],
     reads_live: bool,
-) -> tuple[Rehearsal, dict[Use, tuple[Span, ...]]]:
+    cache: EvidenceCache | None = None,
+) -> Found:
     spec, database = ports.plan.databases[name], seen.databases[name]
     engine = discovery.rehearsal(spec.engine)
     live, version = _live(ports, name) if reads_live else (Live(), None)
@@ -95,8 +102,14 @@ def _rehearse(
         live=live,
     )
     url = _scratch_url(ports, name)
-    with engine.server(url=url, live_version=version) as server:
-        return rehearse_database(server, task)
+
+    def rehearse() -> Found:
+        with engine.server(url=url, live_version=version) as server:
+            return rehearse_database(server, task)
+
+    if cache is None or url is not None:
+        return rehearse()
+    return Recall(cache, ports.clock).or_rehearse(task, engine, live_version=version, rehearse=rehearse)
 
 
 def _scratch_url(ports: Ports, name: DatabaseName) -> Secret | None:

@@ -26,6 +26,7 @@ from coordinator.journal.steps_on_wire import wire_from
 from coordinator.leases import Claim
 from coordinator.ports import Ports
 from coordinator.prove import Proof, risks
+from coordinator.rehearsal_ports import EvidenceCache
 from coordinator.steps import StepKind
 
 _FOLLOW: Final = timedelta(milliseconds=200)
@@ -75,6 +76,7 @@ class Runner:
         *,
         supersede: bool,
         accept_unproven: bool = False,
+        cache: EvidenceCache | None = None,
         show: Callable[[Proof, tuple[Diagnostic, ...]], None],
     ) -> Ended:
         """Go on with the open run, or plan and start a new one; `show` gets the new one before it starts.
@@ -90,7 +92,7 @@ class Runner:
             if state is not None and not supersede:
                 demand_same(state, inputs_of(self.ports))
                 return self._engage(state, renew)
-            proof, warnings = plan_release(self.ports, self.kinds)
+            proof, warnings = plan_release(self.ports, self.kinds, cache=cache)
             if not proof.graph:
                 demand_serving(self.ports)
             show(proof, warnings)

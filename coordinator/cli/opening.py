@@ -6,12 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from coordinator.adapters.evidence_cache import EvidenceFile, evidence_file
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.place import Place
 from coordinator.app.running import Runner
+from coordinator.cli.edge import say
 from coordinator.engine.run import Audience
 from coordinator.journal.fold import RunState
 from coordinator.load import load_plan, settings_from
+from coordinator.rehearsal_ports import EvidenceCache
 
 
 def open_ports(plan: Path, arguments: list[str] | None) -> ConnectedPorts:
@@ -22,6 +25,11 @@ def open_ports(plan: Path, arguments: list[str] | None) -> ConnectedPorts:
 def _ports(plan: Path, settings: Mapping[str, str]) -> ConnectedPorts:
     loaded = load_plan(plan, settings=settings, environment=os.environ)
     return ConnectedPorts(loaded, environment=os.environ)
+
+
+def open_cache(*, is_wanted: bool = True) -> EvidenceCache | None:
+    """Return the evidence of the user's earlier commands; None where it is not wanted."""
+    return EvidenceFile(evidence_file(), tell=say) if is_wanted else None
 
 
 def open_runner(

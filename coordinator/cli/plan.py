@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from coordinator.app.reviewing import Told
     from coordinator.diagnostics import Diagnostic
     from coordinator.prove import Proof
+    from coordinator.rehearsal_ports import EvidenceCache
 
 
 @app.command()
@@ -58,6 +59,10 @@ def plan(
     sqlc: Annotated[
         str | None, typer.Option(metavar="FILE", help="The sqlc configuration that names the queries.")
     ] = None,
+    no_cache: Annotated[
+        bool,
+        typer.Option("--no-cache", help="Ask the engine everything anew, and keep none of its answers."),
+    ] = False,
 ) -> None:
     """Show what a release would do; change nothing.
 
@@ -66,28 +71,32 @@ def plan(
     """
 
     def make() -> tuple[Proof, tuple[Diagnostic, ...]]:
+        from coordinator.cli.opening import open_cache
+
         if against is None:
             if migrations or tool or engine or queries or sqlc:
                 raise _without_against()
-            return _of_world(plan, settings)
+            return _of_world(plan, settings, cache=open_cache(is_wanted=not no_cache))
         from coordinator.app.reviewing import Told
 
         told = Told(migrations, tool, engine, tuple(queries or ()), sqlc)
-        return _of_review(plan, settings, against, told=told)
+        return _of_review(plan, settings, against, told=told, cache=open_cache(is_wanted=not no_cache))
 
     exit_with(lambda: _plan(make, output, reports=reports_from(report or []), html=html))
 
 
-def _of_world(path: Path, settings: list[str] | None) -> tuple[Proof, tuple[Diagnostic, ...]]:
+def _of_world(
+    path: Path, settings: list[str] | None, *, cache: EvidenceCache | None
+) -> tuple[Proof, tuple[Diagnostic, ...]]:
     from coordinator.app.connected import step_kinds
     from coordinator.app.planning import plan_release
     from coordinator.cli.opening import open_ports
 
-    return plan_release(open_ports(path, settings), step_kinds(), watches_statements=True)
+    return plan_release(open_ports(path, settings), step_kinds(), watches_statements=True, cache=cache)
 
 
 def _of_review(
-    path: Path, settings: list[str] | None, ref: str, *, told: Told
+    path: Path, settings: list[str] | None, ref: str, *, told: Told, cache: EvidenceCache | None
 ) -> tuple[Proof, tuple[Diagnostic, ...]]:
     import os
 
@@ -102,7 +111,7 @@ def _of_review(
         for each in draft.found():
             say(f"Without a plan file: {each}")
         ports = ConnectedPorts(plan, environment=os.environ)
-    return review(ports, ref, step_kinds())
+    return review(ports, ref, step_kinds(), cache=cache)
 
 
 def _without_against() -> Usage:

@@ -62,6 +62,7 @@ def _run(
     path: Path, settings: list[str] | None, *, supersede: bool, accept_unproven: bool, output: Output
 ) -> ExitCode:
     from coordinator.app.place import Place, open_run
+    from coordinator.cli.opening import open_cache
     from coordinator.journal.events import Outcome
 
     return act(
@@ -69,7 +70,7 @@ def _run(
         settings,
         None if supersede else open_run(Place(path).journal),
         do=lambda runner: runner.run_release(
-            supersede=supersede, accept_unproven=accept_unproven, show=_show
+            supersede=supersede, accept_unproven=accept_unproven, cache=open_cache(), show=_show
         ),
         wanted=Outcome.RELEASED,
         output=output,

@@ -7,7 +7,21 @@
 
 from __future__ import annotations
 
-from coordinator.rehearse.stage import Live, Task, rehearse_database
+from coordinator.rehearse.key import Circumstances, key_of
+from coordinator.rehearse.record import Found, found_in, is_lasting, text_from
+from coordinator.rehearse.stage import Live, Task, hazards_of, rehearse_database
 from coordinator.rehearse.subject import Subject
 
-__all__ = ["Live", "Subject", "Task", "rehearse_database"]
+__all__ = [
+    "Circumstances",
+    "Found",
+    "Live",
+    "Subject",
+    "Task",
+    "found_in",
+    "hazards_of",
+    "is_lasting",
+    "key_of",
+    "rehearse_database",
+    "text_from",
+]

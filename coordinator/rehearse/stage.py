@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from coordinator.apply import apply_on_scratch
 from coordinator.errors import DatabaseError
-from coordinator.evidence import Basis, Finding, Rehearsal, Span, Use, Verdict
+from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, StatementEvidence, Use, Verdict
 from coordinator.model import DatabaseSpec, Layer, Migration, Role
 from coordinator.ports import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
@@ -132,16 +132,16 @@ def _rehearsal(
         already_failing=tuple(already_failing_of(walked)),
         unchecked=tuple(unchecked_of(walked)),
         statements=walked.statements,
-        hazards=find_hazards(
-            walked.statements,
-            engine=server.version,
-            sizes=task.live.sizes,
-            lock_timeout=task.spec.lock_timeout,
-        ),
+        hazards=hazards_of(walked.statements, task, engine=server.version),
         drift=tried.drift,
         notes=(*server.notes, *notes, *_notes(failure, tried.unfilled)),
         is_whole=failure is None,
     )
+
+
+def hazards_of(statements: tuple[StatementEvidence, ...], task: Task, *, engine: str) -> tuple[Hazard, ...]:
+    """Return what the statements would do to the live service, whose tables are as large as the task says."""
+    return find_hazards(statements, engine=engine, sizes=task.live.sizes, lock_timeout=task.spec.lock_timeout)
 
 
 def _filling(apply: Apply) -> Apply:

@@ -29,6 +29,12 @@ class PostgresqlRehearsal:
 
         return server(url, live_version)
 
+    def identity(self, *, live_version: str | None) -> str | None:
+        """Return the programs, their extensions and what else reaches a server of our own."""
+        from coordinator.adapters.rehearsals._postgresql.identity import identity  # noqa: PLC0415
+
+        return identity(live_version)
+
     def live_version(self, session: Session) -> str:
         """Return the version of the live server."""
         from coordinator.adapters.rehearsals._postgresql.live import live_version  # noqa: PLC0415

@@ -81,6 +81,12 @@ class SqliteRehearsal:
         with scratch_folder() as (folder, numbers):
             yield SqliteServer(folder, numbers, notes)
 
+    def identity(self, *, live_version: str | None) -> str | None:  # noqa: ARG002 - there is one library
+        """Return the library: its sources, and how it was built."""
+        with closing(sqlite3.connect(":memory:")) as connection:
+            options = connection.execute("PRAGMA compile_options").fetchall()
+            return repr((connection.execute("SELECT sqlite_source_id()").fetchall(), options))
+
     def live_version(self, session: Session) -> str:
         """Return the library that reads the live file for coordinator; the service's own is not known."""
         [[version]] = session.query("SELECT sqlite_version()")

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
+from coordinator.adapters.cache_folder import cache_folder
 from coordinator.adapters.rehearsals._postgresql.binaries import Binaries
 
 _DRAFT = "draft-"
@@ -24,9 +25,7 @@ def template_folder(binaries: Binaries, options: Sequence[str]) -> Path:
     """Return where the template of these programs is, or would be."""
     program = Path(binaries.program("initdb")).stat()
     key = repr((str(binaries.folder), binaries.version, program.st_mtime_ns, program.st_size, tuple(options)))
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    name = f"{binaries.version}-{sha256(key.encode()).hexdigest()[:16]}"
-    return cache / "coordinator" / "postgresql" / name
+    return cache_folder() / "postgresql" / f"{binaries.version}-{sha256(key.encode()).hexdigest()[:16]}"
 
 
 def copy_template(template: Path, data: Path) -> bool:
