@@ -22,6 +22,7 @@ from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Basis, Evidence, Phased, Span, Use, Verdict
 from coordinator.graph import Graph, GraphError, Step, StepId
 from coordinator.model import DatabaseName, Plan, Role, ServiceName
+from coordinator.obstacles import Known, explain
 from coordinator.survey import Survey, alive_at_start
 from coordinator.world import Effect, SchemaMoves, Starts, Stops, TrafficMoves
 
@@ -59,12 +60,7 @@ def prove(graph: Graph, evidence: Evidence, survey: Survey, *, plan: Plan, effec
             use = (database, *runner)
             met[use] = tuple(evidence.between(use, first, last))
     diagnostics = (
-        *(
-            _breaks(use, span, evidence, plan)
-            for use, spans in met.items()
-            for span in spans
-            if span.finding.verdict is Verdict.BROKEN
-        ),
+        *_breaks(met, Known(plan, survey, evidence)),
         *_migration_problems(order, graph, plan),
         *_traffic_problems(order, alive, plan),
     )
@@ -256,26 +252,10 @@ def _meetings(runner: Runner, database: DatabaseName, *, order: _Order, alive: b
     return first, last
 
 
-def _breaks(use: Use, span: Span, evidence: Evidence, plan: Plan) -> Diagnostic:
-    database, service, role = use
-    phased = evidence.phased.get(database, ())
-    states = f"state {span.first}" if span.first == span.last else f"states {span.first} to {span.last}"
-    what = (
-        f"`{service}` ({role}) may run while database `{database}` is at {states} of {len(phased)},"
-        " and does not work there."
-    )
-    why = f"{span.finding.reason[:1].upper()}{span.finding.reason[1:]}."
-    if not phased:
-        place, next_step = plan.databases[database].place, "Release a version that works on this schema."
-    else:
-        # What brought the live version there, or what keeps the next version from going on.
-        at = span.first - 1 if span.first and role is Role.LIVE else min(span.first, len(phased) - 1)
-        place = phased[at].place
-        next_step = (
-            f"Split the release, so that `{phased[at].migration.name}` is in one where no such version runs,"
-            f" or correct the phase that the migration declares. Plan: {plan.file}."
-        )
-    return Diagnostic("version-meets-broken-state", place, what, why, next_step)
+def _breaks(met: Mapping[Use, tuple[Span, ...]], known: Known) -> Iterator[Diagnostic]:
+    for use, spans in met.items():
+        if broken := [span for span in spans if span.finding.verdict is Verdict.BROKEN]:
+            yield explain(use, broken, known)
 
 
 def _migration_problems(order: _Order, graph: Graph, plan: Plan) -> Iterator[Diagnostic]:

@@ -46,8 +46,8 @@ def test_live_meets_no_contract_state_and_next_no_state_before_expand():
 @pytest.mark.parametrize(
     ("step", "before", "code", "who"),
     [
-        ("deploy:app", EXPAND, "version-meets-broken-state", "`app` (next)"),
-        (CONTRACT, "stop:app", "version-meets-broken-state", "`app` (live)"),
+        ("deploy:app", EXPAND, "version-meets-broken-state", "`app` 2 (next)"),
+        (CONTRACT, "stop:app", "version-meets-broken-state", "`app` 1 (live)"),
         ("switch:app", "verify:app", "unsafe-order", "`app` (next) may get traffic before it runs"),
         ("verify:app", "deploy:app", "unsafe-order", "`app` (next) may get traffic before it runs"),
     ],
@@ -108,7 +108,7 @@ def test_refuses_a_release_whose_window_is_empty_and_names_both_migrations():
     problem = only(one_service("contract expand").proof())
 
     assert problem.code == "version-meets-broken-state"
-    assert "`app` (next) may run while database `db` is at states 0 to 1 of 2" in problem.what
+    assert "`app` 2 (next) may run while database `db` is at states 0 to 1 of 2" in problem.what
     assert "00002_m2" in problem.why
     assert "00001_m1" in problem.next_step
 
@@ -137,7 +137,7 @@ def test_contract_waits_for_each_of_several_services():
     graph = without_edge(release.graph(), CONTRACT, "stop:jobs")
 
     assert release.proof().diagnostics == ()
-    assert "`jobs` (live)" in only(release.proof(graph)).what
+    assert "`jobs` 1 (live)" in only(release.proof(graph)).what
 
 
 def test_goes_on_where_another_run_had_switched_and_was_lost():
@@ -151,7 +151,7 @@ def test_goes_on_where_another_run_had_switched_and_was_lost():
 def test_refuses_an_expand_migration_that_a_version_which_serves_already_needs():
     proof = one_service("expand", live="2", left_over="1").proof()
 
-    assert "`app` (next) may run while database `db` is at state 0" in only(proof).what
+    assert "`app` 2 (next) may run while database `db` is at state 0" in only(proof).what
 
 
 def test_says_so_where_a_version_breaks_on_a_schema_that_does_not_change():

@@ -1,0 +1,87 @@
+"""How to write one migration as two, where one version needs what it brings and another what it takes. Pure.
+
+The advice names the very objects, as far as the rehearsal saw what the migration's statements changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from coordinator.diagnostics import Place
+from coordinator.evidence import Break, Change, Evidence, Phased
+from coordinator.model import DatabaseName
+
+_SHOWN: Final = 3
+"""More names in a sentence are not read."""
+
+
+def split(
+    phased: Phased, database: DatabaseName, evidence: Evidence, *, breaks: Sequence[Break], gone: str
+) -> str:
+    """Return what to do with a migration that brings and takes at once.
+
+    `breaks` are the queries that miss what it takes or brings; `gone` is the version that misses the former.
+    """
+    name = phased.migration.name
+    changes = changes_of(phased, database, evidence)
+    added = told([each for each in changes if each.before is None], breaks)
+    taken = told([each for each in changes if each.after is None], breaks)
+    altered = told([each for each in changes if each.before is not None and each.after is not None], breaks)
+    if taken:
+        now = f"In this release add {added} and keep {taken}" if added else f"In this release keep {taken}"
+        return f"Split `{name}`. {now}; remove {taken} in a later one, when {gone} is gone."
+    if altered:
+        return (
+            f"Split `{name}`. In this release leave {altered} as it is and add the new form beside it; remove"
+            f" the old one in a later one, when {gone} is gone."
+        )
+    if added:
+        return (
+            f"Split `{name}`. In this release add {added} in a form that {gone} bears; make it strict in a"
+            " later one."
+        )
+    return (
+        f"Split `{name}`: add the new form first, keep the old one, and remove it in a later release, when"
+        f" {gone} is gone."
+    )
+
+
+def changes_of(phased: Phased, database: DatabaseName, evidence: Evidence) -> tuple[Change, ...]:
+    """Return what the rehearsal saw a migration change; empty where it was not rehearsed."""
+    rehearsal = evidence.rehearsals.get(database)
+    return tuple(
+        change
+        for each in (rehearsal.statements if rehearsal else ())
+        if each.migration == phased.migration.name
+        for change in each.changes
+    )
+
+
+def place_of(phased: Phased, database: DatabaseName, evidence: Evidence, *, breaks: Sequence[Break]) -> Place:
+    """Return the place of the statement that the broken queries tell of, else that of the migration."""
+    rehearsal = evidence.rehearsals.get(database)
+    found = (
+        each.place
+        for each in (rehearsal.statements if rehearsal else ())
+        if each.migration == phased.migration.name
+        and any(_is_named(change, breaks) for change in each.changes)
+    )
+    return next(found, phased.place)
+
+
+def told(changes: Sequence[Change], breaks: Sequence[Break]) -> str:
+    """Return the changed things, or those alone that the engine named in a refusal; empty without any."""
+    named = [each for each in changes if _is_named(each, breaks)] or changes
+    things = list(dict.fromkeys(map(_thing, named)))
+    more = len(things) - _SHOWN
+    return ", ".join([*things[:_SHOWN], *([f"{more} more"] if more > 0 else [])])
+
+
+def _is_named(change: Change, breaks: Iterable[Break]) -> bool:
+    return any(change.name in each.objection.message for each in breaks)
+
+
+def _thing(change: Change) -> str:
+    owner = f"{change.relation}." if change.relation else ""
+    return f"{change.kind} `{owner}{change.name}`"
