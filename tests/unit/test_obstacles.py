@@ -139,7 +139,8 @@ SPLITS = {
     "renames": (
         (column("old", "text", None), column("new", None, "text"), column("other", None, "text")),
         (
-            "Split `00001_m1`. In this release add column `public.users.new` and keep column `public.users.old`;"
+            "Split `00001_m1`. In this release add column `public.users.new` and keep column"
+            " `public.users.old`;"
             " remove column `public.users.old` in a later one, when `app` 1 (live) is gone."
         ),
     ),
@@ -161,15 +162,18 @@ SPLITS = {
     "adds": (
         tuple(Change("constraint", "public.users", f"c{at}", None, "CHECK (…)") for at in range(5)),
         (
-            "Split `00001_m1`. In this release add constraint `public.users.c0`, constraint `public.users.c1`,"
-            " constraint `public.users.c2`, 2 more in a form that `app` 1 (live) bears; make it strict in a later"
+            "Split `00001_m1`. In this release add constraint `public.users.c0`, constraint"
+            " `public.users.c1`,"
+            " constraint `public.users.c2`, 2 more in a form that `app` 1 (live) bears; make it strict"
+            " in a later"
             " one."
         ),
     ),
     "is not known in its parts": (
         (),
         (
-            "Split `00001_m1`: add the new form first, keep the old one, and remove it in a later release, when"
+            "Split `00001_m1`: add the new form first, keep the old one, and remove it in a later"
+            " release, when"
             " `app` 1 (live) is gone."
         ),
     ),
@@ -218,8 +222,10 @@ def test_a_service_that_stays_has_to_be_replaced():
             "migrations/00001_m1.sql error[version-meets-broken-state]: `jobs` 2 (live) may run while"
             " database `db`"
             " is at state 1 of 1, and does not work there. `00001_m1` takes what it needs: query `GetOld`"
-            ' (queries/jobs.sql:4) fails at the layer prepare: column "old" does not exist (42703). This release'
-            " does not replace it. Release a version of `jobs` that does without it, or leave `00001_m1` to the"
+            ' (queries/jobs.sql:4) fails at the layer prepare: column "old" does not exist (42703). This'
+            " release"
+            " does not replace it. Release a version of `jobs` that does without it, or leave `00001_m1`"
+            " to the"
             " release that does."
         )
     ]
