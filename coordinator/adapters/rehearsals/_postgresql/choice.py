@@ -2,8 +2,9 @@
 
 One set of values meets too little, so a query gets several: sets that find the sample rows, a write that
 repeats what a row already has (a UNIQUE that is added would refuse it), one with NULL wherever the column
-takes it now (NOT NULL), and two at the edges of the types (CHECK, a shorter type, a foreign key). Each set is
-tried at the query's own state, and only those that run there are kept: what they bring elsewhere is then the
+takes it now (NOT NULL), two at the edges of the types (CHECK, a shorter type, a foreign key), two that copy a
+row as it is (columns that a check ties to each other), and one for each value of an enum. Each set is tried
+at the query's own state, and only those that run there are kept: what they bring elsewhere is then the
 migration's doing. A set that is refused as a whole is tried again parameter by parameter.
 """
 
@@ -49,8 +50,11 @@ def choose(
         ]
         rest = _kept(connection, questions, last, role)
     answers: list[Values | Objection] = []
-    for first, second, third in zip(kept, more, rest, strict=True):
-        found = tuple(dict.fromkeys((*first[0], *second[0], *third[0][:1])))[:_MOST_SETS]
+    for question, first, second, third in zip(questions, kept, more, rest, strict=True):
+        labelled = set(question.labelled())
+        ran = dict.fromkeys((*first[0], *second[0], *third[0][:1]))
+        few = [sample for sample in ran if sample not in labelled][:_MOST_SETS]
+        found = (*few, *(sample for sample in ran if sample in labelled))
         answers.append(found or next(iter((*first[1].values(), *third[1].values()))))
     chosen = iter(answers)
     return [objection or next(chosen) for objection in refused]

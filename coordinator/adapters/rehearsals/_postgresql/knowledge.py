@@ -108,13 +108,14 @@ class Knowledge:
         if fixed is not None:
             return Parameter((fixed,))
         plain = self.types.plain(oid) or ("",)
+        labels = self.types.labels(oid)
         found = self._column(binding)
         if binding is None or found is None:
-            return Parameter(plain)
+            return Parameter(plain, labels=labels)
         table, column = found
         read = self._reader(oid, column.type_oid)
         if read is None:
-            return Parameter(plain)
+            return Parameter(plain, labels=labels)
         rows = [row[column.name] for row in self.rows(table)]
         pool = self.pool(table, column.name) or self.types.plain(column.type_oid, written=column.type)
         return Parameter(
@@ -126,6 +127,7 @@ class Knowledge:
             is_unique=column.name in table.unique,
             may_be_null=binding.is_written and not column.is_required,
             turn=turn,
+            labels=labels,
         )
 
     def _column(self, binding: Binding | None) -> tuple[Table, TableColumn] | None:

@@ -9,6 +9,7 @@ from typing import Final
 from coordinator.adapters.rehearsals._postgresql.execution import Sample
 
 _MOST_PARTS: Final = 24
+_MOST_LABELS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Parameter:
     may_be_null: bool = False
     turn: int = 0
     """How many parameters before it stand for the same column: two new rows of one text must differ."""
+    labels: tuple[str, ...] = ()
+    """Every value of an enum: a migration may rename any of them."""
 
     def of_row(self, place: int) -> str:
         """Return the value of a row, or of another where that one has none."""
@@ -39,6 +42,19 @@ class Parameter:
     def null(self) -> str | None:
         """Return NULL where the column takes it."""
         return None if self.may_be_null else self.usual(0)
+
+    def of_one_row(self, place: int) -> str | None:
+        """Return what a row has, NULL too: a check may tie the columns of a row to each other."""
+        if not self.is_written or not self.rows:
+            return self.usual(place)
+        value = self.rows[place % len(self.rows)]
+        if value is None and self.may_be_null:
+            return None
+        return self.usual(place) if value is None or self.is_unique else value
+
+    def label(self, place: int) -> str:
+        """Return a value of the enum, as far as there are so many."""
+        return self.labels[place] if place < len(self.labels) else self.usual(0)
 
     def edge(self, place: int) -> str:
         """Return a value at an edge of the type that is written, as far as there are any."""
@@ -69,7 +85,16 @@ class Question:
             for place, each in enumerate(every)
         )
         edges = [tuple(each.edge(place) for each in every) for place in range(2)]
-        return [usual[0], moved, *usual[1:], repeated, crossed, tuple(each.null() for each in every), *edges]
+        rows = [tuple(each.of_one_row(place) for each in every) for place in range(2)]
+        nulls = tuple(each.null() for each in every)
+        return [usual[0], moved, *usual[1:], repeated, crossed, nulls, *edges, *rows, *self.labelled()]
+
+    def labelled(self) -> list[Sample]:
+        """Return sets that name every value of an enum, whether it is read or written."""
+        most = max((len(each.labels) for each in self.parameters), default=0)
+        return [
+            tuple(each.label(place) for each in self.parameters) for place in range(min(most, _MOST_LABELS))
+        ]
 
     def parts_of(self, refused: Iterable[Sample]) -> list[Sample]:
         """Return refused sets again, with one written parameter at a time changed from the usual set."""

@@ -177,6 +177,13 @@ class Types:
             return (*(f"{{{value}}}" for value in self.plain(each.range, depth=depth + 1)), "{}")
         return _of_base(each.name, written if _MODIFIER.search(written) else each.written)
 
+    def labels(self, oid: int) -> tuple[str, ...]:
+        """Return every value of an enum, or of an array of one; other types have none."""
+        each = self.type(oid)
+        if each.is_array:
+            return tuple(f"{{{quoted_in_array(label)}}}" for label in self.type(each.element).labels)
+        return each.labels
+
     def edges(self, oid: int) -> tuple[str, ...]:
         """Return values at the edges of a type: below zero, empty, long. Some types have none."""
         each = self.type(oid)
