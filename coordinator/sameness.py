@@ -2,7 +2,8 @@
 
 Two runs are compared by the columns that both have: which columns there are is told by `describe`, and a
 column that came or went is not a second break here. A column in which either run has a volatile value says
-nothing and is left out; so is a written column whose type has changed, because its text may only look new.
+nothing and is left out; so is a column of another type, because its text may only look new: that it has
+another type is told by `describe` as well.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from coordinator.rehearsal_ports import VOLATILE, Column, Ran
 
 _Row = tuple[str | None, ...]
 _JSON = ("json", "jsonb")
+_ALIKE = (
+    frozenset({"smallint", "integer", "bigint"}),
+    frozenset({"text", "character varying", "name", "citext"}),
+)
+"""Types that write the same value in the same way."""
 _SHOWN = 60
 """Characters of a value in a sentence."""
 
@@ -28,18 +34,19 @@ def difference(own: Ran, here: Ran) -> str | None:
         return clause
     if own.written is None or here.written is None:
         return None
-    kept = [
-        (ours, theirs)
-        for ours, theirs in _pairs(own.written.columns, here.written.columns)
-        if own.written.columns[ours].type == here.written.columns[theirs].type
-    ]
+    kept = _pairs(own.written.columns, here.written.columns)
     return _difference_of_rows(own.written, here.written, kept, verb="wrote")
 
 
 def _pairs(own: Sequence[Column], here: Sequence[Column]) -> list[tuple[int, int]]:
-    """Pair columns by name, and the n-th of a name with the n-th of it."""
+    """Pair columns by name, and the n-th of a name with the n-th of it, if they write values alike."""
     places = {key: place for place, key in enumerate(_numbered(here))}
-    return [(place, places[key]) for place, key in enumerate(_numbered(own)) if key in places]
+    found = [(place, places[key]) for place, key in enumerate(_numbered(own)) if key in places]
+    return [(ours, theirs) for ours, theirs in found if _are_alike(own[ours].type, here[theirs].type)]
+
+
+def _are_alike(own: str, here: str) -> bool:
+    return own == here or any({own, here} <= family for family in _ALIKE)
 
 
 def _numbered(columns: Sequence[Column]) -> list[tuple[str, int]]:

@@ -38,6 +38,23 @@ def test_compares_columns_by_name_and_leaves_new_ones_out() -> None:
     assert difference(ran(("1", "5")), here) is None
 
 
+def test_leaves_a_column_out_whose_type_writes_the_same_value_otherwise() -> None:
+    at, at_zone = Column("at", "timestamp without time zone"), Column("at", "timestamp with time zone")
+
+    assert (
+        difference(
+            ran(("2001-01-01 01:01:01",), columns=(at,)), ran(("2001-01-01 01:01:01+00",), columns=(at_zone,))
+        )
+        is None
+    )
+
+
+def test_compares_a_column_whose_type_became_a_wider_one() -> None:
+    own, here = ran(("1",), columns=(ID,)), ran(("2",), columns=(Column("id", "bigint"),))
+
+    assert difference(own, here) == "returned `id` as `1`, now `2`"
+
+
 def test_leaves_a_column_out_that_is_volatile_in_either_run() -> None:
     assert difference(ran(("1", "5")), ran((VOLATILE, "5"))) is None
     assert difference(ran(("1", "5")), ran((VOLATILE, "6"))) == "returned `total` as `5`, now `6`"

@@ -51,6 +51,7 @@ _TARGET: Final = re.compile(
 _TOKEN = re.compile(r"[^\s,{}\[\]()\":]+")
 _EPOCHS: Final = (10, 13, 16)
 """Digits of the present time in seconds, milliseconds and microseconds since 1970."""
+_NUMERIC: Final = 1700
 _PLACES: Final = (26, 27, 28, 29, 5069)
 """Types that say where a row lies or which transaction wrote it: oid, tid, xid, cid, xid8."""
 
@@ -268,6 +269,8 @@ class _Reading:
             return None
         if oid in _PLACES or self._tells_time(value):
             return VOLATILE
+        if oid == _NUMERIC and "." in value:
+            value = value.rstrip("0").rstrip(".")  # another scale is no other number
         if self.orders_nothing or self.types.get(oid, ("", False))[1]:
             value = " ".join(sorted(_TOKEN.findall(value)))
         if len(value) <= _LONGEST:
