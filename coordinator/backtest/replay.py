@@ -153,7 +153,9 @@ def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:
     if asked.unfilled:
         yield f"No sample rows in: {listed(asked.unfilled, 'tables')}."
     for role, tag in zip(Role, (pair.before.tag, pair.after.tag), strict=True):
-        unchecked = [f"{each.query} ({each.reason})" for each in asked.unchecked if each.use[2] is role]
+        unchecked = list(
+            dict.fromkeys(f"{each.query} ({each.reason})" for each in asked.unchecked if each.use[2] is role)
+        )
         if unchecked:
             yield f"Of {tag} this could not be asked: {listed(unchecked, 'queries')}."
         if not asked.answered[role]:
