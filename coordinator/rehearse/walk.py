@@ -90,6 +90,8 @@ def walk_states(
 
     `goes_on` says what a refused migration means: go on as if it changed nothing (a backtest, whose past went
     on too), or know nothing from there on. `keys` names the states for `memory`, one more than migrations.
+
+    Raises: DatabaseError where `walk` refuses a migration that `ahead` took.
     """
     memory = memory or Memory()
     names = list(keys) if keys is not None else [str(state) for state in range(len(pending) + 1)]
@@ -108,10 +110,13 @@ def walk_states(
     }
     walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(statements, pending))
     walk.ask(here)
+    refused = [each.migration for each in failures]
     for state, migration in enumerate(pending[:known], 1):
         with ExitStack() as sessions:
             held = walk.hold(here, sessions)
-            apply(pair.walk, migration)
+            error = apply(pair.walk, migration)
+            if error is not None and migration not in refused:
+                raise error  # the state that was asked for is not there, and `ahead` has it
             walk.cross(held)
         here = State(pair.walk, layers, memory.at(names[state]))
         walk.ask(here)
