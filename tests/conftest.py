@@ -13,12 +13,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+
+from coordinator.adapters.cache_folder import cache_folder
 
 _NOT_DURABLE = (
     "ALTER SYSTEM SET fsync = off",
@@ -28,6 +31,20 @@ _NOT_DURABLE = (
     "SELECT pg_reload_conf()",
 )
 _numbers = count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep evidence for this test run alone; what it takes long to make and is no evidence is shared."""
+    of_user, ours = cache_folder(), tmp_path_factory.mktemp("cache")
+    (ours / "coordinator").mkdir(mode=0o700)
+    for name in ("postgresql", "peers"):
+        with suppress(OSError):  # no home to write to: it is made each time
+            (of_user / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            (ours / "coordinator" / name).symlink_to(of_user / name, target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(ours))
+        yield
 
 
 @pytest.fixture(scope="session")
