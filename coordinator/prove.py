@@ -82,7 +82,7 @@ def risks(proof: Proof) -> tuple[Diagnostic, ...]:
         for span in spans
         if span.finding.verdict is Verdict.UNPROVEN and _is_risk(use, span, proof, is_moving=use[0] in moving)
     ]
-    for database in moving - {use[0] for use in proof.met}:
+    for database in sorted(moving - {use[0] for use in proof.met}):
         guessed = [each for each in proof.evidence.phased[database] if each.basis is Basis.CLASSIFIED]
         found += [_unknown_users(database, guessed[0])] if guessed else []
     return tuple(found)

@@ -282,7 +282,8 @@ def test_what_breaks_a_live_version_is_not_what_its_author_declares(phase: Phase
 
     assert told(found) == [
         (
-            f"migrations/00002_m2.sql error[phase-contradicted]: `00002_m2` declares phase={phase}, and the live"
+            f"migrations/00002_m2.sql error[phase-contradicted]: `00002_m2` declares phase={phase}, and"
+            " the live"
             " version of `app` breaks with it. The engine says: query `Get` fails at the layer prepare: gone"
             " (42703). Declare it contract, or change it so that the live version bears it."
         )
@@ -294,8 +295,10 @@ def test_what_a_next_version_lacks_is_not_contract():
 
     assert told(found) == [
         (
-            "migrations/00001_m1.sql error[phase-contradicted]: `00001_m1` declares phase=contract, and the next"
-            " version of `app` does not work without it. The engine says: query `Get` fails at the layer prepare:"
+            "migrations/00001_m1.sql error[phase-contradicted]: `00001_m1` declares phase=contract, and"
+            " the next"
+            " version of `app` does not work without it. The engine says: query `Get` fails at the layer"
+            " prepare:"
             " gone (42703). Split it: what the next version needs goes into an expand migration before it."
         )
     ]
