@@ -175,7 +175,7 @@ def _contradicted(
     breaks = [each for each in rehearsal.breaks if each.use == use]
     if use[2] is Role.LIVE and span.first:
         migration = pending[span.first - 1]
-        is_first = span.first == min(each.state for each in breaks)
+        is_first = span.first == min((each.state for each in breaks), default=span.first)
         if migration.declared in (Phase.EXPAND, Phase.MIGRATE) and is_first:
             yield _contradiction(
                 migration,

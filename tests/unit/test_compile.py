@@ -3,10 +3,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from builders import Release, Service, one_service
+from builders import Release, Service, migration, one_service
 
+from coordinator.compile import compile_release
+from coordinator.derive import derive, fully_asked
+from coordinator.evidence import Basis, Evidence, Finding, Rehearsal, Span, Verdict
 from coordinator.graph import Graph, StepId
-from coordinator.model import Colour, Role
+from coordinator.model import Colour, DatabaseName, Migration, Phase, Role, ServiceName
 
 HOUR = timedelta(hours=1)
 
@@ -230,3 +233,99 @@ def test_claims_the_databases_first_and_frees_them_last(shape: str):
 def ancestors_of(graph: Graph, step: StepId) -> set[StepId]:
     after = graph.step(step).after
     return set(after).union(*(ancestors_of(graph, before) for before in after))
+
+
+# -- services that take turns -----------------------------------------------------------------------------
+
+FINDINGS = {
+    letter: Finding(verdict, Basis.REHEARSED, "asked")
+    for letter, verdict in (("w", Verdict.PROVEN), ("b", Verdict.BROKEN))
+}
+
+
+def in_turns(release: Release, **cells: str) -> dict[str, list[str]]:
+    """Return the edges of a rehearsed release: a letter a state, of `app_live`, `app_next` and so on."""
+    survey = release.survey()
+    spans = {}
+    for each, letters in cells.items():
+        name, _, role = each.partition("_")
+        spans[DatabaseName("db"), ServiceName(name), Role(role)] = tuple(
+            Span(state, state, FINDINGS[letter]) for state, letter in enumerate(letters)
+        )
+    asked = fully_asked(survey, spans, tuple(spans))
+    rehearsals = {DatabaseName("db"): Rehearsal("", "", (), {})}
+    evidence, _ = derive(survey, Evidence({}, {}), rehearsed=spans, rehearsals=rehearsals, asked=asked)
+    graph = compile_release(release.plan(), survey, evidence)
+    return {step.id: list(step.after) for step in graph}
+
+
+def files(number: int, *, contract: int | None = None) -> tuple[Migration, ...]:
+    return tuple(
+        migration(at, declared=Phase.CONTRACT if at == contract else None) for at in range(1, number + 1)
+    )
+
+
+def test_a_service_waits_for_what_the_live_version_of_another_one_does_not_bear():
+    release = Release({"app": Service(("db",)), "jobs": Service(("db",))}, {"db": files(3)}, approve=("ann",))
+
+    edges = in_turns(release, app_live="wwbb", app_next="bwww", jobs_live="wwwb", jobs_next="bbww")
+
+    assert {step: edges[step] for step in edges if step.partition(":")[0] not in ("verify", "drain")} == {
+        "acquire-lease": [],
+        "expand:db:00001_m1": ["acquire-lease"],
+        "deploy:app": ["expand:db:00001_m1"],
+        "switch:app": ["verify:app"],
+        "monitor:app": ["switch:app"],
+        "approve:contract": ["monitor:app", "drain:app"],
+        "stop:app": ["approve:contract"],
+        "contract:db:00002_m2": ["expand:db:00001_m1", "stop:app"],
+        "deploy:jobs": ["contract:db:00002_m2"],
+        "switch:jobs": ["verify:jobs"],
+        "monitor:jobs": ["switch:jobs"],
+        "stop:jobs": ["monitor:jobs", "drain:jobs"],
+        "contract:db:00003_m3": ["contract:db:00002_m2", "stop:app", "stop:jobs"],
+        "release-lease": ["contract:db:00003_m3"],
+    }
+
+
+def test_who_waits_for_what_has_its_own_live_version_in_the_way_moves_at_the_cut_and_is_refused():
+    release = Release({"app": Service(("db",))}, {"db": files(2)})
+
+    edges = in_turns(release, app_live="wbb", app_next="bbw")
+
+    assert edges["deploy:app"] == ["acquire-lease"]
+    assert edges["contract:db:00001_m1"] == ["stop:app"]
+
+
+def test_a_first_release_may_wait_for_the_last_migration_and_be_watched_before_the_end():
+    release = Release({"app": Service(("db",)), "new": Service(("db",), live=None)}, {"db": files(1)})
+
+    edges = in_turns(release, app_live="wb", app_next="ww", new_next="bw")
+
+    assert edges["deploy:new"] == ["contract:db:00001_m1"]
+    assert edges["release-lease"] == ["monitor:new"]
+
+
+def test_people_are_asked_before_a_declared_contract_that_only_a_first_release_waits_for():
+    release = Release(
+        {"stays": Service(("db",), live="2"), "new": Service(("db",), live=None)},
+        {"db": files(3, contract=2)},
+        approve=("ann",),
+    )
+
+    edges = in_turns(release, stays_live="wwww", new_next="bbbw")
+
+    assert edges["approve:contract"] == ["expand:db:00001_m1"]
+    assert edges["contract:db:00002_m2"] == ["expand:db:00001_m1", "approve:contract"]
+    assert edges["deploy:new"] == ["contract:db:00003_m3"]
+
+
+def test_a_declared_contract_waits_for_live_versions_that_would_bear_it():
+    release = Release(
+        {"app": Service(("db",)), "new": Service(("db",), live=None)}, {"db": files(2, contract=1)}
+    )
+
+    edges = in_turns(release, app_live="www", app_next="www", new_next="bbw")
+
+    assert edges["contract:db:00001_m1"] == ["stop:app"]
+    assert edges["deploy:new"] == ["contract:db:00002_m2"]
