@@ -27,9 +27,10 @@ test-browser: .venv/.dev  ## the page of plan --html in a headless Chromium; nee
 golden: .venv/.dev  ## write anew what `coordinator plan` shows of each plan in plans/; read the diff
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden
 
-bench: .venv/.dev  ## start-up and compile time as a table
+bench: .venv/.dev  ## start-up, compile and rehearsal time as tables
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/compile.py
+	$(BIN)/python bench/rehearsal.py
 
 clean:  ## forget the environment; the next target makes it again
 	rm -rf .venv

@@ -1,23 +1,49 @@
 """How long 170 queries of two versions take at three states, the start of a PostgreSQL of our own included.
 
-The first table is what every `plan` pays (layers prepare and describe), the second all six layers with
-sample data. The schema and the queries are made up, in the proportions of a service of that size.
+Three tables, each through the very stage that `plan` goes through: the layers prepare and describe, all six
+layers with sample data, and the same again out of the cache. The schema and the queries are made up, in the
+proportions of a service of that size. Parts that hold others (a clone's questions) are counted once.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
+from coordinator.adapters.clock import SystemClock
+from coordinator.adapters.evidence_cache import EvidenceFile
 from coordinator.adapters.rehearsals.postgresql import REHEARSAL
-from coordinator.evidence import Objection
-from coordinator.ports import Batch
-from coordinator.rehearsal_ports import RehearsalDatabase
+from coordinator.app.recalling import Recall
+from coordinator.diagnostics import Place
+from coordinator.model import (
+    DatabaseName,
+    DatabaseSpec,
+    Engine,
+    Layer,
+    Migration,
+    MigrationsSpec,
+    Role,
+    SecretRef,
+    ServiceName,
+    SourceFile,
+)
+from coordinator.queries import Catalogue, Query
+from coordinator.rehearse import Found, Subject, Task, rehearse_database
+from migrations_hooks.goose import TOOL
 
 TABLES = 34
 PENDING = (
     "ALTER TABLE thing_0 ADD COLUMN note text",
     "ALTER TABLE thing_1 RENAME COLUMN label TO title",
 )
+CHEAP = (Layer.PREPARE, Layer.DESCRIBE)
+AT = Place("bench", 1)
 
 
 def schema() -> str:
@@ -45,91 +71,124 @@ def queries() -> list[str]:
     ]
 
 
+def task(layers: tuple[Layer, ...]) -> Task:
+    """Return a release with both versions' queries and two pending migrations."""
+    name = DatabaseName("bench")
+    files = tuple(migration(number, text) for number, text in enumerate((schema(), *PENDING), 1))
+    asked = tuple(Query(f"Q{n}", text, AT, freezes_star=True) for n, text in enumerate(queries()))
+    return Task(
+        DatabaseSpec(
+            name,
+            Engine.POSTGRESQL,
+            SecretRef("env", "NOT_SET"),
+            MigrationsSpec("goose", Path("migrations"), None, AT),
+            timedelta(seconds=5),
+            AT,
+        ),
+        TOOL,
+        applied=files[:1],
+        pending=files[1:],
+        subjects=tuple(
+            Subject((name, ServiceName("app"), role), Catalogue("the bench", asked)) for role in Role
+        ),
+        layers=layers,
+    )
+
+
+def migration(number: int, text: str) -> Migration:
+    """Read a migration as goose would."""
+    content = f"-- +goose Up\n{text};\n".encode()
+    return TOOL.read((SourceFile(f"{number:05}_bench.sql", content, str(number)),)).migrations[0]
+
+
 class Watch:
-    """Prints how long each part took."""
+    """Adds up how long each part took, without the parts inside it."""
 
     def __init__(self) -> None:
-        self.began = self.last = time.perf_counter()
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.calls: dict[str, int] = defaultdict(int)
+        self._inside = [0.0]
 
-    def lap(self, what: str) -> None:
-        """Print the time since the last lap."""
-        now = time.perf_counter()
-        print(f"{what:32} {now - self.last:7.3f} s")
-        self.last = now
+    @contextmanager
+    def on(self, part: str) -> Iterator[None]:
+        """Count what happens here as `part`."""
+        began = time.perf_counter()
+        self._inside.append(0.0)
+        try:
+            yield
+        finally:
+            took = time.perf_counter() - began
+            self.seconds[part] += took - self._inside.pop()
+            self.calls[part] += 1
+            self._inside[-1] += took
 
-    def total(self) -> None:
-        """Print the time since the beginning."""
-        print(f"{'together':32} {time.perf_counter() - self.began:7.3f} s\n")
-
-
-def prepare_everywhere() -> None:
-    """Ask the layers prepare and describe."""
-    watch, texts = Watch(), queries()
-    with REHEARSAL.server(url=None, live_version=None) as server:
-        watch.lap(f"start {server.version}")
-        with server.database() as database:
-            apply(database, schema())
-            watch.lap("database and base schema")
-            for state in range(len(PENDING) + 1):
-                if state:
-                    apply(database, PENDING[state - 1])
-                answers = database.prepare(texts) + database.prepare(texts)
-                refused = sum(isinstance(each, Objection) for each in answers)
-                watch.lap(f"state {state}: {len(answers)} asked, {refused} refused")
-        watch.lap("drop")
-    watch.lap("stop")
-    watch.total()
+    def show(self, title: str) -> None:
+        """Print a table, the longest part first."""
+        print(title)
+        for part, seconds in sorted(self.seconds.items(), key=lambda each: -each[1]):
+            print(f"  {part:28} {self.calls[part]:4} x {seconds:8.3f} s")
+        print(f"  {'together':28}        {sum(self.seconds.values()):7.3f} s\n")
 
 
-def every_layer() -> None:
-    """Ask all six layers, on a database and on a clone of it, as a rehearsal does."""
-    watch, texts = Watch(), queries()
-    with REHEARSAL.server(url=None, live_version=None) as server, server.database() as database:
-        apply(database, schema())
-        database.fill()
-        watch.lap("start, base schema, sample data")
-        with database.clone() as ahead:
-            apply(ahead, *PENDING)
-            for each in (database, ahead):
-                ask(each, watch)
-        with database.held(texts) as held:
-            for text in PENDING:
-                apply(database, text)
-                ask(database, watch)
-                held()
-                watch.lap("session")
-    watch.lap("stop")
-    watch.total()
+class Watched:
+    """A scratch server, database or session whose every call is timed, and those of what it returns."""
+
+    def __init__(self, inner: Any, watch: Watch, what: str = "") -> None:
+        self._inner = inner
+        self._watch = watch
+        self._what = what
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if not callable(found):
+            return found
+        if name in ("database", "clone", "session"):
+            return lambda *given, **named: self._opened(name, found, given, named)
+
+        def timed(*given: Any, **named: Any) -> Any:
+            with self._watch.on(self._what + name):
+                return found(*given, **named)
+
+        return timed
+
+    @contextmanager
+    def _opened(self, name: str, found: Callable[..., Any], given: Any, named: Any) -> Iterator[Any]:
+        with self._watch.on(name):
+            context = found(*given, **named)
+            opened = context.__enter__()
+        try:
+            yield Watched(opened, self._watch, "migrate: " if name == "session" else "")
+        finally:
+            with self._watch.on(f"close {name}"):
+                context.__exit__(None, None, None)
 
 
-def ask(database: RehearsalDatabase, watch: Watch) -> None:
-    """Put every query to one database, layer by layer."""
-    texts = queries()
-    texts = [
-        text
-        for text, answer in zip(texts, database.prepare(texts), strict=True)
-        if not isinstance(answer, Objection)
-    ]
-    watch.lap("prepare, describe")
-    database.plan(texts, role=None)
-    watch.lap("plan")
-    values = database.choose(texts, role=None)
-    watch.lap("choose")
-    asks = [
-        (text, chosen)
-        for text, chosen in zip(texts, values, strict=True)
-        if not isinstance(chosen, Objection)
-    ]
-    database.execute(asks, role=None)
-    watch.lap(f"execute {len(asks)}")
+def rehearse(asked: Task, watch: Watch) -> Found:
+    """Rehearse on a server of our own."""
+    with (
+        watch.on("start and stop the server"),
+        REHEARSAL.server(url=None, live_version=None) as server,
+        watch.on("our own code"),
+    ):
+        return rehearse_database(Watched(server, watch), asked)  # type: ignore[arg-type]
 
 
-def apply(database: RehearsalDatabase, *texts: str) -> None:
-    """Apply migrations."""
-    with database.session() as session:
-        session.execute(Batch(texts, transaction=True))
+def main() -> None:
+    """Print the tables."""
+    for title, layers in (("prepare and describe", CHEAP), ("all six layers", tuple(Layer))):
+        asked, watch = task(layers), Watch()
+        rehearse(asked, watch)
+        watch.show(f"{title}: {len(queries())} queries x 2 versions x {len(PENDING) + 1} states")
+    with tempfile.TemporaryDirectory() as folder:
+        recall = Recall(EvidenceFile(Path(folder) / "evidence", tell=print), SystemClock())
+        for title in ("all six layers, nothing kept", "the same again"):
+            watch = Watch()
+            with watch.on("cache"):
+                recall.or_rehearse(
+                    asked, REHEARSAL, live_version=None, rehearse=lambda: rehearse(asked, Watch())
+                )
+            watch.show(title)
 
 
 if __name__ == "__main__":
-    prepare_everywhere()
-    every_layer()
+    main()
