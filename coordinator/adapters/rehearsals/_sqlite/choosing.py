@@ -48,7 +48,7 @@ class _Meaning:
 
 
 def choose(path: Path, tables: Mapping[str, Table], text: str) -> Values | Objection:
-    """Return values with which a text runs here, if there are any; the last objection where none do."""
+    """Return values with which a text runs here, if there are any; the first objection where none do."""
     tokens = tokens_of(text)
     parameters = parameters_of(tokens)
     found: Values | None = None
@@ -59,7 +59,7 @@ def choose(path: Path, tables: Mapping[str, Table], text: str) -> Values | Objec
             for values in _in_turn(choices):
                 ran = _tried(connection, text, values)
                 if isinstance(ran, Objection):
-                    refusal = ran
+                    refusal = refusal or ran
                     if ran.code == REFUSED:
                         break  # other values would not help, and an endless query takes its time
                 elif ran.count or not choices:
@@ -122,10 +122,13 @@ def _choices(
 def _inserted(tokens: Sequence[Token], used: Sequence[Table]) -> dict[int, _Meaning]:
     """Return the column of each parameter among the VALUES of an INSERT, by the parameter's offset."""
     words = [token.keyword if token.depth == 0 else "" for token in tokens]
-    if "INTO" not in words or "VALUES" not in words or not used:
+    if "INTO" not in words or "VALUES" not in words:
         return {}
-    table = used[0]
     begin, values = words.index("INTO"), words.index("VALUES")
+    written = {token.name for token in tokens[begin:values] if token.depth == 0}
+    table = next((each for each in used if each.name.lower() in written), None)
+    if table is None:
+        return {}
     named = [token.name for token in tokens[begin:values] if token.depth == 1 and token.name is not None]
     columns = [each for name in named for each in table.columns if each.name.lower() == name]
     columns = columns or list(table.writable)

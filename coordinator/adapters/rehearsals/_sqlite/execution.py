@@ -34,6 +34,9 @@ _LONGEST: Final = 500
 """Characters of a value; a longer one is kept as its beginning and its digest."""
 _ORPHAN: Final = Objection("SQLITE_CONSTRAINT_FOREIGNKEY", "FOREIGN KEY constraint failed at COMMIT")
 
+_OF_FILE: Final = ("pragma_", "sqlite_", "dbstat")
+"""How names begin whose rows are about the file and the library, and not comparable."""
+
 _Rows = tuple[tuple[str | None, ...], ...]
 
 
@@ -44,6 +47,8 @@ def run(path: Path, text: str, values: Values) -> Ran | Objection:
             ran = run_on(connection, text, values)
             if isinstance(ran, Objection):
                 return ran
+            if any((token.name or "").startswith(_OF_FILE) for token in tokens_of(text)):
+                return Ran((), None)
             connection.execute("PRAGMA reverse_unordered_selects = ON")
             again = run_on(connection, text, values)
             steady = ran if isinstance(again, Objection) else _steady(ran, again)

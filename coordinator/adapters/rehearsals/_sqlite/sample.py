@@ -127,8 +127,9 @@ def _of_parent(
     name = key.parent_columns[place]
     rows = [] if parent.name == table.name else parent_values(connection, parent, name)
     if rows:
-        # The last parent stays without children, so that a query that deletes a parent has one to delete.
-        turn = (number - 1) % max(1, len(rows) - 1)
+        # The last parent stays without children, so that a query has one to delete or to give a child.
+        rows = rows[:-1] or rows
+        turn = (number - 1) % len(rows)
         return [*rows[turn:], *rows[:turn]]
     pointed = next((each for each in parent.columns if each.name.lower() == name.lower()), None)
     found: Sequence[object] = () if pointed is None else candidates(parent, pointed, number)[:1]

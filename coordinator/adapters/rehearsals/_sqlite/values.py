@@ -83,10 +83,10 @@ def _of_checks(table: Table, column: TableColumn, number: int) -> Iterator[SqlVa
             if any((token.name or "").startswith("json") for token in tokens):
                 yield f'{{"sample": {number}}}'
             for token in tokens:
-                yield from _of_literal(token)
+                yield from _of_literal(token, number)
 
 
-def _of_literal(token: Token) -> Iterator[SqlValue]:
+def _of_literal(token: Token, row: int) -> Iterator[SqlValue]:
     if token.kind == "string":
         text = token.text[1:-1].replace("''", "'")
         shape = text
@@ -97,6 +97,11 @@ def _of_literal(token: Token) -> Iterator[SqlValue]:
         number = int(token.text)
         yield from (number + 1, number, number - 1)
         if 0 < number <= _LONGEST_SHAPE:
-            yield from ("x" * number, "x" * (number + 1), "x" * (number - 1))
+            yield from (_of_length(each, row) for each in (number, number + 1, number - 1))
     elif token.kind == "number" and re.fullmatch(r"[\d.]+", token.text):
         yield from (float(token.text) + 1, float(token.text), float(token.text) - 1)
+
+
+def _of_length(length: int, row: int) -> str:
+    """Return a text of a length that no other row has, as far as the length allows."""
+    return f"{row:x>{length}}"[-length:] if length else ""
