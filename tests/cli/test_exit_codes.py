@@ -229,6 +229,22 @@ def test_3_unproven_and_nobody_answers_for_it_until_somebody_does(checkout: Chec
         assert "accepted unproven: Nobody knows whether `shop` (live) works" in shown.out
 
 
+def test_0_a_run_that_took_a_risk_upon_itself_goes_on_without_being_told_again(checkout: Checkout):
+    checkout.released("1.4")
+    checkout.write_plan(approve=["dba"])
+    checkout.migration(2, "email", EMAIL.partition("\n")[2])  # without its phase: a guess
+    checkout.migration(3, "drop", DROP)
+
+    waiting = checkout.release("1.5", "--accept-unproven")
+    checkout.run("approve", "approve:contract", "--as", "dba")
+    goes_on = checkout.release("1.5")
+
+    assert waiting.exit_code == 4
+    assert goes_on.exit_code == 0
+    assert "accepted unproven: Nobody knows whether `shop` (live) works" in checkout.run("history").out
+    assert checkout.columns() == {"id", "email"}
+
+
 def test_3_a_break_cannot_be_accepted(checkout: Checkout):
     checkout.released("1.4")
     checkout.migration(2, "drop", DROP)
