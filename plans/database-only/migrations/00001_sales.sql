@@ -1,3 +1,4 @@
+-- coordinator: phase=expand
 -- +goose Up
 CREATE TABLE sales (day date NOT NULL, region text, amount numeric NOT NULL);
 

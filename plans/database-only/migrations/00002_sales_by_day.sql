@@ -1,3 +1,4 @@
+-- coordinator: phase=expand
 -- A statement that refuses a transaction stands alone in its file.
 -- +goose NO TRANSACTION
 -- +goose Up

@@ -1,3 +1,4 @@
+-- coordinator: phase=expand
 -- +goose Up
 ALTER TABLE tickets ADD COLUMN priority smallint NOT NULL DEFAULT 3;
 

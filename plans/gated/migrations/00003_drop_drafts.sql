@@ -1,2 +1,3 @@
+-- coordinator: phase=contract
 -- +goose Up
 DROP TABLE drafts;
