@@ -96,6 +96,25 @@ def sentences(database: DatabaseName, proof: Proof) -> Iterator[str]:
         if point.database == database and proof.verdict is not Verdict.BROKEN:
             why = _left_behind(point, proof)
             yield f"No way back from s{point.state} on: {point.phased.migration.name} ({why})."
+            yield from (_starts_late(name, proof) for name in _deployed_behind(point.step, proof))
+
+
+def _deployed_behind(no_return: Step, proof: Proof) -> Iterator[ServiceName]:
+    """Yield the services whose next version starts only when a step is done."""
+    behind = {no_return.id}
+    for step in proof.graph:
+        if not behind.isdisjoint(step.after):
+            behind.add(step.id)
+            if step.kind == "deploy":
+                yield step.its_service
+
+
+def _starts_late(service: ServiceName, proof: Proof) -> str:
+    new, old = proof.plan.services[service].version, proof.survey.services[service].live_version
+    told = f"{service} {new} starts behind that, so there is no rollback for it"
+    if old is None:
+        return f"{told}."
+    return f"{told}: {old} goes on serving until its traffic moves, and then nothing moves it back."
 
 
 def _switch(window: Window, proof: Proof) -> str:
