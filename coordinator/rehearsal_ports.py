@@ -171,7 +171,10 @@ class RehearsalDatabase(Protocol):
         ...
 
     def fill(self) -> tuple[str, ...]:
-        """Insert sample rows into empty tables; return a clause for each table that could not be filled."""
+        """Insert sample rows into tables with few; return a clause for each table that stays empty.
+
+        What was there at an earlier call, also of the database that this one is a clone of, is left alone.
+        """
         ...
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
@@ -236,6 +239,10 @@ class RehearsalEngine(Protocol):
 
         Nothing is started for it. None where it cannot be told: then no answer may be used again.
         """
+        ...
+
+    def is_live_server(self, url: Secret, session: Session) -> bool:
+        """Tell whether the team's URL, however it is spelled, leads to the server of a live session."""
         ...
 
     def live_version(self, session: Session) -> str:

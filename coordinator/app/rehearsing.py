@@ -90,7 +90,8 @@ def _rehearse(
 ) -> Found:
     spec, database = ports.plan.databases[name], seen.databases[name]
     engine = discovery.rehearsal(spec.engine)
-    live, version = _live(ports, name) if reads_live else (Live(), None)
+    url = _scratch_url(ports, name)
+    live, version = _live(ports, name, scratch=url) if reads_live else (Live(), None)
     pending = {each.version for each in database.pending}
     task = Task(
         spec,
@@ -101,7 +102,6 @@ def _rehearse(
         layers=tuple(layer for layer in Layer if layer in spec.rehearsal.layers and layer in engine.layers),
         live=live,
     )
-    url = _scratch_url(ports, name)
 
     def rehearse() -> Found:
         with engine.server(url=url, live_version=version) as server:
@@ -117,21 +117,28 @@ def _scratch_url(ports: Ports, name: DatabaseName) -> Secret | None:
     spec = ports.plan.databases[name]
     if spec.rehearsal.url is None:
         return None
-    url = ports.resolve(spec.rehearsal.url)
-    if spec.rehearsal.url == spec.url or url.reveal() == ports.resolve(spec.url).reveal():
-        raise Usage(
-            "rehearsal-url-is-live",
-            f"The rehearsal of `{name}` has the URL of the live database.",
-            why="A rehearsal makes and drops databases, and takes time that the live server's users need.",
-            next_step="Name a scratch server, or leave `url` out: then one is started on this machine.",
-        )
-    return url
+    if spec.rehearsal.url == spec.url:
+        raise _url_is_live(name)
+    return ports.resolve(spec.rehearsal.url)
 
 
-def _live(ports: Ports, name: DatabaseName) -> tuple[Live, str]:
+def _url_is_live(name: DatabaseName) -> Usage:
+    return Usage(
+        "rehearsal-url-is-live",
+        f"The scratch server of `{name}` is the live one.",
+        why="A rehearsal makes and drops databases, may change roles, and takes time that the live server's"
+        " users need. So nothing of this release is proven on it.",
+        next_step="Name another server, or leave `url` out: then one is started on this machine.",
+    )
+
+
+def _live(ports: Ports, name: DatabaseName, *, scratch: Secret | None) -> tuple[Live, str]:
+    """Look at the live database. Raises: Usage where the team's scratch server is the live one."""
     spec = ports.plan.databases[name]
     engine = discovery.rehearsal(spec.engine)
     with ports.session(name, label="coordinator rehearsal") as session:
+        if scratch is not None and engine.is_live_server(scratch, session):
+            raise _url_is_live(name)
         version, sizes = engine.live_version(session), engine.live_sizes(session)
         catalogue = engine.live_catalogue(session)
     dump = engine.dump(ports.resolve(spec.url)) if spec.rehearsal.base is Base.DUMP else None

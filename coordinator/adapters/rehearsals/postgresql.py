@@ -35,6 +35,12 @@ class PostgresqlRehearsal:
 
         return identity(live_version)
 
+    def is_live_server(self, url: Secret, session: Session) -> bool:
+        """Compare when the two servers were started, which no two share."""
+        from coordinator.adapters.rehearsals._postgresql.server import is_same_server  # noqa: PLC0415
+
+        return is_same_server(url, session)
+
     def live_version(self, session: Session) -> str:
         """Return the version of the live server."""
         from coordinator.adapters.rehearsals._postgresql.live import live_version  # noqa: PLC0415

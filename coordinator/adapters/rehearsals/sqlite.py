@@ -87,6 +87,10 @@ class SqliteRehearsal:
             options = connection.execute("PRAGMA compile_options").fetchall()
             return repr((connection.execute("SELECT sqlite_source_id()").fetchall(), options))
 
+    def is_live_server(self, url: Secret, session: Session) -> bool:  # noqa: ARG002 - there are no servers
+        """Return false: `server` refuses every URL."""
+        return False
+
     def live_version(self, session: Session) -> str:
         """Return the library that reads the live file for coordinator; the service's own is not known."""
         [[version]] = session.query("SELECT sqlite_version()")

@@ -6,13 +6,12 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
+from coordinator.adapters.postgresql_session import scrub
+from coordinator.adapters.postgresql_url import connect, parameters_of, shown_by
 from coordinator.adapters.rehearsals._postgresql.binaries import dump_binaries
 from coordinator.errors import DatabaseError, Usage
 from coordinator.ports import Session
-from coordinator.secret import Secret, without
+from coordinator.secret import Secret
 
 _ENVIRONMENT = {
     "host": "PGHOST",
@@ -79,7 +78,7 @@ def dump(url: Secret) -> str:
         check=False,
     )
     if done.returncode != 0:
-        said = without(" ".join(done.stderr.decode(errors="replace").split()), [url])
+        said = scrub(" ".join(done.stderr.decode(errors="replace").split()), shown_by(url))
         raise DatabaseError(
             "dump-failed",
             f"The live database's schema could not be dumped: {said}",
@@ -89,20 +88,12 @@ def dump(url: Secret) -> str:
 
 
 def _version_at(url: Secret) -> str:
-    try:
-        with psycopg.connect(url.reveal(), connect_timeout=10) as connection:
-            return version_of(connection.info.server_version)
-    except psycopg.Error as error:
-        raise DatabaseError(
-            "database-unreachable",
-            f"The live database cannot be reached: {without(' '.join(str(error).split()), [url])}",
-            next_step="Check the URL, the network and the server.",
-            sqlstate=error.sqlstate,
-        ) from None  # psycopg's own text may quote the URL
+    with connect(url, called="The live database", label="coordinator rehearsal") as connection:
+        return version_of(connection.info.server_version)
 
 
 def _environment(url: Secret) -> dict[str, str]:
-    parameters = {name: str(value) for name, value in conninfo_to_dict(url.reveal()).items()}
+    parameters = dict(parameters_of(url))
     unknown = sorted(parameters.keys() - _ENVIRONMENT.keys() - {"application_name", "client_encoding"})
     if unknown:
         raise Usage(

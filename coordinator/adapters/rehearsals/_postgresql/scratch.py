@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from secrets import token_hex
 
-import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from coordinator.adapters.postgresql_session import PostgresqlSession
+from coordinator.adapters.postgresql_url import Connection, connect
 from coordinator.adapters.rehearsals._postgresql import asking
 from coordinator.adapters.rehearsals._postgresql.catalogue import catalogue
 from coordinator.adapters.rehearsals._postgresql.choice import choose
@@ -26,12 +25,11 @@ from coordinator.adapters.rehearsals._postgresql.roles import RoleMaking, Roles
 from coordinator.adapters.rehearsals._postgresql.sample import fill
 from coordinator.adapters.rehearsals._postgresql.stars import expand
 from coordinator.adapters.rehearsals._postgresql.team_server import PREFIX, drop, lock_of
-from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.ports import Session
 from coordinator.rehearsal_ports import Description, Ran, Values
+from coordinator.secret import Secret
 
-Connection = psycopg.Connection[tuple[object, ...]]
 _SETTINGS = """
 SELECT r.rolname, split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1)
 FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
@@ -41,32 +39,16 @@ WHERE d.datname = %s
 _OF_MIGRATIONS = "SET lock_timeout = '10s'"
 
 
-def connected(conninfo: str, database: str | None = None) -> Connection:
-    """Connect to a server that rehearses. Raises: DatabaseError `database-unreachable`."""
-    named = {} if database is None else {"dbname": database}
-    try:
-        return psycopg.connect(
-            make_conninfo(conninfo, **named),
-            autocommit=True,
-            prepare_threshold=None,
-            application_name="coordinator rehearsal",
-            client_encoding="utf8",
-            connect_timeout=10,
-        )
-    except psycopg.Error as error:
-        raise DatabaseError(
-            "database-unreachable",
-            f"The rehearsal's server cannot be reached (SQLSTATE {error.sqlstate}).",
-            next_step="Check the URL, the network and the server.",
-            sqlstate=error.sqlstate,
-        ) from None  # psycopg's own text may quote the URL
+def connected(url: Secret, database: str | None = None) -> Connection:
+    """Connect to a server that rehearses. Raises: Usage `bad-database-url`, DatabaseError."""
+    return connect(url, called="The rehearsal's server", label="coordinator rehearsal", database=database)
 
 
 class ScratchServer:
     """A server with a connection that makes and drops databases."""
 
-    def __init__(self, conninfo: str, maintenance: Connection, *, is_ours: bool) -> None:
-        self._conninfo = conninfo
+    def __init__(self, url: Secret, maintenance: Connection, *, is_ours: bool) -> None:
+        self._url = url
         self._maintenance = maintenance
         self._roles = Roles(maintenance) if is_ours else None
         """None on a server of the team, where roles are not ours to make."""
@@ -81,7 +63,9 @@ class ScratchServer:
         return self.copy("template0", self._roles.copy() if self._roles else None)
 
     @contextmanager
-    def copy(self, template: str, roles: Roles | None) -> Iterator[ScratchDatabase]:
+    def copy(
+        self, template: str, roles: Roles | None, *, filled: frozenset[str] = frozenset()
+    ) -> Iterator[ScratchDatabase]:
         """Make a database, which goes at the end, or with the next command that finds it abandoned."""
         name = f"{PREFIX}{token_hex(8)}"
         self._maintenance.execute("SELECT pg_catalog.pg_advisory_lock(%s)", [lock_of(name)])
@@ -91,7 +75,7 @@ class ScratchServer:
         try:
             self._maintenance.execute(make)
             self._copy_settings(template, name)
-            with closing(ScratchDatabase(self, name, roles)) as database:
+            with closing(ScratchDatabase(self, name, roles, filled)) as database:
                 yield database
         finally:
             if not self._maintenance.closed:
@@ -100,7 +84,7 @@ class ScratchServer:
 
     def connect(self, database: str) -> Connection:
         """Connect to one of the databases; no statement there may take for ever."""
-        connection = connected(self._conninfo, database)
+        connection = connected(self._url, database)
         connection.execute("SET statement_timeout = '60s'; SET lock_timeout = '10s'")
         return connection
 
@@ -126,10 +110,11 @@ class ScratchServer:
 class ScratchDatabase:
     """One scratch database; see rehearsal_ports.RehearsalDatabase."""
 
-    def __init__(self, server: ScratchServer, name: str, roles: Roles | None) -> None:
+    def __init__(self, server: ScratchServer, name: str, roles: Roles | None, filled: frozenset[str]) -> None:
         self._server = server
         self._name = name
         self._roles = roles
+        self._filled = set(filled)
         self._asking: Connection | None = None
         self._seen: list[StatementEvidence] = []
         self._is_watched = False
@@ -167,7 +152,8 @@ class ScratchDatabase:
     def clone(self) -> AbstractContextManager[ScratchDatabase]:
         """Make a second database with the same schema and rows; no session may be open on this one."""
         self.close()
-        return self._server.copy(self._name, self._roles.copy() if self._roles else None)
+        roles = self._roles.copy() if self._roles else None
+        return self._server.copy(self._name, roles, filled=frozenset(self._filled))
 
     def prepare(self, texts: Sequence[str]) -> list[Description | Objection]:
         """Ask whether each text parses and binds."""
@@ -189,8 +175,8 @@ class ScratchDatabase:
         return asking.plan(self._connection, texts, role=role)
 
     def fill(self) -> tuple[str, ...]:
-        """Insert sample rows into empty tables."""
-        return fill(self._connection)
+        """Insert sample rows into the tables that were not there at the last call."""
+        return fill(self._connection, filled=self._filled)
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""

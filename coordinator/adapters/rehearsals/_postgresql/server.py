@@ -10,8 +10,12 @@ from coordinator.adapters.rehearsals._postgresql.live import version_of
 from coordinator.adapters.rehearsals._postgresql.own_server import own_server
 from coordinator.adapters.rehearsals._postgresql.scratch import ScratchDatabase, ScratchServer, connected
 from coordinator.adapters.rehearsals._postgresql.team_server import drop_abandoned, refuse_unable
+from coordinator.ports import Session
 from coordinator.rehearsal_ports import RehearsalServer
 from coordinator.secret import Secret
+
+_STARTED = "SELECT extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text"
+"""To the microsecond, and anybody may ask; a server shares its system identifier with its copies."""
 
 
 class PostgresqlServer:
@@ -32,17 +36,26 @@ class PostgresqlServer:
             yield database
 
 
+def is_same_server(url: Secret, session: Session) -> bool:
+    """Tell whether a URL and a session lead to one server, by whatever host, user or database.
+
+    Raises: Usage `bad-database-url`, DatabaseError `database-unreachable`.
+    """
+    with connected(url) as connection:
+        return connection.execute(_STARTED).fetchall() == session.query(_STARTED)
+
+
 @contextmanager
 def server(url: Secret | None, live_version: str | None) -> Iterator[RehearsalServer]:
     """Connect to the team's server at `url`, or start one of our own."""
     if url is not None:
-        with connected(url.reveal()) as maintenance:
+        with connected(url) as maintenance:
             refuse_unable(maintenance)
             drop_abandoned(maintenance)
-            yield _server(ScratchServer(url.reveal(), maintenance, is_ours=False), live_version)
+            yield _server(ScratchServer(url, maintenance, is_ours=False), live_version)
         return
-    with own_server(server_binaries(live_version)) as conninfo, connected(conninfo) as maintenance:
-        yield _server(ScratchServer(conninfo, maintenance, is_ours=True), live_version)
+    with own_server(server_binaries(live_version)) as own, connected(Secret(own)) as maintenance:
+        yield _server(ScratchServer(Secret(own), maintenance, is_ours=True), live_version)
 
 
 def _server(scratch: ScratchServer, live_version: str | None) -> PostgresqlServer:

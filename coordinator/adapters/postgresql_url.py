@@ -1,0 +1,82 @@
+"""A PostgreSQL URL as libpq reads it, and the one way to connect with it: no message shows a part of it.
+
+psycopg's and libpq's own texts quote what they could not read, and a password that is not percent-encoded is
+read as something else. So a URL that may have been misread is refused before anybody is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from coordinator.adapters.postgresql_session import message_of, scrub
+from coordinator.errors import DatabaseError, Usage
+from coordinator.secret import Secret
+
+Connection = psycopg.Connection[tuple[object, ...]]
+_CONNECT_SECONDS = 10
+
+
+def connect(url: Secret, *, called: str, label: str, database: str | None = None) -> Connection:
+    """Connect; the server sees `label` as application_name. `database` is another one than the URL's.
+
+    Raises: Usage `bad-database-url`, DatabaseError `database-unreachable`, which names it as `called`.
+    """
+    parameters = parameters_of(url)
+    try:
+        return psycopg.connect(
+            make_conninfo(url.reveal(), **({} if database is None else {"dbname": database})),
+            autocommit=True,
+            prepare_threshold=None,
+            application_name=label,
+            client_encoding="utf8",
+            connect_timeout=int(parameters.get("connect_timeout", _CONNECT_SECONDS)),
+        )
+    except psycopg.Error as error:
+        raise DatabaseError(
+            "database-unreachable",
+            f"{called} cannot be reached: {scrub(message_of(error), shown_by(url))}.",
+            next_step="Check the URL, the network and the server.",
+            sqlstate=error.sqlstate,
+        ) from None  # psycopg's own text may quote the URL
+
+
+def shown_by(url: Secret) -> tuple[str, ...]:
+    """Return what must never be shown of a URL, longest first. Raises: Usage `bad-database-url`."""
+    password = parameters_of(url).get("password", "")
+    secrets = {url.reveal(), password, quote(password, safe="")} - {""}
+    return tuple(sorted(secrets, key=len, reverse=True))
+
+
+def parameters_of(url: Secret) -> Mapping[str, str]:
+    """Return libpq's parameters of a URL or conninfo string. Raises: Usage `bad-database-url`."""
+    try:
+        parameters = {name: str(value) for name, value in conninfo_to_dict(url.reveal()).items()}
+    except psycopg.ProgrammingError:
+        raise _bad_url() from None  # psycopg's own text quotes the URL
+    if _is_misread(parameters):
+        raise _bad_url()
+    return parameters
+
+
+def _is_misread(parameters: Mapping[str, str]) -> bool:
+    """Tell whether a piece of a password may stand in another parameter, which libpq quotes in its errors.
+
+    That is what a `/`, `:` or `@` in a password does to a URL where it is not percent-encoded.
+    """
+    numbers = (parameters.get(name, "") for name in ("port", "connect_timeout"))
+    are_numbers = all(re.fullmatch("[0-9,]*", number) for number in numbers)
+    return not are_numbers or "@" in parameters.get("host", "") + parameters.get("dbname", "")
+
+
+def _bad_url() -> Usage:
+    return Usage(
+        "bad-database-url",
+        "The database's URL is no PostgreSQL URL.",
+        next_step="Write postgresql://user@host:5432/database, put it in quotes in the shell, and"
+        " percent-encode what is no letter or digit in the password (/ is %2F, @ is %40).",
+    )

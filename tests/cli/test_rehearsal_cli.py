@@ -1,0 +1,57 @@
+"""A rehearsal as a person meets it on the command line: what is said, what is refused, what stays behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from fixtures.checkout import Checkout
+
+
+def change_plan(checkout: Checkout, *, database: dict[str, Any] | None = None, **service: object) -> None:
+    """Add keys to the plan's database and service."""
+    file = checkout.folder / "plan.yaml"
+    plan = yaml.safe_load(file.read_text())
+    plan["databases"]["shop"] |= database or {}
+    plan["services"]["shop"] |= service
+    file.write_text(yaml.safe_dump(plan, sort_keys=False))
+
+
+@pytest.fixture
+def shop(checkout: Checkout, database_url: str) -> Checkout:
+    """Return a checkout whose database is a PostgreSQL, and empty; its first release is to come."""
+    checkout.write_plan(engine="postgresql")
+    checkout.environment["SHOP_URL"] = database_url
+    queries = checkout.folder / "queries"
+    queries.mkdir()
+    (queries / "users.sql").write_text("-- name: GetUser :one\nSELECT name FROM users WHERE id = $1;\n")
+    change_plan(checkout, queries={"sql": "queries"})
+    return checkout
+
+
+def test_never_rehearses_on_the_live_server(shop: Checkout, postgres: str):
+    change_plan(shop, database={"rehearsal": {"url": "env:SCRATCH_URL"}})
+
+    ended = shop.run("plan", "--set", "VERSION=1.4", SCRATCH_URL=postgres)
+
+    assert ended.exit_code == 0
+    assert "warning[not-rehearsed]" in ended.err
+    assert "The scratch server of `shop` is the live one." in ended.err
+    assert "Verdict: unproven" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://someone:s3c-r3t@127.0.0.1:1/postgres", "port 1 failed: Connection refused"),
+        ("postgresql://someone:s3c-r3t/a:b@127.0.0.1/postgres", "is no PostgreSQL URL"),
+    ],
+)
+def test_says_why_the_scratch_server_cannot_be_reached_and_no_secret(shop: Checkout, url: str, said: str):
+    change_plan(shop, database={"rehearsal": {"url": "env:SCRATCH_URL"}})
+
+    ended = shop.run("plan", "--set", "VERSION=1.4", SCRATCH_URL=url)
+
+    assert said in ended.err
+    assert "s3c-r3t" not in ended.err + ended.out
