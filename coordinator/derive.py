@@ -3,7 +3,7 @@
 Expand is every migration up to the last state at which each live version that uses the database still works;
 the rest is contract. Where the engine could not tell (an unproven cell) an earlier cut is taken if there is
 one at which everything is proven: waiting longer for a migration is safe, and going on without proof is not.
-Where the queries of some version are unknown, the phases are what classify.py says, and the evidence that
+Where the queries of some version are unknown, the phases are what classify says, and the evidence that
 there is still corrects a guess and contradicts a declaration.
 """
 

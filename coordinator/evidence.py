@@ -1,7 +1,7 @@
 """What is known about each version at each schema state, and what that knowledge rests on.
 
-The rest of the line asks only this matrix. Its cells come from the engine's answers (rehearse.py), or, for a
-version whose queries nobody knows, from declarations and statement classes (classify.py), and then none of
+The rest of the line asks only this matrix. Its cells come from the engine's answers (rehearse), or, for a
+version whose queries nobody knows, from declarations and statement classes (classify), and then none of
 them is *proven*.
 """
 

@@ -19,7 +19,13 @@ from psycopg import sql
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
-from coordinator.adapters.rehearsals._postgresql.pipeline import Command, lost, objection_of, rolled_back
+from coordinator.adapters.rehearsals._postgresql.pipeline import (
+    Command,
+    in_batches,
+    lost,
+    objection_of,
+    rolled_back,
+)
 from coordinator.errors import Usage
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Column, Description
@@ -28,7 +34,6 @@ Connection = psycopg.Connection[tuple[object, ...]]
 Held = Callable[[], list[Objection | None]]
 _Type = tuple[int, int]
 """A type's oid and its modifier (-1: none), as RowDescription has them."""
-_BATCH_BYTES = 32_000
 _NOTHING = -1
 
 
@@ -224,25 +229,12 @@ def _ask(connection: Connection, questions: Sequence[_Question]) -> list[_Parsed
     pgconn = connection.pgconn
     pgconn.enter_pipeline_mode()
     answers: list[_Parsed | Objection] = []
-    for batch in _batches(questions):
+    for batch in in_batches(questions, _Question.size):
         unsent = [_send(pgconn, question) for question in batch]
         pgconn.flush()
         answers += [each or _take(pgconn, question) for each, question in zip(unsent, batch, strict=True)]
     pgconn.exit_pipeline_mode()
     return answers
-
-
-def _batches(questions: Sequence[_Question]) -> Iterator[list[_Question]]:
-    """Yield what fits into a socket's buffer, so that neither side waits for the other for ever."""
-    batch: list[_Question] = []
-    size = 0
-    for question in questions:
-        if batch and size + question.size() > _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(question)
-        size += question.size()
-    yield batch
 
 
 def _send(pgconn: PGconn, question: _Question) -> Objection | None:

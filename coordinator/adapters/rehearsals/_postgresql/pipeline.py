@@ -7,10 +7,10 @@ by one, so that a query without an end costs time (statement_timeout), not memor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import psycopg
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
@@ -18,6 +18,8 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection
+
+_Thing = TypeVar("_Thing")
 
 Row = tuple[str | None, ...]
 _BATCH_BYTES = 32_000
@@ -76,7 +78,7 @@ def rolled_back(
     pgconn = connection.pgconn
     replies: list[list[Reply]] = []
     pgconn.enter_pipeline_mode()
-    for batch in _batches(transactions):
+    for batch in in_batches(transactions, lambda commands: sum(each.size() for each in commands)):
         for commands in batch:
             _send(pgconn, commands)
         pgconn.flush()
@@ -85,15 +87,16 @@ def rolled_back(
     return replies
 
 
-def _batches(transactions: Sequence[Sequence[Command]]) -> Iterator[list[Sequence[Command]]]:
-    batch: list[Sequence[Command]] = []
+def in_batches(things: Sequence[_Thing], size_of: Callable[[_Thing], int]) -> Iterator[list[_Thing]]:
+    """Yield what fits into a socket's buffer, so that neither side waits for the other for ever."""
+    batch: list[_Thing] = []
     size = 0
-    for commands in transactions:
-        needed = sum(command.size() for command in commands)
+    for each in things:
+        needed = size_of(each)
         if batch and size + needed > _BATCH_BYTES:
             yield batch
             batch, size = [], 0
-        batch.append(commands)
+        batch.append(each)
         size += needed
     if batch:
         yield batch
@@ -165,8 +168,7 @@ def objection_of(result: PGresult) -> Objection:
 
 
 def lost(pgconn: PGconn) -> DatabaseError:
-    """Return the error of a connection that is gone."""
-    """Return what to raise where no answer came."""
+    """Return what to raise where no answer came: the connection is gone."""
     said = pgconn.error_message.decode(errors="replace").strip()
     return DatabaseError(
         "connection-lost",

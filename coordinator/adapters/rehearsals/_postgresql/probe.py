@@ -69,10 +69,9 @@ class ProbedSession:
         *,
         record: Callable[[StatementEvidence], None],
         settings: str = "",
-        secrets: tuple[str, ...] = (),
     ) -> None:
         self._connection = connection
-        self._session = PostgresqlSession(connection, secrets=secrets, settings=settings)
+        self._session = PostgresqlSession(connection, secrets=(), settings=settings)
         self._record = record
 
     def target(self, table: str | None) -> Target:

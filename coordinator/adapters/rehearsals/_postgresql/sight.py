@@ -9,7 +9,7 @@ others are a hint. An empty table gets no row written: a write is also asked of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -142,8 +142,8 @@ def compare(before: Sight, after: Sight, *, old: frozenset[int]) -> Difference:
     return Difference(
         locks=tuple(_locks(before, after, old)),
         rewritten=tuple(sorted(_rewritten(before, after, old))),
-        scanned=tuple(sorted(_counted(before, after, old, of="scans"))),
-        written=tuple(sorted(_counted(before, after, old, of="writes"))),
+        scanned=tuple(sorted(_counted(before, after, old, count_of=lambda each: each.scans))),
+        written=tuple(sorted(_counted(before, after, old, count_of=lambda each: each.writes))),
         changes=tuple(_changes(before.things, after.things)),
     )
 
@@ -166,10 +166,12 @@ def _rewritten(before: Sight, after: Sight, old: frozenset[int]) -> Iterator[str
     yield from (before.relations[oid].name for oid in changed if before.relations[oid].owner not in changed)
 
 
-def _counted(before: Sight, after: Sight, old: frozenset[int], *, of: str) -> Iterator[str]:
+def _counted(
+    before: Sight, after: Sight, old: frozenset[int], *, count_of: Callable[[Relation], int]
+) -> Iterator[str]:
     for oid in old & before.relations.keys() & after.relations.keys():
         was, now = before.relations[oid], after.relations[oid]
-        if now.is_table and getattr(now, of) > getattr(was, of):
+        if now.is_table and count_of(now) > count_of(was):
             yield was.name
 
 

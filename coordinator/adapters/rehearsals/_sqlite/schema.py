@@ -72,13 +72,6 @@ class Table:
         """Return the columns that an INSERT may name."""
         return tuple(each for each in self.columns if each.hidden == _NORMAL)
 
-    @property
-    def rowid_alias(self) -> str | None:
-        """Return the column that is the rowid, which SQLite numbers by itself."""
-        keys = [each for each in self.columns if each.key]
-        is_alias = len(keys) == 1 and keys[0].declared.upper() == "INTEGER" and not self.without_rowid
-        return keys[0].name if is_alias else None
-
 
 def tables(connection: sqlite3.Connection) -> list[Table]:
     """Return the ordinary tables of a service, by name."""
