@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from coordinator.adapters.evidence_cache import EvidenceFile, evidence_file
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.place import Place
 from coordinator.app.running import Runner
@@ -29,6 +28,8 @@ def _ports(plan: Path, settings: Mapping[str, str]) -> ConnectedPorts:
 
 def open_cache(*, is_wanted: bool = True) -> EvidenceCache | None:
     """Return the evidence of the user's earlier commands; None where it is not wanted."""
+    from coordinator.adapters.evidence_cache import EvidenceFile, evidence_file
+
     return EvidenceFile(evidence_file(), tell=say) if is_wanted else None
 
 
