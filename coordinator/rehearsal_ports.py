@@ -171,7 +171,7 @@ class RehearsalDatabase(Protocol):
         ...
 
     def fill(self) -> tuple[str, ...]:
-        """Insert sample rows into tables with few; return a clause for each table that stays empty.
+        """Insert sample rows into empty tables; return a clause for each table that could not be filled.
 
         What was there at an earlier call, also of the database that this one is a clone of, is left alone.
         """

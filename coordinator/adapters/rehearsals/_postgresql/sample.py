@@ -4,7 +4,8 @@ Three rows a table where they fit: full ones, and one with NULL wherever NULL is
 the catalogue alone, the same each time, so that two databases with the same schema get the same rows. Rows
 that are there (a migration put them there) are never touched, and serve as parents. Tables are filled after
 the tables that they refer to; in a circle, a reference that may be NULL is NULL first and set afterwards.
-Triggers fire as they would for the service. What cannot be filled is said, and nothing is forced.
+Triggers fire as they would for the service. What cannot be filled is said, and nothing is forced. A table is
+filled once: rows that come in a later state would be a difference that no migration made.
 """
 
 from __future__ import annotations
@@ -22,25 +23,27 @@ _WISHES: Final = ("full", "sparse", "full")
 _TRIES: Final = 12
 
 
-def fill(connection: psycopg.Connection) -> tuple[str, ...]:
-    """Insert sample rows into empty tables; return a clause for each that could not be filled.
+def fill(connection: psycopg.Connection, *, filled: set[str]) -> tuple[str, ...]:
+    """Insert sample rows into empty tables; return a clause for each that stays empty.
 
-    The connection is idle, in autocommit mode, and the owner's.
+    `filled` has the names of the tables of earlier fillings, and gets those of this one. The connection is
+    idle, in autocommit mode, and the owner's.
     """
     with at_ease(connection):
-        return _Filling(connection).run()
+        return _Filling(connection, filled).run()
 
 
 class _Filling:
     """One filling of one database: which tables still wait, and what is wrong with those that failed."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(self, connection: psycopg.Connection, filled: set[str]) -> None:
         self._connection = connection
         self._suggestions = Suggestions(connection)
-        self._tables = tables(connection)
+        self._tables = [table for table in tables(connection) if table.name not in filled]
         self._waiting = {
             table.oid: table for table in self._tables if not table.is_ledger and self._is_empty(table)
         }
+        filled.update(table.name for table in self._tables)
         self._problems: dict[int, str] = {}
         self._open_keys: list[tuple[Table, ForeignKey]] = []
 

@@ -175,7 +175,7 @@ class ScratchDatabase:
         return asking.plan(self._connection, texts, role=role)
 
     def fill(self) -> tuple[str, ...]:
-        """Insert sample rows into the tables that were not there at the last call."""
+        """Insert sample rows into the empty tables that were not there at the last call."""
         return fill(self._connection, filled=self._filled)
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:

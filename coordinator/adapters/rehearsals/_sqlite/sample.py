@@ -25,12 +25,18 @@ Row = dict[str, SqlValue]
 """Column → value; a column that is not named is left to its default."""
 
 
-def fill(connection: sqlite3.Connection) -> Iterator[str]:
-    """Insert sample rows into each empty table and commit; yield a clause for each that stays empty."""
+def fill(connection: sqlite3.Connection, *, filled: set[str]) -> Iterator[str]:
+    """Insert sample rows into each empty table and commit; yield a clause for each that stays empty.
+
+    `filled` has the names of the tables of earlier fillings, and gets those of this one: rows that come to a
+    table in a later state would be a difference that no migration made.
+    """
     connection.execute("BEGIN")
     # Tables may point at each other, so that no order of them would do.
     connection.execute("PRAGMA defer_foreign_keys = ON")
-    empty = [table for table in _in_order(tables(connection)) if _count(connection, table) == 0]
+    new = [table for table in _in_order(tables(connection)) if table.name not in filled]
+    filled.update(table.name for table in new)
+    empty = [table for table in new if _count(connection, table) == 0]
     reasons = {table.name: reason for table in empty if (reason := _fill_table(connection, table))}
     _remove_orphans(connection, [table.name for table in empty])
     connection.execute("COMMIT")

@@ -35,6 +35,7 @@ class ScratchDatabase:
         self.path = folder / f"{next(numbers)}.db"
         self._numbers = numbers
         self._watcher = Watcher(tables)
+        self._filled: set[str] = set()
 
     @contextmanager
     def session(self) -> Iterator[SqliteSession]:
@@ -51,6 +52,7 @@ class ScratchDatabase:
         """Copy the file, page by page."""
         tables = tables_in(self.catalogue())
         other = ScratchDatabase(self.path.parent, self._numbers, tables=tables)
+        other._filled |= self._filled
         with closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(other.path)) as target:
             source.backup(target)
         try:
@@ -80,9 +82,9 @@ class ScratchDatabase:
             return [asking.plan(connection, text) for text in texts]
 
     def fill(self) -> tuple[str, ...]:
-        """Insert sample rows into empty tables; return a clause for each table that stays empty."""
+        """Insert sample rows into the empty tables that were not there at the last call."""
         with connections.asking(self.path) as connection:
-            return tuple(sample.fill(connection))
+            return tuple(sample.fill(connection, filled=self._filled))
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""
