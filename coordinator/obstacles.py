@@ -105,7 +105,7 @@ def _of_live(use: Use, known: Known) -> _Explained | None:
     taking = known.pending(database)[at]
     name = taking.migration.name
     place = place_of(taking, database, known.evidence, breaks=known.breaks(use, at + 1))
-    why = f"`{name}` takes what it needs: {known.reason(use, at + 1)}."
+    why = f"`{name}` breaks it: {known.reason(use, at + 1)}."
     if known.survey.services[service].is_settled:
         next_step = (
             f"Release a version of `{service}` that does without it, or leave `{name}` to the release that"
@@ -150,7 +150,7 @@ def _of_blocking(blocking: Use, giving: Phased, known: Known, *, missed: Sequenc
     lost, title = known.breaks(blocking, at + 1), known.title(blocking)
     place = place_of(taking, database, known.evidence, breaks=lost)
     subject = "It also" if taking is giving else f"`{taking.migration.name}` comes before it and"
-    why = f"{subject} takes what {title} needs: {known.reason(blocking, at + 1)}."
+    why = f"{subject} breaks {title}: {known.reason(blocking, at + 1)}."
     if at < works_until(blocking, known.evidence):
         why = f"{subject} waits, as its author declared, until {title} is gone."
     if taking is giving:

@@ -5,6 +5,7 @@ The advice names the very objects, as far as the rehearsal saw what the migratio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -14,6 +15,10 @@ from coordinator.model import DatabaseName
 
 _SHOWN: Final = 3
 """More names in a sentence are not read."""
+_WHOLE: Final = ("table", "view")
+"""With one of these all comes and goes that belongs to it, and is not told."""
+_ATTRIBUTES: Final = ("owner", "privilege")
+"""What nobody adds or removes for its own sake."""
 
 
 def split(
@@ -72,16 +77,23 @@ def place_of(phased: Phased, database: DatabaseName, evidence: Evidence, *, brea
 
 def told(changes: Sequence[Change], breaks: Sequence[Break]) -> str:
     """Return the changed things, or those alone that the engine named in a refusal; empty without any."""
-    named = [each for each in changes if _is_named(each, breaks)] or changes
-    things = list(dict.fromkeys(map(_thing, named)))
-    more = len(things) - _SHOWN
-    return ", ".join([*things[:_SHOWN], *([f"{more} more"] if more > 0 else [])])
+    whole = {each.name for each in changes if each.kind in _WHOLE}
+    things = [
+        each
+        for each in changes
+        if each.kind not in _ATTRIBUTES and (each.kind in _WHOLE or each.relation not in whole)
+    ]
+    named = [each for each in things if _is_named(each, breaks)] or things
+    names = list(dict.fromkeys(map(_name, named)))
+    more = len(names) - _SHOWN
+    return ", ".join([*names[:_SHOWN], *([f"{more} more"] if more > 0 else [])])
 
 
 def _is_named(change: Change, breaks: Iterable[Break]) -> bool:
-    return any(change.name in each.objection.message for each in breaks)
+    own = change.name.rpartition(".")[2].strip('"')
+    return any(own in re.findall(r"\w+", each.objection.message) for each in breaks)
 
 
-def _thing(change: Change) -> str:
-    owner = f"{change.relation}." if change.relation else ""
+def _name(change: Change) -> str:
+    owner = f"{change.relation}." if change.relation and change.kind not in _WHOLE else ""
     return f"{change.kind} `{owner}{change.name}`"

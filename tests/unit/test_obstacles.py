@@ -128,7 +128,7 @@ def test_one_migration_takes_before_another_one_brings():
     assert told(proof) == [
         "migrations/00001_m1.sql:7 "
         + EARLY.format(states="states 0 to 1 of 2", giving="00002_m2")
-        + f"`00001_m1` comes before it and takes what `app` 1 (live) needs: {OLD} Move `00001_m1` behind"
+        + f"`00001_m1` comes before it and breaks `app` 1 (live): {OLD} Move `00001_m1` behind"
         " `00002_m2`, or leave it to the next release. If `00002_m2` builds on it, add the new form"
         " first, keep"
         " the old one, and remove it in a later release."
@@ -169,6 +169,20 @@ SPLITS = {
             " one."
         ),
     ),
+    "renames a table": (
+        (
+            column("id", "integer", None),
+            Change("owner", "public.users", "public.users", "ann", None),
+            Change("table", "public.users", "public.users", "table", None),
+            Change("column", "public.people", "id", None, "integer"),
+            Change("table", "public.people", "public.people", None, "table"),
+        ),
+        (
+            "Split `00001_m1`. In this release add table `public.people` and keep table `public.users`;"
+            " remove"
+            " table `public.users` in a later one, when `app` 1 (live) is gone."
+        ),
+    ),
     "is not known in its parts": (
         (),
         (
@@ -190,7 +204,7 @@ def test_one_migration_that_takes_and_brings_is_to_be_split(case: str):
     assert told(proof) == [
         f"migrations/00001_m1.sql{':7' if is_named else ''} "
         + EARLY.format(states="state 0 of 1", giving="00001_m1")
-        + f"It also takes what `app` 1 (live) needs: {OLD} {advice}"
+        + f"It also breaks `app` 1 (live): {OLD} {advice}"
     ]
 
 
@@ -221,7 +235,7 @@ def test_a_service_that_stays_has_to_be_replaced():
         (
             "migrations/00001_m1.sql error[version-meets-broken-state]: `jobs` 2 (live) may run while"
             " database `db`"
-            " is at state 1 of 1, and does not work there. `00001_m1` takes what it needs: query `GetOld`"
+            " is at state 1 of 1, and does not work there. `00001_m1` breaks it: query `GetOld`"
             ' (queries/jobs.sql:4) fails at the layer prepare: column "old" does not exist (42703). This'
             " release"
             " does not replace it. Release a version of `jobs` that does without it, or leave `00001_m1`"
@@ -253,7 +267,7 @@ def test_services_that_wait_for_each_other_are_told_of_the_circle():
     assert app.why == (
         "It needs `00001_m1`: query `GetNew` (queries/app.sql:4) fails at the layer prepare: column"
         ' "new" does'
-        " not exist (42703). It also takes what `jobs` 1 (live) needs: query `GetOld`"
+        " not exist (42703). It also breaks `jobs` 1 (live): query `GetOld`"
         " (queries/jobs.sql:4) fails"
         ' at the layer prepare: column "old" does not exist (42703). `jobs` cannot move first, because'
         " it waits"
@@ -318,7 +332,7 @@ def test_of_several_broken_queries_the_first_is_told_and_the_others_counted():
     again = prove(proof.graph, evidence, proof.survey, plan=proof.plan, effects_of=effects_of)
 
     [problem] = again.diagnostics
-    assert "does not exist (42703); 2 more queries break. It also takes" in problem.why
+    assert "does not exist (42703); 2 more queries break. It also breaks" in problem.why
 
 
 def told(proof: Proof) -> list[str]:
