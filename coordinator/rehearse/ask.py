@@ -205,7 +205,7 @@ def _refused(here: Objection, answer: Answer, *, layers: Collection[Layer], betw
     if here.code.startswith(_NO_ANSWER):
         return _unknown(answer, Layer.EXECUTE, f"the server had no answer: {told}")
     if Layer.EXECUTE not in layers:
-        return answer
+        return _unknown(answer, Layer.RESULT, f"it did not run, so there is no result to compare: {told}")
     if (table := _new_child(here, between.new_tables)) is not None:
         return _unknown(
             answer, Layer.EXECUTE, f"it fails where a row of the new {table} refers to its row: {told}"

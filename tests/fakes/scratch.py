@@ -119,11 +119,13 @@ class FakeScratch:
         self,
         asks: Sequence[tuple[str, Values]],
         *,
-        role: str | None,  # noqa: ARG002
+        role: str | None,
     ) -> list[Ran | Objection]:
+        denied = self.plan([text for text, _ in asks], role=role)
         return [
-            Ran((tuple(self.values[name] for name in text.split()),), 1, self._describe(text).columns)
-            for text, _ in asks
+            objection
+            or Ran((tuple(self.values[name] for name in text.split()),), 1, self._describe(text).columns)
+            for (text, _), objection in zip(asks, denied, strict=True)
         ]
 
     @contextmanager

@@ -223,6 +223,13 @@ def test_other_rows_break_a_version_unless_a_migration_between_wrote_them():
     assert "`00001_m1` writes rows" in written.spans(NEXT)[0].finding.reason
 
 
+def test_without_the_layer_execute_a_query_that_does_not_run_has_no_result_and_is_unproven():
+    found = rehearse("deny id", live=("id",), layers=(Layer.PREPARE, Layer.RESULT))
+
+    assert found.cells(LIVE) == "wu"
+    assert "it did not run" in found.spans(LIVE)[1].finding.reason
+
+
 # -- sessions ----------------------------------------------------------------------------------------------
 
 
