@@ -200,11 +200,15 @@ def _ref_unknown(what: str, service: ServiceSpec) -> Usage:
 
 
 def _joined(parts: list[Catalogue]) -> Catalogue:
-    """Return one catalogue of all; what a client sends twice in the same way is asked once."""
-    queries: dict[tuple[str, bool, bool], Query] = {}
+    """Return one catalogue of all; what a client sends twice in the same way is asked once.
+
+    What cannot be asked stays, each by its name: of some such queries there is no text.
+    """
+    queries: dict[tuple[str | bool, ...], Query] = {}
     for part in parts:
         for each in part.queries:
-            queries.setdefault((each.text, each.reads_result, each.freezes_star), each)
+            same = (each.text, each.reads_result, each.freezes_star)
+            queries.setdefault(same if each.obstacle is None else (*same, each.name), each)
     return Catalogue(
         source=" and ".join(dict.fromkeys(part.source for part in parts)),
         queries=tuple(queries.values()),

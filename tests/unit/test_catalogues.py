@@ -152,6 +152,15 @@ def test_several_sources_are_joined_and_the_same_text_is_there_once(made):
     assert catalogues[NEXT].source == "q in the working tree and q/users.sql in the working tree"
 
 
+def test_of_what_cannot_be_asked_every_query_stays_by_its_name(made):
+    made.write("q/open.sql", "-- name: First :one\nSELECT 'open")
+    made.write("q/too.sql", "-- name: Second :one\nSELECT 'open")
+
+    catalogues, _ = read(made.folder)
+
+    assert names_in(catalogues)[Role.NEXT] == ["First", "Second", "GetFullName"]
+
+
 def test_an_empty_catalogue_is_none_and_never_silent(made):
     made.write("q/users.sql", "-- all gone\n")
 

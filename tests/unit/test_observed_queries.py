@@ -149,20 +149,21 @@ def test_statistics_are_those_of_the_services_role(tmp_path, settings, database_
 
 
 @pytest.mark.parametrize(
-    ("server", "engine", "role"),
+    ("server", "wanted", "advice"),
     [
-        (Statistics([], view=None), Engine.POSTGRESQL, "app"),
-        (Statistics(["SELECT 1", "<insufficient privilege>"]), Engine.POSTGRESQL, "app"),
-        (Statistics([]), Engine.SQLITE, "app"),
-        (Statistics([]), Engine.POSTGRESQL, None),
-        (None, Engine.POSTGRESQL, "app"),
+        (Statistics([], view=None), {}, "CREATE EXTENSION"),
+        (Statistics(["SELECT 1", "<insufficient privilege>"]), {}, "pg_read_all_stats"),
+        (Statistics([]), {"engine": Engine.SQLITE}, "another source"),
+        (Statistics([]), {"database_role": None}, "database_role"),
+        (None, {}, "another source"),
     ],
 )
-def test_statistics_that_cannot_be_read_are_no_empty_catalogue(tmp_path, server, engine, role):
+def test_statistics_that_cannot_be_read_are_no_empty_catalogue(tmp_path, server, wanted, advice):
     with pytest.raises(Usage) as caught:
-        read_statistics(server, tmp_path, engine=engine, database_role=role)
+        read_statistics(server, tmp_path, **wanted)
 
     assert caught.value.code == "no-statistics"
+    assert advice in caught.value.next_step
 
 
 SHOP = """\

@@ -67,10 +67,10 @@ class Statistics:
         Raises: Usage or DatabaseError where it cannot be asked or does not keep statistics.
         """
         assert isinstance(spec, StatisticsSettings)
-        if wanted.engine is not Engine.POSTGRESQL or wanted.session is None:
-            raise _no_statistics(
-                "Nothing live is asked here." if wanted.session is None else "Only PostgreSQL keeps them."
-            )
+        if wanted.engine is not Engine.POSTGRESQL:
+            raise _no_statistics("Only PostgreSQL keeps them.", next_step=_ANOTHER_SOURCE)
+        if wanted.session is None:
+            raise _no_statistics("A review asks nothing that is live.", next_step=_ANOTHER_SOURCE)
         role = spec.role or wanted.database_role
         if role is None:
             raise _no_statistics("Nothing says which database role is the service's.")
@@ -104,13 +104,19 @@ def _queries_of(texts: list[str]) -> Iterator[Query]:
         )
 
 
-def _no_statistics(what: str) -> Usage:
+_TO_READ_THEM = (
+    "Set `database_role:`, run CREATE EXTENSION pg_stat_statements, or grant pg_read_all_stats to the user of"
+    " the plan's URL."
+)
+_ANOTHER_SOURCE = "Give the queries by another source, for example `{sql: queries}`."
+
+
+def _no_statistics(what: str, *, next_step: str = _TO_READ_THEM) -> Usage:
     return Usage(
         "no-statistics",
         f"There are no statistics of statements: {what}",
         why="They would say what the live version asks.",
-        next_step="Set `database_role:`, run CREATE EXTENSION pg_stat_statements, or grant "
-        "pg_read_all_stats to the user of the plan's URL.",
+        next_step=next_step,
     )
 
 
