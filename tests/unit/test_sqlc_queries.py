@@ -242,6 +242,22 @@ def test_every_text_comes_out_of_the_code_as_it_went_in(texts, noise):
     ]
 
 
+@pytest.mark.parametrize(
+    ("constant", "is_whole"),
+    [
+        ('"-- name: Get :one\\n" + "SELECT 1"', True),
+        ('`-- name: Get :one\nSELECT ` + "`" + `a`', True),
+        ("`-- name: Get :one\nSELECT a FROM ` + table", False),
+        ("`-- name: Get :one\nSELECT a FROM ` + table + ` WHERE b`", False),
+        ("`-- name: Get :one\nSELECT 1` +", False),
+    ],
+)
+def test_a_text_of_which_only_a_part_is_a_literal_cannot_be_asked(constant, is_whole):
+    [query] = queries_of_go(f"const get = {constant}", "x.go")
+
+    assert (query.obstacle is None) is is_whole
+
+
 @given(st.text(alphabet="const q=`\"'+/*\\\n-- name: A :one", max_size=80))
 def test_any_text_is_read_as_go_without_an_error(go):
     assert all(each.name for each in queries_of_go("name:" + go, "x.go"))

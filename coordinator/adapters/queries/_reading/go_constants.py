@@ -71,14 +71,13 @@ def queries_of_go(go: str, place: str) -> Iterator[Query]:
 
 def _queries_in(go: str) -> Iterator[Written]:
     if "name:" in go:
-        for text, line in _constants(list(_tokens(go))):
+        for text, line, is_whole in _constants(list(_tokens(go))):
             if HEADER.match(text.lstrip()):
-                yield only_statement_of(text, line=line)
+                obstacle = None if is_whole else "a part of its text is no literal"
+                yield only_statement_of(text, line=line, obstacle=obstacle)
     for copy in _COPY.finditer(go) if ".CopyFrom(" in go else ():
         line = go.count("\n", 0, copy.start()) + 1
-        yield Written(
-            _insert(copy["table"], copy["columns"]), line, copy["name"], ":copyfrom", is_closed=True
-        )
+        yield Written(_insert(copy["table"], copy["columns"]), line, copy["name"], ":copyfrom")
 
 
 def _insert(table: str, columns: str) -> str:
@@ -93,28 +92,31 @@ def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _constants(tokens: list[_Token]) -> Iterator[tuple[str, int]]:
-    """Yield each text that a name is set to, with the line of its first literal.
+def _constants(tokens: list[_Token]) -> Iterator[tuple[str, int, bool]]:
+    """Yield each text that a name is set to, the line of its first literal, and whether that is all of it.
 
     Go writes a constant of a group as it writes an assignment, so every `name = "text"` counts; a text is a
     query only if it begins with a header.
     """
     position = 0
     while position < len(tokens):
-        is_set = tokens[position].text == "=" and tokens[position].kind == "other"
+        is_set = _is(tokens, position, "=")
         position += 1
         if not is_set:
             continue
         parts: list[str] = []
         line = tokens[position].line if position < len(tokens) else 0
-        while position < len(tokens) and tokens[position].kind == "string":
+        is_whole = False
+        while not is_whole and position < len(tokens) and tokens[position].kind == "string":
             parts.append(tokens[position].text)
-            position += 1
-            if position < len(tokens) and (tokens[position].kind, tokens[position].text) != ("other", "+"):
-                break
-            position += 1
+            is_whole = not _is(tokens, position + 1, "+")
+            position += 1 if is_whole else 2
         if parts:
-            yield "".join(parts), line
+            yield "".join(parts), line, is_whole
+
+
+def _is(tokens: list[_Token], position: int, sign: str) -> bool:
+    return position < len(tokens) and (tokens[position].kind, tokens[position].text) == ("other", sign)
 
 
 def _tokens(go: str) -> Iterator[_Token]:

@@ -26,17 +26,13 @@ class Written:
     """Of its header, or else of its first word; counts from 1."""
     name: str | None
     command: str | None
-    is_closed: bool
+    obstacle: str | None = None
+    """Why the engine cannot be asked about it, as far as the text says."""
 
     @property
     def reads_result(self) -> bool:
         """The client looks at the result's columns, as far as the header says."""
         return self.command not in _NO_RESULT
-
-    @property
-    def obstacle(self) -> str | None:
-        """Why the engine cannot be asked about it, as far as the text says."""
-        return None if self.is_closed else "a quote or a comment in it is still open at the file's end"
 
 
 def statements_of(text: str) -> Iterator[Written]:
@@ -44,20 +40,23 @@ def statements_of(text: str) -> Iterator[Written]:
     for each in split_statements(text.replace("\r\n", "\n")):
         start, header = _opening(each.text)
         line = each.line - (each.text.count("\n", header.start(), start) if header else 0)
-        yield _written(each.text, start, header, line=line, is_closed=each.is_closed)
+        obstacle = None if each.is_closed else "a quote or a comment in it is still open at the file's end"
+        yield _written(each.text, start, header, line=line, obstacle=obstacle)
 
 
-def only_statement_of(text: str, *, line: int) -> Written:
+def only_statement_of(text: str, *, line: int, obstacle: str | None) -> Written:
     """Return the statement of a text that holds one, as a generator left it."""
     start, header = _opening(text)
-    return _written(text, start, header, line=line, is_closed=True)
+    return _written(text, start, header, line=line, obstacle=obstacle)
 
 
-def _written(text: str, start: int, header: re.Match[str] | None, *, line: int, is_closed: bool) -> Written:
+def _written(
+    text: str, start: int, header: re.Match[str] | None, *, line: int, obstacle: str | None
+) -> Written:
     code = text[start:].rstrip().removesuffix(";").rstrip()
     if header is None:
-        return Written(code, line, None, None, is_closed)
-    return Written(code, line, header["name"], header["command"], is_closed)
+        return Written(code, line, None, None, obstacle)
+    return Written(code, line, header["name"], header["command"], obstacle)
 
 
 def _opening(text: str) -> tuple[int, re.Match[str] | None]:
