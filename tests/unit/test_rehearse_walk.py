@@ -38,10 +38,15 @@ class Rehearsed:
     walk: FakeScratch
     ahead: FakeScratch
 
-    def spans(self, use: Use) -> tuple[Span, ...]:
+    def spans(self, use: Use, *, failing_live: tuple[str, ...] = ()) -> tuple[Span, ...]:
         failure = self.walked.failures[0] if self.walked.failures else None
         return spans_of(
-            self.walked, use, last=len(self.pending), layers=self.layers, failure=failure, failing_live=()
+            self.walked,
+            use,
+            last=len(self.pending),
+            layers=self.layers,
+            failure=failure,
+            failing_live=failing_live,
         )
 
     def cells(self, use: Use) -> str:
@@ -150,6 +155,16 @@ def test_what_fails_where_it_belongs_blames_nobody_and_is_not_asked_again():
     assert "fails already where it belongs" in found.spans(LIVE)[0].finding.reason
     assert (found.walk.asked.count("lost"), found.ahead.asked.count("gone")) == (1, 1)
     assert "gone" not in found.walk.asked
+
+
+def test_what_fails_on_the_live_schema_too_is_left_out_and_all_of_it_proves_nothing():
+    found = rehearse("drop name", live=("id", "name", "lost"), next_=("lost",))
+
+    verdicts = [span.finding.verdict for span in found.spans(LIVE, failing_live=("lost",))]
+    [nothing] = found.spans(NEXT, failing_live=("lost",))
+    assert verdicts == [Verdict.PROVEN, Verdict.BROKEN]
+    assert nothing.finding.verdict is Verdict.UNPROVEN
+    assert nothing.finding.reason == "all its queries fail on the live schema"
 
 
 def test_a_query_that_nowhere_can_be_asked_is_unchecked_once():
