@@ -1,10 +1,10 @@
 """The name under which a rehearsal's evidence is kept: a digest of everything that it depends on. Pure.
 
 One key for all of a database's answers, and not one for each query at each state. What a query does on sample
-rows depends on the queries before it (they draw numbers from sequences, which no rollback gives back), and
-what a state is depends on all pending migrations (a role that the last one makes is there at the first). So a
-smaller key would be wrong, or would have to leave out the dear layers, whose answers alone are worth keeping:
-the cheap ones take 20 ms a state.
+rows can depend on the queries before it (they draw numbers from sequences, which no rollback gives back), and
+a state on all pending migrations (a role that the last one makes is there at the first). So a smaller key
+would be wrong, or would have to leave out the dear layers, whose answers alone are worth keeping: the cheap
+ones take 20 ms a state.
 
 The whole task goes in, field by field, so that a field which is added some day is in the key by itself. What
 is left out is named here, with its reason.

@@ -13,7 +13,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coordinator.adapters.rehearsals.sqlite import REHEARSAL
+from coordinator.adapters.rehearsals.postgresql import REHEARSAL as POSTGRESQL
+from coordinator.adapters.rehearsals.sqlite import REHEARSAL as SQLITE
 from coordinator.app.recalling import Recall
 from coordinator.diagnostics import Place
 from coordinator.model import (
@@ -29,6 +30,7 @@ from coordinator.model import (
     SourceFile,
 )
 from coordinator.queries import Catalogue, Query
+from coordinator.rehearsal_ports import RehearsalEngine
 from coordinator.rehearse import Found, Live, Subject, Task, rehearse_database
 from migrations_hooks.goose import TOOL
 
@@ -139,8 +141,8 @@ class Clockwork:
         self.time += duration
 
 
-def rehearse(task: Task) -> Found:
-    with REHEARSAL.server(url=None, live_version=None) as server:
+def rehearse(task: Task, engine: RehearsalEngine = SQLITE) -> Found:
+    with engine.server(url=None, live_version=None) as server:
         return rehearse_database(server, task)
 
 
@@ -150,15 +152,16 @@ class Desk:
 
     shelf: Shelf = field(default_factory=Shelf)
     clock: Clockwork = field(default_factory=Clockwork)
+    engine: RehearsalEngine = SQLITE
     asked: int = 0
 
-    def ask(self, task: Task, *, live_version: str | None = None) -> Found:
+    def ask(self, task: Task) -> Found:
         def rehearse_and_count() -> Found:
             self.asked += 1
-            return rehearse(task)
+            return rehearse(task, self.engine)
 
         recall = Recall(self.shelf, self.clock)
-        return recall.or_rehearse(task, REHEARSAL, live_version=live_version, rehearse=rehearse_and_count)
+        return recall.or_rehearse(task, self.engine, live_version=None, rehearse=rehearse_and_count)
 
 
 def timeless(found: Found) -> Found:
@@ -256,14 +259,16 @@ def test_no_text_of_a_query_or_migration_is_kept():
 
 
 def test_hazards_follow_the_sizes_of_now():
-    desk = Desk()
-    desk.ask(RELEASE)
+    desk = Desk(engine=POSTGRESQL)
+    indexed = replace(RELEASE, pending=(_migration(2, MIGRATIONS[5]),))
+    found, _ = desk.ask(indexed)
 
-    large = replace(RELEASE, live=Live(None, {"main.customers": 10**12}))
-    found, _ = desk.ask(large)
+    large = replace(indexed, live=Live(None, {"public.customers": 10**12}))
+    of_large, _ = desk.ask(large)
 
     assert desk.asked == 1
-    assert found.hazards == rehearse(large)[0].hazards
+    assert of_large.hazards == rehearse(large, POSTGRESQL)[0].hazards
+    assert of_large.hazards != found.hazards == desk.ask(indexed)[0].hazards
 
 
 def test_an_answer_that_cannot_be_read_is_asked_again():
