@@ -45,7 +45,7 @@ def _label(step: Step) -> str:
         case Step(approvers=(_, *_)):
             return f"{step.id}  by {', '.join(step.approvers)}"
         case Step(kind="approve"):
-            return f"{step.id}  by nobody; it waits for every service"
+            return f"{step.id}  by nobody; it waits for all before it"
         case _:
             return step.id
 
