@@ -1,7 +1,8 @@
 """What a release was: in which order its code and its schema could have been rolled out.
 
-A version works at a state where none of its queries broke. The old version meets the states from the first
-one on, the new one those up to the last, so the window of the switch is where both ways are free.
+Only breaks count here; what could not be asked is told in a release's notes. The old version meets the states
+from the first one on, the new one those up to the last, so the window of the switch is where both ways are
+free.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class Rollout(StrEnum):
     """Which orders of `migrate` and `deploy` were free of errors."""
 
     ANY_ORDER = "any_order"
-    """Both versions work at every state."""
+    """No query of either version breaks at any state."""
     ORDERED = "ordered"
     """There are states at which traffic may switch, and others at which a version breaks."""
     IMPOSSIBLE = "impossible"
@@ -38,7 +39,8 @@ class Release:
     """How many the old and the new version have."""
     rollout: Rollout = Rollout.UNPROVEN
     switch_window: tuple[int, ...] = ()
-    """Every state i such that the old version works at 0..i and the new one at i..k; empty if unproven."""
+    """Every state i such that the old version breaks nowhere at 0..i and the new one nowhere at i..k; empty
+    if unproven."""
     point_of_no_return: int | None = None
     """The first state at which the old version breaks."""
     breaks: tuple[Break, ...] = ()

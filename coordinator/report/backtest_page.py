@@ -15,7 +15,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 table { border-collapse: collapse; margin: .5rem 0; }
 th, td { border: 1px solid #8886; padding: .2rem .6rem; text-align: center; font-weight: normal; }
 th[scope=row], td.text { text-align: left; }
-td.works { background: #2a83; } td.breaks { background: #c336; } td.unproven { background: #8883; }
+td.unbroken { background: #2a83; } td.breaks { background: #c336; } td.unproven { background: #8883; }
 summary { cursor: pointer; } summary b { font-variant-numeric: tabular-nums; }
 details { margin: .4rem 0; } details > :not(summary) { margin-left: 1.2rem; }
 .any_order summary::before { content: "✔ "; } .ordered summary::before { content: "▸ "; }
@@ -66,8 +66,9 @@ def _cell(release: Release, role: Role, state: int) -> str:
     broken = sum(1 for each in release.breaks if each.use[2] is role and each.state == state)
     if broken:
         return f'<td class="breaks">breaks: {broken}</td>'
-    works = role not in release.unasked
-    return '<td class="works">works</td>' if works else '<td class="unproven">unproven</td>'
+    if role in release.unasked:
+        return '<td class="unproven">unproven</td>'
+    return '<td class="unbroken">no break</td>'  # not `works`: some queries may not have been asked
 
 
 def _failures(release: Release, role: Role) -> Iterator[str]:
