@@ -156,6 +156,11 @@ def _of_blocking(blocking: Use, giving: Phased, known: Known, *, missed: Sequenc
     if taking is giving:
         return place, why, split(giving, database, known.evidence, breaks=(*lost, *missed), gone=title)
     first, later = taking.migration.name, giving.migration.name
+    state = known.pending(database).index(giving) + 1
+    both = [each for each in known.breaks(blocking, state) if each.migration == later]
+    if both:  # the other order has no window either
+        advice = split(giving, database, known.evidence, breaks=(*both, *missed), gone=title)
+        return place, f"{why} `{later}` breaks it too.", f"Leave `{first}` to the next release. {advice}"
     next_step = (
         f"Move `{first}` behind `{later}`, or leave it to the next release. If `{later}` builds on it, add"
         " the new form first, keep the old one, and remove it in a later release."

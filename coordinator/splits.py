@@ -11,12 +11,13 @@ from typing import Final
 
 from coordinator.diagnostics import Place
 from coordinator.evidence import Break, Change, Evidence, Phased
-from coordinator.model import DatabaseName
+from coordinator.model import DatabaseName, Role
 
 _SHOWN: Final = 3
 """More names in a sentence are not read."""
 _WHOLE: Final = ("table", "view")
 """With one of these all comes and goes that belongs to it, and is not told."""
+_NOT_NULL: Final = ("23502", "SQLITE_CONSTRAINT_NOTNULL")
 _ATTRIBUTES: Final = ("owner", "privilege")
 """What nobody adds or removes for its own sake."""
 
@@ -35,6 +36,7 @@ def split(
     altered = told([each for each in changes if each.before is not None and each.after is not None], breaks)
     if taken:
         now = f"In this release add {added} and keep {taken}" if added else f"In this release keep {taken}"
+        now += _with_default(breaks)
         return f"Split `{name}`. {now}; remove {taken} in a later one, when {gone} is gone."
     if altered:
         return (
@@ -50,6 +52,14 @@ def split(
         f"Split `{name}`: add the new form first, keep the old one, and remove it in a later release, when"
         f" {gone} is gone."
     )
+
+
+def _with_default(breaks: Sequence[Break]) -> str:
+    """Return what else a kept column needs: a new version that does not fill it may find it NOT NULL."""
+    for each in breaks:
+        if each.use[2] is Role.NEXT and each.objection.code in _NOT_NULL:
+            return f", and give it a default, because query `{each.query}` leaves it out"
+    return ""
 
 
 def changes_of(phased: Phased, database: DatabaseName, evidence: Evidence) -> tuple[Change, ...]:

@@ -55,3 +55,24 @@ def test_says_why_the_scratch_server_cannot_be_reached_and_no_secret(shop: Check
 
     assert said in ended.err
     assert "s3c-r3t" not in ended.err + ended.out
+
+
+def test_advises_a_default_for_a_dropped_column_that_the_new_version_leaves_out(shop: Checkout):
+    shop.migration(2, "items", "CREATE TABLE items (id integer, price integer NOT NULL);")
+    for version, query in {
+        "1.4": "INSERT INTO items (id, price) VALUES ($1, $2)",
+        "1.5": "INSERT INTO items (id) VALUES ($1)",
+    }.items():
+        (shop.folder / "queries" / version).mkdir()
+        (shop.folder / "queries" / version / "add.sql").write_text(f"-- name: AddItem :exec\n{query};\n")
+    change_plan(shop, queries={"sql": "queries/{version}"})
+    shop.released("1.4")
+    shop.migration(3, "drop_price", "ALTER TABLE items DROP COLUMN price;")
+
+    ended = shop.run("plan", "--set", "VERSION=1.5")
+
+    assert ended.exit_code == 3
+    assert (
+        "In this release keep column `public.items.price`, and give it a default, because query `AddItem`"
+        " leaves it out; remove column `public.items.price` in a later one"
+    ) in ended.err

@@ -25,6 +25,7 @@ from coordinator.evidence import (
     Verdict,
 )
 from coordinator.model import DatabaseName, Layer, Phase, Role, ServiceName, Statement
+from coordinator.obstacles import Known, explain
 from coordinator.prove import Proof, prove
 from coordinator.rehearse.findings import _blamed
 
@@ -133,6 +134,25 @@ def test_one_migration_takes_before_another_one_brings():
         " first, keep"
         " the old one, and remove it in a later release."
     ]
+
+
+def test_a_migration_that_breaks_live_itself_is_not_to_be_moved_forward_but_to_be_split():
+    proof = refused(shop(), {LIVE: "wbb", NEXT: "bbw"}, changes={"00002_m2": (column("new", None, "text"),)})
+    rehearsal = proof.evidence.rehearsals[DatabaseName("db")]
+    lost = next(each for each in rehearsal.breaks if each.use == LIVE)
+    also = replace(lost, state=2, query="GetOther", migration="00002_m2")
+    evidence = replace(
+        proof.evidence,
+        rehearsals={DatabaseName("db"): replace(rehearsal, breaks=(*rehearsal.breaks, also))},
+    )
+
+    problem = explain(NEXT, proof.evidence.spans[NEXT][:2], Known(shop().plan(), shop().survey(), evidence))
+
+    assert problem.why.endswith("`00002_m2` breaks it too.")
+    assert problem.next_step == (
+        "Leave `00001_m1` to the next release. Split `00002_m2`. In this release add column"
+        " `public.users.new` in a form that `app` 1 (live) bears; make it strict in a later one."
+    )
 
 
 SPLITS = {
