@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -123,13 +124,12 @@ class EvidenceFile:
 
     def _opened(self) -> sqlite3.Connection:
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            found = os.fstat(file)
-        finally:
-            os.close(file)
-        if found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise _SpoiltError("was open to others")
+        with suppress(FileExistsError):
+            os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        # Not opened to look at it: to close it would let go of the locks that SQLite may hold.
+        found = self._file.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise _SpoiltError("is no private file")
         connection = sqlite3.connect(self._file, timeout=_PATIENCE, isolation_level=None)
         try:
             _demand_ours(connection)

@@ -94,18 +94,33 @@ def test_a_file_that_others_may_write_is_thrown_away(file):
     file.chmod(0o620)
 
     assert cache.get("one") is None
-    assert ["was open to others" in each for each in told] == [True]
+    assert ["is no private file" in each for each in told] == [True]
 
 
 def test_a_link_in_its_place_is_not_followed(file, tmp_path):
+    elsewhere, _ = opened(tmp_path / "elsewhere")
+    elsewhere.put("one", "not ours")
     file.parent.mkdir(parents=True)
     file.symlink_to(tmp_path / "elsewhere")
-    cache, _ = opened(file)
+    cache, told = opened(file)
+
+    assert cache.get("one") is None
+    cache.put("one", "1")
+
+    assert cache.get("one") == "1"
+    assert elsewhere.get("one") == "not ours"
+    assert ["is no private file" in each for each in told] == [True]
+
+
+def test_a_folder_in_its_place_stays_and_there_is_no_cache(file):
+    file.mkdir(parents=True)
+    cache, told = opened(file)
 
     cache.put("one", "1")
 
     assert cache.get("one") is None
-    assert not (tmp_path / "elsewhere").exists()
+    assert file.is_dir()
+    assert told == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 5000, b"SQLite format 3\0", b"no database at all" * 300])
