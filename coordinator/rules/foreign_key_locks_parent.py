@@ -18,18 +18,21 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
     if not keys:
         return
     for lock in context.strong_locks(statement):
-        if lock.relation in children or not _references(lock.relation, keys):
+        if lock.relation in children:
+            continue
+        key = next((each for each in keys if _references(lock.relation, each)), None)
+        if key is None:
             continue
         yield Danger(
-            f"The foreign key {keys[0].name} takes a {lock.mode} on {lock.relation}"
+            f"The foreign key {key.name} takes the lock {lock.mode} on {lock.relation}"
             f"{context.told_size(lock.relation)}, the table that it references.",
             "Writers there wait for it, and while it waits itself, everybody behind it waits as well.",
             _rewrite(statement, keys),
         )
 
 
-def _references(relation: str, keys: list[Change]) -> bool:
-    return any(f"REFERENCES {relation}(" in (each.before or each.after or "") for each in keys)
+def _references(relation: str, key: Change) -> bool:
+    return f"REFERENCES {relation}(" in (key.before or key.after or "")
 
 
 def _rewrite(statement: StatementEvidence, keys: list[Change]) -> str:

@@ -154,3 +154,29 @@ def test_a_name_that_went_to_an_old_table_is_no_longer_new():
     later = evidence(REWRITE.statement.text, migration="00002", locks=REWRITE.locks, rewritten=(ORDERS,))
 
     assert codes(*release, later) == ["table-rewrite"]
+
+
+def test_names_for_each_locked_parent_its_own_foreign_key():
+    def key(column: str, parent: str) -> Change:
+        return Change(
+            "constraint",
+            ORDERS,
+            f"orders_{column}_fkey",
+            f"FOREIGN KEY ({column}) REFERENCES {parent}(id)",
+            None,
+        )
+
+    dropping = evidence(
+        "ALTER TABLE orders DROP COLUMN a, DROP COLUMN b",
+        locks=(exclusive(), exclusive("public.a"), exclusive("public.b")),
+        changes=(key("a", "public.a"), key("b", "public.b")),
+    )
+
+    said = [
+        each.what
+        for each in find_hazards([dropping], engine="postgresql 16.2", sizes=None, lock_timeout=SECONDS)
+        if each.code == "foreign-key-locks-parent"
+    ]
+
+    assert ["orders_a_fkey" in said[0], "public.a" in said[0]] == [True, True]
+    assert ["orders_b_fkey" in said[1], "public.b" in said[1]] == [True, True]
