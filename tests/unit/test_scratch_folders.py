@@ -58,3 +58,15 @@ def test_finds_an_abandoned_one_in_memory_also_when_made_elsewhere(memory, monke
 
     with scratch_folder(None):
         assert not abandoned.exists()
+
+
+def test_follows_no_link_that_somebody_else_put_there(memory, tmp_path):
+    target, elsewhere = tmp_path / "made", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (memory / "coordinator-pg-lock").mkdir()
+    (memory / "coordinator-pg-lock" / "lock").symlink_to(target)
+    (memory / "coordinator-pg-folder").symlink_to(elsewhere)
+
+    with scratch_folder(None):
+        assert not target.exists()
+        assert list(elsewhere.iterdir()) == []

@@ -106,9 +106,15 @@ def _claimed(parent: Path) -> tuple[Path, int]:
 
 def _locked(folder: Path) -> int | None:
     """Return the lock of a folder, None if somebody has it. It counts only while its file is still there."""
-    if folder.stat().st_uid != os.getuid() and os.getuid() != 0:
-        return None
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Others can make folders of such names beside ours: no link of theirs is followed, least of all by root.
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(opened).st_uid != os.getuid() and os.getuid() != 0:
+            return None
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        lock = os.open(_LOCK, flags, 0o600, dir_fd=opened)
+    finally:
+        os.close(opened)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(lock).st_nlink:
