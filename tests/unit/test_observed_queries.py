@@ -53,7 +53,15 @@ def test_servers_log_gives_each_different_query_once(tmp_path):
         "UPDATE orders SET total = $1 WHERE id = $2",
     ]
     assert [each.place.line for each in catalogue.queries] == [1, 4]
-    assert catalogue.queries[0].name == "SELECT id, total FROM orders WHERE note = 'LOG: statement: …"
+    assert catalogue.queries[0].name == "SELECT id, total FROM orders WHERE note = '…'"
+
+
+def test_no_name_tells_the_data_that_a_logged_statement_held(tmp_path):
+    texts = ["'o''neil'", r"E'o\'neil'", "$x$o'neil$x$", "'o''neil"]
+
+    catalogue = read_log(tmp_path, "".join(f"SELECT {text}\n" for text in texts))
+
+    assert [each.name for each in catalogue.queries] == ["SELECT '…'"] * 4
 
 
 def test_csv_log_is_read_with_quotes_and_line_breaks(tmp_path):

@@ -15,6 +15,7 @@ _QUERIES: Final = frozenset(
 )
 _STATISTICS: Final = "pg_stat_statements"
 """Who names it looks at the statistics, as this program does."""
+_TEXTS: Final = ("string", "escaped", "dollar")
 _NAME_LENGTH = 60
 
 
@@ -43,6 +44,10 @@ def fingerprint_of(text: str) -> str:
 
 
 def name_of(text: str) -> str:
-    """Return what a person recognises the query by: its beginning, on one line."""
-    line = " ".join(text.split())
+    """Return what a person recognises the query by: its beginning, on one line.
+
+    Without its texts, which are somebody's data: names get into reports and pages that others read.
+    """
+    pieces = ("'…'" if kind in _TEXTS else text[start:end] for kind, start, end, _ in tokens(text))
+    line = " ".join("".join(pieces).split())
     return line if len(line) <= _NAME_LENGTH else f"{line[: _NAME_LENGTH - 1]}…"
