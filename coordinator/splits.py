@@ -105,5 +105,5 @@ def _is_named(change: Change, breaks: Iterable[Break]) -> bool:
 
 
 def _name(change: Change) -> str:
-    owner = f"{change.relation}." if change.relation and change.kind not in _WHOLE else ""
+    owner = f"{change.relation}." if change.relation not in (None, change.name) else ""
     return f"{change.kind} `{owner}{change.name}`"

@@ -13,6 +13,7 @@ from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, Statem
 from coordinator.model import DatabaseSpec, Layer, Migration, Role
 from coordinator.ports import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
+from coordinator.rehearse.drift import differences
 from coordinator.rehearse.findings import (
     already_failing_of,
     breaks_of,
@@ -25,8 +26,6 @@ from coordinator.rehearse.findings import (
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Apply, Failure, Pair, Walked, walk_states
 from coordinator.rules import find_hazards
-
-_DRIFT_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def _rehearsal(
         statements=walked.statements,
         hazards=hazards_of(walked.statements, task, engine=server.version),
         drift=tried.drift,
-        notes=(*server.notes, *notes, *_notes(failure, tried.unfilled)),
+        notes=(*server.notes, *_of_drift(tried, task), *notes, *_notes(failure, tried.unfilled)),
         is_whole=failure is None,
     )
 
@@ -218,6 +217,14 @@ def _told_base(task: Task) -> str:
     return f"from {files}, replayed" if number else "from an empty database"
 
 
+def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:
+    if tried.drift and task.live.dump is None:
+        yield (
+            "the answers are those of the schema that the files make, and the live one differs (drift);"
+            " `rehearsal: {base: dump}` asks about the live one"
+        )
+
+
 def _notes(failure: Failure | None, unfilled: Sequence[str]) -> Iterator[str]:
     if failure is not None:
         yield f"`{failure.migration.name}` does not apply to the scratch database: {failure.error}"
@@ -233,20 +240,6 @@ def _drift_of(walk: RehearsalDatabase, server: RehearsalServer, task: Task) -> I
             if failure is not None:
                 yield f"the files do not make the live schema: {failure.error.what}"
             else:
-                yield from _differences(replayed.catalogue(), walk.catalogue())
+                yield from differences(replayed.catalogue(), walk.catalogue())
     elif task.live.catalogue is not None:
-        yield from _differences(walk.catalogue(), task.live.catalogue)
-
-
-def _differences(here: Mapping[str, str], live: Mapping[str, str]) -> Iterator[str]:
-    """Yield what the live schema has otherwise than the files make it, a line each."""
-    names = sorted(name for name in {*here, *live} if here.get(name) != live.get(name))
-    for name in names[:_DRIFT_SHOWN]:
-        if name not in here:
-            yield f"{name} is in the live database and in no file: {live[name]}"
-        elif name not in live:
-            yield f"{name} is made by the files and missing in the live database"
-        else:
-            yield f"{name} is `{live[name]}` in the live database, and the files make it `{here[name]}`"
-    if len(names) > _DRIFT_SHOWN:
-        yield f"and {len(names) - _DRIFT_SHOWN} more differences"
+        yield from differences(walk.catalogue(), task.live.catalogue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 from fixtures.checkout import Checkout
@@ -76,3 +77,22 @@ def test_advises_a_default_for_a_dropped_column_that_the_new_version_leaves_out(
         "In this release keep column `public.items.price`, and give it a default, because query `AddItem`"
         " leaves it out; remove column `public.items.price` in a later one"
     ) in ended.err
+
+
+def test_says_of_a_schema_that_was_changed_by_hand_that_the_answers_are_those_of_the_files(
+    shop: Checkout, database_url: str
+):
+    shop.released("1.4")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("ALTER TABLE users ADD COLUMN vip boolean")
+    shop.migration(2, "phone", "ALTER TABLE users ADD COLUMN phone text;")
+
+    of_files = shop.run("plan", "--set", "VERSION=1.5").out
+    change_plan(shop, database={"rehearsal": {"base": "dump"}})
+    of_live = shop.run("plan", "--set", "VERSION=1.5").out
+
+    drift = "drift: column public.users.vip is in the live database and in no file: boolean"
+    assert drift in of_files
+    assert drift in of_live
+    assert "note: the answers are those of the schema that the files make" in of_files
+    assert "note:" not in of_live

@@ -1,0 +1,49 @@
+"""What a person is told of a live schema that is not what the files make."""
+
+from __future__ import annotations
+
+from coordinator.rehearse.drift import differences
+
+FILES = {"table public.users": "table", "column public.users.name": "text", "index public.by_name": "…"}
+
+
+def test_tells_what_is_missing_what_is_too_much_and_what_is_otherwise():
+    live = {"table public.users": "table", "column public.users.name": "integer", "extension hstore": "1.8"}
+
+    assert list(differences(FILES, live)) == [
+        "column public.users.name is `integer` in the live database, and the files make it `text`",
+        "extension hstore is in the live database and in no file: 1.8",
+        "index public.by_name is made by the files and missing in the live database",
+    ]
+
+
+def test_a_table_that_is_missing_or_too_much_is_one_line():
+    live = {
+        **FILES,
+        'table public."old users"': "table",
+        'column public."old users".id': "integer",
+        "index public.old_key": 'CREATE INDEX old_key ON public."old users" USING btree (id)',
+        'privilege public."old users" app': "SELECT",
+        "table public.users_of_old": "table",
+        "column public.users.note": "text",
+    }
+
+    assert list(differences(FILES, live)) == [
+        "column public.users.note is in the live database and in no file: text",
+        'table public."old users" is in the live database and in no file: table',
+        "table public.users_of_old is in the live database and in no file: table",
+    ]
+    assert all("missing in the live database" in line for line in differences(live, FILES))
+
+
+def test_a_long_definition_is_cut_and_fits_a_line():
+    [line] = differences({}, {"function public.f()": f"BEGIN\n  {'x' * 1000}\nEND"})
+
+    assert "\n" not in line
+    assert line.endswith("x…")
+
+
+def test_many_differences_are_counted():
+    told = list(differences({}, {f"table public.t{number:03}": "table" for number in range(60)}))
+
+    assert (len(told), told[-1]) == (51, "and 10 more differences")
