@@ -16,6 +16,7 @@ from coordinator.backtest.bases import Bases
 from coordinator.backtest.checkout import Checkout, Contents, listed, new_migrations, pair_notes
 from coordinator.backtest.tags import Tag
 from coordinator.backtest.verdict import Release, Rollout, point_of_no_return, rollout_of, switch_window
+from coordinator.errors import DatabaseError
 from coordinator.model import Layer, Migration, Role
 from coordinator.queries import Catalogue
 from coordinator.rehearse.walk import Memory
@@ -104,9 +105,13 @@ class Walk:
         notes.extend(f"At its base, {each}" for each in failures if each not in self._said)
         self._said.update(failures)
         notes.extend(self._without_effect(pair.before))
-        asked, walked = ask_release(
-            walk, pair.new, catalogues, layers=self._layers, tool=self._bases.tool, memory=self._memory
-        )
+        try:
+            asked, walked = ask_release(
+                walk, pair.new, catalogues, layers=self._layers, tool=self._bases.tool, memory=self._memory
+            )
+        except DatabaseError as error:  # of a scratch database: the releases after it have others
+            notes.append(f"Nothing could be asked: {error.what}")
+            return replace(pair.release(*notes), queries=(old, new))
         self._bases.keep(walked)
         self._said.update((*asked.failures, *(each.name for each in pair.new)))
         notes.extend((*asked.failures, *_catalogue_notes(catalogues), *_asked_notes(pair, asked)))
