@@ -28,6 +28,8 @@ SMALL: Final = 1_000_000
 """Bytes that are rewritten within about 50 ms: 1M rows with 4 indexes, some 100 MB, took 5 s."""
 NEXT: Final = "-- next migration:"
 """Opens a part of a rewrite that belongs into a migration, and a transaction, of its own."""
+ALONE: Final = "-- alone in a file that runs without a transaction (goose: -- +goose NO TRANSACTION)"
+"""Opens a statement that PostgreSQL runs in no transaction."""
 SHORT_WAIT: Final = "SET lock_timeout = '50ms'; -- where it fails nothing has changed: try again"
 BRIEF: Final = timedelta(seconds=1)
 _TIMEOUT: Final = re.compile(r"(?:=|\bTO\b)\s*'?(?P<number>\d+)\s*(?P<unit>ms|s|min|h|d)?\b", re.IGNORECASE)
@@ -82,6 +84,10 @@ class Context:
     def is_large(self, relation: str) -> bool:
         """Tell whether the relation may be large: nobody knows its size, or it is above SMALL."""
         return self.sizes is None or self.sizes.get(relation, SMALL) >= SMALL
+
+    def takes_long(self, relation: str) -> bool:
+        """Tell whether the live service notices how long it takes to go through the relation."""
+        return self.is_old(relation) and self.is_large(relation)
 
     def told_size(self, relation: str) -> str:
         """Return ` (12 MB live)`, or nothing where nobody knows."""

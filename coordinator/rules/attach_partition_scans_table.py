@@ -12,7 +12,7 @@ from coordinator.rules import NEXT, Context, Danger, Rule, added, bare, quoted
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
     for partition in added(statement, "partition"):
         child = partition.name
-        if child not in statement.scanned or not (context.is_old(child) and context.is_large(child)):
+        if child not in statement.scanned or not context.takes_long(child):
             continue
         bound, _, proof = (partition.after or "").partition(" check ")
         check = quoted(bare(child), "bound")

@@ -16,7 +16,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
         is_scanned = table in statement.scanned and table not in statement.rewritten
         if not definition.startswith("CHECK") or not is_scanned:
             continue
-        if not (context.is_old(table) and context.is_large(table)):
+        if not context.takes_long(table):
             continue
         column = made.get(table)
         yield Danger(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rules import ACCESS_EXCLUSIVE, Context, Danger, Rule, dropped, words_of
+from coordinator.rules import ACCESS_EXCLUSIVE, ALONE, Context, Danger, Rule, dropped, words_of
 
 
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
@@ -18,8 +18,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
             yield Danger(
                 f"DETACH PARTITION locks {partition.relation} and {partition.name} against everybody.",
                 "It waits for the longest query on any partition, and every later query waits behind it.",
-                "-- alone in a file that runs without a transaction (goose: -- +goose NO TRANSACTION)\n"
-                f"ALTER TABLE {partition.relation} DETACH PARTITION {partition.name} CONCURRENTLY;",
+                f"{ALONE}\nALTER TABLE {partition.relation} DETACH PARTITION {partition.name} CONCURRENTLY;",
             )
 
 

@@ -12,7 +12,7 @@ from coordinator.rules import NEXT, Context, Danger, Rule, added, words_of
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
     if words_of(statement)[:2] != ("ALTER", "DOMAIN"):
         return
-    tables = [each for each in statement.scanned if context.is_old(each) and context.is_large(each)]
+    tables = [each for each in statement.scanned if context.takes_long(each)]
     for check in added(statement, "constraint"):
         if tables and "NOT VALID" not in (check.after or ""):
             yield Danger(

@@ -15,7 +15,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
         is_new = any(each.relation == table and each.is_new for each in statement.locks)
         if not definition.startswith("EXCLUDE") or is_new:
             continue
-        if not (context.is_old(table) and context.is_large(table)):
+        if not context.takes_long(table):
             continue
         copy = f"{schema_of(table)}.{quoted(bare(table), 'next')}"
         yield Danger(

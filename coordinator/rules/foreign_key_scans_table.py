@@ -16,7 +16,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
         is_new = any(each.relation == table and each.is_new for each in statement.locks)
         if not definition.startswith("FOREIGN KEY") or " NOT VALID" in definition or is_new:
             continue
-        if not (context.is_old(table) and context.is_large(table)):
+        if not context.takes_long(table):
             continue
         column = made.get(table)
         yield Danger(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rules import Context, Danger, Rule, added, words_of
+from coordinator.rules import ALONE, Context, Danger, Rule, added, words_of
 
 
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
@@ -19,7 +19,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
             yield Danger(
                 f"Building {index.name} stops every write to {table}{context.told_size(table)}.",
                 "It holds a SHARE lock until it has read and sorted the table.",
-                "-- alone in a file that runs without a transaction (goose: -- +goose NO TRANSACTION)\n"
+                f"{ALONE}\n"
                 f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}; -- an invalid one of a failed attempt\n"
                 + definition.replace(" INDEX ", " INDEX CONCURRENTLY IF NOT EXISTS ", 1)
                 + ";",

@@ -22,7 +22,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
             continue
         before, after = (_TYPE_ENDS.split(each, maxsplit=1)[0] for each in (column.before, column.after))
         is_rebuilt = before != after and table in statement.scanned and table not in statement.rewritten
-        if is_rebuilt and context.is_old(table) and context.is_large(table):
+        if is_rebuilt and context.takes_long(table):
             yield Danger(
                 f"The new type of {table}.{column.name} rebuilds its indexes{context.told_size(table)}.",
                 "It holds an ACCESS EXCLUSIVE lock on the table until they are built.",

@@ -20,7 +20,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
             or " not null" not in (column.after or "")
             or table not in statement.scanned
             or table in statement.rewritten
-            or not (context.is_old(table) and context.is_large(table))
+            or not context.takes_long(table)
         ):
             continue
         check = quoted(bare(table), bare(column.name), "not_null")

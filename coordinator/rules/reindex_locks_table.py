@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rules import Context, Danger, Rule, text_of, words_of
+from coordinator.rules import ALONE, Context, Danger, Rule, text_of, words_of
 
 _WHAT: Final = re.compile(r"\b(INDEX|TABLE|SCHEMA|DATABASE)\b", re.IGNORECASE)
 
@@ -21,8 +21,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
         yield Danger(
             f"REINDEX rebuilds {', '.join(indexes)} and locks the table meanwhile.",
             "Nobody writes to the table, and a reader waits as soon as it plans a query over the index.",
-            "-- alone in a file that runs without a transaction (goose: -- +goose NO TRANSACTION)\n"
-            + _WHAT.sub(r"\1 CONCURRENTLY", text_of(statement), count=1),
+            f"{ALONE}\n" + _WHAT.sub(r"\1 CONCURRENTLY", text_of(statement), count=1),
         )
 
 

@@ -20,7 +20,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
     locked = {each.relation for each in context.strong_locks(statement)}
     for table in statement.rewritten:
         is_table = table in locked or any(each.relation == table for each in statement.changes)
-        if is_table and context.is_old(table) and context.is_large(table):
+        if is_table and context.takes_long(table):
             yield Danger(
                 f"The statement writes all of {table}{context.told_size(table)} anew, with its indexes.",
                 "It holds an ACCESS EXCLUSIVE lock meanwhile (3 to 5 s for a million rows): nobody reads or"

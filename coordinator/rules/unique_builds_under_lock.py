@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rules import NEXT, Context, Danger, Rule, added, words_of
+from coordinator.rules import ALONE, NEXT, Context, Danger, Rule, added, words_of
 
 
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
@@ -16,7 +16,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
         is_new = any(each.relation == table and each.is_new for each in statement.locks)
         if not definition.startswith(("UNIQUE", "PRIMARY KEY")) or is_new or "USING" in words_of(statement):
             continue
-        if not (context.is_old(table) and context.is_large(table)):
+        if not context.takes_long(table):
             continue
         kind, columns = definition.partition(" (")[0], definition.partition(" (")[2]
         column = made.get(table)
@@ -25,7 +25,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
             "It holds an ACCESS EXCLUSIVE lock meanwhile: nobody reads or writes the table.",
             (f"ALTER TABLE {table} ADD COLUMN {column.name} {column.after};\n{NEXT}\n" if column else "")
             + ("-- the columns must be NOT NULL before\n" if kind == "PRIMARY KEY" else "")
-            + "-- alone in a file that runs without a transaction (goose: -- +goose NO TRANSACTION)\n"
+            + f"{ALONE}\n"
             f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {key.name} ON {table} ({columns};\n"
             f"{NEXT}\nALTER TABLE {table} ADD CONSTRAINT {key.name} {kind} USING INDEX {key.name};",
         )

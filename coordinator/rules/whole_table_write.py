@@ -30,9 +30,9 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
         return
     if not {"UPDATE", "DELETE", "MERGE"} & set(words_of(statement)):
         return
-    read = [each for each in statement.scanned if context.is_old(each) and context.is_large(each)]
+    read = [each for each in statement.scanned if context.takes_long(each)]
     for table in statement.written:
-        if read and context.is_old(table) and context.is_large(table):
+        if read and context.takes_long(table):
             yield Danger(
                 f"One statement writes rows all over {table}{context.told_size(table)}.",
                 "Writers of these rows wait until it commits (4 to 12 s for a million rows), and it is done"

@@ -12,7 +12,7 @@ from coordinator.rules import NEXT, Context, Danger, Rule, is_write, text_of
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
     if not is_write(statement):
         return
-    read = [each for each in statement.scanned if context.is_old(each) and context.is_large(each)]
+    read = [each for each in statement.scanned if context.takes_long(each)]
     held = [lock for each in context.before(statement) for lock in context.strong_locks(each)]
     if read and held:
         yield Danger(
