@@ -14,12 +14,13 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from pydantic import Field
 
 from coordinator.adapters.queries._reading.files import text_of
-from coordinator.adapters.queries._reading.observed import fingerprint_of, is_closed, name_of, only_query_in
+from coordinator.adapters.queries._reading.observed import queries_among
 from coordinator.adapters.queries._reading.parameters import Dialect, with_engine_parameters
 from coordinator.adapters.queries._reading.settings import PathSettings
 from coordinator.diagnostics import Place
@@ -74,18 +75,9 @@ class Log:
 
 def _queries_of(log: str, place: str, wanted: Wanted) -> Iterator[Query]:
     dialect = Dialect(wanted.engine, names=True, marks=True)
-    seen: set[str] = set()
-    for text, line in _statements_in(log):
-        query = only_query_in(text)
-        if query is None or (fingerprint := fingerprint_of(query)) in seen:
-            continue
-        seen.add(fingerprint)
-        yield Query(
-            name=name_of(query),
-            text=with_engine_parameters(query, dialect),
-            place=Place(place, line),
-            obstacle=None if is_closed(query) else "the log has only its beginning",
-        )
+    texts = ((text, Place(place, line)) for text, line in _statements_in(log))
+    for query in queries_among(texts, cut_off="the log has only its beginning"):
+        yield replace(query, text=with_engine_parameters(query.text, dialect))
 
 
 def _statements_in(log: str) -> Iterator[tuple[str, int]]:

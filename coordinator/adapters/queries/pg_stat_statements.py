@@ -10,18 +10,17 @@ Source: the PostgreSQL manual, F.30 pg_stat_statements: `toplevel` since 14; con
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from pydantic import Field
 
-from coordinator.adapters.queries._reading.observed import fingerprint_of, is_closed, name_of, only_query_in
+from coordinator.adapters.queries._reading.observed import queries_among
 from coordinator.diagnostics import Place
 from coordinator.errors import Usage
 from coordinator.fields import QuerySettings
 from coordinator.model import Engine, Role
 from coordinator.ports import Session
-from coordinator.queries import Catalogue, Query
+from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import QuerySource, Wanted
 
 _READ = """
@@ -76,7 +75,11 @@ class Statistics:
             raise _no_statistics("Nothing says which database role is the service's.")
         with wanted.session() as session:
             texts = [str(row[0]) for row in session.query(_query(session, spec, role))]
-        return Catalogue(f"pg_stat_statements of {role}", tuple(_queries_of(texts)))
+        if _HIDDEN in texts:
+            raise _no_statistics("The user of the plan's URL may not read other roles' statements.")
+        seen = ((text, Place("pg_stat_statements")) for text in texts)
+        queries = queries_among(seen, cut_off="the server kept only its beginning")
+        return Catalogue(f"pg_stat_statements of {role}", tuple(queries))
 
 
 def _query(session: Session, spec: StatisticsSettings, role: str) -> str:
@@ -85,23 +88,6 @@ def _query(session: Session, spec: StatisticsSettings, role: str) -> str:
         raise _no_statistics("The extension pg_stat_statements is not in this database.")
     literal = "'" + role.replace("'", "''") + "'"
     return _READ.format(view=found[0][0], calls=spec.min_calls, role=literal)
-
-
-def _queries_of(texts: list[str]) -> Iterator[Query]:
-    seen: set[str] = set()
-    for text in texts:
-        if text == _HIDDEN:
-            raise _no_statistics("The user of the plan's URL may not read other roles' statements.")
-        query = only_query_in(text)
-        if query is None or (fingerprint := fingerprint_of(query)) in seen:
-            continue
-        seen.add(fingerprint)
-        yield Query(
-            name=name_of(query),
-            text=query,
-            place=Place("pg_stat_statements"),
-            obstacle=None if is_closed(query) else "the server kept only its beginning",
-        )
 
 
 _TO_READ_THEM = (

@@ -6,8 +6,11 @@ utility statements are left out. The same text with other blanks or comments is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from coordinator.diagnostics import Place
+from coordinator.queries import Query
 from coordinator.sql import split_statements, tokens
 
 _QUERIES: Final = frozenset(
@@ -19,7 +22,18 @@ _TEXTS: Final = ("string", "escaped", "dollar")
 _NAME_LENGTH = 60
 
 
-def only_query_in(text: str) -> str | None:
+def queries_among(texts: Iterable[tuple[str, Place]], *, cut_off: str) -> Iterator[Query]:
+    """Yield each different query; `cut_off` is the obstacle of one whose end is missing."""
+    seen: set[str] = set()
+    for text, place in texts:
+        query = _only_query_in(text)
+        if query is None or (fingerprint := _fingerprint_of(query)) in seen:
+            continue
+        seen.add(fingerprint)
+        yield Query(_name_of(query), query, place, obstacle=None if _is_closed(query) else cut_off)
+
+
+def _only_query_in(text: str) -> str | None:
     """Return the one query of a text without its `;`, None if it is something else or more than one."""
     statements = split_statements(text)
     if len(statements) != 1 or not statements[0].words or statements[0].words[0] not in _QUERIES:
@@ -28,12 +42,12 @@ def only_query_in(text: str) -> str | None:
     return None if _STATISTICS in code else code
 
 
-def is_closed(text: str) -> bool:
+def _is_closed(text: str) -> bool:
     """Tell whether every quote and comment of a text ends in it: one that was cut off seldom is."""
     return all(each.is_closed for each in split_statements(text))
 
 
-def fingerprint_of(text: str) -> str:
+def _fingerprint_of(text: str) -> str:
     """Return what two texts have in common that differ in blanks, comments and capitals alone."""
     kinds = ((kind, text[start:end]) for kind, start, end, _ in tokens(text))
     return " ".join(
@@ -43,7 +57,7 @@ def fingerprint_of(text: str) -> str:
     )
 
 
-def name_of(text: str) -> str:
+def _name_of(text: str) -> str:
     """Return what a person recognises the query by: its beginning, on one line.
 
     Without its texts, which are somebody's data: names get into reports and pages that others read.
