@@ -48,9 +48,12 @@ def keep_template(template: Path, data: Path) -> None:
             for left in template.parent.glob(f"{_DRAFT}*"):
                 shutil.rmtree(left)
             draft = template.with_name(f"{_DRAFT}{os.getpid()}")
-            shutil.copytree(data, draft, copy_function=shutil.copyfile)
-            os.sync()  # a power cut must not leave a complete name with empty files
-            draft.rename(template)
+            try:
+                shutil.copytree(data, draft, copy_function=shutil.copyfile)
+                os.sync()  # a power cut must not leave a complete name with empty files
+                draft.rename(template)
+            finally:  # a full disk would stay full
+                shutil.rmtree(draft, ignore_errors=True)
     except OSError:
         return
 
