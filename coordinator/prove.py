@@ -104,12 +104,15 @@ def _is_risk(use: Use, span: Span, proof: Proof, *, is_moving: bool) -> bool:
 def _risk(use: Use, span: Span, proof: Proof) -> Diagnostic:
     database, service, role = use
     states = f"state {span.first}" if span.first == span.last else f"states {span.first} to {span.last}"
+    of_service = [each for each in proof.plan.services[service].queries if each.database == database]
+    is_unread = bool(of_service) and span.finding.basis is Basis.CLASSIFIED
+    way = _WAY_TO_ASK if is_unread else _WAYS_TO_KNOW[span.finding.basis]
     return Diagnostic(
         "unproven",
         proof.plan.services[service].place,
         f"Nobody knows whether `{service}` ({role}) works while `{database}` is at {states}.",
         f"{span.finding.reason[:1].upper()}{span.finding.reason[1:]}.",
-        f"{_WAYS_TO_KNOW[span.finding.basis]}, or take the risk and have it written down: --accept-unproven.",
+        f"{way}, or take the risk and have it written down: --accept-unproven.",
     )
 
 
@@ -120,6 +123,8 @@ _WAYS_TO_KNOW = {
     ),
 }
 """By what a risk rests on."""
+_WAY_TO_ASK = "Mend what the warnings say about the service's queries or the rehearsal"
+"""Where the plan names queries already."""
 
 
 def _unknown_users(database: DatabaseName, phased: Phased) -> Diagnostic:

@@ -24,6 +24,10 @@ _NOT_ASKED = (
     "unproven: no query was checked. The phases are what the migrations declare, or else guesses from their"
     " statements. With `queries` in the plan, the engine is asked."
 )
+_NOT_REHEARSED = (
+    "unproven: no query was checked; the warnings say why. The phases are what the migrations declare, or"
+    " else guesses from their statements."
+)
 _HALF_KNOWN = (
     "unproven: nothing is known to break, and not everything could be asked: the lines with `?` say what."
 )
@@ -94,7 +98,9 @@ def verdict(proof: Proof) -> str:
         case Verdict.BROKEN:
             return _REFUSED
     bases = {span.finding.basis for spans in proof.met.values() for span in spans}
-    known = _HALF_KNOWN if Basis.REHEARSED in bases else _NOT_ASKED
+    has_queries = any(service.queries for service in proof.plan.services.values())
+    not_asked = _NOT_REHEARSED if has_queries else _NOT_ASKED
+    known = _HALF_KNOWN if Basis.REHEARSED in bases else not_asked
     return f"{known} {_RISK}" if risks(proof) else known
 
 
