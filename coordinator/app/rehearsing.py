@@ -132,6 +132,19 @@ def _url_is_live(name: DatabaseName) -> Usage:
     )
 
 
+def look_at_server(ports: Ports, name: DatabaseName) -> str:
+    """Return what a database would be rehearsed on; with `base: dump`, after the dump was tried there.
+
+    Raises: Usage or DatabaseError where it cannot be rehearsed.
+    """
+    engine = discovery.rehearsal(ports.plan.databases[name].engine)
+    url = _scratch_url(ports, name)
+    live, version = _live(ports, name, scratch=url)
+    with engine.server(url=url, live_version=version) as server, server.database(live.dump):
+        where = "on the scratch server of the plan" if url else "on this machine"
+        return "; ".join((f"{server.version} {where}", *server.notes))
+
+
 def _live(ports: Ports, name: DatabaseName, *, scratch: Secret | None) -> tuple[Live, str]:
     """Look at the live database. Raises: Usage where the team's scratch server is the live one."""
     spec = ports.plan.databases[name]

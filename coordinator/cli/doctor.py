@@ -28,7 +28,8 @@ def doctor(
 ) -> None:
     """Check what the plan needs, and say what is wrong.
 
-    It looks at the plan, its journal, its databases and its services, and changes nothing.
+    It looks at the plan, its journal, its databases, what they are rehearsed on, and its services, and
+    changes nothing.
     """
     exit_with(lambda: _doctor(plan, settings, output))
 
@@ -45,6 +46,7 @@ def _doctor(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
 
 
 def _findings(path: Path, settings: list[str] | None) -> Iterator[Finding]:
+    from coordinator.app.rehearsing import look_at_server
     from coordinator.cli.opening import open_ports
 
     ports = open_ports(path, settings)
@@ -52,6 +54,10 @@ def _findings(path: Path, settings: list[str] | None) -> Iterator[Finding]:
     yield _look("journal", lambda: _journal(path))
     for database in ports.plan.databases:
         yield _look(f"database {database}", lambda database=database: _database(ports, database))  # type: ignore[misc]
+        if any(
+            each.database == database for service in ports.plan.services.values() for each in service.queries
+        ):
+            yield _look(f"rehearsal {database}", lambda database=database: look_at_server(ports, database))  # type: ignore[misc]
     for service in ports.plan.services:
         yield _look(f"service {service}", lambda service=service: _service(ports, service))  # type: ignore[misc]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
@@ -96,3 +97,25 @@ def test_says_of_a_schema_that_was_changed_by_hand_that_the_answers_are_those_of
     assert drift in of_live
     assert "note: the answers are those of the schema that the files make" in of_files
     assert "note:" not in of_live
+
+
+def test_doctor_tells_what_a_database_would_be_rehearsed_on(shop: Checkout, database_url: str):
+    here = shop.run("doctor", "--set", "VERSION=1.4")
+    change_plan(shop, database={"rehearsal": {"url": "env:SCRATCH_URL"}})
+    on_live = shop.run("doctor", "--set", "VERSION=1.4", SCRATCH_URL=database_url)
+
+    assert (here.exit_code, on_live.exit_code) == (0, 1)
+    assert re.search(r"✔ rehearsal shop: postgresql \d+\.\d+ on this machine", here.out)
+    assert "✘ rehearsal shop: error[rehearsal-url-is-live]" in on_live.out
+
+
+def test_says_that_warnings_tell_why_no_query_was_asked(shop: Checkout, postgres: str):
+    shop.released("1.4")
+    shop.migration(2, "phone", "ALTER TABLE users ADD COLUMN phone text;")
+    change_plan(shop, database={"rehearsal": {"url": "env:SCRATCH_URL"}})
+
+    ended = shop.run("run", "--set", "VERSION=1.5", SCRATCH_URL=postgres)
+
+    assert ended.exit_code == 3
+    assert "Verdict: unproven: no query was checked; the warnings say why." in ended.err
+    assert "Mend what the warnings say about the service's queries or the rehearsal" in ended.err
