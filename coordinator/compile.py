@@ -91,11 +91,16 @@ class _Release:
         """Return the steps after which the schema has what the next version of a service needs."""
         late = self.turns.late.get(service, {})
         expanded = tuple(
-            _apply_id(database, (self.before[database] + self.after[database])[state - 1])
+            _apply_id(database, self._phased(database, state))
             for database in self.plan.services[service].uses
             if (state := late.get(database, len(self.before[database])))
         )
         return expanded or (ACQUIRE,)
+
+    def _phased(self, database: DatabaseName, state: int) -> Phased:
+        """Return the migration that leads to a state."""
+        before = self.before[database]
+        return before[state - 1] if state <= len(before) else self.after[database][state - len(before) - 1]
 
     def between(self, database: DatabaseName) -> int:
         """Return the last state of a database that a late service waits for; no less than the cut."""

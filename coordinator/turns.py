@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from coordinator.evidence import Evidence
 from coordinator.model import DatabaseName, Plan, Role, ServiceName
 from coordinator.survey import Survey
-from coordinator.windows import bears_until, works_from
+from coordinator.windows import declared_until, works_from, works_until
 
 Needs = Mapping[ServiceName, Mapping[DatabaseName, int]]
 """For a service the first state of each database at which its next version works."""
@@ -38,13 +38,15 @@ class Turns:
     def of(cls, plan: Plan, survey: Survey, evidence: Evidence, *, cuts: Mapping[DatabaseName, int]) -> Turns:
         """Find out who is late; `cuts` has the state of each database at which services move otherwise."""
         bears: dict[DatabaseName, dict[ServiceName, int]] = {name: {} for name in plan.databases}
+        declared = {name: declared_until(name, evidence) for name in plan.databases}
         needs: dict[ServiceName, dict[DatabaseName, int]] = {}
         for name, service in survey.services.items():
             if service.is_settled:
                 continue
             for database in plan.services[name].uses:
                 if service.live_colour is not None:
-                    bears[database][name] = bears_until((database, name, Role.LIVE), evidence)
+                    last = works_until((database, name, Role.LIVE), evidence)
+                    bears[database][name] = min(last, declared[database])
                 first = works_from((database, name, Role.NEXT), evidence)
                 if cuts[database] < first <= len(evidence.phased[database]):
                     needs.setdefault(name, {})[database] = first

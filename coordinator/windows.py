@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coordinator.evidence import Evidence, Use, Verdict
-from coordinator.model import Phase
+from coordinator.model import DatabaseName, Phase
 
 
 def works_until(use: Use, evidence: Evidence) -> int:
@@ -14,13 +14,15 @@ def works_until(use: Use, evidence: Evidence) -> int:
 
 
 def bears_until(use: Use, evidence: Evidence) -> int:
-    """Return the last state that a live version may meet.
+    """Return the last state that a live version may meet: it works there, and its authors do not say wait."""
+    return min(works_until(use, evidence), declared_until(use[0], evidence))
 
-    That is before its first break, and before the first migration whose author declared that it waits.
-    """
-    phased = evidence.phased.get(use[0], ())
+
+def declared_until(database: DatabaseName, evidence: Evidence) -> int:
+    """Return the last state before the first migration whose author declared that it waits for live to go."""
+    phased = evidence.phased.get(database, ())
     waiting = (at for at, each in enumerate(phased) if each.migration.declared is Phase.CONTRACT)
-    return min(works_until(use, evidence), next(waiting, len(phased)))
+    return next(waiting, len(phased))
 
 
 def works_from(use: Use, evidence: Evidence) -> int:
