@@ -17,12 +17,9 @@ from coordinator.model import Layer
 from coordinator.queries import Query
 from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
 from coordinator.rehearse.description import mismatch, other_strings
-from coordinator.rehearse.subject import Answer, Compiled
+from coordinator.rehearse.moment import is_no_answer
+from coordinator.rehearse.subject import WORKS, Answer, Compiled
 from coordinator.sameness import difference
-
-_NO_ANSWER: Final = ("40", "53", "55P03", "57", "58", "XX", "CO")
-"""Classes of SQLSTATE that tell of the scratch server, its time and its locks, and not of the schema; `CO` is
-our own, for what a rehearsal does not dare to run."""
 
 _FOREIGN_KEY: Final = "23503"
 _REFERRED: Final = re.compile(r'^update or delete on table .* on table "(?P<child>[^"]*)"')
@@ -86,12 +83,12 @@ def _each(
 
 def _described(query: Compiled, answer: Description | Objection) -> Compiled:
     if isinstance(answer, Objection):
-        return replace(query, own=Answer((Layer.PREPARE, answer)))
+        return replace(query, own=fails(WORKS, Layer.PREPARE, answer))
     return replace(query, description=answer)
 
 
 def _planned(query: Compiled, answer: Objection | None) -> Compiled:
-    return replace(query, own=Answer((Layer.PLAN, answer))) if answer else query
+    return replace(query, own=fails(WORKS, Layer.PLAN, answer)) if answer else query
 
 
 def _chosen(query: Compiled, answer: Values | Objection) -> Compiled:
@@ -139,7 +136,7 @@ def ask_queries(
         objections = state.database.plan([queries[each].text for each in asked], role=role)
         for place, objection in zip(asked, objections, strict=True):
             if objection is not None:
-                answers[place] = _fails(answers[place], Layer.PLAN, objection)
+                answers[place] = fails(answers[place], Layer.PLAN, objection)
     asked = [place for place in _still(answers, asked) if queries[place].ran is not None]
     if asked:
         ran = state.database.execute(_asks([queries[each] for each in asked]), role=role)
@@ -154,7 +151,10 @@ def _still(answers: dict[int, Answer], places: Sequence[int]) -> list[int]:
     return [place for place in places if answers[place].broken is None]
 
 
-def _fails(answer: Answer, layer: Layer, objection: Objection) -> Answer:
+def fails(answer: Answer, layer: Layer, objection: Objection) -> Answer:
+    """Return the answer with a layer's refusal; one that says nothing of the schema leaves it open."""
+    if is_no_answer(objection.code):
+        return _unknown(answer, layer, f"the server had no answer: {objection.message} ({objection.code})")
     return Answer((layer, objection), answer.unchecked)
 
 
@@ -168,16 +168,16 @@ def _compared(
     own = query.description
     assert own is not None, "asked only where the own state answered"
     if isinstance(here, Objection):
-        return _fails(answer, Layer.PREPARE, here)
+        return fails(answer, Layer.PREPARE, here)
     if objection := other_strings(own, here):
-        return _fails(answer, Layer.PREPARE, objection)
+        return fails(answer, Layer.PREPARE, objection)
     if Layer.DESCRIBE not in layers:
         return answer
     found = mismatch(own, here, reads_result=query.query.reads_result)
     if found is None:
         return answer
     if found.unless is None:
-        return _fails(answer, Layer.DESCRIBE, found.objection)
+        return fails(answer, Layer.DESCRIBE, found.objection)
     return _unknown(answer, Layer.DESCRIBE, f"{found.objection.message}: {found.unless}")
 
 
@@ -195,22 +195,20 @@ def _ran(
     if found is None:
         return answer
     if between.writer is None:
-        return _fails(answer, Layer.RESULT, Objection("result-differs", f"the query {found}"))
+        return fails(answer, Layer.RESULT, Objection("result-differs", f"the query {found}"))
     reason = f"the query {found}; `{between.writer}` writes rows, and nobody knows if it minds"
     return _unknown(answer, Layer.RESULT, reason)
 
 
 def _refused(here: Objection, answer: Answer, *, layers: Collection[Layer], between: Between) -> Answer:
     told = f"{here.message} ({here.code})"
-    if here.code.startswith(_NO_ANSWER):
-        return _unknown(answer, Layer.EXECUTE, f"the server had no answer: {told}")
     if Layer.EXECUTE not in layers:
         return _unknown(answer, Layer.RESULT, f"it did not run, so there is no result to compare: {told}")
     if (table := _new_child(here, between.new_tables)) is not None:
         return _unknown(
             answer, Layer.EXECUTE, f"it fails where a row of the new {table} refers to its row: {told}"
         )
-    return _fails(answer, Layer.EXECUTE, here)
+    return fails(answer, Layer.EXECUTE, here)
 
 
 def _new_child(objection: Objection, new_tables: frozenset[str]) -> str | None:

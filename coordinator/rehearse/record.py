@@ -18,17 +18,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from coordinator.evidence import Rehearsal, Span, StatementEvidence, Use
 from coordinator.model import Migration
+from coordinator.rehearse.moment import OF_THE_MOMENT
 from coordinator.rehearse.walk import texts_of
 
 Found = tuple[Rehearsal, dict[Use, tuple[Span, ...]]]
 """What `rehearse_database` returns."""
 
-_OF_THE_MOMENT: Final = re.compile(
-    r"(?:40|53|57|58|XX)[0-9A-Z]{3}|55P03"
-    r"|SQLITE_(?:BUSY|LOCKED|NOMEM|INTERRUPT|IOERR|CORRUPT|FULL|CANTOPEN|READONLY|PROTOCOL).*"
-)
-"""Codes that tell of a busy, full or failing machine. Asked again, the engine may say something else."""
-_SAID_SO: Final = re.compile(rf"\((?:{_OF_THE_MOMENT.pattern})\)|canceling statement|terminating connection")
+_SAID_SO: Final = re.compile(rf"\((?:{OF_THE_MOMENT.pattern})\)|canceling statement|terminating connection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ def is_lasting(found: Found) -> bool:
     said = (*rehearsal.notes, *rehearsal.drift, *(each.reason for each in rehearsal.unchecked))
     return (
         rehearsal.is_whole
-        and not any(_OF_THE_MOMENT.fullmatch(each.objection.code) for each in broken)
+        and not any(OF_THE_MOMENT.fullmatch(each.objection.code) for each in broken)
         and not any(_SAID_SO.search(each) for each in said)
     )
 

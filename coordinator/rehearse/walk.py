@@ -19,7 +19,7 @@ from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection, StatementEvidence, Use
 from coordinator.model import Layer, Migration, Role
 from coordinator.rehearsal_ports import RehearsalDatabase
-from coordinator.rehearse.ask import Between, Described, State, ask_queries, compile_queries
+from coordinator.rehearse.ask import Between, Described, State, ask_queries, compile_queries, fails
 from coordinator.rehearse.subject import Answer, Compiled, Subject
 from coordinator.sql import split_statements
 
@@ -257,4 +257,4 @@ class _Walk:
                 for place, objection in met.items():
                     if before[place].broken is None and after[place].broken is None:
                         states = after if subject.role is Role.LIVE else before
-                        states[place] = replace(states[place], broken=(Layer.SESSION, objection))
+                        states[place] = fails(states[place], Layer.SESSION, objection)

@@ -10,11 +10,12 @@ from fakes.scratch import STALE, FakeScratch
 
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
-from coordinator.evidence import Break, Span, Use, Verdict
+from coordinator.evidence import Break, Objection, Span, Use, Verdict
 from coordinator.model import DatabaseName, Layer, Migration, Role, ServiceName
 from coordinator.queries import Catalogue, Query
+from coordinator.rehearse.ask import fails
 from coordinator.rehearse.findings import already_failing_of, breaks_of, counts_of, spans_of, unchecked_of
-from coordinator.rehearse.subject import Subject
+from coordinator.rehearse.subject import WORKS, Subject
 from coordinator.rehearse.walk import Pair, Walked, walk_states
 
 LIVE: Use = (DatabaseName("db"), ServiceName("app"), Role.LIVE)
@@ -243,6 +244,20 @@ def test_without_the_layer_execute_a_query_that_does_not_run_has_no_result_and_i
 
     assert found.cells(LIVE) == "wu"
     assert "it did not run" in found.spans(LIVE)[1].finding.reason
+
+
+@pytest.mark.parametrize(
+    "code", ["40P01", "53200", "55P03", "57014", "58030", "XX000", "CO001", "SQLITE_FULL"]
+)
+def test_what_a_machine_says_of_itself_breaks_no_query(code):
+    answer = fails(WORKS, Layer.PLAN, Objection(code, "not now"))
+
+    assert (answer.broken, [layer for layer, _ in answer.unchecked]) == (None, [Layer.PLAN])
+
+
+@pytest.mark.parametrize("code", ["42703", "42501", "23505", "0A000", "55000", "SQLITE_ERROR"])
+def test_what_an_engine_says_of_a_query_breaks_it(code):
+    assert fails(WORKS, Layer.PLAN, Objection(code, "never")).broken is not None
 
 
 # -- sessions ----------------------------------------------------------------------------------------------
