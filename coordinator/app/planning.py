@@ -56,7 +56,7 @@ def work_out(
     kinds: Mapping[str, StepKind],
     reads_live: bool,
     watches_statements: bool,
-    cache: EvidenceCache | None = None,
+    cache: EvidenceCache | None,
 ) -> tuple[Proof, tuple[Diagnostic, ...]]:
     """Return the proof of a release whose world and queries are known already, and warnings.
 

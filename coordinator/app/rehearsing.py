@@ -47,7 +47,7 @@ def rehearse_release(
     *,
     reads_live: bool,
     watches_statements: bool,
-    cache: EvidenceCache | None = None,
+    cache: EvidenceCache | None,
 ) -> Rehearsed:
     """Ask the engines about every version that has a catalogue.
 
@@ -86,7 +86,7 @@ def _rehearse(
     seen: Survey,
     subjects: tuple[Subject, ...],
     reads_live: bool,
-    cache: EvidenceCache | None = None,
+    cache: EvidenceCache | None,
 ) -> Found:
     spec, database = ports.plan.databases[name], seen.databases[name]
     engine = discovery.rehearsal(spec.engine)

@@ -64,7 +64,13 @@ def worked_out(path: Path, world: Mapping[str, Any], *, scratch: str) -> Found:
     catalogues, problems = read_catalogues(ports, seen)
     demand_sound(problems)
     proof, warnings = work_out(
-        ports, seen, catalogues, kinds=step_kinds(), reads_live=False, watches_statements=False
+        ports,
+        seen,
+        catalogues,
+        kinds=step_kinds(),
+        reads_live=False,
+        watches_statements=False,
+        cache=None,
     )
     return _anywhere(proof), (*problems, *warnings)
 
