@@ -167,7 +167,7 @@ def _subject(role: Role, catalogue: Catalogue) -> Subject:
 
 def _asked(walked: Walked, new: Sequence[Migration]) -> Asked:
     answered = {
-        use[2]: sum(each.own.broken is None and each.query.obstacle is None for each in compiled)
+        use[2]: sum(each.own.broken is None and each.description is not None for each in compiled)
         for use, compiled in walked.compiled.items()
     }
     return Asked(

@@ -154,7 +154,7 @@ def _still(answers: dict[int, Answer], places: Sequence[int]) -> list[int]:
 def fails(answer: Answer, layer: Layer, objection: Objection) -> Answer:
     """Return the answer with a layer's refusal; one that says nothing of the schema leaves it open."""
     if is_no_answer(objection.code):
-        return _unknown(answer, layer, f"the server had no answer: {objection.message} ({objection.code})")
+        return _unknown(answer, layer, f"there was no answer: {objection.message} ({objection.code})")
     return Answer((layer, objection), answer.unchecked)
 
 

@@ -25,7 +25,7 @@ def test_an_answer_about_the_schema_lasts(code):
 @pytest.mark.parametrize("code", _OF_THE_MOMENT)
 def test_an_answer_about_a_busy_machine_does_not_last(code):
     objection = replace(broken(), objection=Objection(code, "no"))
-    reason = unchecked("Get", reason=f"the server had no answer: no ({code})")
+    reason = unchecked("Get", reason=f"there was no answer: no ({code})")
 
     assert not is_lasting((rehearsal(breaks=(objection,)), {}))
     assert not is_lasting((rehearsal(already_failing=(objection,)), {}))
