@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -121,7 +122,14 @@ def say_problem(error: CoordinatorError) -> None:
 
 
 def exit_with(command: Callable[[], ExitCode | None]) -> None:
-    """Run a command's body and leave the process with its exit code."""
+    """Run a command's body and leave the process with its exit code.
+
+    A pipeline that gives up sends SIGTERM, a lost terminal SIGHUP: both end a command as Ctrl-C does, so that
+    it removes what it made. What is ignored stays so (nohup).
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     sys.exit(_exit_code_of(command))
 
 

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import yaml
 from fixtures.checkout import Checkout
+
+from coordinator.errors import ExitCode
+
+MAKES_A_FOLDER = """
+import signal, sys, tempfile
+from coordinator.cli.edge import exit_with
+
+def command():
+    with tempfile.TemporaryDirectory(dir=sys.argv[1]):
+        print("made", flush=True)
+        signal.pause()
+
+exit_with(command)
+"""
 
 
 def change_plan(checkout: Checkout, *, database: dict[str, Any] | None = None, **service: object) -> None:
@@ -119,3 +137,17 @@ def test_says_that_warnings_tell_why_no_query_was_asked(shop: Checkout, postgres
     assert ended.exit_code == 3
     assert "Verdict: unproven: no query was checked; the warnings say why." in ended.err
     assert "Mend what the warnings say about the service's queries or the rehearsal" in ended.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_asked_to_end_removes_what_it_made(tmp_path: Path, number: signal.Signals):
+    command = subprocess.Popen([sys.executable, "-c", MAKES_A_FOLDER, tmp_path], stdout=subprocess.PIPE)
+    assert command.stdout is not None
+    with command.stdout as out:
+        out.readline()
+        assert list(tmp_path.iterdir())
+
+        command.send_signal(number)
+
+        assert command.wait(60) == ExitCode.INTERRUPTED
+    assert not list(tmp_path.iterdir())
