@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Break, Evidence, Phased, Span, Use
-from coordinator.model import DatabaseName, Phase, Plan, Role, ServiceName
+from coordinator.model import DatabaseName, Layer, Phase, Plan, Role, ServiceName
 from coordinator.splits import place_of, split
 from coordinator.survey import Survey, alive_at_start
 from coordinator.windows import bears_until, works_from, works_until
@@ -127,6 +127,9 @@ def _of_next(use: Use, known: Known) -> _Explained | None:
     if not 0 < needs <= len(known.pending(database)):
         return None
     giving = known.pending(database)[needs - 1]
+    missed = known.breaks(use, needs - 1)
+    if missed and all(each.layer is Layer.SESSION for each in missed):
+        return _of_sessions(giving, known.reason(use, needs - 1))
     why = f"It needs `{giving.migration.name}`: {known.reason(use, needs - 1)}."
     if (service, Role.NEXT) in alive_at_start(known.survey):
         next_step = (
@@ -137,9 +140,22 @@ def _of_next(use: Use, known: Known) -> _Explained | None:
     blocking = _blocking(use, needs, known)
     if not blocking:
         return giving.place, why, "This is a bug in coordinator: please report it with the plan."
-    place, also, next_step = _of_blocking(blocking, giving, known, missed=known.breaks(use, needs - 1))
+    place, also, next_step = _of_blocking(blocking, giving, known, missed=missed)
     circle = "" if blocking[1] == service else _circle(use, blocking, known)
     return place, f"{why} {also}{circle}", next_step
+
+
+def _of_sessions(giving: Phased, reason: str) -> _Explained:
+    """Explain a migration that both versions bear, and no session that has prepared a statement before it."""
+    why = (
+        f"What was prepared before `{giving.migration.name}` fails after it, in sessions that stay: {reason}."
+    )
+    next_step = (
+        "Where no client keeps a statement prepared (the simple protocol, a pooler in transaction mode),"
+        " leave the layer out: `rehearsal: {layers: [prepare, describe, plan, execute, result]}`. Else add"
+        " the new form beside the old one in this release, and remove the old one in a later one."
+    )
+    return giving.place, why, next_step
 
 
 def _of_blocking(blocking: Use, giving: Phased, known: Known, *, missed: Sequence[Break]) -> _Explained:

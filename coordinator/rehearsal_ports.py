@@ -170,10 +170,11 @@ class RehearsalDatabase(Protocol):
         """Ask whether each text can be planned, and whether `role` has the privileges (layer 3)."""
         ...
 
-    def fill(self) -> tuple[str, ...]:
+    def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
         """Insert sample rows into empty tables; return a clause for each table that could not be filled.
 
         What was there at an earlier call, also of the database that this one is a clone of, is left alone.
+        `with_nulls` adds to each table a row with NULL wherever it is allowed.
         """
         ...
 

@@ -71,15 +71,20 @@ def spans_of(
     layers: Sequence[Layer],
     failure: Failure | None,
     failing_live: Collection[str],
+    lacks: str | None = None,
 ) -> tuple[Span, ...]:
     """Return what is known about a version at the states 0 to `last`.
 
     `failure` is the migration that did not apply: from its state on nothing was asked. `failing_live` are
     texts that fail on the live schema itself, where no release can break them further; a query that fails
-    where it belongs and is none of these may well work in the world, and nothing is known of it.
+    where it belongs and is none of these may well work in the world, and nothing is known of it. `lacks`
+    says what was missing for all questions, so that no state is proven.
     """
     compiled, answers = walked.compiled.get(use, ()), walked.answers.get(use, ())
     findings = [_finding(compiled, at_state, layers, failing_live) for at_state in answers]
+    if lacks is not None:
+        lacking = Finding(Verdict.UNPROVEN, Basis.REHEARSED, lacks)
+        findings = [lacking if each.verdict is Verdict.PROVEN else each for each in findings]
     if failure is not None:
         reason = f"`{failure.migration.name}` does not apply to the scratch database: {failure.error.what}"
         findings += [Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)] * (last + 1 - len(findings))

@@ -52,12 +52,14 @@ class Task:
 
 
 class _Rows(Enum):
-    """When a scratch database gets sample rows."""
+    """Which sample rows a scratch database gets; the next one is tried where a migration fails on these."""
 
     ALWAYS = auto()
     """At the first state, and after each migration in the tables that it made."""
+    FULL = auto()
+    """The same without the rows that are NULL wherever that is allowed: it may be what a migration ends."""
     FIRST = auto()
-    """At the first state alone: a migration copies rows into a table that an earlier one made."""
+    """Those at the first state alone: a migration copies rows into a table that an earlier one made."""
     NEVER = auto()
 
 
@@ -68,17 +70,19 @@ def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, d
     what is behind it is unproven, and the note says why.
     """
     needs_rows = Layer.EXECUTE in task.layers or Layer.RESULT in task.layers
-    refused: list[str] = []
-    order = (_Rows.ALWAYS, _Rows.FIRST, _Rows.NEVER) if needs_rows else (_Rows.NEVER,)
+    refused: str | None = None
+    order = tuple(_Rows) if needs_rows else (_Rows.NEVER,)
     for rows in order:
         tried = _try(server, task, rows)
         if isinstance(tried, Failure):
             return _without_base(server, task, tried)
         failure = tried.walked.failures[0] if tried.walked.failures else None
         if failure is None or not _is_of_rows(failure.error) or rows is _Rows.NEVER:
-            found = _rehearsal(server, task, tried, failure=failure, notes=refused)
-            return found, _spans(tried, task, failure)
-        refused = [] if rows is _Rows.ALWAYS else [_refused_rows(failure)]
+            notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
+            found = _rehearsal(server, task, tried, failure=failure, notes=notes)
+            lacks = refused if rows is _Rows.NEVER else None
+            return found, _spans(tried, task, failure, lacks=lacks)
+        refused = f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
     raise AssertionError("the last way to try always returns")
 
 
@@ -99,23 +103,22 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         if base_failure is not None:
             return base_failure
         drift = tuple(_drift_of(walk, server, task))
-        unfilled = () if rows is _Rows.NEVER else walk.fill()
+        with_nulls = rows is _Rows.ALWAYS
+        unfilled = () if rows is _Rows.NEVER else walk.fill(with_nulls=with_nulls)
         ahead = scratch.enter_context(walk.clone()) if task.pending else walk
-        apply = _filling(_apply_for(task)) if rows is _Rows.ALWAYS else _apply_for(task)
+        apply = _apply_for(task)
+        if rows in (_Rows.ALWAYS, _Rows.FULL):
+            apply = _filling(apply, with_nulls=with_nulls)
         walked = walk_states(Pair(walk, ahead), task.pending, task.subjects, layers=task.layers, apply=apply)
     return _Tried(walked, drift, unfilled)
 
 
 def _is_of_rows(error: DatabaseError) -> bool:
-    """Tell whether rows made a migration fail: a value (class 22) or a rule (class 23) that refuses them."""
-    return (error.sqlstate or "")[:2] in ("22", "23")
+    """Tell whether rows made a migration fail: a value (class 22) or a rule (class 23) that refuses them.
 
-
-def _refused_rows(failure: Failure) -> str:
-    return (
-        f"`{failure.migration.name}` fails on sample rows, so the layers execute and result had none; make"
-        f" sure that no live row stands in its way: {failure.error.what}"
-    )
+    SQLite has no classes, and one wording for all its rules.
+    """
+    return (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
 
 
 def _rehearsal(
@@ -143,13 +146,13 @@ def hazards_of(statements: tuple[StatementEvidence, ...], task: Task, *, engine:
     return find_hazards(statements, engine=engine, sizes=task.live.sizes, lock_timeout=task.spec.lock_timeout)
 
 
-def _filling(apply: Apply) -> Apply:
+def _filling(apply: Apply, *, with_nulls: bool) -> Apply:
     """Return what applies a migration and then gives rows to the tables that it made."""
 
     def apply_and_fill(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
         error = apply(database, migration)
         if error is None:
-            database.fill()
+            database.fill(with_nulls=with_nulls)
         return error
 
     return apply_and_fill
@@ -193,7 +196,10 @@ def _without_base(
     return rehearsal, {subject.use: cells for subject in task.subjects}
 
 
-def _spans(tried: _Tried, task: Task, failure: Failure | None) -> dict[Use, tuple[Span, ...]]:
+def _spans(
+    tried: _Tried, task: Task, failure: Failure | None, *, lacks: str | None
+) -> dict[Use, tuple[Span, ...]]:
+    """Return the cells; `lacks` says why nothing was asked on rows: then nothing is proven."""
     knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift)
     failing = failing_texts(tried.walked, Role.LIVE) if knows_live else frozenset[str]()
     return {
@@ -204,6 +210,7 @@ def _spans(tried: _Tried, task: Task, failure: Failure | None) -> dict[Use, tupl
             layers=task.layers,
             failure=failure,
             failing_live=failing,
+            lacks=None if lacks is None else f"{lacks}, so it was asked on none",
         )
         for subject in task.subjects
     }

@@ -109,7 +109,7 @@ class FakeScratch:
             for text in texts
         ]
 
-    def fill(self) -> tuple[str, ...]:
+    def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:  # noqa: ARG002
         return ()
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:  # noqa: ARG002

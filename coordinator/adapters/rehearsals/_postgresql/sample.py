@@ -23,21 +23,22 @@ _WISHES: Final = ("full", "sparse", "full")
 _TRIES: Final = 12
 
 
-def fill(connection: psycopg.Connection, *, filled: set[str]) -> tuple[str, ...]:
+def fill(connection: psycopg.Connection, *, filled: set[str], with_nulls: bool = True) -> tuple[str, ...]:
     """Insert sample rows into empty tables; return a clause for each that stays empty.
 
-    `filled` has the names of the tables of earlier fillings, and gets those of this one. The connection is
-    idle, in autocommit mode, and the owner's.
+    `filled` has the names of the tables of earlier fillings, and gets those of this one. `with_nulls` adds a
+    row with NULL wherever it is allowed. The connection is idle, in autocommit mode, and the owner's.
     """
     with at_ease(connection):
-        return _Filling(connection, filled).run()
+        return _Filling(connection, filled, with_nulls=with_nulls).run()
 
 
 class _Filling:
     """One filling of one database: which tables still wait, and what is wrong with those that failed."""
 
-    def __init__(self, connection: psycopg.Connection, filled: set[str]) -> None:
+    def __init__(self, connection: psycopg.Connection, filled: set[str], *, with_nulls: bool) -> None:
         self._connection = connection
+        self._wishes = tuple(wish for wish in _WISHES if with_nulls or wish != "sparse")
         self._suggestions = Suggestions(connection)
         self._tables = [table for table in tables(connection) if table.name not in filled]
         self._waiting = {
@@ -94,7 +95,7 @@ class _Filling:
 
     def _insert(self, table: Table, solved: Solved) -> str | None:
         inserted, problem, number = 0, "", 0
-        for wish in _WISHES:
+        for wish in self._wishes:
             solutions = solved.sparse if wish == "sparse" else solved.full
             for _ in range(_TRIES if wish == "full" else 2):
                 row: Solution = {}

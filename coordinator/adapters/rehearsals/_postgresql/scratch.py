@@ -174,9 +174,9 @@ class ScratchDatabase:
         """Ask whether each text can be planned, and whether `role` has the privileges."""
         return asking.plan(self._connection, texts, role=role)
 
-    def fill(self) -> tuple[str, ...]:
+    def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
-        return fill(self._connection, filled=self._filled)
+        return fill(self._connection, filled=self._filled, with_nulls=with_nulls)
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""

@@ -25,7 +25,7 @@ Row = dict[str, SqlValue]
 """Column → value; a column that is not named is left to its default."""
 
 
-def fill(connection: sqlite3.Connection, *, filled: set[str]) -> Iterator[str]:
+def fill(connection: sqlite3.Connection, *, filled: set[str], with_nulls: bool = True) -> Iterator[str]:
     """Insert sample rows into each empty table and commit; yield a clause for each that stays empty.
 
     `filled` has the names of the tables of earlier fillings, and gets those of this one: rows that come to a
@@ -36,8 +36,9 @@ def fill(connection: sqlite3.Connection, *, filled: set[str]) -> Iterator[str]:
     connection.execute("PRAGMA defer_foreign_keys = ON")
     new = [table for table in _in_order(tables(connection)) if table.name not in filled]
     filled.update(table.name for table in new)
+    rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
     empty = [table for table in new if _count(connection, table) == 0]
-    reasons = {table.name: reason for table in empty if (reason := _fill_table(connection, table))}
+    reasons = {table.name: reason for table in empty if (reason := _fill_table(connection, table, rows))}
     _remove_orphans(connection, [table.name for table in empty])
     connection.execute("COMMIT")
     for table in empty:
@@ -65,10 +66,10 @@ def _count(connection: sqlite3.Connection, table: Table) -> int:
     return int(count)
 
 
-def _fill_table(connection: sqlite3.Connection, table: Table) -> str | None:
+def _fill_table(connection: sqlite3.Connection, table: Table, rows: int) -> str | None:
     """Insert a table's rows; return why not one of them was taken."""
     refusal = None
-    for number in range(1, ROWS + 1):
+    for number in range(1, rows + 1):
         refusal = _insert_one(connection, table, number) or refusal
     return f"no row was found that it takes: {refusal}" if refusal else None
 

@@ -81,10 +81,10 @@ class ScratchDatabase:
         with connections.asking(self.path) as connection:
             return [asking.plan(connection, text) for text in texts]
 
-    def fill(self) -> tuple[str, ...]:
+    def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
         with connections.asking(self.path) as connection:
-            return tuple(sample.fill(connection, filled=self._filled))
+            return tuple(sample.fill(connection, filled=self._filled, with_nulls=with_nulls))
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""
