@@ -11,6 +11,7 @@ from typing import Final
 _SHOWN: Final = 50
 _LONGEST: Final = 200
 """Characters of a definition; a function's is its whole text."""
+_SILENT: Final = ("owner ", "partition ", "schema ", "extension ")
 _WHOLE: Final = ("table ", "view ", "materialized view ")
 
 
@@ -34,6 +35,25 @@ def differences(files: Mapping[str, str], live: Mapping[str, str]) -> Iterator[s
             yield f"{name} is `{there}` in the live database, and the files make it `{here}`"
     if len(told) > _SHOWN:
         yield f"and {len(told) - _SHOWN} more differences"
+
+
+def matters(files: Mapping[str, str], live: Mapping[str, str], *, asks_privileges: bool) -> bool:
+    """Tell whether queries may fare otherwise on the live schema than on the one that the files make.
+
+    They do not for another owner or plain index, for a table or partition that only the live database has,
+    nor for a privilege where no role is asked about.
+    """
+    silent = _SILENT if asks_privileges else (*_SILENT, "privilege ")
+    definitions = {**files, **live}
+    names = [name for name in definitions if files.get(name) != live.get(name)]
+    whole = {name.removeprefix("table ") for name in names if name.startswith("table ") and name not in files}
+    return any(
+        not name.startswith(silent)
+        and not (name.startswith("index ") and " UNIQUE " not in definitions[name])
+        and name.removeprefix("table ") not in whole
+        and not _belongs(name, definitions[name], whole)
+        for name in names
+    )
 
 
 def _belongs(name: str, definition: str, whole: Collection[str]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from coordinator.apply import apply_on_scratch
 from coordinator.errors import DatabaseError
@@ -13,7 +14,7 @@ from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, Statem
 from coordinator.model import DatabaseSpec, Layer, Migration, Role
 from coordinator.ports import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
-from coordinator.rehearse.drift import differences
+from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
     already_failing_of,
     breaks_of,
@@ -80,8 +81,8 @@ def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, d
         if failure is None or not _is_of_rows(failure.error) or rows is _Rows.NEVER:
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
-            lacks = refused if rows is _Rows.NEVER else None
-            return found, _spans(tried, task, failure, lacks=lacks)
+            lacks = None if refused is None or rows is not _Rows.NEVER else f"{refused}, so it had none"
+            return found, _spans(tried, task, failure, lacks=_OTHER_SCHEMA if tried.drifts else lacks)
         refused = f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
     raise AssertionError("the last way to try always returns")
 
@@ -93,6 +94,8 @@ class _Tried:
     walked: Walked
     drift: tuple[str, ...]
     unfilled: tuple[str, ...]
+    drifts: bool
+    """What was asked about is not the live schema, in something that a query may notice."""
 
 
 def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
@@ -102,7 +105,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         base_failure = None if task.live.dump is not None else _replay(walk, task)
         if base_failure is not None:
             return base_failure
-        drift = tuple(_drift_of(walk, server, task))
+        drift, drifts = tuple(_drift_of(walk, server, task)), _drifts(walk, task)
         with_nulls = rows is _Rows.ALWAYS
         unfilled = () if rows is _Rows.NEVER else walk.fill(with_nulls=with_nulls)
         ahead = scratch.enter_context(walk.clone()) if task.pending else walk
@@ -110,7 +113,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         if rows in (_Rows.ALWAYS, _Rows.FULL):
             apply = _filling(apply, with_nulls=with_nulls)
         walked = walk_states(Pair(walk, ahead), task.pending, task.subjects, layers=task.layers, apply=apply)
-    return _Tried(walked, drift, unfilled)
+    return _Tried(walked, drift, unfilled, drifts)
 
 
 def _is_of_rows(error: DatabaseError) -> bool:
@@ -199,7 +202,7 @@ def _without_base(
 def _spans(
     tried: _Tried, task: Task, failure: Failure | None, *, lacks: str | None
 ) -> dict[Use, tuple[Span, ...]]:
-    """Return the cells; `lacks` says why nothing was asked on rows: then nothing is proven."""
+    """Return the cells; `lacks` says what was missing for all questions: then nothing is proven."""
     knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift)
     failing = failing_texts(tried.walked, Role.LIVE) if knows_live else frozenset[str]()
     return {
@@ -210,7 +213,7 @@ def _spans(
             layers=task.layers,
             failure=failure,
             failing_live=failing,
-            lacks=None if lacks is None else f"{lacks}, so it was asked on none",
+            lacks=lacks,
         )
         for subject in task.subjects
     }
@@ -224,12 +227,22 @@ def _told_base(task: Task) -> str:
     return f"from {files}, replayed" if number else "from an empty database"
 
 
+_OTHER_SCHEMA: Final = (
+    "the answers are those of the schema that the files make, and the live one differs (drift);"
+    " `rehearsal: {base: dump}` asks about the live one"
+)
+
+
 def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:
     if tried.drift and task.live.dump is None:
-        yield (
-            "the answers are those of the schema that the files make, and the live one differs (drift);"
-            " `rehearsal: {base: dump}` asks about the live one"
-        )
+        yield _OTHER_SCHEMA
+
+
+def _drifts(walk: RehearsalDatabase, task: Task) -> bool:
+    if task.live.dump is not None or task.live.catalogue is None:
+        return False
+    asks_privileges = any(subject.database_role is not None for subject in task.subjects)
+    return matters(walk.catalogue(), task.live.catalogue, asks_privileges=asks_privileges)
 
 
 def _notes(failure: Failure | None, unfilled: Sequence[str]) -> Iterator[str]:

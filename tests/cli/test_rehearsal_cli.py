@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,9 @@ def command():
 
 exit_with(command)
 """
+
+
+_FOLDERS = shutil.ignore_patterns("1.*")
 
 
 def change_plan(checkout: Checkout, *, database: dict[str, Any] | None = None, **service: object) -> None:
@@ -105,6 +109,9 @@ def test_says_of_a_schema_that_was_changed_by_hand_that_the_answers_are_those_of
     with psycopg.connect(database_url) as connection:
         connection.execute("ALTER TABLE users ADD COLUMN vip boolean")
     shop.migration(2, "phone", "ALTER TABLE users ADD COLUMN phone text;")
+    change_plan(shop, queries={"sql": "queries/{version}"})
+    for version in ("1.4", "1.5"):
+        shutil.copytree(shop.folder / "queries", shop.folder / "queries" / version, ignore=_FOLDERS)
 
     of_files = shop.run("plan", "--set", "VERSION=1.5").out
     change_plan(shop, database={"rehearsal": {"base": "dump"}})
@@ -114,6 +121,8 @@ def test_says_of_a_schema_that_was_changed_by_hand_that_the_answers_are_those_of
     assert drift in of_files
     assert drift in of_live
     assert "note: the answers are those of the schema that the files make" in of_files
+    assert "Verdict: unproven" in of_files
+    assert "Verdict: proven" in of_live
     assert "note:" not in of_live
 
 

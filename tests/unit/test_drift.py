@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from coordinator.rehearse.drift import differences
+import pytest
+
+from coordinator.rehearse.drift import differences, matters
 
 FILES = {"table public.users": "table", "column public.users.name": "text", "index public.by_name": "…"}
 
@@ -47,3 +49,32 @@ def test_many_differences_are_counted():
     told = list(differences({}, {f"table public.t{number:03}": "table" for number in range(60)}))
 
     assert (len(told), told[-1]) == (51, "and 10 more differences")
+
+
+@pytest.mark.parametrize(
+    ("live", "is_noticed"),
+    [
+        ({"owner public.t": "app"}, False),
+        ({"index public.i": "CREATE INDEX i ON public.t USING btree (a)"}, False),
+        ({"index public.i": "CREATE UNIQUE INDEX i ON public.t USING btree (a)"}, True),
+        ({"table public.u": "table", "column public.u.id": "integer not null"}, False),
+        ({"column public.t.b": "integer not null"}, True),
+        ({"constraint public.t.t_b_check": "CHECK ((b > 0))"}, True),
+        ({"row security public.t": "enabled"}, True),
+    ],
+)
+def test_a_difference_matters_where_a_query_may_notice_it(live, is_noticed):
+    files = {"table public.t": "table", "column public.t.a": "text"}
+
+    assert matters(files, {**files, **live}, asks_privileges=True) is is_noticed
+
+
+def test_a_table_that_the_live_database_lacks_matters():
+    assert matters({"table public.t": "table"}, {}, asks_privileges=False)
+
+
+def test_a_privilege_matters_where_a_role_is_asked_about():
+    privilege = {"privilege public.t app": "SELECT"}
+
+    assert matters({}, privilege, asks_privileges=True)
+    assert not matters({}, privilege, asks_privileges=False)
