@@ -16,7 +16,7 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -130,12 +130,11 @@ class EvidenceFile:
         found = self._file.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise _SpoiltError("is no private file")
-        connection = sqlite3.connect(self._file, timeout=_PATIENCE, isolation_level=None)
-        try:
+        with ExitStack() as opened:
+            connection = sqlite3.connect(self._file, timeout=_PATIENCE, isolation_level=None)
+            opened.callback(connection.close)
             _demand_ours(connection)
-        except BaseException:
-            connection.close()
-            raise
+            opened.pop_all()
         return connection
 
     def _throw_away(self, why: str) -> None:

@@ -80,7 +80,7 @@ class FakeScratch:
     # -- what a rehearsal asks -------------------------------------------------------------------------
 
     def session(self) -> AbstractContextManager[Session]:
-        raise NotImplementedError("a test applies migrations with `apply`")
+        raise AssertionError("a test applies migrations with `apply`")
 
     def take_statements(self) -> tuple[StatementEvidence, ...]:
         seen, self._seen = tuple(self._seen), []
