@@ -218,5 +218,16 @@ class Evidence:
         """Return what is known at one state."""
         return next(self.between(use, state, state)).finding
 
+    def breaks(self, use: Use, state: int) -> tuple[Break, ...]:
+        """Return the queries of a version that the engine refused at a state."""
+        rehearsal = self.rehearsals.get(use[0])
+        found = rehearsal.breaks if rehearsal else ()
+        return tuple(each for each in found if each.use == use and each.state == state)
+
+    def only_sessions_break(self, use: Use, state: int) -> bool:
+        """Tell whether the version itself bears a state, and only what was prepared before it breaks."""
+        breaks = self.breaks(use, state)
+        return bool(breaks) and all(each.layer is Layer.SESSION for each in breaks)
+
 
 NOTHING_KNOWN = Finding(Verdict.UNPROVEN, Basis.CLASSIFIED, "nothing was asked")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Break, Evidence, Phased, Span, Use
-from coordinator.model import DatabaseName, Layer, Phase, Plan, Role, ServiceName
+from coordinator.model import DatabaseName, Phase, Plan, Role, ServiceName
 from coordinator.splits import place_of, split
 from coordinator.survey import Survey, alive_at_start
 from coordinator.windows import bears_until, works_from, works_until
@@ -38,15 +38,9 @@ class Known:
         version = live if role is Role.LIVE and live else self.plan.services[service].version
         return f"`{service}` {version} ({role})"
 
-    def breaks(self, use: Use, state: int) -> list[Break]:
-        """Return the queries of a version that the engine refused at a state."""
-        rehearsal = self.evidence.rehearsals.get(use[0])
-        found = rehearsal.breaks if rehearsal else ()
-        return [each for each in found if each.use == use and each.state == state]
-
     def reason(self, use: Use, state: int) -> str:
         """Return why a version breaks at a state, as a clause: its first query, or what was guessed."""
-        breaks = self.breaks(use, state)
+        breaks = self.evidence.breaks(use, state)
         if not breaks:
             return self.evidence.finding(use, state).reason
         first, more = breaks[0], len({each.query for each in breaks}) - 1
@@ -104,7 +98,7 @@ def _of_live(use: Use, known: Known) -> _Explained | None:
         return None
     taking = known.pending(database)[at]
     name = taking.migration.name
-    place = place_of(taking, database, known.evidence, breaks=known.breaks(use, at + 1))
+    place = place_of(taking, database, known.evidence, breaks=known.evidence.breaks(use, at + 1))
     why = f"`{name}` breaks it: {known.reason(use, at + 1)}."
     if known.survey.services[service].is_settled:
         next_step = (
@@ -127,8 +121,7 @@ def _of_next(use: Use, known: Known) -> _Explained | None:
     if not 0 < needs <= len(known.pending(database)):
         return None
     giving = known.pending(database)[needs - 1]
-    missed = known.breaks(use, needs - 1)
-    if missed and all(each.layer is Layer.SESSION for each in missed):
+    if known.evidence.only_sessions_break(use, needs - 1):
         return _of_sessions(giving, known.reason(use, needs - 1))
     why = f"It needs `{giving.migration.name}`: {known.reason(use, needs - 1)}."
     if (service, Role.NEXT) in alive_at_start(known.survey):
@@ -140,7 +133,9 @@ def _of_next(use: Use, known: Known) -> _Explained | None:
     blocking = _blocking(use, needs, known)
     if not blocking:
         return giving.place, why, "This is a bug in coordinator: please report it with the plan."
-    place, also, next_step = _of_blocking(blocking, giving, known, missed=missed)
+    place, also, next_step = _of_blocking(
+        blocking, giving, known, missed=known.evidence.breaks(use, needs - 1)
+    )
     circle = "" if blocking[1] == service else _circle(use, blocking, known)
     return place, f"{why} {also}{circle}", next_step
 
@@ -163,7 +158,7 @@ def _of_blocking(blocking: Use, giving: Phased, known: Known, *, missed: Sequenc
     database = blocking[0]
     at = bears_until(blocking, known.evidence)
     taking = known.pending(database)[at]
-    lost, title = known.breaks(blocking, at + 1), known.title(blocking)
+    lost, title = known.evidence.breaks(blocking, at + 1), known.title(blocking)
     place = place_of(taking, database, known.evidence, breaks=lost)
     subject = "It also" if taking is giving else f"`{taking.migration.name}` comes before it and"
     why = f"{subject} breaks {title}: {known.reason(blocking, at + 1)}."
@@ -173,7 +168,7 @@ def _of_blocking(blocking: Use, giving: Phased, known: Known, *, missed: Sequenc
         return place, why, split(giving, database, known.evidence, breaks=(*lost, *missed), gone=title)
     first, later = taking.migration.name, giving.migration.name
     state = known.pending(database).index(giving) + 1
-    both = [each for each in known.breaks(blocking, state) if each.migration == later]
+    both = [each for each in known.evidence.breaks(blocking, state) if each.migration == later]
     if both:  # the other order has no window either
         advice = split(giving, database, known.evidence, breaks=(*both, *missed), gone=title)
         return place, f"{why} `{later}` breaks it too.", f"Leave `{first}` to the next release. {advice}"

@@ -82,7 +82,7 @@ def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, d
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
             lacks = None if refused is None or rows is not _Rows.NEVER else f"{refused}, so it had none"
-            return found, _spans(tried, task, failure, lacks=_OTHER_SCHEMA if tried.drifts else lacks)
+            return found, _spans(tried, task, failure, lacks=_OTHER_SCHEMA if tried.drift.matters else lacks)
         refused = f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
     raise AssertionError("the last way to try always returns")
 
@@ -92,10 +92,8 @@ class _Tried:
     """One walk through the states."""
 
     walked: Walked
-    drift: tuple[str, ...]
+    drift: _Drift
     unfilled: tuple[str, ...]
-    drifts: bool
-    """What was asked about is not the live schema, in something that a query may notice."""
 
 
 def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
@@ -105,7 +103,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         base_failure = None if task.live.dump is not None else _replay(walk, task)
         if base_failure is not None:
             return base_failure
-        drift, drifts = tuple(_drift_of(walk, server, task)), _drifts(walk, task)
+        drift = _drift_of(walk, server, task)
         with_nulls = rows is _Rows.ALWAYS
         unfilled = () if rows is _Rows.NEVER else walk.fill(with_nulls=with_nulls)
         ahead = scratch.enter_context(walk.clone()) if task.pending else walk
@@ -113,7 +111,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         if rows in (_Rows.ALWAYS, _Rows.FULL):
             apply = _filling(apply, with_nulls=with_nulls)
         walked = walk_states(Pair(walk, ahead), task.pending, task.subjects, layers=task.layers, apply=apply)
-    return _Tried(walked, drift, unfilled, drifts)
+    return _Tried(walked, drift, unfilled)
 
 
 def _is_of_rows(error: DatabaseError) -> bool:
@@ -138,7 +136,7 @@ def _rehearsal(
         unchecked=tuple(unchecked_of(walked)),
         statements=walked.statements,
         hazards=hazards_of(walked.statements, task, engine=server.version),
-        drift=tried.drift,
+        drift=tried.drift.lines,
         notes=(*server.notes, *_of_drift(tried, task), *notes, *_notes(failure, tried.unfilled)),
         is_whole=failure is None,
     )
@@ -203,7 +201,7 @@ def _spans(
     tried: _Tried, task: Task, failure: Failure | None, *, lacks: str | None
 ) -> dict[Use, tuple[Span, ...]]:
     """Return the cells; `lacks` says what was missing for all questions: then nothing is proven."""
-    knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift)
+    knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift.lines)
     failing = failing_texts(tried.walked, Role.LIVE) if knows_live else frozenset[str]()
     return {
         subject.use: spans_of(
@@ -234,15 +232,8 @@ _OTHER_SCHEMA: Final = (
 
 
 def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:
-    if tried.drift and task.live.dump is None:
+    if tried.drift.lines and task.live.dump is None:
         yield _OTHER_SCHEMA
-
-
-def _drifts(walk: RehearsalDatabase, task: Task) -> bool:
-    if task.live.dump is not None or task.live.catalogue is None:
-        return False
-    asks_privileges = any(subject.database_role is not None for subject in task.subjects)
-    return matters(walk.catalogue(), task.live.catalogue, asks_privileges=asks_privileges)
 
 
 def _notes(failure: Failure | None, unfilled: Sequence[str]) -> Iterator[str]:
@@ -252,14 +243,25 @@ def _notes(failure: Failure | None, unfilled: Sequence[str]) -> Iterator[str]:
         yield f"no sample rows in: {'; '.join(unfilled)}"
 
 
-def _drift_of(walk: RehearsalDatabase, server: RehearsalServer, task: Task) -> Iterator[str]:
-    """Yield how the live schema and the one that the files make differ; nothing if only one is at hand."""
+@dataclass(frozen=True, slots=True)
+class _Drift:
+    """How the live schema and the one that the files make differ."""
+
+    lines: tuple[str, ...] = ()
+    matters: bool = False
+    """What was asked about is not the live schema, in something that a query may notice."""
+
+
+def _drift_of(walk: RehearsalDatabase, server: RehearsalServer, task: Task) -> _Drift:
+    """Compare the two; there is no drift to be seen where only one of them is at hand."""
     if task.live.dump is not None:
         with server.database() as replayed:
             failure = _replay(replayed, task)
             if failure is not None:
-                yield f"the files do not make the live schema: {failure.error.what}"
-            else:
-                yield from differences(replayed.catalogue(), walk.catalogue())
-    elif task.live.catalogue is not None:
-        yield from differences(walk.catalogue(), task.live.catalogue)
+                return _Drift((f"the files do not make the live schema: {failure.error.what}",))
+            return _Drift(tuple(differences(replayed.catalogue(), walk.catalogue())))
+    if task.live.catalogue is None:
+        return _Drift()
+    files, live = walk.catalogue(), task.live.catalogue
+    asks_privileges = any(subject.database_role is not None for subject in task.subjects)
+    return _Drift(tuple(differences(files, live)), matters(files, live, asks_privileges=asks_privileges))

@@ -11,7 +11,7 @@ from typing import Final
 
 from coordinator.evidence import Evidence, Phased, Use, Verdict
 from coordinator.graph import Step
-from coordinator.model import DatabaseName, Layer, Role, ServiceName
+from coordinator.model import DatabaseName, Role, ServiceName
 from coordinator.prove import Proof
 from coordinator.report.matrix import title
 from coordinator.windows import works_from, works_until
@@ -148,7 +148,8 @@ def _why_empty(window: Window, proof: Proof) -> str:
     if window.live_until < 0:
         return f"{old} breaks at s0 already, the schema that it runs on."
     taking, giving = phased[window.live_until].migration.name, phased[window.next_from - 1].migration.name
-    if _is_of_sessions((window.database, window.service, Role.NEXT), window.next_from - 1, proof):
+    use = window.database, window.service, Role.NEXT
+    if proof.evidence.only_sessions_break(use, window.next_from - 1):
         return f"Both versions bear `{giving}`; a session that prepared a statement before it does not."
     if taking == giving:
         return (
@@ -159,15 +160,6 @@ def _why_empty(window: Window, proof: Proof) -> str:
         f"`{taking}` takes what {old} needs before `{giving}` brings what {new} needs. Move `{taking}` behind"
         f" `{giving}`, or into the next release."
     )
-
-
-def _is_of_sessions(use: Use, state: int, proof: Proof) -> bool:
-    """Tell whether nothing but sessions of before a migration breaks at the state before it."""
-    rehearsal = proof.evidence.rehearsals.get(use[0])
-    breaks = (
-        [each for each in rehearsal.breaks if each.use == use and each.state == state] if rehearsal else []
-    )
-    return bool(breaks) and all(each.layer is Layer.SESSION for each in breaks)
 
 
 def _left_behind(point: NoReturn, proof: Proof) -> str:
