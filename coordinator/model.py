@@ -82,6 +82,15 @@ class Base(StrEnum):
     """The schema of the live database, as pg_dump writes it."""
 
 
+class Worker(StrEnum):
+    """How a service without traffic is replaced: may both versions do its work at once?"""
+
+    OVERLAP = "overlap"
+    """Next starts while live still works."""
+    HANDOVER = "handover"
+    """Live is stopped, and only then next starts."""
+
+
 class OnFailure(StrEnum):
     """What a failure before the point of no return leads to."""
 
@@ -209,6 +218,14 @@ class MonitorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CanarySpec:
+    """Let next serve a part of the traffic first: each of `percents`, ascending, for `duration`."""
+
+    percents: tuple[int, ...]
+    duration: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSpec:
     """A service of the plan; `version` is the one that shall serve when the release is done."""
 
@@ -231,6 +248,11 @@ class ServiceSpec:
     itself, or `v` and the version."""
     database_role: str | None = None
     """The database role that the service connects as, whose privileges the rehearsal asks about."""
+    canary: CanarySpec | None = None
+    worker: Worker | None = None
+    """None: a service with traffic."""
+    sessions: str | None = None
+    """The application_name of a version's database sessions, with `{version}` and `{colour}`; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from coordinator.model import (
     Script,
     SecretRef,
     ServiceName,
+    ServiceSpec,
     SourceFile,
     Version,
 )
@@ -198,10 +199,16 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A service as observed: which colour new connections reach (None: none yet), and both sides."""
+    """A service as observed: which colour new connections reach (None: none yet), and both sides.
+
+    While a canary is out, both are reached, and `live` is the one that served before it. A worker has no
+    connections; its live colour is the one that does the work.
+    """
 
     live: Colour | None
     sides: Mapping[Colour, Side]
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """What the platform wants to warn of before a release; nothing that stops one."""
 
 
 class Platform(Protocol):
@@ -212,6 +219,15 @@ class Platform(Protocol):
 
         A release belongs to the places that it began in: the same plan and database with another place is
         another release, which knows nothing of the versions that run in the first.
+        """
+        ...
+
+    def fence(self, run: str) -> None:
+        """Let nobody but this process change the service from now on; repeating it is harmless.
+
+        What an older process still tries fails there, and says who took over (Waiting `fenced-off`). From
+        here on a change of the traffic that no process of this run made is told by every method that looks
+        at it (Waiting `changed-by-hand`), and is never overwritten.
         """
         ...
 
@@ -240,22 +256,54 @@ class Platform(Protocol):
         """Return the base URL that clients use, for monitoring."""
         ...
 
+    def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:
+        """Let `colour` take about `percent` of the new connections beside live; return the true share.
+
+        The share is in percent too, and as near as whole replicas come. Repeating it, with whatever percent,
+        is harmless. Live stays as large as it is. Ended by `switch`, or by `end_canary`.
+        """
+        ...
+
+    def end_canary(self) -> None:
+        """Send all new connections to live alone again; needs nothing of the other colour. Harmless without."""
+        ...
+
+    def before_switch(self, to: Colour) -> tuple[Answer, ...]:
+        """Ask whatever must hold before traffic moves to `to`, each its own answer; changes nothing.
+
+        An answer that is not ok keeps traffic where it is. A way back does not ask.
+        """
+        ...
+
     def switch(self, *, expected: Colour | None, to: Colour) -> None:
         """Send new connections to `to`, if they go to `expected` now; StepFailed `switch-conflict` otherwise.
 
         Atomic for new connections; open ones finish where they are. Returns when the router has confirmed.
+        Asks nothing of the colour that it leaves. It ends a canary.
         """
         ...
 
-    def open_connections(self, colour: Colour) -> int:
-        """Return how many client connections are still open to `colour`."""
+    def after_switch(self, to: Colour, *, deadline: timedelta) -> tuple[Answer, ...]:
+        """Wait until the switch to `to` is seen everywhere; return each thing that was asked with its answer.
+
+        Returns as soon as every answer is ok, or with what is not at the deadline.
+        """
+        ...
+
+    def open_connections(self, colour: Colour) -> int | None:
+        """Return how many client connections are still open to `colour`; None where nobody can count them."""
         ...
 
     def stop(self, colour: Colour, *, grace: timedelta) -> None:
         """Scale `colour` to nothing: SIGTERM, and SIGKILL after `grace`. Repeating it is harmless.
 
-        Refuses (StepFailed `colour-serves`) to stop the colour that new connections reach.
+        Refuses (StepFailed `colour-serves`) to stop the colour that new connections reach. A worker has
+        none, and each of its colours may be stopped.
         """
+        ...
+
+    def missing_rights(self) -> tuple[str, ...]:
+        """Return what we would need and may not do, a clause each; empty where nothing is missing."""
         ...
 
 
@@ -266,13 +314,26 @@ class PlatformKind(Protocol):
     """The pydantic model of the plan's `platform: {<key>: …}`; ServiceSpec.platform_spec holds its value."""
 
     def connect(
-        self, *, service: str, spec: object, folder: Path, resolve: Callable[[SecretRef], Secret]
+        self,
+        *,
+        service: ServiceSpec,
+        release: str,
+        folder: Path,
+        resolve: Callable[[SecretRef], Secret],
     ) -> Platform:
         """Return the service on its platform; contacts nothing yet.
 
         `folder` is the plan's; `.coordinator/` below it is for state. `resolve` reads a secret of the
         settings just before use; its value never reaches a log, a file or an argument list.
         """
+        ...
+
+    def lint(self, service: ServiceSpec, *, folder: Path) -> tuple[Diagnostic, ...]:
+        """Return what is wrong with a service's settings and the files that they name; contacts nobody."""
+        ...
+
+    def rights(self, services: Sequence[ServiceSpec]) -> str:
+        """Return the document with which an administrator grants what these services need; empty: nothing."""
         ...
 
 

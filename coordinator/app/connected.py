@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from threading import Lock
 from typing import cast
 
 from coordinator import discovery
@@ -28,6 +29,8 @@ class ConnectedPorts:
         self._environment = environment
         self._secrets: dict[SecretRef, Secret] = {}
         self._migrations: dict[DatabaseName, tuple[Migration, ...]] = {}
+        self._platforms: dict[ServiceName, Platform] = {}
+        self._connecting = Lock()
         problems: list[Diagnostic] = []
         for name, spec in plan.databases.items():
             reading = read_migrations(spec.migrations)
@@ -56,10 +59,13 @@ class ConnectedPorts:
         return connect(self.resolve(spec.url), lock_timeout=spec.lock_timeout).session(label=label)
 
     def platform(self, service: ServiceName) -> Platform:
-        spec = self.plan.services[service]
-        return discovery.platform(spec.platform).connect(
-            service=service, spec=spec.platform_spec, folder=self.plan.folder, resolve=self.resolve
-        )
+        with self._connecting:
+            if service not in self._platforms:
+                spec = self.plan.services[service]
+                self._platforms[service] = discovery.platform(spec.platform).connect(
+                    service=spec, release=self.plan.release, folder=self.plan.folder, resolve=self.resolve
+                )
+            return self._platforms[service]
 
     def ask(self, check: CheckSpec, subject: Subject) -> Answer:
         """Ask a check once; what a program printed is shown without the secrets that are known here."""

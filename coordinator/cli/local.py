@@ -82,8 +82,8 @@ def _services(path: Path, arguments: list[str]) -> Iterator[tuple[ServiceSpec, L
     for service in plan.services.values():
         if service.platform == "local":
             platform = PLATFORM.connect(
-                service=service.name,
-                spec=service.platform_spec,
+                service=service,
+                release=plan.release,
                 folder=plan.folder,
                 resolve=lambda reference: resolve(reference, folder=plan.folder, environment=os.environ),
             )

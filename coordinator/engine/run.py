@@ -181,6 +181,8 @@ class Engine:
         """Do one command in a worker and bring back what came of it; never touches the journal."""
         step, kind = command.step, self.kinds[command.step.kind]
         try:
+            if step.service is not None:
+                self.ports.platform(step.service).fence(self.state.run)
             self._results.put(_carry_out(command, kind, context))
         except BaseException as error:  # noqa: BLE001 - the loop's thread raises what is not a problem of the world
             self._results.put(_Done(step, type(command), error=error))

@@ -12,6 +12,7 @@ from coordinator.load.document import Database, PlanDocument, Service
 from coordinator.load.tree import Node, find
 from coordinator.load.tree import Path as TreePath
 from coordinator.model import (
+    CanarySpec,
     CheckSpec,
     DatabaseName,
     DatabaseSpec,
@@ -94,6 +95,9 @@ def _service(name: str, service: Service, *, root: Node) -> ServiceSpec:
         queries=_queries(service, (*path, "queries"), root),
         ref=service.ref,
         database_role=service.database_role,
+        canary=CanarySpec(each.percent, each.duration) if (each := service.canary) else None,
+        worker=service.worker,
+        sessions=service.sessions,
     )
 
 

@@ -8,6 +8,7 @@ because the text's shape and the plan's change for different reasons.
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -15,9 +16,9 @@ from pydantic_core import PydanticCustomError
 
 from coordinator import discovery
 from coordinator.fields import Duration, PositiveDuration, QuerySettings, SecretReference, Spec
-from coordinator.load.choice import CheckChoice, PlatformChoice, QueriesChoices
+from coordinator.load.choice import CheckChoice, OneOrMore, PlatformChoice, QueriesChoices
 from coordinator.load.texts import DatabaseReference, Name, Release, Text, Tool, Unrepeated, VersionText
-from coordinator.model import Base, Engine, Layer, OnFailure
+from coordinator.model import Base, Engine, Layer, OnFailure, Worker
 
 
 class Migrations(Spec):
@@ -125,6 +126,42 @@ class Drain(Spec):
     )
 
 
+def _percents_ascend(value: tuple[int, ...]) -> tuple[int, ...]:
+    if any(one >= other for one, other in pairwise(value)):
+        raise PydanticCustomError(
+            "percents-not-ascending",
+            "A canary grows. Write the percents in ascending order, each once: [10, 50].",
+        )
+    return value
+
+
+class Canary(Spec):
+    """How much of the traffic the new version gets first."""
+
+    percent: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=99)], ...],
+        Field(min_length=1),
+        AfterValidator(_percents_ascend),
+        OneOrMore(),
+    ] = Field(
+        description="The share of new connections, as near as whole replicas come; a list for several steps.",
+        examples=[10, [10, 50]],
+    )
+    duration: PositiveDuration = Field(
+        alias="for", description="How long to watch each share, with the checks of `monitor`."
+    )
+
+
+def _tells_versions_apart(value: str) -> str:
+    if "{version}" not in value and "{colour}" not in value:
+        raise PydanticCustomError(
+            "sessions-not-told-apart",
+            "Both versions would have the same name here. Write {version} or {colour} where the "
+            "application_name has it, for example `shop-{version}`.",
+        )
+    return value
+
+
 def _ref_has_version(value: str) -> str:
     if "{version}" not in value:
         raise PydanticCustomError(
@@ -157,9 +194,23 @@ class Service(Spec):
         default=None,
         description="The database role that the service connects as. The rehearsal checks its privileges.",
     )
+    sessions: Annotated[Text, AfterValidator(_tells_versions_apart)] | None = Field(
+        default=None,
+        description="The application_name of its database sessions, with `{version}` or `{colour}`. With it, "
+        "contract waits until the old version has no session left.",
+        examples=["shop-{version}"],
+    )
+    worker: Worker | None = Field(
+        default=None,
+        description="For a service without traffic (a queue consumer, a timer): `overlap` where both versions "
+        "may work at once, `handover` where the old one is stopped before the new one starts.",
+    )
     platform: PlatformChoice = Field(description="Where the service runs.")
     verify: tuple[CheckChoice, ...] = Field(
         default=(), description="What the new version must answer before traffic moves to it."
+    )
+    canary: Canary | None = Field(
+        default=None, description="Let the new version serve a part of the traffic first."
     )
     monitor: Monitor = Field(
         default_factory=Monitor, description="How the new version is watched after traffic moved to it."
@@ -171,6 +222,20 @@ class Service(Spec):
         description="The rollback window: how long the old version stays at full size after monitoring "
         "was content.",
     )
+
+    @model_validator(mode="after")
+    def _canary_is_watched(self) -> Self:
+        if self.canary is not None and self.worker is not None:
+            raise PydanticCustomError(
+                "canary-without-traffic",
+                "A worker has no traffic to share. Remove `canary`, or `worker`.",
+            )
+        if self.canary is not None and not self.monitor.checks:
+            raise PydanticCustomError(
+                "idle-canary",
+                "There is a canary, and nobody watches it. Add `monitor:` with `checks:`, which it uses too.",
+            )
+        return self
 
     @model_validator(mode="after")
     def _queries_have_a_database(self) -> Self:

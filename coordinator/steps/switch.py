@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from coordinator.errors import StepFailed
 from coordinator.graph import Step
 from coordinator.model import Colour, Role
-from coordinator.ports import Platform, Serving, Side
+from coordinator.ports import Answer, Platform, Serving
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, Seen, TrafficMoves
 
 _PATIENCE: Final = timedelta(seconds=30)
 """How long the way back waits for a side that runs: its database may have restarted this moment."""
 _POLL: Final = timedelta(milliseconds=200)
+
+_SEEN: Final = timedelta(seconds=30)
+"""How long a platform may take until everybody has heard of a switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What it means that an answer is not ok."""
+
+    code: str
+    why: str
+    next_step: str
+
+
+_REFUSED: Final = _Refusal(
+    "switch-refused",
+    "This must hold before traffic moves. It did not move.",
+    "Look at its log and its Pods, and release again.",
+)
+_UNCONFIRMED: Final = _Refusal(
+    "switch-unconfirmed",
+    "Traffic was moved, and this must be seen afterwards.",
+    "Look where clients are sent now. The traffic goes back if the plan says so.",
+)
 
 
 class Switch:
@@ -32,12 +58,16 @@ class Switch:
         return Observation(Seen.NOT_DONE, f"{serving.live or 'nobody'} serves")
 
     def perform(self, step: Step, context: Context) -> str:
-        """Switch, if next is still ready and nobody else moved the traffic since."""
-        platform = context.ports.platform(step.its_service)
-        serving = platform.survey()
-        _demand_ready(step, serving.sides[step.its_colour])
-        platform.switch(expected=serving.live and step.its_colour.other, to=step.its_colour)
-        return f"{serving.live or 'nobody'} → {step.colour}"
+        """Switch, if all holds that must hold before, and make sure that it is seen everywhere."""
+        spec = context.ports.plan.services[step.its_service]
+        platform = context.ports.platform(spec.name)
+        if spec.canary is not None:  # it may be as small as its share was
+            platform.deploy(step.its_colour, spec.version, deadline=spec.deploy_deadline)
+        live = platform.survey().live
+        _demand(step, platform.before_switch(step.its_colour), context, refused=_REFUSED)
+        platform.switch(expected=live and step.its_colour.other, to=step.its_colour)
+        _demand(step, platform.after_switch(step.its_colour, deadline=_SEEN), context, refused=_UNCONFIRMED)
+        return f"{live or 'nobody'} → {step.colour}"
 
     def undo(self, step: Step, context: Context) -> str:
         """Switch back, if the side that served before is proven healthy; else stay and say so."""
@@ -56,6 +86,7 @@ class Switch:
                 next_step=f"Bring {back} back and run `coordinator rollback` again.",
             )
         platform.switch(expected=step.its_colour, to=back)
+        _demand(step, platform.after_switch(back, deadline=_SEEN), context, refused=_UNCONFIRMED)
         return f"{step.colour} → {back}"
 
 
@@ -71,13 +102,17 @@ def _patient_survey(platform: Platform, back: Colour, context: Context) -> Servi
         context.wait(_POLL)
 
 
-def _demand_ready(step: Step, side: Side) -> None:
-    if not side.ready:
+def _demand(step: Step, answers: Sequence[Answer], context: Context, *, refused: _Refusal) -> None:
+    """Show every answer. Raises: StepFailed with all that are not ok."""
+    for answer in answers:
+        context.note(answer.detail)
+    wrong = [answer.detail for answer in answers if not answer.ok]
+    if wrong:
         raise StepFailed(
-            "next-not-ready",
-            f"`{step.service}` {step.version} on {step.colour} was ready and is not any more.",
-            why=side.detail,
-            next_step="Traffic did not move. Look at its log, and release again.",
+            refused.code,
+            f"`{step.service}` {step.version} on {step.colour}: {'; '.join(wrong)}.",
+            why=refused.why,
+            next_step=refused.next_step,
         )
 
 

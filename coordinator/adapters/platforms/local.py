@@ -7,12 +7,13 @@ what stands here; what starts and ends processes (_local/service.py) is imported
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from coordinator.adapters.platforms._local.spec import LocalSpec
-from coordinator.model import SecretRef
+from coordinator.diagnostics import Diagnostic
+from coordinator.model import SecretRef, ServiceSpec
 from coordinator.ports import PlatformKind
 from coordinator.secret import Secret
 
@@ -26,13 +27,36 @@ class LocalKind:
     spec: type = LocalSpec
 
     def connect(
-        self, *, service: str, spec: object, folder: Path, resolve: Callable[[SecretRef], Secret]
+        self,
+        *,
+        service: ServiceSpec,
+        release: str,  # noqa: ARG002 - its processes carry no name of a release
+        folder: Path,
+        resolve: Callable[[SecretRef], Secret],
     ) -> Local:
         """Return the service on this machine; touches nothing yet."""
         from coordinator.adapters.platforms._local.service import service_at  # noqa: PLC0415
 
-        assert isinstance(spec, LocalSpec)
-        return service_at(folder, name=service, spec=spec, resolve=resolve)
+        assert isinstance(service.platform_spec, LocalSpec)
+        return service_at(folder, name=service.name, spec=service.platform_spec, resolve=resolve)
+
+    def lint(self, service: ServiceSpec, *, folder: Path) -> tuple[Diagnostic, ...]:  # noqa: ARG002
+        """Return what a plan asks for that processes behind a router cannot do."""
+        asked = ((service.canary, "canary"), (service.worker, "worker"))
+        return tuple(
+            Diagnostic(
+                f"{word}-not-supported",
+                service.place,
+                f"`{service.name}` has `{word}`, and the local platform has none.",
+                next_step=f"Remove `{word}`, or release it on Kubernetes.",
+            )
+            for value, word in asked
+            if value is not None
+        )
+
+    def rights(self, services: Sequence[ServiceSpec]) -> str:  # noqa: ARG002
+        """Return that nobody has to grant anything: the processes are the user's own."""
+        return ""
 
 
 PLATFORM: Final[PlatformKind] = LocalKind()

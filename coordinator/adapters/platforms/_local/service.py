@@ -24,7 +24,7 @@ from coordinator.adapters.platforms._local.sides import Sides
 from coordinator.adapters.platforms._local.spec import LocalSpec
 from coordinator.errors import StepFailed
 from coordinator.model import Colour, SecretRef, Version
-from coordinator.ports import Serving
+from coordinator.ports import Answer, Serving
 from coordinator.secret import Secret
 
 _INHERITED = frozenset(
@@ -64,6 +64,9 @@ class Local:
         """Name this machine and the folder that the processes belong to."""
         return f"local:{socket.gethostname()}:{self.state.path.resolve()}"
 
+    def fence(self, run: str) -> None:
+        """Do nothing: the lock of the plan's folder keeps other coordinators of this machine out."""
+
     def survey(self) -> Serving:
         """Observe the service; the router need not run."""
         return Serving(live=self._live(), sides={colour: self.sides.observe(colour) for colour in Colour})
@@ -84,6 +87,22 @@ class Local:
         """Return where the router listens; starts it if need be."""
         return url(self.start_router().port)
 
+    def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:  # noqa: ARG002
+        """Refuse: the router sends all new connections to one colour."""
+        raise StepFailed(
+            "canary-not-supported",
+            f"`{self.service}` runs on the local platform, which has no canary.",
+            next_step="Remove `canary` from the plan, or release it on Kubernetes.",
+        )
+
+    def end_canary(self) -> None:
+        """Do nothing: there never is one."""
+
+    def before_switch(self, to: Colour) -> tuple[Answer, ...]:
+        """Ask whether `to` is ready at this moment."""
+        side = self.sides.observe(to)
+        return (Answer(ok=side.ready, detail=f"{to} is ready" if side.ready else f"{to}: {side.detail}"),)
+
     def switch(self, *, expected: Colour | None, to: Colour) -> None:
         """Send new connections to `to`, if they go to `expected` now."""
         with self._locked():
@@ -97,6 +116,11 @@ class Local:
                     next_step="Look with `coordinator local status`, then run the command again.",
                 )
 
+    def after_switch(self, to: Colour, *, deadline: timedelta) -> tuple[Answer, ...]:  # noqa: ARG002
+        """Ask the router, which confirmed the switch before it returned."""
+        status = self.start_router()
+        return (Answer(ok=status.target == to, detail=f"the router sends to {status.target or 'nobody'}"),)
+
     def open_connections(self, colour: Colour) -> int:
         """Return how many client connections the router still carries to `colour`."""
         return self.start_router().open[colour]
@@ -107,6 +131,10 @@ class Local:
             if self._live() is colour:
                 raise self._serves(colour, "stopping it would refuse every client")
             self._end(colour, grace)
+
+    def missing_rights(self) -> tuple[str, ...]:
+        """Return nothing: the processes are the user's own."""
+        return ()
 
     # -- what a person does with it, beyond the port --------------------------------------------------
 

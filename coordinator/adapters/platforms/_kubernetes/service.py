@@ -1,0 +1,362 @@
+"""One service on Kubernetes: two Deployments, one Service, and the rules between them.
+
+The Service's selector is the one truth about who serves, the Deployments are the one truth about what runs.
+This file says what a release may do and in which order it looks; how each part is read and written stands
+beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+from coordinator.adapters.platforms._kubernetes import checks
+from coordinator.adapters.platforms._kubernetes.access import connect
+from coordinator.adapters.platforms._kubernetes.api import Api
+from coordinator.adapters.platforms._kubernetes.connections import count_connections
+from coordinator.adapters.platforms._kubernetes.deployments import Deployments, until_from
+from coordinator.adapters.platforms._kubernetes.fence import Fence
+from coordinator.adapters.platforms._kubernetes.objects import (
+    COLOUR,
+    REPLICAS,
+    at,
+    available_of,
+    containers_of,
+    is_ready,
+    number,
+    reachable_in,
+    selector_of,
+    size_of,
+    uid_of,
+    version_of,
+)
+from coordinator.adapters.platforms._kubernetes.relay import Relay
+from coordinator.adapters.platforms._kubernetes.routing import Routing, Seen, switch_conflict
+from coordinator.adapters.platforms._kubernetes.site import Site
+from coordinator.adapters.platforms._kubernetes.spec import KubernetesSpec
+from coordinator.adapters.platforms._kubernetes.workers import take_over, working
+from coordinator.errors import StepFailed
+from coordinator.model import Colour, ServiceSpec, Version
+from coordinator.ports import Answer, Serving
+
+_POLL: Final = 0.1
+_PATIENCE: Final = timedelta(seconds=10)
+"""How long a check before a switch may take to become right: EndpointSlices follow their Pods in a moment."""
+_NOWHERE: Final = "http://worker.invalid"
+"""What a worker without a port answers at: nothing (RFC 6761, 6.4)."""
+
+
+class Kubernetes:
+    """One service in its cluster; safe to share between threads."""
+
+    def __init__(self, api: Api, *, service: ServiceSpec, release: str, folder: Path) -> None:
+        assert isinstance(service.platform_spec, KubernetesSpec)
+        self._site = Site(api, service, service.platform_spec, release)
+        self._fence = Fence(self._site)
+        self._routing = Routing(self._site, self._fence)
+        self._deployments = Deployments(self._site, self._fence, folder)
+        self._folder = folder
+        self._relays: dict[str, Relay] = {}
+        self._lock = Lock()
+
+    @property
+    def _is_worker(self) -> bool:
+        return self._site.spec.service is None
+
+    def identity(self) -> str:
+        """Name the cluster by the UID of its kube-system, which lives as long as the cluster does."""
+        spec = self._site.spec
+        name = spec.service or self._site.service.name
+        return f"kubernetes:{self._site.api.cluster_uid()}:{spec.namespace}:{name}"
+
+    def fence(self, run: str) -> None:
+        """Take the service for `run` from whoever had it."""
+        self._fence.take(run)
+
+    def survey(self) -> Serving:
+        """Observe the service; changes nothing."""
+        live, _ = self._live()
+        sides = {colour: self._deployments.observe(colour) for colour in Colour}
+        return Serving(live, sides)
+
+    def deploy(self, colour: Colour, version: Version, *, deadline: timedelta) -> None:
+        """Make `colour` run `version`, at least as large as what serves, and wait until all of it serves."""
+        until = until_from(deadline)
+        live, found = self._live()
+        deployed = found[colour]
+        if live is colour and deployed is not None and not self._is_worker:
+            runs = version_of(deployed, self._site.spec.container)
+            if runs != version:
+                raise self._serves(colour, f"deploying {version} there would replace {runs}")
+        elif not self._is_worker:
+            seen = self._routing.look()
+            if live is None and seen.routed is colour:
+                self._routing.park(seen)
+        self._deployments.deploy(colour, version, least=self._least_beside(found[colour.other]), until=until)
+        self._work_if_alone(colour)
+        if self._port() is not None:
+            self._preview(colour)
+
+    def restore(self, colour: Colour, *, deadline: timedelta) -> None:
+        """Scale `colour` to the size that it had, and wait until all serve."""
+        live, found = self._live()
+        other = found[colour.other]
+        least = size_of(other) if other and live is colour.other else 0
+        self._deployments.restore(colour, least=least, until=until_from(deadline))
+        self._work_if_alone(colour)
+
+    def address(self, colour: Colour) -> str:
+        """Return where the preview Service of `colour` answers on this machine, through the API server."""
+        if self._deployments.read(colour) is None:
+            raise StepFailed(
+                "never-deployed",
+                f"Nothing of `{self._site.service.name}` was ever deployed as {colour}.",
+                next_step="Deploy it first: a release does.",
+            )
+        port = self._port()
+        if port is None:
+            return _NOWHERE
+        self._preview(colour)
+        return self._relay(self._site.preview_name, port)
+
+    def public_address(self) -> str:
+        """Return where clients reach the Service: the plan's url, else the Service through the API server."""
+        if self._site.spec.url is not None:
+            return self._site.spec.url.rstrip("/")
+        if self._is_worker:
+            return self.address(self._live()[0] or Colour.BLUE)
+        assert self._site.spec.service is not None
+        service = self._routing.look().service
+        return self._relay(self._site.spec.service, at(service, "spec", "ports")[0]["port"])
+
+    def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:
+        """Scale `colour` so that it has the wanted share of all Pods, then let the Service select both."""
+        until = until_from(deadline)
+        live, found = self._live()
+        serving = found[colour.other]
+        if live is not colour.other or serving is None:
+            raise self._conflict()
+        self._preview(colour)
+        beside = available_of(serving)
+        size = nearest_size(beside, percent)
+        self._deployments.bound_autoscaler(colour, least=size, most=size)
+        self._deployments.scale(colour, size)
+        self._wait_for_size(colour, size, until=until)
+        seen = self._routing.look()
+        if seen.canary is None:
+            self._demand_only_ours(seen, found)
+            self._routing.widen(seen, colour)
+        return 100 * size / (size + beside)
+
+    def end_canary(self) -> None:
+        """Narrow the selector to live again, if live serves."""
+        seen = self._routing.look()
+        if seen.canary is None or seen.routed is None:
+            return
+        if not self._deployments.observe(seen.routed).ready:
+            raise StepFailed(
+                "rollback-blocked",
+                f"`{self._site.service.name}` goes on serving from both colours:"
+                f" {seen.routed} is not ready alone.",
+                next_step=f"Bring {seen.routed} back and run `coordinator rollback` again.",
+            )
+        self._routing.move(seen, seen.routed)
+
+    def before_switch(self, to: Colour) -> tuple[Answer, ...]:
+        """Ask the questions of checks.py, for a moment again where one is not content yet."""
+        if self._is_worker:
+            side = self._deployments.observe(to)
+            return (Answer(ok=side.ready, detail=side.detail or f"{to} runs"),)
+        self._preview(to)
+        until = until_from(_PATIENCE)
+        while True:
+            answers = checks.before(self._site, self._sight(to))
+            if all(answer.ok for answer in answers) or time.monotonic() >= until:
+                return answers
+            time.sleep(_POLL)
+
+    def switch(self, *, expected: Colour | None, to: Colour) -> None:
+        """Move the selector (a worker: the mark) to `to`, if it is where the caller believes."""
+        live, _ = self._live()
+        if live is not expected:
+            raise self._conflict()
+        if self._is_worker:
+            take_over(self._deployments, to)
+        else:
+            self._routing.move(self._routing.look(), to)
+
+    def after_switch(self, to: Colour, *, deadline: timedelta) -> tuple[Answer, ...]:
+        """Wait until EndpointSlices, and answers at the clients' address, are those of `to` alone."""
+        if self._is_worker:
+            live, _ = self._live()
+            return (Answer(ok=live is to, detail=f"{live} is marked as the one that works"),)
+        until = until_from(deadline)
+        while True:
+            answers = checks.after(self._site, self._sight(to))
+            if all(answer.ok for answer in answers) and self._site.spec.confirm is not None:
+                deployment = self._deployments.read(to)
+                version = deployment and version_of(deployment, self._site.spec.container)
+                answers += (checks.confirm(self._site, self.public_address(), version or ""),)
+            if all(answer.ok for answer in answers) or time.monotonic() >= until:
+                return answers
+            time.sleep(_POLL)
+
+    def open_connections(self, colour: Colour) -> int | None:
+        """Return what the Pods' own gauge says; None where the plan names none."""
+        deployment = self._deployments.read(colour)
+        return count_connections(self._site, self._site.pods_of(deployment))
+
+    def stop(self, colour: Colour, *, grace: timedelta) -> None:  # noqa: ARG002 - a Pod brings its own grace
+        """Scale `colour` to nothing and wait until its last Pod is gone."""
+        if not self._is_worker:
+            if self._live()[0] is colour:
+                raise self._serves(colour, "stopping it would refuse every client")
+            self._demand_unreached(colour)
+        self._deployments.stop(colour)
+        self._deployments.bound_autoscaler(colour.other, least=1)
+
+    def missing_rights(self) -> tuple[str, ...]:
+        """Ask the cluster about each right that the plan needs."""
+        missing: list[str] = []
+        return tuple(missing)
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _live(self) -> tuple[Colour | None, Mapping[Colour, dict[str, Any] | None]]:
+        """Return who serves, and both Deployments; a colour without a Deployment serves nobody."""
+        found = {colour: self._deployments.read(colour) for colour in Colour}
+        if self._is_worker:
+            return working(found, name=self._site.service.name), found
+        seen = self._routing.look()
+        if seen.is_open and any(each is not None for each in found.values()):
+            raise StepFailed(
+                "selector-open",
+                f"The selector of Service `{self._site.spec.service}` names no `{COLOUR}`:"
+                " it reaches both colours.",
+                why="Nobody can say which version serves, and a switch would have nothing to replace.",
+                next_step="Add the colour of the Deployment that serves to its selector.",
+            )
+        return (seen.routed if seen.routed and found[seen.routed] is not None else None), found
+
+    def _sight(self, to: Colour) -> checks.Sight:
+        found = {colour: self._deployments.read(colour) for colour in Colour}
+        return checks.look(self._site, self._routing.look().service, found, to)
+
+    def _work_if_alone(self, colour: Colour) -> None:
+        """Mark a worker that works alone: after a handover nothing else tells who is live."""
+        if self._is_worker and not self._deployments.observe(colour.other).running:
+            take_over(self._deployments, colour)
+
+    def _least_beside(self, other: dict[str, Any] | None) -> int:
+        """Return how large a colour must be that takes over from `other`, which a handover has stopped."""
+        if other is None:
+            return 0
+        return size_of(other) or (number(other, REPLICAS) if self._is_worker else 0)
+
+    def _wait_for_size(self, colour: Colour, size: int, *, until: float) -> None:
+        """Wait until a colour has exactly so many ready Pods; those that end must be out of the Service."""
+        self._deployments.wait(colour, until=until, size=size)
+        while len(reachable_in(self._site.slices(self._site.preview_name))) != size:
+            if time.monotonic() >= until:
+                raise StepFailed(
+                    "not-ready",
+                    f"`{self._site.service.name}` {colour} does not get to {size} reachable Pods.",
+                    next_step="Look with `kubectl get endpointslices`, then run the command again.",
+                )
+            time.sleep(_POLL)
+
+    def _demand_only_ours(self, seen: Seen, found: Mapping[Colour, dict[str, Any] | None]) -> None:
+        wide = {key: value for key, value in seen.selector.items() if key != COLOUR}
+        strangers = checks.strangers_among(self._site.pods(wide), found) if wide else ["every Pod"]
+        if strangers:
+            raise StepFailed(
+                "canary-too-wide",
+                f"Without a colour, Service `{self._site.spec.service}` would select other Pods too:"
+                f" {', '.join(strangers[:3])}.",
+                why="A canary widens the selector to both colours, and clients would reach what is neither.",
+                next_step="Give the Pods of this service a label of their own and the Service that label.",
+            )
+
+    def _demand_unreached(self, colour: Colour) -> None:
+        """Wait until no EndpointSlice of the Service sends to `colour`: nodes may still follow an old one."""
+        assert self._site.spec.service is not None
+        until = until_from(_PATIENCE)
+        while True:
+            pods = {
+                uid_of(pod) for pod in self._site.pods_of(self._deployments.read(colour)) if is_ready(pod)
+            }
+            if pods.isdisjoint(reachable_in(self._site.slices(self._site.spec.service))):
+                return
+            if time.monotonic() >= until:
+                raise self._serves(colour, "EndpointSlices still send clients there")
+            time.sleep(_POLL)
+
+    def _port(self) -> int | None:
+        """Return the port by which the preview Service is asked."""
+        if not self._is_worker:
+            return int(at(self._routing.look().service, "spec", "ports")[0]["port"])
+        for colour in Colour:
+            for each in containers_of(self._deployments.read(colour) or {}):
+                for port in each.get("ports") or ():
+                    return int(port["containerPort"])
+        return None
+
+    def _preview(self, colour: Colour) -> None:
+        """Let the preview Service reach `colour`, by the ports of the Service that clients use."""
+        deployment = self._deployments.read(colour)
+        assert deployment is not None
+        if self._is_worker:
+            ports = [{"name": "main", "port": self._port()}]
+        else:
+            keys = ("name", "port", "targetPort", "protocol", "appProtocol")
+            found = at(self._routing.look().service, "spec", "ports")
+            ports = [{key: port[key] for key in keys if key in port} for port in found]
+        name = self._site.preview_name
+        body = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": self._site.namespace, "annotations": self._fence.marks},
+            "spec": {"selector": dict(selector_of(deployment)), "ports": ports},
+        }
+        self._site.api.apply(self._site.service_path(name), body, force=True)
+
+    def _relay(self, service: str, port: int) -> str:
+        with self._lock:
+            if service not in self._relays:
+                target = f"services/{service}:{port}"
+                self._relays[service] = Relay(self._site.api, namespace=self._site.namespace, target=target)
+            return self._relays[service].address
+
+    def _conflict(self) -> StepFailed:
+        if self._is_worker:
+            return StepFailed(
+                "switch-conflict",
+                f"Another colour of worker `{self._site.service.name}` works than this release expected.",
+                why="Somebody moved it meanwhile.",
+                next_step="Look at the Deployments, then run the command again.",
+            )
+        return switch_conflict(self._site, now=dict(self._routing.look().selector))
+
+    def _serves(self, colour: Colour, why: str) -> StepFailed:
+        return StepFailed(
+            "colour-serves",
+            f"`{self._site.service.name}` {colour} serves the traffic, and {why}.",
+            next_step=f"Switch to {colour.other} first.",
+        )
+
+
+def nearest_size(beside: int, percent: int) -> int:
+    """Return how many Pods beside `beside` others come nearest to a share of `percent`; one at least."""
+    exact = beside * percent / (100 - percent)
+    sizes = {max(1, int(exact)), max(1, int(exact) + 1)}
+    return min(sorted(sizes), key=lambda size: abs(100 * size / (size + beside) - percent))
+
+
+def service_at(folder: Path, *, service: ServiceSpec, release: str) -> Kubernetes:
+    """Return the service of the plan in `folder`; reads the kubeconfig and contacts nobody yet."""
+    assert isinstance(service.platform_spec, KubernetesSpec)
+    return Kubernetes(connect(service.platform_spec.context), service=service, release=release, folder=folder)

@@ -1,0 +1,95 @@
+"""The way back by command: it needs a side that serves, and nothing of the one that it leaves."""
+
+from __future__ import annotations
+
+import pytest
+from fixtures.cluster_clients import Stream
+from fixtures.cluster_release import Shop, kill, running
+from fixtures.local import until
+
+pytestmark = pytest.mark.cluster
+
+ORDERS = Stream(rate=40, path="/orders")
+
+
+def _sicken(shop: Shop, colour: str) -> None:
+    """Let a colour crash-loop: its Deployment gets an image whose program ends at once."""
+    crash = shop.cluster.import_image("shop-crash:1.5", _program(), env={"SHOP_FAULT": "crash"})
+    container = {"name": "shop", "image": crash}
+    patch = {
+        "spec": {
+            "strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}},
+            "template": {"spec": {"containers": [container]}},
+        }
+    }
+    shop.cluster.api.patch(shop.deployment_path(colour), patch, kind="strategic")
+
+
+def _program():
+    from fixtures.shop_image import build_shop  # noqa: PLC0415
+
+    return build_shop("1.5")
+
+
+def _is_down(shop: Shop, colour: str) -> bool:
+    status = shop.cluster.api.get(shop.deployment_path(colour))["status"]
+    return not status.get("availableReplicas")
+
+
+def test_rollback_while_next_crash_loops_needs_only_blue(shop: Shop, load, figure):
+    shop.serve("1.4")
+    shop.lay_out("1.5", monitor={"for": "5m", "failures": 1000}, drain={"deadline": "1s"})
+    with running(shop.start("run", version="1.5")) as release:
+        shop.wait_for_step("monitor:shop")
+        kill(release)
+    _sicken(shop, "green")
+    until(lambda: _is_down(shop, "green"))
+
+    clients = load(shop.url, ORDERS)
+    ran = shop.call("rollback", version="1.5")
+    clients.wait_for(30, version="1.4")
+    answers = clients.stop()
+
+    first = answers.first("1.4")
+    assert first is not None
+    figure("from the command to the first answer of 1.4", f"{first.done - answers.each[0].sent:.1f} s")
+    assert ran.code == 0, str(ran)
+    assert (shop.serves(), shop.pods("green")) == ("blue", [])
+    assert not answers.between(first.done + 1).failed(), answers.told()
+
+
+def test_rollback_stays_and_says_so_where_blue_is_sick_too(shop: Shop):
+    shop.serve("1.4")
+    shop.lay_out("1.5", monitor={"for": "5m", "failures": 1000}, drain={"deadline": "1s"})
+    with running(shop.start("run", version="1.5")) as release:
+        shop.wait_for_step("monitor:shop")
+        kill(release)
+    shop.cluster.api.patch(shop.deployment_path("blue"), {"spec": {"replicas": 0}})
+    until(lambda: shop.pods("blue") == [])
+
+    ran = shop.call("rollback", version="1.5")
+
+    assert ran.code == 1, str(ran)
+    assert "stays on green" in ran.out, str(ran)
+    assert shop.serves() == "green"
+
+
+def test_rollback_after_scale_down_inside_the_window_starts_blue_again(shop: Shop, load, figure):
+    shop.gates = {"contract": {"approve": ["dba"]}}
+    shop.serve("1.4")
+    clients = load(shop.url, ORDERS)
+    shop.lay_out("1.5", drain={"deadline": "2s"})
+    waiting = shop.call("run", version="1.5")
+    shop.cluster.api.patch(shop.deployment_path("blue"), {"spec": {"replicas": 0}})
+    until(lambda: shop.pods("blue") == [])
+
+    shop.cluster.api.patch(shop.deployment_path("blue"), {"spec": {"replicas": 2}})
+    ran = shop.call("rollback", version="1.5")
+    clients.wait_for(30, version="1.4")
+    answers = clients.stop()
+
+    figure("answers", answers.told())
+    assert waiting.code == 4, str(waiting)
+    assert ran.code == 0, str(ran)
+    assert (shop.serves(), shop.applied(), shop.pods("green")) == ("blue", 3, [])
+    assert not answers.failed(), answers.told()
