@@ -2,8 +2,12 @@
 
 The order that comes out, for each service and the databases that it uses:
 
-    acquire ─ expand … ─ deploy ─ verify ─ switch ─┬ monitor ─ keep ─┬ approve ─ stop ─ contract … ─ release
-                                                         └ drain ──────────┘
+    acquire ─ expand … ─ deploy ─ verify ─ canary … ─ switch ─┬ monitor ─ keep ─┬ approve ─ stop ─ …
+                                                              └ drain ──────────┘
+    … ─ stop ─ contract … ─ release
+
+A worker has no traffic, and so no canary and nothing to drain; its switch marks which version does the work.
+One whose versions must not work at once is handed over: live is stopped before next is deployed.
 
 The live version is stopped before contract begins, not after it: a version that still runs, with traffic or
 without, may use the schema (a timer, a queue, a request that drain gave up on), and then the proof would
@@ -15,12 +19,12 @@ nobody knows any more that its other side ever served, so a rollback must not se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from coordinator.evidence import Evidence, Phased
 from coordinator.graph import Graph, Step, StepId
-from coordinator.model import DatabaseName, Phase, Plan, Role, ServiceName
+from coordinator.model import DatabaseName, Phase, Plan, Role, ServiceName, Worker
 from coordinator.survey import ServiceSurvey, Survey
 from coordinator.turns import Turns
 
@@ -87,6 +91,12 @@ class _Release:
         """Yield the services whose traffic has yet to move; of the others, only the old side is left."""
         return (name for name, each in self.moving.items() if not each.is_switched)
 
+    def hands_over(self, service: ServiceName) -> bool:
+        """Tell whether the live version of a worker is stopped before its next one starts."""
+        each = self.moving[service]
+        is_handover = self.plan.services[service].worker is Worker.HANDOVER
+        return is_handover and not each.is_switched and each.live_colour is not None
+
     def ready(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which the schema has what the next version of a service needs."""
         late = self.turns.late.get(service, {})
@@ -108,7 +118,20 @@ class _Release:
 
     def serving(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which traffic is at the next version of a service."""
-        return self.ready(service) if self.moving[service].is_switched else (_of("switch", service),)
+        if self.moving[service].is_switched:
+            return self.ready(service)
+        return (_of("verify" if self.hands_over(service) else "switch", service),)
+
+    def gone(self, service: ServiceName) -> tuple[StepId, ...]:
+        """Return the steps after which contract may forget the live version of a service."""
+        if not self.hands_over(service):
+            return (_of("stop", service),)
+        return (_of("stop", service), *self.before_end(service))
+
+    def before_end(self, service: ServiceName) -> tuple[StepId, ...]:
+        """Return the steps after which a service is past everything that it can still be rolled back from."""
+        is_gated = self.is_gated and self.contracts(service) and service not in self.turns.late
+        return (APPROVE,) if is_gated else _settled_after(self, service)
 
     def replaced(self) -> Iterator[tuple[ServiceName, ServiceSurvey]]:
         """Yield the services whose live version must go."""
@@ -165,7 +188,8 @@ def add_expand(release: _Release) -> Iterator[Step]:
 def add_deploy(release: _Release) -> Iterator[Step]:
     """Start each next version when the databases that it uses are expanded."""
     for name in release.switching():
-        yield _next_step("deploy", name, release, release.ready(name))
+        after = (_of("stop", name),) if release.hands_over(name) else release.ready(name)
+        yield _next_step("deploy", name, release, after)
 
 
 def _next_step(kind: str, name: ServiceName, release: _Release, after: tuple[StepId, ...]) -> Step:
@@ -186,10 +210,31 @@ def add_verify(release: _Release) -> Iterator[Step]:
         yield _next_step("verify", name, release, (_of("deploy", name),))
 
 
+def _canaries(release: _Release, name: ServiceName) -> tuple[StepId, ...]:
+    """Return the canary steps of a service, in order; a first release has nobody to share traffic with."""
+    canary = release.plan.services[name].canary
+    if canary is None or release.moving[name].live_colour is None:
+        return ()
+    return tuple(_of(f"canary-{percent}", name) for percent in canary.percents)
+
+
+def add_canary(release: _Release) -> Iterator[Step]:
+    """Let the next version serve a part of the traffic, one share after the other."""
+    for name in release.switching():
+        after, canary = _of("verify", name), release.plan.services[name].canary
+        for step_id, percent in zip(
+            _canaries(release, name), canary.percents if canary else (), strict=False
+        ):
+            yield replace(_next_step("canary", name, release, (after,)), id=step_id, percent=percent)
+            after = step_id
+
+
 def add_switch(release: _Release) -> Iterator[Step]:
     """Send new connections to the next version."""
     for name in release.switching():
-        yield _next_step("switch", name, release, (_of("verify", name),))
+        if not release.hands_over(name):
+            after = (_of("verify", name), *_canaries(release, name))[-1]
+            yield _next_step("switch", name, release, (after,))
 
 
 def add_monitor(release: _Release) -> Iterator[Step]:
@@ -213,22 +258,27 @@ def _live_step(kind: str, name: ServiceName, service: ServiceSurvey, after: tupl
 def add_drain(release: _Release) -> Iterator[Step]:
     """Let the connections end that the live version still has."""
     for name, service in release.replaced():
-        yield _live_step("drain", name, service, release.serving(name))
+        if release.plan.services[name].worker is None:
+            yield _live_step("drain", name, service, release.serving(name))
 
 
 def add_keep(release: _Release) -> Iterator[Step]:
     """Keep the live version at full size for the rollback window."""
     for name, service in release.replaced():
-        if release.plan.services[name].keep_blue > timedelta():
+        if _is_kept(release, name):
             yield _live_step("keep", name, service, (_of("monitor", name),))
 
 
 def _settled_after(release: _Release, name: ServiceName) -> tuple[StepId, ...]:
     """Return the steps after which nothing but approval stands between a service and the end."""
     has_live = release.moving[name].live_colour is not None
-    is_kept = has_live and release.plan.services[name].keep_blue > timedelta()
-    watched = _of("keep" if is_kept else "monitor", name)
-    return (watched, _of("drain", name)) if has_live else (watched,)
+    watched = _of("keep" if has_live and _is_kept(release, name) else "monitor", name)
+    is_drained = has_live and release.plan.services[name].worker is None
+    return (watched, _of("drain", name)) if is_drained else (watched,)
+
+
+def _is_kept(release: _Release, name: ServiceName) -> bool:
+    return release.plan.services[name].keep_blue > timedelta() and not release.hands_over(name)
 
 
 def add_approve(release: _Release) -> Iterator[Step]:
@@ -253,8 +303,8 @@ def add_approve(release: _Release) -> Iterator[Step]:
 def add_stop(release: _Release) -> Iterator[Step]:
     """Scale the live version down: from here on a rollback has to start it first."""
     for name, service in release.replaced():
-        is_gated = release.is_gated and release.contracts(name) and name not in release.turns.late
-        yield _live_step("stop", name, service, (APPROVE,) if is_gated else _settled_after(release, name))
+        after = release.ready(name) if release.hands_over(name) else release.before_end(name)
+        yield _live_step("stop", name, service, after)
 
 
 def add_contract(release: _Release) -> Iterator[Step]:
@@ -267,7 +317,8 @@ def add_contract(release: _Release) -> Iterator[Step]:
         previous = (_apply_id(database, release.before[database][-1]),) if cut else ()
         for state, phased in enumerate(migrations, cut + 1):
             if state <= between:
-                gone = tuple(_of("stop", name) for name in release.turns.gone_before(database, state))
+                names = release.turns.gone_before(database, state)
+                gone = tuple(step for name in names for step in release.gone(name))
                 gate = (APPROVE,) if release.is_gated and state == cut + 1 and not gone else ()
                 after = (*previous, *gone, *gate) or (ACQUIRE,)
             elif state == between + 1:
@@ -283,7 +334,8 @@ def add_contract(release: _Release) -> Iterator[Step]:
 def _settled_users(release: _Release, database: DatabaseName) -> tuple[StepId, ...]:
     """Return the steps after which no live version uses a database any more."""
     users = release.users[database]
-    after = tuple(_of("stop", name) for name in users if release.moving[name].live_colour is not None)
+    replaced = (name for name in users if release.moving[name].live_colour is not None)
+    after = tuple(dict.fromkeys(step for name in replaced for step in release.gone(name)))
     if not release.is_gated:  # a gate waits for first releases, and so for their steps
         first_ones = (name for name in users if release.moving[name].live_colour is None)
         return after + tuple(step for name in first_ones for step in _settled_after(release, name))
@@ -306,6 +358,7 @@ TRANSFORMS: tuple[Callable[[_Release], Iterator[Step]], ...] = (
     add_expand,
     add_deploy,
     add_verify,
+    add_canary,
     add_switch,
     add_monitor,
     add_drain,

@@ -37,6 +37,8 @@ class Step:
     role: Role | None = None
     colour: Colour | None = None
     version: Version | None = None
+    percent: int | None = None
+    """The share of the traffic that a canary asks for."""
     approvers: tuple[str, ...] = ()
     no_return: bool = False
     """From its start on, the live version is not promised to work any more: no rollback."""
@@ -52,6 +54,12 @@ class Step:
         """Return the database of a step that is about one."""
         assert self.database is not None, self.id
         return self.database
+
+    @property
+    def its_percent(self) -> int:
+        """Return the share of a step that is about one."""
+        assert self.percent is not None, self.id
+        return self.percent
 
     @property
     def its_colour(self) -> Colour:

@@ -21,7 +21,7 @@ from itertools import pairwise
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Basis, Evidence, Phased, Span, Use, Verdict
 from coordinator.graph import Graph, GraphError, Step, StepId
-from coordinator.model import DatabaseName, Plan, Role, ServiceName
+from coordinator.model import DatabaseName, Plan, Role, ServiceName, Worker
 from coordinator.obstacles import Known, explain
 from coordinator.survey import Survey, alive_at_start
 from coordinator.world import Effect, SchemaMoves, Starts, Stops, TrafficMoves
@@ -287,6 +287,8 @@ def _traffic_problems(order: _Order, alive: frozenset[Runner], plan: Plan) -> It
         other = Role.NEXT if role is Role.LIVE else Role.LIVE
         if (service, other) in alive and (service, other) not in order.switches:
             continue  # traffic is there from the start, and this release never moves it
+        if plan.services[service].worker is Worker.HANDOVER:
+            continue  # nobody is sent to it, and what it works at waits until the other one runs
         if order.switches.get((service, other)) not in order.switches_before[stop]:
             yield _runner_problem((service, role), plan, "may be stopped while it still serves")
 

@@ -202,8 +202,8 @@ class Service(Spec):
     )
     worker: Worker | None = Field(
         default=None,
-        description="For a service without traffic (a queue consumer, a timer): `overlap` where both versions "
-        "may work at once, `handover` where the old one is stopped before the new one starts.",
+        description="For a service without traffic (a queue consumer, a timer): `overlap` where both "
+        "versions may work at once, `handover` where the old one is stopped before the new one starts.",
     )
     platform: PlatformChoice = Field(description="Where the service runs.")
     verify: tuple[CheckChoice, ...] = Field(

@@ -8,15 +8,16 @@ expected) and leaves the decision to `observe`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from coordinator.errors import Interrupted
+from coordinator.errors import Interrupted, StepFailed
 from coordinator.graph import Step
 from coordinator.leases import Claim
-from coordinator.ports import Ports
+from coordinator.model import ServiceSpec
+from coordinator.ports import Ports, Subject
 from coordinator.world import Effect, Seen
 
 _SLICE: Final = timedelta(milliseconds=100)
@@ -79,6 +80,30 @@ class StepKind(Protocol):
     def undo(self) -> Callable[[Step, Context], str] | None:
         """Take it back and return a line about it; repeating is harmless. None: there is no way back."""
         ...
+
+
+def watch(spec: ServiceSpec, subjects: Sequence[Subject], duration: timedelta, context: Context) -> int:
+    """Ask the checks of a service's `monitor` for a time, each of every subject; return the number of rounds.
+
+    At least one round, and the last one is content. Raises: StepFailed `monitoring-failed` after as many bad
+    rounds in a row as the plan allows.
+    """
+    monitor, clock = spec.monitor, context.ports.clock
+    end = clock.now() + duration
+    bad, rounds = 0, 0
+    while True:
+        answers = (context.ports.ask(check, subject) for subject in subjects for check in monitor.checks)
+        wrong = next((answer for answer in answers if not answer.ok), None)
+        bad, rounds = bad + 1 if wrong else 0, rounds + 1
+        if wrong and bad >= monitor.failures:
+            raise StepFailed(
+                "monitoring-failed",
+                f"`{spec.name}` {spec.version} answers badly, {bad} time(s) in a row: {wrong.detail}.",
+                next_step="Look at its log. The traffic goes back if the plan says so.",
+            )
+        if clock.now() >= end and not bad:
+            return rounds
+        context.wait(min(monitor.every, max(end - clock.now(), monitor.every / 10)))
 
 
 def observe_nothing(_step: Step, _context: Context) -> Observation:

@@ -38,10 +38,12 @@ class Deploy:
         spec = context.ports.plan.services[step.its_service]
         platform = context.ports.platform(spec.name)
         serving = platform.survey()
-        if serving.live is step.colour:
+        could = spec.worker is not None and serving.sides[step.its_colour.other].version is not None
+        if serving.live is step.colour and not could:
             return f"{step.version} serves, and nothing else could: it is left running"
         end = context.ports.clock.now() + spec.drain_deadline
         runs = serving.sides[step.its_colour].running
+        # where nobody can count them (None), the platform's own grace is what they get
         while runs and platform.open_connections(step.its_colour) and context.ports.clock.now() < end:
             context.ports.clock.sleep(_POLL)
         platform.stop(step.its_colour, grace=spec.drain_deadline)

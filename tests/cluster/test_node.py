@@ -12,10 +12,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from fixtures.cluster import Cluster, kept, until_served
+from fixtures.cluster import Cluster, kept, ours, until_served
 from fixtures.cluster_api import Api, ApiError
 from fixtures.cluster_build import ENVIRONMENT, SOURCES, build
 from fixtures.cluster_clients import Stream
+from fixtures.cluster_layout import Layout
 from fixtures.cluster_load import Load
 from fixtures.cluster_postgres import Database
 from fixtures.local import processes_of, until
@@ -242,9 +243,11 @@ def test_leaves_no_process_mount_interface_or_rule(
 ) -> None:
     keeper, node = own_node
     folder, network = Path(node["folder"]), node["network"].removesuffix("0/24")
-    until(lambda: len(processes_of(folder)) > 7)
+    run_pods(ours(node), named=str(folder))
+    containers = Layout(folder, 0).containers
     assert network in rules()
     assert f"coord{node['number']}" in interfaces()
+    assert groups(containers)
 
     if ending == "in order":
         assert keeper.stdin is not None
@@ -266,7 +269,7 @@ def test_leaves_no_process_mount_interface_or_rule(
     assert network not in rules()
     assert f"coord{node['number']}" not in interfaces()
     assert str(folder) not in Path("/proc/mounts").read_text()
-    assert not list(Path("/sys/fs/cgroup").glob(f"**/coordinator-node-{node['number']}"))
+    assert not groups(containers)
 
 
 def test_the_node_ends_with_a_test_run_that_is_killed(machine: None) -> None:
@@ -293,6 +296,22 @@ def test_the_node_ends_with_a_test_run_that_is_killed(machine: None) -> None:
 
     until(lambda: not folder.exists(), seconds=60)
     assert processes_of(folder) == {}
+
+
+def run_pods(cluster: Cluster, *, named: str) -> None:
+    """Run two Pods, whose processes are found by this name in their environment."""
+    image = cluster.import_image("echo:1", build(SOURCES / "echo"))
+    wanted = deployment("blue", image)
+    wanted["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = named
+    cluster.api.create("/apis/apps/v1/namespaces/default/deployments", wanted)
+    cluster.api.wait("/apis/apps/v1/namespaces/default/deployments/echo-blue", is_available)
+    found = processes_of(Path(named)).values()
+    assert sum(each.startswith("/echo") for each in found) == 2, found
+
+
+def groups(containers: list[str]) -> list[Path]:
+    found = Path("/sys/fs/cgroup").glob("**/k8s.io/*")
+    return [each for each in found if each.name in containers]
 
 
 def rules() -> str:

@@ -16,9 +16,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from coordinator.errors import StepFailed
+from coordinator.errors import StepFailed, Waiting
 from coordinator.model import Colour, Version
-from coordinator.ports import Serving, Side
+from coordinator.ports import Answer, Serving, Side
 
 _NOTHING = {"version": None, "running": False, "ready": False, "connections": 0}
 
@@ -28,12 +28,24 @@ class FilePlatform:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._run: str | None = None
+        self._epoch = 0
 
     def identity(self) -> str:
         return f"file:{self._file.resolve()}"
 
+    def fence(self, run: str) -> None:
+        if run == self._run:
+            return
+        with self._world() as world:
+            world["epoch"] = self._epoch = world.get("epoch", 0) + 1
+            if world.get("run") != run:
+                world["run"], world["recorded"] = run, world["live"]
+        self._run = run
+
     def survey(self) -> Serving:
         world = self._read()
+        self._check(world)
         sides = {
             colour: Side(
                 version=world[colour]["version"],
@@ -47,6 +59,7 @@ class FilePlatform:
     def deploy(self, colour: Colour, version: Version, *, deadline: timedelta) -> None:  # noqa: ARG002
         behaviour = version.rpartition("-")[2]
         with self._world() as world:
+            self._check(world)
             side = world[colour]
             if world["live"] == colour and side["version"] != version:
                 raise StepFailed("colour-serves", f"{colour} serves {side['version']}.")
@@ -68,17 +81,47 @@ class FilePlatform:
     def public_address(self) -> str:
         return "http://public.invalid"
 
+    def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:  # noqa: ARG002
+        with self._world() as world:
+            self._check(world)
+            if world["live"] != colour.other:
+                raise StepFailed(
+                    "switch-conflict", f"Traffic goes to {world['live']}, not to {colour.other}."
+                )
+            world["canary"] = {"colour": colour, "percent": percent}
+        return float(percent)
+
+    def end_canary(self) -> None:
+        with self._world() as world:
+            self._check(world)
+            world.pop("canary", None)
+
+    def before_switch(self, to: Colour) -> tuple[Answer, ...]:
+        side = self._read()[to]
+        return (Answer(ok=side["ready"], detail=f"{to} is {'ready' if side['ready'] else 'not ready'}"),)
+
     def switch(self, *, expected: Colour | None, to: Colour) -> None:
         with self._world() as world:
+            self._check(world)
             if world["live"] != expected:
                 raise StepFailed("switch-conflict", f"Traffic goes to {world['live']}, not to {expected}.")
-            world["live"] = to
+            world["live"] = world["recorded"] = to
+            world.pop("canary", None)
 
-    def open_connections(self, colour: Colour) -> int:
+    def after_switch(self, to: Colour, *, deadline: timedelta) -> tuple[Answer, ...]:  # noqa: ARG002
+        world = self._read()
+        is_seen = world["live"] == to and not str(world[to]["version"]).endswith("-unconfirmed")
+        return (Answer(ok=is_seen, detail=f"{to} {'answers' if is_seen else 'does not answer'}"),)
+
+    def open_connections(self, colour: Colour) -> int | None:
         return int(self._read()[colour]["connections"])
+
+    def missing_rights(self) -> tuple[str, ...]:
+        return ()
 
     def stop(self, colour: Colour, *, grace: timedelta) -> None:  # noqa: ARG002
         with self._world() as world:
+            self._check(world)
             if world["live"] == colour:
                 raise StepFailed("colour-serves", f"{colour} serves.")
             world[colour] |= {"running": False, "ready": False, "connections": 0}
@@ -95,12 +138,30 @@ class FilePlatform:
         with self._world() as world:
             world[colour]["connections"] = max(0, world[colour]["connections"] - 1)
 
+    def move_by_hand(self, colour: Colour) -> None:
+        """Be the person who sends the traffic elsewhere behind the back of a release."""
+        with self._world() as world:
+            world["live"] = colour
+
+    def canary_out(self) -> tuple[str, int] | None:
+        """Return the colour that shares the traffic, and the percent that was asked for."""
+        found = self._read().get("canary")
+        return None if found is None else (found["colour"], found["percent"])
+
     def kill(self, colour: Colour) -> None:
         """Let what runs as `colour` die."""
         with self._world() as world:
             world[colour] |= {"running": False, "ready": False, "connections": 0}
 
     # -- the file -------------------------------------------------------------------------------------
+
+    def _check(self, world: dict[str, Any]) -> None:
+        if self._run is None:
+            return
+        if world.get("epoch") != self._epoch:
+            raise Waiting("fenced-off", "Another coordinator took over.")
+        if world["live"] != world.get("recorded"):
+            raise Waiting("changed-by-hand", f"Traffic was moved to {world['live']} by hand.")
 
     def _deployed(self, colour: Colour) -> Version:
         version = self._read()[colour]["version"]
