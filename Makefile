@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart check test test-peers test-browser golden bench clean
+.PHONY: quickstart check test test-peers test-browser test-cluster golden bench bench-cluster clean
 
 quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back, REFUSED=1 a refusal
 	@$(BIN)/python plans/quickstart/quickstart.py $(if $(REFUSED),--mistake rehearsal,$(if $(ROLLBACK),--mistake $(ROLLBACK:1=verify)))
@@ -24,6 +24,9 @@ test-peers: .venv/.dev  ## the same migrations through the real goose and golang
 test-browser: .venv/.dev  ## the page of plan --html in a headless Chromium; needs one (apt-get install chromium)
 	$(BIN)/pytest -m browser tests/browser
 
+test-cluster: .venv/.dev  ## releases on a real Kubernetes: that of KUBECONFIG, else one that is booted (Linux, root, Go)
+	$(BIN)/pytest -m cluster -p no:randomly tests/cluster tests/contracts tests/integration
+
 golden: .venv/.dev  ## write anew what `coordinator plan` shows of each plan in plans/; read the diff
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden
 
@@ -31,6 +34,9 @@ bench: .venv/.dev  ## start-up, compile and rehearsal time as tables
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/compile.py
 	$(BIN)/python bench/rehearsal.py
+
+bench-cluster: .venv/.dev  ## how long a switch takes on a real Kubernetes, beside a bare patch of the selector
+	$(BIN)/python bench/switch.py
 
 clean:  ## forget the environment; the next target makes it again
 	rm -rf .venv

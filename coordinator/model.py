@@ -252,7 +252,7 @@ class ServiceSpec:
     worker: Worker | None = None
     """None: a service with traffic."""
     sessions: str | None = None
-    """The application_name of a version's database sessions, with `{version}` and `{colour}`; None: unknown."""
+    """The application_name of its database sessions, with `{version}` and `{colour}`; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,7 +265,7 @@ class Platform(Protocol):
         ...
 
     def end_canary(self) -> None:
-        """Send all new connections to live alone again; needs nothing of the other colour. Harmless without."""
+        """Send all new connections to live alone again. Harmless where no canary is out."""
         ...
 
     def before_switch(self, to: Colour) -> tuple[Answer, ...]:

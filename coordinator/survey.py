@@ -85,6 +85,7 @@ def survey(ports: Ports) -> Survey:
         name: service_survey(spec, ports.platform(name).survey())
         for name, spec in ports.plan.services.items()
     }
+    diagnostics.extend(each for service in services.values() for each in service.serving.diagnostics)
     diagnostics.extend(
         problem
         for name, each in services.items()

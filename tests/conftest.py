@@ -3,8 +3,8 @@
 One embedded server a test process (an xdist worker has its own), one fresh database a test. The server is
 only as durable as a test needs. COORDINATOR_TEST_POSTGRES_URL names a server to use instead; it must allow
 CREATE DATABASE. Tests marked `peers` run the real goose and golang-migrate, those marked `browser` a real
-Chromium, and both only when asked for (`-m peers`); whether they ran is said at the end, so that a green run
-never claims more than it tested.
+Chromium, those marked `cluster` a real Kubernetes, and all three only when asked for (`-m peers`); whether
+they ran is said at the end, so that a green run never claims more than it tested.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what needs more than this machine must have, unless a `-m` expression decides about it."""
     if config.option.markexpr:
         return
-    left_out = [item for item in items if any(map(item.get_closest_marker, ("browser", "peers")))]
+    left_out = [item for item in items if any(map(item.get_closest_marker, ("browser", "cluster", "peers")))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
@@ -118,6 +118,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         line = f"browser: the page was opened in a real one: {len(ran)} cases, {failed} failed"
     else:
         line = "browser: the page was NOT opened in a real one in this run (make test-browser)"
+    terminalreporter.write_line(line)
+    ran = _ran(terminalreporter, "cluster")
+    failed = sum(report.failed for report in ran)
+    if ran:
+        line = f"cluster: released on a real Kubernetes: {len(ran)} cases, {failed} failed"
+    else:
+        line = "cluster: NOT tested on a real Kubernetes in this run (make test-cluster)"
     terminalreporter.write_line(line)
 
 

@@ -12,6 +12,7 @@ from coordinator.derive import derive, fully_asked
 from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.errors import PlanInvalid
 from coordinator.evidence import Use
+from coordinator.load.platforms import lint_services
 from coordinator.ports import Ports
 from coordinator.prove import Proof, prove
 from coordinator.queries import Catalogue
@@ -32,6 +33,8 @@ def plan_release(
     Raises: PlanInvalid where files and databases do not fit together, DatabaseError and StepFailed where
     the world cannot be asked.
     """
+    linted = lint_services(ports.plan)
+    demand_sound(linted)
     seen = survey(ports)
     demand_sound(seen.diagnostics)
     catalogues, problems = read_catalogues(ports, seen)
@@ -45,7 +48,7 @@ def plan_release(
         watches_statements=watches_statements,
         cache=cache,
     )
-    return proof, (*seen.diagnostics, *problems, *warnings)
+    return proof, (*linted, *seen.diagnostics, *problems, *warnings)
 
 
 def work_out(

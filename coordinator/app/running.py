@@ -218,6 +218,15 @@ def demand_same(state: RunState, inputs: Mapping[str, str]) -> None:
     """Raise Usage `plan-changed` if the open run was made from something else than what is there now."""
     then = state.started.inputs
     changed = sorted(name for name in {*then, *inputs} if then.get(name) != inputs.get(name))
+    moved = [name.removeprefix("place of ") for name in changed if name.startswith("place of ")]
+    if moved and len(moved) == len(changed):
+        raise Usage(
+            "other-place",
+            f"Run {state.run} began at another place than this command looks at: {', '.join(moved)}.",
+            why="It is another cluster, namespace, machine or folder, and nothing was done to it.",
+            next_step="Use the kubeconfig, the machine and the folder that the run began with. If that place"
+            f" is gone, pass --supersede to give {state.run} up and release from where this world is.",
+        )
     if changed:
         raise Usage(
             "plan-changed",

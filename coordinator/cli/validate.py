@@ -34,11 +34,16 @@ def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
     from coordinator.diagnostics import errors_of
     from coordinator.load import load, settings_from
     from coordinator.load.migrations import read_migrations
+    from coordinator.load.platforms import lint_services
 
     loaded = load(path, settings=settings_from(arguments), environment=os.environ)
     databases = loaded.plan.databases if loaded.plan else {}
     readings = {name: read_migrations(spec.migrations) for name, spec in databases.items()}
-    diagnostics = loaded.diagnostics + tuple(each for one in readings.values() for each in one.diagnostics)
+    diagnostics = (
+        *loaded.diagnostics,
+        *(each for one in readings.values() for each in one.diagnostics),
+        *(lint_services(loaded.plan) if loaded.plan else ()),
+    )
     counts = {name: len(reading.migrations) for name, reading in readings.items()}
     is_valid = loaded.plan is not None and not errors_of(diagnostics)
     if output is Output.JSON:

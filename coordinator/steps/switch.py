@@ -32,14 +32,14 @@ class _Refusal:
 
 
 _REFUSED: Final = _Refusal(
-    "switch-refused",
-    "This must hold before traffic moves. It did not move.",
-    "Look at its log and its Pods, and release again.",
+    code="switch-refused",
+    why="This must hold before traffic moves. It did not move.",
+    next_step="Look at its log, and release again.",
 )
 _UNCONFIRMED: Final = _Refusal(
-    "switch-unconfirmed",
-    "Traffic was moved, and this must be seen afterwards.",
-    "Look where clients are sent now. The traffic goes back if the plan says so.",
+    code="switch-unconfirmed",
+    why="Traffic was moved, and this must be seen afterwards.",
+    next_step="Look where clients are sent now. The traffic goes back if the plan says so.",
 )
 
 

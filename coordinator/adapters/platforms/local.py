@@ -42,17 +42,20 @@ class LocalKind:
 
     def lint(self, service: ServiceSpec, *, folder: Path) -> tuple[Diagnostic, ...]:  # noqa: ARG002
         """Return what a plan asks for that processes behind a router cannot do."""
-        asked = ((service.canary, "canary"), (service.worker, "worker"))
-        return tuple(
-            Diagnostic(
-                f"{word}-not-supported",
-                service.place,
-                f"`{service.name}` has `{word}`, and the local platform has none.",
-                next_step=f"Remove `{word}`, or release it on Kubernetes.",
-            )
-            for value, word in asked
-            if value is not None
+        next_step = "Remove it, or release the service on Kubernetes."
+        canary = Diagnostic(
+            "canary-not-supported",
+            service.place,
+            f"`{service.name}` has a `canary`, and the local platform sends all traffic to one version.",
+            next_step=next_step,
         )
+        worker = Diagnostic(
+            "worker-not-supported",
+            service.place,
+            f"`{service.name}` is a `worker`, and the local platform runs services with traffic only.",
+            next_step=next_step,
+        )
+        return (*([canary] if service.canary else ()), *([worker] if service.worker else ()))
 
     def rights(self, services: Sequence[ServiceSpec]) -> str:  # noqa: ARG002
         """Return that nobody has to grant anything: the processes are the user's own."""
