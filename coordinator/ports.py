@@ -332,7 +332,7 @@ class PlatformKind(Protocol):
         """Return what is wrong with a service's settings and the files that they name; contacts nobody."""
         ...
 
-    def rights(self, services: Sequence[ServiceSpec]) -> str:
+    def rights(self, services: Sequence[ServiceSpec], *, folder: Path) -> str:
         """Return the document with which an administrator grants what these services need; empty: nothing."""
         ...
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, show, show_json
 from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile, Settings
-from coordinator.errors import CoordinatorError, ExitCode
+from coordinator.errors import CoordinatorError, ExitCode, StepFailed
 
 if TYPE_CHECKING:
     from coordinator.app.connected import ConnectedPorts
@@ -25,13 +27,35 @@ def doctor(
     plan: PlanFile = DEFAULT_PLAN,
     settings: Settings = None,
     output: OutputOption = Output.TEXT,
+    rbac: Annotated[
+        bool, typer.Option("--rbac", help="Print the rights that the plan needs, for who grants them.")
+    ] = False,
 ) -> None:
     """Check what the plan needs, and say what is wrong.
 
     It looks at the plan, its journal, its databases, what they are rehearsed on, and its services, and
-    changes nothing.
+    changes nothing. With --rbac it contacts nobody.
     """
-    exit_with(lambda: _doctor(plan, settings, output))
+    exit_with(lambda: _show_rights(plan, settings) if rbac else _doctor(plan, settings, output))
+
+
+def _show_rights(path: Path, settings: list[str] | None) -> ExitCode:
+    """Print the documents of each platform of the plan: what an administrator applies once."""
+    import os
+
+    from coordinator import discovery
+    from coordinator.load import load_plan, settings_from
+
+    plan = load_plan(path, settings=settings_from(settings or []), environment=os.environ)
+    documents = [
+        discovery.platform(kind).rights(
+            [each for each in plan.services.values() if each.platform == kind], folder=plan.folder
+        )
+        for kind in sorted({service.platform for service in plan.services.values()})
+    ]
+    granted = [each for each in documents if each]
+    show("---\n".join(granted).rstrip() if granted else "# Nobody has to grant anything for this plan.")
+    return ExitCode.DONE
 
 
 def _doctor(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
@@ -82,7 +106,6 @@ def _journal(path: Path) -> str:
 
 def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
     from coordinator.diagnostics import errors_of
-    from coordinator.errors import StepFailed
     from coordinator.survey import survey_database
 
     seen, diagnostics = survey_database(ports, name)
@@ -97,7 +120,14 @@ def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
 
 
 def _service(ports: ConnectedPorts, name: ServiceName) -> str:
-    serving = ports.platform(name).survey()
+    platform = ports.platform(name)
+    serving = platform.survey()
+    if missing := platform.missing_rights():
+        raise StepFailed(
+            "rights-missing",
+            f"We {'; '.join(missing)}.",
+            next_step="`coordinator doctor --rbac` prints what an administrator grants.",
+        )
     sides = ", ".join(f"{colour}: {_shown(side)}" for colour, side in serving.sides.items())
     return f"{serving.live or 'nobody'} serves ({sides})"
 

@@ -42,9 +42,20 @@ class KubernetesKind:
         """Return what is wrong with the settings and the manifest."""
         return ()
 
-    def rights(self, services: Sequence[ServiceSpec]) -> str:  # noqa: ARG002
-        """Return the Roles that the services need."""
-        return ""
+    def rights(self, services: Sequence[ServiceSpec], *, folder: Path) -> str:
+        """Return Roles with exactly what the services need, and their bindings."""
+        from coordinator.adapters.platforms._kubernetes.needs import needs_of  # noqa: PLC0415
+        from coordinator.adapters.platforms._kubernetes.rights import Subject, manifest  # noqa: PLC0415
+
+        namespaces = sorted({_namespace_of(service) for service in services})
+        needs = [right for service in services for right in needs_of(service, folder=folder)]
+        subject = Subject("ServiceAccount", "coordinator", namespaces[0])
+        return manifest(needs, name="coordinator", subject=subject)
+
+
+def _namespace_of(service: ServiceSpec) -> str:
+    assert isinstance(service.platform_spec, KubernetesSpec)
+    return service.platform_spec.namespace
 
 
 PLATFORM: Final[PlatformKind] = KubernetesKind()

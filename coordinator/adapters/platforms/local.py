@@ -57,7 +57,7 @@ class LocalKind:
         )
         return (*([canary] if service.canary else ()), *([worker] if service.worker else ()))
 
-    def rights(self, services: Sequence[ServiceSpec]) -> str:  # noqa: ARG002
+    def rights(self, services: Sequence[ServiceSpec], *, folder: Path) -> str:  # noqa: ARG002
         """Return that nobody has to grant anything: the processes are the user's own."""
         return ""
 

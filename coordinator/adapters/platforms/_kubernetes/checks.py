@@ -153,7 +153,7 @@ def _may_switch(site: Site, _: Sight, __: Json) -> Answer:
     return Answer(ok=may, detail=f"we may {'' if may else 'not '}patch Service `{site.spec.service}`")
 
 
-def _leaves_a_way_back(site: Site, sight: Sight, _: Json) -> Answer:
+def _leaves_a_way_back(_: Site, sight: Sight, __: Json) -> Answer:
     """Only told: a sick live version is a reason to leave it."""
     live = sight.deployments[sight.to.other]
     if live is None or not size_of(live):

@@ -59,7 +59,7 @@ class Fence:
         return marks | ({EPOCH: str(self._epoch), RUN: self._run} if self._run else {})
 
     def take(self, run: str) -> None:
-        """Take the service for `run` from whoever has it. Raises: Waiting `fenced-off` where another is faster."""
+        """Take the service for `run` from whoever has it. Raises: Waiting `fenced-off`."""
         with self._lock:
             if self._run == run:
                 return

@@ -1,8 +1,8 @@
-"""What a colour is made of: the team's manifest, read once, and the objects that one colour gets from it. Pure but
-for the reading.
+"""What a colour is made of: the team's manifest, read once, and the objects that one colour gets from it.
+Pure but for the reading.
 
-The manifest stays the team's: what coordinator sets is the name, the labels, the image and the environment of one
-container, and the size. Everything else is applied as it stands.
+The manifest stays the team's: what coordinator sets is the name, the labels, the image and the environment
+of one container, and the size. Everything else is applied as it stands.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ def objects_for(
     body["replicas"] = max(int(body.get("replicas", 1)), replicas)
     container = template["spec"]["containers"][container_of(manifest.deployment, spec)]
     container["image"] = spec.image
-    container["env"] = _environment(container.get("env") or [], spec, colour, version, release)
+    container["env"] = _environment(
+        container.get("env") or [], spec, colour=colour, version=version, release=release
+    )
     deployment["metadata"] = metadata
     return Objects(
         deployment,
@@ -128,7 +130,7 @@ def objects_for(
 
 
 def _environment(
-    present: list[dict[str, Any]], spec: KubernetesSpec, colour: Colour, version: Version, release: str
+    present: list[dict[str, Any]], spec: KubernetesSpec, *, colour: Colour, version: Version, release: str
 ) -> list[dict[str, Any]]:
     ours = {"COLOR": colour.value, "VERSION": version, "RELEASE": release, **spec.env}
     kept = [each for each in present if each.get("name") not in ours]
@@ -167,7 +169,11 @@ def patch_for(
     operations = [
         demand(container.get("name"), *path, "name"),
         put(spec.image, *path, "image"),
-        put(_environment(container.get("env") or [], spec, colour, version, release), *path, "env"),
+        put(
+            _environment(container.get("env") or [], spec, colour=colour, version=version, release=release),
+            *path,
+            "env",
+        ),
     ]
     for where in (("metadata", "labels"), ("spec", "template", "metadata", "labels")):
         operations += [put(value, *where, key) for key, value in labels.items()]
@@ -178,5 +184,5 @@ def _bad(path: Path, why: str) -> StepFailed:
     return StepFailed(
         "bad-manifest",
         f"The manifest {path} cannot be used: {why}.",
-        next_step="Let it hold one Deployment, and if wanted its HorizontalPodAutoscaler and PodDisruptionBudget.",
+        next_step="Let it hold one Deployment, and if wanted its autoscaler and its disruption budget.",
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -20,9 +21,12 @@ from coordinator.adapters.platforms._kubernetes.api import Api
 from coordinator.adapters.platforms._kubernetes.connections import count_connections
 from coordinator.adapters.platforms._kubernetes.deployments import Deployments, until_from
 from coordinator.adapters.platforms._kubernetes.fence import Fence
+from coordinator.adapters.platforms._kubernetes.needs import needs_of
 from coordinator.adapters.platforms._kubernetes.objects import (
     COLOUR,
+    RELEASE,
     REPLICAS,
+    annotation,
     at,
     available_of,
     containers_of,
@@ -117,11 +121,10 @@ class Kubernetes:
                 f"Nothing of `{self._site.service.name}` was ever deployed as {colour}.",
                 next_step="Deploy it first: a release does.",
             )
-        port = self._port()
-        if port is None:
+        if self._port() is None:
             return _NOWHERE
         self._preview(colour)
-        return self._relay(self._site.preview_name, port)
+        return self._relay(self._site.preview_name)
 
     def public_address(self) -> str:
         """Return where clients reach the Service: the plan's url, else the Service through the API server."""
@@ -131,7 +134,7 @@ class Kubernetes:
             return self.address(self._live()[0] or Colour.BLUE)
         assert self._site.spec.service is not None
         service = self._routing.look().service
-        return self._relay(self._site.spec.service, at(service, "spec", "ports")[0]["port"])
+        return self._relay(f"{self._site.spec.service}:{at(service, 'spec', 'ports')[0]['port']}")
 
     def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:
         """Scale `colour` so that it has the wanted share of all Pods, then let the Service select both."""
@@ -222,6 +225,16 @@ class Kubernetes:
     def missing_rights(self) -> tuple[str, ...]:
         """Ask the cluster about each right that the plan needs."""
         missing: list[str] = []
+        for right in needs_of(self._site.service, folder=self._folder):
+            resource, _, subresource = right.resource.partition("/")
+            for name, verb in product(right.names or ("",), right.verbs):
+                where = right.namespace or ""
+                if not self._site.api.may(
+                    verb, right.group, resource, name=name, namespace=where, subresource=subresource
+                ):
+                    missing.append(
+                        f"may not {verb} {'/'.join(filter(None, (right.resource, name)))}: {right.why}"
+                    )
         return tuple(missing)
 
     # -- inside --------------------------------------------------------------------------------------------
@@ -306,28 +319,40 @@ class Kubernetes:
         return None
 
     def _preview(self, colour: Colour) -> None:
-        """Let the preview Service reach `colour`, by the ports of the Service that clients use."""
+        """Let the preview Service reach `colour`, by the first port of the Service that clients use.
+
+        The port has no name, so that the Service's own name is all that the API server's proxy is asked for:
+        a right can be bound to that.
+        """
         deployment = self._deployments.read(colour)
         assert deployment is not None
-        if self._is_worker:
-            ports = [{"name": "main", "port": self._port()}]
-        else:
-            keys = ("name", "port", "targetPort", "protocol", "appProtocol")
-            found = at(self._routing.look().service, "spec", "ports")
-            ports = [{key: port[key] for key in keys if key in port} for port in found]
-        name = self._site.preview_name
+        port = {"port": self._port()}
+        if not self._is_worker:
+            port["targetPort"] = at(self._routing.look().service, "spec", "ports")[0]["targetPort"]
+        name, selector = self._site.preview_name, dict(selector_of(deployment))
+        path = self._site.service_path(name)
+        present = self._site.api.get(path)
+        if present is not None and annotation(present, RELEASE) is None:
+            raise StepFailed(
+                "preview-taken",
+                f"There is a Service `{name}` that coordinator did not make.",
+                why="Whoever uses it would be sent to the version that is tried.",
+                next_step="Name a free one as `preview:` in the service's Kubernetes settings.",
+            )
+        if present is not None and at(present, "spec", "selector") == selector:
+            return
         body = {
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": name, "namespace": self._site.namespace, "annotations": self._fence.marks},
-            "spec": {"selector": dict(selector_of(deployment)), "ports": ports},
+            "spec": {"selector": selector, "ports": [port]},
         }
-        self._site.api.apply(self._site.service_path(name), body, force=True)
+        self._site.api.apply(path, body, force=True)
 
-    def _relay(self, service: str, port: int) -> str:
+    def _relay(self, service: str) -> str:
         with self._lock:
             if service not in self._relays:
-                target = f"services/{service}:{port}"
+                target = f"services/{service}"
                 self._relays[service] = Relay(self._site.api, namespace=self._site.namespace, target=target)
             return self._relays[service].address
 
