@@ -124,9 +124,7 @@ class _Release:
 
     def gone(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which contract may forget the live version of a service."""
-        if not self.hands_over(service):
-            return (_of("stop", service),)
-        return (_of("stop", service), *self.before_end(service))
+        return self.before_end(service) if self.hands_over(service) else (_of("stop", service),)
 
     def before_end(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which a service is past everything that it can still be rolled back from."""

@@ -18,6 +18,7 @@ from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Evidence
 from coordinator.graph import Graph, Step
 from coordinator.model import (
+    CanarySpec,
     CheckSpec,
     Colour,
     DatabaseName,
@@ -36,6 +37,7 @@ from coordinator.model import (
     SourceFile,
     Statement,
     Version,
+    Worker,
 )
 from coordinator.ports import Serving, Side, Target
 from coordinator.prove import Proof, prove
@@ -61,6 +63,8 @@ class Service:
     """What runs on the other colour than the one that serves."""
     keep_blue: timedelta = timedelta()
     verify: tuple[CheckSpec, ...] = ()
+    worker: Worker | None = None
+    canary: tuple[int, ...] = ()
 
     def spec(self, name: str) -> ServiceSpec:
         """Return it as a plan has it."""
@@ -76,6 +80,8 @@ class Service:
             drain_deadline=timedelta(seconds=30),
             keep_blue=self.keep_blue,
             place=Place("plan.yaml", 1, 1),
+            worker=self.worker,
+            canary=CanarySpec(self.canary, timedelta(seconds=1)) if self.canary else None,
         )
 
     def serving(self) -> Serving:

@@ -181,9 +181,7 @@ class Engine:
         """Do one command in a worker and bring back what came of it; never touches the journal."""
         step, kind = command.step, self.kinds[command.step.kind]
         try:
-            if step.service is not None:
-                self.ports.platform(step.service).fence(self.state.run)
-            self._results.put(_carry_out(command, kind, context))
+            self._results.put(_carry_out(command, _Fenced(kind, self.state.run), context))
         except BaseException as error:  # noqa: BLE001 - the loop's thread raises what is not a problem of the world
             self._results.put(_Done(step, type(command), error=error))
 
@@ -241,10 +239,36 @@ class Engine:
         self.audience.saw(event, state)
 
 
-def _carry_out(command: Start | Observe | Undo, kind: StepKind, context: Context) -> _Done:
+@dataclass(frozen=True, slots=True)
+class _Fenced:
+    """A kind of step whose service is this run's alone before it is looked at or changed.
+
+    The fence contacts the platform, so it is as patient as what it stands before.
+    """
+
+    kind: StepKind
+    run: str
+
+    def observe(self, step: Step, context: Context) -> Observation:
+        self._take(step, context)
+        return self.kind.observe(step, context)
+
+    def perform(self, step: Step, context: Context) -> str:
+        return self.kind.perform(step, context)
+
+    def undo(self, step: Step, context: Context) -> str:
+        assert self.kind.undo is not None, step.kind
+        self._take(step, context)
+        return self.kind.undo(step, context)
+
+    def _take(self, step: Step, context: Context) -> None:
+        if step.service is not None:
+            context.ports.platform(step.service).fence(self.run)
+
+
+def _carry_out(command: Start | Observe | Undo, kind: _Fenced, context: Context) -> _Done:
     step, task = command.step, type(command)
     if isinstance(command, Undo):
-        assert kind.undo is not None, step.kind
         return _Done(step, task, detail=kind.undo(step, context))
     if isinstance(command, Observe):
         return _Done(step, task, observation=_observe_patiently(step, kind, context))
@@ -256,7 +280,7 @@ def _carry_out(command: Start | Observe | Undo, kind: StepKind, context: Context
     return _Done(step, task, detail=kind.perform(step, context))
 
 
-def _observe_patiently(step: Step, kind: StepKind, context: Context) -> Observation:
+def _observe_patiently(step: Step, kind: _Fenced, context: Context) -> Observation:
     """Observe, and where the world does not answer (a server restarts), ask again for half a minute."""
     for pause in _PAUSES:
         try:

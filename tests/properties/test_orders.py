@@ -33,7 +33,7 @@ from coordinator.evidence import (
     Verdict,
 )
 from coordinator.graph import Graph, Step, StepId
-from coordinator.model import DatabaseName, Layer, Migration, Phase, Role, ServiceName
+from coordinator.model import DatabaseName, Layer, Migration, Phase, Role, ServiceName, Worker
 from coordinator.prove import Proof, prove
 from coordinator.rehearse.findings import _blamed
 from coordinator.survey import alive_at_start
@@ -226,8 +226,16 @@ def _look_at_traffic(drawn: Drawn, finished: list[object], begun: list[object]) 
     for each in begun:
         if isinstance(each, TrafficMoves):
             assert each.service in started
-        if isinstance(each, Stops):
+        if isinstance(each, Stops) and not _is_handed_over(drawn, each.service):
             assert each.service in switched or survey.services[each.service].is_switched
+    for each in begun:
+        if isinstance(each, Starts) and _is_handed_over(drawn, each.service):
+            assert each.service in {gone.service for gone in finished if isinstance(gone, Stops)}
+
+
+def _is_handed_over(drawn: Drawn, name: str) -> bool:
+    service = drawn.release.services[name]
+    return service.worker is Worker.HANDOVER and service.live is not None
 
 
 def ancestors(graph: Graph) -> dict[StepId, frozenset[StepId]]:
@@ -293,7 +301,12 @@ def releases_in_turns(draw: st.DrawFn) -> Drawn:
     pending = {f"db{at}": tuple(map(migration, range(1, size + 1))) for at, size in enumerate(sizes)}
     names = draw(st.permutations(("a", "b", "c", "d")[: draw(st.integers(2, 4))]))
     services = {
-        name: Service(tuple(pending), live=draw(st.sampled_from(["1", "1", "1", None]))) for name in names
+        name: Service(
+            tuple(pending),
+            live=draw(st.sampled_from(["1", "1", "1", None])),
+            worker=draw(st.sampled_from([None, None, None, *Worker])),
+        )
+        for name in names
     }
     release = Release(services, pending, approve=draw(APPROVE_BY))
     cells = {}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from coordinator.evidence import Basis, Evidence, Finding, Span, Verdict
 from coordinator.graph import Graph, Step, StepId
-from coordinator.model import DatabaseName, Role, ServiceName
+from coordinator.model import DatabaseName, Role, ServiceName, Worker
 from coordinator.prove import Proof, prove
 from coordinator.world import SchemaMoves, Starts, Stops, TrafficMoves
 
@@ -107,6 +107,8 @@ class BruteForce:
             self.reaches_nobody = True
         # Also where traffic is at next already and is switched once more: a rollback then switches to live.
         is_at_next = service.live == service.next and service.left_over is not None and not switches
+        if service.worker is Worker.HANDOVER:
+            return  # nobody is sent to it, before its stop or after
         if self._steps(Stops(ServiceName(name), Role.LIVE)) & begun and not (switches & done or is_at_next):
             self.reaches_nobody = True
 
@@ -138,6 +140,16 @@ COMPILED = {
     "one service": Release({"app": Service(("db",))}, {"db": "expand contract"}),
     "two contract migrations": Release({"app": Service(("db",))}, {"db": "expand contract contract"}),
     "contract before expand": Release({"app": Service(("db",))}, {"db": "contract expand"}),
+    "canary": Release({"app": Service(("db",), canary=(10, 50))}, {"db": "expand contract"}),
+    "overlapping worker": Release(
+        {"app": Service(("db",), worker=Worker.OVERLAP)}, {"db": "expand contract"}
+    ),
+    "worker that is handed over": Release(
+        {"app": Service(("db",), worker=Worker.HANDOVER)}, {"db": "expand contract"}
+    ),
+    "worker that is handed over beside a service": Release(
+        {"app": Service(("db",)), "other": Service(("db",), worker=Worker.HANDOVER)}, {"db": "contract"}
+    ),
     "gated": Release({"app": Service(("db",))}, {"db": "expand contract"}, approve=("dba",)),
     "first release": Release({"app": Service(("db",), live=None)}, {"db": "expand expand"}),
     "left over": Release({"app": Service(("db",), live="2", left_over="1")}, {"db": "contract"}),
@@ -177,7 +189,8 @@ def releases(draw: st.DrawFn) -> tuple[Release, Graph, Evidence]:
     for name in ("app", "other")[: draw(st.integers(1, 2))]:
         live, left_over = draw(worlds)
         uses = draw(st.lists(st.sampled_from(databases), unique=True))
-        services[name] = Service(tuple(uses), live=live, left_over=left_over)
+        worker = draw(st.sampled_from([None, None, *Worker]))
+        services[name] = Service(tuple(uses), live=live, left_over=left_over, worker=worker)
     release = Release(
         services,
         {name: "expand " * size for name, size in zip(databases, sizes, strict=True)},

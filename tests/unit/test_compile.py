@@ -9,7 +9,7 @@ from coordinator.compile import compile_release
 from coordinator.derive import derive, fully_asked
 from coordinator.evidence import Basis, Evidence, Finding, Rehearsal, Span, Verdict
 from coordinator.graph import Graph, StepId
-from coordinator.model import Colour, DatabaseName, Migration, Phase, Role, ServiceName
+from coordinator.model import Colour, DatabaseName, Migration, Phase, Role, ServiceName, Worker
 
 HOUR = timedelta(hours=1)
 
@@ -35,6 +35,71 @@ def test_compiles_one_service_with_one_database():
         "contract:db:00004_m4": ["contract:db:00003_m3"],
         "release-lease": ["contract:db:00004_m4"],
     }
+
+
+def test_a_canary_serves_one_share_after_the_other_before_the_switch():
+    release = Release({"app": Service(("db",), canary=(10, 50))}, {"db": "expand contract"})
+
+    edges = edges_of(release)
+
+    assert edges["canary-10:app"] == ["verify:app"]
+    assert edges["canary-50:app"] == ["canary-10:app"]
+    assert edges["switch:app"] == ["canary-50:app"]
+    assert [release.graph().step(StepId(f"canary-{each}:app")).percent for each in (10, 50)] == [10, 50]
+
+
+def test_a_first_release_has_nobody_to_share_traffic_with():
+    edges = edges_of(Release({"app": Service(live=None, canary=(10,))}))
+
+    assert edges["switch:app"] == ["verify:app"]
+
+
+def test_a_worker_whose_versions_may_overlap_is_replaced_like_a_service_and_not_drained():
+    release = Release(
+        {"app": Service(("db",), worker=Worker.OVERLAP, keep_blue=HOUR)}, {"db": "expand contract"}
+    )
+
+    assert edges_of(release) == {
+        "acquire-lease": [],
+        "expand:db:00001_m1": ["acquire-lease"],
+        "deploy:app": ["expand:db:00001_m1"],
+        "verify:app": ["deploy:app"],
+        "switch:app": ["verify:app"],
+        "monitor:app": ["switch:app"],
+        "keep:app": ["monitor:app"],
+        "stop:app": ["keep:app"],
+        "contract:db:00002_m2": ["stop:app"],
+        "release-lease": ["contract:db:00002_m2"],
+    }
+
+
+def test_a_worker_that_is_handed_over_stops_before_the_next_one_starts():
+    release = Release(
+        {"app": Service(("db",), worker=Worker.HANDOVER, keep_blue=HOUR)}, {"db": "expand contract"}
+    )
+
+    assert edges_of(release) == {
+        "acquire-lease": [],
+        "expand:db:00001_m1": ["acquire-lease"],
+        "stop:app": ["expand:db:00001_m1"],
+        "deploy:app": ["stop:app"],
+        "verify:app": ["deploy:app"],
+        "monitor:app": ["verify:app"],
+        "contract:db:00002_m2": ["monitor:app"],
+        "release-lease": ["contract:db:00002_m2"],
+    }
+    assert not release.proof().diagnostics
+
+
+def test_people_are_asked_after_a_handover_was_watched():
+    release = Release(
+        {"app": Service(("db",), worker=Worker.HANDOVER)}, {"db": "expand contract"}, approve=("dba",)
+    )
+
+    edges = edges_of(release)
+
+    assert edges["approve:contract"] == ["monitor:app"]
+    assert edges["contract:db:00002_m2"] == ["approve:contract"]
 
 
 def test_has_no_keep_step_without_a_rollback_window():
@@ -194,8 +259,12 @@ def test_steps_name_what_they_are_about():
 
 
 SHAPES = {
-    f"{uses} {phases} live={live} gate={gate}": Release(
-        {"app": Service(uses, live=live), "other": Service(("a",)), "new": Service(("b",), live=None)},
+    f"{uses} {phases} live={live} gate={gate} worker={worker}": Release(
+        {
+            "app": Service(uses, live=live, worker=worker),
+            "other": Service(("a",)),
+            "new": Service(("b",), live=None),
+        },
         {"a": phases, "b": "expand", "lonely": "expand"},
         approve=gate,
     )
@@ -203,6 +272,7 @@ SHAPES = {
     for phases in ("", "expand", "contract", "expand contract contract")
     for live in ("1", "2", None)
     for gate in ((), ("ann",))
+    for worker in (None, *Worker)
 }
 
 

@@ -17,7 +17,7 @@ from coordinator.model import Colour, ServiceSpec
 
 
 def needs_of(service: ServiceSpec, *, folder: Path) -> tuple[Right, ...]:
-    """Return every right that a release of the service uses; a manifest that cannot be read counts as whole."""
+    """Return every right that a release uses; a manifest that cannot be read counts as whole."""
     spec = service.platform_spec
     assert isinstance(spec, KubernetesSpec)
     return (
