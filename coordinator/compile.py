@@ -123,8 +123,10 @@ class _Release:
         return (_of("verify" if self.hands_over(service) else "switch", service),)
 
     def gone(self, service: ServiceName) -> tuple[StepId, ...]:
-        """Return the steps after which contract may forget the live version of a service."""
-        return self.before_end(service) if self.hands_over(service) else (_of("stop", service),)
+        """Return the steps after which contract may forget a live version; none where the gate waits."""
+        if not self.hands_over(service):
+            return (_of("stop", service),)
+        return tuple(step for step in self.before_end(service) if step != APPROVE)
 
     def before_end(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which a service is past everything that it can still be rolled back from."""

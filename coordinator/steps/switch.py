@@ -51,23 +51,31 @@ class Switch:
         return (TrafficMoves(step.its_service, Role.NEXT),)
 
     def observe(self, step: Step, context: Context) -> Observation:
-        """The router says who serves."""
-        serving = context.ports.platform(step.its_service).survey()
-        if serving.live is step.colour:
-            return Observation(Seen.DONE, f"{step.colour} serves")
-        return Observation(Seen.NOT_DONE, f"{serving.live or 'nobody'} serves")
+        """The router says who serves; a switch that nobody saw confirmed is not done."""
+        platform = context.ports.platform(step.its_service)
+        live = platform.survey().live
+        if live is not step.colour:
+            return Observation(Seen.NOT_DONE, f"{live or 'nobody'} serves")
+        wrong = [each.detail for each in platform.after_switch(live, deadline=timedelta()) if not each.ok]
+        if wrong:
+            return Observation(Seen.NOT_DONE, f"{live} has the traffic, unconfirmed: {'; '.join(wrong)}")
+        return Observation(Seen.DONE, f"{live} serves")
 
     def perform(self, step: Step, context: Context) -> str:
-        """Switch, if all holds that must hold before, and make sure that it is seen everywhere."""
+        """Switch, if all holds that must hold before, and make sure that it is seen everywhere.
+
+        A switch of ours that was cut off before it was confirmed is not made again, and is confirmed now.
+        """
         spec = context.ports.plan.services[step.its_service]
         platform = context.ports.platform(spec.name)
-        if spec.canary is not None:  # it may be as small as its share was
-            platform.deploy(step.its_colour, spec.version, deadline=spec.deploy_deadline)
         live = platform.survey().live
-        _demand(step, platform.before_switch(step.its_colour), context, refused=_REFUSED)
-        platform.switch(expected=live and step.its_colour.other, to=step.its_colour)
+        if live is not step.colour:
+            if spec.canary is not None:  # it may be as small as its share was
+                platform.deploy(step.its_colour, spec.version, deadline=spec.deploy_deadline)
+            _demand(step, platform.before_switch(step.its_colour), context, refused=_REFUSED)
+            platform.switch(expected=live and step.its_colour.other, to=step.its_colour)
         _demand(step, platform.after_switch(step.its_colour, deadline=_SEEN), context, refused=_UNCONFIRMED)
-        return f"{live or 'nobody'} → {step.colour}"
+        return f"{step.colour} serves" if live is step.colour else f"{live or 'nobody'} → {step.colour}"
 
     def undo(self, step: Step, context: Context) -> str:
         """Switch back, if the side that served before is proven healthy; else stay and say so."""
