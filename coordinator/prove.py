@@ -279,16 +279,26 @@ def _migration_problems(order: _Order, graph: Graph, plan: Plan) -> Iterator[Dia
 
 
 def _traffic_problems(order: _Order, alive: frozenset[Runner], plan: Plan) -> Iterator[Diagnostic]:
-    """Yield what would send requests to nobody: a switch to what may not run, a stop of what may serve."""
+    """Yield what would send requests to nobody: a switch to what may not run, a stop of what may serve.
+
+    Nobody is sent to a worker that is handed over, and what it works at waits until the other one runs; what
+    must not be there is both of them at once.
+    """
     for runner, switch in order.switches.items():
         if runner not in alive and order.starts.get(runner) not in order.starts_before[switch]:
             yield _runner_problem(runner, plan, "may get traffic before it runs")
+    for (service, role), start in order.starts.items():
+        other = Role.NEXT if role is Role.LIVE else Role.LIVE
+        is_second = (service, other) in alive and (service, role) not in alive
+        is_handover = plan.services[service].worker is Worker.HANDOVER
+        if is_handover and is_second and order.stops.get((service, other)) not in order.stops_before[start]:
+            yield _runner_problem((service, role), plan, "may work while the other version still does")
     for (service, role), stop in order.stops.items():
         other = Role.NEXT if role is Role.LIVE else Role.LIVE
         if (service, other) in alive and (service, other) not in order.switches:
             continue  # traffic is there from the start, and this release never moves it
         if plan.services[service].worker is Worker.HANDOVER:
-            continue  # nobody is sent to it, and what it works at waits until the other one runs
+            continue
         if order.switches.get((service, other)) not in order.switches_before[stop]:
             yield _runner_problem((service, role), plan, "may be stopped while it still serves")
 

@@ -173,6 +173,7 @@ def test_each_plan_shows_another_end(proof_of: Callable[[str], Found]):
         "in-turn": Verdict.PROVEN,
         "quickstart": Verdict.PROVEN,
         "refused": Verdict.BROKEN,
+        "shop": Verdict.PROVEN,
         "sqlite": Verdict.PROVEN,
         "stop-on-failure": Verdict.UNPROVEN,
         "two-services": Verdict.PROVEN,

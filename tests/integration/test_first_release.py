@@ -27,6 +27,7 @@ class OnePlatform:
         self.plan = type("Plan", (), {"services": {"shop": self}})
         self.name = ServiceName("shop")
         self.drain_deadline = timedelta()
+        self.worker = None
 
     def platform(self, _: ServiceName) -> Platform:
         return self._platform

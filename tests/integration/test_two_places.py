@@ -7,11 +7,13 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from fakes.platform import FilePlatform
 
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.place import Place
 from coordinator.app.running import Ended, Runner
+from coordinator.errors import Usage
 from coordinator.graph import StepId
 from coordinator.journal.events import Event, Outcome
 from coordinator.journal.fold import RunState
@@ -96,6 +98,23 @@ def test_a_copy_of_the_checkout_cannot_take_a_release_over_whose_versions_it_doe
     assert [problem.code for problem in ended.problems] == ["release-under-way"]
     with closing(sqlite3.connect(database)) as connection:
         assert [row[1] for row in connection.execute("PRAGMA table_info(a)")] == ["b", "c"]
+
+
+def test_a_run_does_not_go_on_at_another_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = tmp_path / "shop.db"
+    old_version(database)
+    ports = checkout(tmp_path / "one", database)
+    live = ports.platform(ServiceName("api"))
+    live.deploy(Colour.BLUE, Version("1"), deadline=timedelta())
+    live.switch(expected=None, to=Colour.BLUE)
+    assert run(ports).exit_code(wanted=Outcome.RELEASED) == 4
+
+    monkeypatch.setattr(FilePlatform, "identity", lambda _: "another cluster")
+    with pytest.raises(Usage) as refused:
+        run(ports)
+
+    assert refused.value.code == "other-place"
+    assert "api" in refused.value.what
 
 
 def test_says_that_nobody_serves_here_where_the_database_was_migrated(tmp_path: Path) -> None:
