@@ -1,7 +1,8 @@
-"""How long a switch takes on a real cluster: from the patch to the first green answer, and to the last blue one.
+"""How long a switch takes on a real cluster: from the patch to the first green answer, and to the last blue
+one.
 
-Two ways in one run, in turns, each in both directions: coordinator's switch (its look, the patch that tests what
-was read, the wait until EndpointSlices and answers show it), and a bare replacement of the selector as
+Two ways in one run, in turns, each in both directions: coordinator's switch (its look, the patch that tests
+what was read, the wait until EndpointSlices and answers show it), and a bare replacement of the selector as
 `kubectl patch` does it, without any check. Clients ask all the time, each time on a connection of its own.
 
     python bench/switch.py            50 switches of each; boots a node, or uses KUBECONFIG
@@ -29,6 +30,8 @@ from coordinator.model import Colour, Version
 
 VERSIONS = {Colour.BLUE: Version("1.4"), Colour.GREEN: Version("1.5")}
 RATE = 200
+CALM = 1.5
+"""Seconds between two switches: kube-proxy writes its rules once a second at most, and at once after a calm."""
 SOON = timedelta(seconds=60)
 
 
@@ -63,13 +66,14 @@ def measure(echo: Echo, load: Load, count: int) -> tuple[Way, Way]:
         live = live.other
         ours.add(began, time.time(), live)
         load.wait_for(30, version=VERSIONS[live])
-    platform = None
+        time.sleep(CALM)
     for _ in range(count):
         began = time.time()
         echo.cluster.api.patch(path, {"spec": {"selector": {"color": live.other.value}}})
         live = live.other
         bare.add(began, time.time(), live)
         load.wait_for(30, version=VERSIONS[live])
+        time.sleep(CALM)
     return ours, bare
 
 

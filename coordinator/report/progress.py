@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +11,7 @@ from coordinator.graph import StepId
 from coordinator.journal import events
 from coordinator.journal.events import Event, Outcome
 from coordinator.journal.fold import RunState, Status
+from coordinator.report.standing import what_stands_where
 
 _OPEN = (Status.STARTED, Status.UNDOING)
 SIGNS = {
@@ -120,7 +120,7 @@ def closing_lines(state: RunState, stuck: tuple[StepId, ...]) -> Iterator[str]:
     yield f"{state.run}: {_OUTCOMES[state.outcome] if state.outcome else _unfinished(state, stuck)}"
     yield from accepted(state)
     yield from why(state)
-    yield from (f"  {line}" for line in _what_stands_where(state))
+    yield from (f"  {line}" for line in what_stands_where(state))
     for step in stuck:
         yield f"  {SIGNS[state.status(step)]} {step}: {_indented(_what_next(state, step))}"
 
@@ -176,37 +176,6 @@ def _what_next(state: RunState, step: StepId) -> str:
             )
         case _:
             return f"{each.detail} `coordinator run` tries again."
-
-
-def _what_stands_where(state: RunState) -> Iterator[str]:
-    """Yield where traffic and schema are, as far as this run moved them."""
-    before = {step.service: step for step in state.graph if step.kind == "stop"}
-    switched = {step.service for step in state.graph if step.kind == "switch"}
-    for step in state.graph:
-        if step.kind == "monitor" and step.service not in switched:
-            yield f"service {step.service}: {step.version} on {step.colour} serves, as before"
-        if step.kind == "switch":
-            old = before.get(step.service)
-            live = f"{old.version or 'the old version'} on {old.colour}" if old else "nobody"
-            status = state.status(step.id)
-            if old is None and status is Status.UNDONE:  # a first release has nowhere to go back to
-                status = Status.DONE
-            yield f"service {step.service}: {_TRAFFIC[status].format(step=step, live=live)}"
-    applies = Counter(step.database for step in state.graph if step.database is not None)
-    done = Counter(step.database for step in state.graph if state.status(step.id) is Status.DONE)
-    for database in sorted(applies):
-        yield f"database {database}: {done[database]} of {applies[database]} migrations applied"
-
-
-_TRAFFIC = {
-    Status.PENDING: "{live} serves, as before",
-    Status.STARTED: "whether {step.version} on {step.colour} serves is in doubt",
-    Status.DONE: "{step.version} on {step.colour} serves",
-    Status.FAILED: "{live} serves, as before",
-    Status.UNKNOWN: "whether {step.version} on {step.colour} serves is in doubt",
-    Status.UNDOING: "{step.version} on {step.colour} may still serve",
-    Status.UNDONE: "{live} serves again",
-}
 
 
 _RUN_FIELDS = ("run", "release", "started", "outcome", "rollback")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from coordinator.evidence import Basis, Verdict
 from coordinator.graph import Graph
-from coordinator.model import Plan, ServiceName
+from coordinator.model import Plan, ServiceName, ServiceSpec, Worker
 from coordinator.prove import Proof, risks
 from coordinator.report import rehearsed
 from coordinator.report.drawing import as_chains
@@ -72,7 +72,23 @@ def movement(plan: Plan, name: ServiceName, service: ServiceSurvey) -> str:
     if service.live_colour is None:
         return f"first release: {wanted} on {service.next_colour}"
     live = f"{service.live_version or 'an unknown version'} on {service.live_colour}"
-    return f"{live} → {wanted} on {service.next_colour}"
+    return f"{live} → {wanted} on {service.next_colour}{_manner(plan.services[name], service)}"
+
+
+def _manner(spec: ServiceSpec, service: ServiceSurvey) -> str:
+    """Return how one version gives way to the other where that is not one switch of the traffic."""
+    if service.is_switched:
+        return ""
+    if spec.canary is not None:
+        shares = ", ".join(f"{percent} %" for percent in spec.canary.percents)
+        return f", with {shares} of the traffic first"
+    return "" if spec.worker is None else _WORKERS[spec.worker]
+
+
+_WORKERS = {
+    Worker.OVERLAP: ", a worker: both work for a while",
+    Worker.HANDOVER: ", a worker: the old one stops before the new one starts",
+}
 
 
 def way_back(graph: Graph, survey: Survey) -> str:

@@ -118,15 +118,18 @@ def _starts_late(service: ServiceName, proof: Proof) -> str:
 
 
 def _switch(window: Window, proof: Proof) -> str:
+    is_worker = proof.plan.services[window.service].worker is not None
+    what, move = ("The work", "move") if is_worker else ("Traffic", "switch")
+    what = f"{what} of {window.service}"
     if not window.states:
-        return f"✘ Traffic of {window.service} can switch nowhere. {_why_empty(window, proof)}"
+        return f"✘ {what} can {move} nowhere. {_why_empty(window, proof)}"
     states, proven = tuple(window.states), window.proven
     if states == proven:
-        return f"Traffic of {window.service} may switch {_any_of(states)}."
+        return f"{what} may {move} {_any_of(states)}."
     if not proven:
-        return f"Traffic of {window.service} may switch {_any_of(states)}, as far as is known (unproven)."
+        return f"{what} may {move} {_any_of(states)}, as far as is known (unproven)."
     others = _any_of(tuple(state for state in states if state not in proven))
-    return f"Traffic of {window.service} may switch {_any_of(proven)}; {others} that is unproven."
+    return f"{what} may {move} {_any_of(proven)}; {others} that is unproven."
 
 
 def _any_of(states: tuple[int, ...]) -> str:

@@ -56,7 +56,11 @@ class Switch:
         live = platform.survey().live
         if live is not step.colour:
             return Observation(Seen.NOT_DONE, f"{live or 'nobody'} serves")
-        wrong = [each.detail for each in platform.after_switch(live, deadline=timedelta()) if not each.ok]
+        wrong = [
+            each.detail
+            for each in platform.after_switch(step.its_colour, deadline=timedelta())
+            if not each.ok
+        ]
         if wrong:
             return Observation(Seen.NOT_DONE, f"{live} has the traffic, unconfirmed: {'; '.join(wrong)}")
         return Observation(Seen.DONE, f"{live} serves")

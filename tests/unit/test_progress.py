@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from builders import Release, Service
 
-from coordinator.graph import StepId
+from coordinator.graph import Graph, StepId
 from coordinator.journal import events
 from coordinator.journal.events import TYPES, Event, Outcome, RunStarted
 from coordinator.journal.fold import RunState, fold
 from coordinator.journal.steps_on_wire import wire_from
+from coordinator.model import Worker
 from coordinator.report.progress import accepted, as_json, closing_lines, line_of, spoken, summary, table_of
 from coordinator.world import Seen
 
@@ -20,8 +21,8 @@ GRAPH = Release({"app": Service(("db",))}, {"db": "expand contract"}, approve=("
 GATE = StepId("approve:contract")
 
 
-def run_of(*past: Event) -> RunState:
-    start = RunStarted(AT, "shop-2", "plan.yaml", {}, wire_from(GRAPH), False, "0.1.0")
+def run_of(*past: Event, graph: Graph = GRAPH) -> RunState:
+    start = RunStarted(AT, "shop-2", "plan.yaml", {}, wire_from(graph), False, "0.1.0")
     return fold("shop-2@1", [start, *past])
 
 
@@ -33,8 +34,8 @@ def done(step: str, detail: str = "") -> tuple[Event, Event]:
     return began(step), events.StepFinished(LATER, StepId(step), detail)
 
 
-def up_to(last: str) -> list[Event]:
-    steps = [step.id for step in GRAPH]
+def up_to(last: str, graph: Graph = GRAPH) -> list[Event]:
+    steps = [step.id for step in graph]
     return [event for step in steps[: steps.index(StepId(last)) + 1] for event in done(step)]
 
 
@@ -118,6 +119,49 @@ def test_closing_says_who_serves_and_how_far_the_schema_is():
 
     assert "service app: 2 on green serves" in text
     assert "database db: 1 of 2 migrations applied" in text
+
+
+CANARY = Release({"app": Service(canary=(10, 50))}).graph()
+HANDOVER = Release({"app": Service(worker=Worker.HANDOVER)}).graph()
+
+
+def undone(step: str) -> tuple[Event, Event]:
+    return events.UndoStarted(LATER, StepId(step)), events.UndoFinished(LATER, StepId(step), "")
+
+
+@pytest.mark.parametrize(
+    ("graph", "past", "wanted"),
+    [
+        (CANARY, up_to("verify:app", CANARY), "1 on blue serves, as before"),
+        (
+            CANARY,
+            [*up_to("canary-10:app", CANARY), began("canary-50:app")],
+            "1 on blue serves, and 2 on green beside it with a share of about 50 %",
+        ),
+        (
+            CANARY,
+            [*up_to("canary-10:app", CANARY), *undone("canary-10:app")],
+            "1 on blue serves, as before",
+        ),
+        (CANARY, up_to("switch:app", CANARY), "2 on green serves"),
+        (HANDOVER, up_to("acquire-lease", HANDOVER), "1 on blue works, as before"),
+        (
+            HANDOVER,
+            [*up_to("stop:app", HANDOVER), began("deploy:app")],
+            "1 on blue was stopped, and 2 on green is not known to work yet",
+        ),
+        (HANDOVER, up_to("deploy:app", HANDOVER), "2 on green works"),
+        (
+            HANDOVER,
+            [*up_to("deploy:app", HANDOVER), *undone("deploy:app"), *undone("stop:app")],
+            "1 on blue works again",
+        ),
+    ],
+)
+def test_closing_says_who_serves_or_works_half_way(graph: Graph, past: list[Event], wanted: str):
+    lines = list(closing_lines(run_of(*past, graph=graph), ()))
+
+    assert f"  service app: {wanted}" in lines
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from builders import Release, Service, effects_of, one_service, without_edge
 from coordinator.diagnostics import Diagnostic
 from coordinator.evidence import Basis, Evidence, Finding, Span, Verdict
 from coordinator.graph import Graph, GraphError, Step, StepId
-from coordinator.model import DatabaseName, Role, ServiceName
+from coordinator.model import DatabaseName, Role, ServiceName, Worker
 from coordinator.prove import Proof, prove
 
 EXPAND, CONTRACT = "expand:db:00001_m1", "contract:db:00002_m2"
@@ -65,6 +65,15 @@ def test_notices_that_live_may_be_stopped_while_it_serves():
 
     problems = ORDINARY.proof(graph).diagnostics
     assert any("`app` (live) may be stopped while it still serves" in each.what for each in problems)
+
+
+def test_notices_that_both_versions_of_a_worker_may_work_at_once():
+    release = one_service("expand", worker=Worker.HANDOVER)
+    graph = without_edge(release.graph(), "deploy:app", "stop:app")
+
+    problems = release.proof(graph).diagnostics
+    assert release.proof().diagnostics == ()
+    assert any("`app` (next) may work while the other version still does" in each.what for each in problems)
 
 
 def test_notices_that_migrations_may_change_places():

@@ -8,6 +8,7 @@ from builders import Release, Service, migration, one_service
 from fixtures.rehearsed import HAZARD, broken, proof, rehearsal, shop, statement, torn, unchecked
 
 from coordinator.evidence import Change
+from coordinator.model import Worker
 from coordinator.prove import Proof
 from coordinator.report.story import tell
 
@@ -23,10 +24,30 @@ def told(release: Release) -> str:
         (Service(live=None), "app: first release: 2 on blue"),
         (Service(live="2"), "app: 2 serves on blue, and stays"),
         (Service(live="2", left_over="1"), "app: 1 on green → 2 on blue"),
+        (
+            Service(canary=(10, 50)),
+            "app: 1 on blue → 2 on green, with 10 %, 50 % of the traffic first",
+        ),
+        (
+            Service(worker=Worker.OVERLAP),
+            "app: 1 on blue → 2 on green, a worker: both work for a while",
+        ),
+        (
+            Service(worker=Worker.HANDOVER),
+            "app: 1 on blue → 2 on green, a worker: the old one stops before the new one starts",
+        ),
+        (Service(live=None, canary=(10,)), "app: first release: 2 on blue"),
     ],
 )
 def test_says_how_a_service_moves(service: Service, sentence: str):
     assert sentence in told(Release({"app": service}, {"db": "expand"}))
+
+
+def test_a_worker_has_no_traffic_that_could_switch():
+    text = told(one_service("expand contract", worker=Worker.OVERLAP))
+
+    assert "The work of app may move at s1" in text
+    assert "Traffic" not in text
 
 
 def test_says_when_there_is_nothing_to_do():

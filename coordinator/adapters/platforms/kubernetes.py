@@ -38,24 +38,17 @@ class KubernetesKind:
 
         return service_at(folder, service=service, release=release)
 
-    def lint(self, service: ServiceSpec, *, folder: Path) -> tuple[Diagnostic, ...]:  # noqa: ARG002
-        """Return what is wrong with the settings and the manifest."""
-        return ()
+    def lint(self, service: ServiceSpec, *, folder: Path) -> tuple[Diagnostic, ...]:
+        """Return what is wrong with the settings and the manifest; contacts nobody."""
+        from coordinator.adapters.platforms._kubernetes.lint import lint_service  # noqa: PLC0415
+
+        return lint_service(service, folder=folder)
 
     def rights(self, services: Sequence[ServiceSpec], *, folder: Path) -> str:
-        """Return Roles with exactly what the services need, and their bindings."""
-        from coordinator.adapters.platforms._kubernetes.needs import needs_of  # noqa: PLC0415
-        from coordinator.adapters.platforms._kubernetes.rights import Subject, manifest  # noqa: PLC0415
+        """Return Roles with exactly what the services need, and their bindings, for each cluster."""
+        from coordinator.adapters.platforms._kubernetes.needs import granted_to  # noqa: PLC0415
 
-        namespaces = sorted({_namespace_of(service) for service in services})
-        needs = [right for service in services for right in needs_of(service, folder=folder)]
-        subject = Subject("ServiceAccount", "coordinator", namespaces[0])
-        return manifest(needs, name="coordinator", subject=subject)
-
-
-def _namespace_of(service: ServiceSpec) -> str:
-    assert isinstance(service.platform_spec, KubernetesSpec)
-    return service.platform_spec.namespace
+        return granted_to(services, folder=folder)
 
 
 PLATFORM: Final[PlatformKind] = KubernetesKind()

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from coordinator.adapters.platforms._kubernetes.failures import Changed, Conflict, Unanswered
+from coordinator.adapters.platforms._kubernetes.api import MANAGER
+from coordinator.adapters.platforms._kubernetes.failures import Changed, Conflict, OwnedField, Unanswered
 from coordinator.adapters.platforms._kubernetes.fence import Fence
 from coordinator.adapters.platforms._kubernetes.manifest import (
     Manifest,
@@ -55,6 +57,11 @@ from coordinator.model import Colour, Version
 from coordinator.ports import Side
 
 _TRIES: Final = 6
+_SET_BY_RELEASE: Final = re.compile(
+    r"\.spec\.replicas|\.metadata\.(labels|annotations)\..*|\.spec\.template\.metadata\.labels\..*"
+    r"|\.spec\.template\.spec\.containers\[name=[^]]*\]\.(image|env\b.*)"
+)
+"""The fields of a Deployment that a release sets, as the API server names them in a conflict."""
 _PAUSE: Final = 0.2
 
 
@@ -227,7 +234,7 @@ class Deployments:
             try:
                 self._site.api.apply(path, body, force=seize)
             except Conflict as error:
-                if error.fields and {each.manager for each in error.fields} == {"coordinator"}:
+                if error.fields and all(map(_is_ours, error.fields)):
                     seize = True
                 elif error.fields or read is None:
                     raise
@@ -286,6 +293,14 @@ class Deployments:
             f"Deployment `{self._site.deployment_name(colour)}` is changed faster than it can be patched.",
             next_step="Look who changes it all the time, then run the command again.",
         )
+
+
+def _is_ours(field: OwnedField) -> bool:
+    """Tell whether a field is the release's to set, whoever wrote it last: size, image, environment, labels.
+
+    Everything else of the manifest that somebody changed by hand is told, and not overwritten.
+    """
+    return field.manager == MANAGER or _SET_BY_RELEASE.fullmatch(field.path) is not None
 
 
 def _digest_of(body: Json) -> str:

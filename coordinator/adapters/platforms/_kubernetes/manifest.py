@@ -1,38 +1,28 @@
-"""What a colour is made of: the team's manifest, read once, and the objects that one colour gets from it.
-Pure but for the reading.
+"""The objects of one colour, made from the team's manifest, and the patch of a Deployment that is there.
 
 The manifest stays the team's: what coordinator sets is the name, the labels, the image and the environment
-of one container, and the size. Everything else is applied as it stands.
+of one container, and the size. Everything else is applied as it stands. Version and release stand in labels
+and never in a selector: a selector cannot be changed, so the next release could not be applied.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from coordinator.adapters.platforms._kubernetes.objects import COLOUR, Json, at, containers_of, demand, put
+from coordinator.adapters.platforms._kubernetes.reading import Manifest, index_of_container, read
 from coordinator.adapters.platforms._kubernetes.spec import KubernetesSpec, label_value
 from coordinator.errors import StepFailed
-from coordinator.load.foreign import NotReadable, read_yaml_documents
 from coordinator.model import Colour, ServiceSpec, Version
 
-KINDS: Final = {
-    "Deployment": "apps/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "PodDisruptionBudget": "policy/v1",
-}
+__all__ = ["Manifest", "Objects", "container_of", "objects_for", "patch_for", "read_manifest"]
 
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """The documents of the team's file, as they were read."""
-
-    deployment: Json
-    autoscaler: Json | None
-    budget: Json | None
+_POD_LABELS: Final = ("spec", "template", "metadata", "labels")
+_CONTAINERS: Final = ("spec", "template", "spec", "containers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,43 +35,23 @@ class Objects:
 
 
 def read_manifest(path: Path, *, service: ServiceSpec) -> Manifest:
-    """Return the manifest of a service. Raises: StepFailed `bad-manifest`."""
-    try:
-        documents = [each for each in read_yaml_documents(path.read_bytes()) if each is not None]
-    except OSError as error:
-        raise _bad(path, f"it cannot be read: {error.strerror}") from error
-    except NotReadable as error:
-        raise _bad(path, str(error)) from error
-    found: dict[str, Json] = {}
-    for each in documents:
-        kind = str(at(each, "kind"))
-        if kind not in KINDS or at(each, "apiVersion") != KINDS[kind]:
-            raise _bad(path, f"it holds a {kind} ({at(each, 'apiVersion')}), which is no part of a colour")
-        if kind in found:
-            raise _bad(path, f"it holds two objects of kind {kind}")
-        assert isinstance(each, Mapping)
-        found[kind] = each
-    if "Deployment" not in found:
-        raise _bad(path, "it holds no Deployment")
-    if not containers_of(found["Deployment"]):
-        raise _bad(path, "its Deployment has no containers")
+    """Return the manifest of a service. Raises: StepFailed with the first problem of the file."""
     assert isinstance(service.platform_spec, KubernetesSpec)
-    container_of(found["Deployment"], service.platform_spec)
-    return Manifest(
-        found["Deployment"], found.get("HorizontalPodAutoscaler"), found.get("PodDisruptionBudget")
-    )
+    reading = read(path, spec=service.platform_spec, place=service.place)
+    if reading.manifest is None:
+        first = reading.diagnostics[0]
+        raise StepFailed(first.code, f"{first.place}: {first.what}", why=first.why, next_step=first.next_step)
+    return reading.manifest
 
 
 def container_of(deployment: Json, spec: KubernetesSpec) -> int:
     """Return the index of the container that gets the image. Raises: StepFailed `container-unknown`."""
-    names = [str(each.get("name")) for each in containers_of(deployment)]
-    if spec.container in names:
-        return names.index(spec.container)
-    if spec.container is None and len(names) == 1:
-        return 0
+    index = index_of_container(deployment, spec.container)
+    if isinstance(index, int):
+        return index
     raise StepFailed(
         "container-unknown",
-        f"Which container is the service? The Deployment has {', '.join(names)}.",
+        f"Which container is the service? The Deployment has {', '.join(index) or 'none'}.",
         next_step="Name one of them as `container:` in the service's Kubernetes settings.",
     )
 
@@ -98,50 +68,105 @@ def objects_for(
     replicas: int,
     annotations: Mapping[str, str],
 ) -> Objects:
-    """Return the objects of one colour, with at least `replicas` Pods."""
-    deployment = copy.deepcopy(dict(manifest.deployment))
-    app = (
-        at(deployment, "spec", "selector", "matchLabels", "app")
-        or at(deployment, "spec", "template", "metadata", "labels", "app")
-        or app
-    )
-    chosen = {"app": app, COLOUR: colour.value}
-    labels = {**chosen, "version": label_value(version), "release": label_value(release)}
-    metadata = {**(deployment.get("metadata") or {}), "name": name, "namespace": spec.namespace}
-    metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
-    body = deployment["spec"]
-    body["selector"] = {"matchLabels": {**(at(body, "selector", "matchLabels") or {}), **chosen}}
-    template = body["template"]
-    template["metadata"] = {**(template.get("metadata") or {})}
-    template["metadata"]["labels"] = {**(template["metadata"].get("labels") or {}), **labels}
-    body["replicas"] = max(int(body.get("replicas", 1)), replicas)
-    container = template["spec"]["containers"][container_of(manifest.deployment, spec)]
+    """Return the objects of one colour, with at least `replicas` Pods.
+
+    `app` is the label where the manifest has none; the annotations are the Deployment's. With an autoscaler
+    the size is where it begins, and the least that it may choose.
+    """
+    body = copy.deepcopy(dict(manifest.deployment))
+    own = {"app": at(body, *_POD_LABELS, "app") or label_value(app), COLOUR: colour.value}
+    labels = {**own, "version": label_value(version), "release": label_value(release)}
+    identity = {"name": name, "namespace": spec.namespace}
+    _clean(body)
+    body["metadata"] |= identity | {
+        "labels": {**(at(body, "metadata", "labels") or {}), **labels},
+        "annotations": {**(at(body, "metadata", "annotations") or {}), **annotations},
+    }
+    inner = body["spec"]
+    inner["replicas"] = _size_from(manifest, replicas)
+    inner["selector"]["matchLabels"] = {**inner["selector"]["matchLabels"], **own}
+    inner["template"]["metadata"]["labels"] = {**at(body, *_POD_LABELS), **labels}
+    container = at(body, *_CONTAINERS)[container_of(body, spec)]
     container["image"] = spec.image
-    container["env"] = _environment(
-        container.get("env") or [], spec, colour=colour, version=version, release=release
+    container["env"] = environment_of(
+        container.get("env") or (), spec, colour=colour, version=version, release=release
     )
-    deployment["metadata"] = metadata
+    beside = identity | {"labels": own}
     return Objects(
-        deployment,
-        _autoscaler(manifest.autoscaler, metadata, labels, body["replicas"]),
-        _budget(manifest.budget, metadata, labels, chosen),
+        body,
+        _autoscaler(manifest.autoscaler, beside, least=replicas),
+        _budget(manifest.budget, beside, inner["selector"]["matchLabels"]),
     )
 
 
-def _environment(
-    present: list[dict[str, Any]], spec: KubernetesSpec, *, colour: Colour, version: Version, release: str
+def environment_of(
+    present: Sequence[Json], spec: KubernetesSpec, *, colour: Colour, version: Version, release: str
 ) -> list[dict[str, Any]]:
-    ours = {"COLOR": colour.value, "VERSION": version, "RELEASE": release, **spec.env}
-    kept = [each for each in present if each.get("name") not in ours]
-    return [*kept, *({"name": name, "value": value} for name, value in ours.items())]
+    """Return a container's environment with ours in it.
+
+    COLOR, VERSION and RELEASE come first, so that every other variable may use them: `$(VERSION)` is filled
+    in only if it stands before. The plan's variables replace those of the same name, and the rest follows.
+    """
+    release_own = {"COLOR": colour.value, "VERSION": version, "RELEASE": release}
+    kept = [dict(each) for each in present if each.get("name") not in release_own]
+    named = {each.get("name") for each in kept}
+    replaced = [
+        {"name": name, "value": spec.env[name]} if (name := each.get("name")) in spec.env else each
+        for each in kept
+    ]
+    added = {name: value for name, value in spec.env.items() if name not in named}
+    return [*_variables(release_own), *replaced, *_variables(added)]
 
 
-def _autoscaler(manifest: Json | None, metadata: Json, labels: Json, least: int) -> dict[str, Any] | None:
+def patch_for(
+    deployment: Json, *, spec: KubernetesSpec, colour: Colour, version: Version, release: str
+) -> list[dict[str, Any]]:
+    """Return the operations that make a Deployment of the team run a version: image, labels, environment.
+
+    They test what they rest on: that the container is still at its place, with the environment that was read.
+    Raises: StepFailed `container-unknown`.
+    """
+    index = container_of(deployment, spec)
+    container = containers_of(deployment)[index]
+    path = (*_CONTAINERS, str(index))
+    present = container.get("env")
+    wanted = environment_of(present or (), spec, colour=colour, version=version, release=release)
+    operations = [demand(container.get("name"), *path, "name")]
+    operations += [demand(present, *path, "env")] if present else []
+    operations += [put(spec.image, *path, "image"), put(wanted, *path, "env")]
+    labels = {"version": label_value(version), "release": label_value(release)}
+    for where in (("metadata", "labels"), _POD_LABELS):
+        operations += [] if at(deployment, *where) else [put({}, *where)]
+        operations += [put(value, *where, key) for key, value in labels.items()]
+    return operations
+
+
+# -- inside --------------------------------------------------------------------------------------------------
+
+
+def _variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def _clean(body: dict[str, Any]) -> None:
+    """Take away what `kubectl create --dry-run` prints and nobody means: empty fields of the server's."""
+    body.pop("status", None)
+    body["metadata"].pop("creationTimestamp", None)
+    body["spec"]["template"]["metadata"].pop("creationTimestamp", None)
+
+
+def _size_from(manifest: Manifest, least: int) -> int:
+    written = at(manifest.deployment, "spec", "replicas")
+    scaled = at(manifest.autoscaler, "spec", "minReplicas")
+    return max(1, *(int(each) for each in (written, scaled, least) if each is not None))
+
+
+def _autoscaler(manifest: Json | None, metadata: Json, *, least: int) -> dict[str, Any] | None:
     if manifest is None:
         return None
     body = copy.deepcopy(dict(manifest))
-    body["metadata"] = {"name": metadata["name"], "namespace": metadata["namespace"], "labels": dict(labels)}
+    body.pop("status", None)
+    body["metadata"] = _beside(body, metadata)
     spec = body["spec"]
     spec["scaleTargetRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": metadata["name"]}
     spec["minReplicas"] = max(int(spec.get("minReplicas") or 1), least)
@@ -149,40 +174,17 @@ def _autoscaler(manifest: Json | None, metadata: Json, labels: Json, least: int)
     return body
 
 
-def _budget(manifest: Json | None, metadata: Json, labels: Json, chosen: Json) -> dict[str, Any] | None:
+def _budget(manifest: Json | None, metadata: Json, selector: Json) -> dict[str, Any] | None:
     if manifest is None:
         return None
     body = copy.deepcopy(dict(manifest))
-    body["metadata"] = {"name": metadata["name"], "namespace": metadata["namespace"], "labels": dict(labels)}
-    body["spec"]["selector"] = {"matchLabels": dict(chosen)}
+    body.pop("status", None)
+    body["metadata"] = _beside(body, metadata)
+    body["spec"]["selector"] = {"matchLabels": dict(selector)}
     return body
 
 
-def patch_for(
-    deployment: Json, *, spec: KubernetesSpec, colour: Colour, version: Version, release: str
-) -> list[dict[str, Any]]:
-    """Return the operations that make a Deployment of the team run a version: image, labels, environment."""
-    index = container_of(deployment, spec)
-    container = containers_of(deployment)[index]
-    labels = {"version": label_value(version), "release": label_value(release)}
-    path = ("spec", "template", "spec", "containers", str(index))
-    operations = [
-        demand(container.get("name"), *path, "name"),
-        put(spec.image, *path, "image"),
-        put(
-            _environment(container.get("env") or [], spec, colour=colour, version=version, release=release),
-            *path,
-            "env",
-        ),
-    ]
-    for where in (("metadata", "labels"), ("spec", "template", "metadata", "labels")):
-        operations += [put(value, *where, key) for key, value in labels.items()]
-    return operations
-
-
-def _bad(path: Path, why: str) -> StepFailed:
-    return StepFailed(
-        "bad-manifest",
-        f"The manifest {path} cannot be used: {why}.",
-        next_step="Let it hold one Deployment, and if wanted its autoscaler and its disruption budget.",
-    )
+def _beside(body: Json, metadata: Json) -> dict[str, Any]:
+    """Return the metadata of what belongs to a colour's Deployment: its name, the team's labels and ours."""
+    kept = {key: value for key, value in body["metadata"].items() if key != "creationTimestamp"}
+    return {**kept, **metadata, "labels": {**(kept.get("labels") or {}), **metadata["labels"]}}

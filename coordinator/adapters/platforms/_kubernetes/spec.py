@@ -255,7 +255,7 @@ class KubernetesSpec(Spec):
     )
 
     def deployment_name(self, service: str, colour: Colour) -> str:
-        """Return the name of a colour's Deployment and of what belongs to it; `service` is the plan's name."""
+        """Return the name of a colour's Deployment and of what belongs to it; `service` is the plan's."""
         if self.names is None:
             return f"{service}-{colour}"
         return self.names.blue if colour is Colour.BLUE else self.names.green
@@ -277,15 +277,11 @@ class KubernetesSpec(Spec):
                 "repeated-value",
                 "The preview Service is the one that clients use. Give it a name of its own.",
             )
-        if self.service is not None and self.preview is None:
-            _is_short_enough(f"{self.service}-preview")
         return self
 
 
-def _is_short_enough(preview: str) -> None:
-    if len(preview) > _LABEL_LENGTH:
-        raise PydanticCustomError(
-            "bad-kubernetes-name",
-            "With `-preview` the Service's name has more than 63 characters. Add `preview:` with a shorter "
-            "one.",
-        )
+def preview_problem(name: str) -> str | None:
+    """Return why a preview Service cannot have its default name, None where it can."""
+    if _SERVICE.fullmatch(name):
+        return None
+    return f"Kubernetes takes no Service `{name}`. Add `preview:` with a name of at most 63 characters."

@@ -1,0 +1,85 @@
+"""Where traffic, work and schema are, as far as a run moved them: lines for people. Pure.
+
+A run that goes on, waits or was given up leaves the world somewhere, and nobody should have to work that out
+from a list of steps.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from coordinator.graph import Step
+from coordinator.journal.fold import RunState, Status
+
+_TRAFFIC = {
+    Status.PENDING: "{live} serves, as before",
+    Status.STARTED: "whether {step.version} on {step.colour} serves is in doubt",
+    Status.DONE: "{step.version} on {step.colour} serves",
+    Status.FAILED: "{live} serves, as before",
+    Status.UNKNOWN: "whether {step.version} on {step.colour} serves is in doubt",
+    Status.UNDOING: "{step.version} on {step.colour} may still serve",
+    Status.UNDONE: "{live} serves again",
+}
+_SHARED = (
+    "{live} serves, and {step.version} on {step.colour} beside it with a share of about {step.percent} %"
+)
+
+
+def what_stands_where(state: RunState) -> Iterator[str]:
+    """Yield a line for each service and each database of a run."""
+    stops = {step.service: step for step in state.graph if step.kind == "stop"}
+    deploys = {step.service: step for step in state.graph if step.kind == "deploy"}
+    switched = {step.service for step in state.graph if step.kind == "switch"}
+    for step in state.graph:
+        if step.kind == "switch":
+            yield f"service {step.service}: {_traffic(step, stops.get(step.service), state)}"
+        if step.kind == "monitor" and step.service not in switched:
+            deploy = deploys.get(step.service)
+            stands = f"{step.version} on {step.colour} serves, as before"
+            yield f"service {step.service}: " + (
+                _handed_over(deploy, stops[step.service], state) if deploy else stands
+            )
+    applies = Counter(step.database for step in state.graph if step.database is not None)
+    done = Counter(step.database for step in state.graph if state.status(step.id) is Status.DONE)
+    for database in sorted(applies):
+        yield f"database {database}: {done[database]} of {applies[database]} migrations applied"
+
+
+def _traffic(switch: Step, stop: Step | None, state: RunState) -> str:
+    live = _named(stop) if stop else "nobody"
+    status = state.status(switch.id)
+    if stop is None and status is Status.UNDONE:  # a first release has nowhere to go back to
+        status = Status.DONE
+    canary = _canary_out(switch, state)
+    if canary is not None and status in (Status.PENDING, Status.FAILED):
+        return _SHARED.format(live=live, step=canary)
+    return _TRAFFIC[status].format(step=switch, live=live)
+
+
+def _canary_out(switch: Step, state: RunState) -> Step | None:
+    """Return the last canary of a service that began and was not taken back."""
+    begun = [
+        step
+        for step in state.graph
+        if (step.kind, step.service) == ("canary", switch.service)
+        and state.steps[step.id].first is not None
+        and state.status(step.id) is not Status.UNDONE
+    ]
+    return begun[-1] if begun else None
+
+
+def _handed_over(deploy: Step, stop: Step, state: RunState) -> str:
+    """Return who does the work of a worker whose live version is stopped before its next one starts."""
+    stopped = state.status(stop.id)
+    if state.status(deploy.id) is Status.DONE:
+        return f"{deploy.version} on {deploy.colour} works"
+    if stopped is Status.PENDING and state.steps[stop.id].first is None:
+        return f"{_named(stop)} works, as before"
+    if stopped is Status.UNDONE:
+        return f"{_named(stop)} works again"
+    return f"{_named(stop)} was stopped, and {deploy.version} on {deploy.colour} is not known to work yet"
+
+
+def _named(stop: Step) -> str:
+    return f"{stop.version or 'the old version'} on {stop.colour}"
