@@ -357,13 +357,9 @@ def _problems_of_autoscaler(each: _Object, deployment: str) -> Iterator[Diagnost
             why="Each colour gets an autoscaler of its own, made from this one.",
             next_step="Write `apiVersion: apps/v1`, `kind: Deployment` and that name as its target.",
         )
-    least, most = at(each.value, "spec", "minReplicas"), at(each.value, "spec", "maxReplicas")
-    if (
-        not _is_count(most)
-        or not (least is None or _is_count(least))
-        or (least or 1) < 1
-        or most < (least or 1)
-    ):
+    least, most = (at(each.value, "spec", key) for key in ("minReplicas", "maxReplicas"))
+    least = 1 if least is None else least
+    if not (_is_count(least) and _is_count(most)) or not 1 <= least <= most:
         yield each.bad(
             ("spec", "maxReplicas"),
             "`minReplicas` and `maxReplicas` must be whole numbers from 1, the second not below the first.",

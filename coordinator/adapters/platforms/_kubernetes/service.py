@@ -88,7 +88,10 @@ class Kubernetes:
         return Serving(live, sides)
 
     def deploy(self, colour: Colour, version: Version, *, deadline: timedelta) -> None:
-        """Make `colour` run `version`, at least as large as what serves, and wait until all of it serves."""
+        """Make `colour` run `version`, at least as large as what serves, and wait until all of it serves.
+
+        What serves already is only waited for, also where the manifest says something new by now.
+        """
         until = until_from(deadline)
         live, found = self._live()
         deployed = found[colour]
@@ -96,9 +99,11 @@ class Kubernetes:
             runs = version_of(deployed, self._site.spec.container)
             if runs != version:
                 raise self._serves(colour, f"deploying {version} there would replace {runs}")
-        elif not self._is_worker:
+            self._deployments.restore(colour, least=0, until=until)
+            return
+        if live is None and not self._is_worker:
             seen = self._routing.look()
-            if live is None and seen.routed is colour:
+            if seen.routed is colour:
                 self._routing.park(seen)
         self._deployments.deploy(colour, version, least=self._least_beside(found[colour.other]), until=until)
         self._work_if_alone(colour)

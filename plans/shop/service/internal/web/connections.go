@@ -51,12 +51,22 @@ type bornKey struct{}
 // hears it before it sends another request, so none is lost, as one may be when an idle connection is closed.
 func (c *Connections) retiring(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		born, ok := r.Context().Value(bornKey{}).(time.Time)
-		if c.ending.Load() || (ok && time.Since(born) > c.age) {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
+		born, _ := r.Context().Value(bornKey{}).(time.Time)
+		next.ServeHTTP(&lastWord{w, func() bool { return c.ending.Load() || time.Since(born) > c.age }}, r)
 	})
+}
+
+// lastWord decides when the answer begins, because SIGTERM may come while a request is worked on.
+type lastWord struct {
+	http.ResponseWriter
+	isLast func() bool
+}
+
+func (l *lastWord) WriteHeader(status int) {
+	if l.isLast() {
+		l.Header().Set("Connection", "close")
+	}
+	l.ResponseWriter.WriteHeader(status)
 }
 
 // End makes every answer the last one of its connection, and returns when no connection is left or `notice` is
