@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from posixpath import relpath
 
 from coordinator.app.finding import Found, MigrationFolder
+from coordinator.app.finding.deployment import Workload
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 """A text that YAML reads as itself without quotes, if it is no word of YAML."""
@@ -26,6 +27,7 @@ _INFRASTRUCTURE = re.compile(
     r"\b(?:postgres|mysql|mariadb|redis|valkey|rabbitmq|kafka|nats|minio|nginx|envoy|jaeger)"
 )
 """What stands beside a service in its manifests and is none of its own."""
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MOST_DATABASES = 8
 
 SMALLEST = """\
@@ -63,6 +65,19 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Deployed:
+    """A service on Kubernetes, as a manifest has it."""
+
+    service: str
+    """The Service that clients use; where none was found, the Deployment's name."""
+    manifest: str | None
+    """None where the file holds more than the one Deployment."""
+    image: str
+    tag: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A plan of one service on its databases; paths are relative to the plan file's folder."""
 
@@ -72,6 +87,8 @@ class Draft:
     command: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """What else was found, for a person who goes on with the plan."""
+    deployed: Deployed | None = None
+    """Where it runs on Kubernetes; None: as a process of this machine, until somebody says otherwise."""
 
     def found(self) -> Iterator[str]:
         """Yield a line for each find that the plan rests on."""
@@ -107,7 +124,26 @@ def draft_from(found: Found, *, name: str, folder: str) -> Draft:
         tuple(_sources(found, dict(zip(usable, databases, strict=False)), folder)),
         next((each.command for each in found.programs if each.command), ()),
         tuple(_remarks(found, usable[_MOST_DATABASES:])),
+        _deployed(deployed, found.workloads, folder),
     )
+
+
+def _deployed(own: Sequence[Workload], found: Sequence[Workload], folder: str) -> Deployed | None:
+    """Return the first Deployment of the service's own whose image has a tag that tells versions apart."""
+    for each in own:
+        image = each.images[0] if len(each.images) == 1 else ""
+        tag = image.rpartition("/")[2].partition(":")[2]
+        if each.kind == "Deployment" and _TAG.fullmatch(tag) and tag != "latest":
+            services = [work.name for work in found if work.kind == "Service"]
+            is_alone = [work.name for work in found if work.path == each.path] == [each.name]
+            return Deployed(
+                next((name for name in services if name in each.name), each.name),
+                relpath(each.path, folder) if is_alone else None,
+                image,
+                tag,
+                f"{each.path}: Deployment `{each.name}`.",
+            )
+    return None
 
 
 def _sources(found: Found, databases: Mapping[MigrationFolder, Database], folder: str) -> Iterator[Source]:
@@ -194,7 +230,7 @@ def _service(draft: Draft) -> Iterator[str]:
     yield "services:"
     yield f"  {draft.service}:"
     yield "    # FILL IN: the version that shall serve when the release is done."
-    yield '    version: "1"'
+    yield f"    version: {json.dumps(draft.deployed.tag if draft.deployed else '1')}"
     if draft.databases:
         yield f"    uses: [{', '.join(each.name for each in draft.databases)}]"
     if draft.sources:
@@ -204,6 +240,26 @@ def _service(draft: Draft) -> Iterator[str]:
     elif draft.databases:
         yield "    # No queries were found. Without `queries:` here, no verdict is more than unproven."
     yield "    platform:"
+    yield from _on_kubernetes(draft.deployed) if draft.deployed else _on_this_machine(draft)
+
+
+def _on_kubernetes(deployed: Deployed) -> Iterator[str]:
+    yield f"      # {_on_one_line(deployed.why)}"
+    yield "      # FILL IN: the kubeconfig's context, the namespace, and the Service that clients use, whose"
+    yield "      # selector must name `color: blue` or `color: green` (docs/how-to/existing-cluster.md)."
+    yield "      kubernetes:"
+    yield "        context: my-cluster"
+    yield "        namespace: default"
+    yield f"        service: {_text(_name_from(deployed.service))}"
+    if deployed.manifest is None:
+        yield "        # FILL IN: `deployment:` with a file that holds this one Deployment and nothing else:"
+        yield "        # both colours are made from it. Without it they must be there already."
+    else:
+        yield f"        deployment: {_text(deployed.manifest)}"
+    yield f"        image: {json.dumps(deployed.image)}"
+
+
+def _on_this_machine(draft: Draft) -> Iterator[str]:
     yield "      # FILL IN: how the service is started on this machine. It listens on $PORT of 127.0.0.1 and"
     yield "      # answers 200 at `ready`; nothing of this matters to `plan --against`."
     yield "      local:"

@@ -97,10 +97,33 @@ def test_writes_a_plan_from_goose_sqlc_and_manifests(tmp_path: Path):
     assert "migrations: {tool: goose, dir: migrations}" in text
     assert "- sqlc: sqlc.yaml" in text
     assert "  orders-api:\n" in text
+    assert "`deployment:` with a file that holds this one Deployment and nothing else" in text
     assert (
         "# - deploy/orders.yaml: Kubernetes Deployment `orders-api`, image registry.example/orders:1.4,"
         in text
     )
+
+
+def test_a_manifest_of_one_deployment_makes_a_plan_for_kubernetes(tmp_path: Path):
+    deployment = MANIFEST.split("---")[1]
+    text = planned(
+        tmp_path / "shop", {"deploy/orders.yaml": deployment, "deploy/service.yaml": MANIFEST.split("---")[2]}
+    )
+
+    assert "# deploy/orders.yaml: Deployment `orders-api`." in text
+    assert '    version: "1.4"\n' in text
+    assert "        service: orders\n" in text
+    assert "        deployment: deploy/orders.yaml\n" in text
+    assert '        image: "registry.example/orders:1.4"' in text
+
+
+@pytest.mark.parametrize("image", ["orders", "orders:latest", "orders:${VERSION}", "host:5000/orders"])
+def test_an_image_that_tells_no_version_makes_no_plan_for_kubernetes(tmp_path: Path, image: str):
+    deployment = MANIFEST.split("---")[1].replace("registry.example/orders:1.4", f'"{image}"')
+
+    text = planned(tmp_path / "shop", {"deploy/orders.yaml": deployment})
+
+    assert "      local:\n" in text
 
 
 def test_finds_golang_migrate_on_sqlite_plain_queries_and_a_procfile(tmp_path: Path):
