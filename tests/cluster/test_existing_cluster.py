@@ -51,13 +51,18 @@ def _reached(shop: Shop) -> set[str]:
 
 
 def _delete(shop: Shop, name: str) -> None:
-    shop.cluster.api.delete(f"/apis/apps/v1/namespaces/{shop.namespace}/deployments/{name}")
-    until(lambda: not [each for each in _pods(shop) if each.startswith(f"{name}-")])
+    """Delete a Deployment, and wait until its Pods are gone."""
+    path = f"/apis/apps/v1/namespaces/{shop.namespace}/deployments/{name}"
+    wanted = shop.cluster.api.get(path)["spec"]["selector"]["matchLabels"]
+    shop.cluster.api.delete(path)
+    until(lambda: wanted not in _selected(shop), seconds=60)
 
 
-def _pods(shop: Shop) -> list[str]:
+def _selected(shop: Shop) -> list[dict[str, str]]:
+    """Return of each Pod the labels that a Deployment of these tests selects."""
     found = shop.cluster.api.get(f"/api/v1/namespaces/{shop.namespace}/pods")
-    return [each["metadata"]["name"] for each in found["items"]]
+    labels = [each["metadata"]["labels"] for each in found["items"]]
+    return [{key: each[key] for key in ("app", "color") if key in each} for each in labels]
 
 
 def _single_deployment(shop: Shop) -> dict[str, Any]:
