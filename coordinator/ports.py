@@ -208,7 +208,7 @@ class Serving:
     live: Colour | None
     sides: Mapping[Colour, Side]
     diagnostics: tuple[Diagnostic, ...] = ()
-    """What the platform wants to warn of before a release; nothing that stops one."""
+    """What the platform found wrong with what is there; an error stops a release before it begins."""
 
 
 class Platform(Protocol):

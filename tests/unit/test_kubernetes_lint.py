@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from builders import Service
 
 from coordinator.adapters.platforms._kubernetes.lint import RULES, delay_of, lint_live, seconds_from
@@ -233,6 +236,40 @@ def test_only_what_breaks_a_release_for_certain_is_an_error():
         "version-in-selector",
         "selector-without-colour",
     }
+
+
+ODD: tuple[object, ...] = (None, "", -1, 1.5, True, [], {}, "x", ["a"], [{}], {"a": 1}, [None], "5%")
+
+
+def _paths(value: object, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    yield above
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in pairs:
+        yield from _paths(below, (*above, key))
+
+
+def _with(documents: list[Any], path: tuple[str | int, ...], value: object) -> list[Any]:
+    result = copy.deepcopy(documents)
+    place: Any = result
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return result
+
+
+def test_a_manifest_with_anything_anywhere_is_read_or_refused_with_a_place(tmp_path: Path):
+    text = BROKEN["port-of-node"][0].replace("image: web:0", "image: web:0\n          env: [{name: A}]")
+    documents = list(yaml.safe_load_all(text + AUTOSCALER % 2))
+    refused = 0
+
+    for path in list(_paths(documents))[1:]:
+        for value in ODD:
+            odd = yaml.safe_dump_all(_with(documents, path, value))
+            found = lint(odd, tmp_path)
+            refused += any(each.severity is Severity.ERROR for each in found if each.code != "port-of-node")
+            assert all(each.place.file for each in found)
+
+    assert refused > 500
 
 
 # -- the settings --------------------------------------------------------------------------------------------

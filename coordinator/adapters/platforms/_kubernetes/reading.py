@@ -288,17 +288,20 @@ def _wrong_container(each: _Object, path: Sequence[str | int], container: Json) 
 def _repeated_variables(
     each: _Object, path: Sequence[str | int], variables: Sequence[Json]
 ) -> Iterator[Diagnostic]:
-    seen: set[object] = set()
+    seen: set[str] = set()
     for index, variable in enumerate(variables):
         name = variable.get("name")
-        if name in seen:
+        if not isinstance(name, str):
+            yield each.bad((*path, index), "This variable has no name.", next_step="Write `name: …`.")
+        elif name in seen:
             yield each.bad(
                 (*path, index),
                 f"The variable `{name}` stands in `env` twice.",
                 why="Server-side apply knows a variable by its name, and refuses both.",
                 next_step="Remove one.",
             )
-        seen.add(name)
+        else:
+            seen.add(name)
 
 
 def _selector_problems(each: _Object) -> Iterator[Diagnostic]:

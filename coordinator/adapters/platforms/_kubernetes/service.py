@@ -21,6 +21,7 @@ from coordinator.adapters.platforms._kubernetes.api import Api
 from coordinator.adapters.platforms._kubernetes.connections import count_connections
 from coordinator.adapters.platforms._kubernetes.deployments import Deployments, until_from
 from coordinator.adapters.platforms._kubernetes.fence import Fence
+from coordinator.adapters.platforms._kubernetes.lint import lint_live
 from coordinator.adapters.platforms._kubernetes.needs import needs_of
 from coordinator.adapters.platforms._kubernetes.objects import (
     COLOUR,
@@ -83,9 +84,9 @@ class Kubernetes:
 
     def survey(self) -> Serving:
         """Observe the service; changes nothing."""
-        live, _ = self._live()
+        live, found = self._live()
         sides = {colour: self._deployments.observe(colour) for colour in Colour}
-        return Serving(live, sides)
+        return Serving(live, sides, lint_live(self._site.service, found))
 
     def deploy(self, colour: Colour, version: Version, *, deadline: timedelta) -> None:
         """Make `colour` run `version`, at least as large as what serves, and wait until all of it serves.
@@ -250,13 +251,14 @@ class Kubernetes:
         if self._is_worker:
             return working(found, name=self._site.service.name), found
         seen = self._routing.look()
-        if seen.is_open and any(each is not None for each in found.values()):
+        if seen.is_open:
             raise StepFailed(
                 "selector-open",
                 f"The selector of Service `{self._site.spec.service}` names no `{COLOUR}`:"
                 " it reaches both colours.",
                 why="Nobody can say which version serves, and a switch would have nothing to replace.",
-                next_step="Add the colour of the Deployment that serves to its selector.",
+                next_step="Add the colour of the Deployment that serves to its selector, or `color: none`"
+                " where nobody serves yet.",
             )
         return (seen.routed if seen.routed and found[seen.routed] is not None else None), found
 
