@@ -2,76 +2,67 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from fakes.platform import FilePlatform
-from fixtures.local import client_of, local_platform, taken_down, until
+from fixtures.local import until
+from fixtures.worlds import SOON, World, file_world, kubernetes_world, local_world
 
 from coordinator import discovery
-from coordinator.errors import StepFailed
+from coordinator.errors import StepFailed, Waiting
 from coordinator.model import Colour, Version
-from coordinator.ports import Platform
 
 BLUE, GREEN = Colour
 V14, V15 = Version("1.4"), Version("1.5")
-SOON = timedelta(seconds=30)
 GRACE = timedelta(seconds=5)
 
 
-@dataclass
-class World:
-    """A platform, and what a test does to the world around it."""
-
-    connect: Callable[[], Platform]
-    """A new object for the same service, as the next command would make it."""
-    client: Callable[[], AbstractContextManager[None]]
-    """A client that keeps its connection to whoever serves."""
-    kill: Callable[[Colour], None]
-
-    def __post_init__(self) -> None:
-        self.platform = self.connect()
-
-    def serve(self, colour: Colour, version: Version) -> None:
-        self.platform.deploy(colour, version, deadline=SOON)
-        self.platform.switch(expected=self.platform.survey().live, to=colour)
+WORLDS = {"file": file_world, "local": local_world, "kubernetes": kubernetes_world}
+OF_WORKERS = [name for name in WORLDS if name != "local"]
+"""The platforms that have workers, canaries and a fence of their own: of the local one a lint says so."""
 
 
-@contextmanager
-def file_world(folder: Path) -> Iterator[World]:
-    platform = FilePlatform(folder / "world.json")
-    yield World(lambda: FilePlatform(folder / "world.json"), platform.client, platform.kill)
+def each_of(names: Iterable[str]) -> list[object]:
+    return [
+        pytest.param(name, marks=pytest.mark.cluster) if name == "kubernetes" else pytest.param(name)
+        for name in names
+    ]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[object]:
+    from fixtures.cluster import obtained  # noqa: PLC0415 - only tests that want a cluster pay for it
+
+    with obtained() as cluster:
+        yield cluster
 
 
 @contextmanager
-def local_world(folder: Path) -> Iterator[World]:
-    with taken_down(local_platform(folder), folder) as platform:
-
-        @contextmanager
-        def client() -> Iterator[None]:
-            with client_of(platform.public_address()) as ask:
-                ask()
-                yield
-
-        def kill(colour: Colour) -> None:
-            os.kill(platform.state.side(colour).pid, signal.SIGKILL)
-            until(lambda: not platform.state.side(colour).is_alive)
-
-        yield World(lambda: local_platform(folder), client, kill)
+def world_of(request: pytest.FixtureRequest, folder: Path, **settings: bool) -> Iterator[World]:
+    given = (request.getfixturevalue("cluster"),) if request.param == "kubernetes" else ()
+    with WORLDS[request.param](folder, *given, **settings) as world:
+        yield world
 
 
-WORLDS = {"file": file_world, "local": local_world}
-
-
-@pytest.fixture(params=WORLDS)
+@pytest.fixture(params=each_of(WORLDS))
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with WORLDS[request.param](tmp_path) as world:
+    with world_of(request, tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(params=each_of(OF_WORKERS))
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """Yield a platform that other people and other coordinators can change at the same time."""
+    with world_of(request, tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(params=each_of(OF_WORKERS))
+def worker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    with world_of(request, tmp_path, is_worker=True) as world:
         yield world
 
 
@@ -87,17 +78,9 @@ def test_a_service_that_was_never_deployed_runs_nowhere_and_serves_nobody(world:
     assert set(serving.sides) == {BLUE, GREEN}
 
 
-def test_a_place_keeps_its_name_and_shares_it_with_no_other(world: World, tmp_path: Path):
-    other = tmp_path / "other"
-    other.mkdir()
-    elsewhere = (
-        FilePlatform(other / "world.json")
-        if isinstance(world.platform, FilePlatform)
-        else local_platform(other)
-    )
-
+def test_a_place_keeps_its_name_and_shares_it_with_no_other(world: World):
     assert world.connect().identity() == world.platform.identity()
-    assert elsewhere.identity() != world.platform.identity()
+    assert world.connect_elsewhere().identity() != world.platform.identity()
 
 
 def test_deploy_returns_when_the_version_is_ready_and_leaves_traffic_alone(world: World):
@@ -115,11 +98,11 @@ def test_deploy_returns_when_the_version_is_ready_and_leaves_traffic_alone(world
 
 def test_deploy_leaves_alone_what_already_runs_that_version(world: World):
     world.serve(BLUE, V14)
-    address = world.platform.address(BLUE)
+    address, idle = world.platform.address(BLUE), world.idle(BLUE)
 
     with world.client():
         world.platform.deploy(BLUE, V14, deadline=SOON)
-        assert world.platform.open_connections(BLUE) == 1
+        until(lambda: world.platform.open_connections(BLUE) == idle + 1)
 
     assert world.platform.address(BLUE) == address
 
@@ -191,8 +174,11 @@ def test_switch_moves_new_connections_if_they_go_where_the_caller_believes(world
     world.platform.switch(expected=BLUE, to=GREEN)
 
     assert world.platform.survey().live is GREEN
+    assert all(answer.ok for answer in world.platform.after_switch(GREEN, deadline=SOON))
+    idle = {colour: world.idle(colour) for colour in Colour}
     with world.client():
-        assert (world.platform.open_connections(BLUE), world.platform.open_connections(GREEN)) == (0, 1)
+        until(lambda: world.platform.open_connections(GREEN) == idle[GREEN] + 1)
+        assert world.idle(BLUE) == idle[BLUE]
 
 
 @pytest.mark.parametrize("believed", [None, GREEN])
@@ -210,12 +196,14 @@ def test_a_connection_stays_where_it_was_opened_until_its_client_leaves(world: W
     world.serve(BLUE, V14)
     world.platform.deploy(GREEN, V15, deadline=SOON)
 
+    idle = world.idle(BLUE)
+
     with world.client():
         world.platform.switch(expected=BLUE, to=GREEN)
-        during = world.platform.open_connections(BLUE)
+        during = world.idle(BLUE)
 
-    assert during == 1
-    until(lambda: world.platform.open_connections(BLUE) == 0)
+    assert during == idle + 1
+    until(lambda: world.platform.open_connections(BLUE) == idle)
 
 
 def test_stop_ends_a_colour_and_remembers_its_version(world: World):
@@ -289,3 +277,156 @@ def test_addresses_have_no_trailing_slash(world: World):
 
     assert not world.platform.address(BLUE).endswith("/")
     assert not world.platform.public_address().endswith("/")
+
+
+def test_before_a_switch_it_says_of_next_whether_it_is_ready(world: World):
+    world.serve(BLUE, V14)
+    world.platform.deploy(GREEN, V15, deadline=SOON)
+    ready = world.platform.before_switch(GREEN)
+    world.kill(GREEN)
+
+    dead = world.platform.before_switch(GREEN)
+
+    assert ready
+    assert all(answer.ok for answer in ready), ready
+    assert not all(answer.ok for answer in dead)
+    assert all(answer.detail and "\n" not in answer.detail for answer in (*ready, *dead))
+    assert world.platform.survey().live is BLUE
+
+
+def test_after_a_switch_it_says_whether_it_is_seen(world: World):
+    world.serve(BLUE, V14)
+    world.platform.deploy(GREEN, V15, deadline=SOON)
+    world.platform.switch(expected=BLUE, to=GREEN)
+
+    seen = world.platform.after_switch(GREEN, deadline=SOON)
+    denied = world.platform.after_switch(BLUE, deadline=timedelta())
+
+    assert seen
+    assert all(answer.ok for answer in seen), seen
+    assert not all(answer.ok for answer in denied)
+
+
+def test_taking_the_fence_twice_is_harmless_and_changes_nothing_that_serves(world: World):
+    world.serve(BLUE, V14)
+    before = world.platform.survey()
+
+    world.platform.fence("shop@1")
+    world.platform.fence("shop@1")
+
+    assert world.platform.survey() == before
+    world.platform.deploy(GREEN, V15, deadline=SOON)
+    world.platform.switch(expected=BLUE, to=GREEN)
+    assert world.platform.survey().live is GREEN
+
+
+def test_nobody_has_to_grant_anything_more_to_the_user_of_these_tests(world: World):
+    assert world.platform.missing_rights() == ()
+
+
+def test_a_canary_serves_beside_live_and_leaves_it_as_it_is(shared: World):
+    shared.serve(BLUE, V14)
+    shared.platform.deploy(GREEN, V15, deadline=SOON)
+
+    share = shared.platform.canary(GREEN, 50, deadline=SOON)
+    again = shared.platform.canary(GREEN, 50, deadline=SOON)
+
+    serving = shared.platform.survey()
+    assert share == again == 50.0
+    assert (serving.live, serving.sides[BLUE].ready, serving.sides[GREEN].ready) == (BLUE, True, True)
+
+
+def test_a_canary_ends_with_all_traffic_at_live(shared: World):
+    shared.serve(BLUE, V14)
+    shared.platform.deploy(GREEN, V15, deadline=SOON)
+    shared.platform.canary(GREEN, 50, deadline=SOON)
+
+    shared.platform.end_canary()
+    shared.platform.end_canary()
+
+    assert shared.platform.survey().live is BLUE
+    assert all(answer.ok for answer in shared.platform.after_switch(BLUE, deadline=SOON))
+    shared.platform.stop(GREEN, grace=GRACE)
+
+
+def test_a_switch_ends_a_canary_that_is_out(shared: World):
+    shared.serve(BLUE, V14)
+    shared.platform.deploy(GREEN, V15, deadline=SOON)
+    shared.platform.canary(GREEN, 50, deadline=SOON)
+    shared.platform.deploy(GREEN, V15, deadline=SOON)
+
+    shared.platform.switch(expected=BLUE, to=GREEN)
+
+    assert shared.platform.survey().live is GREEN
+    assert all(answer.ok for answer in shared.platform.after_switch(GREEN, deadline=SOON))
+    shared.platform.stop(BLUE, grace=GRACE)
+
+
+def test_whoever_takes_the_fence_last_changes_the_service_and_nobody_else(shared: World):
+    shared.serve(BLUE, V14)
+    shared.platform.deploy(GREEN, V15, deadline=SOON)
+    shared.platform.fence("shop@1")
+    other = shared.connect()
+    other.fence("shop@2")
+
+    with pytest.raises(Waiting) as refused:
+        shared.platform.switch(expected=BLUE, to=GREEN)
+
+    assert refused.value.code == "fenced-off"
+    assert other.survey().live is BLUE
+    other.switch(expected=BLUE, to=GREEN)
+    assert other.survey().live is GREEN
+
+
+def test_traffic_that_was_moved_by_hand_is_told_and_left_alone(shared: World):
+    shared.serve(BLUE, V14)
+    shared.platform.deploy(GREEN, V15, deadline=SOON)
+    shared.platform.fence("shop@1")
+    assert shared.move_by_hand is not None
+    shared.move_by_hand(GREEN)
+
+    for ask in (shared.platform.survey, lambda: shared.platform.switch(expected=GREEN, to=BLUE)):
+        with pytest.raises(Waiting) as told:
+            ask()
+        assert told.value.code == "changed-by-hand"
+
+    assert shared.connect().survey().live is GREEN
+
+
+def test_a_worker_that_runs_alone_is_the_one_that_works_and_may_be_stopped(worker: World):
+    worker.platform.deploy(BLUE, V14, deadline=SOON)
+    first = worker.platform.survey().live
+
+    worker.platform.stop(BLUE, grace=GRACE)
+    stopped = worker.platform.survey()
+    worker.platform.deploy(GREEN, V15, deadline=SOON)
+
+    assert first is BLUE
+    assert (stopped.live, stopped.sides[BLUE].running) == (BLUE, False)
+    serving = worker.platform.survey()
+    assert (serving.live, serving.sides[GREEN].ready) == (GREEN, True)
+
+
+def test_a_worker_that_was_handed_over_can_be_handed_back(worker: World):
+    worker.platform.deploy(BLUE, V14, deadline=SOON)
+    worker.platform.stop(BLUE, grace=GRACE)
+    worker.platform.deploy(GREEN, V15, deadline=SOON)
+
+    worker.platform.stop(GREEN, grace=GRACE)
+    worker.platform.restore(BLUE, deadline=SOON)
+
+    serving = worker.platform.survey()
+    assert (serving.live, serving.sides[BLUE].version, serving.sides[BLUE].ready) == (BLUE, V14, True)
+    assert not serving.sides[GREEN].running
+
+
+def test_a_switch_marks_which_of_two_workers_does_the_work(worker: World):
+    worker.platform.deploy(BLUE, V14, deadline=SOON)
+    worker.platform.deploy(GREEN, V15, deadline=SOON)
+    before = worker.platform.survey().live
+
+    worker.platform.switch(expected=BLUE, to=GREEN)
+
+    assert before is BLUE
+    assert worker.platform.survey().live is GREEN
+    assert all(answer.ok for answer in worker.platform.after_switch(GREEN, deadline=SOON))

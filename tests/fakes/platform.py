@@ -24,10 +24,11 @@ _NOTHING = {"version": None, "running": False, "ready": False, "connections": 0}
 
 
 class FilePlatform:
-    """One service in `file`."""
+    """One service in `file`; with `is_worker` it has no traffic, and live is the colour that works."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, is_worker: bool = False) -> None:
         self._file = file
+        self._is_worker = is_worker
         self._run: str | None = None
         self._epoch = 0
 
@@ -66,6 +67,8 @@ class FilePlatform:
             side["version"] = version
             side["running"] = behaviour != "dies"
             side["ready"] = behaviour not in ("dies", "unready")
+            if self._is_worker and side["running"] and not world[colour.other]["running"]:
+                world["live"] = world["recorded"] = colour  # nothing else tells who works after a handover
         if behaviour == "dies":
             raise StepFailed("start-failed", f"{version} ended with exit code 3.")
         if behaviour == "unready":
@@ -122,7 +125,7 @@ class FilePlatform:
     def stop(self, colour: Colour, *, grace: timedelta) -> None:  # noqa: ARG002
         with self._world() as world:
             self._check(world)
-            if world["live"] == colour:
+            if world["live"] == colour and not self._is_worker:
                 raise StepFailed("colour-serves", f"{colour} serves.")
             world[colour] |= {"running": False, "ready": False, "connections": 0}
 

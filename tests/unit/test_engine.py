@@ -23,7 +23,7 @@ from coordinator.journal.events import Event, Outcome, from_wire, name_of, to_wi
 from coordinator.journal.fold import RunState, Status, fold
 from coordinator.journal.steps_on_wire import wire_from
 from coordinator.leases import Claim
-from coordinator.model import OnFailure
+from coordinator.model import OnFailure, ServiceName
 from coordinator.steps import Context, Observation
 from coordinator.world import Seen
 
@@ -377,3 +377,75 @@ def test_a_journal_that_fails_ends_the_waiting_of_the_other_steps(bench) -> None
 
     assert datetime.now(UTC) - began < timedelta(seconds=50)
     assert sorted(made.names()[1:]) == ["step-started a", "step-started b"]
+
+
+@dataclass
+class Fences:
+    """A platform of which only the fence is asked, in the order of what else happens."""
+
+    log: list[str]
+    errors: list[Exception] = field(default_factory=list)
+
+    def fence(self, run: str) -> None:
+        self.log.append(f"fence {run}")
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+def fenced(made: Bench, platform: Fences) -> Engine:
+    engine = made.engine()
+    engine.ports.platform = lambda _: platform  # type: ignore[attr-defined]
+    return engine
+
+
+def of_service(name: str, *after: str, kind: str = "work") -> Step:
+    return Step(StepId(name), kind, tuple(map(StepId, after)), service=ServiceName("shop"))
+
+
+def test_takes_the_service_before_it_looks_at_it_and_before_it_takes_something_back(bench) -> None:
+    log: list[str] = []
+    work = Made(
+        do=lambda step, _: log.append(f"do {step.id}") or "",
+        look=lambda step, _: log.append(f"look {step.id}") or Seen.NOT_DONE,
+        undo=lambda step, _: log.append(f"undo {step.id}") or "",
+    )
+    steps = (of_service("a"), a_step("b", "a", kind="bad"))
+    made = bench(*steps, kinds={"work": work, "bad": Made(do=fail)})
+
+    fenced(made, Fences(log)).run()
+
+    assert log == ["fence r@1", "look a", "do a", "fence r@1", "undo a"]
+
+
+def test_does_nothing_to_a_service_that_another_coordinator_took(bench) -> None:
+    made = bench(of_service("a"), kinds={"work": Made(do=fail, look=lambda *_: fail())})
+    engine = fenced(made, Fences([], [Waiting("fenced-off", "Another one took it.")]))
+
+    assert engine.run() == ("a",)
+    assert engine.state.status(StepId("a")) is Status.PENDING
+    assert [problem.code for problem in engine.problems] == ["fenced-off"]
+
+
+def test_a_way_back_that_may_not_touch_a_service_stays_open(bench) -> None:
+    steps = (of_service("a"), a_step("b", "a", kind="bad"))
+    made = bench(*steps, kinds={"work": Made(undo=fail), "bad": Made(do=fail)})
+    platform = Fences([])
+    made.kinds["work"].do = lambda *_: platform.errors.append(Waiting("fenced-off", "Another one.")) or ""
+
+    engine = fenced(made, platform)
+
+    assert engine.run() == ("a",)
+    assert engine.state.status(StepId("a")) is Status.UNDOING
+    assert engine.state.steps[StepId("a")].code == "fenced-off"
+    assert engine.state.outcome is None
+
+
+def test_a_platform_that_answers_the_fence_again_settles_a_doubt(bench) -> None:
+    made = bench(of_service("a"), kinds={"work": Made(do=fail, look=lambda *_: Seen.DONE)})
+    made.journal.append("r@1", 2, to_wire(events.StepStarted(NOW, StepId("a"))))
+    platform = Fences([], [StepFailed("cluster-unreachable", "It does not answer.")])
+
+    fenced(made, platform).run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+    assert len(made.watcher.notes) == 1

@@ -15,7 +15,9 @@ HOST: Final = "127.0.0.1"
 """Router and services listen here and nowhere else."""
 EXIT_PORT_TAKEN: Final = 3
 """The router's exit code when another program has its port."""
-_RANGE = range(20000, 32768)
+_RANGE = range(20000, 30000)
+"""Below the ephemeral ports, and below the NodePorts of a Kubernetes on this machine (30000 to 32767): its
+rules would take every connection to such a port, whoever listens there."""
 _TRIES = 200
 
 
