@@ -31,7 +31,7 @@ from coordinator.model import Colour, Version
 VERSIONS = {Colour.BLUE: Version("1.4"), Colour.GREEN: Version("1.5")}
 RATE = 200
 CALM = 1.5
-"""Seconds between two switches: kube-proxy writes its rules once a second at most, and at once after a calm."""
+"""Seconds between two switches: kube-proxy writes rules once a second at most, and at once after a calm."""
 SOON = timedelta(seconds=60)
 
 

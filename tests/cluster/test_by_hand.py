@@ -1,4 +1,6 @@
-"""A person edits the selector: before a release it is the world, during one it is told and never overwritten."""
+"""A person edits the selector: before a release it is the world, during one it is told and never
+overwritten.
+"""
 
 from __future__ import annotations
 

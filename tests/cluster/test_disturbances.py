@@ -1,4 +1,6 @@
-"""Bad luck in the middle of a release: Pods that go, an API server that goes, a journal that goes, a second one."""
+"""Bad luck in the middle of a release: Pods that go, an API server that goes, a journal that goes, a second
+one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The Role that `coordinator doctor --rbac` prints: it suffices for a release, and each of its rules is needed."""
+"""The Role that `coordinator doctor --rbac` prints: it suffices for a release, and each of its rules is
+needed.
+"""
 
 from __future__ import annotations
 

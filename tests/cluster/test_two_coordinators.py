@@ -1,4 +1,6 @@
-"""Two coordinators that share nothing but the cluster: the one that comes last goes on, the other is fenced off."""
+"""Two coordinators that share nothing but the cluster: the one that comes last goes on, the other is fenced
+off.
+"""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class CutPorts(ConnectedPorts):
         return self._cut[service]  # type: ignore[return-value]
 
     def ask(self, check: CheckSpec, subject: Subject) -> Answer:
-        """Fail verification, which asks a colour, monitoring, which asks at the public address, or a canary."""
+        """Fail verification (it asks a colour), monitoring (it asks at the public address) or a canary."""
         platform = self.platform(ServiceName(subject.service))
         asked = "monitor" if subject.address == platform.public_address() else "verify"
         if getattr(platform, "canary_out", lambda: None)() is not None:
