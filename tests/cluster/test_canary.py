@@ -135,4 +135,5 @@ def test_a_canary_does_not_begin_where_its_selector_would_reach_others_too(make)
 
     assert ran.code == 1, str(ran)
     assert "would select other Pods too: stranger" in ran.out, str(ran)
-    assert (release.serves(), release.pods("green")) == ("blue", [])
+    assert (release.serves(), release.size("green")) == ("blue", 0)
+    until(lambda: release.pods("green") == [])
