@@ -9,6 +9,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -16,8 +18,8 @@ import pytest
 from fixtures.cluster import Cluster
 from fixtures.cluster_clients import Stream
 from fixtures.cluster_echo import EchoRelease
-from fixtures.cluster_release import kill, running
 from fixtures.cluster_world import Echo
+from fixtures.cut_release import Commands, Instant, commands
 from fixtures.local import until
 
 pytestmark = pytest.mark.cluster
@@ -25,131 +27,134 @@ pytestmark = pytest.mark.cluster
 ASKING = Stream(rate=20, path="/version")
 KILLED = -9
 SIDE_BY_SIDE = 3
-Instant = tuple[int, str]
+WAITS = [{"command": ["sh", "-c", "kill -9 $PPID"]}]
+"""A check that kills who asks it: the release has come to its watch, and no further."""
+
+
+@dataclass
+class Lane:
+    """A service in a namespace of its own, and the commands that release it."""
+
+    release: EchoRelease
+    commands: Commands
+
+    def run(self, version: str) -> list[str]:
+        """Release a version, whole; return the changes that it made."""
+        ran, changes = self.commands.call("run", version=version)
+        assert ran.code == 0, str(ran)
+        return changes
+
+    def assert_end(self, serving: str, version: str) -> None:
+        """Assert that one colour serves that version, the other is gone, and nothing is there twice."""
+        it, other = self.release, {"blue": "green", "green": "blue"}[serving]
+        assert (it.serves(), it.version(serving), it.size(serving)) == (serving, version, 1)
+        assert it.size(other) == 0
+        until(lambda: (len(it.pods(serving)), it.pods(other)) == (1, []))
+        assert set(it.all_of()) == {"echo-blue", "echo-green"}
+        assert set(it.all_of("services")) == {"echo", "echo-preview"}
 
 
 @pytest.fixture
-def lanes(cluster: Cluster, tmp_path: Path) -> Iterator[list[EchoRelease]]:
-    """Yield services that serve 1.0 from one Pod, each in a namespace of its own."""
+def lanes(cluster: Cluster, tmp_path: Path) -> Iterator[list[Lane]]:
+    """Yield services that serve 1.1 on green, after 1.0 on blue: both colours have been deployed."""
     names = [f"test-{secrets.token_hex(4)}" for _ in range(SIDE_BY_SIDE)]
+    with ExitStack() as stack, ThreadPoolExecutor() as side_by_side:
+        for name in names:
+            stack.callback(cluster.api.delete, f"/api/v1/namespaces/{name}")
 
-    def begin(name: str) -> EchoRelease:
-        cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-        cluster.api.wait(f"/api/v1/namespaces/{name}/serviceaccounts", lambda found: bool(found["items"]))
-        (tmp_path / name).mkdir()
-        echo = Echo(cluster, name, tmp_path / name)
-        echo.set_up(replicas=1)
-        release = EchoRelease(echo)
-        release.serve("1.0")
-        return release
+        def begin(name: str) -> Lane:
+            cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+            accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+            cluster.api.wait(accounts, lambda found: bool(found["items"]))
+            (tmp_path / name).mkdir()
+            echo = Echo(cluster, name, tmp_path / name)
+            echo.set_up(replicas=1)
+            release = EchoRelease(echo)
+            release.lay_out()
+            lane = Lane(release, stack.enter_context(commands(release.folder, release.known)))
+            lane.run("1.0")
+            lane.run("1.1")
+            return lane
 
-    with ThreadPoolExecutor() as side_by_side:
         yield list(side_by_side.map(begin, names))
-    for name in names:
-        cluster.api.delete(f"/api/v1/namespaces/{name}")
 
 
-def cut(release: EchoRelease, at: Instant, *arguments: str, version: str) -> tuple[int, list[str]]:
-    """Run a command that dies at an instant; return how it ended and the changes that it had begun."""
-    file = release.folder / "changes"
-    file.unlink(missing_ok=True)
-    program = ("-m", "fixtures.cut_release", str(file), str(at[0]), at[1])
-    ran = release.call(*arguments, version=version, program=program)
-    assert ran.code in (0, KILLED), str(ran)
-    return ran.code, file.read_text().splitlines() if file.exists() else []
-
-
-def in_lanes(lanes: list[EchoRelease], changes: int, do: Callable[[EchoRelease, int, Instant], None]) -> None:
-    """Do something for every instant, in each lane one after the other."""
-    instants: list[Instant] = list(product(range(1, changes + 1), ("before", "after")))
+def in_lanes(lanes: list[Lane], changes: list[str], do: Callable[[Lane, int, Instant], None]) -> None:
+    """Do something for every instant, in each lane one after the other, and number it there from 3."""
+    instants = list(product(range(1, len(changes) + 1), ("before", "after")))
 
     def run(lane: int) -> None:
-        for number, at in enumerate(instants[lane :: len(lanes)], 2):
+        for number, at in enumerate(instants[lane :: len(lanes)], 3):
             do(lanes[lane], number, at)
 
     with ThreadPoolExecutor() as side_by_side:
         list(side_by_side.map(run, range(len(lanes))))
 
 
-def assert_alone(release: EchoRelease, serving: str, version: str) -> None:
-    """Assert that one colour serves that version, that the other is gone, and that nothing is there twice."""
-    other = {"blue": "green", "green": "blue"}[serving]
-    assert (release.serves(), release.version(serving), release.size(serving)) == (serving, version, 1)
-    assert release.size(other) == 0
-    until(lambda: (len(release.pods(serving)), release.pods(other)) == (1, []))
-    assert set(release.all_of()) == {"echo-blue", "echo-green"}
-    assert set(release.all_of("services")) == {"echo", "echo-preview"}
+def test_a_release_that_is_killed_around_any_change_comes_to_the_same_end(lanes: list[Lane], load, figure):
+    clients = [load(lane.release.url, ASKING) for lane in lanes]
+    with ThreadPoolExecutor() as side_by_side:
+        changes = next(iter(list(side_by_side.map(lambda lane: lane.run("1.2"), lanes))))
 
-
-def test_a_release_that_is_killed_around_any_change_comes_to_the_same_end(
-    lanes: list[EchoRelease], load, figure
-):
-    clients = [load(lane.url, ASKING) for lane in lanes]
-    for lane in lanes:
-        _, changes = cut(lane, (0, "never"), "run", version="1.1")
-        assert_alone(lane, "green", "1.1")
-
-    def release(lane: EchoRelease, number: int, at: Instant) -> None:
+    def release(lane: Lane, number: int, at: Instant) -> None:
         version, serving = f"1.{number}", "blue" if number % 2 == 0 else "green"
-        code, begun = cut(lane, at, "run", version=version)
-        assert (code, len(begun)) == (KILLED, at[0])
+        killed, begun = lane.commands.call("run", version=version, at=at)
+        assert (killed.code, len(begun)) == (KILLED, at[0]), str(killed)
 
-        ran = lane.call("run", version=version)
+        ran, _ = lane.commands.call("run", version=version)
 
         assert ran.code == 0, f"killed {at[1]} change {at[0]} ({begun[-1]})\n{ran}"
-        assert_alone(lane, serving, version)
+        lane.assert_end(serving, version)
 
-    in_lanes(lanes, len(changes), release)
+    in_lanes(lanes, changes, release)
     answers = [each.stop() for each in clients]
 
-    figure("changes of a release", len(changes))
-    figure("kills", 2 * len(changes))
+    figure("kills", f"{2 * len(changes)}, before and after each of {len(changes)} changes")
     for each in answers:
         figure("answers", f"{len(each)} requests, {len(each.failed())} failed")
         assert not each.failed(), each.told()
 
 
-def test_a_rollback_that_is_killed_around_any_change_comes_to_the_same_end(
-    lanes: list[EchoRelease], load, figure
-):
-    clients = [load(lane.url, ASKING) for lane in lanes]
+def test_a_rollback_that_is_killed_around_any_change_comes_to_the_same_end(lanes: list[Lane], load, figure):
+    clients = [load(lane.release.url, ASKING) for lane in lanes]
 
-    def come_to_monitor(lane: EchoRelease, version: str) -> None:
-        lane.lay_out(monitor=lane.watched("90s"))
-        with running(lane.start("run", version=version)) as release:
-            lane.wait_for_step("monitor:echo")
-            kill(release)
-        assert lane.serves() == "green"
+    def come_to_watch(lane: Lane, version: str) -> None:
+        lane.release.lay_out(monitor=lane.release.watched("90s") | {"checks": WAITS})
+        killed, _ = lane.commands.call("run", version=version)
+        assert (killed.code, lane.release.serves()) == (KILLED, "blue"), str(killed)
 
-    come_to_monitor(lanes[0], "1.1")
-    _, changes = cut(lanes[0], (0, "never"), "rollback", version="1.1")
-    assert_alone(lanes[0], "blue", "1.0")
+    come_to_watch(lanes[0], "1.2")
+    ran, changes = lanes[0].commands.call("rollback", version="1.2")
+    assert ran.code == 0, str(ran)
+    lanes[0].assert_end("green", "1.1")
 
-    def go_back(lane: EchoRelease, number: int, at: Instant) -> None:
+    def go_back(lane: Lane, number: int, at: Instant) -> None:
         version = f"1.{number}"
-        come_to_monitor(lane, version)
-        code, begun = cut(lane, at, "rollback", version=version)
-        assert (code, len(begun)) == (KILLED, at[0])
+        come_to_watch(lane, version)
+        killed, begun = lane.commands.call("rollback", version=version, at=at)
+        assert (killed.code, len(begun)) == (KILLED, at[0]), str(killed)
 
-        ran = lane.call("rollback", version=version)
+        ran, _ = lane.commands.call("rollback", version=version)
 
         assert ran.code == 0, f"killed {at[1]} change {at[0]} ({begun[-1]})\n{ran}"
-        assert_alone(lane, "blue", "1.0")
+        lane.assert_end("green", "1.1")
 
-    in_lanes(lanes, len(changes), go_back)
+    in_lanes(lanes, changes, go_back)
     answers = [each.stop() for each in clients]
 
-    figure("changes of a rollback", len(changes))
+    figure("kills", f"{2 * len(changes)}, before and after each of {len(changes)} changes")
     for each in answers:
+        figure("answers", f"{len(each)} requests, {len(each.failed())} failed")
         assert not each.failed(), each.told()
 
 
-def test_a_change_that_is_lost_is_seen_by_these_tests(lanes: list[EchoRelease]):
-    """The control: a release that is killed and not run again is not at its end."""
+def test_a_release_that_is_killed_and_not_run_again_is_not_at_its_end(lanes: list[Lane]):
+    """The control: what the tests above assert does not hold of a release that lacks its last change."""
     lane = lanes[0]
-    _, changes = cut(lane, (0, "never"), "run", version="1.1")
+    changes = lane.run("1.2")
+    lane.assert_end("blue", "1.2")
 
-    cut(lane, (len(changes), "before"), "run", version="1.2")
+    lane.commands.call("run", version="1.3", at=(len(changes), "before"))
 
     with pytest.raises(AssertionError):
-        assert_alone(lane, "blue", "1.2")
+        lane.assert_end("green", "1.3")

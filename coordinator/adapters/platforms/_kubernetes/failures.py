@@ -142,8 +142,8 @@ def refusal(asked: Asked, reply: Reply) -> StepFailed:
 def unanswered(asked: Asked, why: str) -> Unanswered:
     """Return that nobody knows whether `asked` was done."""
     return Unanswered(
-        "cluster-unanswered",
-        f"{asked.where} did not say whether it did `{asked.verb}` {asked.thing}.",
+        code="cluster-unanswered",
+        what=f"{asked.where} did not say whether it did `{asked.verb}` {asked.thing}.",
         why=f"{why.rstrip('.')}.",
         next_step="Run the command again: it looks first at what is there.",
     )
@@ -197,8 +197,8 @@ def _forbidden(asked: Asked, reply: Reply) -> StepFailed:
 
 def _missing(asked: Asked, reply: Reply) -> StepFailed:
     return Missing(
-        "cluster-missing",
-        f"{asked.where} has no {asked.thing}.",
+        code="cluster-missing",
+        what=f"{asked.where} has no {asked.thing}.",
         why=words_of(reply),
         next_step="Check the names in the plan's `platform`, and who deleted it if it was there.",
     )
@@ -208,15 +208,16 @@ def _conflict(asked: Asked, reply: Reply) -> StepFailed:
     status = status_of(reply)
     if status.get("reason") == "AlreadyExists":
         return AlreadyExists(
-            "cluster-already-exists",
-            f"{asked.where} has an object like that already: {words_of(reply)}",
+            code="cluster-already-exists",
+            what=f"{asked.where} has an object like that already: {words_of(reply)}",
             next_step="Look who made it; coordinator takes over nothing that it did not make.",
         )
     fields = tuple(_owned_fields(status))
     owners = ", ".join(f"`{each.path}` of `{each.manager}`" for each in fields)
+    problem = owners or "it is no longer as it was read"
     error = Conflict(
-        "cluster-conflict",
-        f"{asked.where} does not let us change {asked.thing}: {owners or 'it is no longer as it was read'}.",
+        code="cluster-conflict",
+        what=f"{asked.where} does not let us change {asked.thing}: {problem}.",
         why="Somebody else manages these fields." if fields else words_of(reply),
         next_step="Let only one of the two set them: take them out of the manifest, or out of the other tool."
         if fields
@@ -241,8 +242,8 @@ def _unprocessable(asked: Asked, reply: Reply) -> StepFailed:
     if asked.verb != "patch" or any(cause.get("field") for cause in causes):
         return _refused(asked, reply)
     return Changed(
-        "cluster-changed",
-        f"{asked.where} did not change {asked.thing}: it is no longer what was read.",
+        code="cluster-changed",
+        what=f"{asked.where} did not change {asked.thing}: it is no longer what was read.",
         why=words_of(reply),
         next_step="Look who changed it, then run the command again: it reads anew.",
     )
