@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from fixtures.cluster_clients import Stream
 from fixtures.cluster_release import Shop, kill, running
@@ -75,21 +76,22 @@ def test_rollback_stays_and_says_so_where_blue_is_sick_too(shop: Shop):
 
 
 def test_rollback_after_scale_down_inside_the_window_starts_blue_again(shop: Shop, load, figure):
-    shop.gates = {"contract": {"approve": ["dba"]}}
     shop.serve("1.4")
     clients = load(shop.url, ORDERS)
-    shop.lay_out("1.5", drain={"deadline": "2s"})
-    waiting = shop.call("run", version="1.5")
-    shop.cluster.api.patch(shop.deployment_path("blue"), {"spec": {"replicas": 0}})
-    until(lambda: shop.pods("blue") == [])
+    clients.wait_for(30, version="1.4")
+    shop.lay_out("1.5", drain={"deadline": "8s"})
+    with psycopg.connect(shop.database.url, application_name="shop-1.4"):
+        waiting = shop.call("run", version="1.5")  # 1.4 is gone, and contract waits for what it left behind
+    assert waiting.code == 4, str(waiting)
+    assert (shop.serves(), shop.pods("blue"), shop.applied()) == ("green", [], 3)
 
-    shop.cluster.api.patch(shop.deployment_path("blue"), {"spec": {"replicas": 2}})
     ran = shop.call("rollback", version="1.5")
+    assert ran.code == 0, str(ran)
     clients.wait_for(30, version="1.4")
     answers = clients.stop()
 
     figure("answers", answers.told())
-    assert waiting.code == 4, str(waiting)
-    assert ran.code == 0, str(ran)
-    assert (shop.serves(), shop.applied(), shop.pods("green")) == ("blue", 3, [])
+    figure("the way back took", f"{ran.took:.1f} s")
+    assert "sessions-left" in waiting.out or "session(s) of `shop-1.4`" in waiting.out, str(waiting)
+    assert (shop.serves(), shop.size("blue"), shop.pods("green"), shop.applied()) == ("blue", 2, [], 3)
     assert not answers.failed(), answers.told()
