@@ -10,6 +10,7 @@ import yaml
 from fixtures.cluster import Cluster
 from fixtures.cluster_clients import Stream
 from fixtures.cluster_echo import EchoRelease
+from fixtures.cluster_release import running
 from fixtures.cluster_world import Echo
 
 from coordinator.model import Colour
@@ -70,11 +71,11 @@ def test_next_is_as_large_as_live_has_grown_and_may_shrink_when_live_is_gone(
     release.echo.scale_by_hand(Colour.BLUE, 3)  # as its autoscaler does under load
 
     release.lay_out(verify=[{"command": ["sh", "-c", "touch asked; while [ ! -e go ]; do sleep 0.1; done"]}])
-    process = release.start("run", version="1.5")
-    release.wait_for_step("verify:echo")
-    while_tried = sizes(release, "green"), release.size("green")
-    (release.folder / "go").touch()
-    out, _ = process.communicate(timeout=120)
+    with running(release.start("run", version="1.5")) as process:
+        release.wait_for_step("verify:echo")
+        while_tried = sizes(release, "green"), release.size("green")
+        (release.folder / "go").touch()
+        out, _ = process.communicate(timeout=120)
     answers = clients.stop()
 
     figure("answers", answers.told())
