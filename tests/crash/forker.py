@@ -71,9 +71,6 @@ class Cut:
         return getattr(self._inner, name)
 
 
-_CHANGES = ("fence", "deploy", "canary", "end_canary", "switch", "stop", "restore")
-
-
 class CutPorts(ConnectedPorts):
     """The real databases and a platform in a file, each effect between two boundaries."""
 
@@ -83,7 +80,6 @@ class CutPorts(ConnectedPorts):
         super().__init__(plan, environment=environment)
         self._folder = folder
         self._boundary = boundary
-        self._cut: dict[ServiceName, Cut] = {}
 
     @contextmanager
     def session(self, database: DatabaseName, *, label: str) -> Iterator[Session]:
@@ -91,20 +87,14 @@ class CutPorts(ConnectedPorts):
             yield Cut(session, self._boundary, "execute")  # type: ignore[misc]
 
     def platform(self, service: ServiceName) -> Platform:
-        """Return one object for the life of the command, as the real ports do: it keeps its fence."""
-        if service not in self._cut:
-            file, is_worker = self._folder / f"{service}.json", self.plan.services[service].worker is not None
-            in_file = FilePlatform(file, is_worker=is_worker) if file.exists() else None
-            platform = in_file or super().platform(service)
-            self._cut[service] = Cut(platform, self._boundary, *_CHANGES)
-        return self._cut[service]  # type: ignore[return-value]
+        file = self._folder / f"{service}.json"
+        platform = FilePlatform(file) if file.exists() else super().platform(service)
+        return Cut(platform, self._boundary, "deploy", "switch", "stop", "restore")  # type: ignore[return-value]
 
     def ask(self, check: CheckSpec, subject: Subject) -> Answer:
-        """Fail verification (it asks a colour), monitoring (it asks at the public address) or a canary."""
-        platform = self.platform(ServiceName(subject.service))
-        asked = "monitor" if subject.address == platform.public_address() else "verify"
-        if getattr(platform, "canary_out", lambda: None)() is not None:
-            asked = "canary"
+        """Fail verification, which asks a colour, or monitoring, which asks at the public address."""
+        public = self.platform(ServiceName(subject.service)).public_address()
+        asked = "monitor" if subject.address == public else "verify"
         if (self._folder / f"fail-{asked}").exists():
             return Answer(ok=False, detail=f"{asked} was told to fail")
         is_real = not (self._folder / f"{subject.service}.json").exists()
@@ -207,9 +197,6 @@ def main() -> None:
     loop._PAUSES = (0.01,)  # type: ignore[misc,assignment]
     for name in ("deploy", "drain"):
         sys.modules[f"coordinator.steps.{name}"]._POLL = timedelta(milliseconds=1)  # type: ignore[attr-defined]
-    sys.modules["coordinator.app.planning"].lint_services = (  # type: ignore[attr-defined]
-        lambda _: ()  # the file stands for a platform that has canaries and workers
-    )
     write = partial(print, flush=True)
     for line in sys.stdin:
         write(json.dumps(fork(json.loads(line))))

@@ -34,7 +34,6 @@ services:
     verify: [{http: /ready}]
     monitor: {for: 1ms, every: 1ms, checks: [{http: /ready}]}
     drain: {deadline: 1s}
-    MANNER
 on_failure: rollback
 """
 SERVICE = Path(__file__).parents[1] / "fixtures" / "service.py"
@@ -94,8 +93,6 @@ class Shop:
     ledger: tuple[str, str, list[int]]
     outcome: Outcome
     order: Callable[..., dict[str, Any]]
-    manner: str = ""
-    """What the plan says besides about how 1.4 gives way: a canary, a kind of worker."""
 
     @property
     def engine(self) -> str:
@@ -118,13 +115,8 @@ class Shop:
     def problems_in_between(self) -> Iterator[str]:
         """Yield what would have broken for a client at this instant."""
         world, columns = self.platform(), self.columns()
-        if "handover" in self.manner:
-            if world["blue"]["running"] and world["green"]["running"]:
-                yield "both versions of the worker work at once"
-        elif world["live"] is None or not world[world["live"]]["ready"]:
+        if world["live"] is None or not world[world["live"]]["ready"]:
             yield "nobody answers"
-        if "canary" in world and not world[world["canary"]["colour"]]["ready"]:
-            yield "a part of the traffic goes to nobody"
         if world["blue"]["running"] and "name" not in columns:
             yield "1.4 runs without its column"
         if world["green"]["running"] and "full_name" not in columns:
@@ -137,8 +129,6 @@ class Shop:
         live, gone = ("green", "blue") if is_released else ("blue", "green")
         if world["live"] != live or world[gone]["running"] or not world[live]["ready"]:
             yield f"the platform is {world}"
-        if "canary" in world:
-            yield "a canary is still out"
         if self.columns() != ({"id", "full_name"} if is_released else {"id", "name", "full_name"}):
             yield f"the columns are {self.columns()}"
         query, _, released = self.ledger
@@ -175,13 +165,10 @@ def connect(url: str) -> Any:
     return psycopg.connect(url)
 
 
-def write_plan(folder: Path, *, tool: str, engine: str, url: str, manner: str = "") -> None:
+def write_plan(folder: Path, *, tool: str, engine: str, url: str) -> None:
     (folder / "migrations").mkdir()
     (folder / "plan.yaml").write_text(
-        PLAN.replace("TOOL", tool)
-        .replace("ENGINE", engine)
-        .replace("SERVICE", str(SERVICE))
-        .replace("MANNER", manner)
+        PLAN.replace("TOOL", tool).replace("ENGINE", engine).replace("SERVICE", str(SERVICE))
     )
     (folder / "environment.json").write_text(json.dumps({"VERSION": "1.5", "SHOP_URL": url}))
     for name, sql in STEPS:

@@ -16,18 +16,12 @@ from shop import LEDGERS, LIVE_SIDE, NO_SIDE, Shop, boundaries, fill_database, f
 
 from coordinator.journal.events import Outcome
 
-CANARY = "canary: {percent: [10, 50], for: 1ms}"
 SCENARIOS = {
-    "released": ("goose", "sqlite", None, ""),
-    "released on PostgreSQL": ("goose", "postgresql", None, ""),
-    "released by golang-migrate": ("golang-migrate", "sqlite", None, ""),
-    "verification fails": ("goose", "sqlite", "fail-verify", ""),
-    "monitoring fails": ("goose", "sqlite", "fail-monitor", ""),
-    "released with a canary": ("goose", "sqlite", None, CANARY),
-    "a canary fails": ("goose", "sqlite", "fail-canary", CANARY),
-    "a worker overlaps": ("goose", "sqlite", None, "worker: overlap"),
-    "a worker is handed over": ("goose", "sqlite", None, "worker: handover"),
-    "a worker is handed back": ("goose", "sqlite", "fail-verify", "worker: handover"),
+    "released": ("goose", "sqlite", None),
+    "released on PostgreSQL": ("goose", "postgresql", None),
+    "released by golang-migrate": ("golang-migrate", "sqlite", None),
+    "verification fails": ("goose", "sqlite", "fail-verify"),
+    "monitoring fails": ("goose", "sqlite", "fail-monitor"),
 }
 
 
@@ -35,7 +29,7 @@ SCENARIOS = {
 def new_shop(
     request: pytest.FixtureRequest, tmp_path: Path, forker: Callable[..., dict[str, Any]]
 ) -> Callable[[], Shop]:
-    tool, engine, flag, manner = SCENARIOS[request.param]
+    tool, engine, flag = SCENARIOS[request.param]
     server = request.getfixturevalue("database_url") if engine == "postgresql" else None
     outcome = Outcome.RELEASED if flag is None else Outcome.ROLLED_BACK
     numbers = count()
@@ -43,9 +37,8 @@ def new_shop(
     def make() -> Shop:
         folder = tmp_path / str(next(numbers))
         folder.mkdir()
-        url, ledger = server or f"sqlite://{folder}/shop.db", LEDGERS[tool, engine]
-        shop = Shop(folder, url, ledger, outcome, forker, manner)
-        write_plan(folder, tool=tool, engine=engine, url=url, manner=manner)
+        shop = Shop(folder, server or f"sqlite://{folder}/shop.db", LEDGERS[tool, engine], outcome, forker)
+        write_plan(folder, tool=tool, engine=engine, url=shop.url)
         fill_database(shop)
         sides = {"live": "blue", "blue": LIVE_SIDE, "green": NO_SIDE}
         (folder / "shop.json").write_text(json.dumps(sides))
