@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart check test test-peers test-browser test-cluster test-cluster-contract golden bench bench-cluster clean
+.PHONY: quickstart check test test-peers test-browser test-cluster golden bench bench-cluster clean
 
 quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back, REFUSED=1 a refusal
 	@$(BIN)/python plans/quickstart/quickstart.py $(if $(REFUSED),--mistake rehearsal,$(if $(ROLLBACK),--mistake $(ROLLBACK:1=verify)))
@@ -25,10 +25,8 @@ test-browser: .venv/.dev  ## the page of plan --html in a headless Chromium; nee
 	$(BIN)/pytest -m browser tests/browser
 
 test-cluster: .venv/.dev  ## releases on a real Kubernetes: that of KUBECONFIG, else one that is booted (Linux, root, Go)
-	$(BIN)/pytest -m cluster -p no:randomly tests/cluster tests/integration
-
-test-cluster-contract: .venv/.dev  ## every promise of a platform, kept by the real Kubernetes
 	$(BIN)/pytest -m cluster -p no:randomly tests/contracts
+	$(BIN)/pytest -m cluster -p no:randomly tests/cluster tests/integration
 
 golden: .venv/.dev  ## write anew what `coordinator plan` shows of each plan in plans/; read the diff
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 from fixtures.cluster_clients import Stream
-from fixtures.cluster_release import Shop
+from fixtures.cluster_release import Shop, running
+from fixtures.local import until
 
 pytestmark = pytest.mark.cluster
 
@@ -63,3 +67,23 @@ def test_a_first_version_that_does_not_start_leaves_nobody_served_and_nothing_ru
 
     assert ran.code == 1, str(ran)
     assert shop.pods("blue") == []
+
+
+def test_a_secret_that_comes_late_is_waited_for_and_one_that_never_comes_is_named(shop: Shop):
+    path = f"/api/v1/namespaces/{shop.namespace}/secrets"
+    secret = shop.cluster.api.get(f"{path}/shop-database")
+    shop.cluster.api.delete(f"{path}/shop-database")
+    shop.lay_out("1.4")
+    never = shop.call("run", version="1.4")
+
+    with running(shop.start("run", version="1.4")) as late:
+        until(lambda: shop.pods("blue"))
+        time.sleep(2)  # the kubelet has told by then that there is none
+        shop.cluster.api.create(path, {"metadata": {"name": "shop-database"}, "data": secret["data"]})
+        out, _ = late.communicate(timeout=120)
+
+    assert never.code == 1, str(never)
+    assert re.search(
+        r'CreateContainerConfigError: secrets? "shop-database" not found', " ".join(never.out.split())
+    )
+    assert late.returncode == 0, out

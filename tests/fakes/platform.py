@@ -84,6 +84,10 @@ class FilePlatform:
     def public_address(self) -> str:
         return "http://public.invalid"
 
+    def version_at(self, address: str) -> str:
+        """Be the client that asks at an address."""
+        return str(self._deployed(Colour(address.removeprefix("http://").removesuffix(".invalid"))))
+
     def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:  # noqa: ARG002
         with self._world() as world:
             self._check(world)

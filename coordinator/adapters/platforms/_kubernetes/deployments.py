@@ -36,10 +36,10 @@ from coordinator.adapters.platforms._kubernetes.objects import (
     annotate,
     annotation,
     at,
-    available_of,
     demand,
-    is_current,
+    is_of_template,
     is_over,
+    is_ready,
     number,
     put,
     size_of,
@@ -84,16 +84,19 @@ class Deployments:
         """Return what a colour runs; ready is where at least half of its Pods serve.
 
         A colour that lost a Pod is no reason to refuse a way back to it, and one that lost most of them is.
+        Asked are the Pods: the Deployment's status lags behind each change, be it of an annotation only (the
+        generation counts those too: pkg/registry/apps/deployment/strategy.go).
         """
         deployment = self.read(colour)
         if deployment is None:
             return Side()
         pods = [pod for pod in self._site.pods_of(deployment) if not is_over(pod)]
-        size, there = size_of(deployment), available_of(deployment)
+        size = size_of(deployment)
+        there = sum(is_ready(pod) and is_of_template(pod, deployment) for pod in pods)
         return Side(
             version=version_of(deployment, self._site.spec.container),
             running=bool(size or pods),
-            ready=bool(size and is_current(deployment) and there and there * 2 >= size),
+            ready=bool(size and there and there * 2 >= size),
             detail="scaled to 0" if not size else state_of(deployment, pods),
         )
 

@@ -186,6 +186,12 @@ def is_ready(pod: Json) -> bool:
     return ready and not is_leaving(pod)
 
 
+def is_of_template(pod: Json, deployment: Json) -> bool:
+    """Tell whether a Pod is of the Deployment's present template: it has all of the template's labels."""
+    wanted = at(deployment, "spec", "template", "metadata", "labels") or {}
+    return not is_leaving(pod) and wanted.items() <= (at(pod, "metadata", "labels") or {}).items()
+
+
 def restarts_of(pod: Json) -> int:
     """Return how often containers of a Pod were started again."""
     return sum(int(each.get("restartCount") or 0) for each in at(pod, "status", "containerStatuses") or ())

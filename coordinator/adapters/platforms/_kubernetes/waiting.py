@@ -14,7 +14,7 @@ from coordinator.adapters.platforms._kubernetes.objects import (
     at,
     available_of,
     is_complete,
-    is_leaving,
+    is_of_template,
     is_over,
     is_ready,
     longest_grace,
@@ -31,10 +31,14 @@ from coordinator.model import Colour
 _POLL: Final = 0.2
 _AFTER_GRACE: Final = timedelta(seconds=30)
 """The kubelet sends SIGKILL when the grace period is over; then the node has to tell."""
-_HOPELESS: Final = frozenset(
-    {"ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"}
-)
+_HOPELESS: Final = frozenset({"ErrImageNeverPull", "InvalidImageName"})
 """Reasons for which a container waits that no waiting cures (pkg/kubelet/images and kuberuntime, 1.34)."""
+_STUBBORN: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError"}
+)
+"""Reasons that the kubelet gives also for what passes: a registry that is away, a Secret not read yet."""
+_PATIENCE: Final = 30.0
+"""Seconds: time for two tries more (the kubelet's backOffPeriod is 10, an image's first delays 10 and 20)."""
 _CRASHES: Final = 2
 """A service may end once, because its database was not there yet; twice is a crash loop."""
 _LINES: Final = 5
@@ -46,19 +50,20 @@ def wait_until_complete(site: Site, colour: Colour, *, until: float, size: int |
     `size` is how many there must be, if somebody else (an autoscaler) may set another number meanwhile.
 
     Raises:
-        StepFailed: `start-failed` as soon as a container ended twice or cannot be made, `not-ready` when time
-            is up, `never-deployed` where the Deployment is deleted meanwhile.
+        StepFailed: `start-failed` once a container ended twice or surely cannot be made, `not-ready` when
+            time is up, `never-deployed` where the Deployment is deleted meanwhile.
     """
     stable, since, before = site.spec.stable.total_seconds(), time.monotonic(), None
+    stuck = _Stuck()
     while True:
         deployment = site.api.get(site.deployment(colour))
         if deployment is None:
             raise never_deployed(site, colour)
         pods = [pod for pod in site.pods_of(deployment) if not is_over(pod)]
-        mine = [pod for pod in pods if _is_of(pod, deployment)]
-        if problem := next(_hopeless(mine), None):
-            raise _start_failed(site, colour, deployment, problem)
+        mine = [pod for pod in pods if is_of_template(pod, deployment)]
         now = time.monotonic()
+        if problem := stuck.first_of(mine, now):
+            raise _start_failed(site, colour, deployment, problem)
         state = sorted((uid_of(pod), restarts_of(pod)) for pod in mine)
         is_there = is_complete(deployment) and size in (None, size_of(deployment))
         if not is_there or state != before:
@@ -116,26 +121,32 @@ def state_of(deployment: Json, pods: Sequence[Json]) -> str:
     return "; ".join(parts)
 
 
-def _is_of(pod: Json, deployment: Json) -> bool:
-    """Tell whether a Pod is of the Deployment's present template: it has all of the template's labels."""
-    wanted = at(deployment, "spec", "template", "metadata", "labels") or {}
-    return not is_leaving(pod) and wanted.items() <= (at(pod, "metadata", "labels") or {}).items()
-
-
 def _statuses(pod: Json) -> Iterator[dict[str, Any]]:
     for kind in ("initContainerStatuses", "containerStatuses"):
         yield from at(pod, "status", kind) or ()
 
 
-def _hopeless(pods: Sequence[Json]) -> Iterator[tuple[Json, str, str]]:
-    """Yield the Pods that will not serve without a change, with the container and why."""
-    for pod in pods:
-        for each in _statuses(pod):
-            waiting = at(each, "state", "waiting") or {}
-            if waiting.get("reason") in _HOPELESS:
-                yield pod, str(each.get("name")), f"{waiting.get('reason')}: {waiting.get('message', '')}"
-            elif int(each.get("restartCount") or 0) >= _CRASHES and not each.get("ready"):
-                yield pod, str(each.get("name")), _ended(each)
+class _Stuck:
+    """Which containers will not run without a change; some only after they were given time."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[str, str], float] = {}
+
+    def first_of(self, pods: Sequence[Json], now: float) -> tuple[Json, str, str] | None:
+        """Return a Pod that will not serve, its container and why, if there is one; `now` is monotonic."""
+        before, self._since = self._since, {}
+        found = None
+        for pod in pods:
+            for each in _statuses(pod):
+                waiting, name = at(each, "state", "waiting") or {}, str(each.get("name"))
+                reason, key = waiting.get("reason"), (uid_of(pod), name)
+                if reason in _STUBBORN:
+                    self._since[key] = before.get(key, now)
+                if reason in _HOPELESS or now - self._since.get(key, now) >= _PATIENCE:
+                    found = found or (pod, name, f"{reason}: {waiting.get('message', '')}")
+                elif int(each.get("restartCount") or 0) >= _CRASHES and not each.get("ready"):
+                    found = found or (pod, name, _ended(each))
+        return found
 
 
 def _ended(status: Json) -> str:
