@@ -26,11 +26,12 @@ from coordinator.engine.decide import (
     Undo,
     decide,
 )
+from coordinator.engine.way_back import demand_way_back
 from coordinator.errors import CoordinatorError, DatabaseError, InDoubt, Interrupted, Waiting
 from coordinator.graph import Step, StepId
 from coordinator.journal import events
 from coordinator.journal.events import Event
-from coordinator.journal.fold import RunState
+from coordinator.journal.fold import RunState, Status
 from coordinator.leases import Claim
 from coordinator.ports import Journal, Ports
 from coordinator.steps import Context, Observation, StepKind
@@ -171,16 +172,25 @@ class Engine:
             is_halted=lambda: self._has_ended or self.is_stopping() or self._is_turning(command),
             note=lambda text: self.audience.noted(step.id, text),
         )
-        self._in_flight[step.id] = workers.submit(self._work, command, context)
+        ahead = [each for each in self.state.graph if each.no_return and self._is_pending(each)]
+        self._in_flight[step.id] = workers.submit(self._work, command, context, ahead)
+
+    def _is_pending(self, step: Step) -> bool:
+        return self.state.status(step.id) is Status.PENDING
 
     def _is_turning(self, command: Command) -> bool:
         """Tell whether a forward step's waiting has lost its point: the run goes back, or is given up."""
         return isinstance(command, Start) and bool(self.state.rollback or self.state.abort)
 
-    def _work(self, command: Start | Observe | Undo, context: Context) -> None:
-        """Do one command in a worker and bring back what came of it; never touches the journal."""
+    def _work(self, command: Start | Observe | Undo, context: Context, ahead: Sequence[Step]) -> None:
+        """Do one command in a worker and bring back what came of it; never touches the journal.
+
+        `ahead` are the steps of no return that have not begun.
+        """
         step, kind = command.step, self.kinds[command.step.kind]
         try:
+            if isinstance(command, Undo) and step.service is not None:
+                demand_way_back(ahead, self.kinds, context)
             self._results.put(_carry_out(command, _Fenced(kind, self.state.run), context))
         except BaseException as error:  # noqa: BLE001 - the loop's thread raises what is not a problem of the world
             self._results.put(_Done(step, type(command), error=error))

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from coordinator.apply import apply_migration, is_applied
-from coordinator.errors import DatabaseError
+from coordinator.errors import DatabaseError, StepFailed
 from coordinator.graph import Step
 from coordinator.model import Migration
 from coordinator.ports import MigrationTool
@@ -27,8 +27,15 @@ _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def _migration(step: Step, context: Context) -> Migration:
-    migrations = context.ports.migrations(step.its_database)
-    return next(each for each in migrations if each.version == step.migration)
+    for each in context.ports.migrations(step.its_database):
+        if each.version == step.migration:
+            return each
+    raise StepFailed(
+        "migration-file-missing",
+        f"There is no file of migration {step.migration} any more, which {step.id} is about.",
+        why="The checkout is not the one that the run began with.",
+        next_step="Check out the release that is under way, then run the command again.",
+    )
 
 
 def _may_have_begun(migration: Migration, tool: MigrationTool) -> bool:

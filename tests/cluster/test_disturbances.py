@@ -78,6 +78,31 @@ def test_a_run_without_its_journal_comes_to_the_same_end(shop: Shop, load, figur
     assert not answers.failed(), answers.told()
 
 
+def test_a_journal_from_before_contract_sends_nobody_back_to_a_version_that_would_break(shop: Shop, load):
+    shop.serve("1.4")
+    shop.lay_out("1.5")
+    journal, old = shop.folder / ".coordinator", shop.folder / "old"
+    with running(shop.start("run", version="1.5")) as release:
+        shop.wait_for_step("monitor:shop")
+        kill(release)
+    shutil.copytree(journal, old)
+    done = shop.call("run", version="1.5")
+    shutil.rmtree(journal)
+    shutil.move(old, journal)
+    clients = load(shop.url, ORDERS)
+
+    ran = shop.call("rollback", version="1.5")
+    given_up = shop.call("abort", version="1.5")
+    again = shop.call("run", version="1.5")
+    clients.wait_for(20, version="1.5")
+    answers = clients.stop()
+
+    assert (done.code, ran.code, given_up.code, again.code) == (0, 1, 0, 0), f"{ran}\n{given_up}\n{again}"
+    assert "journal-behind" in ran.out, str(ran)
+    assert (shop.serves(), shop.applied()) == ("green", 4)
+    assert not answers.failed(), answers.told()
+
+
 def test_a_second_coordinator_is_turned_away_and_changes_nothing(shop: Shop, tmp_path: Path):
     shop.serve("1.4")
     shop.lay_out("1.5", monitor={"for": "15s"})

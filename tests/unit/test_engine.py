@@ -30,6 +30,10 @@ from coordinator.world import Seen
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
+UNFENCED = SimpleNamespace(fence=lambda _: None)
+"""A platform that only one coordinator ever touches."""
+
+
 @dataclass
 class Made:
     """A kind of step whose every part is a function of the test's."""
@@ -89,7 +93,7 @@ class Bench:
         plan = SimpleNamespace(on_failure=self.on_failure)
         return Engine(
             state=fold("r@1", self.past()),
-            ports=SimpleNamespace(plan=plan, clock=SystemClock()),
+            ports=SimpleNamespace(plan=plan, clock=SystemClock(), platform=lambda _: UNFENCED),
             journal=self.journal,
             audience=self.watcher,
             kinds=self.kinds,
@@ -120,8 +124,9 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     return make
 
 
-def a_step(name: str, *after: str, kind: str = "work", no_return: bool = False) -> Step:
-    return Step(StepId(name), kind, tuple(StepId(each) for each in after), no_return=no_return)
+def a_step(name: str, *after: str, kind: str = "work", no_return: bool = False, service: str = "") -> Step:
+    its = ServiceName(service) if service else None
+    return Step(StepId(name), kind, tuple(StepId(each) for each in after), service=its, no_return=no_return)
 
 
 def test_writes_the_intent_before_the_effect_and_the_outcome_after_it(bench) -> None:
@@ -197,6 +202,45 @@ def test_a_failure_beyond_the_point_of_no_return_stops_and_is_tried_again_by_the
     made.engine().run()
 
     assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+
+
+@pytest.fixture
+def behind(bench) -> Callable[..., Bench]:
+    """Return a maker of runs that fail after a switch, with a contract that has not begun as they know."""
+
+    def make(contract: Made) -> Bench:
+        return bench(
+            a_step("lease"),
+            a_step("switch", "lease", service="shop"),
+            a_step("monitor", "switch", kind="bad", service="shop"),
+            a_step("contract", "monitor", kind="contract", no_return=True),
+            kinds={"work": Made(undo=lambda *_: ""), "bad": Made(do=fail), "contract": contract},
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("seen", [Seen.DONE, Seen.UNKNOWN])
+def test_a_journal_that_is_older_than_the_world_takes_no_traffic_back(behind, seen: Seen) -> None:
+    made = behind(Made(look=lambda *_: seen))
+
+    assert made.engine().run() == ("switch",)
+
+    state = fold("r@1", made.past())
+    assert (state.outcome, state.steps[StepId("switch")].code) == (None, "journal-behind")
+    made.requests.append(events.AbortRequested(NOW, "me"))
+    made.engine().run()
+    assert fold("r@1", made.past()).outcome is Outcome.ABORTED
+
+
+@pytest.mark.parametrize("look", [lambda *_: Seen.NOT_DONE, fail])
+def test_a_way_back_is_taken_where_the_world_does_not_contradict_it(behind, look) -> None:
+    made = behind(Made(look=look))
+
+    made.engine().run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.ROLLED_BACK
+    assert any("contract" in note for note in made.watcher.notes) is (look is fail)
 
 
 def test_where_the_plan_says_stop_nothing_is_taken_back(bench) -> None:
