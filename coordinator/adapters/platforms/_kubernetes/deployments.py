@@ -12,8 +12,9 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,13 +82,16 @@ class Deployments:
         return found
 
     def observe(self, colour: Colour) -> Side:
-        """Return what a colour runs; ready is where at least half of its Pods serve.
+        """Return what a colour runs now."""
+        return self.side_of(self.read(colour))
+
+    def side_of(self, deployment: Json | None) -> Side:
+        """Return what a Deployment runs, None being none; ready is where at least half of its Pods serve.
 
         A colour that lost a Pod is no reason to refuse a way back to it, and one that lost most of them is.
         Asked are the Pods: the Deployment's status lags behind each change, be it of an annotation only (the
         generation counts those too: pkg/registry/apps/deployment/strategy.go).
         """
-        deployment = self.read(colour)
         if deployment is None:
             return Side()
         pods = [pod for pod in self._site.pods_of(deployment) if not is_over(pod)]
@@ -100,14 +104,18 @@ class Deployments:
             detail="scaled to 0" if not size else state_of(deployment, pods),
         )
 
+    @cached_property
     def manifest(self) -> Manifest | None:
-        """Return the team's manifest, None where the plan names none. Raises: StepFailed."""
+        """The team's manifest, read once as migrations are; None where the plan names none.
+
+        Raises: StepFailed.
+        """
         named = self._site.spec.deployment
         return None if named is None else read_manifest(self._folder / named, service=self._site.service)
 
     def deploy(self, colour: Colour, version: Version, *, least: int, until: float) -> None:
         """Make a colour run a version with at least `least` Pods, and wait until all serve."""
-        deployment, manifest = self.read(colour), self.manifest()
+        deployment, manifest = self.read(colour), self.manifest
         if manifest is None:
             size = self._patch(colour, deployment, version, least)
         else:
@@ -134,37 +142,23 @@ class Deployments:
 
     def scale(self, colour: Colour, size: int) -> None:
         """Set how many Pods a colour shall have; what it had before it was stopped is kept beside it."""
-        for _ in range(_TRIES):
-            deployment = self.read(colour)
-            if deployment is None:
-                raise never_deployed(self._site, colour)
+
+        def operations(deployment: Json) -> list[dict[str, Any]]:
             before = size_of(deployment)
             if before == size:
-                return
+                return []
             kept = {} if size else {REPLICAS: str(before)}
-            operations = [
-                *self._fence.guard(),
-                put(size, "spec", "replicas"),
-                *annotate(deployment, {**self._fence.marks, **kept}),
-            ]
-            if self._patched(self._site.deployment(colour), operations):
-                return
-        raise self._restless(colour)
+            return [put(size, "spec", "replicas"), *annotate(deployment, {**self._fence.marks, **kept})]
+
+        self._change(colour, operations)
 
     def annotate(self, colour: Colour, values: Mapping[str, str | None]) -> None:
         """Set annotations of a colour's Deployment."""
-        for _ in range(_TRIES):
-            deployment = self.read(colour)
-            if deployment is None:
-                raise never_deployed(self._site, colour)
-            operations = [*self._fence.guard(), *annotate(deployment, {**self._fence.marks, **values})]
-            if self._patched(self._site.deployment(colour), operations):
-                return
-        raise self._restless(colour)
+        self._change(colour, lambda deployment: annotate(deployment, {**self._fence.marks, **values}))
 
     def bound_autoscaler(self, colour: Colour, *, least: int, most: int | None = None) -> None:
         """Let a colour's autoscaler, if the manifest has one, choose between these sizes alone."""
-        manifest = self.manifest()
+        manifest = self.manifest
         if manifest is None or manifest.autoscaler is None:
             return
         path = self._site.autoscaler(colour)
@@ -180,7 +174,7 @@ class Deployments:
 
     def wait(self, colour: Colour, *, until: float, size: int) -> None:
         """Wait until all serve; what will not start is scaled down, for it would go on using the database."""
-        fixed = None if self._is_autoscaled() else size
+        fixed = None if self._is_autoscaled else size
         try:
             wait_until_complete(self._site, colour, until=until, size=fixed)
         except StepFailed as error:
@@ -191,9 +185,9 @@ class Deployments:
 
     # -- inside --------------------------------------------------------------------------------------------
 
+    @property
     def _is_autoscaled(self) -> bool:
-        manifest = self.manifest()
-        return manifest is not None and manifest.autoscaler is not None
+        return self.manifest is not None and self.manifest.autoscaler is not None
 
     def _objects(self, manifest: Manifest, colour: Colour, version: Version, least: int) -> Objects:
         spec, service = self._site.spec, self._site.service
@@ -218,7 +212,7 @@ class Deployments:
         if objects.budget is not None:
             self._take(self._site.budget(colour), objects.budget, read=None, seize=True)
         if deployment is not None and annotation(deployment, DIGEST) == digest:
-            if size_of(deployment) < size or not self._is_autoscaled():
+            if size_of(deployment) < size or not self._is_autoscaled:
                 self.scale(colour, size)
             return size
         body = {**objects.deployment, "metadata": {**objects.deployment["metadata"]}}
@@ -279,6 +273,17 @@ class Deployments:
             if self._patched(self._site.deployment(colour), operations):
                 return size
             deployment = self.read(colour)
+        raise self._restless(colour)
+
+    def _change(self, colour: Colour, operations: Callable[[Json], list[dict[str, Any]]]) -> None:
+        """Patch a colour's Deployment as it is read; where it changed meanwhile, look and patch again."""
+        for _ in range(_TRIES):
+            deployment = self.read(colour)
+            if deployment is None:
+                raise never_deployed(self._site, colour)
+            wanted = operations(deployment)
+            if not wanted or self._patched(self._site.deployment(colour), [*self._fence.guard(), *wanted]):
+                return
         raise self._restless(colour)
 
     def _patched(self, path: str, operations: list[dict[str, Any]]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -55,6 +56,17 @@ _NOWHERE: Final = "http://worker.invalid"
 """What a worker without a port answers at: nothing (RFC 6761, 6.4)."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One reading of a service; whoever changed something looks again."""
+
+    live: Colour | None
+    """Who serves, or of a worker who works; a colour without a Deployment does neither."""
+    deployments: Mapping[Colour, dict[str, Any] | None]
+    seen: Seen | None
+    """The Service; a worker has none."""
+
+
 class Kubernetes:
     """One service in its cluster; safe to share between threads."""
 
@@ -84,9 +96,9 @@ class Kubernetes:
 
     def survey(self) -> Serving:
         """Observe the service; changes nothing."""
-        live, found = self._live()
-        sides = {colour: self._deployments.observe(colour) for colour in Colour}
-        return Serving(live, sides, lint_live(self._site.service, found))
+        look = self._look()
+        sides = {colour: self._deployments.side_of(each) for colour, each in look.deployments.items()}
+        return Serving(look.live, sides, lint_live(self._site.service, look.deployments))
 
     def deploy(self, colour: Colour, version: Version, *, deadline: timedelta) -> None:
         """Make `colour` run `version`, at least as large as what serves, and wait until all of it serves.
@@ -94,42 +106,40 @@ class Kubernetes:
         What serves already is only waited for, also where the manifest says something new by now.
         """
         until = until_from(deadline)
-        live, found = self._live()
-        deployed = found[colour]
-        if live is colour and deployed is not None and not self._is_worker:
+        look = self._look()
+        deployed = look.deployments[colour]
+        if look.live is colour and deployed is not None and not self._is_worker:
             runs = version_of(deployed, self._site.spec.container)
             if runs != version:
                 raise self._serves(colour, f"deploying {version} there would replace {runs}")
             self._deployments.restore(colour, least=0, until=until)
             return
-        if live is None and not self._is_worker:
-            seen = self._routing.look()
-            if seen.routed is colour:
-                self._routing.park(seen)
-        self._deployments.deploy(colour, version, least=self._least_beside(found[colour.other]), until=until)
+        if look.live is None and look.seen is not None and look.seen.routed is colour:
+            self._routing.park(look.seen)
+        least = self._least_beside(look.deployments[colour.other])
+        self._deployments.deploy(colour, version, least=least, until=until)
         self._work_if_alone(colour)
-        if self._port() is not None:
-            self._preview(colour)
+        self._preview(colour, self._look())
 
     def restore(self, colour: Colour, *, deadline: timedelta) -> None:
         """Scale `colour` to the size that it had, and wait until all serve."""
-        live, found = self._live()
-        other = found[colour.other]
-        least = size_of(other) if other and live is colour.other else 0
+        look = self._look()
+        other = look.deployments[colour.other]
+        least = size_of(other) if other and look.live is colour.other else 0
         self._deployments.restore(colour, least=least, until=until_from(deadline))
         self._work_if_alone(colour)
 
     def address(self, colour: Colour) -> str:
         """Return where the preview Service of `colour` answers on this machine, through the API server."""
-        if self._deployments.read(colour) is None:
+        look = self._look()
+        if look.deployments[colour] is None:
             raise StepFailed(
                 "never-deployed",
                 f"Nothing of `{self._site.service.name}` was ever deployed as {colour}.",
                 next_step="Deploy it first: a release does.",
             )
-        if self._port() is None:
+        if not self._preview(colour, look):
             return _NOWHERE
-        self._preview(colour)
         return self._relay(self._site.preview_name)
 
     def public_address(self) -> str:
@@ -137,7 +147,7 @@ class Kubernetes:
         if self._site.spec.url is not None:
             return self._site.spec.url.rstrip("/")
         if self._is_worker:
-            return self.address(self._live()[0] or Colour.BLUE)
+            return self.address(self._look().live or Colour.BLUE)
         assert self._site.spec.service is not None
         service = self._routing.look().service
         return self._relay(f"{self._site.spec.service}:{at(service, 'spec', 'ports')[0]['port']}")
@@ -145,11 +155,11 @@ class Kubernetes:
     def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:
         """Scale `colour` so that it has the wanted share of all Pods, then let the Service select both."""
         until = until_from(deadline)
-        live, found = self._live()
-        serving = found[colour.other]
-        if live is not colour.other or serving is None:
+        look = self._look()
+        serving = look.deployments[colour.other]
+        if look.live is not colour.other or serving is None:
             raise self._conflict()
-        self._preview(colour)
+        self._preview(colour, look)
         beside = available_of(serving)
         size = nearest_size(beside, percent)
         self._deployments.bound_autoscaler(colour, least=size, most=size)
@@ -157,7 +167,7 @@ class Kubernetes:
         self._wait_for_size(colour, size, until=until)
         seen = self._routing.look()
         if seen.canary is None:
-            self._demand_only_ours(seen, found)
+            self._demand_only_ours(seen, look.deployments)
             self._routing.widen(seen, colour)
         return 100 * size / (size + beside)
 
@@ -180,7 +190,7 @@ class Kubernetes:
         if self._is_worker:
             side = self._deployments.observe(to)
             return (Answer(ok=side.ready, detail=side.detail or f"{to} runs"),)
-        self._preview(to)
+        self._preview(to, self._look())
         until = until_from(_PATIENCE)
         while True:
             answers = checks.before(self._site, self._sight(to))
@@ -190,18 +200,18 @@ class Kubernetes:
 
     def switch(self, *, expected: Colour | None, to: Colour) -> None:
         """Move the selector (a worker: the mark) to `to`, if it is where the caller believes."""
-        live, _ = self._live()
-        if live is not expected:
+        look = self._look()
+        if look.live is not expected:
             raise self._conflict()
-        if self._is_worker:
+        if look.seen is None:
             take_over(self._deployments, to)
         else:
-            self._routing.move(self._routing.look(), to)
+            self._routing.move(look.seen, to)
 
     def after_switch(self, to: Colour, *, deadline: timedelta) -> tuple[Answer, ...]:
         """Wait until EndpointSlices, and answers at the clients' address, are those of `to` alone."""
         if self._is_worker:
-            live, _ = self._live()
+            live = self._look().live
             return (Answer(ok=live is to, detail=f"{live} is marked as the one that works"),)
         until = until_from(deadline)
         while True:
@@ -222,7 +232,7 @@ class Kubernetes:
     def stop(self, colour: Colour, *, grace: timedelta) -> None:  # noqa: ARG002 - a Pod brings its own grace
         """Scale `colour` to nothing and wait until its last Pod is gone."""
         if not self._is_worker:
-            if self._live()[0] is colour:
+            if self._look().live is colour:
                 raise self._serves(colour, "stopping it would refuse every client")
             self._demand_unreached(colour)
         self._deployments.stop(colour)
@@ -245,11 +255,11 @@ class Kubernetes:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _live(self) -> tuple[Colour | None, Mapping[Colour, dict[str, Any] | None]]:
-        """Return who serves, and both Deployments; a colour without a Deployment serves nobody."""
+    def _look(self) -> _Look:
+        """Read the service. Raises: StepFailed `selector-open`, and what its parts raise."""
         found = {colour: self._deployments.read(colour) for colour in Colour}
         if self._is_worker:
-            return working(found, name=self._site.service.name), found
+            return _Look(working(found, name=self._site.service.name), found, seen=None)
         seen = self._routing.look()
         if seen.is_open:
             raise StepFailed(
@@ -260,7 +270,7 @@ class Kubernetes:
                 next_step="Add the colour of the Deployment that serves to its selector, or `color: none`"
                 " where nobody serves yet.",
             )
-        return (seen.routed if seen.routed and found[seen.routed] is not None else None), found
+        return _Look(seen.routed if seen.routed and found[seen.routed] is not None else None, found, seen)
 
     def _sight(self, to: Colour) -> checks.Sight:
         found = {colour: self._deployments.read(colour) for colour in Colour}
@@ -315,27 +325,25 @@ class Kubernetes:
                 raise self._serves(colour, "EndpointSlices still send clients there")
             time.sleep(_POLL)
 
-    def _port(self) -> int | None:
-        """Return the port by which the preview Service is asked."""
-        if not self._is_worker:
-            return int(at(self._routing.look().service, "spec", "ports")[0]["port"])
-        for colour in Colour:
-            for each in containers_of(self._deployments.read(colour) or {}):
-                for port in each.get("ports") or ():
-                    return int(port["containerPort"])
+    def _ports(self, colour: Colour, look: _Look) -> dict[str, Any] | None:
+        """Return by what port the preview Service asks a colour; None for a worker that listens nowhere."""
+        if look.seen is not None:
+            first = at(look.seen.service, "spec", "ports")[0]
+            return {"port": int(first["port"]), "targetPort": first["targetPort"]}
+        for each in containers_of(look.deployments[colour] or {}):
+            for port in each.get("ports") or ():
+                return {"port": int(port["containerPort"])}
         return None
 
-    def _preview(self, colour: Colour) -> None:
+    def _preview(self, colour: Colour, look: _Look) -> bool:
         """Let the preview Service reach `colour`, by the first port of the Service that clients use.
 
         The port has no name, so that the Service's own name is all that the API server's proxy is asked for:
-        a right can be bound to that.
+        a right can be bound to that. Returns False where nothing could be asked.
         """
-        deployment = self._deployments.read(colour)
-        assert deployment is not None
-        port = {"port": self._port()}
-        if not self._is_worker:
-            port["targetPort"] = at(self._routing.look().service, "spec", "ports")[0]["targetPort"]
+        deployment, port = look.deployments[colour], self._ports(colour, look)
+        if port is None or deployment is None:
+            return False
         name, selector = self._site.preview_name, dict(selector_of(deployment))
         path = self._site.service_path(name)
         present = self._site.api.get(path)
@@ -347,7 +355,9 @@ class Kubernetes:
                 next_step="Name a free one as `preview:` in the service's Kubernetes settings.",
             )
         if present is not None and at(present, "spec", "selector") == selector:
-            return
+            asked = (at(present, "spec", "ports") or [{}])[0]
+            if port.items() <= asked.items():
+                return True
         body = {
             "apiVersion": "v1",
             "kind": "Service",
@@ -355,6 +365,7 @@ class Kubernetes:
             "spec": {"selector": selector, "ports": [port]},
         }
         self._site.api.apply(path, body, force=True)
+        return True
 
     def _relay(self, service: str) -> str:
         with self._lock:

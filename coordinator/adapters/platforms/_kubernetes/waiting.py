@@ -28,7 +28,7 @@ from coordinator.adapters.platforms._kubernetes.site import Site
 from coordinator.errors import StepFailed
 from coordinator.model import Colour
 
-_POLL: Final = 0.2
+_POLL: Final = 0.1
 _AFTER_GRACE: Final = timedelta(seconds=30)
 """The kubelet sends SIGKILL when the grace period is over; then the node has to tell."""
 _HOPELESS: Final = frozenset({"ErrImageNeverPull", "InvalidImageName"})
