@@ -4,6 +4,7 @@ here, so that a change without its document fails.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import tomllib
@@ -16,7 +17,7 @@ from typer.core import TyperCommand as Command
 from typer.core import TyperGroup as Group
 from typer.main import get_command
 
-from coordinator import discovery
+from coordinator import discovery, errors
 from coordinator.cli import app
 from coordinator.errors import ExitCode
 from coordinator.journal import events
@@ -124,6 +125,32 @@ def test_every_exit_code_is_documented() -> None:
     documented = [each for each in _first_column(REFERENCE / "exit-codes.md") if each.isdigit()]
 
     assert documented == [str(int(code)) for code in ExitCode]
+
+
+def _exit_codes_in_the_source() -> Iterator[tuple[str, int]]:
+    """Yield the code of each problem that is raised, with the exit code of its class; a value ends with 2."""
+    classes = {
+        name: int(value.exit_code)
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.CoordinatorError)
+    } | {"Diagnostic": 2, "PydanticCustomError": 2}
+    for file in (
+        each for each in FILES if each.suffix == ".py" and each.is_relative_to(ROOT / "coordinator")
+    ):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
+                for each in (*node.args[:1], *(key.value for key in node.keywords if key.arg == "code")):
+                    if isinstance(each, ast.Constant):
+                        yield str(each.value), classes[node.func.id]
+
+
+def test_the_exit_codes_of_problems_are_those_that_the_page_says() -> None:
+    text = (REFERENCE / "exit-codes.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \| (\d+) \|", text, re.MULTILINE)
+    said = {(code, int(number)) for codes, number in rows for code in re.findall(r"`([a-z-]+)`", codes)}
+
+    assert said
+    assert sorted(said - set(_exit_codes_in_the_source())) == []
 
 
 def test_every_kind_of_step_is_documented() -> None:
