@@ -20,6 +20,7 @@ from typer.main import get_command
 from coordinator import discovery, errors
 from coordinator.cli import app
 from coordinator.errors import ExitCode
+from coordinator.graph import Step
 from coordinator.journal import events
 from coordinator.load import load
 
@@ -172,6 +173,24 @@ def test_every_journal_event_is_documented_with_its_fields() -> None:
 
     assert sorted(rows) == sorted(events.TYPES)
     assert missing == []
+
+
+def test_every_field_of_a_step_in_the_journal_is_documented() -> None:
+    text = (REFERENCE / "journal.md").read_text("utf-8")
+    [paragraph] = [each for each in text.split("\n\n") if each.startswith("The steps of a `graph`")]
+
+    assert {name for name in Step.__dataclass_fields__ if f"`{name}`" not in paragraph} == set()
+
+
+def test_every_json_document_is_on_its_page() -> None:
+    sources = (
+        each for each in FILES if each.suffix == ".py" and each.is_relative_to(ROOT / "coordinator" / "cli")
+    )
+    call = re.compile(r"(?:show_json|json_text)\(\s*\"([a-z-]+)\", 1\b")
+    printed = {name for file in sources for name in call.findall(file.read_text("utf-8"))}
+    page, _, _ = (REFERENCE / "json-output.md").read_text("utf-8").partition("## A run")
+
+    assert printed == set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
 
 
 def test_the_layers_in_the_architecture_are_those_that_are_checked() -> None:
