@@ -160,6 +160,15 @@ def _settings_problems(service: ServiceSpec, spec: KubernetesSpec) -> Iterator[D
             if spec.service is None
             else "Remove `worker:`, or `service:`.",
         )
+    if spec.service is not None and spec.confirm is None:
+        yield Diagnostic(
+            code="no-confirm",
+            place=service.place,
+            what=f"Nobody asks at the clients' address whether `{service.name}` has switched.",
+            why="EndpointSlices are right before the nodes are that follow them, and know no ingress.",
+            next_step='Add `url:` with that address and `confirm: {path: /version, contains: "{version}"}`.',
+            severity=Severity.WARNING,
+        )
     if (problem := preview_problem(spec.preview_name(service.name))) is not None:
         yield Diagnostic(code="bad-kubernetes-name", place=service.place, what=problem)
 
