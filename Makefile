@@ -18,8 +18,8 @@ check: .venv/.dev  ## format, lint, types, layers
 test: check  ## everything that needs nothing but this machine
 	$(BIN)/pytest -n 2
 
-test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate; needs Go
-	$(BIN)/pytest -m peers -n 2 tests/peers
+test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate, and Argo's schema; needs Go
+	$(BIN)/pytest -m peers -n 2 tests/peers tests/integration/test_pipelines.py
 
 test-browser: .venv/.dev  ## the page of plan --html in a headless Chromium; needs one (apt-get install chromium)
 	$(BIN)/pytest -m browser tests/browser

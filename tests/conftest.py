@@ -2,9 +2,9 @@
 
 One embedded server a test process (an xdist worker has its own), one fresh database a test. The server is
 only as durable as a test needs. COORDINATOR_TEST_POSTGRES_URL names a server to use instead; it must allow
-CREATE DATABASE. Tests marked `peers` run the real goose and golang-migrate, those marked `browser` a real
-Chromium, those marked `cluster` a real Kubernetes, and all three only when asked for (`-m peers`); whether
-they ran is said at the end, so that a green run never claims more than it tested.
+CREATE DATABASE. Tests marked `peers` want the real goose and golang-migrate, and Argo's schema, those marked
+`browser` a real Chromium, those marked `cluster` a real Kubernetes, and all three run only when asked for
+(`-m peers`); whether they ran is said at the end, so that a green run never claims more than it tested.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _NOT_DURABLE = (
     "ALTER SYSTEM SET autovacuum = off",
     "SELECT pg_reload_conf()",
 )
+_PEERS = "the real goose and golang-migrate, and with Argo's schema"
 _numbers = count(1)
 
 
@@ -106,11 +107,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ran = _ran(terminalreporter, "peers")
     failed = sum(report.failed for report in ran)
     if ran:
-        line = f"peers: compared with the real goose and golang-migrate: {len(ran)} cases, {failed} differ"
+        line = f"peers: compared with {_PEERS}: {len(ran)} cases, {failed} differ"
     elif shutil.which("go") is None:
-        line = "peers: NOT compared with the real goose and golang-migrate: Go is missing"
+        line = f"peers: NOT compared with {_PEERS}: Go is missing"
     else:
-        line = "peers: not compared with the real goose and golang-migrate in this run (make test-peers)"
+        line = f"peers: not compared with {_PEERS}, in this run (make test-peers)"
     terminalreporter.write_line(line)
     ran = _ran(terminalreporter, "browser")
     failed = sum(report.failed for report in ran)

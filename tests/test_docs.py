@@ -4,6 +4,7 @@ here, so that a change without its document fails.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import tomllib
@@ -16,9 +17,10 @@ from typer.core import TyperCommand as Command
 from typer.core import TyperGroup as Group
 from typer.main import get_command
 
-from coordinator import discovery
+from coordinator import discovery, errors
 from coordinator.cli import app
 from coordinator.errors import ExitCode
+from coordinator.graph import Step
 from coordinator.journal import events
 from coordinator.load import load
 
@@ -126,6 +128,32 @@ def test_every_exit_code_is_documented() -> None:
     assert documented == [str(int(code)) for code in ExitCode]
 
 
+def _exit_codes_in_the_source() -> Iterator[tuple[str, int]]:
+    """Yield the code of each problem that is raised, with the exit code of its class; a value ends with 2."""
+    classes = {
+        name: int(value.exit_code)
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.CoordinatorError)
+    } | {"Diagnostic": 2, "PydanticCustomError": 2}
+    for file in (
+        each for each in FILES if each.suffix == ".py" and each.is_relative_to(ROOT / "coordinator")
+    ):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
+                for each in (*node.args[:1], *(key.value for key in node.keywords if key.arg == "code")):
+                    if isinstance(each, ast.Constant):
+                        yield str(each.value), classes[node.func.id]
+
+
+def test_the_exit_codes_of_problems_are_those_that_the_page_says() -> None:
+    text = (REFERENCE / "exit-codes.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \| (\d+) \|", text, re.MULTILINE)
+    said = {(code, int(number)) for codes, number in rows for code in re.findall(r"`([a-z-]+)`", codes)}
+
+    assert said
+    assert sorted(said - set(_exit_codes_in_the_source())) == []
+
+
 def test_every_kind_of_step_is_documented() -> None:
     documented = _first_column(REFERENCE / "steps.md")
 
@@ -145,6 +173,24 @@ def test_every_journal_event_is_documented_with_its_fields() -> None:
 
     assert sorted(rows) == sorted(events.TYPES)
     assert missing == []
+
+
+def test_every_field_of_a_step_in_the_journal_is_documented() -> None:
+    text = (REFERENCE / "journal.md").read_text("utf-8")
+    [paragraph] = [each for each in text.split("\n\n") if each.startswith("The steps of a `graph`")]
+
+    assert {name for name in Step.__dataclass_fields__ if f"`{name}`" not in paragraph} == set()
+
+
+def test_every_json_document_is_on_its_page() -> None:
+    sources = (
+        each for each in FILES if each.suffix == ".py" and each.is_relative_to(ROOT / "coordinator" / "cli")
+    )
+    call = re.compile(r"(?:show_json|json_text)\(\s*\"([a-z-]+)\", 1\b")
+    printed = {name for file in sources for name in call.findall(file.read_text("utf-8"))}
+    page, _, _ = (REFERENCE / "json-output.md").read_text("utf-8").partition("## A run")
+
+    assert printed == set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
 
 
 def test_the_layers_in_the_architecture_are_those_that_are_checked() -> None:

@@ -257,6 +257,9 @@ def _on_kubernetes(deployed: Deployed) -> Iterator[str]:
     else:
         yield f"        deployment: {_text(deployed.manifest)}"
     yield f"        image: {json.dumps(deployed.image)}"
+    yield "        # Where clients are answered, and what the new version must answer there after the switch:"
+    yield "        # url: https://shop.example"
+    yield "        # confirm: {path: /version, contains: '{version}'}"
 
 
 def _on_this_machine(draft: Draft) -> Iterator[str]:

@@ -18,6 +18,7 @@ from coordinator.evidence import (
     Unchecked,
     Use,
 )
+from coordinator.graph import Step
 from coordinator.prove import Proof, risks
 from coordinator.report.windows import points_of_no_return, windows
 
@@ -35,10 +36,7 @@ def as_json(proof: Proof) -> Fields:
         "findings": list(_findings(evidence)),
         "rehearsals": {name: _rehearsal(each) for name, each in evidence.rehearsals.items()},
         "switch_window": list(_switch_window(proof)),
-        "steps": [
-            {"id": step.id, "kind": step.kind, "after": list(step.after), "no_return": step.no_return}
-            for step in graph
-        ],
+        "steps": [_step(step) for step in graph],
         "point_of_no_return": next((step.id for step in graph if step.no_return), None),
         "points_of_no_return": [
             {
@@ -51,6 +49,17 @@ def as_json(proof: Proof) -> Fields:
         ],
         "risks": [str(each) for each in risks(proof)],
         "diagnostics": [str(each) for each in proof.diagnostics],
+    }
+
+
+def _step(step: Step) -> Fields:
+    share: Fields = {} if step.percent is None else {"percent": step.percent}
+    return {
+        "id": step.id,
+        "kind": step.kind,
+        "after": list(step.after),
+        "no_return": step.no_return,
+        **share,
     }
 
 

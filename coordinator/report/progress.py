@@ -202,6 +202,7 @@ def as_json(state: RunState | None) -> dict[str, object]:
                 "detail": state.steps[step.id].detail,
                 "code": state.steps[step.id].code or None,
                 "waits_for": missing_approvals(step, state),
+                **({} if step.percent is None else {"percent": step.percent}),
             }
             for step in state.graph
         ],

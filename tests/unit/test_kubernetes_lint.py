@@ -14,14 +14,19 @@ import yaml
 from builders import Service
 
 from coordinator.adapters.platforms._kubernetes.lint import RULES, delay_of, lint_live, seconds_from
-from coordinator.adapters.platforms._kubernetes.spec import KubernetesSpec
+from coordinator.adapters.platforms._kubernetes.spec import Confirm, KubernetesSpec
 from coordinator.adapters.platforms.kubernetes import PLATFORM
 from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.model import Colour, ServiceSpec, Worker
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "kubernetes-platform.md"
 SPEC = KubernetesSpec(
-    context="prod", namespace="shop", service="web", deployment="web.yaml", image="registry.example/web:1.5"
+    context="prod",
+    namespace="shop",
+    service="web",
+    deployment="web.yaml",
+    image="registry.example/web:1.5",
+    confirm=Confirm(path="/version", contains="{version}"),
 )
 GOOD = """\
 apiVersion: apps/v1
@@ -232,7 +237,6 @@ def test_a_worker_has_no_traffic_that_could_be_dropped(tmp_path: Path):
 def test_only_what_breaks_a_release_for_certain_is_an_error():
     assert {rule.code for rule in RULES if rule.severity is Severity.ERROR} == {
         "no-readiness-probe",
-        "port-of-node",
         "version-in-selector",
         "selector-without-colour",
     }
@@ -266,7 +270,7 @@ def test_a_manifest_with_anything_anywhere_is_read_or_refused_with_a_place(tmp_p
         for value in ODD:
             odd = yaml.safe_dump_all(_with(documents, path, value))
             found = lint(odd, tmp_path)
-            refused += any(each.severity is Severity.ERROR for each in found if each.code != "port-of-node")
+            refused += any(each.severity is Severity.ERROR for each in found)
             assert all(each.place.file for each in found)
 
     assert refused > 500
@@ -282,6 +286,18 @@ def test_a_service_has_either_traffic_or_work(tmp_path: Path):
     for spec in (neither, both):
         [found] = lint(GOOD, tmp_path, spec)
         assert (found.code, found.place) == ("service-or-worker", spec.place)
+
+
+def test_a_switch_that_nobody_confirms_at_the_clients_address_is_warned_of(tmp_path: Path):
+    [found] = lint(GOOD, tmp_path, service(confirm=None))
+
+    assert (found.code, found.severity, found.place) == ("no-confirm", Severity.WARNING, service().place)
+    assert (
+        lint(
+            GOOD, tmp_path, replace(worker(), platform_spec=service(service=None, confirm=None).platform_spec)
+        )
+        == ()
+    )
 
 
 def test_a_preview_has_a_name_that_kubernetes_takes(tmp_path: Path):

@@ -15,7 +15,7 @@ from coordinator.adapters.platforms._kubernetes.needs import needs_of
 from coordinator.adapters.platforms._kubernetes.spec import KubernetesSpec
 from coordinator.adapters.platforms.kubernetes import PLATFORM
 from coordinator.diagnostics import Place
-from coordinator.model import CheckSpec, MonitorSpec, ServiceSpec, Worker
+from coordinator.model import CanarySpec, CheckSpec, MonitorSpec, ServiceSpec, Worker
 
 SPEC = KubernetesSpec(
     context="prod",
@@ -144,6 +144,25 @@ def test_the_service_is_asked_through_the_api_server_only_without_an_address_of_
     assert needed(service(**watched)) == LEAST
     assert needed(service(url=None, **watched)) - LEAST == {("get", "services/proxy", "*")}
     assert needed(service(url=None)) == LEAST
+
+
+def test_a_canary_and_a_worker_are_watched_at_the_preview():
+    watched = service(monitor=("http", "command"))
+    tried = replace(watched, canary=CanarySpec((10,), timedelta(seconds=1)))
+    worker = replace(service(service=None, url=None, monitor=("http",)), worker=Worker.OVERLAP)
+
+    assert {right for right in needed(watched) - LEAST if right[1] == "services/proxy"} == set()
+    assert needed(tried) - LEAST == {
+        (verb, "services/proxy", "web-preview") for verb in ("get", "create", "update", "patch", "delete")
+    }
+    assert needed(worker) - LEAST == {("get", "services/proxy", "web-preview")}
+
+
+def test_what_confirms_a_switch_is_asked_through_the_api_server_without_an_address():
+    confirm = {"confirm": {"path": "/version", "contains": "{version}"}}
+    spec = KubernetesSpec.model_validate({**SPEC.model_dump(), "url": None, **confirm})
+
+    assert needed(replace(service(), platform_spec=spec)) - LEAST == {("get", "services/proxy", "*")}
 
 
 def test_metrics_are_read_only_where_the_plan_counts_connections():

@@ -100,11 +100,40 @@ def test_has_all_that_the_engine_answered():
     assert (found["drift"], found["notes"]) == (["column `a` differs"], ["a note"])
 
 
-def test_every_field_is_documented():
-    text = PAGE.read_text("utf-8")
-    documented = set(re.findall(r"`([a-z_]+)`", text))
+def test_the_step_of_a_canary_has_its_share():
+    release = one_service("expand contract", canary=(10, 50))
 
-    assert sorted(set(names_in(document(full()))) - documented - {"db", "app"}) == []
+    shares = [
+        (each["id"], each["percent"]) for each in document(release.proof())["steps"] if "percent" in each
+    ]
+
+    assert shares == [("canary-10:app", 10), ("canary-50:app", 50)]
+
+
+def test_the_page_has_a_row_for_each_field_and_in_it_what_is_within():
+    text = PAGE.read_text("utf-8")
+    outer, _, below = text.partition("### A rehearsal")
+    rows, inner = (
+        dict(re.findall(r"^\| `([a-z_]+)` \| (.*) \|$", part, re.MULTILINE)) for part in (outer, below)
+    )
+    found = document(full())
+    [rehearsed] = found.pop("rehearsals").values()
+    found["steps"] += document(one_service("expand", canary=(10,)).proof())["steps"]
+
+    assert rows.keys() == {*found, "rehearsals"}
+    assert inner.keys() == rehearsed.keys()
+    assert missing_in(rows, found) == missing_in(inner, rehearsed) == []
+
+
+def missing_in(rows: dict[str, str], fields: dict[str, object]) -> list[str]:
+    """Return what is within a field and not in its row; `breaks` has the names that others share."""
+    return [
+        f"{field}: {name}"
+        for field, value in fields.items()
+        for name in names_in(value)
+        if f"`{name}`" not in rows[field] + (rows["breaks"] if "`breaks`" in rows[field] else "")
+        and name not in {"db", "app"}
+    ]
 
 
 def names_in(value: object) -> Iterator[str]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from builders import Release, Service
@@ -9,7 +11,7 @@ from builders import Release, Service
 from coordinator.graph import Graph, StepId
 from coordinator.journal import events
 from coordinator.journal.events import TYPES, Event, Outcome, RunStarted
-from coordinator.journal.fold import RunState, fold
+from coordinator.journal.fold import RunState, Status, fold
 from coordinator.journal.steps_on_wire import wire_from
 from coordinator.model import Worker
 from coordinator.report.progress import accepted, as_json, closing_lines, line_of, spoken, summary, table_of
@@ -204,3 +206,20 @@ def test_says_what_was_accepted_in_one_line_wherever_a_run_is_shown():
 
 def test_json_of_no_run_has_the_fields_of_a_run():
     assert as_json(None).keys() == as_json(run_of()).keys()
+
+
+def test_the_page_has_each_field_of_a_run_and_of_its_steps():
+    page = Path(__file__).parents[2] / "docs" / "reference" / "json-output.md"
+    _, _, section = page.read_text("utf-8").partition("## A run")
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| (.*) \|$", section, re.MULTILINE))
+    graph = Release({"app": Service(("db",), canary=(10,))}, {"db": "expand"}).graph()
+    found = as_json(run_of(graph=graph))
+
+    within = {name for step in found["steps"] for name in step}
+
+    assert rows.keys() == found.keys()
+    assert {name for name in within if f"`{name}`" not in rows["steps"]} == set()
+    assert "percent" in within
+    assert {each.value for each in Status} == set(
+        re.findall(r"`([a-z-]+)`", section.rpartition("\n\n`status`")[2])
+    )

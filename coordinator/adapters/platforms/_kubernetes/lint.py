@@ -160,6 +160,15 @@ def _settings_problems(service: ServiceSpec, spec: KubernetesSpec) -> Iterator[D
             if spec.service is None
             else "Remove `worker:`, or `service:`.",
         )
+    if spec.service is not None and spec.confirm is None:
+        yield Diagnostic(
+            code="no-confirm",
+            place=service.place,
+            what=f"Nobody asks at the clients' address whether `{service.name}` has switched.",
+            why="EndpointSlices are right before the nodes are that follow them, and know no ingress.",
+            next_step='Add `url:` with that address and `confirm: {path: /version, contains: "{version}"}`.',
+            severity=Severity.WARNING,
+        )
     if (problem := preview_problem(spec.preview_name(service.name))) is not None:
         yield Diagnostic(code="bad-kubernetes-name", place=service.place, what=problem)
 
@@ -259,7 +268,7 @@ def _find_shared_node_ports(workload: Workload) -> Iterator[Found]:
         yield Found(
             (*_POD, "hostNetwork"),
             "The Pods use their node's own network (`hostNetwork`).",
-            "Remove it: the Service reaches Pods without.",
+            "Remove it: the Service reaches Pods without. Or have a node for each Pod of both colours.",
         )
     for number, container in enumerate(containers_of(workload.deployment)):
         for index, port in enumerate(container.get("ports") or ()):
@@ -268,7 +277,8 @@ def _find_shared_node_ports(workload: Workload) -> Iterator[Found]:
                     (*_POD, "containers", number, "ports", index),
                     f"Container `{container.get('name')}` takes port {port['hostPort']} of its node"
                     " (`hostPort`).",
-                    "Remove it: the Service reaches Pods without.",
+                    "Remove it: the Service reaches Pods without. Or have a node for each Pod of both"
+                    " colours.",
                 )
 
 
@@ -369,8 +379,9 @@ RULES: Final = (
     ),
     Rule(
         code="port-of-node",
-        severity=Severity.ERROR,
-        why="Both colours run at once, and on one node only one of them gets the port.",
+        severity=Severity.WARNING,
+        why="Both colours run at once, and a node has each port once: with fewer nodes than Pods of both,"
+        " some of next's wait for a node, and the release fails at its deadline.",
         find=_find_shared_node_ports,
         is_of_traffic=False,
     ),

@@ -97,27 +97,42 @@ def _services(service: ServiceSpec, spec: KubernetesSpec) -> Iterator[Right]:
     yield Right(where, "", "services", verbs, "makes the preview Service and points it at a colour", preview)
 
 
+def asked_at_preview(service: ServiceSpec) -> frozenset[str]:
+    """Return the kinds of the checks that are asked at the preview Service, through the API server."""
+    asked = [*service.verify]
+    if service.canary is not None or _watched_at_preview(service):
+        asked += service.monitor.checks
+    return frozenset(each.kind for each in asked)
+
+
+def asked_at_service(service: ServiceSpec) -> frozenset[str]:
+    """Return the kinds of what is asked at the clients' Service through the API server, without `url`."""
+    spec = _spec_of(service)
+    if spec.url is not None or spec.service is None:
+        return frozenset()
+    confirmed = {"http"} if spec.confirm is not None else set()
+    return frozenset(confirmed | {each.kind for each in service.monitor.checks})
+
+
+def _watched_at_preview(service: ServiceSpec) -> bool:
+    """Tell whether `monitor` has no other address: a worker is reached by nothing else."""
+    spec = _spec_of(service)
+    return spec.service is None and spec.url is None
+
+
 def _answers(service: ServiceSpec, spec: KubernetesSpec) -> Iterator[Right]:
     """Yield the rights to ask the service itself, where a check of the plan does."""
     where, preview = spec.namespace, (spec.preview_name(service.name),)
-    if service.verify:
-        verbs = _asked_by(each.kind for each in service.verify)
-        yield Right(
-            where, "", "services/proxy", verbs, "asks the checks of a colour before it serves", preview
-        )
-    watches = [each.kind for each in service.monitor.checks]
-    if spec.url is not None or not (watches or spec.confirm):
-        return
-    verbs = _asked_by(watches)
-    if spec.service is None:
-        yield Right(where, "", "services/proxy", verbs, "asks the checks of the worker", preview)
-    else:
+    if kinds := asked_at_preview(service):
+        why = "asks the checks of a colour that no client reaches yet"
+        yield Right(where, "", "services/proxy", _asked_by(kinds), why, preview)
+    if kinds := asked_at_service(service):
         why = "asks the Service, as the plan names no `url`; its port is part of the name, and not known here"
-        yield Right(where, "", "services/proxy", verbs, why)
+        yield Right(where, "", "services/proxy", _asked_by(kinds), why)
 
 
-def _asked_by(kinds: Iterator[str] | Sequence[str]) -> tuple[str, ...]:
-    return _READS if _READING_CHECKS.issuperset(kinds) else _ASKS
+def _asked_by(kinds: frozenset[str]) -> tuple[str, ...]:
+    return _READS if kinds <= _READING_CHECKS else _ASKS
 
 
 def _pods(spec: KubernetesSpec) -> Iterator[Right]:

@@ -13,10 +13,10 @@ header Authorization for its own, so a request with one cannot come through, and
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -98,6 +98,31 @@ class Relay:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+
+class Relays:
+    """The relays to the Services of one namespace, each made when it is first wanted; safe to share."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._open: dict[str, Relay] = {}
+        self._lock = Lock()
+
+    def address_of(self, service: str, *, is_asked: bool) -> str:
+        """Return where a Service answers, `shop-preview` or `shop:80`, as the API server's path has it.
+
+        Raises: StepFailed `cluster-forbidden` where it is to be asked and we lack the right.
+        """
+        with self._lock, ExitStack() as unfit:
+            if service not in self._open:
+                relay = Relay(self._api, namespace=self._namespace, target=f"services/{service}")
+                unfit.enter_context(relay)
+                if is_asked:
+                    relay.check_right()
+                self._open[service] = relay
+                unfit.pop_all()
+            return self._open[service].address
 
 
 class _Server(ThreadingHTTPServer):

@@ -30,7 +30,9 @@ class Subject:
 class Right:
     """Verbs on one kind of resource; `names` empty means any name, `namespace` None the whole cluster.
 
-    The access rules know no name for a plain `create` or `list`: with names, they grant neither.
+    A rule with names fits only a request whose path has the name. It grants no POST that creates, and no
+    `list`; it does grant the `create` of a server-side apply, which is a PATCH at the object's own path. The
+    name is the whole segment of the path: through a proxy `shop:80` is another name than `shop`.
     """
 
     namespace: str | None

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
-from threading import Lock
 from typing import Any, Final
 
 from coordinator.adapters.platforms._kubernetes import checks
@@ -23,7 +22,11 @@ from coordinator.adapters.platforms._kubernetes.connections import count_connect
 from coordinator.adapters.platforms._kubernetes.deployments import Deployments, until_from
 from coordinator.adapters.platforms._kubernetes.fence import Fence
 from coordinator.adapters.platforms._kubernetes.lint import lint_live
-from coordinator.adapters.platforms._kubernetes.needs import needs_of
+from coordinator.adapters.platforms._kubernetes.needs import (
+    asked_at_preview,
+    asked_at_service,
+    needs_of,
+)
 from coordinator.adapters.platforms._kubernetes.objects import (
     COLOUR,
     RELEASE,
@@ -40,7 +43,7 @@ from coordinator.adapters.platforms._kubernetes.objects import (
     uid_of,
     version_of,
 )
-from coordinator.adapters.platforms._kubernetes.relay import Relay
+from coordinator.adapters.platforms._kubernetes.relay import Relays
 from coordinator.adapters.platforms._kubernetes.routing import Routing, Seen, switch_conflict
 from coordinator.adapters.platforms._kubernetes.site import Site
 from coordinator.adapters.platforms._kubernetes.spec import KubernetesSpec
@@ -77,8 +80,7 @@ class Kubernetes:
         self._routing = Routing(self._site, self._fence)
         self._deployments = Deployments(self._site, self._fence, folder)
         self._folder = folder
-        self._relays: dict[str, Relay] = {}
-        self._lock = Lock()
+        self._relays = Relays(api, self._site.namespace)
 
     @property
     def _is_worker(self) -> bool:
@@ -140,7 +142,8 @@ class Kubernetes:
             )
         if not self._preview(colour, look):
             return _NOWHERE
-        return self._relay(self._site.preview_name)
+        is_asked = bool(asked_at_preview(self._site.service))
+        return self._relays.address_of(self._site.preview_name, is_asked=is_asked)
 
     def public_address(self) -> str:
         """Return where clients reach the Service: the plan's url, else the Service through the API server."""
@@ -149,8 +152,9 @@ class Kubernetes:
         if self._is_worker:
             return self.address(self._look().live or Colour.BLUE)
         assert self._site.spec.service is not None
-        service = self._routing.look().service
-        return self._relay(f"{self._site.spec.service}:{at(service, 'spec', 'ports')[0]['port']}")
+        port = at(self._routing.look().service, "spec", "ports")[0]["port"]
+        is_asked = bool(asked_at_service(self._site.service))
+        return self._relays.address_of(f"{self._site.spec.service}:{port}", is_asked=is_asked)
 
     def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:
         """Scale `colour` so that it has the wanted share of all Pods, then let the Service select both."""
@@ -191,6 +195,8 @@ class Kubernetes:
             side = self._deployments.observe(to)
             return (Answer(ok=side.ready, detail=side.detail or f"{to} runs"),)
         self._preview(to, self._look())
+        if self._site.spec.confirm is not None:
+            self.public_address()  # where we may not ask there, traffic does not move
         until = until_from(_PATIENCE)
         while True:
             answers = checks.before(self._site, self._sight(to))
@@ -366,13 +372,6 @@ class Kubernetes:
         }
         self._site.api.apply(path, body, force=True)
         return True
-
-    def _relay(self, service: str) -> str:
-        with self._lock:
-            if service not in self._relays:
-                target = f"services/{service}"
-                self._relays[service] = Relay(self._site.api, namespace=self._site.namespace, target=target)
-            return self._relays[service].address
 
     def _conflict(self) -> StepFailed:
         if self._is_worker:

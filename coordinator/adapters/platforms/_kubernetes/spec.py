@@ -241,7 +241,8 @@ class KubernetesSpec(Spec):
     )
     confirm: Confirm | None = Field(
         default=None,
-        description="After the switch, what must be answered at the address that clients use.",
+        description="After the switch, what must be answered at the address that clients use. Recommended, "
+        "with `url`: EndpointSlices are right before the nodes are that follow them.",
     )
     connections: Connections | None = Field(
         default=None,
