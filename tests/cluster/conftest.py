@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 from fixtures.cluster import Cluster, boots_own, obtained
+from fixtures.cluster_account import Account
 from fixtures.cluster_api import ApiError
 from fixtures.cluster_build import Missing, prepare
 from fixtures.cluster_clients import Stream
@@ -132,7 +133,7 @@ def database(new_reachable_database: Callable[[], Database]) -> Database:
 @pytest.fixture
 def shop(cluster: Cluster, namespace: str, database: Database, tmp_path: Path) -> Shop:
     """Return the shop in this test's namespace, with its Service and Secret, and nothing released yet."""
-    shop = Shop(cluster, namespace, database, tmp_path / "shop", cluster.kubeconfig)
+    shop = Shop(cluster, namespace, database, tmp_path / "shop", Account(cluster, namespace))
     shop.set_up()
     return shop
 

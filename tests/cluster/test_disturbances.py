@@ -108,7 +108,7 @@ def test_a_second_coordinator_is_turned_away_and_changes_nothing(shop: Shop, tmp
     shop.lay_out("1.5", monitor={"for": "15s"})
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(shop.folder, elsewhere, ignore=shutil.ignore_patterns(".coordinator"))
-    other = Shop(shop.cluster, shop.namespace, shop.database, elsewhere, shop.kubeconfig)
+    other = Shop(shop.cluster, shop.namespace, shop.database, elsewhere, shop.account)
 
     with running(shop.start("run", version="1.5")) as release:
         shop.wait_for_step("monitor:shop")

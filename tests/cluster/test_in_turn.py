@@ -65,7 +65,9 @@ class Depot:
             "databases": {"depot": {"engine": "postgresql", "url": "env:DEPOT_URL", "migrations": of_tool}},
             "services": {name: self._service(name, version) for name, version in versions.items()},
         }
-        (folder / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+        file = folder / "plan.yaml"
+        file.write_text(yaml.safe_dump(plan, sort_keys=False))
+        self.release.account.grant_needs(file, {"VERSION": "1"})
 
     def _service(self, name: str, version: str) -> dict[str, Any]:
         settings = {

@@ -32,8 +32,8 @@ def test_of_two_checkouts_without_a_shared_database_exactly_one_goes_on(
     shutil.copytree(first.folder, second.folder, ignore=shutil.ignore_patterns(".coordinator"))
     clients = load(first.url, Stream(rate=20, path="/version"))
 
-    first.lay_out(verify=WAITS_FOR_GO)
     second.lay_out()
+    first.lay_out(verify=WAITS_FOR_GO)  # the account is one, and this plan needs more rights
     with running(first.start("run", version="1.5")) as late:
         first.wait_for_step("verify:echo")
         ran = second.call("run", version="1.5")
