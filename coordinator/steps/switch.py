@@ -82,7 +82,10 @@ class Switch:
         return f"{step.colour} serves" if live is step.colour else f"{live or 'nobody'} → {step.colour}"
 
     def undo(self, step: Step, context: Context) -> str:
-        """Switch back, if the side that served before is proven healthy; else stay and say so."""
+        """Switch back, if the side that served before is proven healthy; else stay and say so.
+
+        Where it ended, or was scaled to nothing by hand, it is started again: it is kept to go back to.
+        """
         platform = context.ports.platform(step.its_service)
         back: Colour = step.its_colour.other
         serving = _patient_survey(platform, back, context)
@@ -90,16 +93,32 @@ class Switch:
             return f"{serving.live or 'nobody'} serves"
         if serving.sides[back].version is None:
             return f"{step.colour} goes on serving: nothing served before it"
-        if not serving.sides[back].ready:
-            raise StepFailed(
-                "rollback-blocked",
-                f"`{step.service}` stays on {step.colour}: {back} is not ready to take the traffic back.",
-                why=serving.sides[back].detail,
-                next_step=f"Bring {back} back and run `coordinator rollback` again.",
-            )
+        if not serving.sides[back].running:
+            _start_again(platform, step, back, context)
+        elif not serving.sides[back].ready:
+            raise _blocked(step, back, serving.sides[back].detail)
         platform.switch(expected=step.its_colour, to=back)
         _demand(step, platform.after_switch(back, deadline=_SEEN), context, refused=_UNCONFIRMED)
         return f"{step.colour} → {back}"
+
+
+def _start_again(platform: Platform, step: Step, back: Colour, context: Context) -> None:
+    """Start what is to be served again. Raises: StepFailed `rollback-blocked`."""
+    context.note(f"{back} does not run any more. Starting it again.")
+    spec = context.ports.plan.services[step.its_service]
+    try:
+        platform.restore(back, deadline=spec.deploy_deadline)
+    except StepFailed as error:
+        raise _blocked(step, back, str(error)) from error
+
+
+def _blocked(step: Step, back: Colour, why: str) -> StepFailed:
+    return StepFailed(
+        "rollback-blocked",
+        f"`{step.service}` stays on {step.colour}: {back} is not ready to take the traffic back.",
+        why=why,
+        next_step=f"Bring {back} back and run `coordinator rollback` again.",
+    )
 
 
 def _patient_survey(platform: Platform, back: Colour, context: Context) -> Serving:

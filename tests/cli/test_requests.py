@@ -19,7 +19,11 @@ FOREVER = {"for": "10m", "every": "100ms", "checks": [{"http": "/ready"}]}
 @pytest.fixture
 def monitoring(checkout: Checkout):
     """Return a release of 1.5 that another process watches, and will for minutes."""
-    checkout.released("1.4")
+    return monitored(checkout)
+
+
+def monitored(checkout: Checkout, first: str = "1.4"):
+    checkout.released(first)
     checkout.write_plan(monitor=FOREVER, approve=["dba"])
     checkout.migration(2, "drop", DROP)
     running = checkout.start_release("1.5")
@@ -74,11 +78,23 @@ def test_rollback_finishes_what_a_killed_coordinator_left(checkout: Checkout, mo
     assert checkout.running() == {"1.4"}
 
 
-def test_a_rollback_that_is_stuck_can_be_aborted(checkout: Checkout, monitoring):
-    platform = local_platform(checkout.folder)
+def test_a_rollback_starts_an_old_version_again_that_has_ended(checkout: Checkout, monitoring):
     monitoring.signal(signal.SIGTERM)
     monitoring.wait()
-    platform.stop(Colour.BLUE, grace=timedelta(seconds=5))  # nobody asked us: what would serve again is gone
+    local_platform(checkout.folder).stop(Colour.BLUE, grace=timedelta(seconds=5))  # nobody asked us
+
+    back = checkout.run("rollback")
+
+    assert back.exit_code == 0, back.err
+    assert "blue does not run any more" in back.err
+    assert (checkout.serving(), checkout.running()) == ("1.4", {"1.4"})
+
+
+def test_a_rollback_that_is_stuck_can_be_aborted(checkout: Checkout):
+    monitoring = monitored(checkout, "1.4-once")
+    monitoring.signal(signal.SIGTERM)
+    monitoring.wait()
+    local_platform(checkout.folder).stop(Colour.BLUE, grace=timedelta(seconds=5))
 
     stuck = checkout.run("rollback")
     aborted = checkout.run("abort")
