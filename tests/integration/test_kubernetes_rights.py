@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from fakes.small_cluster import Asked, SmallCluster
+from fixtures.audience import Audience
 from fixtures.small_release import (
     MANIFEST,
-    Audience,
     lay_out,
     platform_of,
     ports_of,
