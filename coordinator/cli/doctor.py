@@ -121,13 +121,13 @@ def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
 
 def _service(ports: ConnectedPorts, name: ServiceName) -> str:
     platform = ports.platform(name)
-    serving = platform.survey()
-    if missing := platform.missing_rights():
+    if missing := platform.missing_rights():  # asked first: the survey needs some, and names only the first
         raise StepFailed(
             "rights-missing",
             f"We {'; '.join(missing)}.",
             next_step="`coordinator doctor --rbac` prints what an administrator grants.",
         )
+    serving = platform.survey()
     sides = ", ".join(f"{colour}: {_shown(side)}" for colour, side in serving.sides.items())
     return f"{serving.live or 'nobody'} serves ({sides})"
 
