@@ -28,8 +28,8 @@ test-cluster: .venv/.dev  ## releases on a real Kubernetes: that of KUBECONFIG, 
 	$(BIN)/pytest -m cluster -p no:randomly tests/contracts
 	$(BIN)/pytest -m cluster -p no:randomly tests/cluster tests/integration
 
-golden: .venv/.dev  ## write anew what `coordinator plan` shows of each plan in plans/; read the diff
-	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden
+golden: .venv/.dev  ## write anew what `coordinator plan` shows of each plan in plans/, and printed rights; read the diff
+	UPDATE_GOLDEN=1 $(BIN)/pytest -q tests/golden tests/cli/test_rights_printed.py
 
 bench: .venv/.dev  ## start-up, compile and rehearsal time as tables
 	$(BIN)/python bench/startup.py
