@@ -65,6 +65,8 @@ class SmallCluster:
     selected: list[str] = field(default_factory=list)
     """Each colour that the Service `web` has sent clients to, in order."""
     denied: set[tuple[str, str, str]] = field(default_factory=set)
+    reviews: list[dict[str, str]] = field(default_factory=list)
+    """What was asked of SelfSubjectAccessReview."""
     has_reviews: bool = True
     """Whether SelfSubjectAccessReview is there."""
     _lock: RLock = field(default_factory=RLock)
@@ -191,6 +193,7 @@ class SmallCluster:
         if not self.has_reviews:
             raise Refusal(404, "the server could not find the requested resource", "NotFound")
         self._authorize(Asked("create", "authorization.k8s.io", "selfsubjectaccessreviews", "", ""))
+        self.reviews.append(review["spec"]["resourceAttributes"])
         of = dict.fromkeys(("verb", "group", "resource", "subresource", "name", "namespace"), "")
         of |= review["spec"]["resourceAttributes"]
         resource = "/".join(filter(None, (of["resource"], of["subresource"])))

@@ -309,12 +309,44 @@ def test_each_right_that_is_missing_is_told_with_what_it_is_for(cluster, serving
 
 def test_every_right_is_asked_for_alone_by_its_name(cluster, serving):
     cluster.asked.clear()
-    rights = rights_of(serving)
+    cluster.reviews.clear()
 
     platform_of(serving, "1.5").missing_rights()
 
     assert {each.resource for each in cluster.asked} == {"selfsubjectaccessreviews"}
-    assert len(cluster.asked) == sum(len(each.verbs) * max(1, len(each.names)) for each in rights)
+    asked = [tuple(sorted(each.items())) for each in cluster.reviews]
+    assert len(set(asked)) == len(asked)
+    assert {
+        ("/".join(filter(None, (each["resource"], each.get("subresource")))), each["verb"], each.get("name"))
+        for each in cluster.reviews
+    } == {
+        (right.resource, verb, name)
+        for right in rights_of(serving)
+        for verb in right.verbs
+        for name in right.names or (None,)
+    }
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"verb": "get", "resource": "namespaces", "name": "kube-system"},
+        {"verb": "list", "resource": "pods", "namespace": "shop"},
+        {"verb": "get", "resource": "pods", "subresource": "log", "namespace": "shop"},
+        {
+            "verb": "patch",
+            "group": "apps",
+            "resource": "deployments",
+            "name": "web-blue",
+            "namespace": "shop",
+        },
+    ],
+    ids=lambda each: each["resource"],
+)
+def test_a_right_is_asked_for_in_the_words_of_the_access_rules(cluster, serving, attributes):
+    platform_of(serving, "1.5").missing_rights()
+
+    assert attributes in cluster.reviews
 
 
 def test_a_cluster_that_lets_nobody_ask_is_told_as_such(cluster, serving):
