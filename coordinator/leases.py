@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from coordinator.errors import Waiting
 from coordinator.model import Engine
 from coordinator.ports import Batch, Session
+from coordinator.sql import literal
 
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS coordinator_lease ("
@@ -43,11 +44,11 @@ def acquire(session: Session, claim: Claim, *, supersede: bool) -> None:
         conflict = "ON CONFLICT (scope) DO NOTHING"
     insert = (
         "INSERT INTO coordinator_lease (scope, digest, release_name)"
-        f" VALUES ({_literal(_SCOPE)}, {_literal(claim.digest)}, {_literal(claim.release)}) {conflict}"
+        f" VALUES ({literal(_SCOPE)}, {literal(claim.digest)}, {literal(claim.release)}) {conflict}"
     )
     session.execute(Batch((_CREATE, insert), transaction=True))
     digest, release, since = session.query(
-        f"SELECT digest, release_name, acquired_at FROM coordinator_lease WHERE scope = {_literal(_SCOPE)}"
+        f"SELECT digest, release_name, acquired_at FROM coordinator_lease WHERE scope = {literal(_SCOPE)}"
     )[0]
     if digest != claim.digest:
         raise Waiting(
@@ -64,14 +65,14 @@ def is_held(session: Session, claim: Claim) -> bool:
     exists = session.query(_EXISTS[session.target(None).engine])
     if not exists:
         return False
-    rows = session.query(f"SELECT 1 FROM coordinator_lease WHERE digest = {_literal(claim.digest)}")
+    rows = session.query(f"SELECT 1 FROM coordinator_lease WHERE digest = {literal(claim.digest)}")
     return bool(rows)
 
 
 def release(session: Session, claim: Claim) -> None:
     """Give the lease back; one that is not ours, or not there, is left alone."""
     if is_held(session, claim):
-        delete = f"DELETE FROM coordinator_lease WHERE digest = {_literal(claim.digest)}"
+        delete = f"DELETE FROM coordinator_lease WHERE digest = {literal(claim.digest)}"
         session.execute(Batch((delete,), transaction=True))
 
 
@@ -79,8 +80,3 @@ _EXISTS = {
     Engine.POSTGRESQL: "SELECT 1 WHERE to_regclass('coordinator_lease') IS NOT NULL",
     Engine.SQLITE: "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'coordinator_lease'",
 }
-
-
-def _literal(text: str) -> str:
-    """Return an SQL literal: both engines read a doubled quote as a quote, and nothing else specially."""
-    return "'" + text.replace("'", "''").replace("\x00", "") + "'"

@@ -3,7 +3,8 @@
 A lexer and no parser: it knows where quotes, comments and bodies end, so that a word is found where it is
 code and nowhere else. It decides about transactions (what ends one, what refuses one) and reads declared
 phases. What a statement does to a schema is never guessed here: the engine is asked. goose cuts files by
-rules of its own (migrations_hooks); this lexer then looks at what goose cut.
+rules of its own (migrations_hooks); this lexer then looks at what goose cut. How a text becomes a literal
+stands here too, because the lexer is what reads it again.
 """
 
 from __future__ import annotations
@@ -322,3 +323,12 @@ def _escapes(place: Place, statement: SqlStatement) -> Diagnostic:
         "What follows would be applied outside it, and could not be taken back when it fails.",
         "Take it out, or let the file run without a transaction (`-- +goose NO TRANSACTION`).",
     )
+
+
+def literal(text: str) -> str:
+    """Return a text as an SQL literal, without the NULs that no engine takes.
+
+    Both engines read a doubled quote as a quote, and nothing else specially (PostgreSQL with
+    standard_conforming_strings, its default since 9.1).
+    """
+    return "'" + text.replace("'", "''").replace("\x00", "") + "'"

@@ -16,6 +16,7 @@ from typing import Final
 from coordinator.errors import Waiting
 from coordinator.graph import Step
 from coordinator.model import DatabaseName, Engine, Role
+from coordinator.sql import literal
 from coordinator.steps import Context, StepKind, observe_nothing
 from coordinator.world import Effect, Stops
 
@@ -61,7 +62,7 @@ def _wait_for_sessions(
     name: str, database: DatabaseName, step: Step, context: Context, *, end: datetime
 ) -> None:
     with context.ports.session(database, label=step.id) as session:
-        while left := session.query(_SESSIONS.format(name=_literal(name))):
+        while left := session.query(_SESSIONS.format(name=literal(name))):
             if context.ports.clock.now() >= end:
                 raise _sessions_left(name, database, left)
             context.wait(_POLL)
@@ -76,10 +77,6 @@ def _sessions_left(name: str, database: DatabaseName, left: list[tuple[object, .
         why="What it does may need what contract takes away.",
         next_step=f"If nobody needs it: SELECT pg_terminate_backend({pid}); then run the command again.",
     )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 STEP: Final[StepKind] = Stop()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from coordinator.sql import (
     decode,
     ends_transaction,
     is_client_copy,
+    literal,
     may_refuse_transaction,
     refuses_transaction,
     sets_transaction,
@@ -226,3 +230,22 @@ def test_a_long_text_is_read_to_its_end():
 
     assert len(statements) == 20_000
     assert statements[-1].line == 20_000
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_a_text_that_becomes_a_literal_is_read_as_it_was(text: str):
+    with closing(sqlite3.connect(":memory:")) as connection:
+        [(read,)] = connection.execute(f"SELECT {literal(text)}")
+
+    assert read == text
+
+
+@given(SQL_PIECES | st.text())
+def test_no_text_leaves_its_literal(text: str):
+    statements = split_statements(f"SELECT {literal(text)}; SELECT 2")
+
+    assert [each.text for each in statements][1:] == ["SELECT 2"]
+
+
+def test_a_literal_has_no_byte_that_engines_refuse():
+    assert literal("a\0'b") == "'a''b'"

@@ -22,6 +22,7 @@ from coordinator.model import Engine, Role
 from coordinator.ports import Session
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import QuerySource, Wanted
+from coordinator.sql import literal
 
 _READ = """
 SELECT s.query FROM {view} s
@@ -86,8 +87,7 @@ def _query(session: Session, spec: StatisticsSettings, role: str) -> str:
     found = session.query(_VIEW)
     if not found:
         raise _no_statistics("The extension pg_stat_statements is not in this database.")
-    literal = "'" + role.replace("'", "''") + "'"
-    return _READ.format(view=found[0][0], calls=spec.min_calls, role=literal)
+    return _READ.format(view=found[0][0], calls=spec.min_calls, role=literal(role))
 
 
 _TO_READ_THEM = (

@@ -18,6 +18,7 @@ import psycopg
 from coordinator.adapters.rehearsals._postgresql.catalogue import QUERY, WRITING, Thing, things_from
 from coordinator.adapters.rehearsals._postgresql.written import Table
 from coordinator.evidence import Change, Lock
+from coordinator.sql import literal
 
 _RELATIONS: Final = """
 SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), n.nspname, c.relname, c.relkind::text,
@@ -120,7 +121,7 @@ def look(connection: psycopg.Connection[tuple[object, ...]], last: Sight | None)
     rows = connection.execute(QUERY).fetchall()
     if _in_transaction(connection):
         restored = (
-            f"pg_catalog.set_config('{name}', {_literal(value)}, true)"
+            f"pg_catalog.set_config('{name}', {literal(str(value))}, true)"
             for name, value in zip(WRITING, settings, strict=True)
         )
         connection.execute("SELECT " + ", ".join(restored))
@@ -184,10 +185,6 @@ def _changes(before: Mapping[Thing, str], after: Mapping[Thing, str]) -> Iterato
 
 def _in_transaction(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
     return connection.info.transaction_status is psycopg.pq.TransactionStatus.INTRANS
-
-
-def _literal(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _number(value: object) -> int | None:
