@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.local import until
+from fixtures.small_world import small_world
 from fixtures.worlds import SOON, World, file_world, kubernetes_world, local_world
 
 from coordinator import discovery
@@ -20,7 +21,12 @@ V14, V15 = Version("1.4"), Version("1.5")
 GRACE = timedelta(seconds=5)
 
 
-WORLDS = {"file": file_world, "local": local_world, "kubernetes": kubernetes_world}
+WORLDS = {
+    "file": file_world,
+    "local": local_world,
+    "small-kubernetes": small_world,
+    "kubernetes": kubernetes_world,
+}
 OF_WORKERS = [name for name in WORLDS if name != "local"]
 """The platforms that have workers, canaries and a fence of their own: of the local one a lint says so."""
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fakes.small_cluster import SmallCluster, deployment_path, service_path
+from fakes.small_cluster import SmallCluster
+from fakes.small_objects import deployment_path, service_path
 from fixtures.cut_release import Commands, commands
 from fixtures.small_release import lay_out
 

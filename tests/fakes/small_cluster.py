@@ -3,15 +3,14 @@
 It patches as RFC 6902 and 7386 say, applies, lists by labels, proxies to a Service, and refuses what a test
 denies it in the authorizer's words. Its controllers take no time: a Deployment has all of its Pods at once,
 and EndpointSlices follow the Service. What a real one does besides (field managers, defaults, validation,
-admission, Pods that fail) it does not; tests/cluster has that.
+admission, grace periods) it does not; tests/cluster has that.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import re
-import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,41 +18,25 @@ from threading import RLock, Thread
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-NAMESPACE = "shop"
+from fakes.small_objects import (
+    NAMESPACE,
+    Asked,
+    Refusal,
+    asked_of,
+    is_ready,
+    json_patched,
+    merged,
+    pods_of,
+    service_path,
+    status_of,
+    version_of,
+)
+
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 CLIENTS = "/clients"
 """Below this path the server is what clients reach: the Service `web`, and not the API."""
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_PATH = re.compile(
-    r"/(?:api|apis/(?P<group>[^/]+))/v[^/]+(?:/namespaces/(?P<namespace>[^/]+)(?=/.))?"
-    r"/(?P<resource>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+)(?:/.*)?)?"
-)
-_VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}
 _COMPUTED = ("pods", "endpointslices")
-
-
-@dataclass(frozen=True)
-class Refusal(Exception):
-    """An answer that is none of success."""
-
-    code: int
-    message: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request as the access rules see it."""
-
-    verb: str
-    group: str
-    resource: str
-    """With its subresource: `services/proxy`."""
-    name: str
-    namespace: str
-
-    def __str__(self) -> str:
-        return f"{self.verb} {self.resource}" + (f"/{self.name}" if self.name else "")
 
 
 @dataclass
@@ -64,6 +47,8 @@ class SmallCluster:
     asked: list[Asked] = field(default_factory=list)
     selected: list[str] = field(default_factory=list)
     """Each colour that the Service `web` has sent clients to, in order."""
+    connections: Counter[str] = field(default_factory=Counter)
+    """How many each Pod says that it has, by the Pod's name."""
     denied: set[tuple[str, str, str]] = field(default_factory=set)
     reviews: list[dict[str, str]] = field(default_factory=list)
     """What was asked of SelfSubjectAccessReview."""
@@ -73,17 +58,7 @@ class SmallCluster:
 
     def __post_init__(self) -> None:
         self.objects[KUBE_SYSTEM] = {"metadata": {"name": "kube-system", "uid": "0c-1"}}
-        self.put(
-            service_path("web"),
-            {
-                "kind": "Service",
-                "metadata": {"name": "web", "namespace": NAMESPACE},
-                "spec": {
-                    "selector": {"app": "web", "color": "none"},
-                    "ports": [{"port": 80, "targetPort": 8080}],
-                },
-            },
-        )
+        self.add_service(NAMESPACE)
         self._server = _Server(("127.0.0.1", 0), _Connection)
         self._server.cluster = self
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -105,6 +80,18 @@ class SmallCluster:
         """Return the address at which clients reach the Service `web`, without the API."""
         return f"http://127.0.0.1:{self.port}{CLIENTS}"
 
+    def add_service(self, namespace: str) -> None:
+        """Be the team that applies its Service `web` before the first release."""
+        ports = [{"port": 80, "targetPort": 8080}]
+        self.put(
+            service_path("web", namespace),
+            {
+                "kind": "Service",
+                "metadata": {"name": "web", "namespace": namespace},
+                "spec": {"selector": {"app": "web", "color": "none"}, "ports": ports},
+            },
+        )
+
     def deny(self, verb: str, resource: str, name: str = "") -> None:
         """Take a right away; without a name, of every object of that kind."""
         self.denied.add((verb, resource, name))
@@ -113,14 +100,14 @@ class SmallCluster:
         """Store an object as the API server and its controllers leave it."""
         before, now = self.objects.get(path, {}), copy.deepcopy(dict(body))
         meta = now.setdefault("metadata", {})
-        meta["resourceVersion"] = str(1 + max((_version(each) for each in self.objects.values()), default=0))
+        meta["resourceVersion"] = str(
+            1 + max((version_of(each) for each in self.objects.values()), default=0)
+        )
         meta["generation"] = int(before.get("metadata", {}).get("generation", 0)) + (
             before.get("spec") != now.get("spec")
         )
         if now.get("kind") == "Deployment":
-            size = now["spec"].get("replicas", 1)
-            counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), size)
-            now["status"] = {"observedGeneration": meta["generation"], **counts}
+            now["status"] = status_of(now)
         if path == service_path("web"):
             colour = now["spec"]["selector"].get("color", "both")
             self.selected += [colour] if self.selected[-1:] != [colour] else []
@@ -128,31 +115,19 @@ class SmallCluster:
         return now
 
     def pods(self, namespace: str) -> Iterator[dict[str, Any]]:
-        """Return the Pods that the Deployments of a namespace ask for: ready ones."""
+        """Return the Pods that the Deployments of a namespace ask for."""
         for path, each in list(self.objects.items()):
-            if f"/namespaces/{namespace}/deployments/" not in path:
-                continue
-            template, name = each["spec"]["template"], each["metadata"]["name"]
-            made = zlib.crc32(json.dumps(template, sort_keys=True).encode())
-            statuses = [
-                {"name": one["name"], "imageID": one["image"], "ready": True, "restartCount": 0}
-                for one in template["spec"]["containers"]
-            ]
-            for number in range(each["spec"].get("replicas", 1)):
-                named = f"{name}-{made:x}-{number}"
-                yield {
-                    "metadata": {
-                        "name": named,
-                        "uid": f"uid-{named}",
-                        "labels": template["metadata"]["labels"],
-                    },
-                    "spec": template["spec"],
-                    "status": {
-                        "phase": "Running",
-                        "conditions": [{"type": "Ready", "status": "True"}],
-                        "containerStatuses": statuses,
-                    },
-                }
+            if f"/namespaces/{namespace}/deployments/" in path:
+                yield from pods_of(each)
+
+    def serving(self, name: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+        """Return the ready Pods that a Service selects."""
+        wanted = self.objects.get(service_path(name, namespace), {"spec": {}})["spec"].get("selector")
+        return [
+            pod
+            for pod in self.pods(namespace)
+            if wanted and wanted.items() <= pod["metadata"]["labels"].items() and is_ready(pod)
+        ]
 
     # -- requests -----------------------------------------------------------------------------------------
 
@@ -164,8 +139,8 @@ class SmallCluster:
                 if url.path == REVIEWS:
                     return self._review(json.loads(body))
                 if url.path.startswith(CLIENTS):
-                    return self._answered_by("web")
-                asked = _asked_of(method, url.path)
+                    return self._answered_by("web", NAMESPACE)
+                asked = asked_of(method, url.path)
                 self._authorize(asked)
                 return self._do(asked, url.path, dict(parse_qsl(url.query)), kind, body)
             except Refusal as refused:
@@ -204,9 +179,9 @@ class SmallCluster:
         self, asked: Asked, path: str, query: Mapping[str, str], kind: str, body: bytes
     ) -> tuple[int, object]:
         if asked.resource == "services/proxy":
-            return self._answered_by(asked.name.partition(":")[0])
+            return self._answered_by(asked.name.partition(":")[0], asked.namespace)
         if asked.resource == "pods/proxy":
-            return 200, "open 0\n"
+            return 200, f"open {self.connections[asked.name.partition(':')[0]]}\n"
         if asked.resource == "pods/log":
             return 200, "ready\n"
         if asked.verb == "list":
@@ -218,17 +193,10 @@ class SmallCluster:
             raise Refusal(404, f'{asked.resource} "{asked.name}" not found', "NotFound")
         return 200, self.objects[path]
 
-    def _answered_by(self, name: str) -> tuple[int, object]:
-        found = list(self._selected_by(self.objects.get(service_path(name), {"spec": {"selector": None}})))
-        if not found:
-            return 503, f'no endpoints available for service "{name}"'
-        return 200, f"{found[0]['metadata']['labels']['version']} {found[0]['metadata']['labels']['color']}"
-
-    def _selected_by(self, service: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        wanted = service["spec"]["selector"]
-        for pod in self.pods(NAMESPACE):
-            if wanted and wanted.items() <= pod["metadata"]["labels"].items():
-                yield pod
+    def _answered_by(self, name: str, namespace: str) -> tuple[int, object]:
+        for pod in self.serving(name, namespace):
+            return 200, f"{pod['metadata']['labels']['version']} {pod['metadata']['labels']['color']}"
+        return 503, f'no endpoints available for service "{name}"'
 
     def _listed(self, asked: Asked, labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         assert asked.resource in _COMPUTED, asked
@@ -240,14 +208,13 @@ class SmallCluster:
             )
             return
         name = labels["kubernetes.io/service-name"]
-        service = self.objects.get(service_path(name))
-        if service is not None:
+        if service_path(name, asked.namespace) in self.objects:
             reached = [
                 {
                     "targetRef": {"uid": pod["metadata"]["uid"], "name": pod["metadata"]["name"]},
                     "conditions": {"ready": True},
                 }
-                for pod in self._selected_by(service)
+                for pod in self.serving(name, asked.namespace)
             ]
             yield {"metadata": {"name": f"{name}-1"}, "endpoints": reached}
 
@@ -265,66 +232,6 @@ class SmallCluster:
         if kind == "application/merge-patch+json":
             return self.put(path, merged(present, patch))
         return self.put(path, json_patched(present, patch))
-
-
-def _asked_of(method: str, path: str) -> Asked:
-    found = _PATH.fullmatch(path)
-    assert found is not None, path
-    part = found.groupdict(default="")
-    verb = _VERBS.get(method) or ("get" if part["name"] else "list")
-    resource = "/".join(filter(None, (part["resource"], part["sub"])))
-    namespace = part["name"] if resource == "namespaces" else part["namespace"]
-    return Asked(verb, part["group"], resource, part["name"], namespace)
-
-
-def _version(thing: Mapping[str, Any]) -> int:
-    return int(thing["metadata"].get("resourceVersion", 0))
-
-
-def service_path(name: str) -> str:
-    return f"/api/v1/namespaces/{NAMESPACE}/services/{name}"
-
-
-def deployment_path(name: str) -> str:
-    return f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}"
-
-
-def merged(thing: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what RFC 7386 says, which is what an apply by one manager comes to where no list shrinks."""
-    result = dict(thing)
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict):
-            within = result.get(key)
-            result[key] = merged(within if isinstance(within, dict) else {}, value)
-        else:
-            result[key] = value
-    return result
-
-
-def json_patched(thing: Mapping[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what RFC 6902 says of `test`, `add`, `replace` and `remove`, whole or not at all."""
-    result: Any = copy.deepcopy(thing)
-    for each in operations:
-        *above, last = (
-            part.replace("~1", "/").replace("~0", "~") for part in each["path"].removeprefix("/").split("/")
-        )
-        try:
-            place = result
-            for step in above:
-                place = place[int(step)] if isinstance(place, list) else place[step]
-            key = int(last) if isinstance(place, list) else last
-            fits = each["op"] in {"add", "replace"} or place[key] == each.get("value", place[key])
-        except (KeyError, IndexError):
-            fits = False
-        if not fits:
-            raise Refusal(422, "the server rejected our request due to an error in our request", "Invalid")
-        if each["op"] == "remove":
-            del place[key]
-        elif each["op"] != "test":
-            place[key] = each["value"]
-    return dict(result)
 
 
 class _Server(ThreadingHTTPServer):

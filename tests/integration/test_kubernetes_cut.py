@@ -10,7 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from fakes.small_cluster import SmallCluster, deployment_path, service_path
+from fakes.small_cluster import SmallCluster
+from fakes.small_objects import deployment_path, service_path
 from fixtures.audience import Audience
 from fixtures.cutting_proxy import CuttingProxy
 from fixtures.small_release import lay_out, platform_of, release, web

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.small_cluster import Asked, SmallCluster
+from fakes.small_cluster import SmallCluster
+from fakes.small_objects import Asked
 from fixtures.audience import Audience
 from fixtures.small_release import (
     MANIFEST,
