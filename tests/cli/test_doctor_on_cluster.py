@@ -96,6 +96,18 @@ def test_looks_at_every_service_also_after_one_that_lacks_a_right(web: Web):
     assert ended.exit_code == 1
 
 
+def test_a_release_names_the_right_that_it_lacks_and_what_grants_it(web: Web):
+    web.cluster.deny("patch", "services", "web")
+
+    ended = command(web.folder, "run", "--set", "VERSION=1.5", "--accept-unproven", **web.known)
+
+    assert ended.exit_code == 1
+    assert "error[cluster-forbidden]: The API server of `tests`" in ended.err
+    assert "does not let us `patch` `services/web` in namespace `shop`" in ended.err
+    assert "`coordinator doctor --rbac` prints the Role that the plan needs" in ended.err
+    assert web.cluster.selected == ["none"]
+
+
 @pytest.mark.parametrize(
     ("takes", "code"),
     [("reviews", "cluster-missing"), ("service", "service-missing"), ("server", "cluster-kubeconfig")],

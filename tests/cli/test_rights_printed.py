@@ -12,16 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from fixtures.checkout import Ended
-from fixtures.small_release import MANIFEST, command, lay_out, web
+from fixtures.small_release import AUTOSCALER, MANIFEST, command, lay_out, web
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "rights"
-AUTOSCALER = """\
----
-apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
-metadata: {name: web}
-spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, minReplicas: 2, maxReplicas: 9}
-"""
 CANARY = {"canary": {"percent": [10, 50], "for": "1m"}}
 PLANS: dict[str, dict[str, Any]] = {
     "one": {"web": web()},

@@ -17,6 +17,7 @@ from fakes.small_cluster import SmallCluster
 from fakes.small_objects import Asked
 from fixtures.audience import Audience
 from fixtures.small_release import (
+    AUTOSCALER,
     MANIFEST,
     lay_out,
     platform_of,
@@ -33,13 +34,6 @@ from coordinator.errors import StepFailed
 from coordinator.journal.events import Outcome
 from coordinator.model import Colour, ServiceName, Version
 
-AUTOSCALER = """\
----
-apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
-metadata: {name: web}
-spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, minReplicas: 2, maxReplicas: 9}
-"""
 SOON = timedelta(seconds=20)
 ADVICE = "`coordinator doctor --rbac` prints the Role"
 
@@ -289,6 +283,25 @@ def test_a_release_goes_on_when_the_right_is_granted(cluster, serving):
     assert again is not None
     assert again.outcome is Outcome.RELEASED
     assert cluster.selected == ["none", "blue", "green"]
+
+
+def test_without_the_log_a_version_that_does_not_start_is_told_without_its_last_lines(cluster, serving):
+    told = Audience()
+    release(serving, "1.5-dies", told)
+    cluster.deny("get", "pods/log")
+    blind = Audience()
+
+    ended = release(serving, "1.6-dies", blind)
+
+    assert ended.state is not None
+    assert ended.state.outcome is Outcome.ROLLED_BACK
+    [first], [second] = told.failed, blind.failed
+    assert (first.code, second.code) == ("start-failed", "start-failed")
+    assert "ended with exit code 3" in first.reason
+    assert "ended with exit code 3" in second.reason
+    assert "Its last lines:\n  no luck" in first.reason
+    assert "no luck" not in second.reason
+    assert cluster.selected == ["none", "blue"]
 
 
 # -- asking for rights -------------------------------------------------------------------------------------
