@@ -16,7 +16,8 @@ from fixtures.audience import Audience
 from fixtures.cutting_proxy import CuttingProxy
 from fixtures.small_release import lay_out, platform_of, release, web
 
-from coordinator.adapters.platforms._kubernetes import api, deployments, service
+from coordinator.adapters.platforms._kubernetes import api, deployments
+from coordinator.adapters.platforms._kubernetes import service as platform_service
 from coordinator.engine import run as loop
 from coordinator.journal.events import Outcome
 from coordinator.model import Colour, Version
@@ -33,7 +34,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "_TICK", 0.01)
     monkeypatch.setattr(api, "_PAUSES", (0.01,))
     monkeypatch.setattr(deployments, "_PAUSE", 0.01)
-    monkeypatch.setattr(service, "_PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr(platform_service, "_PATIENCE", timedelta(seconds=1))
 
 
 @pytest.fixture
@@ -50,9 +51,10 @@ def proxy(request: pytest.FixtureRequest, cluster: SmallCluster) -> Iterator[Cut
 
 @pytest.fixture
 def folder(tmp_path: Path, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch) -> Path:
-    unchecked = web()
-    del unchecked["verify"], unchecked["monitor"]  # a check gives a cut connection for the service's answer
-    for name, value in lay_out(tmp_path, port=proxy.port, web=unchecked).items():
+    content = [{"command": ["true"]}]  # one that asks would take a cut connection for the service's answer
+    checks = {"verify": content, "monitor": {"for": "1ms", "every": "1ms", "checks": content}}
+    service = web() | checks | {"canary": {"percent": [50], "for": "1ms"}}
+    for name, value in lay_out(tmp_path, port=proxy.port, web=service).items():
         monkeypatch.setenv(name, value)
     return tmp_path
 
@@ -93,7 +95,7 @@ def test_a_whole_release_comes_to_its_end_over_connections_that_are_cut(cluster,
     ends = [release(folder, version, Audience()) for version in ("1.4", "1.5", "1.6")]
 
     assert [each.state and each.state.outcome for each in ends] == [Outcome.RELEASED] * 3
-    assert cluster.selected == ["none", "blue", "green", "blue"]
+    assert cluster.selected == ["none", "blue", "both", "green", "both", "blue"]
     assert (image(cluster, BLUE)[-3:], size(cluster, GREEN)) == ("1.6", 0)
     kinds = Counter(path.split("/")[-2] for path in cluster.objects)
     assert kinds == {"namespaces": 1, "services": 2, "deployments": 2, "poddisruptionbudgets": 2}
@@ -112,5 +114,5 @@ def test_a_way_back_comes_to_its_end_over_connections_that_are_cut(cluster, prox
 
     assert ended.state is not None
     assert ended.state.outcome is Outcome.ROLLED_BACK
-    assert cluster.selected == ["none", "blue"]
+    assert cluster.selected == ["none", "blue", "both", "blue"]
     assert (size(cluster, BLUE), size(cluster, GREEN)) == (2, 0)
