@@ -27,9 +27,11 @@ class Deploy:
         return (Starts(step.its_service, Role.NEXT),)
 
     def perform(self, step: Step, context: Context) -> str:
-        """Deploy and wait until it is ready."""
+        """Deploy and wait until it is ready; a canary that a run before left out must not reach it."""
         spec = context.ports.plan.services[step.its_service]
         platform = context.ports.platform(spec.name)
+        if spec.worker is None:
+            platform.end_canary()
         platform.deploy(step.its_colour, spec.version, deadline=spec.deploy_deadline)
         return f"{spec.version} is ready on {step.colour}"
 
