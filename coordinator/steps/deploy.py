@@ -48,6 +48,8 @@ class Deploy:
         # where nobody can count them (None), the platform's own grace is what they get
         while runs and platform.open_connections(step.its_colour) and context.ports.clock.now() < end:
             context.ports.clock.sleep(_POLL)
+        if spec.worker is None:
+            platform.end_canary()  # of a run before, where ours was killed before it could
         platform.stop(step.its_colour, grace=spec.drain_deadline)
         return f"{step.version} scaled down"
 

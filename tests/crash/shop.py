@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,11 @@ services:
 on_failure: rollback
 """
 SERVICE = Path(__file__).parents[1] / "fixtures" / "service.py"
+CANARY = "canary: {percent: [10, 50], for: 1ms}"
+MANNERS = (CANARY, "worker: overlap", "worker: handover")
+"""How 1.4 gives way where it does not by one switch."""
+LAST_INSTANT = "before step-started contract:shop:4_contract"
+"""1.4 is stopped, and contract is about to take the way back."""
 STEPS = (
     ("1_base", "CREATE TABLE customer (id integer PRIMARY KEY, name text);"),
     ("2_expand", "-- coordinator: phase=expand\nALTER TABLE customer ADD COLUMN full_name text;"),
@@ -105,6 +111,8 @@ class Shop:
         return self.order(command="run", folder=str(self.folder), kill_at=kill_at, blind=blind)
 
     def roll_back(self, *, kill_at: int | str | None = None) -> dict[str, Any]:
+        """Roll back; that is how it has to end from now on."""
+        self.outcome = Outcome.ROLLED_BACK
         return self.order(command="rollback", folder=str(self.folder), kill_at=kill_at, blind=False)
 
     @property
@@ -201,6 +209,18 @@ def connect(url: str) -> Any:
     if url.startswith("sqlite://"):
         return sqlite3.connect(url.removeprefix("sqlite://"))
     return psycopg.connect(url)
+
+
+def kept(shop: Shop) -> Callable[[], None]:
+    """Return what puts the whole shop back to how it is now."""
+    copy = shop.folder.with_name("kept")
+    shutil.copytree(shop.folder, copy)
+
+    def begin_anew() -> None:
+        shutil.rmtree(shop.folder)
+        shutil.copytree(copy, shop.folder)
+
+    return begin_anew
 
 
 def write_plan(folder: Path, *, tool: str, engine: str, url: str, manner: str = "") -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from shop import (
+    CANARY,
     LEDGERS,
     LIVE_SIDE,
     NO_SIDE,
@@ -26,7 +27,6 @@ from shop import (
 
 from coordinator.journal.events import Outcome
 
-CANARY = "canary: {percent: [10, 50], for: 1ms}"
 SCENARIOS = {
     "released": ("goose", "sqlite", None, ""),
     "released on PostgreSQL": ("goose", "postgresql", None, ""),

@@ -5,44 +5,12 @@ the rollback itself was killed and given again.
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from shop import LEDGERS, LIVE_SIDE, NO_SIDE, Shop, fill_database, worth_a_kill, write_plan
+from shop import LAST_INSTANT, LIVE_SIDE, MANNERS, Shop, kept, worth_a_kill
 
 from coordinator.app.place import Place, open_run
-from coordinator.journal.events import Outcome
-
-MANNERS = ("canary: {percent: [10, 50], for: 1ms}", "worker: overlap", "worker: handover")
-LAST_INSTANT = "before step-started contract:shop:4_contract"
-"""Live is stopped, and contract is about to take the way back."""
-
-
-@pytest.fixture(params=MANNERS)
-def shop(request: pytest.FixtureRequest, tmp_path: Path, forker: Callable[..., dict[str, Any]]) -> Shop:
-    folder = tmp_path / "shop"
-    folder.mkdir()
-    url, ledger = f"sqlite://{folder}/shop.db", LEDGERS["goose", "sqlite"]
-    shop = Shop(folder, url, ledger, Outcome.ROLLED_BACK, forker, manner=request.param)
-    write_plan(folder, tool="goose", engine="sqlite", url=url, manner=request.param)
-    fill_database(shop)
-    (folder / "shop.json").write_text(json.dumps({"live": "blue", "blue": LIVE_SIDE, "green": NO_SIDE}))
-    return shop
-
-
-def kept(shop: Shop) -> Callable[[], None]:
-    """Return what puts the whole shop back to how it is now."""
-    copy = shop.folder.with_name("kept")
-    shutil.copytree(shop.folder, copy)
-
-    def begin_anew() -> None:
-        shutil.rmtree(shop.folder)
-        shutil.copytree(copy, shop.folder)
-
-    return begin_anew
 
 
 def test_a_release_that_was_killed_at_any_boundary_is_rolled_back(shop: Shop) -> None:
@@ -80,6 +48,19 @@ def test_a_rollback_that_is_killed_at_any_boundary_is_ended_by_the_next_one(shop
 
     assert len(problems) > 10
     assert {kill_at: found for kill_at, found in problems.items() if found} == {}
+
+
+@pytest.mark.parametrize("shop", MANNERS[:1], indirect=True)
+def test_a_canary_that_another_run_left_out_is_no_obstacle_on_the_way_back(shop: Shop) -> None:
+    left = {"version": "1.3", "running": True, "ready": True, "connections": 0}
+    world = {"live": "blue", "blue": LIVE_SIDE, "green": left, "canary": {"colour": "green", "percent": 10}}
+    (shop.folder / "shop.json").write_text(json.dumps(world))
+
+    killed = shop.run(kill_at="after step-started deploy:shop")["killed"]
+    problems = [*roll_back(shop), *shop.problems_but_of_the_schema()]
+
+    assert killed
+    assert problems == []
 
 
 def roll_back(shop: Shop) -> Iterator[str]:

@@ -97,6 +97,10 @@ class FilePlatform:
         return float(percent)
 
     def end_canary(self) -> None:
+        seen = self._read()
+        self._check(seen)
+        if "canary" not in seen:
+            return
         with self._world() as world:
             self._check(world)
             world.pop("canary", None)
