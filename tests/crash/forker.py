@@ -13,17 +13,18 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from coordinator.app.connected import ConnectedPorts, step_kinds
-from coordinator.app.place import Place
-from coordinator.app.running import Runner
+from coordinator.app.place import Place, the_open_run
+from coordinator.app.requests import leave
+from coordinator.app.running import Ended, Runner
 from coordinator.errors import CoordinatorError, ExitCode
 from coordinator.graph import StepId
-from coordinator.journal.events import Event, Outcome
+from coordinator.journal.events import Event, Outcome, RollbackStarted, from_wire, name_of
 from coordinator.journal.fold import RunState
 from coordinator.load import load_plan
 from coordinator.model import CheckSpec, DatabaseName, ServiceName
@@ -38,25 +39,21 @@ from fakes.platform import FilePlatform
 class Boundary:
     """Counts the instants just before and just after each durable change, and dies at one of them."""
 
-    def __init__(self, kill_at: int | None) -> None:
+    def __init__(self, kill_at: int | str | None) -> None:
         self.passed: list[str] = []
         self._kill_at = kill_at
 
     def point(self, name: str) -> None:
         self.passed.append(name)
-        if len(self.passed) == self._kill_at:
+        if self._kill_at in (name, len(self.passed)):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def around(self, effect: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `effect` with a boundary on either side."""
-
-        def cut(*args: Any, **kwargs: Any) -> Any:
-            self.point(effect.__name__)
-            result = effect(*args, **kwargs)
-            self.point(effect.__name__)
-            return result
-
-        return cut
+    @contextmanager
+    def around(self, name: str) -> Iterator[None]:
+        """Have a boundary on either side of what is done within."""
+        self.point(f"before {name}")
+        yield
+        self.point(f"after {name}")
 
 
 class Cut:
@@ -65,10 +62,43 @@ class Cut:
     def __init__(self, inner: Any, boundary: Boundary, *methods: str) -> None:
         self._inner = inner
         for name in methods:
-            setattr(self, name, boundary.around(getattr(inner, name)))
+            setattr(self, name, self._cut(getattr(inner, name), boundary))
+
+    @staticmethod
+    def _cut(effect: Callable[..., Any], boundary: Boundary) -> Callable[..., Any]:
+        def cut(*args: Any, **kwargs: Any) -> Any:
+            with boundary.around(effect.__name__):
+                return effect(*args, **kwargs)
+
+        return cut
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+
+class Remembering(FilePlatform):
+    """A platform in a file: each change of it lies between two boundaries and is written down."""
+
+    def __init__(self, file: Path, boundary: Boundary, *, is_worker: bool) -> None:
+        super().__init__(file, is_worker=is_worker)
+        self._folder = file.parent
+        self._boundary = boundary
+
+    @contextmanager
+    def _world(self) -> Iterator[dict[str, Any]]:
+        with self._boundary.around("change"):
+            with super()._world() as world:
+                yield world
+            remember(self._folder, world)
+
+
+def remember(folder: Path, happened: dict[str, Any]) -> None:
+    """Write down what the world was like at an instant, or what was asked and answered."""
+    with (folder / "history").open("a") as history:
+        history.write(json.dumps(happened) + "\n")
+
+
+_EFFECTS = ("deploy", "switch", "stop", "restore")
 
 
 class CutPorts(ConnectedPorts):
@@ -80,6 +110,11 @@ class CutPorts(ConnectedPorts):
         super().__init__(plan, environment=environment)
         self._folder = folder
         self._boundary = boundary
+        self._in_files = {
+            name: Remembering(folder / f"{name}.json", boundary, is_worker=spec.worker is not None)
+            for name, spec in plan.services.items()
+            if (folder / f"{name}.json").exists()
+        }
 
     @contextmanager
     def session(self, database: DatabaseName, *, label: str) -> Iterator[Session]:
@@ -87,28 +122,52 @@ class CutPorts(ConnectedPorts):
             yield Cut(session, self._boundary, "execute")  # type: ignore[misc]
 
     def platform(self, service: ServiceName) -> Platform:
-        file = self._folder / f"{service}.json"
-        platform = FilePlatform(file) if file.exists() else super().platform(service)
-        return Cut(platform, self._boundary, "deploy", "switch", "stop", "restore")  # type: ignore[return-value]
+        if service not in self._in_files:
+            return Cut(super().platform(service), self._boundary, *_EFFECTS)  # type: ignore[return-value]
+        return self._in_files[service]
 
     def ask(self, check: CheckSpec, subject: Subject) -> Answer:
-        """Fail verification, which asks a colour, or monitoring, which asks at the public address."""
-        public = self.platform(ServiceName(subject.service)).public_address()
-        asked = "monitor" if subject.address == public else "verify"
+        """Fail verification (it asks a colour), monitoring (it asks at the public address) or a canary."""
+        service = ServiceName(subject.service)
+        is_public = subject.address == self.platform(service).public_address()
+        in_file = self._in_files.get(service)
+        asked = "canary" if in_file and in_file.canary_out() else "monitor" if is_public else "verify"
         if (self._folder / f"fail-{asked}").exists():
             return Answer(ok=False, detail=f"{asked} was told to fail")
-        is_real = not (self._folder / f"{subject.service}.json").exists()
-        return super().ask(check, subject) if is_real else Answer(ok=True, detail=asked)
+        if in_file is None:
+            return super().ask(check, subject)
+        remember(self._folder, {"passed": asked})
+        return Answer(ok=True, detail=asked)
+
+
+class CutJournal:
+    """The real journal, each event and each request between two boundaries, named by the event."""
+
+    def __init__(self, inner: Journal, boundary: Boundary) -> None:
+        self._inner = inner
+        self._boundary = boundary
+
+    def append(self, run: str, sequence: int, record: str) -> None:
+        event = from_wire(record)
+        with self._boundary.around(f"{name_of(event)} {getattr(event, 'step', run)}"):
+            self._inner.append(run, sequence, record)
+
+    def ask(self, run: str, request: str) -> None:
+        with self._boundary.around("request"):
+            self._inner.ask(run, request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
 
 class CutPlace(Place):
-    """The real journal, each append between two boundaries."""
+    """The place of the plan, with the cut journal."""
 
     boundary: Boundary
 
     @property
     def journal(self) -> Journal:
-        return Cut(super().journal, self.boundary, "append")  # type: ignore[return-value]
+        return CutJournal(super().journal, self.boundary)  # type: ignore[return-value]
 
 
 class Blind:
@@ -132,8 +191,8 @@ class Nobody:
     def ticked(self, state: RunState, *, now: datetime) -> None: ...
 
 
-def release(folder: Path, boundary: Boundary, *, blind: bool) -> int:
-    """Do what `coordinator run` does, and return its exit code."""
+def release(folder: Path, boundary: Boundary, *, command: str, blind: bool) -> int:
+    """Do what `coordinator run` or `rollback` does, and return its exit code."""
     ports = CutPorts(folder, boundary)
     place = CutPlace(folder / "plan.yaml")
     object.__setattr__(place, "boundary", boundary)
@@ -149,17 +208,30 @@ def release(folder: Path, boundary: Boundary, *, blind: bool) -> int:
         is_stopping=lambda: False,
     )
     try:
-        ended = runner.run_release(supersede=False, show=lambda *_: None)
+        ended = COMMANDS[command](runner)
     except CoordinatorError as error:
         (folder / "error").write_text(f"{error.code}: {error}")
         return error.exit_code
     (folder / "error").write_text("\n".join(str(each) for each in ended.problems))
-    return ended.exit_code(wanted=Outcome.RELEASED)
+    return ended.exit_code(wanted=Outcome.RELEASED if command == "run" else Outcome.ROLLED_BACK)
+
+
+def run(runner: Runner) -> Ended:
+    return runner.run_release(supersede=False, show=lambda *_: None)
+
+
+def rollback(runner: Runner) -> Ended:
+    state = the_open_run(runner.place)
+    leave(runner.place.journal, state, RollbackStarted(datetime.now(UTC), "asked for", automatic=False))
+    return runner.resume_or_follow(state)
+
+
+COMMANDS: Mapping[str, Callable[[Runner], Ended]] = {"run": run, "rollback": rollback}
 
 
 def child(order: dict[str, Any], reply: int) -> int:
     boundary = Boundary(order["kill_at"])
-    code = release(Path(order["folder"]), boundary, blind=order["blind"])
+    code = release(Path(order["folder"]), boundary, command=order["command"], blind=order["blind"])
     os.write(reply, json.dumps(boundary.passed).encode())
     return code
 
@@ -197,6 +269,9 @@ def main() -> None:
     loop._PAUSES = (0.01,)  # type: ignore[misc,assignment]
     for name in ("deploy", "drain"):
         sys.modules[f"coordinator.steps.{name}"]._POLL = timedelta(milliseconds=1)  # type: ignore[attr-defined]
+    sys.modules["coordinator.app.planning"].lint_services = (  # type: ignore[attr-defined]
+        lambda _: ()  # the file stands for a platform that has canaries and workers
+    )
     write = partial(print, flush=True)
     for line in sys.stdin:
         write(json.dumps(fork(json.loads(line))))

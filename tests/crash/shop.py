@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,15 @@ services:
     verify: [{http: /ready}]
     monitor: {for: 1ms, every: 1ms, checks: [{http: /ready}]}
     drain: {deadline: 1s}
+    MANNER
 on_failure: rollback
 """
 SERVICE = Path(__file__).parents[1] / "fixtures" / "service.py"
+CANARY = "canary: {percent: [10, 50], for: 1ms}"
+MANNERS = (CANARY, "worker: overlap", "worker: handover")
+"""How 1.4 gives way where it does not by one switch."""
+LAST_INSTANT = "before step-started contract:shop:4_contract"
+"""1.4 is stopped, and contract is about to take the way back."""
 STEPS = (
     ("1_base", "CREATE TABLE customer (id integer PRIMARY KEY, name text);"),
     ("2_expand", "-- coordinator: phase=expand\nALTER TABLE customer ADD COLUMN full_name text;"),
@@ -93,13 +100,20 @@ class Shop:
     ledger: tuple[str, str, list[int]]
     outcome: Outcome
     order: Callable[..., dict[str, Any]]
+    manner: str = field(default="", kw_only=True)
+    """What the plan says besides about how 1.4 gives way: a canary, a kind of worker."""
 
     @property
     def engine(self) -> str:
         return self.url.partition(":")[0]
 
-    def run(self, *, kill_at: int | None = None, blind: bool = False) -> dict[str, Any]:
-        return self.order(folder=str(self.folder), kill_at=kill_at, blind=blind)
+    def run(self, *, kill_at: int | str | None = None, blind: bool = False) -> dict[str, Any]:
+        return self.order(command="run", folder=str(self.folder), kill_at=kill_at, blind=blind)
+
+    def roll_back(self, *, kill_at: int | str | None = None) -> dict[str, Any]:
+        """Roll back; that is how it has to end from now on."""
+        self.outcome = Outcome.ROLLED_BACK
+        return self.order(command="rollback", folder=str(self.folder), kill_at=kill_at, blind=False)
 
     @property
     def exit_code(self) -> int:
@@ -115,20 +129,35 @@ class Shop:
     def problems_in_between(self) -> Iterator[str]:
         """Yield what would have broken for a client at this instant."""
         world, columns = self.platform(), self.columns()
-        if world["live"] is None or not world[world["live"]]["ready"]:
+        if "handover" not in self.manner and (world["live"] is None or not world[world["live"]]["ready"]):
             yield "nobody answers"
         if world["blue"]["running"] and "name" not in columns:
             yield "1.4 runs without its column"
         if world["green"]["running"] and "full_name" not in columns:
             yield "1.5 runs without its column"
 
+    def problems_on_the_way(self) -> Iterator[str]:
+        """Yield each instant at which the platform was not as the plan promises, under whichever command."""
+        is_verified = False
+        for line in (self.folder / "history").read_text().splitlines():
+            world = json.loads(line)
+            if "passed" in world:
+                is_verified |= world["passed"] == "verify"
+                continue
+            blue, green = world["blue"], world["green"]
+            is_verified &= green["running"]
+            reached = {world["live"], world.get("canary", {}).get("colour")}
+            if "handover" in self.manner:
+                if blue["running"] and green["running"]:
+                    yield f"both versions of the worker work at once: {line}"
+            elif not all(world[colour]["ready"] for colour in reached if colour):
+                yield f"some of the work reaches nobody: {line}"
+            elif "green" in reached and not is_verified:
+                yield f"work reaches what was not verified: {line}"
+
     def problems_at_the_end(self) -> Iterator[str]:
         """Yield what is not as a release, or a rollback, that nobody disturbed leaves it."""
         is_released = self.outcome is Outcome.RELEASED
-        world = self.platform()
-        live, gone = ("green", "blue") if is_released else ("blue", "green")
-        if world["live"] != live or world[gone]["running"] or not world[live]["ready"]:
-            yield f"the platform is {world}"
         if self.columns() != ({"id", "full_name"} if is_released else {"id", "name", "full_name"}):
             yield f"the columns are {self.columns()}"
         query, _, released = self.ledger
@@ -137,9 +166,26 @@ class Shop:
             yield f"the version table has {self.rows(query)}"
         if self.rows("SELECT count(*) FROM customer WHERE full_name = 'Ada'") != [(1,)]:
             yield "the data was not moved"
-        if self.rows("SELECT digest FROM coordinator_lease"):
+        yield from self.problems_but_of_the_schema()
+
+    def problems_but_of_the_schema(self) -> Iterator[str]:
+        """Yield the same of the platform, the lease and the journal: a rollback leaves the schema alone."""
+        world = self.platform()
+        live, gone = ("green", "blue") if self.outcome is Outcome.RELEASED else ("blue", "green")
+        if world["live"] != live or world[gone]["running"] or not world[live]["ready"]:
+            yield f"the platform is {world}"
+        if "canary" in world:
+            yield "a canary is still out"
+        if self.has_lease():
             yield "the lease is still held"
         yield from self._problems_of_the_journal()
+
+    def has_lease(self) -> bool:
+        """Tell whether a release holds the database; the table comes with the first one."""
+        table = "SELECT FROM information_schema.tables WHERE table_name = 'coordinator_lease'"
+        if self.engine == "sqlite":
+            table = "SELECT name FROM sqlite_master WHERE name = 'coordinator_lease'"
+        return bool(self.rows(table) and self.rows("SELECT digest FROM coordinator_lease"))
 
     def _problems_of_the_journal(self) -> Iterator[str]:
         journal = Place(self.folder / "plan.yaml").journal
@@ -165,10 +211,26 @@ def connect(url: str) -> Any:
     return psycopg.connect(url)
 
 
-def write_plan(folder: Path, *, tool: str, engine: str, url: str) -> None:
+def kept(shop: Shop) -> Callable[[], None]:
+    """Return what puts the whole shop back to how it is now."""
+    copy = shop.folder.with_name("kept")
+    shutil.copytree(shop.folder, copy)
+
+    def begin_anew() -> None:
+        shutil.rmtree(shop.folder)
+        shutil.copytree(copy, shop.folder)
+
+    return begin_anew
+
+
+def write_plan(folder: Path, *, tool: str, engine: str, url: str, manner: str = "") -> None:
     (folder / "migrations").mkdir()
+    (folder / "history").touch()
     (folder / "plan.yaml").write_text(
-        PLAN.replace("TOOL", tool).replace("ENGINE", engine).replace("SERVICE", str(SERVICE))
+        PLAN.replace("TOOL", tool)
+        .replace("ENGINE", engine)
+        .replace("SERVICE", str(SERVICE))
+        .replace("MANNER", manner)
     )
     (folder / "environment.json").write_text(json.dumps({"VERSION": "1.5", "SHOP_URL": url}))
     for name, sql in STEPS:
@@ -192,9 +254,19 @@ def boundaries(new_shop: Callable[[], Shop]) -> list[str]:
     shop = new_shop()
     ended = shop.run()
     assert ended["code"] == shop.exit_code, (shop.folder / "error").read_text()
-    assert list(shop.problems_at_the_end()) == []
+    assert [*shop.problems_on_the_way(), *shop.problems_at_the_end()] == []
     assert shop.outcome is Outcome.ROLLED_BACK or shop.run()["code"] == 0, "nothing to do the second time"
     return ended["passed"]
+
+
+def worth_a_kill(passed: Sequence[str]) -> list[int]:
+    """Return the numbers of the boundaries whose worlds differ: between two changes nothing happens."""
+    pairs = enumerate(zip(passed, ["after", *passed], strict=False), 1)
+    return [
+        number
+        for number, (name, last) in pairs
+        if name.startswith("after") or last.startswith("before")  # two steps are in their midst
+    ]
 
 
 def finish(shop: Shop) -> Iterator[str]:
@@ -209,4 +281,5 @@ def finish(shop: Shop) -> Iterator[str]:
         return
     if len(journal.runs()) != 1 + (had_ended and shop.outcome is not Outcome.RELEASED):
         yield f"the runs are {journal.runs()}"
+    yield from shop.problems_on_the_way()
     yield from shop.problems_at_the_end()

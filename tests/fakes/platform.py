@@ -67,12 +67,14 @@ class FilePlatform:
             side["version"] = version
             side["running"] = behaviour != "dies"
             side["ready"] = behaviour not in ("dies", "unready")
-            if self._is_worker and side["running"] and not world[colour.other]["running"]:
-                world["live"] = world["recorded"] = colour  # nothing else tells who works after a handover
         if behaviour == "dies":
             raise StepFailed("start-failed", f"{version} ended with exit code 3.")
         if behaviour == "unready":
             raise StepFailed("not-ready", f"{version} is not ready.")
+        if self._is_worker and not self._read()[colour.other]["running"]:
+            with self._world() as world:  # nothing else tells who works after a handover
+                self._check(world)
+                world["live"] = world["recorded"] = colour
 
     def restore(self, colour: Colour, *, deadline: timedelta) -> None:
         self.deploy(colour, self._deployed(colour), deadline=deadline)
@@ -99,6 +101,10 @@ class FilePlatform:
         return float(percent)
 
     def end_canary(self) -> None:
+        seen = self._read()
+        self._check(seen)
+        if "canary" not in seen:
+            return
         with self._world() as world:
             self._check(world)
             world.pop("canary", None)
@@ -129,7 +135,8 @@ class FilePlatform:
     def stop(self, colour: Colour, *, grace: timedelta) -> None:  # noqa: ARG002
         with self._world() as world:
             self._check(world)
-            if world["live"] == colour and not self._is_worker:
+            reached = (world["live"], world.get("canary", {}).get("colour"))
+            if colour in reached and not self._is_worker:
                 raise StepFailed("colour-serves", f"{colour} serves.")
             world[colour] |= {"running": False, "ready": False, "connections": 0}
 

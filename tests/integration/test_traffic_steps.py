@@ -50,6 +50,19 @@ def test_a_bad_answer_during_a_canary_gives_live_all_traffic_again(tmp_path: Pat
     assert not ports.file.survey().sides[GREEN].running
 
 
+def test_a_canary_that_another_run_left_out_does_not_reach_a_version_that_nobody_verified(tmp_path: Path):
+    left = serving(tmp_path / "api")
+    left.deploy(GREEN, Version("2"), deadline=timedelta())
+    left.canary(GREEN, 50, deadline=timedelta())
+    ports, shared = checkout(tmp_path / "api", "3"), []
+    audience = Audience("verify:api", lambda: shared.append(ports.file.canary_out()))
+
+    ended = release(ports, audience)
+
+    assert shared == [None]
+    assert ended.exit_code(wanted=Outcome.RELEASED) == 0
+
+
 def test_a_switch_that_nobody_confirms_goes_back(tmp_path: Path):
     serving(tmp_path / "api")
     ports, audience = checkout(tmp_path / "api", "2-unconfirmed"), Audience()

@@ -1,0 +1,31 @@
+"""A release that was killed and whose journal is lost, as with the checkout of a CI job, goes on from where
+the world is; what stands in between works as if the journal were there.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+from shop import LAST_INSTANT, Shop, kept, worth_a_kill
+
+
+def test_a_release_whose_journal_was_lost_goes_on_from_the_world(shop: Shop) -> None:
+    begin_anew = kept(shop)
+    names = shop.run()["passed"]
+    numbers = worth_a_kill(names[: names.index(LAST_INSTANT)])
+    problems: dict[str, list[str]] = {}
+
+    for kill_at in numbers:
+        if names[kill_at - 1] in ("after change", "after execute"):  # the journal alone is gone anyway
+            begin_anew()
+            assert shop.run(kill_at=kill_at)["killed"]
+            shutil.rmtree(shop.folder / ".coordinator")
+            ended = shop.run()
+            problems[f"{kill_at} {names[kill_at - 1]}"] = [
+                *([] if ended["code"] == 0 else [f"the run ended with {ended['code']}"]),
+                *shop.problems_on_the_way(),
+                *shop.problems_at_the_end(),
+            ]
+
+    assert len(problems) >= 7
+    assert {kill_at: found for kill_at, found in problems.items() if found} == {}
