@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from coordinator import __version__
+from coordinator import __version__, leases
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.app.place import Place, catch_up, open_run
 from coordinator.app.planning import plan_release
@@ -103,9 +103,17 @@ class Runner:
                 ended = events.RunFinished(self.ports.clock.now(), Outcome.SUPERSEDED)
                 journal.append(state.run, state.sequence + 1, events.to_wire(ended))
             if not proof.graph:
+                self._give_back_leases()
                 return Ended(None)
             accepted = tuple(f"{each.what} {each.why}" for each in unproven)
             return self._engage(self._begin(proof.graph, supersedes=supersede, accepted=accepted), renew)
+
+    def _give_back_leases(self) -> None:
+        """Give back what a run of this release held whose journal is lost: it has come to its end."""
+        claim = _claim(inputs_of(self.ports), self.ports.plan.release)
+        for database in self.ports.plan.databases:
+            with self.ports.session(database, label="coordinator run") as session:
+                leases.release(session, claim)
 
     def resume_or_follow(self, state: RunState) -> Ended:
         """Go on with a run, whatever its plan says now: a way back must not depend on an edit.
@@ -210,8 +218,12 @@ def demand_serving(ports: Ports) -> None:
 
 def claim_of(state: RunState) -> Claim:
     """Return the claim of a run's release: the same inputs make the same claim, also without a journal."""
-    text = json.dumps(dict(state.started.inputs), sort_keys=True)
-    return Claim(hashlib.sha256(text.encode()).hexdigest(), state.started.release)
+    return _claim(state.started.inputs, state.started.release)
+
+
+def _claim(inputs: Mapping[str, str], release: str) -> Claim:
+    text = json.dumps(dict(inputs), sort_keys=True)
+    return Claim(hashlib.sha256(text.encode()).hexdigest(), release)
 
 
 def demand_same(state: RunState, inputs: Mapping[str, str]) -> None:

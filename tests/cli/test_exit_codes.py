@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
+from datetime import timedelta
 
 import pytest
 from fixtures.checkout import DROP, EMAIL, HALF, Checkout, waiting_check
 from fixtures.local import ask, kill_router, kill_side, local_platform, until
 
+from coordinator import leases
+from coordinator.adapters.databases import sqlite
+from coordinator.app.place import Place, newest_first
+from coordinator.app.running import claim_of
 from coordinator.model import Colour
+from coordinator.secret import Secret
 
 SAME_AGAIN = {"http": {"path": "/", "contains": "1.4"}}
 """A check that 1.5 does not pass."""
@@ -31,6 +38,21 @@ def test_0_nothing_to_do(checkout: Checkout):
 
     assert ended.exit_code == 0
     assert ended.out == "Nothing to do: the wanted versions serve and no migration is pending.\n"
+
+
+def test_0_nothing_to_do_but_to_give_back_what_a_run_without_its_journal_held(checkout: Checkout):
+    checkout.released("1.4")
+    place = Place(checkout.folder / "plan.yaml")
+    claim = claim_of(next(newest_first(place.journal)))
+    database = sqlite.connect(Secret(f"sqlite://{checkout.database}"), lock_timeout=timedelta(seconds=5))
+    with database.session(label="test") as session:
+        leases.acquire(session, claim, supersede=False)  # as if the run had been killed before its last step
+    shutil.rmtree(place.folder)
+
+    assert checkout.release("1.4").exit_code == 0
+
+    with database.session(label="test") as session:
+        assert not leases.is_held(session, claim)
 
 
 def test_0_nothing_to_do_but_to_start_the_router_again(checkout: Checkout):
