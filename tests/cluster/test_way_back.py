@@ -59,7 +59,7 @@ def test_rollback_while_next_crash_loops_needs_only_blue(shop: Shop, load, figur
     assert not answers.between(first.done + 1).failed(), answers.told()
 
 
-def test_rollback_stays_and_says_so_where_blue_is_sick_too(shop: Shop):
+def test_rollback_brings_back_a_blue_that_somebody_scaled_to_nothing(shop: Shop, load, figure):
     shop.serve("1.4")
     shop.lay_out("1.5", monitor={"for": "5m", "failures": 1000}, drain={"deadline": "1s"})
     with running(shop.start("run", version="1.5")) as release:
@@ -67,6 +67,26 @@ def test_rollback_stays_and_says_so_where_blue_is_sick_too(shop: Shop):
         kill(release)
     shop.cluster.api.patch(shop.deployment_path("blue"), {"spec": {"replicas": 0}})
     until(lambda: shop.pods("blue") == [])
+
+    clients = load(shop.url, ORDERS)
+    ran = shop.call("rollback", version="1.5")
+    clients.wait_for(30, version="1.4")
+    answers = clients.stop()
+
+    figure("answers", answers.told())
+    assert ran.code == 0, str(ran)
+    assert (shop.serves(), shop.size("blue"), shop.pods("green")) == ("blue", 2, [])
+    assert not answers.failed(), answers.told()
+
+
+def test_rollback_stays_and_says_so_where_blue_is_sick_too(shop: Shop):
+    shop.serve("1.4")
+    shop.lay_out("1.5", monitor={"for": "5m", "failures": 1000}, drain={"deadline": "1s"})
+    with running(shop.start("run", version="1.5")) as release:
+        shop.wait_for_step("monitor:shop")
+        kill(release)
+    _sicken(shop, "blue")
+    until(lambda: _is_down(shop, "blue"))
 
     ran = shop.call("rollback", version="1.5")
 
