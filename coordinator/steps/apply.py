@@ -20,8 +20,6 @@ from coordinator.world import Effect, SchemaMoves, Seen
 
 _LOCKS: Final = timedelta(seconds=15)
 """How long another migration tool, or an orphan of ours, may hold the tool's locks: migrate's own default."""
-_BUSY: Final = frozenset({"55P03", "40P01"})
-"""lock_not_available, deadlock_detected (PostgreSQL, Appendix A): nothing happened, later it may work."""
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between attempts; readers queue behind each attempt for lock_timeout, so there are few."""
 
@@ -79,7 +77,7 @@ class Apply:
             try:
                 return self._apply(step, context)
             except DatabaseError as error:
-                if error.sqlstate not in _BUSY:
+                if not error.is_busy:
                     raise
                 context.note(f"{error.what} Trying again in {pause:g} s.")
                 context.wait(timedelta(seconds=pause))

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from coordinator import discovery
-from coordinator.adapters.databases import postgresql, sqlite
+from coordinator.adapters.databases import mariadb, mysql, postgresql, sqlite
 from coordinator.apply import apply_migration, is_applied, read_ledger, revert_migration
 from coordinator.errors import CoordinatorError, DatabaseError, StepFailed, Waiting
 from coordinator.model import Engine, Migration, Phase, SourceFile
@@ -67,7 +67,8 @@ class Shop:
 
     def with_step(self, version: int, up: str, down: str | None = None) -> Shop:
         others = [each for each in self.migrations if each.version != version]
-        added = self.tool.read(files(self.tool.name, version, up, down)).migrations
+        engine = self.session.target(None).engine
+        added = self.tool.read(files(self.tool.name, version, up, down), engine).migrations
         migrations = tuple(sorted([*others, *added], key=lambda each: each.version))
         return Shop(self.tool, self.session, migrations, self.table)
 
@@ -88,22 +89,39 @@ class Shop:
         )
 
 
-CASES = [(key, engine) for key, tool in TOOLS.items() for engine in sorted(tool.engines)]
+ADAPTERS = {
+    Engine.POSTGRESQL: postgresql,
+    Engine.SQLITE: sqlite,
+    Engine.MYSQL: mysql,  # what MariaDB speaks of it: no package brings its server
+    Engine.MARIADB: mariadb,
+}
+CASES = [
+    pytest.param(
+        (key, engine),
+        id=f"{key} {engine}",
+        marks=[pytest.mark.mariadb] if engine.speaks_mysql else [],
+    )
+    for key, tool in TOOLS.items()
+    for engine in sorted(tool.engines)
+]
 
 
-@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]} {case[1]}")
+@pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest, tmp_path):
     key, engine = request.param
     if engine is Engine.SQLITE:
         return key, sqlite, Secret(f"sqlite://{tmp_path}/shop.db")
-    return key, postgresql, Secret(request.getfixturevalue("database_url"))
+    url = request.getfixturevalue("mariadb_url" if engine.speaks_mysql else "database_url")
+    return key, ADAPTERS[engine], Secret(url)
 
 
 @contextmanager
 def connected(case, *, table: str | None = None) -> Iterator[Shop]:
     key, adapter, url = case
+    engine = next(each for each, module in ADAPTERS.items() if module is adapter)
     read = TOOLS[key].read(
-        [file for number, (up, down) in enumerate(STEPS, start=1) for file in files(key, number, up, down)]
+        [file for number, (up, down) in enumerate(STEPS, start=1) for file in files(key, number, up, down)],
+        engine,
     )
     assert read.diagnostics == ()
     with adapter.connect(url, lock_timeout=timedelta(seconds=20)).session(label="test") as session:
