@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.1
 _BUSY = frozenset({1205, 1213, 3572})
 """ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_LOCK_NOWAIT: the statement did nothing, later it may work."""
 _LOST = frozenset({1053, 1927, 2006, 2013, 2055})
-"""ER_SERVER_SHUTDOWN, MariaDB's ER_CONNECTION_KILLED, and the client's words for a connection that is gone."""
+"""ER_SERVER_SHUTDOWN, MariaDB's ER_CONNECTION_KILLED, and the client's words for one that is gone."""
 
 _HOLDER = """
 SELECT id, user, host, command, time FROM information_schema.processlist WHERE id = IS_USED_LOCK({name})
