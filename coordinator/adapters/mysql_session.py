@@ -181,8 +181,7 @@ class MysqlSession:
                     answered += 1
                 return rows
         except pymysql.Error as error:
-            position = None if index is None else self._position_of(text, answered)
-            raise self._error_from(error, index=index, position=position, commits=commits) from error
+            raise self._error_from(error, text, index=index, answered=answered, commits=commits) from error
 
     def _position_of(self, text: str, answered: int) -> int | None:
         """Return where the statement begins that follows so many answers, in characters from 1.
@@ -195,8 +194,9 @@ class MysqlSession:
         return statements[answered].offset + 1
 
     def _error_from(
-        self, error: pymysql.Error, *, index: int | None, position: int | None, commits: bool
+        self, error: pymysql.Error, text: str, *, index: int | None, answered: int, commits: bool
     ) -> DatabaseError:
+        position = None if index is None else self._position_of(text, answered)
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         message = scrub(message_of(error), self._secrets)
         if number in _LOST or not self._connection.open:
@@ -219,7 +219,7 @@ class MysqlSession:
             statement=index,
             position=position,
             committed=self._committed,
-            is_busy=is_busy and self._committed == 0,
+            is_busy=is_busy and self._committed == 0 and answered == 0,
         )
 
     def _roll_back(self) -> None:

@@ -25,7 +25,7 @@ def dump_mariadb(session: Session, ledger: str) -> str:
     for name, kind in session.query(_TABLES):
         quoted = "`" + str(name).replace("`", "``") + "`"
         made = str(session.query(f"SHOW CREATE TABLE {quoted}")[0][1])
-        lines.append(re.sub(r" AUTO_INCREMENT=[0-9]+|`coordinator_[0-9a-z_]+`\\.", "", made))
+        lines.append(re.sub(r" AUTO_INCREMENT=[0-9]+|`coordinator_[0-9a-z_]+`\.", "", made))
         if kind == "BASE TABLE" and name != ledger:
             lines.extend(
                 f"{name} {row!r}" for row in sorted(session.query(f"SELECT * FROM {quoted}"), key=repr)
