@@ -36,6 +36,11 @@ _LOST = frozenset({1053, 1927, 2006, 2013, 2055})
 _HOLDER = """
 SELECT id, user, host, command, time FROM information_schema.processlist WHERE id = IS_USED_LOCK({name})
 """
+_PROGRAM = """
+SELECT attr_value FROM performance_schema.session_account_connect_attrs
+WHERE processlist_id = {process} AND attr_name = 'program_name'
+"""
+"""MySQL has this by default, MariaDB with `performance_schema = ON`; of the same account's sessions alone."""
 
 Rows = list[tuple[object, ...]]
 
@@ -153,7 +158,7 @@ class MysqlSession:
 
     def _lock_held(self, name: str) -> Waiting:
         holders = [
-            f"process {pid} ({user} from {host}, {command} for {seconds} s)"
+            f"process {pid} ({self._program(pid)}, {user} from {host}, {command} for {seconds} s)"
             for pid, user, host, command, seconds in self._send(_HOLDER.format(name=name))
         ]
         return Waiting(
@@ -164,6 +169,12 @@ class MysqlSession:
             why="Two migrations of one database at a time would both apply the same version.",
             next_step="Wait until it is done and run the command again.",
         )
+
+    def _program(self, process: object) -> str:
+        with suppress(DatabaseError):  # a server without this table, or a user who may not see it
+            for [name] in self._send(_PROGRAM.format(process=process)):
+                return str(name)
+        return "without a name"
 
     def _send(self, text: str, *, index: int | None = None, commits: bool = False) -> Rows:
         """Send one text as it is, read all its results and return the rows of the first.
