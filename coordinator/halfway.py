@@ -17,6 +17,7 @@ from coordinator.ports import Batch
 from coordinator.sql import SqlStatement, controls_transaction, split_statements, stays_in_transaction
 
 _MOST_NAMED = 12
+_MOST_LETTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,19 @@ class Ways:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A single statement of a file, as a person finds it there."""
+
+    line: int
+    begins: str
+
+
+@dataclass(frozen=True, slots=True)
 class Remains:
     """The statements of a file that are committed, and those that are not, in their order."""
 
-    committed: tuple[SqlStatement, ...]
-    rest: tuple[SqlStatement, ...]
+    committed: tuple[Piece, ...]
+    rest: tuple[Piece, ...]
 
 
 def may_remain(script: Script | None, engine: Engine) -> bool:
@@ -54,11 +63,11 @@ def remains_of(
 
     `is_sent` says that a batch before this one held the file: then all of it is committed.
     """
-    pieces = _all_of(script.statements, engine)
+    pieces = _pieces_of(script, engine)
     if is_sent:
         return Remains(pieces, ())
     texts = tuple(each.text for each in script.statements)
-    if batch.statements[: len(texts)] != texts or any(controls_transaction(each) for each in pieces):
+    if batch.statements[: len(texts)] != texts or _controls_transactions(script, engine):
         return None
     if batch.transaction:
         whole: int | None = error.committed
@@ -69,6 +78,10 @@ def remains_of(
         return None
     count = len(_all_of(script.statements[:whole], engine)) + within
     return Remains(pieces[:count], pieces[count:])
+
+
+def _controls_transactions(script: Script, engine: Engine) -> bool:
+    return any(controls_transaction(each) for each in _all_of(script.statements, engine))
 
 
 def _before(error: DatabaseError, texts: Sequence[str], engine: Engine) -> int | None:
@@ -82,12 +95,20 @@ def _before(error: DatabaseError, texts: Sequence[str], engine: Engine) -> int |
 
 
 def _all_of(statements: Sequence[Statement], engine: Engine) -> tuple[SqlStatement, ...]:
-    """Return the single statements of a file's texts, with their lines in the file."""
+    return tuple(each for text in statements for each in split_statements(text.text, engine))
+
+
+def _pieces_of(script: Script, engine: Engine) -> tuple[Piece, ...]:
     return tuple(
-        SqlStatement(each.text, text.line + each.line - 1, each.words, each.is_closed, each.offset, engine)
-        for text in statements
+        Piece(text.line + each.line - 1, _beginning(text.text[each.offset :]))
+        for text in script.statements
         for each in split_statements(text.text, engine)
     )
+
+
+def _beginning(code: str) -> str:
+    line = code[: 2 * _MOST_LETTERS].split("\n", 1)[0].strip()
+    return line if len(line) <= _MOST_LETTERS else f"{line[:_MOST_LETTERS]}…"
 
 
 def half_applied(error: DatabaseError, remains: Remains, *, what: str, ways: Ways) -> DatabaseError:
@@ -119,8 +140,8 @@ def _in_doubt(error: DatabaseError) -> str:
     return ""
 
 
-def _named(pieces: Sequence[SqlStatement]) -> str:
-    named = [f"line {each.line} (`{' '.join(each.words[:4])} …`)" for each in pieces[:_MOST_NAMED]]
+def _named(pieces: Sequence[Piece]) -> str:
+    named = [f"line {each.line} ({each.begins})" for each in pieces[:_MOST_NAMED]]
     if more := len(pieces) - len(named):
         named.append(f"and {more} more, up to line {pieces[-1].line}")
     return ", ".join(named)

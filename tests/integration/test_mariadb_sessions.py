@@ -186,7 +186,7 @@ def test_refuses_to_go_on_without_the_tls_that_was_asked_for(mariadb_url: str):
 
 
 def test_a_server_that_is_not_there_is_told():
-    database = mariadb.connect(Secret("mysql://root@127.0.0.1:1/shop"), lock_timeout=NOW)
+    database = mariadb.connect(Secret("mysql://somebody@127.0.0.1:1/shop"), lock_timeout=NOW)
 
     with pytest.raises(DatabaseError) as failure, database.session(label="test"):
         pass
@@ -221,6 +221,6 @@ def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(tmp_path:
 def test_refuses_a_url_without_a_database_as_no_url():
     with (
         pytest.raises(Usage, match="names no database"),
-        mariadb.connect(Secret("mysql://root@localhost/"), lock_timeout=NOW).session(label="test"),
+        mariadb.connect(Secret("mysql://somebody@localhost/"), lock_timeout=NOW).session(label="test"),
     ):
         pass
