@@ -165,10 +165,10 @@ def _address_from(parts: Mapping[str, str], unescape: Callable[[str], str]) -> A
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
-    match = re.fullmatch(r"\[?(?P<host>[^\[\]]*?)\]?(?::(?P<port>[0-9]{1,5}))?", address)
+    match = re.fullmatch(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:]*))(?::(?P<port>[0-9]{1,5}))?", address)
     if match is None or not 0 < (port := int(match["port"] or _PORT)) < 1 << 16:
         raise _bad_url("has no host and port that can be read")
-    return match["host"] or "localhost", port
+    return match["six"] or match["host"] or "localhost", port
 
 
 def _tls_of(options: Mapping[str, str], *, ca: str | None) -> str | None:
