@@ -31,8 +31,17 @@ from coordinator.model import (
 )
 from coordinator.secret import Secret
 
-LockId = int | str
-"""An advisory lock: PostgreSQL has numbers, of one database; MySQL and MariaDB names, of a whole server."""
+
+@dataclass(frozen=True, slots=True)
+class TableLock:
+    """A lock that a tool keeps as a row of a table of its own, for engines without a better one."""
+
+    table: str
+    lock_id: int
+
+
+LockId = int | str | TableLock
+"""A lock: PostgreSQL has numbers, of one database; MySQL and MariaDB names, of a whole server, and tables."""
 
 # -- migration tools ------------------------------------------------------------------------------------
 

@@ -15,13 +15,24 @@ from typing import Final
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import StepFailed, Usage
 from coordinator.model import Engine, Migration, Script, SourceFile
-from coordinator.ports import Batch, Ledger, LockId, MigrationTool, Parsed, Pending, Reading, Target
+from coordinator.ports import (
+    Batch,
+    Ledger,
+    LockId,
+    MigrationTool,
+    Parsed,
+    Pending,
+    Reading,
+    TableLock,
+    Target,
+)
 from coordinator.sql import declared_phase, decode, sets_transaction, split_statements, unsafe_statements
 from migrations_hooks._goose_grammar import parse_file
 
 _DEFAULT_TABLE = "goose_db_version"
 _SESSION_LOCK = 4097083626
 """The lock of goose's Provider: crc32("goose"). The command line of goose takes none."""
+_LOCK_TABLE = "goose_lock"
 _VERSION = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NAME = r'(?:"[^"]+"|[^\W\d][\w$]*)'
 _TABLE = re.compile(rf"{_NAME}(?:\.{_NAME})?")
@@ -164,14 +175,15 @@ class Goose:
         return _batches(script, delete, target=target, guard=gone)
 
     def lock_ids(self, target: Target) -> tuple[LockId, ...]:
-        """Return the lock of goose's Provider; on MySQL goose has none, and this is one of our own.
+        """Return the lock of goose's Provider; on MySQL one of our own, and the row that its library may use.
 
-        goose v3.29.0 has a session lock for PostgreSQL alone (its lock package). A name on MySQL is one of
-        the whole server, so it says which database and table it is for.
+        goose v3.29.0 has a session lock for PostgreSQL alone, and for MySQL a row in a table (lock/mysql.go).
+        A name on MySQL is one of the whole server, so it says which database and table it is for.
         """
         if target.engine.speaks_mysql:
             names = f"{target.database}.{target.table or _DEFAULT_TABLE}".encode()
-            return (f"coordinator goose {blake2b(names, digest_size=16).hexdigest()}",)
+            own = f"coordinator goose {blake2b(names, digest_size=16).hexdigest()}"
+            return own, TableLock(_LOCK_TABLE, _SESSION_LOCK)
         return (_SESSION_LOCK,) if target.engine is Engine.POSTGRESQL else ()
 
 

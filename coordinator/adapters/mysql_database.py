@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from functools import partial
 
 from coordinator.adapters import mysql_url
 from coordinator.adapters.mysql_session import MysqlSession
@@ -24,5 +25,12 @@ class MysqlDatabase:
     def session(self, *, label: str) -> Iterator[MysqlSession]:
         """Connect for one step; the server has `label` as the connection attribute program_name."""
         secrets = mysql_url.shown_by(self._url)
-        with closing(mysql_url.connect(self._url, label=label)) as connection:
-            yield MysqlSession(connection, self._engine, secrets=secrets, lock_timeout=self._lock_timeout)
+        connect = partial(mysql_url.connect, self._url, label=label)
+        with closing(connect()) as connection:
+            yield MysqlSession(
+                connection,
+                self._engine,
+                connect_again=connect,
+                secrets=secrets,
+                lock_timeout=self._lock_timeout,
+            )

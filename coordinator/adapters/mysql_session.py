@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 
 import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import SERVER_STATUS
 
+from coordinator.adapters import mysql_table_lock
 from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
 from coordinator.adapters.mysql_url import message_of, scrub
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch, LockId, Target
+from coordinator.ports import Batch, LockId, TableLock, Target
 from coordinator.sql import ends_transaction, split_statements, stays_in_transaction
 
 _POLL_SECONDS = 0.1
@@ -46,12 +47,19 @@ Rows = list[tuple[object, ...]]
 
 
 class MysqlSession:
-    """One connection; see ports.Session."""
+    """One connection, and another one while a lock in a table is held; see ports.Session."""
 
     def __init__(
-        self, connection: Connection, engine: Engine, *, secrets: tuple[str, ...], lock_timeout: timedelta
+        self,
+        connection: Connection,
+        engine: Engine,
+        *,
+        connect_again: Callable[[], Connection],
+        secrets: tuple[str, ...],
+        lock_timeout: timedelta,
     ) -> None:
         self._connection = connection
+        self._connect_again = connect_again
         self._engine = engine
         self._secrets = secrets
         self._seconds = max(1, math.ceil(lock_timeout.total_seconds()))
@@ -89,18 +97,30 @@ class MysqlSession:
 
     @contextmanager
     def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:
-        """Hold named locks, polled and never waited for; Waiting with the holder when time is up."""
+        """Hold named locks and rows, polled and never waited for; Waiting with the holder when time is up."""
         deadline = time.monotonic() + timeout.total_seconds()
-        held: list[str] = []
-        try:
-            for name in map(_literal, map(str, lock_ids)):
-                self._poll_lock(name, deadline)
-                held.append(name)
+        with ExitStack() as held:
+            for lock_id in lock_ids:
+                if isinstance(lock_id, TableLock):
+                    held.enter_context(self._row_locked(lock_id, deadline))
+                else:
+                    name = _literal(str(lock_id))
+                    self._poll_lock(name, deadline)
+                    held.callback(self._let_go, name)
             yield
-        finally:
-            with suppress(DatabaseError):  # a lost connection has lost its locks as well
-                for name in reversed(held):
-                    self._send(f"SELECT RELEASE_LOCK({name})")
+
+    @contextmanager
+    def _row_locked(self, lock: TableLock, deadline: float) -> Iterator[None]:
+        with closing(self._connect_again()) as connection, ExitStack() as held:
+            try:
+                held.enter_context(mysql_table_lock.held(connection, lock, deadline=deadline))
+            except pymysql.Error as error:
+                raise self._error_from(error, "", index=None, answered=0, commits=False) from error
+            yield
+
+    def _let_go(self, name: str) -> None:
+        with suppress(DatabaseError):  # a lost connection has lost its locks as well
+            self._send(f"SELECT RELEASE_LOCK({name})")
 
     def _settle(self) -> None:
         """Undo what texts did to the session: its database, its table locks, its settings.

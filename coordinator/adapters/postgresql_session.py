@@ -96,7 +96,8 @@ class PostgresqlSession:
         deadline = time.monotonic() + timeout.total_seconds()
         held: list[int] = []
         try:
-            for lock_id in map(int, lock_ids):
+            for lock_id in lock_ids:
+                assert isinstance(lock_id, int), "no tool has another lock here"
                 self._poll_lock(lock_id, deadline)
                 held.append(lock_id)
             yield

@@ -16,7 +16,7 @@ from coordinator.adapters.databases import mariadb, mysql, postgresql, sqlite
 from coordinator.apply import apply_migration, is_applied, read_ledger, revert_migration
 from coordinator.errors import CoordinatorError, DatabaseError, StepFailed, Waiting
 from coordinator.model import Engine, Migration, Phase, SourceFile
-from coordinator.ports import Batch, MigrationTool, Session
+from coordinator.ports import Batch, MigrationTool, Session, TableLock
 from coordinator.secret import Secret
 
 TOOLS = {key: discovery.migration_tool(key) for key in discovery.names(discovery.MIGRATION_TOOLS)}
@@ -285,7 +285,11 @@ def test_does_not_undo_twice_when_the_ledger_moved(shop: Shop):
 
 def test_waits_for_whoever_migrates_already(case):
     with connected(case) as first, connected(case) as second:
-        lock_ids = first.tool.lock_ids(first.session.target(None))
+        lock_ids = [
+            each
+            for each in first.tool.lock_ids(first.session.target(None))
+            if not isinstance(each, TableLock)  # its table is not there: tests/integration has one
+        ]
         if not lock_ids:
             assert first.session.target(None).engine is Engine.SQLITE
             return
