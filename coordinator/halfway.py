@@ -56,6 +56,11 @@ def may_remain(script: Script | None, engine: Engine) -> bool:
     )
 
 
+def statements_of(script: Script, engine: Engine) -> str:
+    """Return what a person may find of a file of which nobody knows how far it came."""
+    return _named(_pieces_of(script, engine))
+
+
 def remains_of(
     error: DatabaseError, batch: Batch, script: Script, engine: Engine, *, is_sent: bool
 ) -> Remains | None:

@@ -13,7 +13,7 @@ from typing import Final
 from coordinator.apply import apply_migration, is_applied
 from coordinator.errors import DatabaseError, InDoubt
 from coordinator.graph import Step
-from coordinator.halfway import may_remain
+from coordinator.halfway import may_remain, statements_of
 from coordinator.model import Engine, Migration
 from coordinator.ports import MigrationTool
 from coordinator.steps import Context, Observation, StepKind
@@ -72,8 +72,11 @@ class Apply:
         if is_done:
             return Observation(Seen.DONE, "the version table has it")
         if context.in_doubt and _may_have_begun(migration, tool, spec.engine):
+            assert migration.up is not None, "of nothing nothing remains"
             return Observation(
-                Seen.UNKNOWN, f"{migration.name} {_WITHOUT[spec.engine]} and may have stopped half-way."
+                Seen.UNKNOWN,
+                f"{migration.name} {_WITHOUT[spec.engine]} and may have stopped half-way. Look which of its"
+                f" statements are there: {statements_of(migration.up, spec.engine)}.",
             )
         return Observation(Seen.NOT_DONE, "the version table does not have it")
 

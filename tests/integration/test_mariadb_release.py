@@ -132,6 +132,10 @@ def test_a_kill_inside_a_change_of_the_schema_leaves_a_doubt_for_a_person(
 
     assert code == 5, said
     assert "stopped half-way" in said
+    if checkout.tool == "goose":
+        assert "line 3 (ALTER TABLE orders ADD y int;), line 4 (CREATE TABLE b AS SELECT" in " ".join(
+            said.split()
+        )
 
 
 def test_refuses_settings_of_a_rehearsal_that_there_is_none_of(checkout: Checkout):
