@@ -243,6 +243,24 @@ def test_leaves_nothing_of_a_migration_that_fails_and_names_its_line(shop: Shop)
     assert shop.is_applied(2) is False
 
 
+def test_says_what_a_file_without_a_transaction_left_behind_and_how_to_record_the_rest(shop: Shop):
+    if shop.tool.name != "goose":
+        return  # its files are one text, which PostgreSQL takes back; test_mariadb_halfway.py has MariaDB
+    shop.apply(1)
+    up = "-- +goose NO TRANSACTION\nINSERT INTO a VALUES (1);\nINSERT INTO nowhere VALUES (1);"
+    broken = shop.with_step(2, up)
+
+    with pytest.raises(DatabaseError) as failure:
+        broken.apply(2)
+
+    assert failure.value.code == "half-applied"
+    assert "line 3 (INSERT INTO a VALUES (1);). From line 4 on nothing is." in failure.value.why
+    record = failure.value.next_step.partition("record it: `")[2].partition("`")[0]
+    shop.session.execute(Batch((record,), transaction=True))
+    assert shop.is_applied(2) is True
+    assert shop.columns() == "(1,)"
+
+
 def test_goes_on_after_a_failed_migration_was_corrected(shop: Shop):
     shop.apply(1)
     with pytest.raises(DatabaseError):
