@@ -111,6 +111,9 @@ class MysqlSession:
 
     @contextmanager
     def _row_locked(self, lock: TableLock, deadline: float) -> Iterator[None]:
+        if not self._send(mysql_table_lock.is_there_query(lock)):
+            yield
+            return
         with closing(self._connect_again()) as connection, ExitStack() as held:
             try:
                 held.enter_context(mysql_table_lock.held(connection, lock, deadline=deadline))

@@ -22,16 +22,19 @@ from coordinator.ports import TableLock
 _POLL_SECONDS = 0.1
 _BUSY = frozenset({1205, 3572})
 """ER_LOCK_WAIT_TIMEOUT (MariaDB's answer to NOWAIT), ER_LOCK_NOWAIT."""
-_EXISTS = "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s"
+
+
+def is_there_query(lock: TableLock) -> str:
+    """Return a query with a row if the lock's table exists; where it does not, there is nothing to hold."""
+    return (
+        "SELECT 1 FROM information_schema.tables"  # noqa: S608 - the name is a hook's
+        f" WHERE table_schema = DATABASE() AND table_name = '{lock.table}'"
+    )
 
 
 @contextmanager
 def held(connection: Connection, lock: TableLock, *, deadline: float) -> Iterator[None]:
     """Hold the lock until the block ends. Raises: Waiting `migration-lock-held`; pymysql.Error."""
-    with connection.cursor() as cursor:
-        if not cursor.execute(_EXISTS, (lock.table,)):
-            yield
-            return
     while (holder := _holder_or_take(connection, lock)) is not None:
         if time.monotonic() >= deadline:
             raise _lock_held(lock, holder)
