@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart check test test-peers test-browser test-cluster golden bench bench-cluster clean
+.PHONY: quickstart check test test-peers test-mariadb test-browser test-cluster golden bench bench-cluster clean
 
 quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back, REFUSED=1 a refusal
 	@$(BIN)/python plans/quickstart/quickstart.py $(if $(REFUSED),--mistake rehearsal,$(if $(ROLLBACK),--mistake $(ROLLBACK:1=verify)))
@@ -19,7 +19,10 @@ test: check  ## everything that needs nothing but this machine
 	$(BIN)/pytest -n 2
 
 test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate, and Argo's schema; needs Go
-	$(BIN)/pytest -m peers -n 2 tests/peers tests/integration/test_pipelines.py
+	$(BIN)/pytest -m "peers and not mariadb" -n 2 tests/peers tests/integration/test_pipelines.py
+
+test-mariadb: .venv/.dev  ## the same promises kept on a MariaDB, and the real tools there; needs mariadbd (and Go)
+	$(BIN)/pytest -m mariadb -n 2 tests/contracts tests/integration tests/peers
 
 test-browser: .venv/.dev  ## the page of plan --html in a headless Chromium; needs one (apt-get install chromium)
 	$(BIN)/pytest -m browser tests/browser

@@ -13,9 +13,12 @@ from datetime import timedelta
 
 from coordinator.diagnostics import errors_of
 from coordinator.errors import DatabaseError, StepFailed
+from coordinator.halfway import Ways, half_applied, remains_of
 from coordinator.model import Migration, Script
 from coordinator.ports import Batch, Ledger, MigrationTool, Pending, Session, Target
 from coordinator.sql import controls_transaction, split_statements
+
+_NOTHING = Script((), transaction=True)
 
 
 def read_ledger(session: Session, tool: MigrationTool, target: Target) -> Ledger:
@@ -66,7 +69,9 @@ def apply_migration(
         batches = tool.up(migration, target=target, ledger=ledger)
         if not ledger.exists:
             session.execute(tool.create_ledger(target))
-        _execute(session, batches, migration.up, path=migration.files[0].path)
+        done, undone = _records(tool, migration, migrations, target=target, ledger=ledger)
+        ways = Ways(done, undone if tool.records_start else ())
+        _execute(session, batches, migration.up, path=migration.files[0].path, target=target, ways=ways)
 
 
 def apply_on_scratch(
@@ -85,7 +90,8 @@ def apply_on_scratch(
         if not is_there:
             session.execute(tool.create_ledger(target))
         batches = tool.up(migration, target=target, ledger=Ledger(exists=True))
-        _execute(session, map(_as_it_stands, batches), migration.up, path=migration.files[0].path)
+        batches = tuple(map(_as_it_stands, batches))
+        _execute(session, batches, migration.up, path=migration.files[0].path, target=target)
     except DatabaseError as error:
         return error
     except StepFailed as error:
@@ -129,7 +135,9 @@ def revert_migration(
         ledger = read_ledger(session, tool, target)
         _refuse_unless_last(tool, migration, migrations, ledger=ledger)
         batches = tool.down(migration, migrations=migrations, target=target, ledger=ledger)
-        _execute(session, batches, migration.down, path=migration.files[-1].path)
+        done, undone = _records(tool, migration, migrations, target=target, ledger=ledger)
+        ways = Ways(undone, done if tool.records_start else ())
+        _execute(session, batches, migration.down, path=migration.files[-1].path, target=target, ways=ways)
 
 
 def _refuse_unless_next(
@@ -175,15 +183,47 @@ def _refuse_problems(pending: Pending) -> None:
         raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
 
 
-def _execute(session: Session, batches: Iterable[Batch], script: Script | None, *, path: str) -> None:
+def _records(
+    tool: MigrationTool,
+    migration: Migration,
+    migrations: Sequence[Migration],
+    *,
+    target: Target,
+    ledger: Ledger,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what the tool sends to record a migration as applied, and as not applied, and nothing else."""
+    empty = replace(migration, up=_NOTHING, down=_NOTHING)
+    up = tool.up(empty, target=target, ledger=ledger)
+    down = tool.down(empty, migrations=migrations, target=target, ledger=ledger)
+    return up[-1].statements, down[-1].statements
+
+
+def _execute(
+    session: Session,
+    batches: Iterable[Batch],
+    script: Script | None,
+    *,
+    path: str,
+    target: Target,
+    ways: Ways | None = None,
+) -> None:
+    """Send the batches; with `ways`, a failure that leaves a part of the file says which, and what now."""
+    is_sent = is_marked = False
     for batch in batches:
         try:
             session.execute(batch)
         except DatabaseError as error:
             line = _line_of(error, batch, script)
+            what = f"{path}:{line}: {error.what}" if line else f"{path}: {error.what}"
+            remains = script and remains_of(error, batch, script, target.engine, is_sent=is_sent)
+            if remains and remains.committed and ways is not None:
+                raise half_applied(error, remains, what=what, ways=ways) from error
+            if remains and error.is_busy and is_marked and ways is not None:
+                session.execute(Batch(ways.back, transaction=True))  # nothing happened: no mark of it either
+                is_marked = False
             raise DatabaseError(
                 error.code,
-                f"{path}:{line}: {error.what}" if line else f"{path}: {error.what}",
+                what,
                 why=error.why
                 if script is None or script.transaction
                 else f"{error.why} It runs without a transaction: what stood before the failure stays.",
@@ -192,7 +232,15 @@ def _execute(session: Session, batches: Iterable[Batch], script: Script | None, 
                 ambiguous=error.ambiguous,
                 statement=error.statement,
                 position=error.position,
+                committed=error.committed,
+                is_busy=error.is_busy and not is_marked,
             ) from error
+        is_sent = is_sent or (script is not None and batch.statements[:1] == _first_text(script))
+        is_marked = True
+
+
+def _first_text(script: Script) -> tuple[str, ...]:
+    return tuple(each.text for each in script.statements[:1])
 
 
 def _line_of(error: DatabaseError, batch: Batch, script: Script | None) -> int | None:

@@ -9,12 +9,12 @@ is none, and the author is asked to declare.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Basis, Evidence, Finding, Phased, Span, Use, Verdict
 from coordinator.guess import ANY, Advice, Guess, NewTables
-from coordinator.model import DatabaseName, Migration, Phase, Plan, Role, ServiceName
+from coordinator.model import DatabaseName, Engine, Migration, Phase, Plan, Role, ServiceName
 from coordinator.sql import SqlStatement, split_statements
 from coordinator.survey import Survey, alive_at_start
 
@@ -32,7 +32,8 @@ def classify(
     for name, database in survey.databases.items():
         if name in asked:
             continue
-        rows = list(_phases(name, database.pending, is_in_use=name not in unused))
+        engine = plan.databases[name].engine
+        rows = list(_phases(name, database.pending, engine=engine, is_in_use=name not in unused))
         phased[name] = tuple(row for row in rows if isinstance(row, Phased))
         problems.extend(row for row in rows if isinstance(row, Diagnostic))
     cuts = {name: _Cut.of(migrations) for name, migrations in phased.items()}
@@ -53,13 +54,13 @@ def _without_live_version(plan: Plan, survey: Survey) -> frozenset[DatabaseName]
 
 
 def _phases(
-    database: DatabaseName, pending: Sequence[Migration], *, is_in_use: bool
+    database: DatabaseName, pending: Sequence[Migration], *, engine: Engine, is_in_use: bool
 ) -> Iterator[Phased | Diagnostic]:
     new_tables = NewTables()
     previous = Phase.EXPAND
     for migration in pending:
         place = Place(migration.files[0].path) if migration.files else Place(migration.name)
-        guesses = [guess for each in _statements(migration) for guess in new_tables.guesses(each)]
+        guesses = [guess for each in _statements(migration, engine) for guess in new_tables.guesses(each)]
         row: Phased | Diagnostic
         if not is_in_use:
             reason = f"no version that uses `{database}` is live"
@@ -78,11 +79,11 @@ def _basis(migration: Migration) -> Basis:
     return Basis.CLASSIFIED if migration.declared is None else Basis.DECLARED
 
 
-def _statements(migration: Migration) -> Iterator[SqlStatement]:
+def _statements(migration: Migration, engine: Engine) -> Iterator[SqlStatement]:
     """Yield the single statements of the up side; goose's blocks and migrate's files hold several."""
     for script in migration.up.statements if migration.up else ():
-        for each in split_statements(script.text):
-            yield SqlStatement(each.text, script.line + each.line - 1, each.words, each.is_closed)
+        for each in split_statements(script.text, engine):
+            yield replace(each, line=script.line + each.line - 1)
 
 
 def _guessed(

@@ -107,7 +107,8 @@ class DatabaseError(CoordinatorError):
 
     `ambiguous` says that the connection was lost while a commit was under way: it may have happened.
     `statement` is the failed text's index in its batch and `position` the engine's offset in that text, in
-    characters from 1, where they are known.
+    characters from 1, where they are known. `committed` is how many of the batch's texts are committed
+    although they stood in its transaction. `is_busy`: nothing happened, and in a moment it may work.
     """
 
     def __init__(
@@ -121,12 +122,16 @@ class DatabaseError(CoordinatorError):
         ambiguous: bool = False,
         statement: int | None = None,
         position: int | None = None,
+        committed: int = 0,
+        is_busy: bool = False,
     ) -> None:
         super().__init__(code, what, why=why, next_step=next_step)
         self.sqlstate = sqlstate
         self.ambiguous = ambiguous
         self.statement = statement
         self.position = position
+        self.committed = committed
+        self.is_busy = is_busy
 
 
 class JournalConflict(CoordinatorError):

@@ -50,6 +50,7 @@ _STATEMENTS: Final[tuple[tuple[str, Advice, str], ...]] = (
     (r"(?:INSERT|UPDATE|MERGE|WITH|COPY|REFRESH)\b", Phase.MIGRATE, "moves data"),
     (r"(?:COMMENT|ANALYZE|VACUUM|REINDEX|LOCK|SHOW|BEGIN|START|COMMIT|END|SAVEPOINT)\b", ANY, ""),
     (r"SET (?:LOCAL |SESSION )?(?:LOCK_TIMEOUT|STATEMENT_TIMEOUT|ROLE|MAINTENANCE_WORK_MEM)\b", ANY, ""),
+    (r"SET (?:NAMES|FOREIGN_KEY_CHECKS|UNIQUE_CHECKS)\b|UNLOCK TABLES\b", ANY, ""),
     (r"PRAGMA (?:DEFER_FOREIGN_KEYS|FOREIGN_KEYS|FOREIGN_KEY_CHECK|INTEGRITY_CHECK|OPTIMIZE)\b", ANY, ""),
 )
 """Words of a statement → advice and why, the first match wins. An ALTER TABLE has a table of its own."""
@@ -85,6 +86,7 @@ _ACTIONS: Final[tuple[tuple[str, Advice, str], ...]] = (
         "gives one version a type that it does not know",
     ),
     (r"VALIDATE CONSTRAINT\b", ANY, ""),
+    (r"(?:ALGORITHM|LOCK) \w+$", ANY, ""),
     (r"RENAME\b", None, _RENAMES),
 )
 """Words of one action of an ALTER TABLE, from its verb on → advice and why, the first match wins."""

@@ -20,6 +20,13 @@ _CREATE = (
     "scope text PRIMARY KEY, digest text NOT NULL, release_name text NOT NULL,"
     " acquired_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP)"
 )
+_CREATE_ON_MYSQL = (
+    "CREATE TABLE IF NOT EXISTS coordinator_lease ("
+    "scope varchar(64) CHARACTER SET ascii PRIMARY KEY, digest varchar(128) NOT NULL,"
+    " release_name text CHARACTER SET utf8mb4 NOT NULL,"
+    " acquired_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+)
+"""A key of MySQL must say how long it is."""
 _SCOPE = "release"
 
 
@@ -36,19 +43,14 @@ def acquire(session: Session, claim: Claim, *, supersede: bool) -> None:
 
     Raises: Waiting `release-under-way` where another release holds it, unless `supersede` takes it over.
     """
-    if supersede:
-        conflict = (
-            "ON CONFLICT (scope) DO UPDATE SET digest = excluded.digest, release_name = excluded.release_name"
-        )
-    else:
-        conflict = "ON CONFLICT (scope) DO NOTHING"
-    insert = (
-        "INSERT INTO coordinator_lease (scope, digest, release_name)"
-        f" VALUES ({literal(_SCOPE)}, {literal(claim.digest)}, {literal(claim.release)}) {conflict}"
-    )
-    session.execute(Batch((_CREATE, insert), transaction=True))
+    engine = session.target(None).engine
+    values = ", ".join(literal(each, engine) for each in (_SCOPE, claim.digest, claim.release))
+    insert = f"INSERT INTO coordinator_lease (scope, digest, release_name) VALUES ({values})"
+    conflict = _CONFLICT[engine.speaks_mysql, supersede]
+    create = _CREATE_ON_MYSQL if engine.speaks_mysql else _CREATE
+    session.execute(Batch((create, f"{insert} {conflict}"), transaction=True))
     digest, release, since = session.query(
-        f"SELECT digest, release_name, acquired_at FROM coordinator_lease WHERE scope = {literal(_SCOPE)}"
+        f"SELECT digest, release_name, acquired_at FROM coordinator_lease WHERE scope = '{_SCOPE}'"
     )[0]
     if digest != claim.digest:
         raise Waiting(
@@ -62,21 +64,37 @@ def acquire(session: Session, claim: Claim, *, supersede: bool) -> None:
 
 def is_held(session: Session, claim: Claim) -> bool:
     """Tell whether the claim holds the lease."""
-    exists = session.query(_EXISTS[session.target(None).engine])
-    if not exists:
+    engine = session.target(None).engine
+    if not session.query(_EXISTS[engine]):
         return False
-    rows = session.query(f"SELECT 1 FROM coordinator_lease WHERE digest = {literal(claim.digest)}")
+    rows = session.query(f"SELECT 1 FROM coordinator_lease WHERE digest = {literal(claim.digest, engine)}")
     return bool(rows)
 
 
 def release(session: Session, claim: Claim) -> None:
     """Give the lease back; one that is not ours, or not there, is left alone."""
     if is_held(session, claim):
-        delete = f"DELETE FROM coordinator_lease WHERE digest = {literal(claim.digest)}"
+        digest = literal(claim.digest, session.target(None).engine)
+        delete = f"DELETE FROM coordinator_lease WHERE digest = {digest}"
         session.execute(Batch((delete,), transaction=True))
 
 
+_CONFLICT = {
+    (False, False): "ON CONFLICT (scope) DO NOTHING",
+    (False, True): (
+        "ON CONFLICT (scope) DO UPDATE SET digest = excluded.digest, release_name = excluded.release_name"
+    ),
+    (True, False): "ON DUPLICATE KEY UPDATE scope = scope",
+    (True, True): "ON DUPLICATE KEY UPDATE digest = VALUES(digest), release_name = VALUES(release_name)",
+}
+"""By whether the engine speaks MySQL, and whether the lease is taken over."""
+_EXISTS_ON_MYSQL = (
+    "SELECT 1 FROM information_schema.tables"
+    " WHERE table_schema = DATABASE() AND table_name = 'coordinator_lease'"
+)
 _EXISTS = {
     Engine.POSTGRESQL: "SELECT 1 WHERE to_regclass('coordinator_lease') IS NOT NULL",
     Engine.SQLITE: "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'coordinator_lease'",
+    Engine.MYSQL: _EXISTS_ON_MYSQL,
+    Engine.MARIADB: _EXISTS_ON_MYSQL,
 }

@@ -54,6 +54,13 @@ class Engine(StrEnum):
 
     POSTGRESQL = "postgresql"
     SQLITE = "sqlite"
+    MYSQL = "mysql"
+    MARIADB = "mariadb"
+
+    @property
+    def speaks_mysql(self) -> bool:
+        """MySQL's protocol, quotes and locks; a statement that changes the schema commits by itself."""
+        return self in (Engine.MYSQL, Engine.MARIADB)
 
 
 class Layer(StrEnum):

@@ -31,6 +31,18 @@ from coordinator.model import (
 )
 from coordinator.secret import Secret
 
+
+@dataclass(frozen=True, slots=True)
+class TableLock:
+    """A lock that a tool keeps as a row of a table of its own, for engines without a better one."""
+
+    table: str
+    lock_id: int
+
+
+LockId = int | str | TableLock
+"""A lock: PostgreSQL has numbers, of one database; MySQL and MariaDB names, of a whole server, and tables."""
+
 # -- migration tools ------------------------------------------------------------------------------------
 
 
@@ -42,7 +54,7 @@ class Target:
     database: str
     """The database's name as the engine says it; for SQLite the file's path."""
     schema: str | None
-    """PostgreSQL's current schema at connect; None where there is none."""
+    """PostgreSQL's current schema at connect; None where there is none, or where a database is a schema."""
     table: str | None
     """The version table that the plan names; None for the tool's default."""
 
@@ -51,7 +63,9 @@ class Target:
 class Batch:
     """Texts for the engine: each sent alone, in order, as one simple query without parameters.
 
-    With `transaction` they commit together or not at all; without it each stands for itself. `guard` is a
+    With `transaction` they commit together or not at all; without it each stands for itself. MySQL and
+    MariaDB cannot keep that: a statement that changes the schema commits itself and what stood before it, and
+    a failure after it says how many texts are committed (`DatabaseError.committed`). `guard` is a
     query that goes first in the transaction: if it returns a row, somebody else moved the ledger, and the
     batch is refused whole (DatabaseError `ledger-changed`).
     """
@@ -108,11 +122,11 @@ class MigrationTool(Protocol):
         """Tell whether the tool would look at a file of this name in its folder."""
         ...
 
-    def parse(self, file: SourceFile) -> Parsed:
-        """Read one file, as `coordinator parse` shows it."""
+    def parse(self, file: SourceFile, engine: Engine = Engine.POSTGRESQL) -> Parsed:
+        """Read one file, as `coordinator parse` shows it; `engine` is whose quotes and comments it has."""
         ...
 
-    def read(self, files: Sequence[SourceFile]) -> Reading:
+    def read(self, files: Sequence[SourceFile], engine: Engine = Engine.POSTGRESQL) -> Reading:
         """Read a folder's files (those that `is_migration` accepts), in any order."""
         ...
 
@@ -146,7 +160,7 @@ class MigrationTool(Protocol):
         """Return what undoes `migration`, the last of the ledger, and records that."""
         ...
 
-    def lock_ids(self, target: Target) -> tuple[int, ...]:
+    def lock_ids(self, target: Target) -> tuple[LockId, ...]:
         """Return the advisory locks to hold, in this order; empty where the engine has none."""
         ...
 
@@ -166,10 +180,13 @@ class Session(Protocol):
         ...
 
     def execute(self, batch: Batch) -> None:
-        """Send a batch; with `transaction`, either all of it is committed on return or none of it."""
+        """Send a batch; with `transaction`, either all of it is committed on return or none of it.
+
+        Where an engine cannot keep that, DatabaseError `committed` says what stays; see Batch.
+        """
         ...
 
-    def locked(self, lock_ids: Sequence[int], *, timeout: timedelta) -> AbstractContextManager[None]:
+    def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> AbstractContextManager[None]:
         """Hold advisory locks, polled and never waited for; Waiting with the holder when time is up."""
         ...
 

@@ -3,8 +3,9 @@
 A lexer and no parser: it knows where quotes, comments and bodies end, so that a word is found where it is
 code and nowhere else. It decides about transactions (what ends one, what refuses one) and reads declared
 phases. What a statement does to a schema is never guessed here: the engine is asked. goose cuts files by
-rules of its own (migrations_hooks); this lexer then looks at what goose cut. How a text becomes a literal
-stands here too, because the lexer is what reads it again.
+rules of its own (migrations_hooks); this lexer then looks at what goose cut. MySQL and MariaDB quote and
+comment in their own way; PostgreSQL and SQLite are read alike. How a text becomes a literal stands here too,
+because the lexer is what reads it again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from coordinator.diagnostics import Diagnostic, Place
-from coordinator.model import Phase
+from coordinator.model import Engine, Phase
 
 _TOKEN = re.compile(
     r"""
@@ -31,10 +32,30 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_MYSQL_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+)
+  | (?P<comment>\#[^\n]*|--(?=[\s\x00-\x1f]|\Z)[^\n]*)
+  | (?P<conditional>/\*M?![0-9]*(?:[^*]|\*(?!/))*+(?P<conditional_end>\*/)?)
+  | (?P<block>/\*(?:[^*]|\*(?!/))*+(?P<block_end>\*/)?)
+  | (?P<string>'(?:[^'\\]|\\.|'')*+(?P<string_end>')?)
+  | (?P<identifier>"(?:[^"\\]|\\.|"")*+(?P<identifier_end>")?)
+  | (?P<backtick>`(?:[^`]|``)*+(?P<backtick_end>`)?)
+  | (?P<word>[^\W\d][\w$]*)
+  | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""MySQL 8.0 Reference Manual 9.1.1 and 9.7: `\\` escapes, `--` is a comment before a blank only, blocks do
+not nest, and what stands in `/*! */` is run: it is no comment."""
+_CLOSED = frozenset({"conditional", "block", "string", "identifier", "backtick"})
+"""What MySQL closes: each has a group for its end."""
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
-_BODIED = frozenset({"FUNCTION", "PROCEDURE", "TRIGGER"})
+_BODIED = frozenset({"EVENT", "FUNCTION", "PROCEDURE", "TRIGGER"})
 _BODIED_WITHIN = 6
 """The kind stands early: `CREATE OR REPLACE CONSTRAINT TRIGGER`, `CREATE TEMP TRIGGER`."""
+_ENDED_BY_TWO_WORDS = frozenset({"IF", "LOOP", "REPEAT", "WHILE"})
+"""In a body of MySQL: `END IF`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +68,24 @@ class SqlStatement:
     """Its keywords and bare names in capitals, none of them from a string, a quoted name or a comment."""
     is_closed: bool
     """No quote, comment or dollar quote of it is still open at its end."""
+    offset: int = 0
+    """Where its first word stands in that text, in characters from 0."""
+    engine: Engine = Engine.POSTGRESQL
+    """Whose quotes and comments it was read with."""
 
 
-def split_statements(text: str) -> tuple[SqlStatement, ...]:
+def split_statements(text: str, engine: Engine = Engine.POSTGRESQL) -> tuple[SqlStatement, ...]:
     """Return the statements of a text, each with its `;`; comments and `;` alone are none."""
     statements: list[SqlStatement] = []
     line, counted, begin = 1, 0, 0
     reader = _Reader()
-    for kind, start, end, closed in chain(tokens(text), [("end", len(text), len(text), True)]):
+    for kind, start, end, closed in chain(tokens(text, engine), [("end", len(text), len(text), True)]):
         if not reader.takes(text[start:end], kind, start=start, closed=closed):
             continue
         line += text.count("\n", counted, reader.first)
         counted = reader.first
-        statements.append(SqlStatement(text[begin:end].strip(), line, tuple(reader.words), reader.is_closed))
+        words, cut = tuple(reader.words), text[begin:end].strip()
+        statements.append(SqlStatement(cut, line, words, reader.is_closed, reader.first, engine))
         begin, reader = end, _Reader()
     return tuple(statements)
 
@@ -68,7 +94,7 @@ def parts_of(statement: SqlStatement) -> tuple[tuple[str, ...], ...]:
     """Return the words between a statement's commas, without what stands in parentheses."""
     parts: list[list[str]] = [[]]
     depth = 0
-    for kind, start, end, _ in tokens(statement.text):
+    for kind, start, end, _ in tokens(statement.text, statement.engine):
         lexeme = statement.text[start:end]
         depth += (lexeme == "(") - (lexeme == ")")
         if lexeme == "," and depth == 0:
@@ -78,8 +104,13 @@ def parts_of(statement: SqlStatement) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(part) for part in parts)
 
 
-def tokens(text: str) -> Iterator[tuple[str, int, int, bool]]:
+def tokens(text: str, engine: Engine = Engine.POSTGRESQL) -> Iterator[tuple[str, int, int, bool]]:
     """Yield each token's kind (the groups of `_TOKEN`), start, end, and whether it is closed."""
+    if engine.speaks_mysql:
+        for each in _MYSQL_TOKEN.finditer(text):
+            kind, (start, end) = str(each.lastgroup), each.span()
+            yield kind, start, end, kind not in _CLOSED or each[f"{kind}_end"] is not None
+        return
     position = 0
     while match := _TOKEN.match(text, position):
         kind, end, closed = str(match.lastgroup), match.end(), True
@@ -132,7 +163,10 @@ class _Reader:
     def _take_word(self, word: str) -> None:
         has_body = self.words[:1] == ["CREATE"] and not _BODIED.isdisjoint(self.words[:_BODIED_WITHIN])
         if has_body and not self.parentheses:
-            if word == "BEGIN" or (word == "CASE" and self.bodies):
+            after_end = self.words[-1] == "END"
+            if after_end and word in _ENDED_BY_TWO_WORDS:
+                self.bodies += 1  # its END was counted, and its beginning was not
+            elif word == "BEGIN" or (word == "CASE" and self.bodies and not after_end):
                 self.bodies += 1
             elif word == "END" and self.bodies:
                 self.bodies -= 1
@@ -195,6 +229,18 @@ def may_refuse_transaction(statement: SqlStatement) -> bool:
     return refuses_transaction(statement) or any(
         statement.words[: len(start)] == start for start in _MAY_REFUSE
     )
+
+
+_STAYS = frozenset({"DELETE", "DO", "INSERT", "REPLACE", "SELECT", "UPDATE", "WITH"})
+
+
+def stays_in_transaction(statement: SqlStatement) -> bool:
+    """MySQL and MariaDB certainly keep the transaction around the statement open, and can take it back.
+
+    A list of what is known: every other one may commit by itself (MySQL 8.0 Reference Manual 13.3.3). Tables
+    without transactions (MyISAM) keep what was written all the same.
+    """
+    return statement.words[:1] != () and statement.words[0] in _STAYS and statement.is_closed
 
 
 def is_client_copy(statement: SqlStatement) -> bool:
@@ -272,16 +318,21 @@ def _bad_phase(place: Place, what: str) -> Diagnostic:
     )
 
 
-def unsafe_statements(text: str, place: Place, *, transaction: bool) -> tuple[Diagnostic, ...]:
+def unsafe_statements(
+    text: str, place: Place, *, transaction: bool, engine: Engine = Engine.POSTGRESQL
+) -> tuple[Diagnostic, ...]:
     """Return what in a text fails, hangs or escapes for certain, in the way in which its tool sends it.
 
     `place` is where the text starts; `transaction` says that the tool wraps it in one.
     """
-    statements = split_statements(text)
+    statements = split_statements(text, engine)
     problems: list[Diagnostic] = []
     for each in statements:
         here = Place(place.file, place.line + each.line - 1)
-        if is_client_copy(each):
+        if engine.speaks_mysql:
+            if ends_transaction(each) and transaction:
+                problems.append(_escapes(here, each))
+        elif is_client_copy(each):
             problems.append(_client_copy(here))
         elif refuses_transaction(each) and (transaction or len(statements) > 1):
             problems.append(_refuses(here, each, alone=not transaction))
@@ -325,10 +376,12 @@ def _escapes(place: Place, statement: SqlStatement) -> Diagnostic:
     )
 
 
-def literal(text: str) -> str:
+def literal(text: str, engine: Engine = Engine.POSTGRESQL) -> str:
     """Return a text as an SQL literal, without the NULs that no engine takes.
 
-    Both engines read a doubled quote as a quote, and nothing else specially (PostgreSQL with
-    standard_conforming_strings, its default since 9.1).
+    A doubled quote is a quote to each engine. MySQL and MariaDB alone read a backslash specially (PostgreSQL
+    has standard_conforming_strings, its default since 9.1).
     """
+    if engine.speaks_mysql:
+        text = text.replace("\\", "\\\\")
     return "'" + text.replace("'", "''").replace("\x00", "") + "'"

@@ -3,7 +3,8 @@
 The measure is golang-migrate v4.20.1. It marks the version dirty, runs the file and marks it clean, in three
 transactions; a kill in between leaves a dirty version that a person must judge. Where the engine and the
 file allow it, this hook puts the file and the version into one transaction, so that nothing in between
-exists; the end state is the same. Other files are run as golang-migrate runs them.
+exists; the end state is the same. Other files are run as golang-migrate runs them; on MySQL and MariaDB
+these are all that change the schema.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from zlib import crc32
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import StepFailed, Usage
 from coordinator.model import Engine, Migration, Script, SourceFile, Statement
-from coordinator.ports import Batch, Ledger, MigrationTool, Parsed, Pending, Reading, Target
+from coordinator.ports import Batch, Ledger, LockId, MigrationTool, Parsed, Pending, Reading, Target
 from coordinator.sql import (
     controls_transaction,
     declared_phase,
@@ -25,6 +26,7 @@ from coordinator.sql import (
     may_refuse_transaction,
     sets_transaction,
     split_statements,
+    stays_in_transaction,
     unsafe_statements,
 )
 
@@ -37,17 +39,17 @@ _NOTHING = -1
 
 
 class GolangMigrate:
-    """golang-migrate on PostgreSQL and SQLite; see ports.MigrationTool."""
+    """golang-migrate on every engine of ours; see ports.MigrationTool."""
 
     name = "golang-migrate"
-    engines = frozenset({Engine.POSTGRESQL, Engine.SQLITE})
+    engines = frozenset(Engine)
     records_start = True
 
     def is_migration(self, filename: str) -> bool:
         """Tell whether golang-migrate looks at a file; it never looks at the extension."""
         return _FILENAME.fullmatch(filename) is not None
 
-    def parse(self, file: SourceFile) -> Parsed:
+    def parse(self, file: SourceFile, engine: Engine = Engine.POSTGRESQL) -> Parsed:
         """Read one file; its name says which direction it is."""
         match = _FILENAME.fullmatch(_filename(file))
         if match is None:
@@ -57,14 +59,14 @@ class GolangMigrate:
             return Parsed(None, None, problems)
         is_up = match[3] == "up"
         _, problems = declared_phase(text, file.path)
-        unsafe = unsafe_statements(text, Place(file.path, 1), transaction=False)
+        unsafe = unsafe_statements(text, Place(file.path, 1), transaction=False, engine=engine)
         if not is_up:
             unsafe = tuple(replace(each, severity=Severity.WARNING) for each in unsafe)
         statements = (Statement(text, 1),) if text.strip() else ()
-        script = Script(statements, transaction=not _needs_no_transaction(text))
+        script = Script(statements, transaction=not _needs_no_transaction(text, engine))
         return Parsed(script if is_up else None, None if is_up else script, (*problems, *unsafe))
 
-    def read(self, files: Sequence[SourceFile]) -> Reading:
+    def read(self, files: Sequence[SourceFile], engine: Engine = Engine.POSTGRESQL) -> Reading:
         """Read a folder's files; a version's two files are one migration."""
         sides: dict[tuple[int, str], SourceFile] = {}
         diagnostics: list[Diagnostic] = []
@@ -80,7 +82,7 @@ class GolangMigrate:
         migrations = []
         for version in sorted({version for version, _ in sides}):
             migration, problems = self._migration(
-                version, sides.get((version, "up")), sides.get((version, "down"))
+                version, sides.get((version, "up")), sides.get((version, "down")), engine=engine
             )
             migrations.append(migration)
             diagnostics.extend(problems)
@@ -95,6 +97,14 @@ class GolangMigrate:
         schema, name = (part.replace("'", "''") for part in _schema_and_name(target))
         if target.engine is Engine.SQLITE:
             return f"SELECT count(*) > 0 FROM sqlite_master WHERE lower(name) = lower('{name}')"  # noqa: S608
+        if target.engine.speaks_mysql:
+            _table(target)  # refuses a name that could not be put between quotes
+            is_same = f"CAST(table_name AS BINARY) = CAST('{name}' AS BINARY)"
+            return (
+                "SELECT count(*) > 0 FROM information_schema.tables"  # noqa: S608
+                f" WHERE table_schema = DATABASE() AND table_name = '{name}'"
+                f" AND (@@lower_case_table_names > 0 OR {is_same})"
+            )
         return (
             "SELECT count(*) > 0 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"  # noqa: S608
             f" ON n.oid = c.relnamespace WHERE n.nspname = '{schema}' AND c.relname = '{name}'"
@@ -122,7 +132,7 @@ class GolangMigrate:
     def create_ledger(self, target: Target) -> Batch:
         """Return golang-migrate's own table."""
         table = _table(target)
-        if target.engine is Engine.POSTGRESQL:
+        if target.engine is not Engine.SQLITE:
             columns = "(version bigint not null primary key, dirty boolean not null)"
             return Batch((f"CREATE TABLE IF NOT EXISTS {table} {columns}",), transaction=True)
         create = f"CREATE TABLE IF NOT EXISTS {table} (version uint64,dirty bool)"
@@ -151,18 +161,23 @@ class GolangMigrate:
         below = (each.version for each in migrations if each.version < migration.version)
         return _batches(migration.down, max(below, default=_NOTHING), target=target, before=_current(ledger))
 
-    def lock_ids(self, target: Target) -> tuple[int, ...]:
-        """Return the lock of the command line, which hashes the URL's path and slash, then the library's."""
+    def lock_ids(self, target: Target) -> tuple[LockId, ...]:
+        """Return the lock of the command line, which hashes the URL's path and slash, then the library's.
+
+        On MySQL both hash the database's and the table's name (golang-migrate's database/mysql/mysql.go).
+        """
+        schema, name = _schema_and_name(target)
+        if target.engine.speaks_mysql:
+            return (str(_lock_id(f"{target.database}:{name}")),)
         if target.engine is not Engine.POSTGRESQL:
             return ()
-        schema, name = _schema_and_name(target)
         return tuple(_lock_id(f"{schema}\0{name}\0{slash}{target.database}") for slash in ("/", ""))
 
     def _migration(
-        self, version: int, up: SourceFile | None, down: SourceFile | None
+        self, version: int, up: SourceFile | None, down: SourceFile | None, *, engine: Engine
     ) -> tuple[Migration, tuple[Diagnostic, ...]]:
         files = tuple(file for file in (up, down) if file is not None)
-        parsed = [self.parse(file) for file in files]
+        parsed = [self.parse(file, engine) for file in files]
         problems = tuple(problem for each in parsed for problem in each.diagnostics)
         declaration = None
         if up is not None:
@@ -192,7 +207,7 @@ def _lock_id(text: str) -> int:
 def _schema_and_name(target: Target) -> tuple[str, str]:
     """Return the parts of the table's name; in double quotes as x-migrations-table-quoted has it."""
     table = target.table or _DEFAULT_TABLE
-    if target.engine is Engine.SQLITE:
+    if target.engine is not Engine.POSTGRESQL:
         return "", table
     if target.schema is None:
         raise Usage(
@@ -219,6 +234,14 @@ def _table(target: Target) -> str:
     schema, name = _schema_and_name(target)
     if target.engine is Engine.POSTGRESQL:
         return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
+    if target.engine.speaks_mysql:
+        if not name or set(name) & set("`'\\"):
+            raise Usage(
+                "bad-table-name",
+                f"`{name}` is no name of a version table.",
+                next_step="Write a name without backticks, quotes and backslashes; it is put into backticks.",
+            )
+        return f"`{name}`"
     if not re.fullmatch(r"[^\W\d]\w*", name):
         raise Usage(
             "bad-table-name",
@@ -238,7 +261,7 @@ def _set_version(target: Target, version: int, *, dirty: bool) -> tuple[str, ...
     clear = f"TRUNCATE {table}" if is_postgresql else f"DELETE FROM {table}"  # noqa: S608
     if version == _NOTHING and not dirty:
         return (clear,)
-    flag = str(dirty).lower() if is_postgresql else int(dirty)
+    flag = int(dirty) if target.engine is Engine.SQLITE else str(dirty).lower()
     return clear, f"INSERT INTO {table} (version, dirty) VALUES ({version}, {flag})"  # noqa: S608
 
 
@@ -264,7 +287,8 @@ def _moved_query(target: Target, before: int) -> str:
     same = f"SELECT 1 FROM {_table(target)} WHERE version = {before}"  # noqa: S608
     if before == _NOTHING:
         return f"SELECT 1 FROM {_table(target)}"  # noqa: S608
-    return f"SELECT 1 WHERE NOT EXISTS ({same} AND NOT dirty)"
+    dual = "FROM DUAL " if target.engine.speaks_mysql else ""  # MySQL 5.7 and MariaDB want a table's name
+    return f"SELECT 1 {dual}WHERE NOT EXISTS ({same} AND NOT dirty)"
 
 
 def _refuse_own_transaction(texts: Sequence[str]) -> None:
@@ -278,7 +302,9 @@ def _refuse_own_transaction(texts: Sequence[str]) -> None:
             )
 
 
-def _needs_no_transaction(text: str) -> bool:
+def _needs_no_transaction(text: str, engine: Engine) -> bool:
+    if engine.speaks_mysql:
+        return not all(stays_in_transaction(statement) for statement in split_statements(text, engine))
     return any(
         controls_transaction(statement) or may_refuse_transaction(statement) or sets_transaction(statement)
         for statement in split_statements(text)

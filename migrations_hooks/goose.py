@@ -9,21 +9,35 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Final
 
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import StepFailed, Usage
 from coordinator.model import Engine, Migration, Script, SourceFile
-from coordinator.ports import Batch, Ledger, MigrationTool, Parsed, Pending, Reading, Target
+from coordinator.ports import (
+    Batch,
+    Ledger,
+    LockId,
+    MigrationTool,
+    Parsed,
+    Pending,
+    Reading,
+    TableLock,
+    Target,
+)
 from coordinator.sql import declared_phase, decode, sets_transaction, split_statements, unsafe_statements
 from migrations_hooks._goose_grammar import parse_file
 
 _DEFAULT_TABLE = "goose_db_version"
 _SESSION_LOCK = 4097083626
 """The lock of goose's Provider: crc32("goose"). The command line of goose takes none."""
+_LOCK_TABLE = "goose_lock"
 _VERSION = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NAME = r'(?:"[^"]+"|[^\W\d][\w$]*)'
 _TABLE = re.compile(rf"{_NAME}(?:\.{_NAME})?")
+_MYSQL_NAME = r"(?:`[^`'\\]+`|[^\W\d][\w$]*)"
+_MYSQL_TABLE = re.compile(rf"(?:({_MYSQL_NAME})\.)?({_MYSQL_NAME})")
 _MAX_VERSION = 2**63 - 1
 
 _COLUMNS = {
@@ -39,12 +53,23 @@ _COLUMNS = {
     is_applied INTEGER NOT NULL,
     tstamp TIMESTAMP DEFAULT (datetime('now'))
 )""",
+    **dict.fromkeys(
+        (Engine.MYSQL, Engine.MARIADB),
+        """(
+    id bigint(20) unsigned NOT NULL AUTO_INCREMENT,
+    version_id bigint NOT NULL,
+    is_applied boolean NOT NULL,
+    tstamp datetime NULL default CURRENT_TIMESTAMP,
+    PRIMARY KEY(id)
+)""",
+    ),
 }
-_TRUE = {Engine.POSTGRESQL: "true", Engine.SQLITE: "1"}
+"""goose v3.29.0, internal/dialects: postgres.go, sqlite3.go, mysql.go."""
+_TRUE = {Engine.POSTGRESQL: "true", Engine.SQLITE: "1", Engine.MYSQL: "true", Engine.MARIADB: "true"}
 
 
 class Goose:
-    """goose on PostgreSQL and SQLite; see ports.MigrationTool."""
+    """goose on every engine of ours; see ports.MigrationTool."""
 
     name = "goose"
     engines = frozenset(_COLUMNS)
@@ -56,7 +81,7 @@ class Goose:
             return not filename.endswith("_test.go") and _version_of(filename) is not None
         return filename.endswith(".sql")
 
-    def parse(self, file: SourceFile) -> Parsed:
+    def parse(self, file: SourceFile, engine: Engine = Engine.POSTGRESQL) -> Parsed:
         """Read one file."""
         text, problems = decode(file.content, file.path)
         if problems:
@@ -66,10 +91,10 @@ class Goose:
         problems = (*parsed.problems, *phase_problems)
         if parsed.problems:
             return Parsed(None, None, problems)
-        warnings = () if parsed.down is None else _as_warnings(_unsafe(parsed.down, file.path))
-        return Parsed(parsed.up, parsed.down, (*problems, *_unsafe(parsed.up, file.path), *warnings))
+        warnings = () if parsed.down is None else _as_warnings(_unsafe(parsed.down, file.path, engine))
+        return Parsed(parsed.up, parsed.down, (*problems, *_unsafe(parsed.up, file.path, engine), *warnings))
 
-    def read(self, files: Sequence[SourceFile]) -> Reading:
+    def read(self, files: Sequence[SourceFile], engine: Engine = Engine.POSTGRESQL) -> Reading:
         """Read a folder's files."""
         migrations: dict[int, Migration] = {}
         diagnostics: list[Diagnostic] = []
@@ -81,7 +106,7 @@ class Goose:
             if version in migrations:
                 diagnostics.append(_duplicate(file, migrations[version]))
                 continue
-            parsed = self.parse(file)
+            parsed = self.parse(file, engine)
             diagnostics.extend(parsed.diagnostics)
             migrations[version] = _migration(version, file, parsed)
         return Reading(tuple(migrations[version] for version in sorted(migrations)), tuple(diagnostics))
@@ -92,6 +117,8 @@ class Goose:
 
     def ledger_exists_query(self, target: Target) -> str:
         """Return a query with one row of one truth value."""
+        if target.engine.speaks_mysql:
+            return _exists_on_mysql(target)
         table = _table(target).replace("'", "''")
         if target.engine is Engine.POSTGRESQL:
             return f"SELECT to_regclass('{table}') IS NOT NULL"
@@ -120,7 +147,7 @@ class Goose:
     def create_ledger(self, target: Target) -> Batch:
         """Return goose's own table with its row for version 0."""
         create = f"CREATE TABLE {_table(target)} {_COLUMNS[target.engine]}"
-        is_there = f"SELECT 1 WHERE ({self.ledger_exists_query(target)})"
+        is_there = f"SELECT 1 {_from(target)}WHERE ({self.ledger_exists_query(target)})"
         return Batch((create, _insert(target, 0)), transaction=True, guard=is_there)
 
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
@@ -143,12 +170,20 @@ class Goose:
         """Return what undoes a migration and takes its rows away."""
         del migrations, ledger
         delete = f"DELETE FROM {_table(target)} WHERE version_id = {migration.version}"  # noqa: S608
-        gone = f"SELECT 1 WHERE NOT EXISTS ({_is_applied_query(target, migration.version)})"
+        gone = f"SELECT 1 {_from(target)}WHERE NOT EXISTS ({_is_applied_query(target, migration.version)})"
         script = migration.down or Script((), transaction=True)
         return _batches(script, delete, target=target, guard=gone)
 
-    def lock_ids(self, target: Target) -> tuple[int, ...]:
-        """Return the lock of goose's Provider."""
+    def lock_ids(self, target: Target) -> tuple[LockId, ...]:
+        """Return the lock of goose's Provider; on MySQL one of our own, and the row that its library may use.
+
+        goose v3.29.0 has a session lock for PostgreSQL alone, and for MySQL a row in a table (lock/mysql.go).
+        A name on MySQL is one of the whole server, so it says which database and table it is for.
+        """
+        if target.engine.speaks_mysql:
+            names = f"{target.database}.{target.table or _DEFAULT_TABLE}".encode()
+            own = f"coordinator goose {blake2b(names, digest_size=16).hexdigest()}"
+            return own, TableLock(_LOCK_TABLE, _SESSION_LOCK)
         return (_SESSION_LOCK,) if target.engine is Engine.POSTGRESQL else ()
 
 
@@ -158,6 +193,9 @@ class Goose:
 def _table(target: Target) -> str:
     """Return the table's name as goose puts it into its SQL: as it is written, without quotes."""
     table = target.table or _DEFAULT_TABLE
+    if target.engine.speaks_mysql:
+        _mysql_names(table)
+        return table
     if not _TABLE.fullmatch(table) or (target.engine is Engine.SQLITE and "." in table):
         raise Usage(
             "bad-table-name",
@@ -165,6 +203,34 @@ def _table(target: Target) -> str:
             next_step='Write name, schema.name or "Quoted Name" (SQLite: without a schema).',
         )
     return table
+
+
+def _mysql_names(table: str) -> tuple[str | None, str]:
+    """Return the database, if one is named, and the table of a name as MySQL reads it."""
+    match = _MYSQL_TABLE.fullmatch(table)
+    if match is None:
+        raise Usage(
+            "bad-table-name",
+            f"`{table}` is no name of a version table.",
+            next_step="Write name, database.name or `Quoted Name` (in backticks).",
+        )
+    return match[1] and match[1].strip("`"), match[2].strip("`")
+
+
+def _exists_on_mysql(target: Target) -> str:
+    """Return a query with one truth value; whether case counts in a name is the server's setting."""
+    database, name = _mysql_names(target.table or _DEFAULT_TABLE)
+    schema = "DATABASE()" if database is None else f"'{database}'"
+    return (
+        "SELECT count(*) > 0 FROM information_schema.tables"  # noqa: S608 - a checked name
+        f" WHERE table_schema = {schema} AND table_name = '{name}'"
+        f" AND (@@lower_case_table_names > 0 OR CAST(table_name AS BINARY) = CAST('{name}' AS BINARY))"
+    )
+
+
+def _from(target: Target) -> str:
+    """Return what a SELECT without a table needs before its WHERE: MySQL 5.7 and MariaDB want a name."""
+    return "FROM DUAL " if target.engine.speaks_mysql else ""
 
 
 def _insert(target: Target, version: int) -> str:
@@ -184,7 +250,9 @@ def _batches(script: Script, record: str, *, target: Target, guard: str) -> tupl
         # goose's own unqualified record would miss its table, or find another tenant's of the same name.
         texts = (*texts, "RESET search_path")
     # A guard is a query, and SET TRANSACTION may not follow one.
-    is_guarded = not any(sets_transaction(each) for text in texts for each in split_statements(text))
+    is_guarded = not any(
+        sets_transaction(each) for text in texts for each in split_statements(text, target.engine)
+    )
     return (Batch((*texts, record), transaction=True, guard=guard if is_guarded else None),)
 
 
@@ -218,11 +286,11 @@ def _migration(version: int, file: SourceFile, parsed: Parsed) -> Migration:
     )
 
 
-def _unsafe(script: Script, path: str) -> tuple[Diagnostic, ...]:
+def _unsafe(script: Script, path: str, engine: Engine) -> tuple[Diagnostic, ...]:
     cut = [
         statement
         for statement in script.statements
-        if any(not piece.is_closed for piece in split_statements(statement.text))
+        if any(not piece.is_closed for piece in split_statements(statement.text, engine))
     ]
     if cut:
         return (_cut(Place(path, cut[0].line)),)
@@ -230,7 +298,7 @@ def _unsafe(script: Script, path: str) -> tuple[Diagnostic, ...]:
         problem
         for statement in script.statements
         for problem in unsafe_statements(
-            statement.text, Place(path, statement.line), transaction=script.transaction
+            statement.text, Place(path, statement.line), transaction=script.transaction, engine=engine
         )
     )
 

@@ -3,8 +3,9 @@
 One embedded server a test process (an xdist worker has its own), one fresh database a test. The server is
 only as durable as a test needs. COORDINATOR_TEST_POSTGRES_URL names a server to use instead; it must allow
 CREATE DATABASE. Tests marked `peers` want the real goose and golang-migrate, and Argo's schema, those marked
-`browser` a real Chromium, those marked `cluster` a real Kubernetes, and all three run only when asked for
-(`-m peers`); whether they ran is said at the end, so that a green run never claims more than it tested.
+`mariadb` a real MariaDB, those marked `browser` a real Chromium, those marked `cluster` a real Kubernetes.
+All of them run only when asked for (`-m peers`); whether they ran is said at the end, so that a green run
+never claims more than it tested.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from fixtures import mariadb as server_of_mariadb
 
 from coordinator.adapters.cache_folder import cache_folder
 
@@ -31,6 +33,7 @@ _NOT_DURABLE = (
     "SELECT pg_reload_conf()",
 )
 _PEERS = "the real goose and golang-migrate, and with Argo's schema"
+_LEFT_OUT = ("browser", "cluster", "mariadb", "peers")
 _numbers = count(1)
 
 
@@ -92,11 +95,40 @@ def database_url(new_database: Callable[[], str]) -> str:
     return new_database()
 
 
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """Yield the URL of a server, without a database, for a user who may do everything."""
+    with server_of_mariadb.started() as url:
+        yield url
+
+
+@pytest.fixture
+def new_mariadb(mariadb: str) -> Iterator[Callable[[], str]]:
+    """Yield a maker of empty databases, which returns their URLs; all are dropped at the end."""
+    names: list[str] = []
+    with server_of_mariadb.root_connection(mariadb) as connection, connection.cursor() as cursor:
+
+        def make() -> str:
+            names.append(f"coordinator_test_{os.getpid()}_{next(_numbers)}")
+            cursor.execute(f"CREATE DATABASE {names[-1]}")
+            return mariadb + names[-1]
+
+        yield make
+        for name in names:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+
+
+@pytest.fixture
+def mariadb_url(new_mariadb: Callable[[], str]) -> str:
+    """Return the URL of a database that is empty and this test's own."""
+    return new_mariadb()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs more than this machine must have, unless a `-m` expression decides about it."""
     if config.option.markexpr:
         return
-    left_out = [item for item in items if any(map(item.get_closest_marker, ("browser", "cluster", "peers")))]
+    left_out = [item for item in items if any(map(item.get_closest_marker, _LEFT_OUT))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
@@ -112,6 +144,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         line = f"peers: NOT compared with {_PEERS}: Go is missing"
     else:
         line = f"peers: not compared with {_PEERS}, in this run (make test-peers)"
+    terminalreporter.write_line(line)
+    ran = _ran(terminalreporter, "mariadb")
+    failed = sum(report.failed for report in ran)
+    if ran:
+        line = f"mariadb: migrated on a real MariaDB: {len(ran)} cases, {failed} failed"
+    else:
+        line = "mariadb: NOT tested on a real MariaDB in this run (make test-mariadb)"
     terminalreporter.write_line(line)
     ran = _ran(terminalreporter, "browser")
     failed = sum(report.failed for report in ran)

@@ -22,7 +22,7 @@ from psycopg.pq import TransactionStatus
 from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch, Target
+from coordinator.ports import Batch, LockId, Target
 from coordinator.secret import PLACEHOLDER
 
 _WATCH_CLIENT = """
@@ -32,6 +32,8 @@ WHERE name = 'client_connection_check_interval'
 """A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work."""
 _POLL_SECONDS = 0.1
 _LOCK_NOT_AVAILABLE = "55P03"
+_BUSY = frozenset({_LOCK_NOT_AVAILABLE, "40P01"})
+"""lock_not_available, deadlock_detected (PostgreSQL, Appendix A): nothing happened, later it may work."""
 
 _HOLDER = """
 SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local socket'), a.state, a.query_start
@@ -89,12 +91,13 @@ class PostgresqlSession:
             self.roll_back()
 
     @contextmanager
-    def locked(self, lock_ids: Sequence[int], *, timeout: timedelta) -> Iterator[None]:
+    def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:
         """Hold advisory locks, polled and never waited for; Waiting with the holder when time is up."""
         deadline = time.monotonic() + timeout.total_seconds()
         held: list[int] = []
         try:
             for lock_id in lock_ids:
+                assert isinstance(lock_id, int), "no tool has another lock here"
                 self._poll_lock(lock_id, deadline)
                 held.append(lock_id)
             yield
@@ -189,6 +192,7 @@ class PostgresqlSession:
             sqlstate=error.sqlstate,
             statement=index,
             position=int(position) if position else None,
+            is_busy=error.sqlstate in _BUSY,
         )
 
     def roll_back(self) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import Engine
-from coordinator.ports import Batch, Target
+from coordinator.ports import Batch, LockId, Target
 from coordinator.secret import Secret
 
 _SCHEME = "sqlite://"
@@ -75,7 +75,7 @@ class SqliteSession:
             self._roll_back()
 
     @contextmanager
-    def locked(self, lock_ids: Sequence[int], *, timeout: timedelta) -> Iterator[None]:
+    def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:
         """Do nothing: SQLite has no advisory locks, and tools ask for none."""
         del lock_ids, timeout
         yield

@@ -90,7 +90,7 @@ def _database(
 ) -> tuple[DatabaseSurvey, tuple[Diagnostic, ...]]:
     """Return what is applied and pending, and what the tool or the commit has against it."""
     folder = relpath(spec.migrations.folder, plan.folder)
-    there, problems = _released(tree, folder, tool)
+    there, problems = _released(tree, folder, tool, spec.engine)
     kept = tuple(sorted((each.version for each in here if each.version in there), reverse=True))
     pending = tool.pending(here, Ledger(exists=bool(there), applied=kept))
     unapplied = [each for each in here if each.version not in there]
@@ -107,10 +107,10 @@ def _database(
 
 
 def _released(
-    tree: Tree, folder: str, tool: MigrationTool
+    tree: Tree, folder: str, tool: MigrationTool, engine: Engine
 ) -> tuple[Mapping[int, Migration], tuple[Diagnostic, ...]]:
     paths = [each for each in tree.files(folder) if (dirname(each) or ".") == folder]
-    reading = tool.read(source_files(tree, paths, tool))
+    reading = tool.read(source_files(tree, paths, tool), engine)
     return {each.version: each for each in reading.migrations}, errors_of(reading.diagnostics)
 
 

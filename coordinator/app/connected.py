@@ -33,7 +33,7 @@ class ConnectedPorts:
         self._connecting = Lock()
         problems: list[Diagnostic] = []
         for name, spec in plan.databases.items():
-            reading = read_migrations(spec.migrations)
+            reading = read_migrations(spec.migrations, spec.engine)
             self._migrations[name] = reading.migrations
             problems.extend(errors_of(reading.diagnostics))
         if problems:

@@ -11,18 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Final
 
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import DatabaseName, Engine
-from coordinator.ports import Ports, Session
+from coordinator.ports import LockId, Ports, Session
 
 _LOCK_ID: Final = int.from_bytes(b"coord", "big")
 
 
 @contextmanager
 def alone_on_databases(ports: Ports) -> Iterator[Callable[[], None]]:
-    """Hold each PostgreSQL database of the plan, and yield what makes sure that it is still held.
+    """Hold each database of the plan that has a server, and yield what makes sure that it is still held.
 
     A server that restarted, or somebody who ended the session, took the lock away; asked before each effect,
     the yielded function takes it again. Both raise: Waiting `lease-held` where another coordinator has it.
@@ -32,7 +33,7 @@ def alone_on_databases(ports: Ports) -> Iterator[Callable[[], None]]:
 
         def hold_all() -> None:
             for name, spec in sorted(ports.plan.databases.items()):
-                if spec.engine is Engine.POSTGRESQL and not _is_alive(held.get(name)):
+                if spec.engine is not Engine.SQLITE and not _is_alive(held.get(name)):
                     held.pop(name, None)
                     with suppress(DatabaseError):  # whatever needs this database will say so, and better
                         held[name] = _hold(ports, name, open_locks)
@@ -48,10 +49,18 @@ def _is_alive(session: Session | None) -> bool:
         return False
 
 
+def _lock_id(session: Session) -> LockId:
+    """Return the lock of this database; a name of MySQL is one of the whole server, of 64 letters at most."""
+    target = session.target(None)
+    if target.engine.speaks_mysql:
+        return f"coordinator {blake2b(target.database.encode(), digest_size=16).hexdigest()}"
+    return _LOCK_ID
+
+
 def _hold(ports: Ports, name: DatabaseName, open_locks: ExitStack) -> Session:
     session = open_locks.enter_context(ports.session(name, label=f"coordinator {ports.plan.release}"))
     try:
-        open_locks.enter_context(session.locked((_LOCK_ID,), timeout=timedelta()))
+        open_locks.enter_context(session.locked((_lock_id(session),), timeout=timedelta()))
     except Waiting as error:
         raise Waiting(
             "lease-held",

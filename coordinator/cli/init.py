@@ -70,7 +70,8 @@ def _unreadable(output: Path, found: Found) -> Iterator[str]:
 
     for each in found.migrations:
         if each.unsupported is None:
-            reading = read_migrations(MigrationsSpec(each.tool, Path(each.path), None, Place(str(output))))
+            spec = MigrationsSpec(each.tool, Path(each.path), None, Place(str(output)))
+            reading = read_migrations(spec, each.engine)
             files = {problem.place.file for problem in errors_of(reading.diagnostics)}
             if files:
                 yield f"Not all is well in {each.path}: `validate` says what it is in {len(files)} files."

@@ -11,6 +11,7 @@ from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, say_diagnostics, show, show_json
 from coordinator.cli.options import OutputOption
 from coordinator.errors import ExitCode
+from coordinator.model import Engine
 
 if TYPE_CHECKING:
     from coordinator.model import Script, SourceFile
@@ -21,19 +22,22 @@ if TYPE_CHECKING:
 def parse(
     file: Annotated[Path, typer.Argument(help="The migration file.")],
     tool: Annotated[str, typer.Option(help="The migration tool that reads it: goose or golang-migrate.")],
+    engine: Annotated[
+        Engine, typer.Option(help="The engine whose quotes and comments the file has.")
+    ] = Engine.POSTGRESQL,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show how a migration tool reads a file.
 
     The statements are shown as they are sent to the engine, one text each.
     """
-    exit_with(lambda: _parse(file, tool, output))
+    exit_with(lambda: _parse(file, tool, engine, output))
 
 
-def _parse(path: Path, key: str, output: Output) -> ExitCode:
+def _parse(path: Path, key: str, engine: Engine, output: Output) -> ExitCode:
     from coordinator.diagnostics import errors_of
 
-    parsed = _tool(key).parse(_source(path))
+    parsed = _tool(key).parse(_source(path), engine)
     say_diagnostics(parsed.diagnostics)
     if errors_of(parsed.diagnostics):
         return ExitCode.INVALID
@@ -45,7 +49,7 @@ def _parse(path: Path, key: str, output: Output) -> ExitCode:
         return ExitCode.DONE
     for side, script in sides.items():
         if script is not None:
-            show(f"{side}: {len(script.statements)} text(s), {_wrapped(script)}")
+            show(f"{side}: {len(script.statements)} text(s), {_wrapped(script, engine)}")
             for statement in script.statements:
                 show(f"\n{path}:{statement.line}\n{statement.text}")
             show("")
@@ -86,5 +90,11 @@ def _texts(script: Script | None) -> list[str]:
     return [statement.text for statement in script.statements] if script else []
 
 
-def _wrapped(script: Script) -> str:
-    return "in one transaction" if script.transaction else "without a transaction of the tool"
+def _wrapped(script: Script, engine: Engine) -> str:
+    from coordinator.halfway import may_remain
+
+    if not script.transaction:
+        return "without a transaction of the tool"
+    if may_remain(script, engine):
+        return "in a transaction that each change of the schema commits"
+    return "in one transaction"

@@ -38,7 +38,7 @@ def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
 
     loaded = load(path, settings=settings_from(arguments), environment=os.environ)
     databases = loaded.plan.databases if loaded.plan else {}
-    readings = {name: read_migrations(spec.migrations) for name, spec in databases.items()}
+    readings = {name: read_migrations(spec.migrations, spec.engine) for name, spec in databases.items()}
     diagnostics = (
         *loaded.diagnostics,
         *(each for one in readings.values() for each in one.diagnostics),

@@ -14,14 +14,14 @@ from pathlib import Path
 from coordinator import discovery
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.load.source import read_bytes, shown
-from coordinator.model import MigrationsSpec, SourceFile
+from coordinator.model import Engine, MigrationsSpec, SourceFile
 from coordinator.ports import MigrationTool, Reading
 from coordinator.rehearsal_ports import Tree
 
 MAX_MIGRATION_BYTES = 16 << 20
 
 
-def read_migrations(spec: MigrationsSpec) -> Reading:
+def read_migrations(spec: MigrationsSpec, engine: Engine) -> Reading:
     """Return the folder's migrations and every problem of its files; a missing folder is one too."""
     tool = discovery.migration_tool(spec.tool)
     names = _file_names(spec, tool)
@@ -29,7 +29,7 @@ def read_migrations(spec: MigrationsSpec) -> Reading:
         return Reading((), (names,))
     read = [_read(spec.folder / name, folder=spec.folder) for name in names]
     problems = tuple(each for each in read if isinstance(each, Diagnostic))
-    reading = tool.read([each for each in read if isinstance(each, SourceFile)])
+    reading = tool.read([each for each in read if isinstance(each, SourceFile)], engine)
     return Reading(reading.migrations, problems + reading.diagnostics)
 
 

@@ -11,17 +11,22 @@ from datetime import timedelta
 from typing import Final
 
 from coordinator.apply import apply_migration, is_applied
-from coordinator.errors import DatabaseError, StepFailed
+from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
-from coordinator.model import Migration
+from coordinator.halfway import may_remain, statements_of
+from coordinator.model import Engine, Migration
 from coordinator.ports import MigrationTool
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
 
 _LOCKS: Final = timedelta(seconds=15)
 """How long another migration tool, or an orphan of ours, may hold the tool's locks: migrate's own default."""
-_BUSY: Final = frozenset({"55P03", "40P01"})
-"""lock_not_available, deadlock_detected (PostgreSQL, Appendix A): nothing happened, later it may work."""
+_WITHOUT: Final = {
+    Engine.POSTGRESQL: "runs without a transaction",
+    Engine.SQLITE: "runs without a transaction",
+    Engine.MYSQL: "changes the schema, each statement for itself,",
+    Engine.MARIADB: "changes the schema, each statement for itself,",
+}
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between attempts; readers queue behind each attempt for lock_timeout, so there are few."""
 
@@ -38,10 +43,9 @@ def _migration(step: Step, context: Context) -> Migration:
     )
 
 
-def _may_have_begun(migration: Migration, tool: MigrationTool) -> bool:
+def _may_have_begun(migration: Migration, tool: MigrationTool, engine: Engine) -> bool:
     """Tell whether a file may have run in part without a trace in the version table."""
-    has_transaction = migration.up is None or migration.up.transaction
-    return not has_transaction and not tool.records_start
+    return may_remain(migration.up, engine) and not tool.records_start
 
 
 class Apply:
@@ -74,9 +78,12 @@ class Apply:
             )
         if is_done:
             return Observation(Seen.DONE, "the version table has it")
-        if context.in_doubt and _may_have_begun(migration, tool):
+        if context.in_doubt and _may_have_begun(migration, tool, spec.engine):
+            assert migration.up is not None, "of nothing nothing remains"
             return Observation(
-                Seen.UNKNOWN, f"{migration.name} runs without a transaction and may have stopped half-way."
+                Seen.UNKNOWN,
+                f"{migration.name} {_WITHOUT[spec.engine]} and may have stopped half-way. Look which of its"
+                f" statements are there: {statements_of(migration.up, spec.engine)}.",
             )
         return Observation(Seen.NOT_DONE, "the version table does not have it")
 
@@ -86,7 +93,7 @@ class Apply:
             try:
                 return self._apply(step, context)
             except DatabaseError as error:
-                if error.sqlstate not in _BUSY:
+                if not error.is_busy:
                     raise
                 context.note(f"{error.what} Trying again in {pause:g} s.")
                 context.wait(timedelta(seconds=pause))
@@ -95,14 +102,20 @@ class Apply:
     def _apply(self, step: Step, context: Context) -> str:
         spec = context.ports.plan.databases[step.its_database]
         with context.ports.session(spec.name, label=step.id) as session:
-            apply_migration(
-                session,
-                context.ports.tool(spec.name),
-                _migration(step, context),
-                migrations=context.ports.migrations(spec.name),
-                table=spec.migrations.table,
-                lock_timeout=_LOCKS,
-            )
+            try:
+                apply_migration(
+                    session,
+                    context.ports.tool(spec.name),
+                    _migration(step, context),
+                    migrations=context.ports.migrations(spec.name),
+                    table=spec.migrations.table,
+                    lock_timeout=_LOCKS,
+                )
+            except DatabaseError as error:
+                if error.code == "half-applied" and error.ambiguous:
+                    # What is known is in these words, and the version table has none of it.
+                    raise InDoubt(error.code, error.what, why=error.why, next_step=error.next_step) from error
+                raise
         return f"state {step.state}"
 
 

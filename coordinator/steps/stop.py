@@ -46,10 +46,16 @@ class Stop:
             return f"{step.version} scaled down"
         name = spec.sessions.replace("{version}", step.version or "").replace("{colour}", step.its_colour)
         end = context.ports.clock.now() + spec.drain_deadline
+        unseen = []
         for database in spec.uses:
-            if context.ports.plan.databases[database].engine is Engine.POSTGRESQL:
+            engine = context.ports.plan.databases[database].engine
+            if engine is Engine.POSTGRESQL:
                 _wait_for_sessions(name, database, step, context, end=end)
-        return f"{step.version} scaled down, no session of `{name}` left"
+            elif engine.speaks_mysql:
+                unseen.append(
+                    f"; those on `{database}` were not looked at: {engine} does not tell them apart"
+                )
+        return f"{step.version} scaled down, no session of `{name}` left{''.join(unseen)}"
 
     def undo(self, step: Step, context: Context) -> str:
         """Start it again as it was, ready to take the traffic back."""

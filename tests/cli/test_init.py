@@ -76,7 +76,7 @@ def planned(folder: Path, files: Mapping[str, str]) -> str:
     assert loaded.plan is not None, loaded.diagnostics
     assert loaded.diagnostics == ()
     for spec in loaded.plan.databases.values():
-        assert not errors_of(read_migrations(spec.migrations).diagnostics)
+        assert not errors_of(read_migrations(spec.migrations, spec.engine).diagnostics)
     return text
 
 
@@ -151,7 +151,7 @@ def test_takes_several_databases_and_leaves_other_engines_out(tmp_path: Path):
             "billing/migrations/00001_a.sql": GOOSE,
             "orders/migrations/00001_a.sql": GOOSE,
             "orders/migrations/00002_b.sql": "-- +goose Up\nSELECT 1;\n",
-            "legacy/mysql/00001_a.sql": "-- +goose Up\nCREATE TABLE `t` (id int AUTO_INCREMENT);\n",
+            "legacy/clickhouse/00001_a.sql": "-- +goose Up\nCREATE TABLE t (id int);\n",
             "sqlc.json": '{"version": "1", "packages": [{"schema": "billing/migrations", "queries": "q"}]}',
             "q/a.sql": "-- name: A :one\nSELECT 1;\n",
         },
@@ -160,7 +160,16 @@ def test_takes_several_databases_and_leaves_other_engines_out(tmp_path: Path):
     assert "uses: [orders, billing]" in text
     assert "url: env:ORDERS_DATABASE_URL" in text
     assert "database: billing" in text
-    assert "# - legacy/mysql: goose for mysql, which coordinator does not support." in text
+    assert "# - legacy/clickhouse: goose for clickhouse, which coordinator does not support." in text
+
+
+def test_tells_mysql_by_its_statements(tmp_path: Path):
+    text = planned(
+        tmp_path / "shop",
+        {"db/00001_a.sql": "-- +goose Up\nCREATE TABLE `t` (note text COMMENT 'it\\'s') ENGINE=InnoDB;\n"},
+    )
+
+    assert "engine: mysql" in text
 
 
 def test_writes_what_is_hostile_as_text(tmp_path: Path):

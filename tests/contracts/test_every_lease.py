@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from coordinator import leases
-from coordinator.adapters.databases import postgresql, sqlite
+from coordinator.adapters.databases import mariadb, mysql, postgresql, sqlite
 from coordinator.adapters.leases.file import FileLease
 from coordinator.errors import Waiting
 from coordinator.leases import Claim
@@ -20,7 +20,8 @@ from coordinator.ports import Session
 from coordinator.secret import Secret
 
 MINE = Claim("mine", "shop-1.5")
-THEIRS = Claim("theirs", "it's 1.6")
+THEIRS = Claim("theirs", "it's 1.6\\")
+ON_MYSQL = {"mysql": mysql, "mariadb": mariadb}
 HOLD = """
 import sys
 from pathlib import Path
@@ -61,10 +62,15 @@ def test_a_process_lease_ends_with_its_process_however_that_dies(tmp_path: Path)
         pass
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(
+    params=["sqlite", "postgresql", *(pytest.param(each, marks=pytest.mark.mariadb) for each in ON_MYSQL)]
+)
 def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
     if request.param == "sqlite":
         database = sqlite.connect(Secret(f"sqlite://{tmp_path}/a.db"), lock_timeout=timedelta(seconds=5))
+    elif request.param in ON_MYSQL:
+        url = request.getfixturevalue("mariadb_url")
+        database = ON_MYSQL[request.param].connect(Secret(url), lock_timeout=timedelta(seconds=5))
     else:
         url = request.getfixturevalue("database_url")
         database = postgresql.connect(Secret(url), lock_timeout=timedelta(seconds=5))

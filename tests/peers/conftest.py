@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from fixtures.mariadb import root_connection
 from peers.real_tools import World, can_compare
 
 from coordinator.model import Engine
@@ -41,16 +42,31 @@ def postgresql_worlds(postgres: str) -> Iterator[tuple[World, World]]:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.fixture(scope="session")
+def mariadb_worlds(mariadb: str) -> tuple[World, World]:
+    """Return two databases for all tests."""
+    names = [f"coordinator_peers_{os.getpid()}_{side}" for side in ("real", "ours")]
+    return World(Engine.MARIADB, mariadb + names[0]), World(Engine.MARIADB, mariadb + names[1])
+
+
 @pytest.fixture
 def new_world(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Engine], World]:
-    """Return a maker of empty databases of either engine; a test has two of them at most."""
+    """Return a maker of empty databases of any engine; a test has two of them at most."""
     numbers = count()
 
     def make(engine: Engine) -> World:
         number = next(numbers)
         if engine is Engine.SQLITE:
             return World(engine, f"sqlite://{tmp_path}/database{number}.db")
-        world: World = request.getfixturevalue("postgresql_worlds")[number]
+        world: World
+        if engine is Engine.MARIADB:
+            world = request.getfixturevalue("mariadb_worlds")[number]
+            name = world.url.rpartition("/")[2]
+            with root_connection(world.url) as connection, connection.cursor() as cursor:
+                cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+                cursor.execute(f"CREATE DATABASE {name}")
+            return world
+        world = request.getfixturevalue("postgresql_worlds")[number]
         with psycopg.connect(world.url, autocommit=True) as connection:
             connection.execute(_WIPE)
         return world

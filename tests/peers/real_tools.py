@@ -19,8 +19,11 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+from peers.mariadb_dump import dump_mariadb
+
 from coordinator import discovery
-from coordinator.adapters.databases import postgresql, sqlite
+from coordinator.adapters.databases import mariadb, postgresql, sqlite
 from coordinator.apply import apply_migration, read_ledger, revert_migration
 from coordinator.diagnostics import errors_of
 from coordinator.errors import CoordinatorError
@@ -34,11 +37,27 @@ _MODULES = {
         "migrate",
         "v4.20.1",
         "github.com/golang-migrate/migrate/v4/cmd/migrate",
-        ("-tags", "postgres sqlite"),
+        ("-tags", "postgres sqlite mysql"),
     ),
 }
 LEDGERS = {"goose": "goose_db_version", "golang-migrate": "schema_migrations"}
 _LIMIT = timedelta(seconds=5)
+
+_ADAPTERS = {Engine.POSTGRESQL: postgresql, Engine.SQLITE: sqlite, Engine.MARIADB: mariadb}
+_CATALOGS = {
+    Engine.POSTGRESQL: (
+        "SELECT tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    ),
+    Engine.SQLITE: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+    Engine.MARIADB: (
+        "SELECT table_name FROM information_schema.tables"
+        " WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'"
+    ),
+}
+ENGINES = [
+    pytest.param(each, marks=[pytest.mark.mariadb] if each is Engine.MARIADB else []) for each in _ADAPTERS
+]
+"""MySQL's server comes in no package of Debian: what MariaDB speaks of it is compared."""
 
 Files = Mapping[str, str | bytes]
 
@@ -46,8 +65,9 @@ Files = Mapping[str, str | bytes]
 def binary(tool: str) -> Path:
     """Return where the real tool's program is, or will be."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    program, version, _, _ = _MODULES[tool]
-    return cache / "coordinator" / "peers" / f"{program}-{version}" / program
+    program, version, _, flags = _MODULES[tool]
+    drivers = "".join(f"-{each}" for each in " ".join(flags[1:]).split())
+    return cache / "coordinator" / "peers" / f"{program}-{version}{drivers}" / program
 
 
 def can_compare() -> bool:
@@ -72,20 +92,22 @@ def build(tool: str) -> Path:
 
 @dataclass(frozen=True)
 class World:
-    """One database of a comparison: a PostgreSQL database, or a file of SQLite."""
+    """One database of a comparison: one of PostgreSQL or MariaDB, or a file of SQLite."""
 
     engine: Engine
     url: str
 
     @property
     def database(self):
-        adapter = postgresql if self.engine is Engine.POSTGRESQL else sqlite
-        return adapter.connect(Secret(self.url), lock_timeout=_LIMIT)
+        return _ADAPTERS[self.engine].connect(Secret(self.url), lock_timeout=_LIMIT)
 
     def snapshot(self, tool: str) -> tuple[str, tuple[tuple[object, ...], ...] | None]:
         """Return everything but the version table's rows, and these without time stamps (None: no table)."""
         if self.engine is Engine.POSTGRESQL:
             return _dump_postgresql(self.url, LEDGERS[tool]), self.ledger(tool)
+        if self.engine is Engine.MARIADB:
+            with self.database.session(label="compare") as session:
+                return dump_mariadb(session, LEDGERS[tool]), self.ledger(tool)
         return _dump_sqlite(self.url, LEDGERS[tool]), self.ledger(tool)
 
     def ledger(self, tool: str) -> tuple[tuple[object, ...], ...] | None:
@@ -101,13 +123,8 @@ class World:
 
     def tables(self) -> set[str]:
         """Return the names of the tables that migrations made."""
-        catalog = (
-            "SELECT tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
-            if self.engine is Engine.POSTGRESQL
-            else "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        )
         with self.database.session(label="compare") as session:
-            names = {str(name) for [name] in session.query(catalog)}
+            names = {str(name) for [name] in session.query(_CATALOGS[self.engine])}
         return names - set(LEDGERS.values())
 
 
@@ -161,14 +178,19 @@ def _run(argv: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
 
 
 def _goose_database(world: World) -> tuple[str, str]:
-    driver = "postgres" if world.engine is Engine.POSTGRESQL else "sqlite3"
-    return driver, _real_url("goose", world)
+    drivers = {Engine.POSTGRESQL: "postgres", Engine.SQLITE: "sqlite3", Engine.MARIADB: "mysql"}
+    return drivers[world.engine], _real_url("goose", world)
 
 
 def _real_url(tool: str, world: World) -> str:
     if world.engine is Engine.SQLITE:
         return world.url.removeprefix("sqlite://") if tool == "goose" else world.url
     parts = urlsplit(world.url)
+    if world.engine is Engine.MARIADB:
+        user, _, host = parts.netloc.partition("@")
+        return (
+            "" if tool == "goose" else "mysql://"
+        ) + f"{user}@tcp({host}){parts.path}?{parts.query}".rstrip("?")
     user = parts.username or "postgres"
     query = parse_qs(parts.query)
     place = f"host={query['host'][0]}&" if "host" in query else ""
@@ -191,7 +213,7 @@ class Outcome:
         return not self.refused and self.error is None
 
 
-def read_folder(tool: str, folder: Path) -> Reading:
+def read_folder(tool: str, folder: Path, engine: Engine = Engine.POSTGRESQL) -> Reading:
     """Read a folder with the hook."""
     hook = discovery.migration_tool(tool)
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and hook.is_migration(path.name))
@@ -200,14 +222,15 @@ def read_folder(tool: str, folder: Path) -> Reading:
         [
             SourceFile(f"migrations/{name}", content, hashlib.sha256(content).hexdigest())
             for name, content in contents
-        ]
+        ],
+        engine,
     )
 
 
 def run_ours(tool: str, world: World, folder: Path, *, steps: int = 1000) -> Outcome:
     """Apply the next `steps` migrations by the hook, or undo that many if it is negative."""
     hook = discovery.migration_tool(tool)
-    reading = read_folder(tool, folder)
+    reading = read_folder(tool, folder, world.engine)
     if errors_of(reading.diagnostics):
         return Outcome(refused=frozenset(each.code for each in errors_of(reading.diagnostics)))
     with world.database.session(label="peers") as session:

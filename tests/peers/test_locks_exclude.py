@@ -12,7 +12,9 @@ import pytest
 from peers.real_tools import World, real_command, run_ours, write_files
 
 from coordinator import discovery
+from coordinator.errors import Waiting
 from coordinator.model import Engine
+from coordinator.ports import Batch
 
 pytestmark = pytest.mark.peers
 TOOL = "golang-migrate"
@@ -64,3 +66,48 @@ def test_the_hook_waits_while_the_real_tool_migrates(new_world: Callable[[Engine
         session.query(f"SELECT pg_terminate_backend(pid) FROM ({ASLEEP.replace('1', 'pid', 1)}) AS asleep")
 
     assert outcome.refused == {"database-dirty"}
+
+
+@pytest.mark.mariadb
+def test_on_mariadb_the_real_tool_waits_while_the_hook_holds_its_lock(
+    new_world: Callable[[Engine], World], tmp_path: Path
+):
+    folder = write_files(tmp_path / "migrations", {"1_a.up.sql": "CREATE TABLE a (x integer);"})
+    world = new_world(Engine.MARIADB)
+    hook = discovery.migration_tool(TOOL)
+    waiting = (
+        "SELECT 1 FROM information_schema.processlist WHERE state = 'User lock' AND db = DATABASE()"
+        " AND info LIKE 'SELECT GET_LOCK(%, 10)'"
+    )
+
+    with world.database.session(label="holder") as session:
+        with session.locked(hook.lock_ids(session.target(None)), timeout=timedelta(0)):
+            real = subprocess.Popen(real_command(TOOL, world, folder, "up"), stderr=subprocess.DEVNULL)
+            until(lambda: session.query(waiting))
+            assert world.tables() == set()
+        assert real.wait(60) == 0
+
+    assert world.tables() == {"a"}
+
+
+@pytest.mark.mariadb
+def test_on_mariadb_the_hook_waits_while_the_real_tool_migrates(
+    new_world: Callable[[Engine], World], tmp_path: Path
+):
+    files = {"1_a.up.sql": "SELECT SLEEP(600);", "2_b.up.sql": "CREATE TABLE b (x integer);"}
+    folder = write_files(tmp_path / "migrations", files)
+    world = new_world(Engine.MARIADB)
+    hook = discovery.migration_tool(TOOL)
+    asleep = "SELECT id FROM information_schema.processlist WHERE state = 'User sleep' AND db = DATABASE()"
+
+    with world.database.session(label="watcher") as session:
+        locks = hook.lock_ids(session.target(None))
+        with subprocess.Popen(real_command(TOOL, world, folder, "up"), stderr=subprocess.DEVNULL) as real:
+            until(lambda: session.query(asleep))
+            with pytest.raises(Waiting) as held, session.locked(locks, timeout=timedelta(0)):
+                pass
+            real.kill()
+        [[process]] = session.query(asleep)
+        session.execute(Batch((f"KILL {process}",), transaction=False))
+
+    assert f"process {process} (" in held.value.what

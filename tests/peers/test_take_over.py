@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from peers.real_tools import LEDGERS, World, run_ours, run_real, write_files
+from peers.real_tools import ENGINES, LEDGERS, World, run_ours, run_real, write_files
 
 from coordinator.model import Engine
 
@@ -29,9 +29,11 @@ DOWNS = (
 )
 
 
-def folder_of(tool: str, path: Path) -> Path:
+def folder_of(tool: str, path: Path, engine: Engine) -> Path:
     files = {}
-    for number, (up, down) in enumerate(zip(UPS, DOWNS, strict=True), start=1):
+    downs = [each.replace("email;", "email ON customer;") for each in DOWNS[3:]]  # as MySQL drops an index
+    downs = [*DOWNS[:3], *(downs if engine.speaks_mysql else DOWNS[3:])]
+    for number, (up, down) in enumerate(zip(UPS, downs, strict=True), start=1):
         if tool == "goose":
             files[f"{number:05}_step.sql"] = f"-- +goose Up\n{up}\n-- +goose Down\n{down}\n"
         else:
@@ -56,12 +58,12 @@ def ours(tool: str, world: World, folder: Path, steps: int) -> None:
 
 
 @pytest.mark.parametrize("applied", PREFIXES)
-@pytest.mark.parametrize("engine", list(Engine))
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("tool", list(LEDGERS))
 def test_the_hook_goes_on_where_the_real_tool_stopped(
     tool: str, engine: Engine, applied: int, *, new_world: NewWorld, tmp_path: Path
 ):
-    folder = folder_of(tool, tmp_path)
+    folder = folder_of(tool, tmp_path, engine)
     mixed, pure = new_world(engine), new_world(engine)
     assert run_real(tool, pure, folder, "up") == 0
 
@@ -74,12 +76,12 @@ def test_the_hook_goes_on_where_the_real_tool_stopped(
 
 
 @pytest.mark.parametrize("applied", PREFIXES)
-@pytest.mark.parametrize("engine", list(Engine))
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("tool", list(LEDGERS))
 def test_the_real_tool_goes_on_where_the_hook_stopped(
     tool: str, engine: Engine, applied: int, *, new_world: NewWorld, tmp_path: Path
 ):
-    folder = folder_of(tool, tmp_path)
+    folder = folder_of(tool, tmp_path, engine)
     mixed, pure = new_world(engine), new_world(engine)
     assert run_real(tool, pure, folder, "up") == 0
 
@@ -91,12 +93,12 @@ def test_the_real_tool_goes_on_where_the_hook_stopped(
 
 
 @pytest.mark.parametrize("undone", range(1, VERSIONS + 1))
-@pytest.mark.parametrize("engine", list(Engine))
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("tool", list(LEDGERS))
 def test_each_undoes_what_the_other_applied(
     tool: str, engine: Engine, undone: int, *, new_world: NewWorld, tmp_path: Path
 ):
-    folder = folder_of(tool, tmp_path)
+    folder = folder_of(tool, tmp_path, engine)
     by_us, by_real = new_world(engine), new_world(engine)
 
     real_up(tool, by_us, folder, VERSIONS)
@@ -107,7 +109,7 @@ def test_each_undoes_what_the_other_applied(
     assert by_us.snapshot(tool) == by_real.snapshot(tool)
 
 
-@pytest.mark.parametrize("engine", list(Engine))
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_version_without_a_down_file_is_refused_where_golang_migrate_moves_on(
     engine: Engine, new_world: NewWorld, tmp_path: Path
 ):
@@ -124,7 +126,7 @@ def test_a_version_without_a_down_file_is_refused_where_golang_migrate_moves_on(
     assert world.tables() == {"customer"}
 
 
-@pytest.mark.parametrize("engine", list(Engine))
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_failed_down_leaves_the_table_clean_where_golang_migrate_leaves_it_dirty(
     engine: Engine, new_world: NewWorld, tmp_path: Path
 ):

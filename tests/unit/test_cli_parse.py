@@ -40,6 +40,17 @@ def test_the_name_of_a_golang_migrate_file_is_its_direction(parse):
     assert (shown["up"], shown["down"], shown["transaction"]) == ([], ["VACUUM;"], False)
 
 
+def test_reads_a_file_with_the_quotes_of_its_engine(parse):
+    text = "-- +goose Up\nINSERT INTO a VALUES ('it\\'s');\n-- +goose Down\nDROP TABLE a; # it's\n;\n"
+
+    done = parse("1_a.sql", text, "--tool", "goose", "--engine", "mariadb")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "up: 1 text(s), in one transaction\n" in done.stdout
+    assert "down: 1 text(s), in a transaction that each change of the schema commits\n" in done.stdout
+    assert "goose-cut-statement" in parse("1_a.sql", text, "--tool", "goose").stderr
+
+
 def test_shows_lines_to_a_person(parse):
     done = parse("1_a.sql", "-- +goose Up\n\nSELECT 1;\n", "--tool", "goose")
 

@@ -10,7 +10,7 @@ import pytest
 from coordinator.diagnostics import Place
 from coordinator.load import migrations
 from coordinator.load.migrations import read_migrations
-from coordinator.model import MigrationsSpec
+from coordinator.model import Engine, MigrationsSpec
 
 SQL = "-- +goose Up\nCREATE TABLE a (id int);\n-- +goose Down\nDROP TABLE a;\n"
 
@@ -24,7 +24,9 @@ def folder(tmp_path):
 
 
 def read(folder):
-    return read_migrations(MigrationsSpec("goose", folder, None, Place("plan.yaml", 7, 36)))
+    return read_migrations(
+        MigrationsSpec("goose", folder, None, Place("plan.yaml", 7, 36)), Engine.POSTGRESQL
+    )
 
 
 def codes(reading):

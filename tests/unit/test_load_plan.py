@@ -158,7 +158,7 @@ def test_digest_changes_with_a_value_and_not_with_the_writing(tmp_path):
         ("release: shop-${VERSION}", f"release: {'x' * 101}", ("bad-release", 2, 10)),
         ("release: shop-${VERSION}", "relase: x\nrelease: y", ("unknown-key", 2, 1)),
         ("databases:\n", f"databases:\n  Two: {DATABASE}\n", ("bad-name", 4, 3)),
-        ("engine: sqlite", "engine: mysql", ("unknown-value", 5, 13)),
+        ("engine: sqlite", "engine: mssql", ("unknown-value", 5, 13)),
         ("engine: sqlite", "engine: 5", ("unknown-value", 5, 13)),
         ("    engine: sqlite\n", "", ("missing-key", 4, 3)),
         ("url: env:SHOP_DATABASE_URL", "url: hunter2", ("literal-secret", 6, 10)),
@@ -232,7 +232,7 @@ def test_guesses_what_was_meant(tmp_path):
 def test_lists_what_is_possible_when_nothing_is_close(tmp_path):
     [problem] = loaded(tmp_path, changed("engine: sqlite", "engine: zzz")).diagnostics
 
-    assert problem.next_step == "Possible: `postgresql`, `sqlite`."
+    assert problem.next_step == "Possible: `mariadb`, `mysql`, `postgresql`, `sqlite`."
 
 
 def test_message_quotes_the_file_and_not_the_variables_value(tmp_path):

@@ -19,8 +19,8 @@ _IN_PATHS: Final[Mapping[str, str]] = {
     "postgres": Engine.POSTGRESQL,
     "pgsql": Engine.POSTGRESQL,
     "sqlite": Engine.SQLITE,
-    "mysql": "mysql",
-    "mariadb": "mysql",
+    "mysql": Engine.MYSQL,
+    "mariadb": Engine.MARIADB,
     "clickhouse": "clickhouse",
     "cockroach": "cockroachdb",
     "sqlserver": "sqlserver",
@@ -38,7 +38,7 @@ _IN_SQL: Final = {
         rb"\bautoincrement\b|^\s*pragma\b|\bwithout\s+rowid\b|\bdatetime\('now'\)",
         re.IGNORECASE | re.MULTILINE,
     ),
-    "mysql": re.compile(
+    Engine.MYSQL: re.compile(
         rb"\bauto_increment\b|\bengine\s*=\s*innodb\b|\bdefault\s+charset\b|`[a-z_]+`", re.IGNORECASE
     ),
 }

@@ -27,7 +27,7 @@ from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Lock, StatementEvidence
 from coordinator.model import Statement
-from coordinator.ports import Batch, Target
+from coordinator.ports import Batch, LockId, Target
 from coordinator.sql import (
     SqlStatement,
     controls_transaction,
@@ -82,7 +82,7 @@ class ProbedSession:
         """Run one query in a read-only transaction and return its rows."""
         return self._session.query(sql)
 
-    def locked(self, lock_ids: Sequence[int], *, timeout: timedelta) -> AbstractContextManager[None]:
+    def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> AbstractContextManager[None]:
         """Hold advisory locks, as on a live database."""
         return self._session.locked(lock_ids, timeout=timeout)
 

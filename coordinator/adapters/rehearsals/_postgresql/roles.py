@@ -20,7 +20,7 @@ from psycopg import sql
 
 from coordinator.errors import DatabaseError
 from coordinator.evidence import StatementEvidence
-from coordinator.ports import Batch, Session, Target
+from coordinator.ports import Batch, LockId, Session, Target
 from coordinator.sql import SqlStatement, split_statements
 
 _UNDEFINED: Final = ("42704", "22023")
@@ -88,7 +88,7 @@ class RoleMaking:
         if makes_roles:
             self._roles.made.update(self._roles.all() - before)
 
-    def locked(self, lock_ids: Sequence[int], *, timeout: timedelta) -> AbstractContextManager[None]:
+    def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> AbstractContextManager[None]:
         """Hold advisory locks."""
         return self._session.locked(lock_ids, timeout=timeout)
 

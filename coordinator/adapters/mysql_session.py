@@ -1,0 +1,267 @@
+"""A session on MySQL or MariaDB by PyMySQL: every text sent as it stands, every result of it read.
+
+A text may hold several statements, as golang-migrate sends a whole file; the server answers them one by one,
+so the number of answers before an error tells which statement failed, and an error behind the first is seen
+only by who reads to the end. A statement that changes the schema commits itself and what stood before it. So
+each answer is looked at (its status flag, no query) for whether the transaction is still open, and a failure
+says how many texts are committed. Another transaction is begun there: what follows is whole or not at all.
+Both engines share this file: what migrations need is the same in both.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import timedelta
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import SERVER_STATUS
+
+from coordinator.adapters import mysql_table_lock
+from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
+from coordinator.adapters.mysql_url import message_of, scrub
+from coordinator.errors import DatabaseError, Waiting
+from coordinator.model import Engine
+from coordinator.ports import Batch, LockId, TableLock, Target
+from coordinator.sql import ends_transaction, split_statements, stays_in_transaction
+
+_POLL_SECONDS = 0.1
+_BUSY = frozenset({1205, 1213, 3572})
+"""ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_LOCK_NOWAIT: the statement did nothing, later it may work."""
+_LOST = frozenset({1053, 1927, 2006, 2013, 2055})
+"""ER_SERVER_SHUTDOWN, MariaDB's ER_CONNECTION_KILLED, and the client's words for one that is gone."""
+
+_HOLDER = """
+SELECT id, user, host, command, time FROM information_schema.processlist WHERE id = IS_USED_LOCK({name})
+"""
+_PROGRAM = """
+SELECT attr_value FROM performance_schema.session_account_connect_attrs
+WHERE processlist_id = {process} AND attr_name = 'program_name'
+"""
+"""MySQL has this by default, MariaDB with `performance_schema = ON`; of the same account's sessions alone."""
+
+Rows = list[tuple[object, ...]]
+
+
+class MysqlSession:
+    """One connection, and another one while a lock in a table is held; see ports.Session."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        engine: Engine,
+        *,
+        connect_again: Callable[[], Connection],
+        secrets: tuple[str, ...],
+        lock_timeout: timedelta,
+    ) -> None:
+        self._connection = connection
+        self._connect_again = connect_again
+        self._engine = engine
+        self._secrets = secrets
+        self._seconds = max(1, math.ceil(lock_timeout.total_seconds()))
+        self._database = ""
+        self._is_settled = False
+        self._committed = 0
+
+    def target(self, table: str | None) -> Target:
+        """Return what this connection is connected to."""
+        [[database]] = self.query("SELECT DATABASE()")
+        return Target(self._engine, str(database), None, table)
+
+    def query(self, sql: str) -> Rows:
+        """Run one query in a read-only transaction and return its rows."""
+        self._settle()
+        self._send("START TRANSACTION READ ONLY")
+        try:
+            return self._send(sql)
+        finally:
+            self._roll_back()
+
+    def execute(self, batch: Batch) -> None:
+        """Send a batch; see ports.Batch for what a transaction can hold here."""
+        self._settle()
+        self._is_settled = False
+        self._committed = 0
+        try:
+            if batch.transaction:
+                self._execute_together(batch)
+            else:
+                self._execute_each(batch)
+        finally:
+            self._roll_back()
+            self._committed = 0
+
+    @contextmanager
+    def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:
+        """Hold named locks and rows, polled and never waited for; Waiting with the holder when time is up."""
+        deadline = time.monotonic() + timeout.total_seconds()
+        with ExitStack() as held:
+            for lock_id in lock_ids:
+                if isinstance(lock_id, TableLock):
+                    held.enter_context(self._row_locked(lock_id, deadline))
+                else:
+                    name = _literal(str(lock_id))
+                    self._poll_lock(name, deadline)
+                    held.callback(self._let_go, name)
+            yield
+
+    @contextmanager
+    def _row_locked(self, lock: TableLock, deadline: float) -> Iterator[None]:
+        if not self._send(mysql_table_lock.is_there_query(lock)):
+            yield
+            return
+        with closing(self._connect_again()) as connection, ExitStack() as held:
+            try:
+                held.enter_context(mysql_table_lock.held(connection, lock, deadline=deadline))
+            except pymysql.Error as error:
+                raise self._error_from(error, "", index=None, answered=0, commits=False) from error
+            yield
+
+    def _let_go(self, name: str) -> None:
+        with suppress(DatabaseError):  # a lost connection has lost its locks as well
+            self._send(f"SELECT RELEASE_LOCK({name})")
+
+    def _settle(self) -> None:
+        """Undo what texts did to the session: its database, its table locks, its settings.
+
+        Done before the next use and never after a commit, where a lost connection would look like a failure.
+        `lock_wait_timeout` is for what a statement needs of a table, `innodb_lock_wait_timeout` for its rows.
+        """
+        if self._is_settled:
+            return
+        if not self._database:
+            [[name]] = self._send("SELECT DATABASE()")
+            self._database = "`" + str(name).replace("`", "``") + "`"
+        self._send("UNLOCK TABLES")
+        self._send(f"USE {self._database}")
+        self._send(
+            "SET SESSION autocommit = 1, sql_mode = DEFAULT, foreign_key_checks = DEFAULT,"
+            f" unique_checks = DEFAULT, lock_wait_timeout = {self._seconds},"
+            f" innodb_lock_wait_timeout = {self._seconds}"
+        )
+        self._send("SET SESSION TRANSACTION READ WRITE")
+        self._is_settled = True
+
+    def _execute_together(self, batch: Batch) -> None:
+        self._send("START TRANSACTION")
+        if batch.guard is not None and self._send(batch.guard):
+            raise ledger_changed()
+        for index, text in enumerate(batch.statements):
+            statements = split_statements(text, self._engine)
+            may_commit = not all(stays_in_transaction(each) for each in statements)
+            self._send(text, index=index, commits=may_commit)
+            if self._is_in_transaction():
+                continue
+            if any(ends_transaction(each) for each in statements):
+                raise transaction_ended(index)
+            self._committed = index + 1
+            self._send("START TRANSACTION")
+        self._send("COMMIT", commits=True)
+
+    def _execute_each(self, batch: Batch) -> None:
+        for index, text in enumerate(batch.statements):
+            self._committed = index
+            self._send(text, index=index, commits=True)
+        if self._is_in_transaction():
+            raise transaction_left_open()
+
+    def _is_in_transaction(self) -> bool:
+        status: int = self._connection.server_status  # type: ignore[attr-defined]  # unknown to the stubs
+        return bool(status & SERVER_STATUS.SERVER_STATUS_IN_TRANS)
+
+    def _poll_lock(self, name: str, deadline: float) -> None:
+        while self._send(f"SELECT GET_LOCK({name}, 0)") != [(1,)]:
+            if time.monotonic() >= deadline:
+                raise self._lock_held(name)
+            time.sleep(_POLL_SECONDS)
+
+    def _lock_held(self, name: str) -> Waiting:
+        holders = [
+            f"process {pid} ({self._program(pid)}, {user} from {host}, {command} for {seconds} s)"
+            for pid, user, host, command, seconds in self._send(_HOLDER.format(name=name))
+        ]
+        return Waiting(
+            "migration-lock-held",
+            f"Another session holds the migration lock {name}: "
+            + ("; ".join(holders) or "it has just let go, or this user may not see it")
+            + ".",
+            why="Two migrations of one database at a time would both apply the same version.",
+            next_step="Wait until it is done and run the command again.",
+        )
+
+    def _program(self, process: object) -> str:
+        with suppress(DatabaseError):  # a server without this table, or a user who may not see it
+            for [name] in self._send(_PROGRAM.format(process=process)):
+                return str(name)
+        return "without a name"
+
+    def _send(self, text: str, *, index: int | None = None, commits: bool = False) -> Rows:
+        """Send one text as it is, read all its results and return the rows of the first.
+
+        `index` is the text's place in its batch; `commits` says that it may commit, so that a connection
+        that is lost leaves a doubt. Raises: DatabaseError.
+        """
+        answered = 0
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(text)
+                rows = list(cursor.fetchall()) if cursor.description else []
+                answered = 1
+                while cursor.nextset():
+                    answered += 1
+                return rows
+        except pymysql.Error as error:
+            raise self._error_from(error, text, index=index, answered=answered, commits=commits) from error
+
+    def _position_of(self, text: str, answered: int) -> int | None:
+        """Return where the statement begins that follows so many answers, in characters from 1.
+
+        A procedure answers as often as it likes, so nothing behind a CALL is counted.
+        """
+        statements = split_statements(text, self._engine)
+        if answered >= len(statements) or any(each.words[:1] == ("CALL",) for each in statements[:answered]):
+            return None
+        return statements[answered].offset + 1
+
+    def _error_from(
+        self, error: pymysql.Error, text: str, *, index: int | None, answered: int, commits: bool
+    ) -> DatabaseError:
+        position = None if index is None else self._position_of(text, answered)
+        number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        message = scrub(message_of(error), self._secrets)
+        if number in _LOST or not self._connection.open:
+            return DatabaseError(
+                "connection-lost",
+                f"The connection to the database was lost: {message}.",
+                why="It may have been lost after the commit." if commits else "Nothing of it was committed.",
+                next_step="Run the command again: it looks before it acts.",
+                ambiguous=commits,
+                statement=index,
+                position=position,
+                committed=self._committed,
+            )
+        is_busy = number in _BUSY
+        return DatabaseError(
+            "lock-timeout" if is_busy else "statement-failed",
+            f"The database refused a statement: {message}.",
+            why=f"Error {number}." if number else "",
+            next_step="Run the command again when the table is less busy." if is_busy else "",
+            statement=index,
+            position=position,
+            committed=self._committed,
+            is_busy=is_busy and self._committed == 0 and answered == 0,
+        )
+
+    def _roll_back(self) -> None:
+        """End the transaction that is open, if one is; nothing of it stays."""
+        if self._connection.open:
+            with suppress(pymysql.Error):
+                self._connection.rollback()
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -1,0 +1,234 @@
+"""A URL of MySQL or MariaDB, as people and migration tools write it, and the one way to connect with it.
+
+Three forms are read, so that nobody needs a second secret: `mysql://user:password@host:3306/shop`,
+golang-migrate's `mysql://user:password@tcp(host:3306)/shop`, and the bare form of Go's driver, which goose
+takes. They differ in how a password is escaped: by percent signs; by these and `+` for a blank; not at all.
+No message shows a part of the URL. A parameter that nobody here knows is refused: it may have been meant to
+protect the connection.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import CLIENT
+
+from coordinator.errors import DatabaseError, Usage
+from coordinator.secret import PLACEHOLDER, Secret
+
+_CONNECT_SECONDS = 10
+_PORT = 3306
+_SCHEME = "(?:mysql|mariadb)://"
+_USER = r"(?:(?P<user>[^:@/]*)(?::(?P<password>.*))?@)?"
+_URL_USER = r"(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/?#]*))?@)?"
+_URL_HOST = r"(?P<address>\[[0-9a-fA-F:.]+\](?::[0-9]+)?|[^@/:?#()]+(?::[0-9]+)?)"
+_GO_HOST = r"(?:tcp\((?P<address>[^()]*)\)|unix\((?P<socket>[^()]*)\))"
+_DATABASE = r"/(?P<database>[^/?#]*)(?:\?(?P<query>.*))?"
+_FORMS: Final[tuple[tuple[re.Pattern[str], Callable[[str], str]], ...]] = (
+    (re.compile(_SCHEME + _USER + _GO_HOST + _DATABASE), unquote_plus),
+    (re.compile(_SCHEME + _URL_USER + _URL_HOST + _DATABASE), unquote),
+    (re.compile(_USER + _GO_HOST + _DATABASE), str),
+)
+"""golang-migrate's form (its mysql.go), a URL, and the DSN of github.com/go-sql-driver/mysql."""
+
+_VERIFY: Final[Mapping[str, str]] = {
+    "false": "disabled",
+    "0": "disabled",
+    "disabled": "disabled",
+    "preferred": "preferred",
+    "skip-verify": "required",
+    "required": "required",
+    "verify_ca": "verify_ca",
+    "true": "verify_identity",
+    "1": "verify_identity",
+    "verify_identity": "verify_identity",
+    "custom": "verify_identity",
+}
+"""`tls` as Go's driver has it (`custom` is golang-migrate's), `ssl-mode` as the mysql client has it."""
+_FILES: Final = {
+    "ca": ("ssl-ca", "x-tls-ca"),
+    "cert": ("ssl-cert", "x-tls-cert"),
+    "key": ("ssl-key", "x-tls-key"),
+}
+_SECONDS = re.compile(r"([0-9]{1,5})s?")
+_IGNORED: Final = frozenset(
+    {
+        "charset",
+        "collation",
+        "parseTime",
+        "multiStatements",
+        "loc",
+        "interpolateParams",
+        "allowNativePasswords",
+    }
+)
+"""They change what Go's driver does with values, or what is always so here."""
+_KNOWN: Final = frozenset(
+    {"tls", "ssl-mode", "timeout", "connect_timeout", "x-tls-insecure-skip-verify"}
+).union(_IGNORED, *_FILES.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a URL says. `tls` is an `ssl-mode` of the mysql client in lower case, None for its default."""
+
+    user: str
+    password: str = field(repr=False)
+    host: str
+    port: int
+    socket: str | None
+    database: str
+    tls: str | None
+    ca: str | None
+    cert: str | None
+    key: str | None
+    connect_seconds: int
+
+
+def connect(url: Secret, *, label: str) -> Connection:
+    """Connect; the server has `label` as the connection attribute program_name.
+
+    Raises: Usage `bad-database-url`, DatabaseError `database-unreachable`.
+    """
+    address = address_of(url)
+    tls = _context_of(address)
+    try:
+        return pymysql.connect(
+            user=address.user,
+            password=address.password.encode(),  # as text it would be sent in Latin-1
+            host=address.host,
+            port=address.port,
+            unix_socket=address.socket,
+            database=address.database,
+            charset="utf8mb4",
+            autocommit=True,
+            client_flag=CLIENT.MULTI_STATEMENTS,
+            connect_timeout=address.connect_seconds,
+            program_name=label,
+            ssl=tls,
+            ssl_disabled=address.tls == "disabled",
+        )
+    except (
+        pymysql.Error,
+        OSError,
+        RuntimeError,
+    ) as error:  # RuntimeError: a package for its password is missing
+        raise DatabaseError(
+            "database-unreachable",
+            f"The database cannot be reached: {scrub(message_of(error), shown_by(url))}.",
+            next_step="Check the URL, the network and the server.",
+        ) from None  # its own text may quote what is in the URL
+
+
+def address_of(url: Secret) -> Address:
+    """Read a URL. Raises: Usage `bad-database-url`."""
+    text = url.reveal()
+    for form, unescape in _FORMS:
+        if match := form.fullmatch(text):
+            return _address_from({name: value or "" for name, value in match.groupdict().items()}, unescape)
+    raise _bad_url("is not one that MySQL or MariaDB is reached by")
+
+
+def _address_from(parts: Mapping[str, str], unescape: Callable[[str], str]) -> Address:
+    host, port = _host_and_port(parts["address"])
+    if not parts["database"]:
+        raise _bad_url("names no database")
+    options = dict(parse_qsl(parts["query"], keep_blank_values=True))
+    if unknown := sorted(set(options) - _KNOWN):
+        raise _bad_url(f"has a parameter that coordinator does not know ({', '.join(map(_shown, unknown))})")
+    files = {
+        name: next((options[key] for key in keys if key in options), None) for name, keys in _FILES.items()
+    }
+    seconds = _SECONDS.fullmatch(
+        options.get("connect_timeout", options.get("timeout", str(_CONNECT_SECONDS)))
+    )
+    if seconds is None or int(seconds[1]) == 0:
+        raise _bad_url("has a timeout that is no whole number of seconds")
+    return Address(
+        user=unescape(parts["user"]),
+        password=unescape(parts["password"]),
+        host=host,
+        port=port,
+        socket=parts.get("socket") or None,
+        database=unquote(parts["database"]),
+        tls=_tls_of(options, ca=files["ca"]),
+        connect_seconds=int(seconds[1]),
+        **files,
+    )
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:]*))(?::(?P<port>[0-9]{1,5}))?", address)
+    if match is None or not 0 < (port := int(match["port"] or _PORT)) < 1 << 16:
+        raise _bad_url("has no host and port that can be read")
+    return match["six"] or match["host"] or "localhost", port
+
+
+def _tls_of(options: Mapping[str, str], *, ca: str | None) -> str | None:
+    said = options.get("tls", options.get("ssl-mode"))
+    if said is None:
+        return None if ca is None else "verify_ca"
+    mode = _VERIFY.get(said.lower())
+    if mode is None:
+        raise _bad_url("has a `tls` or `ssl-mode` that is none")
+    if options.get("x-tls-insecure-skip-verify", "false").lower() in ("true", "1", "t"):
+        return "required" if mode.startswith("verify") else mode
+    return mode
+
+
+def _context_of(address: Address) -> ssl.SSLContext | None:
+    """Return what TLS asks of the server; None for PyMySQL's default: TLS where the server offers it."""
+    if address.tls in (None, "preferred", "disabled"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=address.ca)
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # MySQL's own certificates are not strict ones
+        context.check_hostname = address.tls == "verify_identity"
+        context.verify_mode = ssl.CERT_NONE if address.tls == "required" else ssl.CERT_REQUIRED
+        if address.cert is not None:
+            context.load_cert_chain(address.cert, keyfile=address.key)
+    except OSError as error:
+        raise _bad_url(
+            f"names a file for TLS that cannot be used ({error.strerror or 'it is no PEM'})"
+        ) from None
+    return context
+
+
+def shown_by(url: Secret) -> tuple[str, ...]:
+    """Return what must never be shown of a URL, longest first. Raises: Usage `bad-database-url`."""
+    password = address_of(url).password
+    secrets = {url.reveal(), password, quote(password, safe="")} - {""}
+    return tuple(sorted(secrets, key=len, reverse=True))
+
+
+def scrub(message: str, secrets: tuple[str, ...]) -> str:
+    """Return `message` with every secret replaced."""
+    for secret in secrets:
+        message = message.replace(secret, PLACEHOLDER)
+    return message
+
+
+def message_of(error: Exception) -> str:
+    """Return the driver's or the server's words, without the driver's own punctuation."""
+    words = error.args[1] if len(error.args) > 1 else (error.args or ("no reason was given",))[0]
+    return " ".join(str(words).split()).rstrip(".")
+
+
+def _shown(name: str) -> str:
+    return name if re.fullmatch(r"[\w-]{1,40}", name) else "one whose name is odd"
+
+
+def _bad_url(problem: str) -> Usage:
+    return Usage(
+        "bad-database-url",
+        f"The database's URL {problem}.",
+        next_step="Write mysql://user@host:3306/database, put it in quotes in the shell, and percent-encode"
+        " what is no letter or digit in the password (/ is %2F, @ is %40).",
+    )

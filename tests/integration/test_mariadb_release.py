@@ -1,0 +1,155 @@
+"""A release on MariaDB from the command line: nothing is called proven; what a kill left is not guessed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fixtures.mariadb import root_connection
+
+pytestmark = pytest.mark.mariadb
+PLAN = """
+version: 1
+release: shop-{release}
+databases:
+  shop: {{engine: mariadb, url: "env:URL", migrations: {{tool: {tool}, dir: migrations}}}}
+"""
+FIRST = "CREATE TABLE `orders` (id int PRIMARY KEY, note varchar(20) DEFAULT 'it\\'s');\n"
+ENDLESS = "CREATE TABLE b AS SELECT SLEEP(600) AS slept;\n"
+
+
+class Checkout:
+    """A folder with a plan and its migrations, for one tool."""
+
+    def __init__(self, folder: Path, tool: str, url: str) -> None:
+        self.folder, self.tool = folder, tool
+        self.environment = {**os.environ, "URL": url}
+        (folder / "migrations").mkdir()
+        self.releases("1")
+
+    def releases(self, release: str) -> None:
+        (self.folder / "plan.yaml").write_text(PLAN.format(release=release, tool=self.tool))
+
+    def write(self, version: int, sql: str, *, declared: str = "expand") -> None:
+        text = f"-- coordinator: phase={declared}\n{sql}"
+        if self.tool == "goose":
+            (self.folder / "migrations" / f"{version}_step.sql").write_text(f"-- +goose Up\n{text}")
+        else:
+            (self.folder / "migrations" / f"{version}_step.up.sql").write_text(text)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "coordinator", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        with self.start(*arguments) as process:
+            said, _ = process.communicate(timeout=120)
+        return process.returncode, said
+
+
+@pytest.fixture(params=["goose", "golang-migrate"])
+def checkout(request: pytest.FixtureRequest, tmp_path: Path, mariadb_url: str) -> Checkout:
+    return Checkout(tmp_path, request.param, mariadb_url)
+
+
+def test_is_released_with_declared_phases_and_never_called_proven(checkout: Checkout):
+    checkout.write(1, FIRST)
+    checkout.write(2, "ALTER TABLE `orders` ADD COLUMN y int, ALGORITHM=INPLACE, LOCK=NONE;\n")
+
+    code, said = checkout.run("plan")
+    assert (code, "unproven: no query was checked: there is no rehearsal on this engine yet" in said) == (
+        0,
+        True,
+    )
+    assert "warning[not-rehearsed]" in said
+    assert "There is no rehearsal on mariadb yet" in said
+
+    code, said = checkout.run("run")
+    assert code == 0, said
+    code, said = checkout.run("plan")
+    assert "2 applied, 0 pending" in said
+
+
+def test_a_phase_is_guessed_with_the_quotes_of_the_engine(checkout: Checkout):
+    checkout.write(1, "ALTER TABLE t ADD a varchar(9) DEFAULT 'it\\'s', DROP COLUMN b;\n", declared="expand")
+    path = next((checkout.folder / "migrations").iterdir())
+    path.write_text(path.read_text().replace("-- coordinator: phase=expand\n", ""))
+
+    code, said = checkout.run("plan")
+
+    assert (code, "error[phases-mixed]" in said) == (2, True)
+
+
+def test_a_failure_half_way_is_in_the_journal_to_the_statement(checkout: Checkout):
+    checkout.write(1, FIRST)
+    checkout.write(2, "ALTER TABLE orders ADD y int;\nALTER TABLE orders ADD y int;\n")
+
+    code, said = checkout.run("run")
+    assert (code, "error[half-applied]" in said) == (1, True)
+
+    _, said = checkout.run("status")
+    assert "(ALTER TABLE orders ADD y int;). From line" in said
+    assert "Two ways on." in said
+
+
+def until(is_true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_kill_inside_a_change_of_the_schema_leaves_a_doubt_for_a_person(
+    checkout: Checkout, mariadb_url: str
+):
+    checkout.write(1, FIRST)
+    checkout.write(2, f"ALTER TABLE orders ADD y int;\n{ENDLESS}")
+    at_work = (
+        "SELECT id FROM information_schema.processlist"
+        f" WHERE info LIKE '%CREATE TABLE b%' AND db = '{mariadb_url.rpartition('/')[2]}'"
+    )
+
+    with root_connection(mariadb_url) as connection, connection.cursor() as cursor:
+        with checkout.start("run") as process:
+            until(lambda: cursor.execute(at_work))
+            process.kill()
+        cursor.execute(at_work)
+        [[orphan]] = cursor.fetchall()
+        cursor.execute(f"KILL {orphan}")
+
+    code, said = checkout.run("run")
+
+    assert code == 5, said
+    assert "stopped half-way" in said
+    if checkout.tool == "goose":
+        assert "line 3 (ALTER TABLE orders ADD y int;), line 4 (CREATE TABLE b AS SELECT" in " ".join(
+            said.split()
+        )
+
+
+def test_refuses_settings_of_a_rehearsal_that_there_is_none_of(checkout: Checkout):
+    plan = checkout.folder / "plan.yaml"
+    plan.write_text(plan.read_text().replace("engine: mariadb,", "engine: mariadb, rehearsal: {},"))
+
+    code, said = checkout.run("validate")
+
+    assert (code, "error[no-rehearsal-engine]" in said) == (2, True)
+
+
+def test_a_backtest_is_refused(checkout: Checkout):
+    code, said = checkout.run(
+        "backtest", "--engine", "mariadb", "--tool", checkout.tool, "--migrations", "migrations"
+    )
+
+    assert (code, "There is no rehearsal on mariadb yet" in said) == (2, True), said

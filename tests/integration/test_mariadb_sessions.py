@@ -1,0 +1,226 @@
+"""What only a real MariaDB shows: named locks, lost connections, session settings, secrets in messages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fixtures.mariadb import root_connection
+
+from coordinator import discovery
+from coordinator.adapters.databases import mariadb
+from coordinator.app.connected import ConnectedPorts
+from coordinator.app.exclusion import alone_on_databases
+from coordinator.errors import DatabaseError, Usage, Waiting
+from coordinator.load import load_plan
+from coordinator.ports import Batch
+from coordinator.secret import Secret
+
+pytestmark = pytest.mark.mariadb
+NOW = timedelta(0)
+PLAN = """
+version: 1
+release: shop-2
+databases:
+  shop: {engine: mariadb, url: "env:URL", migrations: {tool: goose, dir: migrations}}
+"""
+
+
+@pytest.fixture
+def database(mariadb_url: str):
+    return mariadb.connect(Secret(mariadb_url), lock_timeout=timedelta(milliseconds=1500))
+
+
+def test_a_migration_lock_is_waited_for_and_its_holder_named(database):
+    with database.session(label="the other release") as other, database.session(label="this one") as session:
+        with other.locked(["one", "it's"], timeout=NOW):
+            with pytest.raises(Waiting) as held, session.locked(["it's"], timeout=NOW):
+                pass
+            [[process]] = other.query("SELECT CONNECTION_ID()")
+
+        with session.locked(["it's"], timeout=NOW):
+            pass
+
+    assert held.value.code == "migration-lock-held"
+    assert f"process {process} (the other release, root from 127.0.0.1" in held.value.what
+
+
+def test_lets_go_of_the_locks_that_it_got_when_another_one_is_held(database):
+    with database.session(label="first") as first, database.session(label="second") as second:
+        with (
+            first.locked(["two"], timeout=NOW),
+            pytest.raises(Waiting),
+            second.locked(["one", "two"], timeout=NOW),
+        ):
+            pass
+
+        with first.locked(["one"], timeout=NOW):
+            pass
+
+
+def test_a_held_lock_is_taken_as_soon_as_it_is_free(database):
+    with database.session(label="first") as first, database.session(label="second") as second:
+        held, asked = first.locked(["one"], timeout=NOW), threading.Event()
+        held.__enter__()
+
+        def let_go() -> None:
+            asked.wait(60)
+            time.sleep(0.2)
+            held.__exit__(None, None, None)
+
+        thread = threading.Thread(target=let_go)
+        thread.start()
+        asked.set()
+        with second.locked(["one"], timeout=timedelta(seconds=60)):
+            thread.join()
+
+
+def test_two_databases_of_one_server_do_not_lock_each_other_out(new_mariadb):
+    urls = [new_mariadb(), new_mariadb()]
+    for tool in map(discovery.migration_tool, ("goose", "golang-migrate")):
+        connected = [mariadb.connect(Secret(url), lock_timeout=NOW) for url in urls]
+        with connected[0].session(label="one") as one, connected[1].session(label="two") as two:
+            [first, second] = [tool.lock_ids(each.target(None)) for each in (one, two)]
+            with one.locked(first, timeout=NOW), two.locked(second, timeout=NOW):
+                assert first != second
+
+
+def test_gives_up_on_a_lock_after_whole_seconds(database):
+    with database.session(label="test") as session:
+        session.query("SELECT 1")
+        waits = session.query("SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout")
+
+    assert waits == [(2, 2)]
+
+
+def test_what_a_text_did_to_its_session_is_undone_before_the_next(database, new_mariadb):
+    elsewhere = new_mariadb().rpartition("/")[2]
+    with database.session(label="test") as session:
+        before = session.target(None).database, session.query("SELECT @@sql_mode, @@foreign_key_checks")
+        settings = ("SET sql_mode = '', foreign_key_checks = 0", f"USE {elsewhere}")
+        session.execute(
+            Batch((*settings, "CREATE TABLE b (x int)", "LOCK TABLES b WRITE"), transaction=False)
+        )
+
+        assert (
+            session.target(None).database,
+            session.query("SELECT @@sql_mode, @@foreign_key_checks"),
+        ) == before
+        session.execute(Batch(("CREATE TABLE a (x int)", "INSERT INTO a VALUES (1)"), transaction=True))
+        assert session.query("SELECT x FROM a") == [(1,)]
+
+
+def test_sees_an_error_behind_the_first_result(database):
+    text = "CREATE TABLE a (x int); SELECT 1;\nINSERT INTO nowhere VALUES (1); SELECT 2"
+
+    with database.session(label="test") as session, pytest.raises(DatabaseError) as failure:
+        session.execute(Batch((text,), transaction=False))
+
+    assert (failure.value.position, failure.value.code) == (
+        text.index("INSERT INTO nowhere") + 1,
+        "statement-failed",
+    )
+
+
+def test_counts_nothing_behind_a_procedure(database):
+    with database.session(label="test") as session:
+        session.execute(Batch(("CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END",), transaction=False))
+        with pytest.raises(DatabaseError) as failure:
+            session.execute(Batch(("CALL p(); SELECT 3; DROP TABLE nowhere",), transaction=False))
+
+    assert failure.value.position is None
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_lost_connection_is_ambiguous_where_a_statement_may_have_committed(database, commits: bool):
+    text = "KILL CONNECTION_ID()" if commits else "SELECT SLEEP(0) FROM (SELECT 1) AS one"
+    with database.session(label="doomed") as session, database.session(label="other") as other:
+        [[process]] = session.query("SELECT CONNECTION_ID()")
+        if not commits:
+            other.execute(Batch((f"KILL {process}",), transaction=False))
+
+        with pytest.raises(DatabaseError) as failure:
+            session.execute(Batch((text,), transaction=not commits))
+
+    assert (failure.value.code, failure.value.ambiguous) == ("connection-lost", commits)
+
+
+def test_no_message_shows_the_password(mariadb_url: str):
+    place = mariadb_url.partition("@")[2]
+    database = mariadb.connect(Secret(f"mysql://nobody:geh%2Feim@{place}"), lock_timeout=NOW)
+
+    with pytest.raises(DatabaseError) as failure, database.session(label="test"):
+        pass
+
+    assert failure.value.code == "database-unreachable"
+    assert "Access denied" in failure.value.what
+    assert not {"geh/eim", "geh%2Feim"} & set(str(failure.value).split("'"))
+
+
+def test_takes_the_urls_of_the_migration_tools(mariadb_url: str):
+    place, _, name = mariadb_url.partition("@")[2].partition("/")
+    with root_connection(mariadb_url) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE USER odd IDENTIFIED BY 'a+b@c/d'")
+        cursor.execute(f"GRANT ALL ON {name}.* TO odd")
+    urls = (
+        f"mysql://odd:a+b%40c%2Fd@{place}/{name}?tls=false",
+        f"mysql://odd:a%2Bb%40c%2Fd@tcp({place})/{name}?multiStatements=true",
+        f"odd:a+b@c/d@tcp({place})/{name}?parseTime=true",
+    )
+
+    for url in urls:
+        with mariadb.connect(Secret(url), lock_timeout=NOW).session(label="test") as session:
+            assert session.target(None).database == name
+
+
+def test_refuses_to_go_on_without_the_tls_that_was_asked_for(mariadb_url: str):
+    database = mariadb.connect(Secret(f"{mariadb_url}?ssl-mode=REQUIRED"), lock_timeout=NOW)
+
+    with pytest.raises(DatabaseError, match="SSL") as failure, database.session(label="test"):
+        pass
+
+    assert failure.value.code == "database-unreachable"
+
+
+def test_a_server_that_is_not_there_is_told():
+    database = mariadb.connect(Secret("mysql://somebody@127.0.0.1:1/shop"), lock_timeout=NOW)
+
+    with pytest.raises(DatabaseError) as failure, database.session(label="test"):
+        pass
+
+    assert failure.value.code == "database-unreachable"
+
+
+def checkout(folder: Path, url: str) -> ConnectedPorts:
+    (folder / "migrations").mkdir(parents=True)
+    (folder / "plan.yaml").write_text(PLAN)
+    environment = {"URL": url}
+    return ConnectedPorts(
+        load_plan(folder / "plan.yaml", settings={}, environment=environment), environment=environment
+    )
+
+
+def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(tmp_path: Path, mariadb_url: str):
+    first, second = (checkout(tmp_path / name, mariadb_url) for name in ("one", "two"))
+
+    with (
+        alone_on_databases(first),
+        pytest.raises(Waiting, match="coordinator shop-2") as refused,
+        alone_on_databases(second),
+    ):
+        pass
+
+    assert refused.value.code == "lease-held"
+    with alone_on_databases(second):
+        pass
+
+
+def test_refuses_a_url_without_a_database_as_no_url():
+    with (
+        pytest.raises(Usage, match="names no database"),
+        mariadb.connect(Secret("mysql://somebody@localhost/"), lock_timeout=NOW).session(label="test"),
+    ):
+        pass
