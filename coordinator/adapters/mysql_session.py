@@ -26,7 +26,7 @@ from coordinator.adapters.mysql_url import message_of, scrub
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, TableLock, Target
-from coordinator.sql import ends_transaction, split_statements, stays_in_transaction
+from coordinator.sql import ends_transaction, literal, split_statements, stays_in_transaction
 
 _POLL_SECONDS = 0.1
 _BUSY = frozenset({1205, 1213, 3572})
@@ -104,7 +104,7 @@ class MysqlSession:
                 if isinstance(lock_id, TableLock):
                     held.enter_context(self._row_locked(lock_id, deadline))
                 else:
-                    name = _literal(str(lock_id))
+                    name = literal(str(lock_id), self._engine)
                     self._poll_lock(name, deadline)
                     held.callback(self._let_go, name)
             yield
@@ -261,7 +261,3 @@ class MysqlSession:
         if self._connection.open:
             with suppress(pymysql.Error):
                 self._connection.rollback()
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
