@@ -12,9 +12,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from coordinator.diagnostics import errors_of
-from coordinator.errors import DatabaseError, StepFailed
+from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.model import Migration, Script
-from coordinator.ports import Batch, Ledger, MigrationTool, Pending, Session, Target
+from coordinator.ports import Batch, Ledger, MigrationTool, Patience, Pending, Session, Target
 from coordinator.sql import controls_transaction, split_statements
 
 
@@ -53,20 +53,41 @@ def apply_migration(
     migrations: Sequence[Migration],
     table: str | None,
     lock_timeout: timedelta,
+    patience: Patience | None = None,
 ) -> None:
     """Apply and record `migration`, which must be the tool's next one; makes the version table if need be.
 
-    `lock_timeout` is how long to wait for the tool's own locks. Raises: StepFailed `already-applied` or
-    `migration-order` with nothing done; Waiting `migration-lock-held`; DatabaseError with the file and line.
+    `lock_timeout` is how long to wait for the tool's own locks, `patience` how the engine's are waited for.
+    Raises: StepFailed `already-applied` or `migration-order` with nothing done; Waiting
+    `migration-lock-held`, and `lock-blocked` where a table could not be had and nothing happened;
+    DatabaseError with the file and line.
     """
     target = session.target(table)
     with session.locked(tool.lock_ids(target), timeout=lock_timeout):
         ledger = read_ledger(session, tool, target)
         _refuse_unless_next(tool, migration, migrations, ledger=ledger)
-        batches = tool.up(migration, target=target, ledger=ledger)
+        batches = _patient(tool.up(migration, target=target, ledger=ledger), patience)
         if not ledger.exists:
             session.execute(tool.create_ledger(target))
-        _execute(session, batches, migration.up, path=migration.files[0].path)
+        try:
+            _execute(session, batches, migration.up, path=migration.files[0].path)
+        except DatabaseError as error:
+            if error.code != "lock-blocked" or not _is_untouched(batches, error):
+                raise
+            raise Waiting(error.code, error.what, why=error.why, next_step=error.next_step) from error
+
+
+def _patient(batches: Sequence[Batch], patience: Patience | None) -> tuple[Batch, ...]:
+    """Return the batches with their patience; once the first is committed, nothing stops the waiting."""
+    if patience is None:
+        return tuple(batches)
+    steady = replace(patience, wait=patience.sleep)
+    return tuple(replace(each, patience=steady if at else patience) for at, each in enumerate(batches))
+
+
+def _is_untouched(batches: Sequence[Batch], error: DatabaseError) -> bool:
+    """Tell whether nothing of a migration stayed that was given up: its first text was never had."""
+    return len(batches) == 1 or (not batches[0].transaction and not error.statement)
 
 
 def apply_on_scratch(

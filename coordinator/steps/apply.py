@@ -11,19 +11,15 @@ from datetime import timedelta
 from typing import Final
 
 from coordinator.apply import apply_migration, is_applied
-from coordinator.errors import DatabaseError, StepFailed
+from coordinator.errors import StepFailed
 from coordinator.graph import Step
 from coordinator.model import Migration
-from coordinator.ports import MigrationTool
+from coordinator.ports import MigrationTool, Patience
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
 
 _LOCKS: Final = timedelta(seconds=15)
 """How long another migration tool, or an orphan of ours, may hold the tool's locks: migrate's own default."""
-_BUSY: Final = frozenset({"55P03", "40P01"})
-"""lock_not_available, deadlock_detected (PostgreSQL, Appendix A): nothing happened, later it may work."""
-_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between attempts; readers queue behind each attempt for lock_timeout, so there are few."""
 
 
 def _migration(step: Step, context: Context) -> Migration:
@@ -81,18 +77,7 @@ class Apply:
         return Observation(Seen.NOT_DONE, "the version table does not have it")
 
     def perform(self, step: Step, context: Context) -> str:
-        """Apply the file; where a table is busy, try again a few times, with a short lock_timeout each."""
-        for pause in _PAUSES:
-            try:
-                return self._apply(step, context)
-            except DatabaseError as error:
-                if error.sqlstate not in _BUSY:
-                    raise
-                context.note(f"{error.what} Trying again in {pause:g} s.")
-                context.wait(timedelta(seconds=pause))
-        return self._apply(step, context)
-
-    def _apply(self, step: Step, context: Context) -> str:
+        """Apply the file, as patiently as the plan says where a table is busy."""
         spec = context.ports.plan.databases[step.its_database]
         with context.ports.session(spec.name, label=step.id) as session:
             apply_migration(
@@ -102,6 +87,7 @@ class Apply:
                 migrations=context.ports.migrations(spec.name),
                 table=spec.migrations.table,
                 lock_timeout=_LOCKS,
+                patience=Patience(spec.locks, context.wait, context.ports.clock.sleep, context.note),
             )
         return f"state {step.state}"
 
