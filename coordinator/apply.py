@@ -69,12 +69,7 @@ def apply_migration(
         batches = _patient(tool.up(migration, target=target, ledger=ledger), patience)
         if not ledger.exists:
             session.execute(tool.create_ledger(target))
-        try:
-            _execute(session, batches, migration.up, path=migration.files[0].path)
-        except DatabaseError as error:
-            if error.code != "lock-blocked" or not _is_untouched(batches, error):
-                raise
-            raise Waiting(error.code, error.what, why=error.why, next_step=error.next_step) from error
+        _execute(session, batches, migration.up, path=migration.files[0].path)
 
 
 def _patient(batches: Sequence[Batch], patience: Patience | None) -> tuple[Batch, ...]:
@@ -83,11 +78,6 @@ def _patient(batches: Sequence[Batch], patience: Patience | None) -> tuple[Batch
         return tuple(batches)
     steady = replace(patience, wait=patience.sleep)
     return tuple(replace(each, patience=steady if at else patience) for at, each in enumerate(batches))
-
-
-def _is_untouched(batches: Sequence[Batch], error: DatabaseError) -> bool:
-    """Tell whether nothing of a migration stayed that was given up: its first text was never had."""
-    return len(batches) == 1 or (not batches[0].transaction and not error.statement)
 
 
 def apply_on_scratch(
@@ -197,14 +187,18 @@ def _refuse_problems(pending: Pending) -> None:
 
 
 def _execute(session: Session, batches: Iterable[Batch], script: Script | None, *, path: str) -> None:
-    for batch in batches:
+    for at, batch in enumerate(batches):
         try:
             session.execute(batch)
         except DatabaseError as error:
             line = _line_of(error, batch, script)
+            what = f"{path}:{line}: {error.what}" if line else f"{path}: {error.what}"
+            is_untouched = at == 0 and (batch.transaction or not error.statement)
+            if error.code == "lock-blocked" and is_untouched:
+                raise Waiting("lock-blocked", what, why=error.why, next_step=error.next_step) from error
             raise DatabaseError(
                 error.code,
-                f"{path}:{line}: {error.what}" if line else f"{path}: {error.what}",
+                what,
                 why=error.why
                 if script is None or script.transaction
                 else f"{error.why} It runs without a transaction: what stood before the failure stays.",

@@ -19,6 +19,8 @@ import psycopg
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
+_SOON: Final = 0.002
+"""Seconds until the first look: a first try is brief."""
 _CLOSE: Final = 0.01
 """Seconds between two looks at a session that waits, or may soon."""
 _FAR: Final = 0.05
@@ -101,7 +103,8 @@ class Blocker:
         if self.query is None:
             return f"pid {self.pid} ({who}), whose query our role may not see (pg_read_all_stats shows it)"
         since = "" if self.open_for is None else f" for {_told(self.open_for)}"
-        return f"pid {self.pid} ({who}), {self.state or 'active'}, in transaction{since}: {self.query}"
+        does = "idle, " if (self.state or "").startswith("idle") else ""
+        return f"pid {self.pid} ({who}), {does}in transaction{since}: {self.query}"
 
 
 def _told(duration: timedelta) -> str:
@@ -120,6 +123,11 @@ class Wanted:
     relation: int
     name: str
     mode: str
+
+
+def warm(connection: Connection) -> None:
+    """Look once, so that the server has read its catalogue when a look has to be quick."""
+    connection.execute(_WAITS, {"pid": 0, "strong": list(_CONFLICTS)})
 
 
 def holders(connection: Connection, pid: int, wanted: Collection[Wanted]) -> tuple[Blocker, ...]:
@@ -189,7 +197,7 @@ class LockWatch:
         self._thread.join()
 
     def _look_on(self) -> None:
-        pause, last = _CLOSE, time.monotonic()
+        pause, last = _SOON, time.monotonic()
         seen: tuple[object, ...] = ()
         try:
             while not self._is_over.wait(pause):

@@ -17,12 +17,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
 
 import psycopg
 
+from coordinator.adapters.lock_budget import LockBudget
 from coordinator.adapters.postgresql_blockers import (
     Blocker,
     Connection,
@@ -31,25 +32,24 @@ from coordinator.adapters.postgresql_blockers import (
     cancel,
     holders,
     names_of,
+    warm,
 )
 from coordinator.adapters.postgresql_invalid_indexes import InvalidIndexes
 from coordinator.errors import CoordinatorError, DatabaseError
-from coordinator.model import LocksSpec
 from coordinator.ports import Batch, Patience
-from coordinator.sql import SqlStatement, controls_transaction, split_statements
+from coordinator.sql import SqlStatement, controls_transaction, has_own_transaction, split_statements
 
 _BUSY: Final = frozenset({"55P03", "40P01"})
 """lock_not_available, deadlock_detected (PostgreSQL, Appendix A): nothing happened, later it may work."""
 _CANCELLED: Final = "57014"
-_LEAST: Final = timedelta(milliseconds=5)
-"""A shorter wait is none: what is left of the budget is then spent."""
 _UNNOTICED: Final = timedelta(seconds=2)
 """How long a statement waits for a row, where nobody queues behind it."""
-_FIRST_PAUSE: Final = timedelta(milliseconds=250)
-_LONGEST_PAUSE: Final = timedelta(seconds=5)
-_LOOKS: Final = timedelta(seconds=1)
+_FIRST_LOOK: Final = timedelta(milliseconds=250)
+_LAST_LOOK: Final = timedelta(seconds=1)
 """The longest time between two looks whether a lasting transaction has ended: they cost nobody anything."""
 
+_NAMED: Final = 3
+"""How many of those in the way are named at most."""
 _ROWS_ONLY: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "SELECT", "VALUES", "ANALYZE"})
 """Statements that wait for rows, and whose locks on tables stop no reader and no writer."""
 _MAY_COMMIT: Final = frozenset({"CALL", "DO"})
@@ -77,6 +77,10 @@ class Session(Protocol):
         """Send one text as it is."""
         ...
 
+    def roll_back(self) -> None:
+        """End the transaction that is open, if one is."""
+        ...
+
     def shown(self, text: str) -> str:
         """Return a text without what must not be shown."""
         ...
@@ -88,39 +92,6 @@ class Send(Protocol):
     def __call__(self, text: str, *, index: int, commits: bool) -> object: ...
 
 
-@dataclass
-class Budget:
-    """What the plan allows for what is tried, and what its tries have cost so far."""
-
-    spec: LocksSpec
-    spent: timedelta = timedelta()
-    tries: int = 0
-    since: float | None = None
-    """When the first try has failed."""
-
-    def allowed(self, *, once: bool = False) -> timedelta:
-        """Return how long the next try may keep others waiting; all that is left for the only one."""
-        left = self.spec.budget - self.spent
-        allowed = left if once else min(self.spec.attempt, left)
-        return allowed if allowed >= _LEAST else timedelta()
-
-    def left(self) -> timedelta:
-        """Return the time that is left until the deadline."""
-        waited = 0.0 if self.since is None else time.monotonic() - self.since
-        return self.spec.deadline - timedelta(seconds=waited)
-
-    def charge(self, seconds: float) -> None:
-        """Count what a try has cost."""
-        self.tries += 1
-        self.since = time.monotonic() if self.since is None else self.since
-        self.spent += timedelta(seconds=seconds)
-
-    def pause(self) -> timedelta:
-        """Return how long everybody else has the table before the next try."""
-        growing = _FIRST_PAUSE * (1 << (self.tries - 1))
-        return min(growing, _LONGEST_PAUSE, max(self.left(), timedelta()))
-
-
 class LockWaits:
     """Sends batches patiently; `beside` opens a second connection to the same database."""
 
@@ -128,14 +99,15 @@ class LockWaits:
         self._session = session
         self._beside = beside
         self._patience = patience
-        self._budget = Budget(patience.locks)
+        self._budget = LockBudget(patience.locks)
         self._second: Connection | None = None
         self._wanted: set[Wanted] = set()
         self._blockers: tuple[Blocker, ...] = ()
         """Who was waited for in the last try."""
         self._met: set[str] = set()
         """Transactions that were there at an earlier look."""
-        self._told: tuple[str | None, ...] = ()
+        self._noted: tuple[str, ...] = ()
+        """The lasting transactions that were told of."""
         self._has_run = False
         """A statement of the batch has happened, and stays."""
 
@@ -144,8 +116,9 @@ class LockWaits:
         alone = replace(batch, patience=None)
         try:
             self._second = self._beside()
-        except CoordinatorError as error:
-            self._patience.note(f"Nobody can look who holds a lock: {error.what}")
+            warm(self._second)
+        except (CoordinatorError, psycopg.Error) as error:
+            self._patience.note(f"Nobody can look who holds a lock: {self._session.shown(str(error))}")
         with closing(self._second) if self._second is not None else nullcontext():
             if not batch.transaction:
                 self._session.execute(alone, send=self._send_alone)
@@ -183,7 +156,9 @@ class LockWaits:
             self._send_concurrently(pieces[0], send)
         elif _sets(pieces):
             send(None)
-        elif self._session.is_in_transaction or any(map(_may_have_happened, pieces)):
+        elif self._session.is_in_transaction or not (
+            has_own_transaction(pieces) or all(map(_happens_whole, pieces))
+        ):
             self._try_once(send)
         elif _waits_for_rows(text):
             self._repeat(lambda _: send(_UNNOTICED))
@@ -197,12 +172,15 @@ class LockWaits:
         indexes = InvalidIndexes(self._session, note=self._patience.note)
         indexes.drop_what_a_build_left(piece)
         before = indexes.all()
+        watch = self._watch(None, tell=self._tell_waiting)
         try:
-            with self._watch(None, tell=self._tell_waiting):
+            with watch:
                 send(None)
         except DatabaseError as error:
             if error.code == "connection-lost":
                 raise
+            if error.sqlstate in _BUSY and watch.blockers:
+                error.what = f"{error.what} It waited for {self._told(watch.blockers)}."
             raise indexes.explained(error, before) from error
 
     # -- tries ------------------------------------------------------------------------------------------
@@ -214,7 +192,7 @@ class LockWaits:
         while True:
             self._let_lasting_ones_end(failure)
             allowed = self._budget.allowed()
-            if not allowed or self._budget.left() <= timedelta():
+            if not allowed or not self._budget.left(time.monotonic()):
                 raise self._given_up(failure)
             try:
                 self._try(act, allowed)
@@ -222,10 +200,11 @@ class LockWaits:
                 if error.sqlstate not in _BUSY:
                     raise
                 failure = error
+                self._session.roll_back()
             else:
                 return
-            if self._budget.allowed():
-                pause = self._budget.pause()
+            if self._budget.allowed() and not self._lasting():
+                pause = self._budget.pause(time.monotonic())
                 self._patience.note(f"{self._told_holders()} Trying again in {_seconds(pause)}.")
                 self._wait(pause)
 
@@ -241,8 +220,8 @@ class LockWaits:
 
     def _begin(self) -> None:
         """Forget what an earlier statement wanted. What stays done must not be given up half-way for it."""
-        self._budget = Budget(self._patience.locks)
-        self._wanted, self._blockers, self._told = set(), (), ()
+        self._budget = LockBudget(self._patience.locks)
+        self._wanted, self._blockers, self._noted = set(), (), ()
 
     def _try(self, act: Callable[[timedelta], None], allowed: timedelta) -> None:
         began = time.monotonic()
@@ -255,7 +234,8 @@ class LockWaits:
             if error.sqlstate == _CANCELLED and watch.has_cancelled:
                 error.sqlstate = "55P03"
             waited = error.sqlstate in _BUSY and (watch.is_blind or bool(watch.wanted))
-            self._budget.charge(max(watch.stalled, min(took, allowed.total_seconds()) if waited else 0.0))
+            cost = max(watch.stalled, min(took, allowed.total_seconds()) if waited else 0.0)
+            self._budget.charge(cost, time.monotonic())
             self._learn(watch)
             raise
         self._budget.spent += timedelta(seconds=watch.stalled)
@@ -275,19 +255,19 @@ class LockWaits:
 
     def _let_lasting_ones_end(self, failure: DatabaseError | None) -> None:
         """Return when no lasting transaction holds what is wanted; nobody queues behind us meanwhile."""
-        pause = _FIRST_PAUSE
+        pause = _FIRST_LOOK
         while lasting := self._lasting():
-            if self._budget.left() <= timedelta():
+            if not self._budget.left(time.monotonic()):
                 raise self._given_up(failure)
             told = tuple(each.transaction for each in lasting)
-            if told != self._told:
-                self._told = told
+            if told != self._noted:
+                self._noted = told
                 self._end_vacuums(lasting)
                 self._patience.note(
                     f"{self._told_holders(lasting)} Nobody queues behind us until it is done."
                 )
-            self._wait(min(pause, self._budget.left()))
-            pause = min(pause * 2, _LOOKS)
+            self._wait(min(pause, self._budget.left(time.monotonic())))
+            pause = min(pause * 2, _LAST_LOOK)
 
     def _lasting(self) -> tuple[Blocker, ...]:
         """Return who holds what is wanted for longer than a try would wait: a try would be in vain."""
@@ -322,15 +302,18 @@ class LockWaits:
     # -- words ------------------------------------------------------------------------------------------
 
     def _told_holders(self, found: Sequence[Blocker] = ()) -> str:
-        wanted = " and ".join(names_of(self._wanted)) or "What the statement locks"
+        wanted = " and ".join(names_of(self._wanted)) or "What it wants to lock"
         blockers = found or self._holders() or self._blockers
-        by = self._session.shown("; ".join(map(str, blockers[:3]))) or "nobody who can be seen"
-        more = len(blockers) - 3
-        return f"{wanted} is held by {by}{f', and {more} more' if more > 0 else ''}."
+        if not self._wanted and not blockers:
+            return "It did not get a lock in time, and nobody could see which."
+        return f"{wanted} is held by {self._told(blockers) or 'nobody who can be seen'}."
+
+    def _told(self, blockers: Sequence[Blocker]) -> str:
+        told = self._session.shown("; ".join(map(str, blockers[:_NAMED])))
+        return f"{told}; and {len(blockers) - _NAMED} more" if len(blockers) > _NAMED else told
 
     def _tell_waiting(self, found: tuple[Blocker, ...]) -> None:
-        by = self._session.shown("; ".join(map(str, found[:3])))
-        self._patience.note(f"It waits, and keeps nobody waiting, for {by}.")
+        self._patience.note(f"It waits, and keeps nobody waiting, for {self._told(found)}.")
 
     def _given_up(self, failure: DatabaseError | None, *, code: str = "lock-blocked") -> DatabaseError:
         spec, pids = self._budget.spec, [each.pid for each in self._holders() or self._blockers if each.pid]
@@ -339,12 +322,12 @@ class LockWaits:
             if not self._budget.allowed()
             else f"it took longer than {_seconds(spec.deadline)} (`locks.deadline`)"
         )
+        tries = f"{self._budget.tries} short {'try' if self._budget.tries == 1 else 'tries'}"
         end = f", or end it (SELECT pg_terminate_backend({pids[0]}))" if pids else ""
         return DatabaseError(
             code,
             self._told_holders(),
-            why=f"Given up after {self._budget.tries} short tries: {limit}, and whoever comes after a waiting"
-            " lock waits as well.",
+            why=f"Given up after {tries}: {limit}, and whoever comes after a waiting lock waits as well.",
             next_step=f"Wait until that transaction is done{end}, then run the command again.",
             sqlstate="55P03",
             statement=None if failure is None else failure.statement,
@@ -378,6 +361,6 @@ def _sets(pieces: Sequence[SqlStatement]) -> bool:
     return all(piece.words[:1] in (("SET",), ("RESET",)) for piece in pieces)
 
 
-def _may_have_happened(piece: SqlStatement) -> bool:
-    """A statement in whose text a part may be committed although it failed, or that opens a transaction."""
-    return controls_transaction(piece) or piece.words[:1] in {(word,) for word in _MAY_COMMIT}
+def _happens_whole(piece: SqlStatement) -> bool:
+    """Nothing of the statement is committed when it fails, and it leaves no transaction open."""
+    return not controls_transaction(piece) and piece.words[:1] not in {(word,) for word in _MAY_COMMIT}

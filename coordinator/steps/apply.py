@@ -2,7 +2,8 @@
 
 What is in doubt after a kill is settled under the tool's locks: an orphan of ours that still runs on the
 server holds them. A file that ran in one transaction with its version row is then either there or not. One
-that runs outside of a transaction may have stopped half-way, and only a person can tell.
+that runs outside of a transaction may have stopped half-way, and only a person can tell, unless all that it
+does may be done again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from coordinator.errors import StepFailed
 from coordinator.graph import Step
 from coordinator.model import Migration
 from coordinator.ports import MigrationTool, Patience
+from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
 
@@ -35,9 +37,11 @@ def _migration(step: Step, context: Context) -> Migration:
 
 
 def _may_have_begun(migration: Migration, tool: MigrationTool) -> bool:
-    """Tell whether a file may have run in part without a trace in the version table."""
-    has_transaction = migration.up is None or migration.up.transaction
-    return not has_transaction and not tool.records_start
+    """Tell whether a file may have run in part without a trace, and may not simply be sent again."""
+    if migration.up is None or migration.up.transaction or tool.records_start:
+        return False
+    statements = (each for text in migration.up.statements for each in split_statements(text.text))
+    return not all(map(is_repeatable, statements))
 
 
 class Apply:

@@ -5,29 +5,52 @@ acts while the migration pauses (`Patience.wait`), where a reader that had to qu
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from coordinator import discovery
+from coordinator.adapters.clock import SystemClock
 from coordinator.adapters.databases.postgresql import connect
+from coordinator.app.connected import ConnectedPorts
 from coordinator.apply import apply_migration
 from coordinator.errors import DatabaseError, Interrupted, Waiting
-from coordinator.model import LocksSpec, Migration, SourceFile
+from coordinator.graph import Step, StepId
+from coordinator.leases import Claim
+from coordinator.load import load_plan
+from coordinator.model import DatabaseName, LocksSpec, Migration, SourceFile
 from coordinator.ports import Patience
 from coordinator.secret import Secret
+from coordinator.steps import Context
+from coordinator.steps.apply import STEP
+from coordinator.world import Seen
 
 LOCKS = LocksSpec(timedelta(milliseconds=30), timedelta(milliseconds=500), timedelta(seconds=60))
 BRIEF = LocksSpec(LOCKS.attempt, LOCKS.budget, timedelta(milliseconds=300))
 ADD_COLUMN = "-- +goose Up\nALTER TABLE orders ADD COLUMN note text;\n"
 ALONE = "-- +goose NO TRANSACTION\n"
 INDEX = f"{ALONE}-- +goose Up\nCREATE INDEX CONCURRENTLY IF NOT EXISTS orders_id ON orders (id);\n"
+
+
+PLAN = """
+version: 1
+release: shop-2
+databases:
+  shop:
+    engine: postgresql
+    url: env:URL
+    migrations: {tool: goose, dir: migrations}
+    locks: {deadline: 2s}
+"""
 
 
 @dataclass
@@ -105,6 +128,13 @@ class Shop:
         return [valid for [valid] in self.rows(sql)]
 
 
+def until(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def read(text: str, tool: str) -> Migration:
     name = "migrations/00001_m.sql" if tool == "goose" else "migrations/1_m.up.sql"
     file = SourceFile(name, text.encode(), sha256(text.encode()).hexdigest())
@@ -160,7 +190,7 @@ def test_gives_up_with_the_query_in_the_way_and_nothing_happened(shop: Shop, too
 
     assert blocked.value.code == "lock-blocked"
     assert "`orders` (AccessExclusiveLock) is held by" in blocked.value.what
-    assert f"pid {pid} (application shop-1.4, user postgres), idle in transaction" in blocked.value.what
+    assert f"pid {pid} (application shop-1.4, user postgres), idle, in transaction" in blocked.value.what
     assert "SELECT id /* report */ FROM orders." in blocked.value.what
     assert f"pg_terminate_backend({pid})" in blocked.value.next_step
     assert "note" not in shop.columns()
@@ -185,10 +215,12 @@ def test_gives_up_when_the_budget_is_spent_though_no_single_transaction_lasts(sh
 
 
 def test_a_file_that_sets_its_own_wait_keeps_to_the_budget_all_the_same(shop: Shop) -> None:
-    text = ADD_COLUMN.replace("ALTER", "SET lock_timeout = 0;\nALTER")
+    text = ADD_COLUMN.replace("ALTER", "SET lock_timeout = '3s';\nALTER")
 
-    with shop.held(), pytest.raises(Waiting):
+    with shop.held(), pytest.raises(Waiting) as blocked:
         shop.migrate(text, locks=BRIEF, paused=shop.read_at_once)
+
+    assert "(`locks.deadline`)" in blocked.value.why  # three seconds would have been more than the budget
 
 
 def test_a_statement_that_ran_outside_of_a_transaction_is_never_repeated(shop: Shop) -> None:
@@ -233,6 +265,49 @@ def test_a_call_that_may_have_committed_a_part_is_tried_once(shop: Shop) -> None
     assert shop.rows("SELECT at FROM log") == [(1,)]
 
 
+def test_a_file_that_brings_its_own_transaction_is_repeated_whole(shop: Shop) -> None:
+    text = "BEGIN;\nINSERT INTO log VALUES (1);\nALTER TABLE orders ADD COLUMN note text;\nCOMMIT;\n"
+
+    with shop.held() as holder:
+        shop.migrate(text, tool="golang-migrate", paused=holder.rollback, may_stop=False)
+
+    assert shop.rows("SELECT at FROM log") == [(1,)]
+    assert shop.rows("SELECT version, dirty FROM schema_migrations") == [(1, False)]
+
+
+STEP_OF_1 = Step(StepId("expand"), "apply", database=DatabaseName("shop"), migration=1, state=1)
+
+
+def context_of(shop: Shop, folder: Path, text: str, *, in_doubt: bool = False) -> Context:
+    """Return what the step of a release has whose only migration is `text`."""
+    (folder / "migrations").mkdir()
+    (folder / "migrations" / "00001_m.sql").write_text(text)
+    (folder / "plan.yaml").write_text(PLAN)
+    environment = {"URL": shop.url}
+    plan = load_plan(folder / "plan.yaml", settings={}, environment=environment)
+    return Context(
+        ports=ConnectedPorts(plan, environment=environment),
+        claim=Claim("d", "r"),
+        supersede=False,
+        since=SystemClock().now(),
+        in_doubt=in_doubt,
+        is_halted=lambda: False,
+        note=shop.notes.append,
+    )
+
+
+def test_the_step_keeps_to_the_plan(shop: Shop, tmp_path: Path) -> None:
+    context = context_of(shop, tmp_path, ADD_COLUMN)
+
+    with shop.held():
+        with pytest.raises(Waiting) as blocked:
+            STEP.perform(STEP_OF_1, context)
+        assert "it took longer than 2 s (`locks.deadline`)" in blocked.value.why
+    assert STEP.perform(STEP_OF_1, context) == "state 1"
+
+    assert any("Nobody queues behind us" in each for each in shop.notes)
+
+
 def test_stops_between_two_tries_when_it_is_asked_to(shop: Shop) -> None:
     def stop() -> None:
         raise Interrupted("interrupted", "The step was asked to stop while it waited.")
@@ -266,6 +341,7 @@ def test_a_build_that_was_cut_off_names_its_invalid_index_and_the_next_one_drops
         with pytest.raises(DatabaseError) as failure:
             shop.migrate(text, locks=BRIEF)
         assert shop.is_valid(name) == [False]
+    assert "It waited for pid" in failure.value.what
     assert f"It left the invalid index `{name}`" in failure.value.why
     assert f"DROP INDEX CONCURRENTLY {name}." in failure.value.next_step
 
@@ -273,6 +349,37 @@ def test_a_build_that_was_cut_off_names_its_invalid_index_and_the_next_one_drops
 
     assert shop.is_valid(name) == [True]
     assert f"Dropping the invalid index `{name}`, which" in shop.notes[-1]
+
+
+@pytest.mark.parametrize("how", ["IF NOT EXISTS ", ""])
+def test_a_build_that_was_killed_is_done_again_where_that_is_safe(
+    shop: Shop, tmp_path: Path, how: str
+) -> None:
+    with (
+        shop.held("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM orders"),
+        psycopg.connect(shop.url, autocommit=True) as doomed,
+    ):
+        pid = doomed.info.backend_pid
+        build = threading.Thread(target=_build_until_killed, args=(doomed,))
+        build.start()
+        until(lambda: shop.is_valid("orders_id") == [False])
+        shop.rows(f"SELECT pg_terminate_backend({pid}, 60000)")
+        build.join()
+    context = context_of(shop, tmp_path, INDEX.replace("IF NOT EXISTS ", how), in_doubt=True)
+
+    if not how:  # the index may be there and whole, and would then fail as one that exists
+        assert STEP.observe(STEP_OF_1, context).seen is Seen.UNKNOWN
+        return
+    assert STEP.observe(STEP_OF_1, context).seen is Seen.NOT_DONE
+    STEP.perform(STEP_OF_1, context)
+
+    assert shop.is_valid("orders_id") == [True]
+    assert any("Dropping the invalid index `orders_id`" in each for each in shop.notes)
+
+
+def _build_until_killed(connection: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.OperationalError):
+        connection.execute("CREATE INDEX CONCURRENTLY orders_id ON orders (id)")
 
 
 def test_an_index_that_somebody_still_builds_is_not_dropped(shop: Shop) -> None:
@@ -285,7 +392,7 @@ def test_an_index_that_somebody_still_builds_is_not_dropped(shop: Shop) -> None:
         )
         build.start()
         while shop.is_valid("orders_id") != [False]:
-            pass
+            assert build.is_alive()
 
         shop.migrate(INDEX, locks=BRIEF, noted=lambda _: holder.rollback())
         build.join()
@@ -301,15 +408,44 @@ def test_rows_are_waited_for_without_a_short_limit_for_nobody_queues_behind(shop
     """
     with shop.held("UPDATE orders SET id = 2") as holder:
         text = "-- +goose Up\nUPDATE orders SET id = id + 1;\n"
-        migration = threading.Thread(target=shop.migrate, args=(text,))
+        migration = threading.Thread(target=shop.migrate, args=(text,), kwargs={"locks": BRIEF})
         migration.start()
         while not shop.rows(waits):
+            assert migration.is_alive()
             shop.read_at_once()
         holder.commit()
         migration.join()
 
     assert shop.rows("SELECT id FROM orders") == [(3,)]
     assert (shop.pauses, shop.notes) == (0, [])
+
+
+@pytest.fixture
+def vacuuming(shop: Shop) -> Iterator[None]:
+    """Let an autovacuum work slowly on the table."""
+    if "COORDINATOR_TEST_POSTGRES_URL" in os.environ:
+        pytest.skip("the server is not ours to set up")
+    with psycopg.connect(shop.url, autocommit=True) as connection:
+        connection.execute("INSERT INTO orders SELECT generate_series(2, 100000)")
+        connection.execute("DELETE FROM orders WHERE id > 50000")
+        slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+        connection.execute(f"ALTER TABLE orders SET (autovacuum_vacuum_threshold = 1, {slow})")
+        for setting in ("autovacuum = on", "autovacuum_naptime = 1"):
+            connection.execute(f"ALTER SYSTEM SET {setting}")
+        connection.execute("SELECT pg_reload_conf()")
+        works = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM%orders%'"
+        until(lambda: bool(shop.rows(works)))
+        yield
+        connection.execute("ALTER SYSTEM SET autovacuum = off")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.usefixtures("vacuuming")
+def test_an_autovacuum_in_the_way_is_ended_as_the_server_would_for_a_longer_wait(shop: Shop) -> None:
+    shop.migrate(ADD_COLUMN, locks=LocksSpec(LOCKS.attempt, LOCKS.budget, timedelta(seconds=20)))
+
+    assert "note" in shop.columns()
+    assert any("autovacuum worker" in each for each in shop.notes)
 
 
 def test_says_when_the_role_may_not_see_what_stands_in_the_way(shop: Shop) -> None:

@@ -1,0 +1,57 @@
+"""How long a migration may still make others wait: an account of its tries, in seconds of any steady clock.
+
+It knows no engine and asks nobody for the time, so that every sequence of tries is a row in a test. What a
+try has cost is said by whoever watched it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from coordinator.model import LocksSpec
+
+_FIRST: Final = timedelta(milliseconds=10)
+"""The first try has a fifth of the plan's, and at least this: it is there to learn which table is wanted."""
+_LEAST: Final = timedelta(milliseconds=5)
+"""A shorter wait is none, unless the plan wants it so short: what is left of the budget is then spent."""
+_FIRST_PAUSE: Final = timedelta(milliseconds=250)
+_LONGEST_PAUSE: Final = timedelta(seconds=5)
+
+
+@dataclass
+class LockBudget:
+    """What the plan allows for what is tried, and what its tries have cost so far."""
+
+    spec: LocksSpec
+    spent: timedelta = timedelta()
+    tries: int = 0
+    since: float | None = None
+    """When the first try has failed."""
+
+    def allowed(self, *, once: bool = False) -> timedelta:
+        """Return how long the next try may keep others waiting; all that is left for the only one."""
+        left = self.spec.budget - self.spent
+        attempt = self.spec.attempt
+        if not self.tries:
+            attempt = min(attempt, max(attempt / 5, _FIRST))
+        allowed = left if once else min(attempt, left)
+        is_enough = allowed >= min(_LEAST, self.spec.attempt, self.spec.budget)
+        return allowed if is_enough else timedelta()
+
+    def left(self, now: float) -> timedelta:
+        """Return the time until the deadline; nothing is left when it is over."""
+        waited = 0.0 if self.since is None else now - self.since
+        return max(self.spec.deadline - timedelta(seconds=waited), timedelta())
+
+    def charge(self, seconds: float, now: float) -> None:
+        """Count what a try that failed has cost."""
+        self.tries += 1
+        self.since = now if self.since is None else self.since
+        self.spent += timedelta(seconds=seconds)
+
+    def pause(self, now: float) -> timedelta:
+        """Return how long everybody else has the table before the next try."""
+        growing = _FIRST_PAUSE * (1 << min(self.tries - 1, 8))
+        return min(growing, _LONGEST_PAUSE, self.left(now))
