@@ -12,8 +12,10 @@ from typing import Final
 
 from coordinator.model import LocksSpec
 
-_FIRST: Final = timedelta(milliseconds=10)
-"""The first try has a fifth of the plan's, and at least this: it is there to learn which table is wanted."""
+_BRIEF: Final = timedelta(milliseconds=10)
+"""The first tries have a fifth of the plan's, and at least this: they are there to learn what is wanted."""
+_BLIND_TRIES: Final = 3
+"""So many tries are brief while nobody has seen what is wanted."""
 _LEAST: Final = timedelta(milliseconds=5)
 """A shorter wait is none, unless the plan wants it so short: what is left of the budget is then spent."""
 _FIRST_PAUSE: Final = timedelta(milliseconds=250)
@@ -30,12 +32,16 @@ class LockBudget:
     since: float | None = None
     """When the first try has failed."""
 
-    def allowed(self, *, once: bool = False) -> timedelta:
-        """Return how long the next try may keep others waiting; all that is left for the only one."""
+    def allowed(self, *, is_known: bool = False, once: bool = False) -> timedelta:
+        """Return how long the next try may keep others waiting, nothing when the budget is spent.
+
+        `is_known` says that somebody has seen which table is wanted; a try that is the only one (`once`) gets
+        all that is left.
+        """
         left = self.spec.budget - self.spent
         attempt = self.spec.attempt
-        if not self.tries:
-            attempt = min(attempt, max(attempt / 5, _FIRST))
+        if not is_known and self.tries < _BLIND_TRIES:
+            attempt = min(attempt, max(attempt / 5, _BRIEF))
         allowed = left if once else min(attempt, left)
         is_enough = allowed >= min(_LEAST, self.spec.attempt, self.spec.budget)
         return allowed if is_enough else timedelta()

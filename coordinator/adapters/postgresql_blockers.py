@@ -20,7 +20,7 @@ import psycopg
 Connection = psycopg.Connection[tuple[object, ...]]
 
 _SOON: Final = 0.002
-"""Seconds until the first look: a first try is brief."""
+"""Seconds until the first look. Most statements are done by then, and never need a second connection."""
 _CLOSE: Final = 0.01
 """Seconds between two looks at a session that waits, or may soon."""
 _FAR: Final = 0.05
@@ -126,7 +126,7 @@ class Wanted:
 
 
 def warm(connection: Connection) -> None:
-    """Look once, so that the server has read its catalogue when a look has to be quick."""
+    """Look once, so that the server has read its catalogue when the next look has to be quick."""
     connection.execute(_WAITS, {"pid": 0, "strong": list(_CONFLICTS)})
 
 
@@ -171,7 +171,8 @@ class LockWatch:
     it says so (`is_blind`).
     """
 
-    connection: Connection
+    beside: Callable[[], Connection | None]
+    """Opens the connection from which it looks, once a statement takes longer than most; None: it cannot."""
     pid: int
     limit: timedelta | None
     tell: Callable[[tuple[Blocker, ...]], None] | None = None
@@ -185,6 +186,7 @@ class LockWatch:
     is_blind: bool = False
     _is_over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _connection: Connection | None = None
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._look_on, name="lock-watch", daemon=True)
@@ -197,6 +199,12 @@ class LockWatch:
         self._thread.join()
 
     def _look_on(self) -> None:
+        if self._is_over.wait(_SOON):
+            return
+        self._connection = self.beside()
+        if self._connection is None:
+            self.is_blind = True
+            return
         pause, last = _SOON, time.monotonic()
         seen: tuple[object, ...] = ()
         try:
@@ -229,7 +237,8 @@ class LockWatch:
         self.blockers = found or self.blockers
 
     def _rows(self, sql: str, **parameters: object) -> list[tuple[object, ...]]:
-        return self.connection.execute(sql, {"pid": self.pid, **parameters}).fetchall()
+        assert self._connection is not None
+        return self._connection.execute(sql, {"pid": self.pid, **parameters}).fetchall()
 
 
 def names_of(wanted: Collection[Wanted]) -> Iterator[str]:

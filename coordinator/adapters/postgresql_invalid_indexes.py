@@ -63,8 +63,8 @@ class InvalidIndexes:
             )
             self._session.send(f"DROP INDEX CONCURRENTLY {index}")
 
-    def explained(self, error: DatabaseError, before: Collection[str]) -> DatabaseError:
-        """Return a build's failure with the name of the invalid index that it left, if it left one."""
+    def explain(self, error: DatabaseError, before: Collection[str]) -> None:
+        """Add to a build's failure the name of the invalid index that it left, if it left one."""
         left = sorted(self.all() - set(before))
         if left:
             names = " and ".join(f"`{each}`" for each in left)
@@ -73,7 +73,6 @@ class InvalidIndexes:
                 f"{error.next_step} Sent again, it is dropped first and built anew; by hand:"
                 f" DROP INDEX CONCURRENTLY {left[0]}."
             ).strip()
-        return error
 
 
 def _without_comments(text: str) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
@@ -101,6 +101,8 @@ class LockWaits:
         self._patience = patience
         self._budget = LockBudget(patience.locks)
         self._second: Connection | None = None
+        self._is_alone = False
+        """There is no second connection to be had."""
         self._wanted: set[Wanted] = set()
         self._blockers: tuple[Blocker, ...] = ()
         """Who was waited for in the last try."""
@@ -115,16 +117,25 @@ class LockWaits:
         """Send a batch. Raises: DatabaseError `lock-blocked` when it is given up; Interrupted."""
         alone = replace(batch, patience=None)
         try:
-            self._second = self._beside()
-            warm(self._second)
-        except (CoordinatorError, psycopg.Error) as error:
-            self._patience.note(f"Nobody can look who holds a lock: {self._session.shown(str(error))}")
-        with closing(self._second) if self._second is not None else nullcontext():
             if not batch.transaction:
                 self._session.execute(alone, send=self._send_alone)
                 return
             timeouts = self._timeouts(batch.statements)
             self._repeat(lambda allowed: self._session.execute(alone, send=timeouts(allowed)))
+        finally:
+            if self._second is not None:
+                self._second.close()
+
+    def _open(self) -> Connection | None:
+        """Return the second connection, opened when it is first asked for; None where there cannot be one."""
+        if self._second is None and not self._is_alone:
+            try:
+                self._second = self._beside()
+                warm(self._second)
+            except (CoordinatorError, psycopg.Error) as error:
+                self._is_alone = True
+                self._patience.note(f"Nobody can look who holds a lock: {self._session.shown(str(error))}")
+        return self._second
 
     # -- with a transaction -----------------------------------------------------------------------------
 
@@ -181,7 +192,8 @@ class LockWaits:
                 raise
             if error.sqlstate in _BUSY and watch.blockers:
                 error.what = f"{error.what} It waited for {self._told(watch.blockers)}."
-            raise indexes.explained(error, before) from error
+            indexes.explain(error, before)
+            raise
 
     # -- tries ------------------------------------------------------------------------------------------
 
@@ -191,7 +203,7 @@ class LockWaits:
         self._begin()
         while True:
             self._let_lasting_ones_end(failure)
-            allowed = self._budget.allowed()
+            allowed = self._budget.allowed(is_known=bool(self._wanted))
             if not allowed or not self._budget.left(time.monotonic()):
                 raise self._given_up(failure)
             try:
@@ -201,6 +213,7 @@ class LockWaits:
                     raise
                 failure = error
                 self._session.roll_back()
+                self._open()  # whoever tries again is watched from the beginning
             else:
                 return
             if self._budget.allowed() and not self._lasting():
@@ -242,12 +255,10 @@ class LockWaits:
 
     def _watch(
         self, limit: timedelta | None, *, tell: Callable[[tuple[Blocker, ...]], None] | None = None
-    ) -> LockWatch | _NoWatch:
-        if self._second is None:
-            return _NoWatch()
-        return LockWatch(self._second, self._session.pid, limit, tell)
+    ) -> LockWatch:
+        return LockWatch(self._open, self._session.pid, limit, tell)
 
-    def _learn(self, watch: LockWatch | _NoWatch) -> None:
+    def _learn(self, watch: LockWatch) -> None:
         self._wanted |= watch.wanted
         self._blockers = watch.blockers
 
@@ -332,16 +343,6 @@ class LockWaits:
             sqlstate="55P03",
             statement=None if failure is None else failure.statement,
         )
-
-
-class _NoWatch(nullcontext[None]):
-    """Stands where nobody can look: what a try took is what it may have cost."""
-
-    stalled = 0.0
-    wanted: frozenset[Wanted] = frozenset()
-    blockers: tuple[Blocker, ...] = ()
-    has_cancelled = False
-    is_blind = True
 
 
 def _setting(scope: str, wait: timedelta) -> str:

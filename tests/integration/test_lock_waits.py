@@ -448,13 +448,31 @@ def test_an_autovacuum_in_the_way_is_ended_as_the_server_would_for_a_longer_wait
     assert any("autovacuum worker" in each for each in shop.notes)
 
 
-def test_says_when_the_role_may_not_see_what_stands_in_the_way(shop: Shop) -> None:
+@pytest.fixture
+def as_migrator(shop: Shop) -> str:
+    """Return the URL with which a role connects that may do nothing but change the table."""
     with psycopg.connect(shop.url, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS migrator; CREATE ROLE migrator LOGIN")
         connection.execute("GRANT CREATE ON SCHEMA public TO migrator; ALTER TABLE orders OWNER TO migrator")
-    parts = shop.url.partition("://")
-    as_migrator = f"{parts[0]}://migrator@{parts[2].rpartition('@')[2]}"
+    scheme, _, rest = shop.url.partition("://")
+    return f"{scheme}://migrator@{rest.rpartition('@')[2]}"
 
+
+def test_without_a_second_connection_the_budget_holds_and_nobody_is_named(
+    shop: Shop, as_migrator: str
+) -> None:
+    with psycopg.connect(shop.url, autocommit=True) as connection:
+        connection.execute("ALTER ROLE migrator CONNECTION LIMIT 1")
+
+    with shop.held(), pytest.raises(Waiting) as blocked:
+        shop.migrate(ADD_COLUMN, url=as_migrator, paused=shop.read_at_once)
+
+    assert shop.notes[0].startswith("Nobody can look who holds a lock:")
+    assert "nobody could see which" in blocked.value.what
+    assert "(`locks.budget`) are spent" in blocked.value.why
+
+
+def test_says_when_the_role_may_not_see_what_stands_in_the_way(shop: Shop, as_migrator: str) -> None:
     with shop.held() as holder:
         pid = holder.info.backend_pid
         with pytest.raises(Waiting) as blocked:

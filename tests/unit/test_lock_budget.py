@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,13 +15,16 @@ milliseconds = st.integers(1, 1_000).map(lambda each: timedelta(milliseconds=eac
 PLAN = LocksSpec(timedelta(milliseconds=100), timedelta(milliseconds=500), timedelta(minutes=2))
 
 
-def test_the_first_try_is_brief_and_the_last_one_has_what_is_left() -> None:
+@pytest.mark.parametrize(
+    ("is_known", "expected"), [(False, [20, 20, 20, 100, 100, 100, 100, 40]), (True, [100] * 5)]
+)
+def test_tries_are_brief_until_it_is_known_what_is_wanted(is_known: bool, expected: list[float]) -> None:
     budget, allowed = LockBudget(PLAN), []
-    while wait := budget.allowed():
+    while wait := budget.allowed(is_known=is_known):
         allowed.append(wait / timedelta(milliseconds=1))
         budget.charge(wait.total_seconds(), now=0.0)
 
-    assert allowed == [20, 100, 100, 100, 100, 80]
+    assert allowed == expected
 
 
 @given(attempt=milliseconds, limit=milliseconds)
