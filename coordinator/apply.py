@@ -12,10 +12,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from coordinator.diagnostics import errors_of
-from coordinator.errors import DatabaseError, StepFailed
+from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.halfway import Ways, half_applied, remains_of
 from coordinator.model import Migration, Script
-from coordinator.ports import Batch, Ledger, MigrationTool, Pending, Session, Target
+from coordinator.ports import Batch, Ledger, MigrationTool, Patience, Pending, Session, Target
 from coordinator.sql import controls_transaction, split_statements
 
 _NOTHING = Script((), transaction=True)
@@ -56,22 +56,33 @@ def apply_migration(
     migrations: Sequence[Migration],
     table: str | None,
     lock_timeout: timedelta,
+    patience: Patience | None = None,
 ) -> None:
     """Apply and record `migration`, which must be the tool's next one; makes the version table if need be.
 
-    `lock_timeout` is how long to wait for the tool's own locks. Raises: StepFailed `already-applied` or
-    `migration-order` with nothing done; Waiting `migration-lock-held`; DatabaseError with the file and line.
+    `lock_timeout` is how long to wait for the tool's own locks, `patience` how the engine's are waited for.
+    Raises: StepFailed `already-applied` or `migration-order` with nothing done; Waiting
+    `migration-lock-held`, and `lock-blocked` where a table could not be had and nothing happened;
+    DatabaseError with the file and line.
     """
     target = session.target(table)
     with session.locked(tool.lock_ids(target), timeout=lock_timeout):
         ledger = read_ledger(session, tool, target)
         _refuse_unless_next(tool, migration, migrations, ledger=ledger)
-        batches = tool.up(migration, target=target, ledger=ledger)
+        batches = _patient(tool.up(migration, target=target, ledger=ledger), patience)
         if not ledger.exists:
             session.execute(tool.create_ledger(target))
         done, undone = _records(tool, migration, migrations, target=target, ledger=ledger)
         ways = Ways(done, undone if tool.records_start else ())
         _execute(session, batches, migration.up, path=migration.files[0].path, target=target, ways=ways)
+
+
+def _patient(batches: Sequence[Batch], patience: Patience | None) -> tuple[Batch, ...]:
+    """Return the batches with their patience; once the first is committed, nothing stops the waiting."""
+    if patience is None:
+        return tuple(batches)
+    steady = replace(patience, wait=patience.sleep)
+    return tuple(replace(each, patience=steady if at else patience) for at, each in enumerate(batches))
 
 
 def apply_on_scratch(
@@ -221,6 +232,9 @@ def _execute(
             if remains and error.is_busy and is_marked and ways is not None:
                 session.execute(Batch(ways.back, transaction=True))  # nothing happened: no mark of it either
                 is_marked = False
+            is_untouched = not is_marked and (batch.transaction or not error.statement)
+            if error.code == "lock-blocked" and is_untouched:
+                raise Waiting("lock-blocked", what, why=error.why, next_step=error.next_step) from error
             raise DatabaseError(
                 error.code,
                 what,

@@ -182,6 +182,18 @@ class RehearsalSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LocksSpec:
+    """How long a migration may wait for locks behind which the application's queries queue."""
+
+    attempt: timedelta = timedelta(milliseconds=100)
+    """How long one try may wait before it lets everybody pass."""
+    budget: timedelta = timedelta(milliseconds=500)
+    """How long all tries of one migration (without a transaction: of one statement) may wait together."""
+    deadline: timedelta = timedelta(minutes=2)
+    """When to give up, the time between the tries included, in which nobody queues."""
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseSpec:
     """A database of the plan."""
 
@@ -190,9 +202,10 @@ class DatabaseSpec:
     url: SecretRef
     migrations: MigrationsSpec
     lock_timeout: timedelta
-    """How long one statement may wait for a lock of the engine before it gives up."""
+    """How long one statement may wait for a lock behind which nobody queues; on SQLite, for every lock."""
     place: Place = field(compare=False)
     rehearsal: RehearsalSpec = RehearsalSpec()
+    locks: LocksSpec = LocksSpec()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ from coordinator.model import (
     Colour,
     DatabaseName,
     Engine,
+    LocksSpec,
     Migration,
     Plan,
     Script,
@@ -60,6 +61,19 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How a session waits for the engine's locks on behalf of a step."""
+
+    locks: LocksSpec
+    wait: Callable[[timedelta], None]
+    """Return after a time; raises Interrupted when the step is to stop: only while nothing has happened."""
+    sleep: Callable[[timedelta], None]
+    """Return after a time, whatever was asked meanwhile: what has begun is to end."""
+    note: Callable[[str], None]
+    """Show a line of progress."""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Texts for the engine: each sent alone, in order, as one simple query without parameters.
 
@@ -67,12 +81,15 @@ class Batch:
     MariaDB cannot keep that: a statement that changes the schema commits itself and what stood before it, and
     a failure after it says how many texts are committed (`DatabaseError.committed`). `guard` is a
     query that goes first in the transaction: if it returns a row, somebody else moved the ledger, and the
-    batch is refused whole (DatabaseError `ledger-changed`).
+    batch is refused whole (DatabaseError `ledger-changed`). With `patience` an engine whose waiting locks
+    make others wait (PostgreSQL) tries again and again, each time briefly, and never repeats what has
+    happened; when it gives up it is a DatabaseError `lock-blocked`.
     """
 
     statements: tuple[str, ...]
     transaction: bool
     guard: str | None = None
+    patience: Patience | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ because the lexer is what reads it again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -189,6 +189,7 @@ _REFUSE = (
 )
 _REFUSE_CONCURRENTLY = (("CREATE", "INDEX"), ("CREATE", "UNIQUE"), ("DROP", "INDEX"), ("REINDEX",))
 _MAY_REFUSE = (("CALL",), ("CLUSTER",), ("CREATE", "SUBSCRIPTION"), ("DROP", "SUBSCRIPTION"), ("REINDEX",))
+_BEGIN_AND_COMMIT = 2
 _ENDS_IN_BODY = re.compile(r"\b(COMMIT|ROLLBACK)\b", re.IGNORECASE)
 
 
@@ -205,6 +206,19 @@ def ends_transaction(statement: SqlStatement) -> bool:
 def controls_transaction(statement: SqlStatement) -> bool:
     """The statement begins or ends a transaction."""
     return ends_transaction(statement) or statement.words[:1] in (("BEGIN",), ("START",))
+
+
+def has_own_transaction(pieces: Sequence[SqlStatement]) -> bool:
+    """The text is one transaction from its first statement to its last, and says so itself."""
+    if len(pieces) < _BEGIN_AND_COMMIT or not all(each.is_closed for each in pieces):
+        return False
+    first, *inner, last = pieces
+    return (
+        first.words[:1] in (("BEGIN",), ("START",))
+        and last.words[:1] in (("COMMIT",), ("END",))
+        and "CHAIN" not in last.words
+        and not any(controls_transaction(each) for each in inner)
+    )
 
 
 def sets_transaction(statement: SqlStatement) -> bool:
@@ -241,6 +255,18 @@ def stays_in_transaction(statement: SqlStatement) -> bool:
     without transactions (MyISAM) keep what was written all the same.
     """
     return statement.words[:1] != () and statement.words[0] in _STAYS and statement.is_closed
+
+
+_REPEATABLE = (
+    ("CREATE", "INDEX", "CONCURRENTLY", "IF", "NOT", "EXISTS"),
+    ("CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", "IF", "NOT", "EXISTS"),
+    ("DROP", "INDEX", "CONCURRENTLY", "IF", "EXISTS"),
+)
+
+
+def is_repeatable(statement: SqlStatement) -> bool:
+    """The statement may be sent again wherever a kill left it, if an invalid index is dropped before."""
+    return any(statement.words[: len(start)] == start for start in _REPEATABLE)
 
 
 def is_client_copy(statement: SqlStatement) -> bool:

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Protocol
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
+from coordinator.adapters.postgresql_blockers import Connection
+from coordinator.adapters.postgresql_lock_waits import LockWaits, Send
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, Target
@@ -44,22 +45,37 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 """
 
 
-class SendText(Protocol):
-    """Sends one text of a batch; `index` and `commits` are those of PostgresqlSession.send."""
-
-    def __call__(self, text: str, *, index: int, commits: bool) -> object: ...
-
-
 class PostgresqlSession:
     """One connection; see ports.Session."""
 
     def __init__(
-        self, connection: psycopg.Connection[tuple[object, ...]], *, secrets: tuple[str, ...], settings: str
+        self,
+        connection: psycopg.Connection[tuple[object, ...]],
+        *,
+        secrets: tuple[str, ...],
+        settings: str,
+        beside: Callable[[], Connection] | None = None,
     ) -> None:
+        """`beside` opens another connection, from which somebody can look while this one waits."""
         self._connection = connection
         self._secrets = secrets
         self._settings = settings
+        self._beside = beside
         self._is_settled = False
+
+    @property
+    def pid(self) -> int:
+        """Return the number of its process on the server."""
+        return self._connection.info.backend_pid
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Tell whether a transaction is open."""
+        return self._connection.info.transaction_status is not TransactionStatus.IDLE
+
+    def shown(self, text: str) -> str:
+        """Return a text without what must not be shown."""
+        return scrub(text, self._secrets)
 
     def target(self, table: str | None) -> Target:
         """Return what this connection is connected to."""
@@ -75,11 +91,14 @@ class PostgresqlSession:
         finally:
             self.roll_back()
 
-    def execute(self, batch: Batch, *, send: SendText | None = None) -> None:
+    def execute(self, batch: Batch, *, send: Send | None = None) -> None:
         """Send a batch; with `transaction`, either all of it is committed on return or none of it.
 
         `send` sends its texts instead of `self.send`, so that somebody can look between their statements.
         """
+        if batch.patience is not None and self._beside is not None:
+            LockWaits(self, self._beside, batch.patience).execute(batch)
+            return
         self.settle()
         self._is_settled = False
         try:
@@ -119,7 +138,7 @@ class PostgresqlSession:
             self.send(_WATCH_CLIENT)
         self._is_settled = True
 
-    def _execute_together(self, batch: Batch, send: SendText) -> None:
+    def _execute_together(self, batch: Batch, send: Send) -> None:
         self.send("BEGIN")
         if batch.guard is not None and self.send(batch.guard):
             raise ledger_changed()
@@ -129,7 +148,7 @@ class PostgresqlSession:
                 raise transaction_ended(index)
         self.send("COMMIT", commits=True)
 
-    def _execute_each(self, batch: Batch, send: SendText) -> None:
+    def _execute_each(self, batch: Batch, send: Send) -> None:
         for index, text in enumerate(batch.statements):
             send(text, index=index, commits=True)
         if self._connection.info.transaction_status is not TransactionStatus.IDLE:
@@ -192,7 +211,6 @@ class PostgresqlSession:
             sqlstate=error.sqlstate,
             statement=index,
             position=int(position) if position else None,
-            is_busy=error.sqlstate in _BUSY,
         )
 
     def roll_back(self) -> None:

@@ -42,7 +42,7 @@ _TICK: Final = 0.2
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts to observe a step in doubt."""
 _WORKERS: Final = 16
-"""Steps that run side by side; each may hold one database connection."""
+"""Steps that run side by side; each may hold one database connection, or two while it waits for locks."""
 
 
 class Audience(Protocol):

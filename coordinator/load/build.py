@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from coordinator.fields import QuerySettings
 from coordinator.load.choice import Chosen
@@ -16,6 +18,8 @@ from coordinator.model import (
     CheckSpec,
     DatabaseName,
     DatabaseSpec,
+    Engine,
+    LocksSpec,
     MigrationsSpec,
     MonitorSpec,
     Plan,
@@ -25,6 +29,9 @@ from coordinator.model import (
     ServiceSpec,
     Version,
 )
+
+_UNNOTICED: Final = timedelta(seconds=2)
+"""How long a statement waits for a lock where nobody waits behind it."""
 
 
 def build(document: PlanDocument, *, file: Path, root: Node) -> Plan:
@@ -64,12 +71,22 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
         engine=database.engine,
         url=database.url,
         migrations=migrations,
-        lock_timeout=database.lock_timeout,
+        lock_timeout=_lock_timeout(database),
         place=find(root, path).key_place,
         rehearsal=RehearsalSpec(
             url=database.rehearsal.url, base=database.rehearsal.base, layers=database.rehearsal.layers
         ),
+        locks=LocksSpec(
+            database.locks.attempt or LocksSpec().attempt, database.locks.budget, database.locks.deadline
+        ),
     )
+
+
+def _lock_timeout(database: Database) -> timedelta:
+    """Return how long a statement waits behind which nobody queues; every one where no session is patient."""
+    if database.engine is not Engine.POSTGRESQL and database.locks.attempt is not None:
+        return database.locks.attempt
+    return _UNNOTICED
 
 
 def _service(name: str, service: Service, *, root: Node) -> ServiceSpec:

@@ -18,7 +18,7 @@ from coordinator import discovery
 from coordinator.fields import Duration, PositiveDuration, QuerySettings, SecretReference, Spec
 from coordinator.load.choice import CheckChoice, OneOrMore, PlatformChoice, QueriesChoices
 from coordinator.load.texts import DatabaseReference, Name, Release, Text, Tool, Unrepeated, VersionText
-from coordinator.model import Base, Engine, Layer, OnFailure, Worker
+from coordinator.model import Base, Engine, Layer, LocksSpec, OnFailure, Worker
 
 
 class Migrations(Spec):
@@ -51,6 +51,27 @@ class Rehearsal(Spec):
     )
 
 
+class Locks(Spec):
+    """How a migration waits for a table that others use, while their queries would queue behind it."""
+
+    attempt: PositiveDuration | None = Field(
+        default=None,
+        alias="try",
+        description="How long one try may wait for a lock; then it is taken back and everybody passes. "
+        "Without it: 100ms, and on SQLite, where readers never wait, 2s.",
+        examples=["100ms"],
+    )
+    budget: PositiveDuration = Field(
+        default=LocksSpec().budget,
+        description="How long all tries of one migration may keep others waiting together; in a file without "
+        "a transaction, those of one statement. PostgreSQL.",
+    )
+    deadline: PositiveDuration = Field(
+        default=LocksSpec().deadline,
+        description="When to give up, with the pauses in which nobody waits. PostgreSQL.",
+    )
+
+
 class Database(Spec):
     """A database that the release migrates."""
 
@@ -60,9 +81,8 @@ class Database(Spec):
         "variable, `file:PATH` for a file (relative to the plan file; one newline at its end is ignored)."
     )
     migrations: Migrations = Field(description="Where its migrations are.")
-    lock_timeout: PositiveDuration = Field(
-        default=timedelta(seconds=2),
-        description="How long one statement may wait for a lock of the engine before it gives up.",
+    locks: Locks = Field(
+        default_factory=Locks, description="How long its migrations may make the application wait for locks."
     )
     rehearsal: Rehearsal = Field(
         default_factory=Rehearsal, description="How its migrations are tried out before the release."

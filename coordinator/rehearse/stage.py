@@ -144,7 +144,7 @@ def _rehearsal(
 
 def hazards_of(statements: tuple[StatementEvidence, ...], task: Task, *, engine: str) -> tuple[Hazard, ...]:
     """Return what the statements would do to the live service, whose tables are as large as the task says."""
-    return find_hazards(statements, engine=engine, sizes=task.live.sizes, lock_timeout=task.spec.lock_timeout)
+    return find_hazards(statements, engine=engine, sizes=task.live.sizes, lock_timeout=task.spec.locks.budget)
 
 
 def _filling(apply: Apply, *, with_nulls: bool) -> Apply:

@@ -10,7 +10,7 @@ from coordinator.evidence import StatementEvidence
 from coordinator.rules import SHORT_WAIT, Context, Danger, Rule, text_of, words_of
 
 _LONG: Final = timedelta(seconds=2)
-"""The default of a plan; measured, readers stall for the whole of it."""
+"""Four times a plan's default; measured, readers stall for the whole of it."""
 
 
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:

@@ -2,7 +2,8 @@
 
 What is in doubt after a kill is settled under the tool's locks: an orphan of ours that still runs on the
 server holds them. A file that ran in one transaction with its version row is then either there or not. One
-that runs outside of a transaction may have stopped half-way, and only a person can tell.
+that runs outside of a transaction may have stopped half-way, and only a person can tell, unless all that it
+does may be done again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
 from coordinator.model import Engine, Migration
-from coordinator.ports import MigrationTool
+from coordinator.ports import MigrationTool, Patience
+from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
 
@@ -28,7 +30,7 @@ _WITHOUT: Final = {
     Engine.MARIADB: "changes the schema, each statement for itself,",
 }
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between attempts; readers queue behind each attempt for lock_timeout, so there are few."""
+"""Seconds between attempts, where the engine's session is not patient itself."""
 
 
 def _migration(step: Step, context: Context) -> Migration:
@@ -44,8 +46,11 @@ def _migration(step: Step, context: Context) -> Migration:
 
 
 def _may_have_begun(migration: Migration, tool: MigrationTool, engine: Engine) -> bool:
-    """Tell whether a file may have run in part without a trace in the version table."""
-    return may_remain(migration.up, engine) and not tool.records_start
+    """Tell whether a file may have run in part without a trace, and may not simply be sent again."""
+    if tool.records_start or migration.up is None or not may_remain(migration.up, engine):
+        return False
+    statements = (each for text in migration.up.statements for each in split_statements(text.text, engine))
+    return not all(map(is_repeatable, statements))
 
 
 class Apply:
@@ -88,7 +93,7 @@ class Apply:
         return Observation(Seen.NOT_DONE, "the version table does not have it")
 
     def perform(self, step: Step, context: Context) -> str:
-        """Apply the file; where a table is busy, try again a few times, with a short lock_timeout each."""
+        """Apply the file, as patiently as the plan says where a table is busy."""
         for pause in _PAUSES:
             try:
                 return self._apply(step, context)
@@ -110,6 +115,7 @@ class Apply:
                     migrations=context.ports.migrations(spec.name),
                     table=spec.migrations.table,
                     lock_timeout=_LOCKS,
+                    patience=Patience(spec.locks, context.wait, context.ports.clock.sleep, context.note),
                 )
             except DatabaseError as error:
                 if error.code == "half-applied" and error.ambiguous:

@@ -26,7 +26,7 @@ databases:
     engine: sqlite
     url: env:SHOP_DATABASE_URL
     migrations: {tool: goose, dir: migrations}
-    lock_timeout: 2s
+    locks: {try: 2s, budget: 500ms}
 services:
   shop:
     version: ${VERSION}

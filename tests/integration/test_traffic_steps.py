@@ -55,7 +55,7 @@ def test_a_canary_that_another_run_left_out_does_not_reach_a_version_that_nobody
     left.deploy(GREEN, Version("2"), deadline=timedelta())
     left.canary(GREEN, 50, deadline=timedelta())
     ports, shared = checkout(tmp_path / "api", "3"), []
-    audience = Audience("verify:api", lambda: shared.append(ports.file.canary_out()))
+    audience = Audience({"verify:api": lambda: shared.append(ports.file.canary_out())})
 
     ended = release(ports, audience)
 

@@ -130,7 +130,7 @@ ROWS = (
     Row("detach partition", "ALTER TABLE events DETACH PARTITION events_1", ("detach-partition-locks-table",)),
     Row("truncate", "TRUNCATE events_2", ("truncate-locks-table",)),
     Row("domain check", "ALTER DOMAIN price ADD CONSTRAINT dear CHECK (VALUE > 0)", ("domain-check-scans-tables",)),
-    Row("cluster", "CLUSTER orders USING orders_pkey", ("table-rewrite",), alone=True),
+    Row("cluster-using", "CLUSTER orders USING orders_pkey", ("table-rewrite",), alone=True),
     Row("vacuum full", "VACUUM FULL orders", ("table-rewrite",), alone=True),
     Row("set unlogged", "ALTER TABLE events_2 SET UNLOGGED", ("table-rewrite",)),
     Row("refresh materialized view", "REFRESH MATERIALIZED VIEW sums", ("refresh-locks-readers",)),

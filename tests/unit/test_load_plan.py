@@ -10,7 +10,7 @@ import pytest
 from coordinator.diagnostics import Place
 from coordinator.errors import PlanInvalid
 from coordinator.load import load, load_plan
-from coordinator.model import Engine, OnFailure, SecretRef
+from coordinator.model import Engine, LocksSpec, OnFailure, SecretRef
 
 PLAN = """\
 version: 1
@@ -75,6 +75,9 @@ def test_fills_in_the_defaults(tmp_path):
 
     service = plan.services["shop"]
     assert plan.databases["shop"].lock_timeout == timedelta(seconds=2)
+    assert plan.databases["shop"].locks == LocksSpec(
+        timedelta(milliseconds=100), timedelta(milliseconds=500), timedelta(minutes=2)
+    )
     assert plan.databases["shop"].migrations.table is None
     assert (service.monitor.every, service.monitor.failures) == (timedelta(seconds=1), 1)
     assert (service.deploy_deadline, service.drain_deadline) == (timedelta(seconds=60), timedelta(seconds=30))

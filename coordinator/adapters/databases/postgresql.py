@@ -1,4 +1,7 @@
-"""PostgreSQL by psycopg: one connection a step; what is sent over it is in adapters/postgresql_session.py."""
+"""PostgreSQL by psycopg: one connection a step, and one beside it while it waits for locks.
+
+What is sent over them is in adapters/postgresql_session.py and adapters/postgresql_lock_waits.py.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,13 @@ class PostgresqlDatabase:
         secrets = postgresql_url.shown_by(self._url)
         milliseconds = round(self._lock_timeout / timedelta(milliseconds=1))
         settings = f"SET lock_timeout = {milliseconds}"
-        connection = postgresql_url.connect(self._url, called="The database", label=name)
+
+        def connect_once_more() -> postgresql_url.Connection:
+            return postgresql_url.connect(self._url, called="The database", label=name)
+
+        connection = connect_once_more()
         with closing(connection):
-            yield PostgresqlSession(connection, secrets=secrets, settings=settings)
+            yield PostgresqlSession(connection, secrets=secrets, settings=settings, beside=connect_once_more)
 
 
 def connect(url: Secret, *, lock_timeout: timedelta) -> PostgresqlDatabase:

@@ -31,6 +31,7 @@ from coordinator.ports import Batch, LockId, Target
 from coordinator.sql import (
     SqlStatement,
     controls_transaction,
+    has_own_transaction,
     may_refuse_transaction,
     split_statements,
 )
@@ -40,7 +41,6 @@ _SILENT: Final = frozenset({"BEGIN", "START", "COMMIT", "END", "SAVEPOINT", "REL
 """They touch no table. After SET TRANSACTION a look would even be a mistake: it may not follow a query."""
 _WANTS_BLOCK: Final = frozenset({"LOCK", "DECLARE", "FETCH", "MOVE", "CLOSE", "SAVEPOINT", "RELEASE"})
 """They fail outside of a transaction block, or look for one; so does SET LOCAL, which does nothing there."""
-_BEGIN_AND_COMMIT: Final = 2
 _PLANNED: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "WITH"})
 
 _KNOWN_LOCKS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
@@ -145,7 +145,7 @@ class _Watch:
             self._session.send(text, index=index, commits=commits)
             return
         pieces = split_statements(text)
-        has_own = _has_own_transaction(pieces)
+        has_own = has_own_transaction(pieces)
         if not has_own and not _is_one_transaction(pieces):
             self._send_whole(text, pieces, index=index, commits=commits)
             return
@@ -261,19 +261,6 @@ def _with_offsets(text: str, pieces: Sequence[SqlStatement]) -> Iterator[tuple[S
         position = text.index(piece.text, position)
         yield piece, position
         position += len(piece.text)
-
-
-def _has_own_transaction(pieces: Sequence[SqlStatement]) -> bool:
-    """The text is one transaction from its first statement to its last, and says so itself."""
-    if len(pieces) < _BEGIN_AND_COMMIT or not all(each.is_closed for each in pieces):
-        return False
-    first, *inner, last = pieces
-    return (
-        first.words[:1] in (("BEGIN",), ("START",))
-        and last.words[:1] in (("COMMIT",), ("END",))
-        and "CHAIN" not in last.words
-        and not any(controls_transaction(each) for each in inner)
-    )
 
 
 def _is_one_transaction(pieces: Sequence[SqlStatement]) -> bool:
