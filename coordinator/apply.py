@@ -229,10 +229,12 @@ def _execute(
             remains = script and remains_of(error, batch, script, target.engine, is_sent=is_sent)
             if remains and remains.committed and ways is not None:
                 raise half_applied(error, remains, what=what, ways=ways) from error
-            if remains and error.is_busy and is_marked and ways is not None:
+            is_known = remains is not None or error.code == "lock-blocked"
+            is_untouched = is_known and error.is_busy and (batch.transaction or not error.statement)
+            if is_untouched and is_marked and ways is not None:
                 session.execute(Batch(ways.back, transaction=True))  # nothing happened: no mark of it either
                 is_marked = False
-            is_untouched = not is_marked and (batch.transaction or not error.statement)
+            is_untouched = is_untouched and not is_marked
             if error.code == "lock-blocked" and is_untouched:
                 raise Waiting("lock-blocked", what, why=error.why, next_step=error.next_step) from error
             raise DatabaseError(
@@ -247,7 +249,7 @@ def _execute(
                 statement=error.statement,
                 position=error.position,
                 committed=error.committed,
-                is_busy=error.is_busy and not is_marked,
+                is_busy=is_untouched,
             ) from error
         is_sent = is_sent or (script is not None and batch.statements[:1] == _first_text(script))
         is_marked = True

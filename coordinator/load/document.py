@@ -58,7 +58,7 @@ class Locks(Spec):
         default=None,
         alias="try",
         description="How long one try may wait for a lock; then it is taken back and everybody passes. "
-        "Without it: 100ms, and on SQLite, where readers never wait, 2s.",
+        "Without it: 100ms on PostgreSQL, and 2s elsewhere (MySQL and MariaDB round up to seconds).",
         examples=["100ms"],
     )
     budget: PositiveDuration = Field(

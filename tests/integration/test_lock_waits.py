@@ -240,6 +240,18 @@ def test_a_statement_that_ran_outside_of_a_transaction_is_never_repeated(shop: S
     assert "note" in shop.columns()
 
 
+def test_given_up_before_anything_ran_golang_migrates_mark_is_taken_back(shop: Shop) -> None:
+    text = "BEGIN;\nALTER TABLE orders ADD COLUMN note text;\nCOMMIT;\n"
+
+    with shop.held(), pytest.raises(Waiting) as blocked:
+        shop.migrate(text, locks=BRIEF, tool="golang-migrate", may_stop=False)
+
+    assert blocked.value.code == "lock-blocked"
+    assert shop.rows("SELECT version, dirty FROM schema_migrations WHERE dirty") == []
+    shop.migrate(text, tool="golang-migrate", may_stop=False)
+    assert "note" in shop.columns()
+
+
 def test_given_up_half_way_it_says_that_what_ran_stays(shop: Shop) -> None:
     text = ALONE + ADD_COLUMN.replace("Up\n", "Up\nINSERT INTO log VALUES (1);\n")
 
