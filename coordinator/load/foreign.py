@@ -28,7 +28,14 @@ _KEYS = frozenset({_MERGE, f"{_TAG}str"})
 
 
 class NotReadable(Exception):
-    """The bytes are no YAML that can be read; the message is a clause that says why."""
+    """The bytes are no YAML that can be read; the message is a clause that says why.
+
+    `line` and `column` count from 1; 0 where the whole file is meant.
+    """
+
+    def __init__(self, why: str, mark: yaml.Mark | None = None) -> None:
+        super().__init__(why)
+        self.line, self.column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +100,9 @@ def _check_keys(node: yaml.Node) -> None:
     for key, value in node.value:
         line = key.start_mark.line + 1
         if key.tag not in _KEYS:
-            raise NotReadable(f"a key in line {line} is no text")
+            raise NotReadable(f"a key in line {line} is no text", key.start_mark)
         if key.value in seen and key.tag != _MERGE:
-            raise NotReadable(f"`{key.value[:_SHOWN]}` in line {line} stands there twice")
+            raise NotReadable(f"`{key.value[:_SHOWN]}` in line {line} stands there twice", key.start_mark)
         seen.add(key.value)
         _check_keys(value)
 
@@ -137,12 +144,14 @@ def _fraction(loader: _Placing, node: yaml.ScalarNode) -> float | str:
         return str(node.value)
     number = loader.construct_yaml_float(node)
     if not math.isfinite(number):
-        raise NotReadable(f"line {node.start_mark.line + 1} holds a number that JSON does not have")
+        raise NotReadable(
+            f"line {node.start_mark.line + 1} holds a number that JSON does not have", node.start_mark
+        )
     return number
 
 
 def _no_json(_: _Placing, node: yaml.Node) -> object:
-    raise NotReadable(f"line {node.start_mark.line + 1} holds what JSON does not have")
+    raise NotReadable(f"line {node.start_mark.line + 1} holds what JSON does not have", node.start_mark)
 
 
 _Placing.yaml_constructors = {
@@ -169,7 +178,7 @@ def _text_of(content: bytes) -> str:
 
 def _not_yaml(error: Exception) -> NotReadable:
     mark = getattr(error, "problem_mark", None)
-    return NotReadable(f"line {mark.line + 1} is not YAML" if mark else "it is not YAML")
+    return NotReadable(f"line {mark.line + 1} is not YAML" if mark else "it is not YAML", mark)
 
 
 def _check_size(text: str) -> None:

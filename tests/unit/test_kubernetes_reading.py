@@ -97,6 +97,20 @@ def test_refuses_what_is_no_manifest(text: str):
     assert [code for code, _ in problems_of(text)] == ["bad-manifest"]
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("kind: Deployment\nspec: {}\nkind: Deployment\n", Place("f", 3, 1)),
+        ("kind: Deployment\nspec: [\n", Place("f", 3, 1)),
+        ("kind: !Ref x\n", Place("f", 1, 7)),
+    ],
+)
+def test_says_where_it_stopped_reading(text: str, place: Place):
+    [problem] = manifest_from(text.encode(), file="f", spec=SPEC).diagnostics
+
+    assert (problem.code, problem.place) == ("bad-manifest", place)
+
+
 def test_knows_a_template_when_it_sees_one():
     reading = manifest_from(b"metadata: {{ .Values.name }}", file="f", spec=SPEC)
 

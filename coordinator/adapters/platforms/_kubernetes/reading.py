@@ -192,7 +192,7 @@ def _unreadable(file: str, error: NotReadable, content: bytes) -> Diagnostic:
     is_template = b"{{" in content
     return Diagnostic(
         code="bad-manifest",
-        place=Place(file),
+        place=Place(file, error.line, error.column),
         what=f"The manifest cannot be read: {error}.",
         next_step="It looks like a template: render it first, for example with `helm template`."
         if is_template
