@@ -37,12 +37,27 @@ _LEFT_OUT = ("browser", "cluster", "mariadb", "peers")
 _numbers = count(1)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Make what a node needs before the first test: it takes minutes once, which is more than a test may."""
+    wanted = any(item.get_closest_marker("cluster") for item in session.items)
+    if not wanted or session.config.option.collectonly:
+        return
+    from fixtures.cluster import boots_own  # noqa: PLC0415 - only tests that want a cluster pay for it
+    from fixtures.cluster_build import Missing, prepare  # noqa: PLC0415
+
+    if not boots_own():
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled(), suppress(Missing):  # the fixture fails with what is missing
+        prepare()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep evidence for this test run alone; what it takes long to make and is no evidence is shared."""
     of_user, ours = cache_folder(), tmp_path_factory.mktemp("cache")
     (ours / "coordinator").mkdir(mode=0o700)
-    for name in ("postgresql", "peers"):
+    for name in ("postgresql", "peers", "node"):
         with suppress(OSError):  # no home to write to: it is made each time
             (of_user / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             (ours / "coordinator" / name).symlink_to(of_user / name, target_is_directory=True)

@@ -19,7 +19,7 @@ import pytest
 from fixtures.cluster import Cluster, boots_own, obtained
 from fixtures.cluster_account import Account
 from fixtures.cluster_api import ApiError
-from fixtures.cluster_build import Missing, prepare
+from fixtures.cluster_build import Missing
 from fixtures.cluster_clients import Stream
 from fixtures.cluster_load import Load, loading
 from fixtures.cluster_postgres import Database, serving
@@ -38,16 +38,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if of_node:
         config.hook.pytest_deselected(items=of_node)
         items[:] = [item for item in items if item not in of_node]
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Make what a node needs before the first test: it takes minutes once, which is more than a test may."""
-    wanted = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
-    if not wanted or not boots_own() or session.config.option.collectonly:
-        return
-    capture = session.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled(), suppress(Missing):  # the fixture fails with what is missing
-        prepare()
 
 
 @pytest.fixture(scope="session")
