@@ -7,13 +7,14 @@ repeated here either: a caller whose step is in doubt asks `is_applied` and deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from coordinator.diagnostics import errors_of
 from coordinator.errors import DatabaseError, StepFailed, Waiting
-from coordinator.halfway import Ways, half_applied, remains_of
+from coordinator.halfway import Remains, Ways, half_applied, remains_of
 from coordinator.model import Migration, Script
 from coordinator.ports import Batch, Ledger, MigrationTool, Patience, Pending, Session, Target
 from coordinator.sql import controls_transaction, split_statements
@@ -72,8 +73,7 @@ def apply_migration(
         batches = _patient(tool.up(migration, target=target, ledger=ledger), patience)
         if not ledger.exists:
             session.execute(tool.create_ledger(target))
-        done, undone = _records(tool, migration, migrations, target=target, ledger=ledger)
-        ways = Ways(done, undone if tool.records_start else ())
+        ways = partial(_ways, tool, migration, migrations, target=target, ledger=ledger, is_up=True)
         _execute(session, batches, migration.up, path=migration.files[0].path, target=target, ways=ways)
 
 
@@ -146,8 +146,7 @@ def revert_migration(
         ledger = read_ledger(session, tool, target)
         _refuse_unless_last(tool, migration, migrations, ledger=ledger)
         batches = tool.down(migration, migrations=migrations, target=target, ledger=ledger)
-        done, undone = _records(tool, migration, migrations, target=target, ledger=ledger)
-        ways = Ways(undone, done if tool.records_start else ())
+        ways = partial(_ways, tool, migration, migrations, target=target, ledger=ledger, is_up=False)
         _execute(session, batches, migration.down, path=migration.files[-1].path, target=target, ways=ways)
 
 
@@ -194,19 +193,21 @@ def _refuse_problems(pending: Pending) -> None:
         raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
 
 
-def _records(
+def _ways(
     tool: MigrationTool,
     migration: Migration,
     migrations: Sequence[Migration],
     *,
     target: Target,
     ledger: Ledger,
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    is_up: bool,
+) -> Ways:
     """Return what the tool sends to record a migration as applied, and as not applied, and nothing else."""
     empty = replace(migration, up=_NOTHING, down=_NOTHING)
     up = tool.up(empty, target=target, ledger=ledger)
     down = tool.down(empty, migrations=migrations, target=target, ledger=ledger)
-    return up[-1].statements, down[-1].statements
+    done, undone = (up, down) if is_up else (down, up)
+    return Ways(done[-1].statements, undone[-1].statements if tool.records_start else ())
 
 
 def _execute(
@@ -216,7 +217,7 @@ def _execute(
     *,
     path: str,
     target: Target,
-    ways: Ways | None = None,
+    ways: Callable[[], Ways] | None = None,
 ) -> None:
     """Send the batches; with `ways`, a failure that leaves a part of the file says which, and what now."""
     is_sent = is_marked = False
@@ -226,15 +227,16 @@ def _execute(
         except DatabaseError as error:
             line = _line_of(error, batch, script)
             what = f"{path}:{line}: {error.what}" if line else f"{path}: {error.what}"
-            remains = script and remains_of(error, batch, script, target.engine, is_sent=is_sent)
+            remains = (
+                None if script is None else remains_of(error, batch, script, target.engine, is_sent=is_sent)
+            )
             if remains and remains.committed and ways is not None:
-                raise half_applied(error, remains, what=what, ways=ways) from error
-            is_known = remains is not None or error.code == "lock-blocked"
-            is_untouched = is_known and error.is_busy and (batch.transaction or not error.statement)
-            if is_untouched and is_marked and ways is not None:
-                session.execute(Batch(ways.back, transaction=True))  # nothing happened: no mark of it either
+                raise half_applied(error, remains, what=what, ways=ways()) from error
+            has_begun = not _nothing_happened(error, batch, remains)
+            if is_marked and not has_begun and ways is not None:
+                session.execute(Batch(ways().back, transaction=True))  # no mark either of what did not happen
                 is_marked = False
-            is_untouched = is_untouched and not is_marked
+            is_untouched = not has_begun and not is_marked
             if error.code == "lock-blocked" and is_untouched:
                 raise Waiting("lock-blocked", what, why=error.why, next_step=error.next_step) from error
             raise DatabaseError(
@@ -253,6 +255,12 @@ def _execute(
             ) from error
         is_sent = is_sent or (script is not None and batch.statements[:1] == _first_text(script))
         is_marked = True
+
+
+def _nothing_happened(error: DatabaseError, batch: Batch, remains: Remains | None) -> bool:
+    """Tell whether the batch that failed has certainly left nothing, so that it may be sent again."""
+    is_known = remains is not None or error.code == "lock-blocked"
+    return is_known and error.is_busy and (batch.transaction or not error.statement)
 
 
 def _first_text(script: Script) -> tuple[str, ...]:

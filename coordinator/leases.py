@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from coordinator.errors import Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch, Session
+from coordinator.ports import Batch, Ports, Session
 from coordinator.sql import literal
 
 _CREATE = (
@@ -77,6 +77,13 @@ def release(session: Session, claim: Claim) -> None:
         digest = literal(claim.digest, session.target(None).engine)
         delete = f"DELETE FROM coordinator_lease WHERE digest = {digest}"
         session.execute(Batch((delete,), transaction=True))
+
+
+def release_all(ports: Ports, claim: Claim, *, label: str) -> None:
+    """Give back the lease of each database of the plan."""
+    for name in ports.plan.databases:
+        with ports.session(name, label=label) as session:
+            release(session, claim)
 
 
 _CONFLICT = {

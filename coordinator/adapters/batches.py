@@ -1,8 +1,43 @@
-"""What every engine says when a batch does not keep its promise, in one set of words."""
+"""What the session of every engine says when it cannot do what it was asked, in one set of words."""
 
 from __future__ import annotations
 
-from coordinator.errors import DatabaseError
+from collections.abc import Sequence
+
+from coordinator.errors import DatabaseError, Waiting
+
+
+def connection_lost(
+    message: str,
+    *,
+    commits: bool,
+    statement: int | None,
+    sqlstate: str | None = None,
+    position: int | None = None,
+    committed: int = 0,
+) -> DatabaseError:
+    """Return that the connection is gone; with `commits` it is in doubt what was committed."""
+    return DatabaseError(
+        "connection-lost",
+        f"The connection to the database was lost: {message}.",
+        why="It may have been lost after the commit." if commits else "Nothing of it was committed.",
+        next_step="Run the command again: it looks before it acts.",
+        sqlstate=sqlstate,
+        ambiguous=commits,
+        statement=statement,
+        position=position,
+        committed=committed,
+    )
+
+
+def lock_held(lock: object, holders: Sequence[str], *, unseen: str) -> Waiting:
+    """Return that somebody else migrates; `unseen` says what it means where no holder is seen."""
+    return Waiting(
+        "migration-lock-held",
+        f"Another session holds the migration lock {lock}: {'; '.join(holders) or unseen}.",
+        why="Two migrations of one database at a time would both apply the same version.",
+        next_step="Wait until it is done and run the command again.",
+    )
 
 
 def ledger_changed() -> DatabaseError:

@@ -21,7 +21,13 @@ from pymysql.connections import Connection
 from pymysql.constants import SERVER_STATUS
 
 from coordinator.adapters import mysql_table_lock
-from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
+from coordinator.adapters.batches import (
+    connection_lost,
+    ledger_changed,
+    lock_held,
+    transaction_ended,
+    transaction_left_open,
+)
 from coordinator.adapters.mysql_url import message_of, scrub
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
@@ -184,14 +190,7 @@ class MysqlSession:
             f"process {pid} ({self._program(pid)}, {user} from {host}, {command} for {seconds} s)"
             for pid, user, host, command, seconds in self._send(_HOLDER.format(name=name))
         ]
-        return Waiting(
-            "migration-lock-held",
-            f"Another session holds the migration lock {name}: "
-            + ("; ".join(holders) or "it has just let go, or this user may not see it")
-            + ".",
-            why="Two migrations of one database at a time would both apply the same version.",
-            next_step="Wait until it is done and run the command again.",
-        )
+        return lock_held(name, holders, unseen="it has just let go, or this user may not see it")
 
     def _program(self, process: object) -> str:
         with suppress(DatabaseError):  # a server without this table, or a user who may not see it
@@ -234,15 +233,8 @@ class MysqlSession:
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         message = scrub(message_of(error), self._secrets)
         if number in _LOST or not self._connection.open:
-            return DatabaseError(
-                "connection-lost",
-                f"The connection to the database was lost: {message}.",
-                why="It may have been lost after the commit." if commits else "Nothing of it was committed.",
-                next_step="Run the command again: it looks before it acts.",
-                ambiguous=commits,
-                statement=index,
-                position=position,
-                committed=self._committed,
+            return connection_lost(
+                message, commits=commits, statement=index, position=position, committed=self._committed
             )
         is_busy = number in _BUSY
         return DatabaseError(

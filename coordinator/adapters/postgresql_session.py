@@ -18,7 +18,13 @@ from datetime import timedelta
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
+from coordinator.adapters.batches import (
+    connection_lost,
+    ledger_changed,
+    lock_held,
+    transaction_ended,
+    transaction_left_open,
+)
 from coordinator.adapters.postgresql_blockers import Connection
 from coordinator.adapters.postgresql_lock_waits import LockWaits, Send
 from coordinator.errors import DatabaseError, Waiting
@@ -33,8 +39,7 @@ WHERE name = 'client_connection_check_interval'
 """A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work."""
 _POLL_SECONDS = 0.1
 _LOCK_NOT_AVAILABLE = "55P03"
-_BUSY = frozenset({_LOCK_NOT_AVAILABLE, "40P01"})
-"""lock_not_available, deadlock_detected (PostgreSQL, Appendix A): nothing happened, later it may work."""
+"""lock_not_available (PostgreSQL, Appendix A): nothing happened, later it may work."""
 
 _HOLDER = """
 SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local socket'), a.state, a.query_start
@@ -165,14 +170,7 @@ class PostgresqlSession:
             f"process {pid} ({name or 'without a name'}, {address}, {state}, its query began at {began})"
             for pid, name, address, state, began in self.send(_HOLDER.format(lock_id=lock_id))
         ]
-        return Waiting(
-            "migration-lock-held",
-            f"Another session holds the migration lock {lock_id}: "
-            + ("; ".join(holders) or "it has just let go")
-            + ".",
-            why="Two migrations of one database at a time would both apply the same version.",
-            next_step="Wait until it is done and run the command again.",
-        )
+        return lock_held(lock_id, holders, unseen="it has just let go")
 
     def send(self, text: str, *, index: int | None = None, commits: bool = False) -> list[tuple[object, ...]]:
         """Send one text as it is and return the rows of its first statement.
@@ -190,15 +188,7 @@ class PostgresqlSession:
     def _error_from(self, error: psycopg.Error, *, index: int | None, commits: bool) -> DatabaseError:
         message = scrub(message_of(error), self._secrets)
         if self._connection.closed:
-            return DatabaseError(
-                "connection-lost",
-                f"The connection to the database was lost: {message}.",
-                why="It may have been lost after the commit." if commits else "Nothing of it was committed.",
-                next_step="Run the command again: it looks before it acts.",
-                sqlstate=error.sqlstate,
-                ambiguous=commits,
-                statement=index,
-            )
+            return connection_lost(message, commits=commits, statement=index, sqlstate=error.sqlstate)
         if self._connection.info.transaction_status is TransactionStatus.ACTIVE:
             self._connection.close()  # the server waits for COPY's data, and nothing else ends that
         timed_out = error.sqlstate == _LOCK_NOT_AVAILABLE

@@ -103,17 +103,12 @@ class Runner:
                 ended = events.RunFinished(self.ports.clock.now(), Outcome.SUPERSEDED)
                 journal.append(state.run, state.sequence + 1, events.to_wire(ended))
             if not proof.graph:
-                self._give_back_leases()
+                # A run of this release that came to its end without its journal may hold them still.
+                claim = _claim(inputs_of(self.ports), self.ports.plan.release)
+                leases.release_all(self.ports, claim, label="coordinator run")
                 return Ended(None)
             accepted = tuple(f"{each.what} {each.why}" for each in unproven)
             return self._engage(self._begin(proof.graph, supersedes=supersede, accepted=accepted), renew)
-
-    def _give_back_leases(self) -> None:
-        """Give back what a run of this release held whose journal is lost: it has come to its end."""
-        claim = _claim(inputs_of(self.ports), self.ports.plan.release)
-        for database in self.ports.plan.databases:
-            with self.ports.session(database, label="coordinator run") as session:
-                leases.release(session, claim)
 
     def resume_or_follow(self, state: RunState) -> Ended:
         """Go on with a run, whatever its plan says now: a way back must not depend on an edit.

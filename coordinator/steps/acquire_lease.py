@@ -32,9 +32,7 @@ class AcquireLease:
 
     def undo(self, step: Step, context: Context) -> str:
         """Give the leases back."""
-        for name in context.ports.plan.databases:
-            with context.ports.session(name, label=step.id) as session:
-                leases.release(session, context.claim)
+        leases.release_all(context.ports, context.claim, label=step.id)
         return "released"
 
 

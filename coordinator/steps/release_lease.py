@@ -18,9 +18,7 @@ class ReleaseLease:
 
     def perform(self, step: Step, context: Context) -> str:
         """Delete our rows."""
-        for name in context.ports.plan.databases:
-            with context.ports.session(name, label=step.id) as session:
-                leases.release(session, context.claim)
+        leases.release_all(context.ports, context.claim, label=step.id)
         return "released"
 
 

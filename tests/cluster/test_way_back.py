@@ -37,12 +37,17 @@ def _is_down(shop: Shop, colour: str) -> bool:
     return not status.get("availableReplicas")
 
 
-def test_rollback_while_next_crash_loops_needs_only_blue(shop: Shop, load, figure):
+def _kill_while_next_is_watched(shop: Shop) -> None:
+    """Release 1.5, and leave it with the traffic and nobody who works on it."""
     shop.serve("1.4")
     shop.lay_out("1.5", monitor={"for": "5m", "failures": 1000}, drain={"deadline": "1s"})
     with running(shop.start("run", version="1.5")) as release:
         shop.wait_for_step("monitor:shop")
         kill(release)
+
+
+def test_rollback_while_next_crash_loops_needs_only_blue(shop: Shop, load, figure):
+    _kill_while_next_is_watched(shop)
     _sicken(shop, "green")
     until(lambda: _is_down(shop, "green"))
 
@@ -60,11 +65,7 @@ def test_rollback_while_next_crash_loops_needs_only_blue(shop: Shop, load, figur
 
 
 def test_rollback_brings_back_a_blue_that_somebody_scaled_to_nothing(shop: Shop, load, figure):
-    shop.serve("1.4")
-    shop.lay_out("1.5", monitor={"for": "5m", "failures": 1000}, drain={"deadline": "1s"})
-    with running(shop.start("run", version="1.5")) as release:
-        shop.wait_for_step("monitor:shop")
-        kill(release)
+    _kill_while_next_is_watched(shop)
     shop.cluster.api.patch(shop.deployment_path("blue"), {"spec": {"replicas": 0}})
     until(lambda: shop.pods("blue") == [])
 
@@ -80,11 +81,7 @@ def test_rollback_brings_back_a_blue_that_somebody_scaled_to_nothing(shop: Shop,
 
 
 def test_rollback_stays_and_says_so_where_blue_is_sick_too(shop: Shop):
-    shop.serve("1.4")
-    shop.lay_out("1.5", monitor={"for": "5m", "failures": 1000}, drain={"deadline": "1s"})
-    with running(shop.start("run", version="1.5")) as release:
-        shop.wait_for_step("monitor:shop")
-        kill(release)
+    _kill_while_next_is_watched(shop)
     _sicken(shop, "blue")
     until(lambda: _is_down(shop, "blue"))
 

@@ -6,27 +6,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from fixtures.database_alone import checkout
 
-from coordinator.app.connected import ConnectedPorts
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.errors import Waiting
-from coordinator.load import load_plan
-
-PLAN = """
-version: 1
-release: shop-2
-databases:
-  shop: {engine: postgresql, url: "env:URL", migrations: {tool: goose, dir: migrations}}
-"""
-
-
-def checkout(folder: Path, url: str) -> ConnectedPorts:
-    (folder / "migrations").mkdir(parents=True)
-    (folder / "plan.yaml").write_text(PLAN)
-    environment = {"URL": url}
-    return ConnectedPorts(
-        load_plan(folder / "plan.yaml", settings={}, environment=environment), environment=environment
-    )
 
 
 def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(

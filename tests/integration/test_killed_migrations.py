@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from fixtures.local import until
 
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql, sqlite
@@ -41,13 +40,6 @@ with {adapter}.connect(Secret(url), lock_timeout=timedelta(seconds=60)).session(
         session, tool, migrations[0], migrations=migrations, table=None, lock_timeout=timedelta(seconds=60)
     )
 """
-
-
-def until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE.total_seconds()
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
@@ -85,7 +77,7 @@ def test_a_killed_migration_leaves_neither_work_nor_record(
             assert child.stdin is not None
             child.stdin.write(f"{url}|{tool}|{name}|{text}")
             child.stdin.close()
-            until(is_at_work)
+            until(is_at_work, seconds=PATIENCE.total_seconds())
             child.kill()
 
         target = session.target(None)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from fixtures.local import until
 
 from coordinator import discovery
 from coordinator.adapters.clock import SystemClock
@@ -126,13 +126,6 @@ class Shop:
     def is_valid(self, index: str) -> list[object]:
         sql = f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{index}')"
         return [valid for [valid] in self.rows(sql)]
-
-
-def until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def read(text: str, tool: str) -> Migration:
@@ -374,7 +367,7 @@ def test_a_build_that_was_killed_is_done_again_where_that_is_safe(
         pid = doomed.info.backend_pid
         build = threading.Thread(target=_build_until_killed, args=(doomed,))
         build.start()
-        until(lambda: shop.is_valid("orders_id") == [False])
+        until(lambda: shop.is_valid("orders_id") == [False], seconds=60)
         shop.rows(f"SELECT pg_terminate_backend({pid}, 60000)")
         build.join()
     context = context_of(shop, tmp_path, INDEX.replace("IF NOT EXISTS ", how), in_doubt=True)
@@ -434,22 +427,24 @@ def test_rows_are_waited_for_without_a_short_limit_for_nobody_queues_behind(shop
 
 @pytest.fixture
 def vacuuming(shop: Shop) -> Iterator[None]:
-    """Let an autovacuum work slowly on the table."""
-    if "COORDINATOR_TEST_POSTGRES_URL" in os.environ:
-        pytest.skip("the server is not ours to set up")
+    """Let an autovacuum work slowly on the table; a server that is not ours comes to it in its own time."""
+    is_ours = "COORDINATOR_TEST_POSTGRES_URL" not in os.environ
     with psycopg.connect(shop.url, autocommit=True) as connection:
+
+        def set_up(*settings: str) -> None:
+            for setting in settings if is_ours else ():
+                connection.execute(f"ALTER SYSTEM SET {setting}")
+            connection.execute("SELECT pg_reload_conf()")
+
         connection.execute("INSERT INTO orders SELECT generate_series(2, 100000)")
         connection.execute("DELETE FROM orders WHERE id > 50000")
         slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
         connection.execute(f"ALTER TABLE orders SET (autovacuum_vacuum_threshold = 1, {slow})")
-        for setting in ("autovacuum = on", "autovacuum_naptime = 1"):
-            connection.execute(f"ALTER SYSTEM SET {setting}")
-        connection.execute("SELECT pg_reload_conf()")
+        set_up("autovacuum = on", "autovacuum_naptime = 1")
         works = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM%orders%'"
-        until(lambda: bool(shop.rows(works)))
+        until(lambda: bool(shop.rows(works)), seconds=150)  # twice a server's own pause, and some
         yield
-        connection.execute("ALTER SYSTEM SET autovacuum = off")
-        connection.execute("SELECT pg_reload_conf()")
+        set_up("autovacuum = off")
 
 
 @pytest.mark.usefixtures("vacuuming")

@@ -7,12 +7,12 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from fixtures.local import until
 
 from coordinator import discovery
 from coordinator.adapters.databases import mariadb
@@ -244,19 +244,12 @@ WHERE info LIKE '%CREATE TABLE b AS%SLEEP(600)%' AND db = DATABASE() AND id <> C
 """
 
 
-def until(is_true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE.total_seconds()
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_lost_connection_says_what_is_there_and_what_was_under_way(new_shop, mariadb_url: str):
     shop = new_shop(f"ALTER TABLE a ADD y int;\n{ENDLESS}")
 
     def end_it() -> None:
         with mariadb.connect(Secret(mariadb_url), lock_timeout=PATIENCE).session(label="other") as other:
-            until(lambda: other.query(AT_WORK))
+            until(lambda: other.query(AT_WORK), seconds=PATIENCE.total_seconds())
             [[process]] = other.query(AT_WORK)
             other.execute(Batch((f"KILL {process}",), transaction=False))
 
@@ -305,7 +298,7 @@ def test_a_killed_coordinator_leaves_a_doubt_and_its_lock_until_the_server_is_do
         assert child.stdin is not None
         child.stdin.write("|".join([mariadb_url, shop.tool.name, *map(as_input, files)]))
         child.stdin.close()
-        until(lambda: shop.session.query(AT_WORK))
+        until(lambda: shop.session.query(AT_WORK), seconds=PATIENCE.total_seconds())
         child.kill()
 
     [[orphan]] = shop.session.query(AT_WORK)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixtures.local import until
 from fixtures.mariadb import root_connection
 
 pytestmark = pytest.mark.mariadb
@@ -103,13 +102,6 @@ def test_a_failure_half_way_is_in_the_journal_to_the_statement(checkout: Checkou
     assert "Two ways on." in said
 
 
-def until(is_true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_kill_inside_a_change_of_the_schema_leaves_a_doubt_for_a_person(
     checkout: Checkout, mariadb_url: str
 ):
@@ -122,7 +114,7 @@ def test_a_kill_inside_a_change_of_the_schema_leaves_a_doubt_for_a_person(
 
     with root_connection(mariadb_url) as connection, connection.cursor() as cursor:
         with checkout.start("run") as process:
-            until(lambda: cursor.execute(at_work))
+            until(lambda: cursor.execute(at_work), seconds=60)
             process.kill()
         cursor.execute(at_work)
         [[orphan]] = cursor.fetchall()

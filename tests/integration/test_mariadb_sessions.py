@@ -8,25 +8,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fixtures.database_alone import checkout
 from fixtures.mariadb import root_connection
 
 from coordinator import discovery
 from coordinator.adapters.databases import mariadb
-from coordinator.app.connected import ConnectedPorts
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.errors import DatabaseError, Usage, Waiting
-from coordinator.load import load_plan
 from coordinator.ports import Batch
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb
 NOW = timedelta(0)
-PLAN = """
-version: 1
-release: shop-2
-databases:
-  shop: {engine: mariadb, url: "env:URL", migrations: {tool: goose, dir: migrations}}
-"""
 
 
 @pytest.fixture
@@ -194,17 +187,8 @@ def test_a_server_that_is_not_there_is_told():
     assert failure.value.code == "database-unreachable"
 
 
-def checkout(folder: Path, url: str) -> ConnectedPorts:
-    (folder / "migrations").mkdir(parents=True)
-    (folder / "plan.yaml").write_text(PLAN)
-    environment = {"URL": url}
-    return ConnectedPorts(
-        load_plan(folder / "plan.yaml", settings={}, environment=environment), environment=environment
-    )
-
-
 def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(tmp_path: Path, mariadb_url: str):
-    first, second = (checkout(tmp_path / name, mariadb_url) for name in ("one", "two"))
+    first, second = (checkout(tmp_path / name, mariadb_url, engine="mariadb") for name in ("one", "two"))
 
     with (
         alone_on_databases(first),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fixtures.local import until
 from peers.real_tools import World, real_command, run_ours, write_files
 
 from coordinator import discovery
@@ -25,13 +25,6 @@ ASLEEP = (
 )
 
 
-def until(is_true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_the_real_tool_waits_while_the_hook_holds_the_locks(
     new_world: Callable[[Engine], World], tmp_path: Path
 ):
@@ -42,7 +35,7 @@ def test_the_real_tool_waits_while_the_hook_holds_the_locks(
     with world.database.session(label="holder") as session:
         with session.locked(hook.lock_ids(session.target(None)), timeout=timedelta(0)):
             real = subprocess.Popen(real_command(TOOL, world, folder, "up"), stderr=subprocess.DEVNULL)
-            until(lambda: session.query(WAITING))
+            until(lambda: session.query(WAITING), seconds=60)
             assert world.tables() == set()
         assert real.wait(60) == 0
 
@@ -56,7 +49,7 @@ def test_the_hook_waits_while_the_real_tool_migrates(new_world: Callable[[Engine
 
     with world.database.session(label="watcher") as session:
         with subprocess.Popen(real_command(TOOL, world, folder, "up"), stderr=subprocess.DEVNULL) as real:
-            until(lambda: session.query(ASLEEP))
+            until(lambda: session.query(ASLEEP), seconds=60)
             hook = discovery.migration_tool(TOOL)
             lock_ids = hook.lock_ids(session.target(None))
             held = "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted"
@@ -83,7 +76,7 @@ def test_on_mariadb_the_real_tool_waits_while_the_hook_holds_its_lock(
     with world.database.session(label="holder") as session:
         with session.locked(hook.lock_ids(session.target(None)), timeout=timedelta(0)):
             real = subprocess.Popen(real_command(TOOL, world, folder, "up"), stderr=subprocess.DEVNULL)
-            until(lambda: session.query(waiting))
+            until(lambda: session.query(waiting), seconds=60)
             assert world.tables() == set()
         assert real.wait(60) == 0
 
@@ -103,7 +96,7 @@ def test_on_mariadb_the_hook_waits_while_the_real_tool_migrates(
     with world.database.session(label="watcher") as session:
         locks = hook.lock_ids(session.target(None))
         with subprocess.Popen(real_command(TOOL, world, folder, "up"), stderr=subprocess.DEVNULL) as real:
-            until(lambda: session.query(asleep))
+            until(lambda: session.query(asleep), seconds=60)
             with pytest.raises(Waiting) as held, session.locked(locks, timeout=timedelta(0)):
                 pass
             real.kill()
