@@ -11,8 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from coordinator.apply import read_ledger
+from coordinator.backfills.order import order_problems
+from coordinator.backfills.standing import open_backfills
 from coordinator.diagnostics import Diagnostic, Severity
-from coordinator.model import Colour, DatabaseName, Migration, Role, ServiceName, ServiceSpec, Version
+from coordinator.model import (
+    BackfillSpec,
+    Colour,
+    DatabaseName,
+    Migration,
+    Role,
+    ServiceName,
+    ServiceSpec,
+    Version,
+)
 from coordinator.ports import Ports, Serving, Target
 
 
@@ -24,6 +35,8 @@ class DatabaseSurvey:
     applied: int
     """How many of the folder's migrations the database has."""
     pending: tuple[Migration, ...]
+    backfills: tuple[BackfillSpec, ...] = ()
+    """Those of the plan that have rows left, or whose rows are not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +147,16 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     with ports.session(name, label="coordinator survey") as session:
         target = session.target(ports.plan.databases[name].migrations.table)
         ledger = read_ledger(session, tool, target)
-    pending = tool.pending(migrations, ledger)
+        pending = tool.pending(migrations, ledger)
+        specs = ports.plan.databases[name].backfills
+        misnamed = tuple(order_problems(specs, migrations))
+        left, unfit = ((), ()) if misnamed else open_backfills(session, specs, pending.migrations)
     applied = len(migrations) - len(pending.migrations)
-    return DatabaseSurvey(target, applied, pending.migrations), pending.diagnostics
+    return DatabaseSurvey(target, applied, pending.migrations, left), (
+        *pending.diagnostics,
+        *misnamed,
+        *unfit,
+    )
 
 
 def service_survey(spec: ServiceSpec, serving: Serving) -> ServiceSurvey:
