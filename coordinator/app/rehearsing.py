@@ -99,7 +99,7 @@ def _rehearse(
 ) -> Found:
     spec, database = ports.plan.databases[name], seen.databases[name]
     engine = discovery.rehearsal(spec.engine)
-    url = _scratch_url(ports, name)
+    url = scratch_url(ports, name)
     live, version = _live(ports, name, scratch=url) if reads_live else (Live(), None)
     pending = {each.version for each in database.pending}
     task = Task(
@@ -121,7 +121,7 @@ def _rehearse(
     return Recall(cache, ports.clock).or_rehearse(task, engine, live_version=version, rehearse=rehearse)
 
 
-def _scratch_url(ports: Ports, name: DatabaseName) -> Secret | None:
+def scratch_url(ports: Ports, name: DatabaseName) -> Secret | None:
     """Return the URL of the team's scratch server. Raises: Usage where it is the live one's."""
     spec = ports.plan.databases[name]
     if spec.rehearsal.url is None:
@@ -147,7 +147,7 @@ def look_at_server(ports: Ports, name: DatabaseName) -> str:
     Raises: Usage or DatabaseError where it cannot be rehearsed.
     """
     engine = discovery.rehearsal(ports.plan.databases[name].engine)
-    url = _scratch_url(ports, name)
+    url = scratch_url(ports, name)
     live, version = _live(ports, name, scratch=url)
     with engine.server(url=url, live_version=version) as server, server.database(live.dump):
         where = "on the scratch server of the plan" if url else "on this machine"
