@@ -188,6 +188,8 @@ class Rehearsal:
     is_whole: bool = True
     """The base could be made and every pending migration applied; else nothing is known behind the first
     that did not."""
+    failed: str | None = None
+    """The pending migration that the scratch database refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from coordinator.model import (
     SourceFile,
     Version,
 )
+from coordinator.pieces import NewMigration
 from coordinator.secret import Secret
 
 
@@ -178,6 +179,13 @@ class MigrationTool(Protocol):
         self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
     ) -> tuple[Batch, ...]:
         """Return what undoes `migration`, the last of the ledger, and records that."""
+        ...
+
+    def write(self, new: NewMigration) -> tuple[tuple[str, str], ...]:
+        """Return the files of a migration as people write them: each one's name and text.
+
+        Raises: Usage `split-not-possible` where the tool has no files of SQL.
+        """
         ...
 
     def lock_ids(self, target: Target) -> tuple[LockId, ...]:

@@ -145,7 +145,7 @@ class Release:
                     Target(Engine.POSTGRESQL, name, "public", None),
                     self.applied,
                     declared(pending) if isinstance(pending, str) else pending,
-                    () if self.are_complete else self.backfills,
+                    backfills=() if self.are_complete else self.backfills,
                 )
                 for name, pending in self.pending.items()
             },

@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from coordinator.applied import Book
 from coordinator.apply import apply_migration, is_applied
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
@@ -116,6 +117,7 @@ class Apply:
                     table=spec.migrations.table,
                     lock_timeout=_LOCKS,
                     patience=Patience(spec.locks, context.wait, context.ports.clock.sleep, context.note),
+                    book=Book(context.ports.plan.release, context.note),
                 )
             except DatabaseError as error:
                 if error.code == "half-applied" and error.ambiguous:
