@@ -97,7 +97,14 @@ def connect(url: Secret, *, label: str) -> Connection:
 
     Raises: Usage `bad-database-url`, DatabaseError `database-unreachable`.
     """
-    address = address_of(url)
+    return connect_at(address_of(url), label=label, secrets=shown_by(url))
+
+
+def connect_at(address: Address, *, label: str, secrets: tuple[str, ...]) -> Connection:
+    """Connect to an address, of a URL or otherwise; `secrets` are kept out of what is said of a failure.
+
+    Raises: Usage `bad-database-url`, DatabaseError `database-unreachable`.
+    """
     tls = _context_of(address)
     try:
         return pymysql.connect(
@@ -122,7 +129,7 @@ def connect(url: Secret, *, label: str) -> Connection:
     ) as error:  # RuntimeError: a package for its password is missing
         raise DatabaseError(
             "database-unreachable",
-            f"The database cannot be reached: {scrub(message_of(error), shown_by(url))}.",
+            f"The database cannot be reached: {scrub(message_of(error), secrets)}.",
             next_step="Check the URL, the network and the server.",
         ) from None  # its own text may quote what is in the URL
 
