@@ -153,17 +153,17 @@ class Goose:
 
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
         """Return what is not applied, ascending; a version below an applied one is out of order."""
-        newest = max(ledger.applied, default=0)
+        newest = max(map(int, ledger.applied), default=0)
         unapplied = tuple(each for each in migrations if each.version not in ledger.applied)
-        late = tuple(_out_of_order(each, newest) for each in unapplied if each.version < newest)
+        late = tuple(_out_of_order(each, newest) for each in unapplied if int(each.version) < newest)
         return Pending(unapplied, (*late, *_unknown(migrations, ledger)))
 
     def up(self, migration: Migration, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
         """Return what applies and records a migration."""
         del ledger
-        applied = _is_applied_query(target, migration.version)
+        applied = _is_applied_query(target, int(migration.version))
         assert migration.up is not None, "a file without an Up section is an error of `read`"
-        return _batches(migration.up, _insert(target, migration.version), target=target, guard=applied)
+        return _batches(migration.up, _insert(target, int(migration.version)), target=target, guard=applied)
 
     def down(
         self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
@@ -171,7 +171,9 @@ class Goose:
         """Return what undoes a migration and takes its rows away."""
         del migrations, ledger
         delete = f"DELETE FROM {_table(target)} WHERE version_id = {migration.version}"  # noqa: S608
-        gone = f"SELECT 1 {_from(target)}WHERE NOT EXISTS ({_is_applied_query(target, migration.version)})"
+        gone = (
+            f"SELECT 1 {_from(target)}WHERE NOT EXISTS ({_is_applied_query(target, int(migration.version))})"
+        )
         script = migration.down or Script((), transaction=True)
         return _batches(script, delete, target=target, guard=gone)
 
@@ -366,8 +368,8 @@ def _out_of_order(migration: Migration, newest: int) -> Diagnostic:
 
 
 def _unknown(migrations: Sequence[Migration], ledger: Ledger) -> tuple[Diagnostic, ...]:
-    known = {each.version for each in migrations}
-    unknown = sorted(set(ledger.applied) - known)
+    known = {int(each.version) for each in migrations}
+    unknown = sorted({*map(int, ledger.applied)} - known)
     if not unknown:
         return ()
     is_newer = unknown[-1] > max(known, default=0)

@@ -23,6 +23,7 @@ from coordinator.model import (
     DatabaseSpec,
     Engine,
     Migration,
+    MigrationId,
     Plan,
     Script,
     ServiceSpec,
@@ -108,14 +109,14 @@ def _database(
 
 def _released(
     tree: Tree, folder: str, tool: MigrationTool, engine: Engine
-) -> tuple[Mapping[int, Migration], tuple[Diagnostic, ...]]:
+) -> tuple[Mapping[MigrationId, Migration], tuple[Diagnostic, ...]]:
     paths = [each for each in tree.files(folder) if (dirname(each) or ".") == folder]
     reading = tool.read(source_files(tree, paths, tool), engine)
     return {each.version: each for each in reading.migrations}, errors_of(reading.diagnostics)
 
 
 def _changed(
-    here: Sequence[Migration], there: Mapping[int, Migration], *, folder: str, tree: Tree
+    here: Sequence[Migration], there: Mapping[MigrationId, Migration], *, folder: str, tree: Tree
 ) -> Iterator[Diagnostic]:
     found = {each.version: each for each in here}
     for version, old in there.items():
@@ -131,6 +132,8 @@ def _changed(
             )
         elif _code(new.up) != _code(old.up) or _code(new.down) != _code(old.down):
             yield _edited(new, old, tree)
+        elif new.is_code and new.digest != old.digest:
+            yield _edited_code(new, tree)
 
 
 def _code(script: Script | None) -> object:
@@ -162,8 +165,20 @@ def _edited(new: Migration, old: Migration, tree: Tree) -> Diagnostic:
     )
 
 
+def _edited_code(new: Migration, tree: Tree) -> Diagnostic:
+    return Diagnostic(
+        "migration-edited",
+        Place(new.files[0].path),
+        f"The code of `{new.name}` is not what it is in {tree.label}.",
+        "Databases that have it already never see the change; nobody can tell from here whether it does the"
+        " same.",
+        "If it does something else, put the file back and write the change as a new migration.",
+        severity=Severity.WARNING,
+    )
+
+
 def _never_applied(
-    unapplied: Sequence[Migration], pending: Sequence[Migration], *, tool: MigrationTool, newest: int
+    unapplied: Sequence[Migration], pending: Sequence[Migration], *, tool: MigrationTool, newest: MigrationId
 ) -> Iterator[Diagnostic]:
     """Yield the new migrations that the tool would pass over because of their number."""
     for each in unapplied:

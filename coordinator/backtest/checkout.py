@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from coordinator.diagnostics import errors_of
-from coordinator.model import Migration, SourceFile
+from coordinator.model import Migration, MigrationId, SourceFile
 from coordinator.ports import MigrationTool, Reading
 
 _FEW = 3
@@ -111,7 +111,7 @@ def pair_notes(before: Checkout, after: Checkout) -> Iterator[str]:
 def _oddities(migration: Migration, before: Checkout, after: Checkout) -> Iterator[str]:
     """Yield what is odd about a new migration."""
     newest = before.migrations[-1] if before.migrations else None
-    if newest is not None and migration.version < newest.version:
+    if newest is not None and int(migration.version) < int(newest.version):
         yield (
             f"{migration.name} is older than {newest.name}, which {before.tag} has applied: goose refuses it,"
             " and golang-migrate passes it over. It is applied here."
@@ -125,7 +125,7 @@ class Contents:
     """Which contents each version was seen with, so that an edit after release is told, and told once."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, dict[str, str]] = {}
+        self._seen: dict[MigrationId, dict[str, str]] = {}
 
     def edits(self, checkout: Checkout) -> Iterator[str]:
         """Yield a sentence if there are migrations with another content than in the tags before."""
