@@ -66,6 +66,7 @@ def apply_migration(
     `migration-lock-held`, and `lock-blocked` where a table could not be had and nothing happened;
     DatabaseError with the file and line.
     """
+    assert not migration.is_code, "a program applies it: programs.py"
     target = session.target(table)
     with session.locked(tool.lock_ids(target), timeout=lock_timeout):
         ledger = read_ledger(session, tool, target)
@@ -93,6 +94,7 @@ def apply_on_scratch(
     Nobody else works on a scratch database, so there are no locks and no guards, and a migration that failed
     does not stop those after it, as a tool would.
     """
+    assert not migration.is_code, "a program applies it: programs.py"
     if migration.up is None:
         return None  # the tool would have nothing to send
     try:

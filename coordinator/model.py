@@ -172,6 +172,8 @@ class CommandSpec:
 
     argv: tuple[str, ...]
     """With `{version}` for the migration and `{url}` for the database's address."""
+    folder: Path
+    """The plan's: where it runs, and where a relative program is."""
     deadline: timedelta
     is_repeatable: bool
     """What was cut off may be done again."""

@@ -143,6 +143,11 @@ class Ended:
 class MigrationRunner(Protocol):
     """What applies a migration that is code: a program, which records it in the tool's own version table."""
 
+    is_repeatable: bool
+    """A migration that was cut off may be run again."""
+    rehearses: bool
+    """It works on the database at the URL that it gets and on no other, for certain."""
+
     def up(
         self,
         migration: Migration,
@@ -168,6 +173,8 @@ class MigrationTool(Protocol):
 
     name: str
     engines: frozenset[Engine]
+    may_be_code: bool
+    """Some of its migrations may be code, which a `command` of the plan applies."""
     records_start: bool
     """It marks the version table before a file without a transaction runs: no mark, nothing ran."""
 

@@ -16,9 +16,11 @@ from coordinator.apply import demand_next, read_ledger
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.model import Migration, MigrationId
 from coordinator.ports import Ended, Ledger, MigrationRunner, MigrationTool, Session
+from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.secret import Secret
 
 _FEW_LINES = 5
+NOT_REHEARSED = "code-not-rehearsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,6 @@ def apply_by_program(
     *,
     runner: MigrationRunner,
     url: Secret,
-    is_repeatable: bool,
     note: Callable[[str], None],
 ) -> str:
     """Have the program apply and record `migration`, which must be the tool's next one; return a line.
@@ -80,8 +81,50 @@ def apply_by_program(
     if after.dirty is not None or added - {migration.version} or books.beyond(migration, after):
         raise _ran_further(migration, ended, _others(added, migration, books, after))
     if migration.version not in added:
-        raise _not_recorded(migration, ended, is_repeatable=is_repeatable)
+        raise _not_recorded(migration, ended, is_repeatable=runner.is_repeatable)
     return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {told(ended)}")
+
+
+def apply_on_scratch_by_program(
+    database: RehearsalDatabase,
+    migration: Migration,
+    *,
+    tool: MigrationTool,
+    runner: MigrationRunner,
+    like: Secret,
+    table: str | None,
+) -> DatabaseError | None:
+    """Have the program apply `migration` to a scratch database; return why it is not there afterwards.
+
+    `like` is an address as the program reads it.
+    """
+
+    def applied() -> frozenset[MigrationId]:
+        with database.session() as session:
+            return frozenset(read_ledger(session, tool, session.target(table)).applied)
+
+    try:
+        before = applied()
+        ended = runner.up(migration, url=database.address(like), is_scratch=True, note=_unheard)
+        added = applied() - before
+    except StepFailed as error:
+        return DatabaseError("program-failed", error.what, why=error.why, next_step=error.next_step)
+    if added == {migration.version} and ended.exit_code == 0:
+        return None
+    versions = ", ".join(sorted(map(str, added))) or "nothing"
+    return DatabaseError(
+        "program-failed",
+        f"its program was to record version {migration.version} and recorded {versions}; {told(ended)}",
+    )
+
+
+def not_rehearsed(why: str) -> DatabaseError:
+    """Return why a migration that is code was not applied to a scratch database."""
+    return DatabaseError(NOT_REHEARSED, f"it is code, and {why}")
+
+
+def _unheard(_line: str) -> None:
+    """A rehearsal shows no progress; the last lines are in the result."""
 
 
 def _others(

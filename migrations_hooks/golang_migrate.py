@@ -44,6 +44,7 @@ class GolangMigrate:
 
     name = "golang-migrate"
     engines = frozenset(Engine)
+    may_be_code = False
     records_start = True
 
     def is_migration(self, filename: str) -> bool:

@@ -74,6 +74,7 @@ class Goose:
 
     name = "goose"
     engines = frozenset(_COLUMNS)
+    may_be_code = True
     records_start = False
 
     def is_migration(self, filename: str) -> bool:
@@ -86,6 +87,9 @@ class Goose:
         """Read one file."""
         text, problems = decode(file.content, file.path)
         if problems:
+            return Parsed(None, None, problems)
+        if file.path.endswith(".go"):
+            _, problems = declared_phase(text, file.path, comment="//")
             return Parsed(None, None, problems)
         parsed = parse_file(text, file.path)
         _, phase_problems = declared_phase(text, file.path)
@@ -101,8 +105,8 @@ class Goose:
         diagnostics: list[Diagnostic] = []
         for file in sorted(files, key=lambda each: each.path):
             version = _version_of(_filename(file))
-            if version is None or file.path.endswith(".go"):
-                diagnostics.append(_unreadable(file, version))
+            if version is None:
+                diagnostics.append(_unnamed(file))
                 continue
             if version in migrations:
                 diagnostics.append(_duplicate(file, migrations[version]))
@@ -282,15 +286,17 @@ def _version_of(filename: str) -> int | None:
 
 def _migration(version: int, file: SourceFile, parsed: Parsed) -> Migration:
     text, _ = decode(file.content, file.path)
-    declaration, _ = declared_phase(text, file.path)
+    is_code = file.path.endswith(".go")
+    declaration, _ = declared_phase(text, file.path, comment="//" if is_code else "--")
     return Migration(
         version,
-        _filename(file).removesuffix(".sql"),
+        _filename(file).rpartition(".")[0],
         up=parsed.up,
         down=parsed.down,
         files=(file,),
         declared=declaration.phase if declaration else None,
         declared_at=declaration.place if declaration else None,
+        is_code=is_code,
     )
 
 
@@ -326,15 +332,7 @@ def _cut(place: Place) -> Diagnostic:
     )
 
 
-def _unreadable(file: SourceFile, version: int | None) -> Diagnostic:
-    if version is not None:
-        return Diagnostic(
-            "goose-go-migration",
-            Place(file.path),
-            "This migration is written in Go, which is not supported yet.",
-            "Its code is compiled into a program of its own; coordinator cannot run it or look into it.",
-            "Write it in SQL, or apply it with its own program before the release.",
-        )
+def _unnamed(file: SourceFile) -> Diagnostic:
     return Diagnostic(
         "goose-filename",
         Place(file.path),

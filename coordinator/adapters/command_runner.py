@@ -12,8 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from coordinator.adapters import supervised
-from coordinator.adapters.argv import argv_from
-from coordinator.model import CommandSpec, DatabaseSpec, Migration
+from coordinator.adapters.sqlite_session import SCHEME, path_from
+from coordinator.argv import argv_from
+from coordinator.model import CommandSpec, DatabaseSpec, Engine, Migration
 from coordinator.ports import Ended
 from coordinator.secret import Secret
 
@@ -26,13 +27,13 @@ class CommandRunner:
         database: DatabaseSpec,
         command: CommandSpec,
         *,
-        folder: Path,
         environment: Mapping[str, str],
         secrets: Callable[[], tuple[Secret, ...]],
     ) -> None:
+        self.is_repeatable = command.is_repeatable
+        self.rehearses = command.rehearses
         self._database = database
         self._command = command
-        self._folder = folder
         self._environment = environment
         self._secrets = secrets
 
@@ -40,6 +41,7 @@ class CommandRunner:
         self, migration: Migration, *, url: Secret, is_scratch: bool, note: Callable[[str], None]
     ) -> Ended:
         """Run the program until it and its children have ended."""
+        url = _absolute(url) if self._database.engine is Engine.SQLITE else url
         output = supervised.Output(note, (url, *self._secrets()))
         if is_scratch:
             return self._run(migration, url, None, output)
@@ -53,8 +55,8 @@ class CommandRunner:
     def _run(self, migration: Migration, url: Secret, lock: int | None, output: supervised.Output) -> Ended:
         told = {"{version}": str(migration.version), "{url}": url.reveal()}
         return supervised.run_supervised(
-            [_filled(each, told) for each in argv_from(self._command.argv, folder=self._folder)],
-            folder=self._folder,
+            [_filled(each, told) for each in argv_from(self._command.argv, folder=self._command.folder)],
+            folder=self._command.folder,
             environment={**self._environment, **self._variable(url)},
             deadline=self._command.deadline,
             lock=lock,
@@ -67,7 +69,14 @@ class CommandRunner:
 
     @property
     def _lock(self) -> Path:
-        return self._folder / ".coordinator" / "programs" / f"{self._database.name}.lock"
+        return self._command.folder / ".coordinator" / "programs" / f"{self._database.name}.lock"
+
+
+def _absolute(url: Secret) -> Secret:
+    """Return the address of a file for a program that runs in another folder than this command."""
+    scheme = SCHEME if url.reveal().startswith(SCHEME) else ""
+    _, mark, settings = url.reveal().partition("?")
+    return Secret(f"{scheme}{path_from(url).absolute()}{mark}{settings}")
 
 
 def _filled(argument: str, told: Mapping[str, str]) -> str:

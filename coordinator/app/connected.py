@@ -67,7 +67,6 @@ class ConnectedPorts:
         return CommandRunner(
             spec,
             spec.migrations.command,
-            folder=self.plan.folder,
             environment=self._environment,
             secrets=lambda: tuple(self._secrets.values()),
         )

@@ -46,10 +46,6 @@ def _migration(step: Step, context: Context) -> Migration:
     )
 
 
-def _is_repeatable(spec: DatabaseSpec) -> bool:
-    return spec.migrations.command is not None and spec.migrations.command.is_repeatable
-
-
 def _books(context: Context, spec: DatabaseSpec) -> Books:
     """Return the version table of a database beside its files."""
     tool, migrations = context.ports.tool(spec.name), context.ports.migrations(spec.name)
@@ -86,7 +82,8 @@ class Apply:
         """Ask the version table; in doubt, under the tool's locks."""
         migration = _migration(step, context)
         spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
-        if migration.is_code and context.in_doubt and (runner := context.ports.runner(spec.name)):
+        runner = context.ports.runner(spec.name) if migration.is_code and context.in_doubt else None
+        if runner is not None:
             runner.demand_gone(_LOCKS)
         with context.ports.session(spec.name, label=step.id) as session:
             locks = tool.lock_ids(session.target(spec.migrations.table)) if context.in_doubt else ()
@@ -111,7 +108,7 @@ class Apply:
             )
         if is_done:
             return Observation(Seen.DONE, "the version table has it")
-        if context.in_doubt and migration.is_code and not _is_repeatable(spec):
+        if runner is not None and not runner.is_repeatable:
             return Observation(
                 Seen.UNKNOWN,
                 f"{migration.name} is code, the version table does not have it, and nobody can tell how far"
@@ -150,7 +147,6 @@ class Apply:
             migration,
             runner=runner,
             url=context.ports.resolve(spec.url),
-            is_repeatable=_is_repeatable(spec),
             note=context.note,
         )
         return f"state {step.state}: {line}"
