@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from coordinator import applied
+from coordinator.applied import Book, Standing
 from coordinator.diagnostics import errors_of
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.halfway import Remains, Ways, half_applied, remains_of
@@ -28,6 +30,19 @@ def read_ledger(session: Session, tool: MigrationTool, target: Target) -> Ledger
     if not exists:
         return Ledger(exists=False)
     return tool.ledger_from(session.query(tool.ledger_query(target)))
+
+
+def _look(
+    session: Session, tool: MigrationTool, target: Target, *, book: Book | None
+) -> tuple[Ledger, Standing]:
+    """Return what `read_ledger` does and whether the book can be written, asked in one breath."""
+    if book is None:
+        return read_ledger(session, tool, target), Standing.CLOSED
+    both = f"SELECT ({tool.ledger_exists_query(target)}), ({applied.standing_query(target)})"
+    [[exists, standing]] = session.query(both)
+    if not exists:
+        return Ledger(exists=False), Standing(str(standing))
+    return tool.ledger_from(session.query(tool.ledger_query(target))), Standing(str(standing))
 
 
 def is_applied(
@@ -58,10 +73,12 @@ def apply_migration(
     table: str | None,
     lock_timeout: timedelta,
     patience: Patience | None = None,
+    book: Book | None = None,
 ) -> None:
     """Apply and record `migration`, which must be the tool's next one; makes the version table if need be.
 
-    `lock_timeout` is how long to wait for the tool's own locks, `patience` how the engine's are waited for.
+    `lock_timeout` is how long to wait for the tool's own locks, `patience` how the engine's are waited for,
+    `book` who writes down what the file was.
     Raises: StepFailed `already-applied` or `migration-order` with nothing done; Waiting
     `migration-lock-held`, and `lock-blocked` where a table could not be had and nothing happened;
     DatabaseError with the file and line.
@@ -69,13 +86,18 @@ def apply_migration(
     assert not migration.is_code, "a program applies it: programs.py"
     target = session.target(table)
     with session.locked(tool.lock_ids(target), timeout=lock_timeout):
-        ledger = read_ledger(session, tool, target)
+        ledger, standing = _look(session, tool, target, book=book)
         demand_next(tool, migration, migrations, ledger=ledger)
         batches = _patient(tool.up(migration, target=target, ledger=ledger), patience)
         if not ledger.exists:
             session.execute(tool.create_ledger(target))
+        late: Batch | None = None
+        if book is not None and applied.is_open(session, target, standing, book):
+            batches, late = applied.entered(batches, migration, tool=tool, target=target, book=book)
         ways = partial(_ways, tool, migration, migrations, target=target, ledger=ledger, is_up=True)
         _execute(session, batches, migration.up, path=migration.files[0].path, target=target, ways=ways)
+        if book is not None and late is not None:
+            applied.enter_late(session, late, book)
 
 
 def _patient(batches: Sequence[Batch], patience: Patience | None) -> tuple[Batch, ...]:

@@ -83,7 +83,9 @@ class Batch:
     MariaDB cannot keep that: a statement that changes the schema commits itself and what stood before it, and
     a failure after it says how many texts are committed (`DatabaseError.committed`). `guard` is a
     query that goes first in the transaction: if it returns a row, somebody else moved the ledger, and the
-    batch is refused whole (DatabaseError `ledger-changed`). With `patience` an engine whose waiting locks
+    batch is refused whole (DatabaseError `ledger-changed`). `fence` is a statement that goes first and must
+    change exactly one row, or somebody else was faster and the batch is refused whole (DatabaseError
+    `cursor-moved`). With `patience` an engine whose waiting locks
     make others wait (PostgreSQL) tries again and again, each time briefly, and never repeats what has
     happened; when it gives up it is a DatabaseError `lock-blocked`.
     """
@@ -91,6 +93,7 @@ class Batch:
     statements: tuple[str, ...]
     transaction: bool
     guard: str | None = None
+    fence: str | None = None
     patience: Patience | None = field(default=None, compare=False)
 
 

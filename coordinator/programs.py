@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from coordinator.applied import Book, enter
 from coordinator.apply import demand_next, read_ledger
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.model import Migration, MigrationId
@@ -24,7 +25,7 @@ NOT_REHEARSED = "code-not-rehearsed"
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class VersionTable:
     """The version table of a database, as a tool reads it beside its files."""
 
     tool: MigrationTool
@@ -51,12 +52,12 @@ class Books:
 
 def apply_by_program(
     connect: Callable[[], AbstractContextManager[Session]],
-    books: Books,
+    versions: VersionTable,
     migration: Migration,
     *,
     runner: MigrationRunner,
     url: Secret,
-    note: Callable[[str], None],
+    book: Book,
 ) -> str:
     """Have the program apply and record `migration`, which must be the tool's next one; return a line.
 
@@ -65,11 +66,14 @@ def apply_by_program(
     DatabaseError where the table could not be read.
     """
     with connect() as session:
-        before = books.look(session, next_one=migration)
-    ended = runner.up(migration, url=url, is_scratch=False, note=note)
+        before = versions.look(session, next_one=migration)
+    ended = runner.up(migration, url=url, is_scratch=False, note=book.note)
     try:
         with connect() as session:
-            after = books.look(session)
+            after = versions.look(session)
+            if migration.version in after.applied:
+                target = session.target(versions.table)
+                enter(session, migration, tool=versions.tool, target=target, book=book)
     except DatabaseError as error:
         what = (
             f"The program for {migration.name} has ended, and the version table cannot be read: {error.what}"
@@ -78,8 +82,8 @@ def apply_by_program(
             error.code, what, why=error.why, next_step=error.next_step, ambiguous=True
         ) from error
     added = frozenset(after.applied) - frozenset(before.applied)
-    if after.dirty is not None or added - {migration.version} or books.beyond(migration, after):
-        raise _ran_further(migration, ended, _others(added, migration, books, after))
+    if after.dirty is not None or added - {migration.version} or versions.beyond(migration, after):
+        raise _ran_further(migration, ended, _others(added, migration, versions, after))
     if migration.version not in added:
         raise _not_recorded(migration, ended, is_repeatable=runner.is_repeatable)
     return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {told(ended)}")
@@ -128,13 +132,13 @@ def _unheard(_line: str) -> None:
 
 
 def _others(
-    added: frozenset[MigrationId], migration: Migration, books: Books, after: Ledger
+    added: frozenset[MigrationId], migration: Migration, versions: VersionTable, after: Ledger
 ) -> tuple[str, ...]:
     if after.dirty is not None:
         return (f"{after.dirty} (dirty)",)
-    known = {each.version: each.name for each in books.migrations}
+    known = {each.version: each.name for each in versions.migrations}
     names = [known.get(each, str(each)) for each in sorted(added - {migration.version}, key=str)]
-    return tuple(dict.fromkeys((*names, *books.beyond(migration, after))))
+    return tuple(dict.fromkeys((*names, *versions.beyond(migration, after))))
 
 
 def told(ended: Ended) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from coordinator import discovery
@@ -18,7 +18,7 @@ from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import EvidenceCache
 from coordinator.rehearse import Apply, Found, Live, Subject, Task, rehearse_database
 from coordinator.secret import Secret
-from coordinator.survey import Survey, alive_at_start
+from coordinator.survey import DatabaseSurvey, Survey, alive_at_start
 
 
 @dataclass(slots=True)
@@ -70,9 +70,18 @@ def rehearse_release(
         except (Usage, DatabaseError) as error:
             rehearsed.diagnostics.append(_not_rehearsed(ports, name, error))
             continue
-        rehearsed.rehearsals[name] = rehearsal
+        rehearsed.rehearsals[name] = _with_edits(rehearsal, seen.databases[name], ports.plan.databases[name])
         rehearsed.spans.update(spans)
     return rehearsed
+
+
+def _with_edits(rehearsal: Rehearsal, seen: DatabaseSurvey, spec: DatabaseSpec) -> Rehearsal:
+    """Say of a replay which of its files are not what ran on the live database."""
+    if not seen.edited or spec.rehearsal.base is not Base.REPLAY:
+        return rehearsal
+    names = ", ".join(f"`{each}`" for each in seen.edited)
+    note = f"replayed from files that were edited after they had been applied: {names}"
+    return replace(rehearsal, notes=(*rehearsal.notes, note))
 
 
 def _subjects(ports: Ports, database: DatabaseName, catalogues: Mapping[Use, Catalogue]) -> Iterator[Subject]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from coordinator.diagnostics import Place
 from coordinator.fields import QuerySettings
+from coordinator.load.backfills import backfills_from
 from coordinator.load.choice import Chosen
 from coordinator.load.command import URL
 from coordinator.load.document import Database, Migrations, PlanDocument, Service
@@ -87,6 +88,7 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
         locks=LocksSpec(
             database.locks.attempt or LocksSpec().attempt, database.locks.budget, database.locks.deadline
         ),
+        backfills=backfills_from(database.backfills, (*path, "backfills"), root, engine=database.engine),
     )
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from coordinator.applied import Book
 from coordinator.apply import apply_migration, is_applied, read_ledger
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
 from coordinator.model import DatabaseSpec, Engine, Migration
 from coordinator.ports import MigrationTool, Patience, Session
-from coordinator.programs import Books, apply_by_program
+from coordinator.programs import VersionTable, apply_by_program
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
@@ -46,10 +47,14 @@ def _migration(step: Step, context: Context) -> Migration:
     )
 
 
-def _books(context: Context, spec: DatabaseSpec) -> Books:
+def _versions(context: Context, spec: DatabaseSpec) -> VersionTable:
     """Return the version table of a database beside its files."""
     tool, migrations = context.ports.tool(spec.name), context.ports.migrations(spec.name)
-    return Books(tool, migrations, spec.migrations.table, _LOCKS)
+    return VersionTable(tool, migrations, spec.migrations.table, _LOCKS)
+
+
+def _book(context: Context) -> Book:
+    return Book(context.ports.plan.release, context.note)
 
 
 def _may_have_begun(migration: Migration, tool: MigrationTool, engine: Engine) -> bool:
@@ -64,8 +69,8 @@ def _beyond(migration: Migration, session: Session, context: Context, spec: Data
     """Return what a program in doubt may have applied beside its own migration."""
     if not migration.is_code or not context.in_doubt:
         return ()
-    books = _books(context, spec)
-    return books.beyond(migration, read_ledger(session, books.tool, session.target(books.table)))
+    versions = _versions(context, spec)
+    return versions.beyond(migration, read_ledger(session, versions.tool, session.target(versions.table)))
 
 
 class Apply:
@@ -143,11 +148,11 @@ class Apply:
         assert runner is not None, "code without a runner is an error of the plan"
         line = apply_by_program(
             lambda: context.ports.session(spec.name, label=step.id),
-            _books(context, spec),
+            _versions(context, spec),
             migration,
             runner=runner,
             url=context.ports.resolve(spec.url),
-            note=context.note,
+            book=_book(context),
         )
         return f"state {step.state}: {line}"
 
@@ -163,6 +168,7 @@ class Apply:
                     table=spec.migrations.table,
                     lock_timeout=_LOCKS,
                     patience=Patience(spec.locks, context.wait, context.ports.clock.sleep, context.note),
+                    book=_book(context),
                 )
             except DatabaseError as error:
                 if error.code == "half-applied" and error.ambiguous:

@@ -23,6 +23,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite://{tmp_path}/shop.db"
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    return f"sqlite://{tmp_path}/shop.db"
+
+
 def versions(ports) -> list[int]:
     with ports.session(SHOP, label="test") as session:
         return [
@@ -70,8 +75,8 @@ def test_a_program_that_fails_fails_the_step_with_its_last_words(url: str, tmp_p
     assert versions(ports) == [0, 1]
 
 
-def test_a_program_that_recorded_its_version_has_applied_it_whatever_it_says(url: str, tmp_path: Path):
-    ended = release(checkout(tmp_path, url, trouble="2:fails late"))
+def test_a_program_that_recorded_its_version_has_applied_it_whatever_it_says(file: str, tmp_path: Path):
+    ended = release(checkout(tmp_path, file, trouble="2:fails late"))
 
     assert ended.state is not None
     assert ended.state.outcome is Outcome.RELEASED
@@ -87,16 +92,16 @@ def test_a_program_that_recorded_its_version_has_applied_it_whatever_it_says(url
     ],
 )
 def test_what_the_version_table_does_not_confirm_is_in_doubt(
-    trouble: str, told: str, url: str, tmp_path: Path
+    trouble: str, told: str, file: str, tmp_path: Path
 ):
-    ended = release(checkout(tmp_path, url, trouble=trouble))
+    ended = release(checkout(tmp_path, file, trouble=trouble))
 
     assert told in doubt(ended)
     assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.IN_DOUBT
 
 
-def test_a_program_whose_time_is_up_is_ended_and_in_doubt(tmp_path: Path):
-    ports = checkout(tmp_path, f"sqlite://{tmp_path}/shop.db", trouble="sleeps", more="deadline: 1s")
+def test_a_program_whose_time_is_up_is_ended_and_in_doubt(file: str, tmp_path: Path):
+    ports = checkout(tmp_path, file, trouble="sleeps", more="deadline: 1s")
 
     ended = release(ports)
 
@@ -104,9 +109,8 @@ def test_a_program_whose_time_is_up_is_ended_and_in_doubt(tmp_path: Path):
     assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.IN_DOUBT
 
 
-def test_what_may_be_repeated_only_failed_when_it_was_cut_off(tmp_path: Path):
-    url = f"sqlite://{tmp_path}/shop.db"
-    ports = checkout(tmp_path, url, trouble="kills itself", more="repeatable: true")
+def test_what_may_be_repeated_only_failed_when_it_was_cut_off(file: str, tmp_path: Path):
+    ports = checkout(tmp_path, file, trouble="kills itself", more="repeatable: true")
 
     assert release(ports).exit_code(wanted=Outcome.RELEASED) is ExitCode.FAILED
 
@@ -122,12 +126,12 @@ def test_a_relative_file_is_the_same_one_for_the_program(tmp_path: Path, monkeyp
     assert not (tmp_path / "shop.db").exists()
 
 
-def test_a_program_that_is_not_there_is_told_before_anything_is_done(tmp_path: Path):
-    ports = checkout(tmp_path, f"sqlite://{tmp_path}/shop.db")
+def test_a_program_that_is_not_there_is_told_before_anything_is_done(file: str, tmp_path: Path):
+    ports = checkout(tmp_path, file)
     plan = tmp_path / "plan.yaml"
     plan.write_text(plan.read_text().replace('["python"', '["./bin/migrate"'))
     with pytest.raises(PlanInvalid) as refused:
-        release(world(tmp_path, {"SHOP_URL": f"sqlite://{tmp_path}/shop.db"}))
+        release(world(tmp_path, {"SHOP_URL": file}))
 
     [problem] = refused.value.diagnostics
     assert (problem.code, problem.place.line) == ("program-missing", 8)

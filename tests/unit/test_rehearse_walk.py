@@ -335,7 +335,9 @@ def test_behind_code_that_was_not_rehearsed_nothing_is_known_and_the_reason_is_t
 
 
 def test_other_rows_behind_code_may_be_its_work_since_nobody_sees_what_it_writes():
-    found = rehearse("write name 2", live=("name",), layers=RESULT, code=1)
+    found = rehearse(
+        "write name 2", live=("name",), layers=(Layer.PREPARE, Layer.EXECUTE, Layer.RESULT), code=1
+    )
 
     assert found.cells(LIVE) == "wu"
     assert "`00001_m1` writes rows" in found.spans(LIVE)[1].finding.reason
