@@ -90,7 +90,7 @@ def spans_of(
     if doubt is not None:
         findings = [_doubted(each, doubt) for each in findings]
     if failure is not None:
-        reason = f"`{failure.migration.name}` does not apply to the scratch database: {failure.error.what}"
+        reason = failure.told()
         findings += [Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)] * (last + 1 - len(findings))
     return spans_from(findings)
 

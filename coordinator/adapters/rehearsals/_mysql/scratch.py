@@ -20,7 +20,7 @@ import pymysql
 from pymysql.connections import Connection
 
 from coordinator.adapters.mysql_session import MysqlSession
-from coordinator.adapters.mysql_url import Address, connect_at
+from coordinator.adapters.mysql_url import Address, connect_at, written_like
 from coordinator.adapters.rehearsals._mysql import asking, execution, sample
 from coordinator.adapters.rehearsals._mysql.catalogue import catalogue
 from coordinator.adapters.rehearsals._mysql.choosing import choose
@@ -33,6 +33,7 @@ from coordinator.adapters.rehearsals._scratch import stars
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
+from coordinator.secret import Secret
 
 PREFIX: Final = "coordinator_rehearsal_"
 _LABEL: Final = "coordinator rehearsal"
@@ -127,6 +128,10 @@ class ScratchDatabase:
                 sql_mode=self._server.sql_mode,
                 watch=self._watcher.watch,
             )
+
+    def address(self, like: Secret) -> Secret:
+        """Return where another program finds this database."""
+        return written_like(self._address, like)
 
     def take_statements(self) -> tuple[StatementEvidence, ...]:
         """Return what was seen since the last call; watching begins with the first."""
