@@ -101,7 +101,7 @@ class ScratchDatabase:
     def __init__(self, server: ScratchServer, address: Address, filled: frozenset[str]) -> None:
         self._server = server
         self._address = address
-        self._watcher = Watcher(self.catalogue)
+        self._watcher = Watcher(server.traits.engine, self.catalogue)
         self._filled = set(filled)
 
     @property

@@ -1,4 +1,4 @@
-"""What each statement of a migration did: how long it took, what it wrote, what it changed.
+"""What each statement of a migration did: how the server did it, what it wrote, what it changed.
 
 It is looked at from another connection, so that a migration ends here as it would without. Statements about
 accounts are left out: they belong to the server and not to a database, and nobody's rights are asked about.
@@ -7,16 +7,17 @@ accounts are left out: they belong to the server and not to a database, and nobo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from coordinator.adapters.mysql_session import Rows
+from coordinator.adapters.rehearsals._mysql.algorithms import Way, brief_locks, run_cheapest
 from coordinator.adapters.rehearsals._mysql.catalogue import changes_between
 from coordinator.adapters.rehearsals._mysql.copying import without_definer
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.diagnostics import Place
-from coordinator.evidence import StatementEvidence
-from coordinator.model import Statement
+from coordinator.evidence import Lock, StatementEvidence
+from coordinator.model import Engine, Statement
 from coordinator.sql import SqlStatement, stays_in_transaction
 
 _OF_ACCOUNTS: Final = (
@@ -37,9 +38,10 @@ _OF_PARTITIONS: Final = frozenset({"DROP", "TRUNCATE", "EXCHANGE"})
 class Watcher:
     """Collects what the statements of one scratch database did; `look` returns its catalogue."""
 
-    def __init__(self, look: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(self, engine: Engine, look: Callable[[], Mapping[str, str]]) -> None:
         self.left_out: list[str] = []
         """The first words of statements that were not sent."""
+        self._engine = engine
         self._look = look
         self._evidence: list[StatementEvidence] = []
         self._is_watching = False
@@ -63,7 +65,7 @@ class Watcher:
             send(text)
             return
         before, begun = self._look(), time.monotonic()
-        send(text)
+        way = run_cheapest(statement, text, send, self._engine)
         seconds = time.monotonic() - begun
         after = self._look()
         self._evidence.append(
@@ -73,10 +75,17 @@ class Watcher:
                 place=Place(""),
                 in_transaction=stays_in_transaction(statement),
                 seconds=seconds,
+                locks=tuple(self._locks(statement, way, tables_in(before))),
+                rewritten=(way.table,) if way is not None and way.copies and way.table in self._old else (),
                 written=tuple(sorted(self._old & _written(statement, tables_in(before)))),
                 changes=changes_between(before, after),
             )
         )
+
+    def _locks(self, statement: SqlStatement, way: Way | None, tables: frozenset[str]) -> Iterator[Lock]:
+        if way is not None:
+            yield way.lock_on(is_new=way.table not in self._old)
+        yield from brief_locks(statement, tables, self._old)
 
 
 def tables_in(schema: Mapping[str, str]) -> frozenset[str]:
