@@ -14,6 +14,7 @@ from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, Statem
 from coordinator.model import DatabaseSpec, Layer, Migration, Role
 from coordinator.ports import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
+from coordinator.rehearse.backfilling import Trial, try_backfills
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
     already_failing_of,
@@ -94,6 +95,7 @@ class _Tried:
     walked: Walked
     drift: _Drift
     unfilled: tuple[str, ...]
+    trials: tuple[Trial, ...]
 
 
 def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
@@ -110,8 +112,18 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         apply = _apply_for(task)
         if rows in (_Rows.ALWAYS, _Rows.FULL):
             apply = _filling(apply, with_nulls=with_nulls)
-        walked = walk_states(Pair(walk, ahead), task.pending, task.subjects, layers=task.layers, apply=apply)
-    return _Tried(walked, drift, unfilled)
+        trials: list[Trial] = []
+        walked = walk_states(
+            Pair(walk, ahead),
+            task.pending,
+            task.subjects,
+            layers=task.layers,
+            apply=apply,
+            visit=lambda database, state: trials.extend(
+                try_backfills(database, task.spec, task.pending, state=state)
+            ),
+        )
+    return _Tried(walked, drift, unfilled, tuple(trials))
 
 
 def _is_of_rows(error: DatabaseError) -> bool:
@@ -138,6 +150,7 @@ def _rehearsal(
         hazards=hazards_of(walked.statements, task, engine=server.version),
         drift=tried.drift.lines,
         notes=(*server.notes, *_of_drift(tried, task), *notes, *_notes(failure, tried.unfilled)),
+        backfills=tuple((each.name, each.state, each.finding) for each in tried.trials),
         is_whole=failure is None,
         failed=failure.migration.name if failure else None,
     )

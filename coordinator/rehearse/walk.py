@@ -85,11 +85,13 @@ def walk_states(
     goes_on: bool = False,
     keys: Sequence[str] | None = None,
     memory: Memory | None = None,
+    visit: Callable[[RehearsalDatabase, int], None] = lambda *_: None,
 ) -> Walked:
     """Apply `pending` state by state and ask about every query of every subject.
 
     `goes_on` says what a refused migration means: go on as if it changed nothing (a backtest, whose past went
     on too), or know nothing from there on. `keys` names the states for `memory`, one more than migrations.
+    `visit` looks at the scratch database at each state, and leaves it as it is.
 
     Raises: DatabaseError where `walk` refuses a migration that `ahead` took.
     """
@@ -110,6 +112,7 @@ def walk_states(
     }
     walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(statements, pending))
     walk.ask(here)
+    visit(pair.walk, 0)
     refused = [each.migration for each in failures]
     for state, migration in enumerate(pending[:known], 1):
         with ExitStack() as sessions:
@@ -120,6 +123,7 @@ def walk_states(
             walk.cross(held)
         here = State(pair.walk, layers, memory.at(names[state]))
         walk.ask(here)
+        visit(pair.walk, state)
     walk.judge_sessions()
     return Walked(asked, compiled, walk.answers, statements, failures)
 
