@@ -1,13 +1,13 @@
 """How fast a backfill is, and what the application notices of it: 1 million rows on the embedded PostgreSQL.
 
-Three ways, each over the same table made anew, in rounds that take turns: one UPDATE over the table; the loop
-that everybody writes, 1,000 rows at a time with a commit each; and coordinator's own. The loop walks by the
-primary key, as a good one does. A ratio is made within its round, and the table shows the median of the rounds
-with the lowest and the highest, because machines have moods. Goals: 0.85 of the one UPDATE, 1.8 of the loop.
+Three ways, each over the same table made anew, in rounds that take turns: one UPDATE over the table, the loop
+that everybody writes, 1,000 rows at a time with a commit each, and coordinator's own. The loop walks by the
+primary key, as a good one does. A ratio is made within its round; the table shows the median of the rounds
+with the lowest and the highest, because machines have moods. Goals: 0.85 of one UPDATE, 1.8 of the loop.
 
-Then a load of readers and writers with one connection each for what it costs them: pgbench at a fixed rate, so
-that whoever had to wait counts from when he was due. Ordinary windows stand between those with a backfill at
-half speed. Goal: its p99 below 1.2 of the ordinary one's.
+Then a load of readers and writers, for what it costs them: pgbench at a fixed rate, so that whoever had to
+wait counts from when he was due. Ordinary windows take turns with those that have a backfill at half speed.
+Goal: its p99 below 1.2 of the ordinary one's.
 
     python bench/backfill.py
     python bench/backfill.py --rows 1000000 --rounds 5 --seconds 20
@@ -148,7 +148,7 @@ def spread(values: list[float]) -> str:
 
 
 def window(url: str, folder: Path, pgbench: str, *, seconds: float, rows: int, backfill: bool) -> list[float]:
-    """Return the application's times, in milliseconds, in a window, with a backfill at half speed or without."""
+    """Return the application's times, in milliseconds, in a window, with a backfill at half speed or not."""
     for name, text in (("reader.sql", READER), ("writer.sql", WRITER)):
         (folder / name).write_text(text.format(rows=rows))
     for old in folder.glob("pgbench_log.*"):
@@ -205,7 +205,7 @@ def stall(url: str, pgbench: str, *, rows: int, rounds: int, seconds: float) -> 
                 )
     ratios = [with_ / without for without, with_ in zip(found[False], found[True], strict=True)]
     print(
-        f"\n| window of {seconds:g} s, {RATE} transactions/s | p99 in ms (median of {rounds}) | of the ordinary one |"
+        f"\n| {seconds:g} s with {RATE} transactions/s | p99 in ms (median of {rounds}) | of the ordinary |"
     )
     print("|---|---|---|")
     print(f"| ordinary | {spread(found[False])} | |")

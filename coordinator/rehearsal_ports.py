@@ -146,6 +146,10 @@ class RehearsalDatabase(Protocol):
         """Connect as the owner, to apply migrations; each statement that runs is watched."""
         ...
 
+    def address(self, like: Secret) -> Secret:
+        """Return where another program finds this database, written as the live address `like` is."""
+        ...
+
     def take_statements(self) -> tuple[StatementEvidence, ...]:
         """Return what was seen since the last call; `migration` and `place` are for the caller to fill in.
 
