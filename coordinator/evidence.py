@@ -190,6 +190,8 @@ class Rehearsal:
     """Differences between the live schema and the files, a line each."""
     notes: tuple[str, ...] = ()
     """What limits this evidence: another major version, a table that could not be filled."""
+    backfills: tuple[tuple[str, int, Finding], ...] = ()
+    """What each backfill did at each state from the one that it needs."""
     is_whole: bool = True
     """The base could be made and every pending migration applied; else nothing is known behind the first
     that did not."""

@@ -15,6 +15,7 @@ from coordinator.model import DatabaseSpec, Layer, Migration, Role
 from coordinator.ports import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
+from coordinator.rehearse.backfilling import Trial, try_backfills
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
     already_failing_of,
@@ -98,6 +99,7 @@ class _Tried:
     walked: Walked
     drift: _Drift
     unfilled: tuple[str, ...]
+    trials: tuple[Trial, ...]
 
 
 def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
@@ -114,6 +116,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         apply = _apply_for(task, is_dump=task.live.dump is not None)
         if rows in (_Rows.ALWAYS, _Rows.FULL):
             apply = _filling(apply, with_nulls=with_nulls)
+        trials: list[Trial] = []
         walked = walk_states(
             Pair(walk, ahead),
             task.pending,
@@ -121,8 +124,11 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
             layers=task.layers,
             apply=apply,
             engine=task.spec.engine,
+            visit=lambda database, state: trials.extend(
+                try_backfills(database, task.spec, task.pending, state=state)
+            ),
         )
-    return _Tried(walked, drift, unfilled)
+    return _Tried(walked, drift, unfilled, tuple(trials))
 
 
 def _is_of_rows(error: DatabaseError) -> bool:
@@ -157,9 +163,17 @@ def _rehearsal(
             *_notes(failure, tried.unfilled),
             *_unseen(task),
         ),
+        backfills=tuple((each.name, each.state, _of_live(each.finding, tried)) for each in tried.trials),
         is_whole=failure is None,
         failed=failure.migration.name if failure else None,
     )
+
+
+def _of_live(finding: Finding, tried: _Tried) -> Finding:
+    """Return what a backfill's trial says of the live database, whose schema may be another one."""
+    if tried.drift.matters and finding.verdict is Verdict.PROVEN:
+        return Finding(Verdict.UNPROVEN, Basis.REHEARSED, _OTHER_SCHEMA)
+    return finding
 
 
 def hazards_of(statements: tuple[StatementEvidence, ...], task: Task, *, engine: str) -> tuple[Hazard, ...]:

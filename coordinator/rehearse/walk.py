@@ -93,11 +93,13 @@ def walk_states(
     goes_on: bool = False,
     keys: Sequence[str] | None = None,
     memory: Memory | None = None,
+    visit: Callable[[RehearsalDatabase, int], None] = lambda *_: None,
 ) -> Walked:
     """Apply `pending` state by state and ask about every query of every subject.
 
     `goes_on` says what a refused migration means: go on as if it changed nothing (a backtest, whose past went
     on too), or know nothing from there on. `keys` names the states for `memory`, one more than migrations.
+    `visit` looks at the scratch database at each state, and leaves it as it is.
     `engine` is whose quotes the migrations are read with.
 
     Raises: DatabaseError where `walk` refuses a migration that `ahead` took.
@@ -120,6 +122,7 @@ def walk_states(
     }
     walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(ahead, pending))
     walk.ask(here)
+    visit(pair.walk, 0)
     refused = [each.migration for each in failures]
     for state, migration in enumerate(pending[:known], 1):
         with ExitStack() as sessions:
@@ -130,6 +133,7 @@ def walk_states(
             walk.cross(held)
         here = State(pair.walk, layers, memory.at(names[state]))
         walk.ask(here)
+        visit(pair.walk, state)
     walk.judge_sessions()
     return Walked(asked, compiled, walk.answers, statements, failures)
 
