@@ -91,6 +91,12 @@ class Batch:
     transaction: bool
     guard: str | None = None
     patience: Patience | None = field(default=None, compare=False)
+    marks: tuple[str | None, ...] = field(default=(), compare=False)
+    """What is sent after each of so many first texts: in the transaction if one is open, else durable."""
+
+    def mark_after(self, index: int) -> str | None:
+        """Return what is sent after the text at `index`."""
+        return self.marks[index] if index < len(self.marks) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,8 @@ class PostgresqlSession:
     def _execute_each(self, batch: Batch, send: Send) -> None:
         for index, text in enumerate(batch.statements):
             send(text, index=index, commits=True)
+            if mark := batch.mark_after(index):
+                self.send(mark)
         if self._connection.info.transaction_status is not TransactionStatus.IDLE:
             raise transaction_left_open()
 

@@ -171,6 +171,7 @@ class Engine:
             in_doubt=in_doubt,
             is_halted=lambda: self._has_ended or self.is_stopping() or self._is_turning(command),
             note=lambda text: self.audience.noted(step.id, text),
+            from_line=self.state.steps[step.id].from_line,
         )
         ahead = [each for each in self.state.graph if each.no_return and self._is_pending(each)]
         self._in_flight[step.id] = workers.submit(self._work, command, context, ahead)

@@ -46,6 +46,8 @@ class Context:
     """Somebody wants this command to stop, or the run to turn back."""
     note: Callable[[str], None]
     """Show a line of progress."""
+    from_line: int | None = None
+    """Where in its file a person said that a migration is to go on; 0: at its beginning."""
 
     def wait(self, duration: timedelta) -> None:
         """Wait. Raises: Interrupted as soon as the command is to stop; the step is then repeated later."""

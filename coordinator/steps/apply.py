@@ -16,8 +16,9 @@ from coordinator.apply import apply_migration, is_applied
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
+from coordinator.marks import Mark, by_statement, read_mark, start_of, told
 from coordinator.model import Engine, Migration
-from coordinator.ports import MigrationTool, Patience
+from coordinator.ports import MigrationTool, Patience, Session, Target
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
@@ -54,6 +55,37 @@ def _may_have_begun(migration: Migration, tool: MigrationTool, engine: Engine) -
     return not all(map(is_repeatable, statements))
 
 
+def _mark(
+    session: Session, tool: MigrationTool, migration: Migration, target: Target
+) -> tuple[Mark | None, bool]:
+    """Return how far the file ran, if that is written down, and whether it would be."""
+    if not may_remain(migration.up, target.engine):
+        return None, False
+    return read_mark(session, tool, migration, target=target)
+
+
+def _start(mark: Mark | None, migration: Migration, engine: Engine, *, from_line: int | None) -> int | None:
+    script = by_statement(migration, engine).up
+    return None if script is None else start_of(mark, script, engine, from_line=from_line)
+
+
+def _as_marked(mark: Mark, migration: Migration, engine: Engine, *, step: Step) -> Observation:
+    if _start(mark, migration, engine, from_line=None) is not None:
+        return Observation(
+            Seen.NOT_DONE, f"{mark.at} of its statements are there, and certainly none behind them"
+        )
+    return Observation(Seen.UNKNOWN, told(mark, migration, engine, step=step.id))
+
+
+def _as_begun(migration: Migration, engine: Engine) -> Observation:
+    assert migration.up is not None, "of nothing nothing remains"
+    return Observation(
+        Seen.UNKNOWN,
+        f"{migration.name} {_WITHOUT[engine]} and may have stopped half-way. Look which of its statements are"
+        f" there: {statements_of(migration.up, engine)}.",
+    )
+
+
 class Apply:
     """Expand, migrate and contract migrations alike: the phase is a matter of when."""
 
@@ -69,7 +101,8 @@ class Apply:
         migration = _migration(step, context)
         spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
         with context.ports.session(spec.name, label=step.id) as session:
-            locks = tool.lock_ids(session.target(spec.migrations.table)) if context.in_doubt else ()
+            target = session.target(spec.migrations.table)
+            locks = tool.lock_ids(target) if context.in_doubt else ()
             with session.locked(locks, timeout=_LOCKS):
                 is_done = is_applied(
                     session,
@@ -78,19 +111,21 @@ class Apply:
                     migrations=context.ports.migrations(spec.name),
                     table=spec.migrations.table,
                 )
+                mark, is_kept = None, False
+                if is_done is None or (is_done is False and not tool.records_start):
+                    mark, is_kept = _mark(session, tool, migration, target)
+        if is_done:
+            return Observation(Seen.DONE, "the version table has it")
+        if context.from_line is not None:
+            return Observation(Seen.NOT_DONE, "a person said where to go on")
+        if mark is not None:
+            return _as_marked(mark, migration, spec.engine, step=step)
         if is_done is None:
             return Observation(
                 Seen.UNKNOWN, f"The version table says that {migration.name} stopped half-way."
             )
-        if is_done:
-            return Observation(Seen.DONE, "the version table has it")
-        if context.in_doubt and _may_have_begun(migration, tool, spec.engine):
-            assert migration.up is not None, "of nothing nothing remains"
-            return Observation(
-                Seen.UNKNOWN,
-                f"{migration.name} {_WITHOUT[spec.engine]} and may have stopped half-way. Look which of its"
-                f" statements are there: {statements_of(migration.up, spec.engine)}.",
-            )
+        if context.in_doubt and not is_kept and _may_have_begun(migration, tool, spec.engine):
+            return _as_begun(migration, spec.engine)
         return Observation(Seen.NOT_DONE, "the version table does not have it")
 
     def perform(self, step: Step, context: Context) -> str:
@@ -106,18 +141,21 @@ class Apply:
         return self._apply(step, context)
 
     def _apply(self, step: Step, context: Context) -> str:
-        spec = context.ports.plan.databases[step.its_database]
+        spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
+        migration = _migration(step, context)
         with context.ports.session(spec.name, label=step.id) as session:
+            mark, _ = _mark(session, tool, migration, session.target(spec.migrations.table))
             try:
                 apply_migration(
                     session,
-                    context.ports.tool(spec.name),
-                    _migration(step, context),
+                    tool,
+                    migration,
                     migrations=context.ports.migrations(spec.name),
                     table=spec.migrations.table,
                     lock_timeout=_LOCKS,
                     patience=Patience(spec.locks, context.wait, context.ports.clock.sleep, context.note),
                     book=Book(context.ports.plan.release, context.note),
+                    start=_start(mark, migration, spec.engine, from_line=context.from_line),
                 )
             except DatabaseError as error:
                 if error.code == "half-applied" and error.ambiguous:
