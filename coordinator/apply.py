@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from itertools import takewhile
 
 from coordinator import applied, marks
 from coordinator.applied import Book, Standing
@@ -59,10 +60,10 @@ def is_applied(
     Ask under no lock, but only after whoever was applying it is gone: see `Session.locked`.
     """
     ledger = read_ledger(session, tool, session.target(table))
-    if ledger.dirty is not None:
-        return True if migration.version < ledger.dirty else None
-    pending = tool.pending(migrations, ledger).migrations
-    return migration.version not in {each.version for each in pending}
+    pending = {each.version for each in tool.pending(migrations, ledger).migrations}
+    if ledger.dirty is not None and migration.version in {ledger.dirty, *pending}:
+        return None
+    return migration.version not in pending
 
 
 def apply_migration(
@@ -86,13 +87,14 @@ def apply_migration(
     `migration-lock-held`, and `lock-blocked` where a table could not be had and nothing happened;
     DatabaseError with the file and line.
     """
+    assert not migration.is_code, "a program applies it: programs.py"
     target = session.target(table)
     with session.locked(tool.lock_ids(target), timeout=lock_timeout):
         ledger, standing = _look(session, tool, target, book=book)
         is_dirty = start is not None and ledger.dirty == migration.version
         if is_dirty:
             ledger = ledger_before(migration, migrations)
-        _refuse_unless_next(tool, migration, migrations, ledger=ledger)
+        demand_next(tool, migration, migrations, ledger=ledger)
         whole = marks.by_statement(migration, target.engine)
         script, settings = marks.rest_of(whole.up, start or 0, target.engine)
         batches = _patient(tool.up(replace(whole, up=script), target=target, ledger=ledger), patience)
@@ -121,7 +123,7 @@ def apply_migration(
 
 def ledger_before(migration: Migration, migrations: Sequence[Migration]) -> Ledger:
     """Return the version table as it was before a tool that keeps the last version alone began."""
-    below = [each.version for each in migrations if each.version < migration.version]
+    below = [each.version for each in takewhile(lambda each: each.version != migration.version, migrations)]
     return Ledger(exists=True, applied=tuple(below[-1:]))
 
 
@@ -141,6 +143,7 @@ def apply_on_scratch(
     Nobody else works on a scratch database, so there are no locks and no guards, and a migration that failed
     does not stop those after it, as a tool would.
     """
+    assert not migration.is_code, "a program applies it: programs.py"
     if migration.up is None:
         return None  # the tool would have nothing to send
     try:
@@ -198,9 +201,10 @@ def revert_migration(
         _execute(session, batches, migration.down, path=migration.files[-1].path, target=target, ways=ways)
 
 
-def _refuse_unless_next(
+def demand_next(
     tool: MigrationTool, migration: Migration, migrations: Sequence[Migration], *, ledger: Ledger
 ) -> None:
+    """Raise StepFailed `already-applied` or `migration-order` unless the tool would apply `migration` now."""
     pending = tool.pending(migrations, ledger)
     versions = [each.version for each in pending.migrations]
     if migration.version not in versions and ledger.dirty is None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NewType
 
-from coordinator.model import Colour, DatabaseName, Phase, Role, ServiceName, Version
+from coordinator.model import Colour, DatabaseName, MigrationId, Phase, Role, ServiceName, Version
 
 StepId = NewType("StepId", str)
 """What a person types and reads: `expand:shop:00002_add_email`, `switch:orders`."""
@@ -30,13 +30,15 @@ class Step:
     database: DatabaseName | None = None
     service: ServiceName | None = None
     phase: Phase | None = None
-    migration: int | None = None
+    migration: MigrationId | None = None
     """The tool's version of the migration that is applied."""
     state: int | None = None
     """The schema state that is reached: k after the k-th pending migration."""
     role: Role | None = None
     colour: Colour | None = None
     version: Version | None = None
+    backfill: str | None = None
+    """The plan's name of the backfill that is run, or whose completeness is asked."""
     percent: int | None = None
     """The share of the traffic that a canary asks for."""
     approvers: tuple[str, ...] = ()
@@ -54,6 +56,12 @@ class Step:
         """Return the database of a step that is about one."""
         assert self.database is not None, self.id
         return self.database
+
+    @property
+    def its_backfill(self) -> str:
+        """Return the backfill of a step that is about one."""
+        assert self.backfill is not None, self.id
+        return self.backfill
 
     @property
     def its_percent(self) -> int:

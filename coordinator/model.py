@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, NewType
+from typing import Final, Literal, NewType
 
 from coordinator.diagnostics import Place
 
@@ -20,6 +20,8 @@ DatabaseName = NewType("DatabaseName", str)
 ServiceName = NewType("ServiceName", str)
 Version = NewType("Version", str)
 """A version of a service's code, as its authors write it: `1.5`, `v2.0.1-rc1`, a commit."""
+MigrationId = int | str
+"""What a tool calls a migration: a number that orders them, or a word (Alembic's revision)."""
 
 
 class Colour(StrEnum):
@@ -146,7 +148,7 @@ class SourceFile:
 class Migration:
     """One version of a tool's folder; a side that the folder does not have is None."""
 
-    version: int
+    version: MigrationId
     name: str
     """What a person calls it: the file's name without direction and extension, e.g. `00002_add_email`."""
     up: Script | None
@@ -155,11 +157,29 @@ class Migration:
     declared: Phase | None = None
     """The phase of its `-- coordinator: phase=…` comment."""
     declared_at: Place | None = None
+    is_code: bool = False
+    """Its up side is code: `up` is None, and only a program can apply it (ports.MigrationRunner)."""
 
     @property
     def digest(self) -> str:
         """Return what changes if any byte of its files changes."""
         return "-".join(each.digest for each in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """The program of the user that applies a migration that is code, and records it as its tool does."""
+
+    argv: tuple[str, ...]
+    """With `{version}` for the migration and `{url}` for the database's address."""
+    folder: Path
+    """The plan's: where it runs, and where a relative program is."""
+    deadline: timedelta
+    is_repeatable: bool
+    """What was cut off may be done again."""
+    rehearses: bool
+    """It goes to the database that it is told, for certain, and so may be tried on a scratch one."""
+    place: Place = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +190,7 @@ class MigrationsSpec:
     folder: Path
     table: str | None
     place: Place = field(compare=False)
+    command: CommandSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +214,38 @@ class LocksSpec:
     """When to give up, the time between the tries included, in which nobody queues."""
 
 
+RANGE: Final = "{range}"
+"""Where a backfill's statement chooses the rows of a batch: behind the last one, up to its own end.
+
+One word and no two: an author who writes `>= {from} AND <= {to}` has the row at the end done twice.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillSpec:
+    """Rows of a table that are changed in batches while the release goes on; see docs/how-to/backfill.md."""
+
+    name: str
+    after: str
+    """The migration, by name or version, whose state it needs."""
+    before: str
+    """What waits until it is done: `switch`, `contract`, or a migration by name or version."""
+    table: str
+    key: tuple[str, ...]
+    sql: str
+    """One statement with `{range}` where the rows of a batch are chosen."""
+    remaining: str
+    """A query with one number: how many rows are left."""
+    place: Place = field(compare=False)
+    share: float = 1.0
+    """How much of the time it works; the rest it sleeps."""
+    rows_per_second: int | None = None
+    replication_lag: timedelta | None = None
+    """How far a replica may be behind before it waits; None: nobody looks."""
+    repeatable: bool = False
+    """It leaves rows alone that are done, so that the table may be gone over again."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseSpec:
     """A database of the plan."""
@@ -206,6 +259,7 @@ class DatabaseSpec:
     place: Place = field(compare=False)
     rehearsal: RehearsalSpec = RehearsalSpec()
     locks: LocksSpec = LocksSpec()
+    backfills: tuple[BackfillSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ BOOKS: Final = frozenset(
         "alembic_version",
         "flyway_schema_history",
         "coordinator_applied",
+        "coordinator_backfill",
         "coordinator_lease",
     }
 )
@@ -143,6 +144,10 @@ class RehearsalDatabase(Protocol):
 
     def session(self) -> AbstractContextManager[Session]:
         """Connect as the owner, to apply migrations; each statement that runs is watched."""
+        ...
+
+    def address(self, like: Secret) -> Secret:
+        """Return where another program finds this database, written as the live address `like` is."""
         ...
 
     def take_statements(self) -> tuple[StatementEvidence, ...]:

@@ -66,7 +66,10 @@ def split(
     if taken:
         now = f"In this release add {added} and keep {taken}" if added else f"In this release keep {taken}"
         now += _with_default(breaks)
-        return f"Split `{name}`. {now}; remove {taken} in a later one, when {gone} is gone."
+        cut = ""
+        if added and _has_cut(phased, database, evidence):
+            cut = f": `coordinator split {phased.migration.files[0].path}` shows how"
+        return f"Split `{name}`{cut}. {now}; remove {taken} in a later one, when {gone} is gone."
     if altered:
         return (
             f"Split `{name}`. In this release leave {altered} as it is and add the new form beside it; remove"
@@ -80,6 +83,20 @@ def split(
     return (
         f"Split `{name}`: add the new form first, keep the old one, and remove it in a later release, when"
         f" {gone} is gone."
+    )
+
+
+def _has_cut(phased: Phased, database: DatabaseName, evidence: Evidence) -> bool:
+    """Tell whether no statement of a migration both brings and takes something."""
+    rehearsal = evidence.rehearsals.get(database)
+    statements = [
+        each.changes
+        for each in (rehearsal.statements if rehearsal else ())
+        if each.migration == phased.migration.name
+    ]
+    return all(
+        all(change.before is None for change in changes) or all(change.after is None for change in changes)
+        for changes in statements
     )
 
 

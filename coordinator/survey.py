@@ -12,10 +12,21 @@ from dataclasses import dataclass
 
 from coordinator.applied import edited, read_entries
 from coordinator.apply import ledger_before, read_ledger
+from coordinator.backfills.order import order_problems
+from coordinator.backfills.standing import open_backfills
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.halfway import may_remain
 from coordinator.marks import read_mark
-from coordinator.model import Colour, DatabaseName, Migration, Role, ServiceName, ServiceSpec, Version
+from coordinator.model import (
+    BackfillSpec,
+    Colour,
+    DatabaseName,
+    Migration,
+    Role,
+    ServiceName,
+    ServiceSpec,
+    Version,
+)
 from coordinator.ports import Ledger, MigrationTool, Ports, Serving, Session, Target
 
 
@@ -29,6 +40,8 @@ class DatabaseSurvey:
     pending: tuple[Migration, ...]
     edited: tuple[str, ...] = ()
     """The names of those that were applied here with other statements than their files have now."""
+    backfills: tuple[BackfillSpec, ...] = ()
+    """Those of the plan that have rows left, or whose rows are not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +152,14 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     with ports.session(name, label="coordinator survey") as session:
         target = session.target(ports.plan.databases[name].migrations.table)
         ledger = read_ledger(session, tool, target)
+        pending = tool.pending(migrations, ledger)
         entries = read_entries(session, tool, target)
         begun = _begun(session, tool, migrations, target=target, ledger=ledger)
-    if begun is not None and ledger.dirty is not None:
-        ledger = ledger_before(begun, migrations)
-    pending = tool.pending(migrations, ledger)
+        if begun is not None and ledger.dirty is not None:
+            pending = tool.pending(migrations, ledger_before(begun, migrations))
+        specs = ports.plan.databases[name].backfills
+        misnamed = tuple(order_problems(specs, migrations))
+        left, unfit = ((), ()) if misnamed else open_backfills(session, specs, pending.migrations)
     waiting = {each.version for each in pending.migrations}
     applied = tuple(each for each in migrations if each.version not in waiting)
     changed = tuple(edited(applied, entries, engine=target.engine))
@@ -151,8 +167,8 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     warnings = [warning for _, warning in changed]
     if begun is not None:
         warnings.append(_half_applied(begun))
-    found = DatabaseSurvey(target, len(applied), pending.migrations, names)
-    return found, (*pending.diagnostics, *warnings)
+    found = DatabaseSurvey(target, len(applied), pending.migrations, names, left)
+    return found, (*pending.diagnostics, *warnings, *misnamed, *unfit)
 
 
 def _begun(

@@ -20,6 +20,7 @@ from psycopg.pq import TransactionStatus
 
 from coordinator.adapters.batches import (
     connection_lost,
+    cursor_moved,
     ledger_changed,
     lock_held,
     transaction_ended,
@@ -147,6 +148,8 @@ class PostgresqlSession:
         self.send("BEGIN")
         if batch.guard is not None and self.send(batch.guard):
             raise ledger_changed()
+        if batch.fence is not None and len(self.send(f"{batch.fence} RETURNING 1")) != 1:
+            raise cursor_moved()
         for index, text in enumerate(batch.statements):
             send(text, index=index, commits=False)
             if self._connection.info.transaction_status is not TransactionStatus.INTRANS:

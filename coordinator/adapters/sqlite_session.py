@@ -14,13 +14,18 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
+from coordinator.adapters.batches import (
+    cursor_moved,
+    ledger_changed,
+    transaction_ended,
+    transaction_left_open,
+)
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, Target
 from coordinator.secret import Secret
 
-_SCHEME = "sqlite://"
+SCHEME = "sqlite://"
 _BLANKS = " \t\n\f\r"
 """White space as SQLite's tokenizer has it: after anything else, a no-break space say, it has to answer."""
 _LEADING = _BLANKS + "\v\ufeff"
@@ -34,7 +39,7 @@ Watch = Callable[[str, int, Callable[[], Rows]], None]
 def path_from(url: Secret) -> Path:
     """Return the file of `sqlite://PATH` (as golang-migrate writes it) or of a bare path. Raises: Usage."""
     text = url.reveal()
-    path = text.removeprefix(_SCHEME).partition("?")[0]
+    path = text.removeprefix(SCHEME).partition("?")[0]
     if not path or "://" in path:
         raise Usage(
             "bad-database-url",
@@ -84,6 +89,8 @@ class SqliteSession:
         self._send("BEGIN IMMEDIATE")
         if batch.guard is not None and self._send(batch.guard):
             raise ledger_changed()
+        if batch.fence is not None and len(self._send(f"{batch.fence} RETURNING 1")) != 1:
+            raise cursor_moved()
         for index, text in enumerate(batch.statements):
             for offset, statement in split_complete(text):
                 self._run(statement, text, index=index, offset=offset)

@@ -137,7 +137,7 @@ class _History:
         files, reading = self._readings.read(source_files(tree, paths, self._tool))
         if not files:
             self._without.append(tag.name)
-        return checkout_from(tag.name, files, reading, is_there=bool(files))
+        return checkout_from(tag.name, reading, is_there=bool(files))
 
     def catalogue(self, tag: Tag, role: Role) -> Catalogue:
         tree = self._tree(tag)

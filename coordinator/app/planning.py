@@ -12,6 +12,7 @@ from coordinator.derive import derive, fully_asked
 from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.errors import PlanInvalid
 from coordinator.evidence import Use
+from coordinator.load.command import missing_programs
 from coordinator.load.platforms import lint_services
 from coordinator.ports import Ports
 from coordinator.prove import Proof, prove
@@ -36,7 +37,7 @@ def plan_release(
     linted = lint_services(ports.plan)
     demand_sound(linted)
     seen = survey(ports)
-    demand_sound(seen.diagnostics)
+    demand_sound((*seen.diagnostics, *_missing_programs(ports, seen)))
     catalogues, problems = read_catalogues(ports, seen)
     demand_sound(problems)
     proof, warnings = work_out(
@@ -49,6 +50,16 @@ def plan_release(
         cache=cache,
     )
     return proof, (*linted, *seen.diagnostics, *problems, *warnings)
+
+
+def _missing_programs(ports: Ports, seen: Survey) -> tuple[Diagnostic, ...]:
+    """Return what a pending migration that is code needs and is not there."""
+    specs = ports.plan.databases
+    return missing_programs(
+        specs[name]
+        for name, each in seen.databases.items()
+        if any(migration.is_code for migration in each.pending)
+    )
 
 
 def work_out(

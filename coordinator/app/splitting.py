@@ -217,9 +217,9 @@ class _Search:
         digits = _VERSION.match(path.name)
         assert digits is not None, "a tool that writes files numbers them"
         title = self.whole.name[digits.end() :].lstrip("_")
-        newest = max(each.version for each in self.ports.migrations(self.name))
+        newest = max(int(each.version) for each in self.ports.migrations(self.name))
         first = NewMigration(
-            self.whole.version,
+            int(self.whole.version),
             len(digits[0]),
             title,
             Phase.EXPAND,

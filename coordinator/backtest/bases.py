@@ -110,7 +110,7 @@ def key_of(content: Content) -> str:
 def apply(database: RehearsalDatabase, migration: Migration, tool: MigrationTool) -> DatabaseError | None:
     """Apply a migration, and return what the engine or the tool refused: the past went on then."""
     with database.session() as session:
-        return apply_on_scratch(session, tool, migration, table=None)
+        return None if migration.is_code else apply_on_scratch(session, tool, migration, table=None)
 
 
 def _opened(opening: AbstractContextManager[RehearsalDatabase], content: Content) -> Scratch:

@@ -86,7 +86,7 @@ def spans_of(
         lacking = Finding(Verdict.UNPROVEN, Basis.REHEARSED, lacks)
         findings = [lacking if each.verdict is Verdict.PROVEN else each for each in findings]
     if failure is not None:
-        reason = f"`{failure.migration.name}` does not apply to the scratch database: {failure.error.what}"
+        reason = failure.told()
         findings += [Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)] * (last + 1 - len(findings))
     return spans_from(findings)
 

@@ -13,6 +13,7 @@ from coordinator.errors import DatabaseError
 from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, StatementEvidence, Use, Verdict
 from coordinator.model import DatabaseSpec, Layer, Migration, Role
 from coordinator.ports import MigrationTool
+from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
@@ -50,6 +51,8 @@ class Task:
     subjects: tuple[Subject, ...]
     layers: tuple[Layer, ...]
     live: Live = Live()
+    run_code: Apply | None = None
+    """What applies a migration that is code; None where its program may not be tried out."""
 
 
 class _Rows(Enum):
@@ -107,7 +110,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         with_nulls = rows is _Rows.ALWAYS
         unfilled = () if rows is _Rows.NEVER else walk.fill(with_nulls=with_nulls)
         ahead = scratch.enter_context(walk.clone()) if task.pending else walk
-        apply = _apply_for(task)
+        apply = _apply_for(task, is_dump=task.live.dump is not None)
         if rows in (_Rows.ALWAYS, _Rows.FULL):
             apply = _filling(apply, with_nulls=with_nulls)
         walked = walk_states(Pair(walk, ahead), task.pending, task.subjects, layers=task.layers, apply=apply)
@@ -117,9 +120,10 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
 def _is_of_rows(error: DatabaseError) -> bool:
     """Tell whether rows made a migration fail: a value (class 22) or a rule (class 23) that refuses them.
 
-    SQLite has no classes, and one wording for all its rules.
+    SQLite has no classes, and one wording for all its rules; of a program nobody knows why it failed.
     """
-    return (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
+    of_rows = (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
+    return of_rows or error.code == "program-failed"
 
 
 def _rehearsal(
@@ -137,7 +141,13 @@ def _rehearsal(
         statements=walked.statements,
         hazards=hazards_of(walked.statements, task, engine=server.version),
         drift=tried.drift.lines,
-        notes=(*server.notes, *_of_drift(tried, task), *notes, *_notes(failure, tried.unfilled)),
+        notes=(
+            *server.notes,
+            *_of_drift(tried, task),
+            *notes,
+            *_notes(failure, tried.unfilled),
+            *_unseen(task),
+        ),
         is_whole=failure is None,
         failed=failure.migration.name if failure else None,
     )
@@ -160,8 +170,14 @@ def _filling(apply: Apply, *, with_nulls: bool) -> Apply:
     return apply_and_fill
 
 
-def _apply_for(task: Task) -> Apply:
+def _apply_for(task: Task, *, is_dump: bool = False) -> Apply:
+    """Return what applies a migration of the task; a dump has no rows, and none in the version table."""
+
     def apply(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
+        if migration.is_code and is_dump:
+            return not_rehearsed("the dump has no version table that its program could read (`base: replay`)")
+        if migration.is_code:
+            return task.run_code(database, migration) if task.run_code else not_rehearsed(_NO_PROGRAM)
         with database.session() as session:
             return apply_on_scratch(session, task.tool, migration, table=task.spec.migrations.table)
 
@@ -185,6 +201,11 @@ def _without_base(
         f"the files do not make the schema that the live database has: `{failure.migration.name}` fails on an"
         f" empty one: {failure.error.what}"
     )
+    if failure.error.code == NOT_REHEARSED:
+        reason = (
+            f"the schema of the live database cannot be made from its files: {failure.told()};"
+            " `rehearsal: {base: dump}` takes it from the live database"
+        )
     rehearsal = Rehearsal(
         engine=server.version,
         base=_told_base(task),
@@ -226,6 +247,7 @@ def _told_base(task: Task) -> str:
     return f"from {files}, replayed" if number else "from an empty database"
 
 
+_NO_PROGRAM: Final = "nothing says that its program may work on a scratch database (`rehearse: true`)"
 _OTHER_SCHEMA: Final = (
     "the answers are those of the schema that the files make, and the live one differs (drift);"
     " `rehearsal: {base: dump}` asks about the live one"
@@ -237,9 +259,15 @@ def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:
         yield _OTHER_SCHEMA
 
 
+def _unseen(task: Task) -> Iterator[str]:
+    for each in task.pending:
+        if each.is_code:
+            yield f"`{each.name}` is code: what it locks, rewrites and writes was not seen"
+
+
 def _notes(failure: Failure | None, unfilled: Sequence[str]) -> Iterator[str]:
     if failure is not None:
-        yield f"`{failure.migration.name}` does not apply to the scratch database: {failure.error}"
+        yield failure.told()
     if unfilled:
         yield f"no sample rows in: {'; '.join(unfilled)}"
 
@@ -259,7 +287,7 @@ def _drift_of(walk: RehearsalDatabase, server: RehearsalServer, task: Task) -> _
         with server.database() as replayed:
             failure = _replay(replayed, task)
             if failure is not None:
-                return _Drift((f"the files do not make the live schema: {failure.error.what}",))
+                return _Drift((f"the files do not make the live schema: {failure.told()}",))
             return _Drift(tuple(differences(replayed.catalogue(), walk.catalogue())))
     if task.live.catalogue is None:
         return _Drift()

@@ -18,6 +18,7 @@ from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection, StatementEvidence, Use
 from coordinator.model import Layer, Migration, Role
+from coordinator.programs import NOT_REHEARSED
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.ask import Between, Described, State, ask_queries, compile_queries, fails
 from coordinator.rehearse.subject import Answer, Compiled, Subject
@@ -43,6 +44,12 @@ class Failure:
 
     migration: Migration
     error: DatabaseError
+
+    def told(self) -> str:
+        """Return why nothing is known of the states from this migration on."""
+        if self.error.code == NOT_REHEARSED:
+            return f"`{self.migration.name}` was not rehearsed: {self.error.what}"
+        return f"`{self.migration.name}` does not apply to the scratch database: {self.error.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,8 @@ def walk_states(
     """
     memory = memory or Memory()
     names = list(keys) if keys is not None else [str(state) for state in range(len(pending) + 1)]
-    statements, failures = _run_ahead(pair, pending, apply=apply) if pending else ((), ())
+    ahead = _run_ahead(pair, pending, apply=apply) if pending else _Ahead()
+    statements, failures = tuple(ahead.statements), tuple(ahead.failures)
     known = len(pending) if goes_on or not failures else pending.index(failures[0].migration)
     here = State(pair.walk, layers, memory.at(names[0]))
     last = State(pair.ahead, layers, memory.at(names[-1]))
@@ -108,7 +116,7 @@ def walk_states(
         )
         for each in asked
     }
-    walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(statements, pending))
+    walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(ahead, pending))
     walk.ask(here)
     refused = [each.migration for each in failures]
     for state, migration in enumerate(pending[:known], 1):
@@ -124,19 +132,39 @@ def walk_states(
     return Walked(asked, compiled, walk.answers, statements, failures)
 
 
-def _run_ahead(
-    pair: Pair, pending: Sequence[Migration], *, apply: Apply
-) -> tuple[tuple[StatementEvidence, ...], tuple[Failure, ...]]:
+@dataclass(slots=True)
+class _Ahead:
+    """What the pending migrations did to the database that goes ahead."""
+
+    statements: list[StatementEvidence] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    made_by_code: dict[str, frozenset[str]] = field(default_factory=dict)
+    """The tables, without schema, that a migration made whose statements nobody sees."""
+
+
+def _run_ahead(pair: Pair, pending: Sequence[Migration], *, apply: Apply) -> _Ahead:
     """Apply everything to `ahead`; a refused migration changes nothing there, or what it did before that."""
     pair.ahead.take_statements()
-    statements: list[StatementEvidence] = []
-    failures: list[Failure] = []
+    ahead = _Ahead()
     for migration in pending:
+        before = _tables(pair.ahead) if migration.is_code else frozenset()
         error = apply(pair.ahead, migration)
-        statements.extend(_placed(pair.ahead.take_statements(), migration))
+        if migration.is_code:
+            ahead.made_by_code[migration.name] = _tables(pair.ahead) - before
+        ahead.statements.extend(_placed(pair.ahead.take_statements(), migration))
         if error is not None:
-            failures.append(Failure(migration, error))
-    return tuple(statements), tuple(failures)
+            ahead.failures.append(Failure(migration, error))
+    return ahead
+
+
+def _tables(database: RehearsalDatabase) -> frozenset[str]:
+    return frozenset(
+        _bare(name.removeprefix("table ")) for name in database.catalogue() if name.startswith("table ")
+    )
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(".")[2].strip('"')
 
 
 def _placed(found: Sequence[StatementEvidence], migration: Migration) -> Iterator[StatementEvidence]:
@@ -162,19 +190,19 @@ def texts_of(migration: Migration) -> Iterator[tuple[str, int]]:
 
 
 def _writers(statements: Sequence[StatementEvidence], pending: Sequence[Migration]) -> tuple[str | None, ...]:
-    """Return for each migration its name if it wrote rows, else None."""
+    """Return for each migration its name if it wrote rows, or may have, else None."""
     wrote = {each.migration for each in statements if each.written}
+    wrote |= {each.name for each in pending if each.is_code}
     return tuple(each.name if each.name in wrote else None for each in pending)
 
 
-def _new_tables(
-    statements: Sequence[StatementEvidence], pending: Sequence[Migration]
-) -> tuple[frozenset[str], ...]:
+def _new_tables(ahead: _Ahead, pending: Sequence[Migration]) -> tuple[frozenset[str], ...]:
     """Return for each migration the names, without schema, of the tables that it made."""
     return tuple(
-        frozenset(
-            change.name.rpartition(".")[2].strip('"')
-            for each in statements
+        ahead.made_by_code.get(migration.name, frozenset())
+        | frozenset(
+            _bare(change.name)
+            for each in ahead.statements
             if each.migration == migration.name
             for change in each.changes
             if change.kind == "table" and change.before is None

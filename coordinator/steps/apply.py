@@ -12,13 +12,14 @@ from datetime import timedelta
 from typing import Final
 
 from coordinator.applied import Book
-from coordinator.apply import apply_migration, is_applied
+from coordinator.apply import apply_migration, is_applied, read_ledger
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
 from coordinator.marks import Mark, by_statement, read_mark, start_of, told
-from coordinator.model import Engine, Migration
+from coordinator.model import DatabaseSpec, Engine, Migration
 from coordinator.ports import MigrationTool, Patience, Session, Target
+from coordinator.programs import VersionTable, apply_by_program
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
@@ -45,6 +46,16 @@ def _migration(step: Step, context: Context) -> Migration:
         why="The checkout is not the one that the run began with.",
         next_step="Check out the release that is under way, then run the command again.",
     )
+
+
+def _versions(context: Context, spec: DatabaseSpec) -> VersionTable:
+    """Return the version table of a database beside its files."""
+    tool, migrations = context.ports.tool(spec.name), context.ports.migrations(spec.name)
+    return VersionTable(tool, migrations, spec.migrations.table, _LOCKS)
+
+
+def _book(context: Context) -> Book:
+    return Book(context.ports.plan.release, context.note)
 
 
 def _may_have_begun(migration: Migration, tool: MigrationTool, engine: Engine) -> bool:
@@ -77,13 +88,31 @@ def _as_marked(mark: Mark, migration: Migration, engine: Engine, *, step: Step) 
     return Observation(Seen.UNKNOWN, told(mark, migration, engine, step=step.id))
 
 
-def _as_begun(migration: Migration, engine: Engine) -> Observation:
-    assert migration.up is not None, "of nothing nothing remains"
-    return Observation(
-        Seen.UNKNOWN,
-        f"{migration.name} {_WITHOUT[engine]} and may have stopped half-way. Look which of its statements are"
-        f" there: {statements_of(migration.up, engine)}.",
-    )
+def _as_unrecorded(
+    migration: Migration, engine: Engine, *, is_code_lost: bool, may_have_begun: bool
+) -> Observation:
+    if is_code_lost:
+        return Observation(
+            Seen.UNKNOWN,
+            f"{migration.name} is code, the version table does not have it, and nobody can tell how far it"
+            " came. Look at what it was to change; complete it or take it back.",
+        )
+    if may_have_begun:
+        assert migration.up is not None, "of nothing nothing remains"
+        return Observation(
+            Seen.UNKNOWN,
+            f"{migration.name} {_WITHOUT[engine]} and may have stopped half-way. Look which of its statements"
+            f" are there: {statements_of(migration.up, engine)}.",
+        )
+    return Observation(Seen.NOT_DONE, "the version table does not have it")
+
+
+def _beyond(migration: Migration, session: Session, context: Context, spec: DatabaseSpec) -> tuple[str, ...]:
+    """Return what a program in doubt may have applied beside its own migration."""
+    if not migration.is_code or not context.in_doubt:
+        return ()
+    versions = _versions(context, spec)
+    return versions.beyond(migration, read_ledger(session, versions.tool, session.target(versions.table)))
 
 
 class Apply:
@@ -100,10 +129,14 @@ class Apply:
         """Ask the version table; in doubt, under the tool's locks."""
         migration = _migration(step, context)
         spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
+        runner = context.ports.runner(spec.name) if migration.is_code and context.in_doubt else None
+        if runner is not None:
+            runner.demand_gone(_LOCKS)
         with context.ports.session(spec.name, label=step.id) as session:
             target = session.target(spec.migrations.table)
             locks = tool.lock_ids(target) if context.in_doubt else ()
             with session.locked(locks, timeout=_LOCKS):
+                beyond = _beyond(migration, session, context, spec)
                 is_done = is_applied(
                     session,
                     tool,
@@ -114,9 +147,15 @@ class Apply:
                 mark, is_kept = None, False
                 if is_done is None or (is_done is False and not tool.records_start):
                     mark, is_kept = _mark(session, tool, migration, target)
+        if is_done and beyond:
+            return Observation(
+                Seen.UNKNOWN,
+                f"The program for {migration.name} was to apply that alone, and the version table has more:"
+                f" {', '.join(beyond)}. Look whether the live version still works.",
+            )
         if is_done:
             return Observation(Seen.DONE, "the version table has it")
-        if context.from_line is not None:
+        if context.from_line is not None and not context.in_doubt:
             return Observation(Seen.NOT_DONE, "a person said where to go on")
         if mark is not None:
             return _as_marked(mark, migration, spec.engine, step=step)
@@ -124,12 +163,17 @@ class Apply:
             return Observation(
                 Seen.UNKNOWN, f"The version table says that {migration.name} stopped half-way."
             )
-        if context.in_doubt and not is_kept and _may_have_begun(migration, tool, spec.engine):
-            return _as_begun(migration, spec.engine)
-        return Observation(Seen.NOT_DONE, "the version table does not have it")
+        return _as_unrecorded(
+            migration,
+            spec.engine,
+            is_code_lost=runner is not None and not runner.is_repeatable,
+            may_have_begun=context.in_doubt and not is_kept and _may_have_begun(migration, tool, spec.engine),
+        )
 
     def perform(self, step: Step, context: Context) -> str:
         """Apply the file, as patiently as the plan says where a table is busy."""
+        if _migration(step, context).is_code:
+            return self._apply_by_program(step, context)
         for pause in _PAUSES:
             try:
                 return self._apply(step, context)
@@ -139,6 +183,20 @@ class Apply:
                 context.note(f"{error.what} Trying again in {pause:g} s.")
                 context.wait(timedelta(seconds=pause))
         return self._apply(step, context)
+
+    def _apply_by_program(self, step: Step, context: Context) -> str:
+        spec, migration = context.ports.plan.databases[step.its_database], _migration(step, context)
+        runner = context.ports.runner(spec.name)
+        assert runner is not None, "code without a runner is an error of the plan"
+        line = apply_by_program(
+            lambda: context.ports.session(spec.name, label=step.id),
+            _versions(context, spec),
+            migration,
+            runner=runner,
+            url=context.ports.resolve(spec.url),
+            book=_book(context),
+        )
+        return f"state {step.state}: {line}"
 
     def _apply(self, step: Step, context: Context) -> str:
         spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
@@ -154,7 +212,7 @@ class Apply:
                     table=spec.migrations.table,
                     lock_timeout=_LOCKS,
                     patience=Patience(spec.locks, context.wait, context.ports.clock.sleep, context.note),
-                    book=Book(context.ports.plan.release, context.note),
+                    book=_book(context),
                     start=_start(mark, migration, spec.engine, from_line=context.from_line),
                 )
             except DatabaseError as error:

@@ -82,6 +82,15 @@ def test_what_the_old_version_reads_waits_in_a_file_of_its_own_and_nothing_is_wr
     assert texts(shop) == before
 
 
+def test_a_refused_plan_names_the_command_where_a_cut_is_enough(shop: Checkout) -> None:
+    shop.migration(2, "cents", BOTH)
+
+    planned = shop.run("plan", "--set", "VERSION=1.5")
+
+    assert planned.exit_code == 3
+    assert "Split `00002_cents`: `coordinator split migrations/00002_cents.sql` shows how." in planned.err
+
+
 def test_the_written_files_are_one_release_that_is_proven_and_each_has_its_own_way_back(
     shop: Checkout,
 ) -> None:

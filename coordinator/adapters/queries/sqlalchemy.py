@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from coordinator.adapters.argv import Argv, argv_from
 from coordinator.adapters.queries._reading.settings import PathSettings
+from coordinator.argv import Argv, argv_from
 from coordinator.diagnostics import Place
 from coordinator.errors import Usage
 from coordinator.fields import PositiveDuration

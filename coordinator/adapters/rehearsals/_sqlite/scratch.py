@@ -24,6 +24,7 @@ from coordinator.adapters.rehearsals._sqlite.watching import Watcher, tables_in,
 from coordinator.adapters.sqlite_session import SqliteSession
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
+from coordinator.secret import Secret
 
 _PREFIX: Final = "coordinator-sqlite-"
 
@@ -42,6 +43,11 @@ class ScratchDatabase:
         """Connect as a release does; what would reach another file is refused."""
         with watched_session(self.path, self._watcher) as session:
             yield session
+
+    def address(self, like: Secret) -> Secret:
+        """Return where another program finds the file."""
+        scheme = "sqlite://" if like.reveal().startswith("sqlite://") else ""
+        return Secret(f"{scheme}{self.path}")
 
     def take_statements(self) -> tuple[StatementEvidence, ...]:
         """Return what was seen since the last call."""
