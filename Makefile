@@ -18,7 +18,7 @@ check: .venv/.dev  ## format, lint, types, layers
 test: check  ## everything that needs nothing but this machine
 	$(BIN)/pytest -n 2
 
-test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate, and Argo's schema; needs Go
+test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate, and Argo's schema, and a PgBouncer; needs Go and pgbouncer
 	$(BIN)/pytest -m "peers and not mariadb" -n 2 tests/peers tests/integration/test_pipelines.py
 
 test-mariadb: .venv/.dev  ## the same promises kept on a MariaDB, and the real tools there; needs mariadbd (and Go)
