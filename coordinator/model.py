@@ -237,7 +237,7 @@ class BackfillSpec:
     remaining: str
     """A query with one number: how many rows are left."""
     place: Place = field(compare=False)
-    share: float = 1.0
+    percent: int = 100
     """How much of the time it works; the rest it sleeps."""
     rows_per_second: int | None = None
     replication_lag: timedelta | None = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from coordinator.app.catalogues import read_catalogues
 from coordinator.app.rehearsing import rehearse_release, uses_of
+from coordinator.backfills.verdicts import begin_too_late, judged
 from coordinator.classify import classify
 from coordinator.compile import compile_release
 from coordinator.derive import derive, fully_asked
@@ -85,7 +87,8 @@ def work_out(
     evidence, contradicted = derive(
         seen, classified, rehearsed=rehearsed.spans, rehearsals=rehearsed.rehearsals, asked=asked
     )
-    diagnostics = (*rehearsed.diagnostics, *undecided, *contradicted)
+    evidence = replace(evidence, backfills=judged(plan, evidence))
+    diagnostics = (*rehearsed.diagnostics, *undecided, *contradicted, *begin_too_late(plan, evidence))
     demand_sound(diagnostics)
     graph = compile_release(plan, seen, evidence)
     proof = prove(graph, evidence, seen, plan=plan, effects_of=lambda step: kinds[step.kind].effects(step))

@@ -61,7 +61,8 @@ def rehearse_release(
     rehearsed = Rehearsed()
     for name in ports.plan.databases:
         subjects = tuple(_subjects(ports, name, catalogues))
-        if not subjects and not (watches_statements and seen.databases[name].pending):
+        has_backfills = bool(seen.databases[name].backfills)
+        if not subjects and not has_backfills and not (watches_statements and seen.databases[name].pending):
             continue
         try:
             rehearsal, spans = _rehearse(

@@ -15,6 +15,7 @@ from coordinator.model import DatabaseSpec, Layer, Migration, Role
 from coordinator.ports import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
+from coordinator.rehearse.backfilling import Trial, try_backfills
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
     already_failing_of,
@@ -85,7 +86,8 @@ def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, d
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
             lacks = None if refused is None or rows is not _Rows.NEVER else f"{refused}, so it had none"
-            return found, _spans(tried, task, failure, lacks=_OTHER_SCHEMA if tried.drift.matters else lacks)
+            lacks = _OTHER_SCHEMA if tried.drift.matters else lacks
+            return found, _spans(tried, task, failure, lacks=lacks, doubt=server.doubt)
         refused = f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
     raise AssertionError("the last way to try always returns")
 
@@ -97,6 +99,7 @@ class _Tried:
     walked: Walked
     drift: _Drift
     unfilled: tuple[str, ...]
+    trials: tuple[Trial, ...]
 
 
 def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
@@ -113,8 +116,19 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         apply = _apply_for(task, is_dump=task.live.dump is not None)
         if rows in (_Rows.ALWAYS, _Rows.FULL):
             apply = _filling(apply, with_nulls=with_nulls)
-        walked = walk_states(Pair(walk, ahead), task.pending, task.subjects, layers=task.layers, apply=apply)
-    return _Tried(walked, drift, unfilled)
+        trials: list[Trial] = []
+        walked = walk_states(
+            Pair(walk, ahead),
+            task.pending,
+            task.subjects,
+            layers=task.layers,
+            apply=apply,
+            engine=task.spec.engine,
+            visit=lambda database, state: trials.extend(
+                try_backfills(database, task.spec, task.pending, state=state)
+            ),
+        )
+    return _Tried(walked, drift, unfilled, tuple(trials))
 
 
 def _is_of_rows(error: DatabaseError) -> bool:
@@ -135,22 +149,31 @@ def _rehearsal(
         base=_told_base(task),
         layers=task.layers,
         catalogues=counts_of(walked),
-        breaks=tuple(breaks_of(walked, task.pending)),
+        breaks=() if server.doubt else tuple(breaks_of(walked, task.pending)),
         already_failing=tuple(already_failing_of(walked)),
         unchecked=tuple(unchecked_of(walked)),
         statements=walked.statements,
         hazards=hazards_of(walked.statements, task, engine=server.version),
         drift=tried.drift.lines,
         notes=(
+            *_doubts(server),
             *server.notes,
             *_of_drift(tried, task),
             *notes,
             *_notes(failure, tried.unfilled),
             *_unseen(task),
         ),
+        backfills=tuple((each.name, each.state, _of_live(each.finding, tried)) for each in tried.trials),
         is_whole=failure is None,
         failed=failure.migration.name if failure else None,
     )
+
+
+def _of_live(finding: Finding, tried: _Tried) -> Finding:
+    """Return what a backfill's trial says of the live database, whose schema may be another one."""
+    if tried.drift.matters and finding.verdict is Verdict.PROVEN:
+        return Finding(Verdict.UNPROVEN, Basis.REHEARSED, _OTHER_SCHEMA)
+    return finding
 
 
 def hazards_of(statements: tuple[StatementEvidence, ...], task: Task, *, engine: str) -> tuple[Hazard, ...]:
@@ -220,9 +243,12 @@ def _without_base(
 
 
 def _spans(
-    tried: _Tried, task: Task, failure: Failure | None, *, lacks: str | None
+    tried: _Tried, task: Task, failure: Failure | None, *, lacks: str | None, doubt: str | None
 ) -> dict[Use, tuple[Span, ...]]:
-    """Return the cells; `lacks` says what was missing for all questions: then nothing is proven."""
+    """Return the cells; `lacks` says what was missing for all questions: then nothing is proven.
+
+    `doubt` is RehearsalServer.doubt: then nothing is broken either.
+    """
     knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift.lines)
     failing = failing_texts(tried.walked, Role.LIVE) if knows_live else frozenset[str]()
     return {
@@ -234,6 +260,7 @@ def _spans(
             failure=failure,
             failing_live=failing,
             lacks=lacks,
+            doubt=doubt,
         )
         for subject in task.subjects
     }
@@ -252,6 +279,11 @@ _OTHER_SCHEMA: Final = (
     "the answers are those of the schema that the files make, and the live one differs (drift);"
     " `rehearsal: {base: dump}` asks about the live one"
 )
+
+
+def _doubts(server: RehearsalServer) -> Iterator[str]:
+    if server.doubt is not None:
+        yield f"nothing is decided by it: {server.doubt}"
 
 
 def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:
