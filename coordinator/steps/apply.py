@@ -26,6 +26,8 @@ from coordinator.world import Effect, SchemaMoves, Seen
 
 _LOCKS: Final = timedelta(seconds=15)
 """How long another migration tool, or an orphan of ours, may hold the tool's locks: migrate's own default."""
+_GONE: Final = timedelta(seconds=2)
+"""How long a program whose coordinator died may take to be gone: it was killed at once."""
 _WITHOUT: Final = {
     Engine.POSTGRESQL: "runs without a transaction",
     Engine.SQLITE: "runs without a transaction",
@@ -131,7 +133,7 @@ class Apply:
         spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
         runner = context.ports.runner(spec.name) if migration.is_code and context.in_doubt else None
         if runner is not None:
-            runner.demand_gone(_LOCKS)
+            runner.demand_gone(_GONE)
         with context.ports.session(spec.name, label=step.id) as session:
             target = session.target(spec.migrations.table)
             locks = tool.lock_ids(target) if context.in_doubt else ()
