@@ -69,12 +69,26 @@ def apply_migration(
     target = session.target(table)
     with session.locked(tool.lock_ids(target), timeout=lock_timeout):
         ledger = read_ledger(session, tool, target)
-        _refuse_unless_next(tool, migration, migrations, ledger=ledger)
-        batches = _patient(tool.up(migration, target=target, ledger=ledger), patience)
-        if not ledger.exists:
-            session.execute(tool.create_ledger(target))
-        ways = partial(_ways, tool, migration, migrations, target=target, ledger=ledger, is_up=True)
-        _execute(session, batches, migration.up, path=migration.files[0].path, target=target, ways=ways)
+        demand_next(tool, migration, migrations, ledger=ledger)
+        send_up(session, tool, migration, migrations, target=target, ledger=ledger, patience=patience)
+
+
+def send_up(
+    session: Session,
+    tool: MigrationTool,
+    migration: Migration,
+    migrations: Sequence[Migration],
+    *,
+    target: Target,
+    ledger: Ledger,
+    patience: Patience | None,
+) -> None:
+    """Apply and record what `demand_next` had nothing against, under the tool's locks."""
+    batches = _patient(tool.up(migration, target=target, ledger=ledger), patience)
+    if not ledger.exists:
+        session.execute(tool.create_ledger(target))
+    ways = partial(_ways, tool, migration, migrations, target=target, ledger=ledger, is_up=True)
+    _execute(session, batches, migration.up, path=migration.files[0].path, target=target, ways=ways)
 
 
 def _patient(batches: Sequence[Batch], patience: Patience | None) -> tuple[Batch, ...]:
@@ -150,9 +164,10 @@ def revert_migration(
         _execute(session, batches, migration.down, path=migration.files[-1].path, target=target, ways=ways)
 
 
-def _refuse_unless_next(
+def demand_next(
     tool: MigrationTool, migration: Migration, migrations: Sequence[Migration], *, ledger: Ledger
-) -> None:
+) -> tuple[Migration, ...]:
+    """Return what the tool would apply, of which `migration` is the first. Raises: as `apply_migration`."""
     pending = tool.pending(migrations, ledger)
     versions = [each.version for each in pending.migrations]
     if migration.version not in versions and ledger.dirty is None:
@@ -170,6 +185,7 @@ def _refuse_unless_next(
             why=f"{tool.name} applies migrations in the order of their versions.",
             next_step="Look at what changed since the release was planned, and plan it again.",
         )
+    return pending.migrations
 
 
 def _refuse_unless_last(

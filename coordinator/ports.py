@@ -89,6 +89,8 @@ class Batch:
     statements: tuple[str, ...]
     transaction: bool
     guard: str | None = None
+    records: int = 0
+    """So many texts at its end are the tool's own: what is wrong with them is in no line of a file."""
     patience: Patience | None = field(default=None, compare=False)
 
 
@@ -177,6 +179,10 @@ class MigrationTool(Protocol):
         """Return what undoes `migration`, the last of the ledger, and records that."""
         ...
 
+    def after(self, ledger: Ledger, migration: Migration) -> Ledger | None:
+        """Return the ledger once `up` has recorded a migration; None where only the table itself can tell."""
+        ...
+
     def lock_ids(self, target: Target) -> tuple[LockId, ...]:
         """Return the advisory locks to hold, in this order; empty where the engine has none."""
         ...
@@ -190,6 +196,10 @@ class Session(Protocol):
 
     def target(self, table: str | None) -> Target:
         """Return what this connection is connected to."""
+        ...
+
+    def relabel(self, label: str) -> None:
+        """Name another step to the server from the next batch on, where a session can be renamed."""
         ...
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
@@ -430,11 +440,11 @@ class Lease(Protocol):
 class Journal(Protocol):
     """Append-only records, a chain for each run; nothing is updated or deleted."""
 
-    def append(self, run: str, sequence: int, record: str) -> None:
-        """Make `record` durable as the run's number `sequence`; it counts from 1 without gaps.
+    def append(self, run: str, sequence: int, *records: str) -> None:
+        """Make `records` durable, all or none, the first as the run's number `sequence`, without gaps from 1.
 
-        When it returns, the record survives a power cut. JournalConflict if that number is taken: another
-        coordinator wrote, and this one must stop at once.
+        When it returns, they survive a power cut. JournalConflict if a number is taken: another coordinator
+        wrote, and this one must stop at once.
         """
         ...
 

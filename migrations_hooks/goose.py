@@ -152,17 +152,23 @@ class Goose:
 
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
         """Return what is not applied, ascending; a version below an applied one is out of order."""
-        newest = max(ledger.applied, default=0)
-        unapplied = tuple(each for each in migrations if each.version not in ledger.applied)
+        newest, applied = max(ledger.applied, default=0), set(ledger.applied)
+        unapplied = tuple(each for each in migrations if each.version not in applied)
         late = tuple(_out_of_order(each, newest) for each in unapplied if each.version < newest)
         return Pending(unapplied, (*late, *_unknown(migrations, ledger)))
 
     def up(self, migration: Migration, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
         """Return what applies and records a migration."""
-        del ledger
-        applied = _is_applied_query(target, migration.version)
+        moved = _is_applied_query(target, migration.version)
+        if ledger.applied:
+            last = _is_applied_query(target, ledger.applied[0])
+            moved = f"{moved} UNION ALL SELECT 1 {_from(target)}WHERE NOT EXISTS ({last})"
         assert migration.up is not None, "a file without an Up section is an error of `read`"
-        return _batches(migration.up, _insert(target, migration.version), target=target, guard=applied)
+        return _batches(migration.up, _insert(target, migration.version), target=target, guard=moved)
+
+    def after(self, ledger: Ledger, migration: Migration) -> Ledger:
+        """Return the ledger once a migration is recorded."""
+        return Ledger(exists=True, applied=(migration.version, *ledger.applied))
 
     def down(
         self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
@@ -253,7 +259,7 @@ def _batches(script: Script, record: str, *, target: Target, guard: str) -> tupl
     is_guarded = not any(
         sets_transaction(each) for text in texts for each in split_statements(text, target.engine)
     )
-    return (Batch((*texts, record), transaction=True, guard=guard if is_guarded else None),)
+    return (Batch((*texts, record), transaction=True, guard=guard if is_guarded else None, records=1),)
 
 
 # -- the files ------------------------------------------------------------------------------------------

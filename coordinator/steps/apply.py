@@ -8,15 +8,17 @@ does may be done again.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Final
 
-from coordinator.apply import apply_migration, is_applied
+from coordinator.apply import is_applied
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
 from coordinator.model import Engine, Migration
 from coordinator.ports import MigrationTool, Patience
+from coordinator.series import Series
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
@@ -66,6 +68,8 @@ class Apply:
     def observe(self, step: Step, context: Context) -> Observation:
         """Ask the version table; in doubt, under the tool's locks."""
         migration = _migration(step, context)
+        if not context.in_doubt and context.series.is_due(step.its_database, migration):
+            return Observation(Seen.NOT_DONE, "the migration before it was applied a moment ago")
         spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
         with context.ports.session(spec.name, label=step.id) as session:
             locks = tool.lock_ids(session.target(spec.migrations.table)) if context.in_doubt else ()
@@ -105,23 +109,32 @@ class Apply:
         return self._apply(step, context)
 
     def _apply(self, step: Step, context: Context) -> str:
-        spec = context.ports.plan.databases[step.its_database]
-        with context.ports.session(spec.name, label=step.id) as session:
+        spec, ports = context.ports.plan.databases[step.its_database], context.ports
+        series = context.series.take_or(
+            spec.name,
+            lambda: Series.opened(
+                ports.session(spec.name, label=step.id),
+                ports.tool(spec.name),
+                table=spec.migrations.table,
+                lock_timeout=_LOCKS,
+            ),
+        )
+        with ExitStack() as unless_kept:
+            unless_kept.callback(series.close)
             try:
-                apply_migration(
-                    session,
-                    context.ports.tool(spec.name),
+                series.apply(
                     _migration(step, context),
-                    migrations=context.ports.migrations(spec.name),
-                    table=spec.migrations.table,
-                    lock_timeout=_LOCKS,
-                    patience=Patience(spec.locks, context.wait, context.ports.clock.sleep, context.note),
+                    migrations=ports.migrations(spec.name),
+                    patience=Patience(spec.locks, context.wait, ports.clock.sleep, context.note),
+                    label=step.id,
                 )
             except DatabaseError as error:
                 if error.code == "half-applied" and error.ambiguous:
                     # What is known is in these words, and the version table has none of it.
                     raise InDoubt(error.code, error.what, why=error.why, next_step=error.next_step) from error
                 raise
+            unless_kept.pop_all()
+            context.series.leave(spec.name, series)
         return f"state {step.state}"
 
 

@@ -402,10 +402,10 @@ def test_starts_nothing_when_another_coordinator_took_the_database_over(bench) -
 
 def test_a_journal_that_fails_ends_the_waiting_of_the_other_steps(bench) -> None:
     class Full(SqliteJournal):
-        def append(self, run: str, sequence: int, record: str) -> None:
-            if '"step-finished"' in record:
+        def append(self, run: str, sequence: int, *records: str) -> None:
+            if any('"step-finished"' in record for record in records):
                 raise StepFailed("journal-unusable", "The disk is full.")
-            super().append(run, sequence, record)
+            super().append(run, sequence, *records)
 
     def wait(step: Step, context: Context) -> str:
         if step.id == "b":
