@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from coordinator import applied
+from coordinator.applied import Book, Standing
 from coordinator.diagnostics import errors_of
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.halfway import Remains, Ways, half_applied, remains_of
@@ -28,6 +30,19 @@ def read_ledger(session: Session, tool: MigrationTool, target: Target) -> Ledger
     if not exists:
         return Ledger(exists=False)
     return tool.ledger_from(session.query(tool.ledger_query(target)))
+
+
+def look(
+    session: Session, tool: MigrationTool, target: Target, *, book: Book | None
+) -> tuple[Ledger, Standing]:
+    """Return what `read_ledger` does and whether the book can be written, asked in one breath."""
+    if book is None:
+        return read_ledger(session, tool, target), Standing.CLOSED
+    both = f"SELECT ({tool.ledger_exists_query(target)}), ({applied.standing_query(target)})"
+    [[exists, standing]] = session.query(both)
+    if not exists:
+        return Ledger(exists=False), Standing(str(standing))
+    return tool.ledger_from(session.query(tool.ledger_query(target))), Standing(str(standing))
 
 
 def is_applied(
@@ -58,19 +73,31 @@ def apply_migration(
     table: str | None,
     lock_timeout: timedelta,
     patience: Patience | None = None,
+    book: Book | None = None,
 ) -> None:
     """Apply and record `migration`, which must be the tool's next one; makes the version table if need be.
 
-    `lock_timeout` is how long to wait for the tool's own locks, `patience` how the engine's are waited for.
+    `lock_timeout` is how long to wait for the tool's own locks, `patience` how the engine's are waited for,
+    `book` who writes down what the file was.
     Raises: StepFailed `already-applied` or `migration-order` with nothing done; Waiting
     `migration-lock-held`, and `lock-blocked` where a table could not be had and nothing happened;
     DatabaseError with the file and line.
     """
     target = session.target(table)
     with session.locked(tool.lock_ids(target), timeout=lock_timeout):
-        ledger = read_ledger(session, tool, target)
+        ledger, standing = look(session, tool, target, book=book)
         demand_next(tool, migration, migrations, ledger=ledger)
-        send_up(session, tool, migration, migrations, target=target, ledger=ledger, patience=patience)
+        send_up(
+            session,
+            tool,
+            migration,
+            migrations,
+            target=target,
+            ledger=ledger,
+            patience=patience,
+            book=book,
+            standing=standing,
+        )
 
 
 def send_up(
@@ -82,13 +109,22 @@ def send_up(
     target: Target,
     ledger: Ledger,
     patience: Patience | None,
-) -> None:
-    """Apply and record what `demand_next` had nothing against, under the tool's locks."""
+    book: Book | None,
+    standing: Standing,
+) -> Standing:
+    """Apply and record what `demand_next` had nothing against; return what is known of the book's table."""
     batches = _patient(tool.up(migration, target=target, ledger=ledger), patience)
     if not ledger.exists:
         session.execute(tool.create_ledger(target))
+    late: Batch | None = None
+    is_open = book is not None and applied.is_open(session, target, standing, book)
+    if book is not None and is_open:
+        batches, late = applied.entered(batches, migration, tool=tool, target=target, book=book)
     ways = partial(_ways, tool, migration, migrations, target=target, ledger=ledger, is_up=True)
     _execute(session, batches, migration.up, path=migration.files[0].path, target=target, ways=ways)
+    if book is not None and late is not None:
+        applied.enter_late(session, late, book)
+    return Standing.READY if is_open else Standing.CLOSED
 
 
 def _patient(batches: Sequence[Batch], patience: Patience | None) -> tuple[Batch, ...]:

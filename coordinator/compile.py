@@ -6,6 +6,10 @@ The order that comes out, for each service and the databases that it uses:
                                                               └ drain ──────────┘
     … ─ stop ─ contract … ─ release
 
+A backfill begins after the migration that it needs and runs beside all of this. It holds up the first traffic
+of the versions that use its database, or the approval and the stop before contract, or a migration; whether
+it is complete is asked again right before the migration that waits for it.
+
 A worker has no traffic, and so no canary and nothing to drain; its switch marks which version does the work.
 One whose versions must not work at once is handed over: live is stopped before next is deployed.
 
@@ -22,9 +26,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from coordinator.backfills.order import CONTRACT, SWITCH, is_named, named
 from coordinator.evidence import Evidence, Phased
 from coordinator.graph import Graph, Step, StepId
-from coordinator.model import DatabaseName, Phase, Plan, Role, ServiceName, Worker
+from coordinator.model import BackfillSpec, DatabaseName, Phase, Plan, Role, ServiceName, Worker
 from coordinator.survey import ServiceSurvey, Survey
 from coordinator.turns import Turns
 
@@ -36,7 +41,7 @@ APPROVE = StepId("approve:contract")
 def compile_release(plan: Plan, survey: Survey, evidence: Evidence) -> Graph:
     """Return the graph of the release; an empty one if there is nothing to do."""
     release = _Release.of(plan, survey, evidence)
-    if not release.moving and not any(evidence.phased.values()):
+    if not release.moving and not any(evidence.phased.values()) and not any(release.backfills.values()):
         return Graph(())
     steps = [step for transform in TRANSFORMS for step in transform(release)]
     return Graph((*steps, _release_after(steps)))
@@ -58,6 +63,8 @@ class _Release:
     """Which services wait until another one has moved and its live version is gone."""
     is_gated: bool
     """Contract begins at one gate for all: people approve it, or the services wait for each other."""
+    backfills: dict[DatabaseName, tuple[BackfillSpec, ...]]
+    """Those that have rows left."""
 
     @classmethod
     def of(cls, plan: Plan, survey: Survey, evidence: Evidence) -> _Release:
@@ -76,6 +83,7 @@ class _Release:
             {name: tuple(services) for name, services in users.items()},
             turns=Turns.of(plan, survey, evidence, cuts=cuts),
             is_gated=any(after.values()) and (bool(plan.approve_contract) or len(moving) > 1),
+            backfills={name: each.backfills for name, each in survey.databases.items()},
         )
 
     def contracts(self, service: ServiceName) -> bool:
@@ -100,12 +108,32 @@ class _Release:
     def ready(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which the schema has what the next version of a service needs."""
         late = self.turns.late.get(service, {})
+        backfilled = self.backfilled(service) if self.plan.services[service].worker else ()
         expanded = tuple(
             _apply_id(database, self._phased(database, state))
             for database in self.plan.services[service].uses
             if (state := late.get(database, len(self.before[database])))
         )
-        return expanded or (ACQUIRE,)
+        return (*expanded, *backfilled) or (ACQUIRE,)
+
+    def backfilled(self, service: ServiceName, *, before: str = SWITCH) -> tuple[StepId, ...]:
+        """Return the backfills that a service waits for before it works, or `before` its contract."""
+        return tuple(
+            _backfill_id("backfill", database, spec)
+            for database in self.plan.services[service].uses
+            for spec in self.backfills[database]
+            if spec.before == before
+        )
+
+    def completed(self, database: DatabaseName, phased: Phased) -> tuple[BackfillSpec, ...]:
+        """Return the backfills that must be complete right before a migration is applied."""
+        after = self.after[database]
+        is_first = bool(after) and phased is after[0]
+        return tuple(
+            spec
+            for spec in self.plan.databases[database].backfills
+            if (is_first if spec.before in (SWITCH, CONTRACT) else is_named(phased.migration, spec.before))
+        )
 
     def _phased(self, database: DatabaseName, state: int) -> Phased:
         """Return the migration that leads to a state."""
@@ -130,8 +158,11 @@ class _Release:
 
     def before_end(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which a service is past everything that it can still be rolled back from."""
-        is_gated = self.is_gated and self.contracts(service) and service not in self.turns.late
-        return (APPROVE,) if is_gated else _settled_after(self, service)
+        contracts = self.contracts(service)
+        if self.is_gated and contracts and service not in self.turns.late:
+            return (APPROVE,)
+        backfilled = self.backfilled(service, before=CONTRACT) if contracts else ()
+        return (*_settled_after(self, service), *backfilled)
 
     def replaced(self) -> Iterator[tuple[ServiceName, ServiceSurvey]]:
         """Yield the services whose live version must go."""
@@ -161,13 +192,33 @@ def _apply(database: DatabaseName, phased: Phased, state: int, after: tuple[Step
     )
 
 
-def _chain(
-    database: DatabaseName, migrations: tuple[Phased, ...], first_state: int, after: tuple[StepId, ...]
+def _backfill_id(kind: str, database: DatabaseName, spec: BackfillSpec) -> StepId:
+    return StepId(f"{kind}:{database}:{spec.name}")
+
+
+def _backfill_step(kind: str, database: DatabaseName, spec: BackfillSpec, after: tuple[StepId, ...]) -> Step:
+    return Step(
+        _backfill_id(kind, database, spec),
+        kind,
+        after,
+        database=database,
+        phase=Phase.MIGRATE,
+        backfill=spec.name,
+    )
+
+
+def _applied(
+    release: _Release, database: DatabaseName, phased: Phased, *, state: int, after: tuple[StepId, ...]
 ) -> Iterator[Step]:
-    for state, phased in enumerate(migrations, first_state):
-        step = _apply(database, phased, state, after)
+    """Yield a migration, and before it the question whether the backfills are complete that it waits for."""
+    asked = []
+    for spec in release.completed(database, phased):
+        is_open = spec in release.backfills[database]
+        worked = (_backfill_id("backfill", database, spec),) if is_open else ()
+        step = _backfill_step("complete", database, spec, (*after, *worked))
         yield step
-        after = (step.id,)
+        asked.append(step.id)
+    yield _apply(database, phased, state, (*after, *asked))
 
 
 def _of(kind: str, service: ServiceName) -> StepId:
@@ -182,7 +233,20 @@ def add_lease(_: _Release) -> Iterator[Step]:
 def add_expand(release: _Release) -> Iterator[Step]:
     """Apply what the live version can live with, in the tool's order; migrate steps stand among them."""
     for database, migrations in release.before.items():
-        yield from _chain(database, migrations, 1, (ACQUIRE,))
+        after = (ACQUIRE,)
+        for state, phased in enumerate(migrations, 1):
+            yield from _applied(release, database, phased, state=state, after=after)
+            after = (_apply_id(database, phased),)
+
+
+def add_backfill(release: _Release) -> Iterator[Step]:
+    """Change rows in batches as soon as the schema has what they need; who waits for that says so itself."""
+    for database, backfills in release.backfills.items():
+        phased = (*release.before[database], *release.after[database])
+        for spec in backfills:
+            first = named([each.migration for each in phased], spec.after)
+            after = next((_apply_id(database, each) for each in phased if each.migration is first), ACQUIRE)
+            yield _backfill_step("backfill", database, spec, (after,))
 
 
 def add_deploy(release: _Release) -> Iterator[Step]:
@@ -221,20 +285,28 @@ def _canaries(release: _Release, name: ServiceName) -> tuple[StepId, ...]:
 def add_canary(release: _Release) -> Iterator[Step]:
     """Let the next version serve a part of the traffic, one share after the other."""
     for name in release.switching():
-        after, canary = _of("verify", name), release.plan.services[name].canary
+        canary = release.plan.services[name].canary
+        after = _verified(release, name)
         for step_id, percent in zip(
             _canaries(release, name), canary.percents if canary else (), strict=False
         ):
-            yield replace(_next_step("canary", name, release, (after,)), id=step_id, percent=percent)
-            after = step_id
+            yield replace(_next_step("canary", name, release, after), id=step_id, percent=percent)
+            after = (step_id,)
+
+
+def _verified(release: _Release, name: ServiceName) -> tuple[StepId, ...]:
+    """Return the steps after which a next version may get its first traffic."""
+    is_worker = release.plan.services[name].worker is not None  # it works already when it is deployed
+    return (_of("verify", name), *(() if is_worker else release.backfilled(name)))
 
 
 def add_switch(release: _Release) -> Iterator[Step]:
     """Send new connections to the next version."""
     for name in release.switching():
         if not release.hands_over(name):
-            after = (_of("verify", name), *_canaries(release, name))[-1]
-            yield _next_step("switch", name, release, (after,))
+            canaries = _canaries(release, name)
+            after = canaries[-1:] or _verified(release, name)
+            yield _next_step("switch", name, release, after)
 
 
 def add_monitor(release: _Release) -> Iterator[Step]:
@@ -289,7 +361,14 @@ def add_approve(release: _Release) -> Iterator[Step]:
     """
     if release.is_gated:
         first = (name for name in release.moving if name not in release.turns.late)
-        after = tuple(step for name in first for step in _settled_after(release, name))
+        settled = (step for name in first for step in _settled_after(release, name))
+        backfilled = (
+            _backfill_id("backfill", database, spec)
+            for database, contract in release.after.items()
+            for spec in release.backfills[database]
+            if contract and spec.before in (SWITCH, CONTRACT)
+        )
+        after = (*settled, *backfilled)
         expanded = tuple(
             _apply_id(database, migrations[-1])
             for database, migrations in release.before.items()
@@ -327,7 +406,7 @@ def add_contract(release: _Release) -> Iterator[Step]:
                 after = (settled or previous or (ACQUIRE,)) if is_first else (*previous, *settled)
             else:
                 after = previous
-            yield _apply(database, phased, state, after)
+            yield from _applied(release, database, phased, state=state, after=after)
             previous = (_apply_id(database, phased),)
 
 
@@ -356,6 +435,7 @@ def _release_after(steps: Sequence[Step]) -> Step:
 TRANSFORMS: tuple[Callable[[_Release], Iterator[Step]], ...] = (
     add_lease,
     add_expand,
+    add_backfill,
     add_deploy,
     add_verify,
     add_canary,

@@ -188,6 +188,8 @@ class Rehearsal:
     is_whole: bool = True
     """The base could be made and every pending migration applied; else nothing is known behind the first
     that did not."""
+    failed: str | None = None
+    """The pending migration that the scratch database refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,8 @@ class Evidence:
     phased: Mapping[DatabaseName, tuple[Phased, ...]]
     spans: Mapping[Use, tuple[Span, ...]] = field(repr=False)
     rehearsals: Mapping[DatabaseName, Rehearsal] = field(default_factory=dict, repr=False)
+    backfills: Mapping[tuple[DatabaseName, str], Finding] = field(default_factory=dict)
+    """Whether each can be run at all states that it may meet; one that is not here was not asked about."""
 
     def between(self, use: Use, first: int, last: int) -> Iterator[Span]:
         """Yield spans that cover the states `first` to `last`, and no other, without a gap."""

@@ -37,6 +37,8 @@ class Step:
     role: Role | None = None
     colour: Colour | None = None
     version: Version | None = None
+    backfill: str | None = None
+    """The plan's name of the backfill that is run, or whose completeness is asked."""
     percent: int | None = None
     """The share of the traffic that a canary asks for."""
     approvers: tuple[str, ...] = ()
@@ -54,6 +56,12 @@ class Step:
         """Return the database of a step that is about one."""
         assert self.database is not None, self.id
         return self.database
+
+    @property
+    def its_backfill(self) -> str:
+        """Return the backfill of a step that is about one."""
+        assert self.backfill is not None, self.id
+        return self.backfill
 
     @property
     def its_percent(self) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, NewType
+from typing import Final, Literal, NewType
 
 from coordinator.diagnostics import Place
 
@@ -193,6 +193,38 @@ class LocksSpec:
     """When to give up, the time between the tries included, in which nobody queues."""
 
 
+RANGE: Final = "{range}"
+"""Where a backfill's statement chooses the rows of a batch: behind the last one, up to its own end.
+
+One word and no two: an author who writes `>= {from} AND <= {to}` has the row at the end done twice.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillSpec:
+    """Rows of a table that are changed in batches while the release goes on; see docs/how-to/backfill.md."""
+
+    name: str
+    after: str
+    """The migration, by name or version, whose state it needs."""
+    before: str
+    """What waits until it is done: `switch`, `contract`, or a migration by name or version."""
+    table: str
+    key: tuple[str, ...]
+    sql: str
+    """One statement with `{range}` where the rows of a batch are chosen."""
+    remaining: str
+    """A query with one number: how many rows are left."""
+    place: Place = field(compare=False)
+    share: float = 1.0
+    """How much of the time it works; the rest it sleeps."""
+    rows_per_second: int | None = None
+    replication_lag: timedelta | None = None
+    """How far a replica may be behind before it waits; None: nobody looks."""
+    repeatable: bool = False
+    """It leaves rows alone that are done, so that the table may be gone over again."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseSpec:
     """A database of the plan."""
@@ -206,6 +238,7 @@ class DatabaseSpec:
     place: Place = field(compare=False)
     rehearsal: RehearsalSpec = RehearsalSpec()
     locks: LocksSpec = LocksSpec()
+    backfills: tuple[BackfillSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

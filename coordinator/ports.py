@@ -30,6 +30,7 @@ from coordinator.model import (
     SourceFile,
     Version,
 )
+from coordinator.pieces import NewMigration
 from coordinator.secret import Secret
 
 
@@ -81,7 +82,9 @@ class Batch:
     MariaDB cannot keep that: a statement that changes the schema commits itself and what stood before it, and
     a failure after it says how many texts are committed (`DatabaseError.committed`). `guard` is a
     query that goes first in the transaction: if it returns a row, somebody else moved the ledger, and the
-    batch is refused whole (DatabaseError `ledger-changed`). With `patience` an engine whose waiting locks
+    batch is refused whole (DatabaseError `ledger-changed`). `fence` is a statement that goes first and must
+    change exactly one row, or somebody else was faster and the batch is refused whole (DatabaseError
+    `cursor-moved`). With `patience` an engine whose waiting locks
     make others wait (PostgreSQL) tries again and again, each time briefly, and never repeats what has
     happened; when it gives up it is a DatabaseError `lock-blocked`.
     """
@@ -91,6 +94,7 @@ class Batch:
     guard: str | None = None
     records: int = 0
     """So many texts at its end are the tool's own: what is wrong with them is in no line of a file."""
+    fence: str | None = None
     patience: Patience | None = field(default=None, compare=False)
 
 
@@ -181,6 +185,13 @@ class MigrationTool(Protocol):
 
     def after(self, ledger: Ledger, migration: Migration) -> Ledger | None:
         """Return the ledger once `up` has recorded a migration; None where only the table itself can tell."""
+        ...
+
+    def write(self, new: NewMigration) -> tuple[tuple[str, str], ...]:
+        """Return the files of a migration as people write them: each one's name and text.
+
+        Raises: Usage `split-not-possible` where the tool has no files of SQL.
+        """
         ...
 
     def lock_ids(self, target: Target) -> tuple[LockId, ...]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from coordinator.backfills import verdicts as backfills
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Basis, Evidence, Phased, Span, Use, Verdict
 from coordinator.graph import Graph, GraphError, Step, StepId
@@ -63,8 +64,11 @@ def prove(graph: Graph, evidence: Evidence, survey: Survey, *, plan: Plan, effec
         *_breaks(met, Known(plan, survey, evidence)),
         *_migration_problems(order, graph, plan),
         *_traffic_problems(order, alive, plan),
+        *backfills.breaks(graph, evidence, plan),
     )
     verdict = Verdict.BROKEN if diagnostics else _weakest(met, order.applies)
+    if verdict is Verdict.PROVEN and any(backfills.unproven(graph, evidence, plan)):
+        verdict = Verdict.UNPROVEN
     return Proof(plan, survey, evidence, graph, verdict, met, diagnostics)
 
 
@@ -85,7 +89,7 @@ def risks(proof: Proof) -> tuple[Diagnostic, ...]:
     for database in sorted(moving - {use[0] for use in proof.met}):
         guessed = [each for each in proof.evidence.phased[database] if each.basis is Basis.CLASSIFIED]
         found += [_unknown_users(database, guessed[0])] if guessed else []
-    return tuple(found)
+    return (*found, *backfills.unproven(proof.graph, proof.evidence, proof.plan))
 
 
 def _is_risk(use: Use, span: Span, proof: Proof, *, is_moving: bool) -> bool:

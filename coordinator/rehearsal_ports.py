@@ -83,6 +83,8 @@ BOOKS: Final = frozenset(
         "schema_lock",
         "alembic_version",
         "flyway_schema_history",
+        "coordinator_applied",
+        "coordinator_backfill",
         "coordinator_lease",
     }
 )

@@ -15,7 +15,8 @@ from datetime import timedelta
 from threading import Lock
 from typing import Self
 
-from coordinator.apply import demand_next, read_ledger, send_up
+from coordinator.applied import Book, Standing
+from coordinator.apply import demand_next, look, read_ledger, send_up
 from coordinator.model import DatabaseName, Migration
 from coordinator.ports import Ledger, MigrationTool, Patience, Session, Target
 
@@ -28,6 +29,7 @@ class Series:
     tool: MigrationTool
     target: Target
     ledger: Ledger
+    standing: Standing
     _held: ExitStack
     _coming: tuple[Migration, ...] = ()
     """What the tool would apply next, where that is known; the first is due."""
@@ -40,6 +42,7 @@ class Series:
         tool: MigrationTool,
         *,
         table: str | None,
+        book: Book,
         lock_timeout: timedelta,
     ) -> Self:
         """Connect, take the tool's locks and look. Raises: Waiting `migration-lock-held`."""
@@ -47,22 +50,28 @@ class Series:
             connected = held.enter_context(session)
             target = connected.target(table)
             held.enter_context(connected.locked(tool.lock_ids(target), timeout=lock_timeout))
-            ledger = read_ledger(connected, tool, target)
-            return cls(connected, tool, target, ledger, held.pop_all())
+            ledger, standing = look(connected, tool, target, book=book)
+            return cls(connected, tool, target, ledger, standing, held.pop_all())
 
     def is_due(self, migration: Migration) -> bool:
         """Tell whether a migration is known to be the tool's next one."""
         return self._at < len(self._coming) and self._coming[self._at].version == migration.version
 
     def apply(
-        self, migration: Migration, *, migrations: Sequence[Migration], patience: Patience, label: str
+        self,
+        migration: Migration,
+        *,
+        migrations: Sequence[Migration],
+        patience: Patience,
+        book: Book,
+        label: str,
     ) -> None:
         """Apply and record a migration; raises as `apply_migration`, and is of no use any more then."""
         if not self.is_due(migration):
             self._coming = demand_next(self.tool, migration, migrations, ledger=self.ledger)
             self._at = 0
         self.session.relabel(label)
-        send_up(
+        self.standing = send_up(
             self.session,
             self.tool,
             migration,
@@ -70,6 +79,8 @@ class Series:
             target=self.target,
             ledger=self.ledger,
             patience=patience,
+            book=book,
+            standing=self.standing,
         )
         after = self.tool.after(self.ledger, migration)
         self._at += 1
@@ -105,6 +116,13 @@ class KeptSeries:
         """Keep a series for the next migration."""
         with self._alone:
             self._idle[database] = series
+
+    def end(self, database: DatabaseName) -> None:
+        """End the series of a database, for whoever takes its tool's locks another way."""
+        with self._alone:
+            kept = self._idle.pop(database, None)
+        if kept is not None:
+            kept.close()
 
     def end_all_but(self, busy: Collection[DatabaseName | None]) -> None:
         """End the series of databases of which no step is at work."""

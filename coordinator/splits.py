@@ -1,17 +1,21 @@
 """How to write one migration as two, where one version needs what it brings and another what it takes. Pure.
 
-The advice names the very objects, as far as the rehearsal saw what the migration's statements changed.
+The advice names the very objects, as far as the rehearsal saw what the migration's statements changed. Where
+a cut between statements is enough, `coordinator split` makes it (app/splitting.py), and `Split` is what came
+of it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from coordinator.diagnostics import Place
-from coordinator.evidence import Break, Change, Evidence, Phased
-from coordinator.model import DatabaseName, Role
+from coordinator.evidence import Break, Change, Evidence, Phased, Verdict
+from coordinator.model import DatabaseName, Migration, Phase, Role, SourceFile
+from coordinator.pieces import Piece
 
 _SHOWN: Final = 3
 """More names in a sentence are not read."""
@@ -20,6 +24,31 @@ _WHOLE: Final = ("table", "view")
 _NOT_NULL: Final = ("23502", "SQLITE_CONSTRAINT_NOTNULL")
 _ATTRIBUTES: Final = ("owner", "privilege")
 """What nobody adds or removes for its own sake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A statement with the phase that it belongs to, and the reason for one that has to wait."""
+
+    piece: Piece
+    phase: Phase
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What became of a file; without `files` all its statements are of one phase, and it may stay whole."""
+
+    migration: Migration
+    statements: tuple[Placed, ...]
+    files: tuple[SourceFile, ...] = ()
+    """The new files: those that take the place of the old ones, then those of the second half."""
+    replaced: tuple[str, ...] = ()
+    """Paths of the old files."""
+    verdict: Verdict | None = None
+    """That on the release with the new files."""
+    notes: tuple[str, ...] = ()
+    """What a person has to look at, a sentence each."""
 
 
 def split(
@@ -37,7 +66,10 @@ def split(
     if taken:
         now = f"In this release add {added} and keep {taken}" if added else f"In this release keep {taken}"
         now += _with_default(breaks)
-        return f"Split `{name}`. {now}; remove {taken} in a later one, when {gone} is gone."
+        cut = ""
+        if added and _has_cut(phased, database, evidence):
+            cut = f": `coordinator split {phased.migration.files[0].path}` shows how"
+        return f"Split `{name}`{cut}. {now}; remove {taken} in a later one, when {gone} is gone."
     if altered:
         return (
             f"Split `{name}`. In this release leave {altered} as it is and add the new form beside it; remove"
@@ -51,6 +83,20 @@ def split(
     return (
         f"Split `{name}`: add the new form first, keep the old one, and remove it in a later release, when"
         f" {gone} is gone."
+    )
+
+
+def _has_cut(phased: Phased, database: DatabaseName, evidence: Evidence) -> bool:
+    """Tell whether no statement of a migration both brings and takes something."""
+    rehearsal = evidence.rehearsals.get(database)
+    statements = [
+        each.changes
+        for each in (rehearsal.statements if rehearsal else ())
+        if each.migration == phased.migration.name
+    ]
+    return all(
+        all(change.before is None for change in changes) or all(change.after is None for change in changes)
+        for changes in statements
     )
 
 

@@ -315,6 +315,11 @@ def decode(content: bytes, path: str) -> tuple[str, tuple[Diagnostic, ...]]:
     return "", (Diagnostic("migration-encoding", Place(path), problem, why, next_step),)
 
 
+def is_declaration(line: str) -> bool:
+    """The line is a comment that is meant for this program."""
+    return _DECLARATION.match(line) is not None
+
+
 def declared_phase(text: str, path: str) -> tuple[Declaration | None, tuple[Diagnostic, ...]]:
     """Return the phase of the file's `-- coordinator: phase=…` comments, and what is wrong with them."""
     found: Declaration | None = None

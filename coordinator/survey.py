@@ -10,9 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from coordinator.applied import edited, read_entries
 from coordinator.apply import read_ledger
+from coordinator.backfills.order import order_problems
+from coordinator.backfills.standing import open_backfills
 from coordinator.diagnostics import Diagnostic, Severity
-from coordinator.model import Colour, DatabaseName, Migration, Role, ServiceName, ServiceSpec, Version
+from coordinator.model import (
+    BackfillSpec,
+    Colour,
+    DatabaseName,
+    Migration,
+    Role,
+    ServiceName,
+    ServiceSpec,
+    Version,
+)
 from coordinator.ports import Ports, Serving, Target
 
 
@@ -24,6 +36,10 @@ class DatabaseSurvey:
     applied: int
     """How many of the folder's migrations the database has."""
     pending: tuple[Migration, ...]
+    edited: tuple[str, ...] = ()
+    """The names of those that were applied here with other statements than their files have now."""
+    backfills: tuple[BackfillSpec, ...] = ()
+    """Those of the plan that have rows left, or whose rows are not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +150,18 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     with ports.session(name, label="coordinator survey") as session:
         target = session.target(ports.plan.databases[name].migrations.table)
         ledger = read_ledger(session, tool, target)
-    pending = tool.pending(migrations, ledger)
-    applied = len(migrations) - len(pending.migrations)
-    return DatabaseSurvey(target, applied, pending.migrations), pending.diagnostics
+        pending = tool.pending(migrations, ledger)
+        entries = read_entries(session, tool, target)
+        specs = ports.plan.databases[name].backfills
+        misnamed = tuple(order_problems(specs, migrations))
+        left, unfit = ((), ()) if misnamed else open_backfills(session, specs, pending.migrations)
+    waiting = {each.version for each in pending.migrations}
+    applied = tuple(each for each in migrations if each.version not in waiting)
+    changed = tuple(edited(applied, entries, engine=target.engine))
+    names = tuple(migration.name for migration, _ in changed)
+    warnings = (warning for _, warning in changed)
+    found = DatabaseSurvey(target, len(applied), pending.migrations, names, left)
+    return found, (*pending.diagnostics, *warnings, *misnamed, *unfit)
 
 
 def service_survey(spec: ServiceSpec, serving: Serving) -> ServiceSurvey:

@@ -4,7 +4,8 @@ Written from the behaviour of goose v3.29.0 (docs/reference/migration-tools.md):
 last word before a `--` comment ends in `;`, whatever quotes are open; leading comments are dropped; a
 comment that mentions +goose is an annotation or an error. One thing is refused that goose accepts: after a
 StatementBegin block without content goose drops the next line, statement or not. Many people end a
-section with such a block; no line is left to drop there, and none before another block.
+section with such a block; no line is left to drop there, and none before another block. A file is written
+for the same parser: what it would cut elsewhere is put into a block.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from enum import Enum, auto
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.model import Script, Statement
+from coordinator.pieces import NewMigration, Piece
 
 _MAX_LINE_BYTES = 4 * 1024 * 1024 - 1
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -209,3 +211,23 @@ def _ends_statement(line: str) -> bool:
             break
         last = word or last
     return last.endswith(";")
+
+
+def written(new: NewMigration) -> str:
+    """Return a migration as a file that `parse_file` cuts into the very pieces of it."""
+    lines = [f"-- coordinator: phase={new.phase}"]
+    if not new.transaction:
+        lines.append("-- +goose NO TRANSACTION")
+    for section, pieces in (("Up", new.up), ("Down", new.down)):
+        if pieces is not None:
+            lines += ["", f"-- +goose {section}", *(line for each in pieces for line in _lines_of(each))]
+    return "\n".join(lines) + "\n"
+
+
+def _lines_of(piece: Piece) -> Iterator[str]:
+    yield from piece.comments
+    alone = parse_file(f"-- +goose Up\n{piece.text}\n", "")
+    if not alone.problems and [each.text for each in alone.up.statements] == [piece.text]:
+        yield piece.text
+        return
+    yield from ("-- +goose StatementBegin", piece.text, "-- +goose StatementEnd")

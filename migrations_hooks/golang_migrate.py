@@ -18,6 +18,7 @@ from zlib import crc32
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import StepFailed, Usage
 from coordinator.model import Engine, Migration, Script, SourceFile, Statement
+from coordinator.pieces import NewMigration, Piece
 from coordinator.ports import Batch, Ledger, LockId, MigrationTool, Parsed, Pending, Reading, Target
 from coordinator.sql import (
     controls_transaction,
@@ -165,6 +166,12 @@ class GolangMigrate:
         """Return what undoes a migration and records the version of the file before it."""
         below = (each.version for each in migrations if each.version < migration.version)
         return _batches(migration.down, max(below, default=_NOTHING), target=target, before=_current(ledger))
+
+    def write(self, new: NewMigration) -> tuple[tuple[str, str], ...]:
+        """Return the file of each direction; the phase counts where it goes up."""
+        name = f"{new.version:0{new.width}}_{new.title}"
+        up = (f"{name}.up.sql", f"-- coordinator: phase={new.phase}\n\n{_text_of(new.up)}")
+        return (up,) if new.down is None else (up, (f"{name}.down.sql", _text_of(new.down)))
 
     def lock_ids(self, target: Target) -> tuple[LockId, ...]:
         """Return the lock of the command line, which hashes the URL's path and slash, then the library's.
@@ -314,6 +321,10 @@ def _needs_no_transaction(text: str, engine: Engine) -> bool:
         controls_transaction(statement) or may_refuse_transaction(statement) or sets_transaction(statement)
         for statement in split_statements(text)
     )
+
+
+def _text_of(pieces: Sequence[Piece]) -> str:
+    return "\n".join(f"{line}\n" for each in pieces for line in (*each.comments, each.text))
 
 
 # -- the files ------------------------------------------------------------------------------------------

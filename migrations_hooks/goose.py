@@ -15,6 +15,7 @@ from typing import Final
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import StepFailed, Usage
 from coordinator.model import Engine, Migration, Script, SourceFile
+from coordinator.pieces import NewMigration
 from coordinator.ports import (
     Batch,
     Ledger,
@@ -27,7 +28,7 @@ from coordinator.ports import (
     Target,
 )
 from coordinator.sql import declared_phase, decode, sets_transaction, split_statements, unsafe_statements
-from migrations_hooks._goose_grammar import parse_file
+from migrations_hooks._goose_grammar import parse_file, written
 
 _DEFAULT_TABLE = "goose_db_version"
 _SESSION_LOCK = 4097083626
@@ -179,6 +180,11 @@ class Goose:
         gone = f"SELECT 1 {_from(target)}WHERE NOT EXISTS ({_is_applied_query(target, migration.version)})"
         script = migration.down or Script((), transaction=True)
         return _batches(script, delete, target=target, guard=gone)
+
+    def write(self, new: NewMigration) -> tuple[tuple[str, str], ...]:
+        """Return the one file of a migration."""
+        name = f"{new.version:0{new.width}}_{new.title}.sql"
+        return ((name, written(new)),)
 
     def lock_ids(self, target: Target) -> tuple[LockId, ...]:
         """Return the lock of goose's Provider; on MySQL one of our own, and the row that its library may use.

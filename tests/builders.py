@@ -18,6 +18,7 @@ from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Evidence
 from coordinator.graph import Graph, Step
 from coordinator.model import (
+    BackfillSpec,
     CanarySpec,
     CheckSpec,
     Colour,
@@ -115,13 +116,20 @@ class Release:
     applied: int = 0
     """How many migrations each database has already."""
     on_failure: OnFailure = OnFailure.ROLLBACK
+    backfills: tuple[BackfillSpec, ...] = ()
+    """Those of each database."""
+    are_complete: bool = False
+    """The backfills were done by an earlier release."""
 
     def plan(self) -> Plan:
         """Return what the plan file would say."""
         return Plan(
             file=Path("plan.yaml"),
             release="shop-2",
-            databases={DatabaseName(name): _database(name) for name in self.pending},
+            databases={
+                DatabaseName(name): replace(_database(name), backfills=self.backfills)
+                for name in self.pending
+            },
             services={ServiceName(name): service.spec(name) for name, service in self.services.items()},
             approve_contract=self.approve,
             on_failure=self.on_failure,
@@ -137,6 +145,7 @@ class Release:
                     Target(Engine.POSTGRESQL, name, "public", None),
                     self.applied,
                     declared(pending) if isinstance(pending, str) else pending,
+                    backfills=() if self.are_complete else self.backfills,
                 )
                 for name, pending in self.pending.items()
             },

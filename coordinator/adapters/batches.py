@@ -49,6 +49,15 @@ def ledger_changed() -> DatabaseError:
     )
 
 
+def cursor_moved() -> DatabaseError:
+    """Return the refusal of a batch whose fence did not change exactly one row."""
+    return DatabaseError(
+        "cursor-moved",
+        "Somebody else moved the cursor of this backfill; nothing of the batch was done.",
+        next_step="Look for another coordinator on this database, and run the command again.",
+    )
+
+
 def transaction_ended(index: int) -> DatabaseError:
     """Return what is left to say when the statement at `index` ended the batch's own transaction."""
     return DatabaseError(

@@ -23,6 +23,7 @@ from pymysql.constants import SERVER_STATUS
 from coordinator.adapters import mysql_table_lock
 from coordinator.adapters.batches import (
     connection_lost,
+    cursor_moved,
     ledger_changed,
     lock_held,
     transaction_ended,
@@ -159,6 +160,10 @@ class MysqlSession:
         self._send("START TRANSACTION")
         if batch.guard is not None and self._send(batch.guard):
             raise ledger_changed()
+        if batch.fence is not None:
+            self._send(batch.fence)
+            if self._send("SELECT ROW_COUNT()") != [(1,)]:
+                raise cursor_moved()
         for index, text in enumerate(batch.statements):
             statements = split_statements(text, self._engine)
             may_commit = not all(stays_in_transaction(each) for each in statements)

@@ -20,6 +20,7 @@ from psycopg.pq import TransactionStatus
 
 from coordinator.adapters.batches import (
     connection_lost,
+    cursor_moved,
     ledger_changed,
     lock_held,
     transaction_ended,
@@ -170,6 +171,8 @@ class PostgresqlSession:
             self.send(begin)
         elif self.send(f"{begin}{batch.guard}", answer=-1):
             raise ledger_changed()
+        if batch.fence is not None and len(self.send(f"{batch.fence} RETURNING 1")) != 1:
+            raise cursor_moved()
         # What is the tool's own goes out with the commit; whoever looks between statements sees each.
         records = batch.records if send is None else 0
         texts = batch.statements[: len(batch.statements) - records]

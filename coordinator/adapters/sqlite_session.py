@@ -14,7 +14,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from coordinator.adapters.batches import ledger_changed, transaction_ended, transaction_left_open
+from coordinator.adapters.batches import (
+    cursor_moved,
+    ledger_changed,
+    transaction_ended,
+    transaction_left_open,
+)
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, Target
@@ -87,6 +92,8 @@ class SqliteSession:
         self._send("BEGIN IMMEDIATE")
         if batch.guard is not None and self._send(batch.guard):
             raise ledger_changed()
+        if batch.fence is not None and len(self._send(f"{batch.fence} RETURNING 1")) != 1:
+            raise cursor_moved()
         for index, text in enumerate(batch.statements):
             for offset, statement in split_complete(text):
                 self._run(statement, text, index=index, offset=offset)

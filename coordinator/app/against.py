@@ -14,6 +14,7 @@ from posixpath import basename, dirname, relpath
 from typing import Final
 
 from coordinator.adapters.trees.git import GitRepository, GitTree
+from coordinator.applied import code_of
 from coordinator.diagnostics import Diagnostic, Place, Severity, errors_of
 from coordinator.errors import Usage
 from coordinator.load.migrations import source_files
@@ -24,13 +25,11 @@ from coordinator.model import (
     Engine,
     Migration,
     Plan,
-    Script,
     ServiceSpec,
     Version,
 )
 from coordinator.ports import Ledger, MigrationTool, Ports, Serving, Side, Target
 from coordinator.rehearsal_ports import Tree
-from coordinator.sql import tokens
 from coordinator.survey import DatabaseSurvey, Survey, service_survey
 
 MERGE_BASE: Final = "merge-base"
@@ -97,7 +96,7 @@ def _database(
     diagnostics = (
         *problems,
         *([] if there else [_nothing_there(spec, folder, tree)]),
-        *_changed(here, there, folder=spec.migrations.folder.as_posix(), tree=tree),
+        *_changed(here, there, spec=spec, tree=tree),
         *pending.diagnostics,
         *_never_applied(unapplied, pending.migrations, tool=tool, newest=max(there, default=0)),
     )
@@ -115,8 +114,9 @@ def _released(
 
 
 def _changed(
-    here: Sequence[Migration], there: Mapping[int, Migration], *, folder: str, tree: Tree
+    here: Sequence[Migration], there: Mapping[int, Migration], *, spec: DatabaseSpec, tree: Tree
 ) -> Iterator[Diagnostic]:
+    folder, engine = spec.migrations.folder.as_posix(), spec.engine
     found = {each.version: each for each in here}
     for version, old in there.items():
         new = found.get(version)
@@ -129,25 +129,13 @@ def _changed(
                 "Databases that have it keep what it did, and new ones never get it.",
                 "Put the file back, and undo what it does in a new migration.",
             )
-        elif _code(new.up) != _code(old.up) or _code(new.down) != _code(old.down):
-            yield _edited(new, old, tree)
+        elif code_of(new.up, engine) != code_of(old.up, engine):
+            yield _edited(new, tree, is_up=True)
+        elif code_of(new.down, engine) != code_of(old.down, engine):
+            yield _edited(new, tree, is_up=False)
 
 
-def _code(script: Script | None) -> object:
-    """Return what a script does: not where it stands, and neither its comments nor its blanks."""
-    return script and (
-        script.transaction,
-        [
-            each.text[start:end]
-            for each in script.statements
-            for kind, start, end, _ in tokens(each.text)
-            if kind not in {"space", "comment", "block"}
-        ],
-    )
-
-
-def _edited(new: Migration, old: Migration, tree: Tree) -> Diagnostic:
-    is_up = _code(new.up) != _code(old.up)
+def _edited(new: Migration, tree: Tree, *, is_up: bool) -> Diagnostic:
     return Diagnostic(
         "migration-edited",
         Place(new.files[0].path),

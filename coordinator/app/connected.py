@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
+from copy import copy
 from dataclasses import replace
 from threading import Lock
 from typing import cast
@@ -50,6 +51,12 @@ class ConnectedPorts:
 
     def migrations(self, database: DatabaseName) -> tuple[Migration, ...]:
         return self._migrations[database]
+
+    def with_migrations(self, database: DatabaseName, migrations: tuple[Migration, ...]) -> ConnectedPorts:
+        """Return the same world with other migrations in one database's folder."""
+        other = copy(self)
+        other._migrations = {**self._migrations, database: migrations}  # noqa: SLF001 - our own
+        return other
 
     def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[Session]:
         spec = self.plan.databases[database]

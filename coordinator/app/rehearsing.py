@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coordinator import discovery
 from coordinator.app.recalling import Recall
 from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Rehearsal, Span, Use
-from coordinator.model import Base, DatabaseName, Layer, Plan, Role
+from coordinator.model import Base, DatabaseName, DatabaseSpec, Layer, Plan, Role
 from coordinator.ports import Ports
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import EvidenceCache
 from coordinator.rehearse import Found, Live, Subject, Task, rehearse_database
 from coordinator.secret import Secret
-from coordinator.survey import Survey, alive_at_start
+from coordinator.survey import DatabaseSurvey, Survey, alive_at_start
 
 
 @dataclass(slots=True)
@@ -68,9 +68,18 @@ def rehearse_release(
         except (Usage, DatabaseError) as error:
             rehearsed.diagnostics.append(_not_rehearsed(ports, name, error))
             continue
-        rehearsed.rehearsals[name] = rehearsal
+        rehearsed.rehearsals[name] = _with_edits(rehearsal, seen.databases[name], ports.plan.databases[name])
         rehearsed.spans.update(spans)
     return rehearsed
+
+
+def _with_edits(rehearsal: Rehearsal, seen: DatabaseSurvey, spec: DatabaseSpec) -> Rehearsal:
+    """Say of a replay which of its files are not what ran on the live database."""
+    if not seen.edited or spec.rehearsal.base is not Base.REPLAY:
+        return rehearsal
+    names = ", ".join(f"`{each}`" for each in seen.edited)
+    note = f"replayed from files that were edited after they had been applied: {names}"
+    return replace(rehearsal, notes=(*rehearsal.notes, note))
 
 
 def _subjects(ports: Ports, database: DatabaseName, catalogues: Mapping[Use, Catalogue]) -> Iterator[Subject]:
@@ -90,7 +99,7 @@ def _rehearse(
 ) -> Found:
     spec, database = ports.plan.databases[name], seen.databases[name]
     engine = discovery.rehearsal(spec.engine)
-    url = _scratch_url(ports, name)
+    url = scratch_url(ports, name)
     live, version = _live(ports, name, scratch=url) if reads_live else (Live(), None)
     pending = {each.version for each in database.pending}
     task = Task(
@@ -112,7 +121,7 @@ def _rehearse(
     return Recall(cache, ports.clock).or_rehearse(task, engine, live_version=version, rehearse=rehearse)
 
 
-def _scratch_url(ports: Ports, name: DatabaseName) -> Secret | None:
+def scratch_url(ports: Ports, name: DatabaseName) -> Secret | None:
     """Return the URL of the team's scratch server. Raises: Usage where it is the live one's."""
     spec = ports.plan.databases[name]
     if spec.rehearsal.url is None:
@@ -138,7 +147,7 @@ def look_at_server(ports: Ports, name: DatabaseName) -> str:
     Raises: Usage or DatabaseError where it cannot be rehearsed.
     """
     engine = discovery.rehearsal(ports.plan.databases[name].engine)
-    url = _scratch_url(ports, name)
+    url = scratch_url(ports, name)
     live, version = _live(ports, name, scratch=url)
     with engine.server(url=url, live_version=version) as server, server.database(live.dump):
         where = "on the scratch server of the plan" if url else "on this machine"

@@ -30,6 +30,10 @@ COMMANDS: Final = {
     "doctor": ("doctor", "Check what the plan needs, and say what is wrong."),
     "backtest": ("backtest", "Replay a repository's past releases: which order each would have needed."),
     "validate": ("validate", "Check a plan file and its migrations, offline."),
+    "split": (
+        "split",
+        "Cut a migration in two: what the old version bears, and what waits until it is gone.",
+    ),
     "parse": ("parse", "Show how a migration tool reads a file."),
     "explain": ("explain", "Explain the code of a problem, or list all codes."),
     "schema": ("schema", "Print the JSON Schema (draft 2020-12) of the plan file."),

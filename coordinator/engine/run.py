@@ -143,7 +143,8 @@ class Engine:
         self._make_durable()
         for command in begun:
             self._submit(workers, command, in_doubt=isinstance(command, Observe))
-        self._series.end_all_but({self.state.graph.step(each).database for each in self._in_flight})
+        at_work = map(self.state.graph.step, self._in_flight)
+        self._series.end_all_but({step.database for step in at_work if step.kind == "apply"})
         return stuck
 
     def _take_up(self, begun: list[Start | Observe | Undo]) -> tuple[StepId, ...] | None:

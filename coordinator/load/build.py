@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from coordinator.fields import QuerySettings
+from coordinator.load.backfills import backfills_from
 from coordinator.load.choice import Chosen
 from coordinator.load.document import Database, PlanDocument, Service
 from coordinator.load.tree import Node, find
@@ -79,6 +80,7 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
         locks=LocksSpec(
             database.locks.attempt or LocksSpec().attempt, database.locks.budget, database.locks.deadline
         ),
+        backfills=backfills_from(database.backfills, (*path, "backfills"), root, engine=database.engine),
     )
 
 

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from coordinator import discovery
 from coordinator.fields import Duration, PositiveDuration, QuerySettings, SecretReference, Spec
+from coordinator.load.backfills import Backfill, demand_backfills
 from coordinator.load.choice import CheckChoice, OneOrMore, PlatformChoice, QueriesChoices
 from coordinator.load.texts import DatabaseReference, Name, Release, Text, Tool, Unrepeated, VersionText
 from coordinator.model import Base, Engine, Layer, LocksSpec, OnFailure, Worker
@@ -87,6 +88,14 @@ class Database(Spec):
     rehearsal: Rehearsal = Field(
         default_factory=Rehearsal, description="How its migrations are tried out before the release."
     )
+    backfills: tuple[Backfill, ...] = Field(
+        default=(), description="What is changed row by row, in batches, while the release goes on."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_backfilled(self) -> Self:
+        demand_backfills(self.backfills, self.engine)
+        return self
 
     @model_validator(mode="after")
     def _tool_knows_engine(self) -> Self:

@@ -139,6 +139,7 @@ def _rehearsal(
         drift=tried.drift.lines,
         notes=(*server.notes, *_of_drift(tried, task), *notes, *_notes(failure, tried.unfilled)),
         is_whole=failure is None,
+        failed=failure.migration.name if failure else None,
     )
 
 

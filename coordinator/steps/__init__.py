@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from coordinator.backfills.work import Work
 from coordinator.errors import Interrupted, StepFailed
 from coordinator.graph import Step
 from coordinator.leases import Claim
-from coordinator.model import ServiceSpec
+from coordinator.model import BackfillSpec, ServiceSpec
 from coordinator.ports import Ports, Subject
 from coordinator.series import KeptSeries
 from coordinator.world import Effect, Seen
@@ -107,6 +108,32 @@ def watch(spec: ServiceSpec, subjects: Sequence[Subject], duration: timedelta, c
         if clock.now() >= end and not bad:
             return rounds
         context.wait(min(monitor.every, max(end - clock.now(), monitor.every / 10)))
+
+
+def backfill_of(step: Step, context: Context) -> BackfillSpec:
+    """Return the backfill that a step is about. Raises: StepFailed where the plan has it no more."""
+    for each in context.ports.plan.databases[step.its_database].backfills:
+        if each.name == step.its_backfill:
+            return each
+    raise StepFailed(
+        "backfill-missing",
+        f"The plan has no backfill `{step.its_backfill}` any more, which {step.id} is about.",
+        why="The checkout is not the one that the run began with.",
+        next_step="Check out the release that is under way, then run the command again.",
+    )
+
+
+def work_on_backfill(step: Step, context: Context) -> str:
+    """Work on the backfill of a step until no row is left, and return a line about it."""
+    ports = context.ports
+    return Work(
+        ports.plan.databases[step.its_database],
+        backfill_of(step, context),
+        connect=lambda: ports.session(step.its_database, label=step.id),
+        now=ports.clock.now,
+        wait=context.wait,
+        note=context.note,
+    ).run()
 
 
 def observe_nothing(_step: Step, _context: Context) -> Observation:

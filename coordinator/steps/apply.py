@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import Final
 
+from coordinator.applied import Book
 from coordinator.apply import is_applied
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
@@ -110,12 +111,14 @@ class Apply:
 
     def _apply(self, step: Step, context: Context) -> str:
         spec, ports = context.ports.plan.databases[step.its_database], context.ports
+        book = Book(ports.plan.release, context.note)
         series = context.series.take_or(
             spec.name,
             lambda: Series.opened(
                 ports.session(spec.name, label=step.id),
                 ports.tool(spec.name),
                 table=spec.migrations.table,
+                book=book,
                 lock_timeout=_LOCKS,
             ),
         )
@@ -126,6 +129,7 @@ class Apply:
                     _migration(step, context),
                     migrations=ports.migrations(spec.name),
                     patience=Patience(spec.locks, context.wait, ports.clock.sleep, context.note),
+                    book=book,
                     label=step.id,
                 )
             except DatabaseError as error:

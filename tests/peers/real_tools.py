@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +25,7 @@ from peers.mariadb_dump import dump_mariadb
 
 from coordinator import discovery
 from coordinator.adapters.databases import mariadb, postgresql, sqlite
+from coordinator.applied import Book
 from coordinator.apply import apply_migration, read_ledger, revert_migration
 from coordinator.diagnostics import errors_of
 from coordinator.errors import CoordinatorError
@@ -227,7 +229,9 @@ def read_folder(tool: str, folder: Path, engine: Engine = Engine.POSTGRESQL) -> 
     )
 
 
-def run_ours(tool: str, world: World, folder: Path, *, steps: int = 1000) -> Outcome:
+def run_ours(
+    tool: str, world: World, folder: Path, *, steps: int = 1000, book: Book | None = None
+) -> Outcome:
     """Apply the next `steps` migrations by the hook, or undo that many if it is negative."""
     hook = discovery.migration_tool(tool)
     reading = read_folder(tool, folder, world.engine)
@@ -246,7 +250,9 @@ def run_ours(tool: str, world: World, folder: Path, *, steps: int = 1000) -> Out
                     session.execute(hook.create_ledger(target))
                 break
             perform, migration = (
-                (apply_migration, pending.migrations[0]) if steps > 0 else (revert_migration, applied[-1])
+                (partial(apply_migration, book=book), pending.migrations[0])
+                if steps > 0
+                else (revert_migration, applied[-1])
             )
             try:
                 perform(

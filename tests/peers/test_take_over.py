@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from peers.real_tools import ENGINES, LEDGERS, World, run_ours, run_real, write_files
 
+from coordinator.applied import TABLE, Book
 from coordinator.model import Engine
+from coordinator.ports import Batch
 
 pytestmark = pytest.mark.peers
 NewWorld = Callable[[Engine], World]
@@ -89,6 +91,28 @@ def test_the_real_tool_goes_on_where_the_hook_stopped(
         ours(tool, mixed, folder, applied)
     assert run_real(tool, mixed, folder, "up") == 0
 
+    assert mixed.snapshot(tool) == pure.snapshot(tool)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("tool", list(LEDGERS))
+def test_the_table_of_our_own_changes_nothing_for_the_real_tool(
+    tool: str, engine: Engine, new_world: NewWorld, tmp_path: Path
+):
+    folder = folder_of(tool, tmp_path, engine)
+    mixed, pure = new_world(engine), new_world(engine)
+    assert run_real(tool, pure, folder, "up") == 0
+
+    outcome = run_ours(tool, mixed, folder, steps=2, book=Book("shop-1", print))
+    assert outcome.is_done, outcome
+    real_up(tool, mixed, folder, VERSIONS - 2)
+
+    with mixed.database.session(label="test") as session:
+        assert session.query(f"SELECT count(*) FROM {TABLE}") == [(2,)]
+        session.execute(Batch((f"DROP TABLE {TABLE}",), transaction=True))
+    assert mixed.snapshot(tool) == pure.snapshot(tool)
+    real_down(tool, mixed, folder, VERSIONS)
+    real_down(tool, pure, folder, VERSIONS)
     assert mixed.snapshot(tool) == pure.snapshot(tool)
 
 

@@ -1,0 +1,226 @@
+"""What each migration was when it was applied, in a table of our own beside the tool's.
+
+No tool of ours keeps a checksum, and its version table is not to be changed by a byte. So whoever applies a
+migration here writes down which bytes and which code it had, in the transaction of the tool's own record.
+What a tool applied itself has no entry, and nothing is claimed about it. A database whose role may not make
+or write the table is migrated all the same, without the entry.
+
+Comments and blanks are no code: a file that differs in them alone is the same migration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from coordinator.diagnostics import Diagnostic, Place, Severity
+from coordinator.errors import DatabaseError
+from coordinator.model import Engine, Migration, Script
+from coordinator.ports import Batch, MigrationTool, Session, Target
+from coordinator.sql import literal, tokens
+
+TABLE: Final = "coordinator_applied"
+_SHOWN: Final = 12
+"""Letters of a digest that a person compares."""
+_COLUMNS: Final = "tool, version_table, version, name, file_digest, code_digest, release_name"
+_CREATE: Final = f"""CREATE TABLE IF NOT EXISTS {{table}} (
+    tool varchar(32) NOT NULL,
+    version_table varchar(128){{names}} NOT NULL,
+    version varchar(64) NOT NULL,
+    name text{{names}} NOT NULL,
+    file_digest varchar(64) NOT NULL,
+    code_digest varchar(64) NOT NULL,
+    release_name text{{names}} NOT NULL,
+    applied_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CONSTRAINT {TABLE}_key PRIMARY KEY (tool, version_table, version)
+)"""
+_CHANGES_SESSION: Final = ("search_path", "role", "authorization")
+"""After a text with one of these words the table may not be ours to write before the session is set back."""
+
+
+class Standing(StrEnum):
+    """Whether the table can be written to."""
+
+    ABSENT = "absent"
+    READY = "ready"
+    CLOSED = "closed"
+    """It is there, and this role may not write to it; or there is no schema that it could be in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Who applies, for the entries that are written."""
+
+    release: str
+    note: Callable[[str], None]
+    """Tell a person why there is no entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a migration was when it was applied here."""
+
+    file_digest: str
+    code_digest: str
+    release: str
+    applied_at: str
+
+
+def code_of(script: Script | None, engine: Engine) -> object:
+    """Return what a script does: not where it stands, and neither its comments nor its blanks."""
+    return script and (
+        script.transaction,
+        [
+            each.text[start:end]
+            for each in script.statements
+            for kind, start, end, _ in tokens(each.text, engine)
+            if kind not in {"space", "comment", "block"}
+        ],
+    )
+
+
+def standing_query(target: Target) -> str:
+    """Return a query with one row of one `Standing`."""
+    if target.engine is Engine.SQLITE:
+        found = f"SELECT count(*) FROM sqlite_master WHERE name = '{TABLE}'"  # noqa: S608
+        return f"SELECT CASE ({found}) WHEN 0 THEN 'absent' ELSE 'ready' END"
+    if target.engine.speaks_mysql:
+        return (
+            "SELECT CASE count(*) WHEN 0 THEN 'absent' ELSE 'ready' END FROM information_schema.tables"  # noqa: S608
+            f" WHERE table_schema = DATABASE() AND table_name = '{TABLE}'"
+        )
+    if target.schema is None:
+        return f"SELECT '{Standing.CLOSED}'"
+    rights = " AND ".join(f"has_table_privilege(t, '{each}')" for each in ("SELECT", "INSERT", "UPDATE"))
+    return (
+        f"SELECT CASE WHEN t IS NULL THEN 'absent' WHEN {rights} THEN 'ready' ELSE 'closed' END"  # noqa: S608
+        f" FROM (SELECT to_regclass({literal(_table(target))}) AS t) AS found"
+    )
+
+
+def is_open(session: Session, target: Target, standing: Standing, book: Book) -> bool:
+    """Tell whether the table can be written to; makes it where it is missing."""
+    if standing is Standing.ABSENT:
+        names = " CHARACTER SET utf8mb4" if target.engine.speaks_mysql else ""
+        create = _CREATE.format(table=_table(target), names=names)
+        try:
+            session.execute(Batch((create,), transaction=True))
+        except DatabaseError as error:
+            if error.code == "connection-lost":
+                raise
+            book.note(f"There is no table {TABLE}, so edited files will not be noticed. {error.what}")
+            return False
+    return standing is not Standing.CLOSED
+
+
+def entered(
+    batches: tuple[Batch, ...], migration: Migration, *, tool: MigrationTool, target: Target, book: Book
+) -> tuple[tuple[Batch, ...], Batch | None]:
+    """Return the batches with the entry in the transaction, and in the text, of the tool's own record.
+
+    Where the file may have left a role or a schema of its own there the entry is a batch of its own, for
+    `enter_late`: a migration must not fail for it.
+    """
+    entry = _insert(migration, tool=tool, target=target, release=book.release)
+    *before, last = batches
+    if not last.transaction or _changes_session(migration.up):
+        return batches, Batch((entry,), transaction=True)
+    *statements, record = last.statements
+    return (*before, replace(last, statements=(*statements, f"{record};\n{entry}"))), None
+
+
+def enter_late(session: Session, entry: Batch, book: Book) -> None:
+    """Write an entry after its migration, which stays applied whatever comes of this."""
+    try:
+        session.execute(entry)
+    except DatabaseError as error:
+        book.note(f"An edit of this file will not be noticed. {error.what}")
+
+
+def read_entries(session: Session, tool: MigrationTool, target: Target) -> Mapping[str, Entry]:
+    """Return the entries of a tool's version table, by version; empty where there are none to be read."""
+    if session.query(standing_query(target)) != [(Standing.READY,)]:
+        return {}
+    rows = session.query(
+        f"SELECT version, file_digest, code_digest, release_name, applied_at FROM {_table(target)}"  # noqa: S608
+        f" WHERE tool = {literal(tool.name)} AND version_table = {literal(target.table or '', target.engine)}"
+    )
+    return {str(version): Entry(*map(str, entry)) for version, *entry in rows}
+
+
+def edited(
+    migrations: Iterable[Migration], entries: Mapping[str, Entry], *, engine: Engine
+) -> Iterator[tuple[Migration, Diagnostic]]:
+    """Yield each migration whose code is not what was applied, with a warning."""
+    for each in migrations:
+        entry = entries.get(str(each.version))
+        if entry is None or entry.file_digest == _file_digest(each):
+            continue
+        if entry.code_digest != _code_digest(each, engine):
+            yield each, _edited(each, entry)
+
+
+def _edited(migration: Migration, entry: Entry) -> Diagnostic:
+    return Diagnostic(
+        "migration-edited",
+        Place(migration.files[0].path),
+        f"`{migration.name}` was applied with other statements than its file has now (SHA-256 of the file"
+        f" {entry.file_digest[:_SHOWN]}… then, {_file_digest(migration)[:_SHOWN]}… now).",
+        f"Release {entry.release} applied it at {entry.applied_at}. It is not applied again, so this database"
+        " is not what its files make, and a replay of the files rests on one that did not run here.",
+        "Put the file back as it was, and write the change as a new migration. If the tool itself undid it"  # noqa: S608
+        f" and applied it as it is now: `DELETE FROM {TABLE} WHERE version = '{migration.version}'`.",
+        severity=Severity.WARNING,
+    )
+
+
+def _table(target: Target) -> str:
+    """Return the table's name, which a migration that changes the current schema cannot turn elsewhere."""
+    if target.engine is Engine.POSTGRESQL and target.schema is not None:
+        schema = target.schema.replace('"', '""')
+        return f'"{schema}".{TABLE}'
+    if target.engine.speaks_mysql:
+        database = target.database.replace("`", "``")
+        return f"`{database}`.{TABLE}"
+    return TABLE
+
+
+def _insert(migration: Migration, *, tool: MigrationTool, target: Target, release: str) -> str:
+    values = (
+        tool.name,
+        target.table or "",
+        str(migration.version),
+        migration.name,
+        _file_digest(migration),
+        _code_digest(migration, target.engine),
+        release,
+    )
+    written = ", ".join(literal(each, target.engine) for each in values)
+    changed = ("name", "file_digest", "code_digest", "release_name")
+    if target.engine.speaks_mysql:
+        news = ", ".join(f"{each} = VALUES({each})" for each in changed)
+        conflict = f"ON DUPLICATE KEY UPDATE {news}"
+    else:
+        news = ", ".join(f"{each} = excluded.{each}" for each in changed)
+        conflict = f"ON CONFLICT (tool, version_table, version) DO UPDATE SET {news}"
+    return (
+        f"INSERT INTO {_table(target)} ({_COLUMNS}) VALUES ({written})"  # noqa: S608 - literals of our own
+        f" {conflict}, applied_at = CURRENT_TIMESTAMP"
+    )
+
+
+def _changes_session(script: Script | None) -> bool:
+    texts = [each.text.lower() for each in script.statements] if script else []
+    return any(word in text for text in texts for word in _CHANGES_SESSION)
+
+
+def _file_digest(migration: Migration) -> str:
+    """Return the digest of the file that says how the migration is applied: goose's one, migrate's up."""
+    return migration.files[0].digest
+
+
+def _code_digest(migration: Migration, engine: Engine) -> str:
+    return hashlib.sha256(repr(code_of(migration.up, engine)).encode(errors="surrogatepass")).hexdigest()

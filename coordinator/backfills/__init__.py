@@ -1,0 +1,11 @@
+"""Change the rows of a table in batches by a key, each together with the place up to which they are done.
+
+    keys    which rows a batch has: the next ones behind the cursor, and how the engine is told
+    cursor  our own table in the same database: how far it got
+    pace    how many rows the next batch has, and how long to rest before it (pure)
+    work    the loop: look, change, rest; again after whatever ended it
+    order   which migration a backfill waits for, and which one waits for it (pure)
+
+The cursor moves in the transaction of the batch, and only from where the batch was chosen. So a kill at any
+instant leaves a batch either done with its cursor or not done at all, and of two coordinators one is refused.
+"""

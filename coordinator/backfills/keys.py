@@ -1,0 +1,214 @@
+"""The key by which a table is gone over: what the engine says about it, and the rows behind a place of it.
+
+A place is the key's values as texts, as the engine writes them, and comes back as literals of the key's own
+types. Nothing is asked by OFFSET from the start: each batch begins behind the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from coordinator.errors import StepFailed
+from coordinator.model import BackfillSpec, Engine
+from coordinator.ports import Session
+from coordinator.sql import literal
+
+Place = tuple[str, ...]
+"""A value of each column of the key, as text."""
+
+_COLUMNS = {
+    Engine.POSTGRESQL: (
+        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull FROM pg_attribute a"
+        " WHERE a.attrelid = to_regclass({table}) AND a.attnum > 0 AND NOT a.attisdropped"
+    ),
+    Engine.SQLITE: (
+        "SELECT name, type, \"notnull\" OR (pk AND type = 'INTEGER') FROM pragma_table_info({bare}, {schema})"
+    ),
+    Engine.MARIADB: (
+        "SELECT column_name, data_type, is_nullable = 'NO' FROM information_schema.columns"
+        " WHERE table_schema = {schema} AND table_name = {bare}"
+    ),
+}
+_UNIQUE = {
+    Engine.POSTGRESQL: (
+        "SELECT i.indexrelid, a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid"
+        " AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])"
+        " WHERE i.indrelid = to_regclass({table}) AND i.indisunique AND i.indisvalid"
+        " AND i.indpred IS NULL AND i.indexprs IS NULL"
+    ),
+    Engine.SQLITE: (
+        "SELECT l.name, c.name FROM pragma_index_list({bare}, {schema}) l"
+        " JOIN pragma_index_info(l.name, {schema}) c"
+        ' WHERE l."unique" AND NOT l.partial UNION ALL'
+        " SELECT 'primary key', name FROM pragma_table_info({bare}, {schema}) WHERE pk"
+    ),
+    Engine.MARIADB: (
+        "SELECT index_name, column_name FROM information_schema.statistics"
+        " WHERE table_schema = {schema} AND table_name = {bare} AND non_unique = 0 AND sub_part IS NULL"
+    ),
+}
+_ROWS = {
+    Engine.POSTGRESQL: (
+        "SELECT sum(c.reltuples) FROM pg_class c WHERE c.relkind = 'r' AND c.reltuples >= 0"
+        " AND (c.oid = to_regclass({table})"
+        " OR c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass({table}))))"
+    ),
+    Engine.SQLITE: "SELECT count(*) FROM {quoted}",
+    Engine.MARIADB: (
+        "SELECT table_rows FROM information_schema.tables"
+        " WHERE table_schema = {schema} AND table_name = {bare}"
+    ),
+}
+"""About how many rows the table has: of SQLite, which keeps no estimate, exactly."""
+_COUNT = "SELECT count(*) FROM {table} WHERE {condition}"
+_SELECT = "SELECT {columns} FROM {table} WHERE {condition}"
+_WHOLE = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
+_SORTED_TEXTS = frozenset({"char", "varchar", "uuid"})
+"""Types of MySQL and MariaDB whose text goes back into the same value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A table and the columns that say where in it a row stands."""
+
+    engine: Engine
+    table: str
+    """Quoted, for the engine."""
+    columns: tuple[str, ...]
+    """Quoted, behind the table's name: a statement may have another table with such a column."""
+    types: tuple[str, ...]
+    rows: int
+    """About how many rows the table had when it was looked at."""
+
+    def after(self, place: Place | None) -> str:
+        """Return the condition that a row stands behind a place; of none, that it is there."""
+        return "1 = 1" if place is None else self._compared(">", place)
+
+    def between(self, place: Place | None, last: Place) -> str:
+        """Return the condition that a row stands behind a place and not behind `last`."""
+        return f"({self.after(place)} AND {self._compared('<=', last)})"
+
+    def _compared(self, sign: str, place: Place) -> str:
+        values = [self._literal(value, type_) for value, type_ in zip(place, self.types, strict=True)]
+        if len(values) == 1:
+            return f"{self.columns[0]} {sign} {values[0]}"
+        return f"({', '.join(self.columns)}) {sign} ({', '.join(values)})"
+
+    def _literal(self, value: str, type_: str) -> str:
+        if self.engine is Engine.POSTGRESQL:
+            return f"CAST({literal(value)} AS {type_})"
+        if self.engine is Engine.SQLITE:
+            return value  # as its own quote() wrote it
+        return str(int(value)) if type_ in _WHOLE else literal(value, self.engine)
+
+    def nth_after(self, place: Place | None, number: int, session: Session) -> Place | None:
+        """Return where the row stands that is the `number`-th behind a place; None if there are fewer."""
+        return self._first(
+            session, f"{self.after(place)} ORDER BY {self._order('')} LIMIT 1 OFFSET {number - 1}"
+        )
+
+    def last_after(self, place: Place | None, session: Session) -> tuple[Place, int] | None:
+        """Return where the last row behind a place stands, and how many there are; None if there is none."""
+        last = self._first(session, f"{self.after(place)} ORDER BY {self._order(' DESC')} LIMIT 1")
+        if last is None:
+            return None
+        [[count]] = session.query(_COUNT.format(table=self.table, condition=self.between(place, last)))
+        return last, int(str(count))
+
+    def _order(self, direction: str) -> str:
+        return ", ".join(f"{each}{direction}" for each in self.columns)
+
+    def _first(self, session: Session, condition: str) -> Place | None:
+        shown = {Engine.POSTGRESQL: "{}::text", Engine.SQLITE: "quote({})"}.get(self.engine, "{}")
+        columns = ", ".join(shown.format(each) for each in self.columns)
+        rows = session.query(_SELECT.format(columns=columns, table=self.table, condition=condition))
+        return tuple(str(each) for each in rows[0]) if rows else None
+
+
+def key_of(session: Session, spec: BackfillSpec) -> Key:
+    """Return the key of a backfill as the engine has it.
+
+    Raises: StepFailed `backfill-table` or `backfill-key` where rows cannot be gone over by it.
+    """
+    target = session.target(None)
+    dialect = Engine.MARIADB if target.engine.speaks_mysql else target.engine
+    parts = spec.table.split(".")
+    quoted = ".".join(quote(each, target.engine) for each in parts)
+    default = "main" if target.engine is Engine.SQLITE else target.database
+    names = {
+        "table": literal(quoted),
+        "quoted": quoted,
+        "bare": literal(parts[-1], target.engine),
+        "schema": literal(parts[0] if len(parts) > 1 else default, target.engine),
+    }
+    found = {
+        str(name): (str(type_), bool(fits))
+        for name, type_, fits in session.query(_COLUMNS[dialect].format(**names))
+    }
+    if not found:
+        raise _no_table(spec)
+    _demand_columns(spec, found, target.engine)
+    indexes: dict[str, set[str]] = {}
+    for index, column in session.query(_UNIQUE[dialect].format(**names)):
+        indexes.setdefault(str(index), set()).add(str(column))
+    if set(spec.key) not in indexes.values():
+        raise _bad_key(spec, "no unique index is on it alone")
+    estimate = session.query(_ROWS[dialect].format(**names))
+    if not estimate or estimate[0][0] is None:  # nobody analysed it yet
+        estimate = session.query(_COUNT.format(table=quoted, condition="1 = 1"))
+    rows = estimate[0][0]
+    return Key(
+        target.engine,
+        quoted,
+        tuple(".".join(quote(each, target.engine) for each in (parts[-1], column)) for column in spec.key),
+        tuple(found[each][0] for each in spec.key),
+        int(float(str(rows))),
+    )
+
+
+def _demand_columns(spec: BackfillSpec, found: dict[str, tuple[str, bool]], engine: Engine) -> None:
+    for column in spec.key:
+        if column not in found:
+            raise _bad_key(spec, f"the table has no column `{column}`")
+        type_, is_filled = found[column]
+        if not is_filled:
+            raise _bad_key(spec, f"`{column}` may be NULL")
+        if engine.speaks_mysql and type_ not in _WHOLE | _SORTED_TEXTS:
+            raise _bad_key(spec, f"a {type_} does not come back from its text as it was")
+
+
+def quote(name: str, engine: Engine) -> str:
+    """Return a name as the engine takes it, whatever stands in it."""
+    sign = "`" if engine.speaks_mysql else '"'
+    return sign + name.replace(sign, sign * 2) + sign
+
+
+def number_from(session: Session, query: str, spec: BackfillSpec) -> int:
+    """Return what the completeness query says. Raises: StepFailed `backfill-remaining`, DatabaseError."""
+    rows: Sequence[tuple[object, ...]] = session.query(query)
+    value = rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else None
+    if not isinstance(value, int) or value < 0:
+        raise StepFailed(
+            "backfill-remaining",
+            f"`remaining` of backfill `{spec.name}` did not answer with one number.",
+            next_step="Write a query with one row and one column: SELECT count(*) FROM … WHERE ….",
+        )
+    return value
+
+
+def _no_table(spec: BackfillSpec) -> StepFailed:
+    return StepFailed(
+        "backfill-table",
+        f"Backfill `{spec.name}` goes over table `{spec.table}`, which is not there.",
+        next_step="Correct its `table`, or its `after`: the migration that makes the table.",
+    )
+
+
+def _bad_key(spec: BackfillSpec, why: str) -> StepFailed:
+    return StepFailed(
+        "backfill-key",
+        f"Backfill `{spec.name}` cannot go over `{spec.table}` by {', '.join(spec.key)}: {why}.",
+        why="Rows with the same key, or with none, could be done twice or left out.",
+        next_step="Name a column that is NOT NULL and has a unique index of its own, as a primary key has.",
+    )

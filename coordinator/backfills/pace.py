@@ -1,0 +1,67 @@
+"""How many rows the next batch has, and how long to rest before it. Pure: seconds come in, decisions go out.
+
+A batch shall take about a fifth of a second: what it locks is then soon free again, a replica gets its work
+in small pieces, and of ten rows that are changed nine are, not one commit. Where rows are busy the batch is
+halved, so that it holds less while it waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from coordinator.model import BackfillSpec, Engine
+
+FIRST: Final = 1_000
+_MOST: Final = 50_000
+_SECONDS: Final = {
+    Engine.POSTGRESQL: 0.2,
+    Engine.MYSQL: 0.2,
+    Engine.MARIADB: 0.2,
+    Engine.SQLITE: 0.1,
+}
+"""How long a batch shall take. SQLite has one writer, and everybody else waits for it."""
+_COURTESY: Final = 0.1
+"""What part of its work a sole writer rests after it: others ask again and again whether they may write."""
+_GROWTH: Final = 4
+_LONGEST_PAUSE: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The size of the next batch; `busy` counts the batches in a row that could not have their rows."""
+
+    spec: BackfillSpec
+    seconds: float
+    rows: int = FIRST
+    busy: int = 0
+    is_sole_writer: bool = False
+
+    @classmethod
+    def of(cls, spec: BackfillSpec, engine: Engine) -> Pace:
+        """Return the pace of the first batch; one that is slowed down works in smaller pieces."""
+        pace = cls(spec, _SECONDS[engine] * (0.5 + spec.share / 2))
+        rows = min(FIRST, spec.rows_per_second or FIRST)
+        return replace(pace, rows=rows, is_sole_writer=engine is Engine.SQLITE)
+
+    def after(self, rows: int, seconds: float) -> Pace:
+        """Return the pace after a batch that was done."""
+        wanted = int(rows * self.seconds / max(seconds, 0.001))
+        most = min(_MOST, self.rows * _GROWTH, self.spec.rows_per_second or _MOST)
+        return replace(self, rows=max(1, min(most, max(wanted, self.rows // _GROWTH))), busy=0)
+
+    def after_busy(self) -> Pace:
+        """Return the pace after a batch whose rows somebody else held."""
+        return replace(self, rows=max(1, self.rows // 2), busy=self.busy + 1)
+
+    def rest(self, rows: int, seconds: float) -> timedelta:
+        """Return how long to rest after a batch, so that the plan's rate holds."""
+        share = seconds * max(1 / self.spec.share - 1, _COURTESY if self.is_sole_writer else 0.0)
+        rate = rows / self.spec.rows_per_second - seconds if self.spec.rows_per_second else 0.0
+        return timedelta(seconds=max(share, rate, 0.0))
+
+    @property
+    def pause(self) -> timedelta:
+        """How long to let the others pass after busy batches."""
+        return timedelta(seconds=min(_LONGEST_PAUSE, 0.05 * 2 ** min(self.busy, 10)))

@@ -1,0 +1,235 @@
+"""The loop of a backfill: choose the next rows, change them together with the cursor, rest. It can be ended
+anywhere and begun again: everything that it knows stands in the cursor, and is read anew with each session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from coordinator.backfills.cursor import Cursor, begin_cursor, move_cursor
+from coordinator.backfills.keys import Key, Place, key_of, number_from
+from coordinator.backfills.pace import Pace
+from coordinator.backfills.replicas import furthest_behind
+from coordinator.errors import DatabaseError, Waiting
+from coordinator.model import RANGE, BackfillSpec, DatabaseSpec, Engine
+from coordinator.ports import Session
+
+_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before the next try to connect, when a connection was lost: a server may restart."""
+_TAILS: Final = 5
+"""How many batches are done in a row for rows that came in after the last one was thought to be."""
+_LOOK_AT_REPLICAS: Final = timedelta(seconds=1)
+_SAY: Final = timedelta(seconds=1)
+_BUSY: Final = frozenset({"40001", "40P01", "55P03"})
+"""serialization_failure, deadlock_detected, lock_not_available (PostgreSQL, Appendix A)."""
+
+
+@dataclass
+class Work:
+    """One command's work on one backfill."""
+
+    database: DatabaseSpec
+    spec: BackfillSpec
+    connect: Callable[[], AbstractContextManager[Session]]
+    now: Callable[[], datetime]
+    wait: Callable[[timedelta], None]
+    """Return after a time; raises Interrupted when the work is to stop."""
+    note: Callable[[str], None]
+    done: int = 0
+    """Rows that this command did."""
+    _has_gone_again: bool = False
+    _tails: int = 0
+    _busy_since: datetime | None = None
+    _said: datetime | None = None
+    _looked: datetime | None = None
+    _began: datetime | None = None
+    _pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pace = Pace.of(self.spec, self.database.engine)
+
+    def run(self) -> str:
+        """Work until no row is left, and return a line about it.
+
+        Raises: Waiting `backfill-incomplete` or `backfill-blocked`, StepFailed where the plan does not fit
+        the database, DatabaseError where the engine refuses, Interrupted.
+        """
+        tries = 0
+        while True:
+            before = self.done
+            try:
+                with self.connect() as session:
+                    return self._work(session)
+            except DatabaseError as error:
+                if _is_busy(error):  # the cursor's own row, or on SQLite the file
+                    self._give_way(error)
+                    continue
+                tries = 0 if self.done > before else tries
+                is_lost = error.code in ("connection-lost", "database-unreachable")
+                if not is_lost or tries == len(_PAUSES):
+                    raise
+                # Whether the last commit happened is no question: the cursor is read again.
+                self.note(f"{error.what} Connecting again in {_PAUSES[tries]:g} s.")
+                self.wait(timedelta(seconds=_PAUSES[tries]))
+                tries += 1
+
+    def _work(self, session: Session) -> str:
+        key, cursor = key_of(session, self.spec), begin_cursor(session, self.spec)
+        while True:
+            self.wait(timedelta())
+            self._wait_for_replicas(session)
+            chosen = _choose(session, key, cursor, self._pace.rows)
+            if chosen is not None:
+                moved = self._change(session, key, cursor, chosen)
+                if moved is None or not chosen.is_rest:
+                    cursor = moved or cursor
+                    continue
+                cursor = moved
+            left = number_from(session, self.spec.remaining, self.spec)
+            if not left:
+                move_cursor(session, self.spec, cursor, cursor.at_end())
+                return f"{cursor.passed:,} row(s) passed, none left"
+            cursor = self._go_on(session, cursor, left, has_moved=chosen is not None)
+
+    def _change(self, session: Session, key: Key, cursor: Cursor, chosen: Chosen) -> Cursor | None:
+        """Do one batch and return where the cursor stands then; None where its rows were busy."""
+        moved = cursor.past(chosen.last, chosen.rows)
+        began = self.now()
+        try:
+            move_cursor(session, self.spec, cursor, moved, statements=self._batch(key, cursor, chosen))
+        except DatabaseError as error:
+            if not _is_busy(error):
+                raise _refused(error, self.spec, cursor, chosen) from error
+            self._give_way(error)
+            return None
+        seconds = (self.now() - began).total_seconds()
+        self.done, self._busy_since = self.done + chosen.rows, None
+        self._tell(key, moved)
+        rest = self._pace.rest(chosen.rows, seconds)
+        if not chosen.is_rest:
+            self._pace, self._tails = self._pace.after(chosen.rows, seconds), 0
+        self.wait(rest)
+        return moved
+
+    def _batch(self, key: Key, cursor: Cursor, chosen: Chosen) -> tuple[str, ...]:
+        text = self.spec.sql.replace(RANGE, key.between(cursor.place, chosen.last))
+        if self.database.engine is not Engine.POSTGRESQL:
+            return (text,)  # the session has the plan's patience already
+        attempt = self.database.locks.attempt // timedelta(milliseconds=1)
+        return f"SET LOCAL lock_timeout = {attempt}", text
+
+    def _give_way(self, error: DatabaseError) -> None:
+        """Hold less the next time, and let the others pass first. Raises: Waiting `backfill-blocked`."""
+        self._pace, now = self._pace.after_busy(), self.now()
+        self._busy_since = self._busy_since or now
+        if now - self._busy_since > self.database.locks.deadline:
+            raise Waiting(
+                "backfill-blocked",
+                f"Backfill `{self.spec.name}` got no row for"
+                f" {(now - self._busy_since).total_seconds():.0f} s: {error.what}",
+                why="Another transaction holds a row of the next batch, which waits for it a moment only.",
+                next_step="Look for a transaction that stays open, end it, and run the command again.",
+            )
+        self.note(
+            f"{error.what} Trying {self._pace.rows:,} row(s) in {self._pace.pause.total_seconds():g} s."
+        )
+        self.wait(self._pace.pause)
+
+    def _wait_for_replicas(self, session: Session) -> None:
+        """Wait while a replica is too far behind, looking once a second."""
+        allowed = self.spec.replication_lag
+        if allowed is None or (self._looked and self.now() - self._looked < _LOOK_AT_REPLICAS):
+            return
+        while (behind := furthest_behind(session)) and behind[1] > allowed.total_seconds():
+            self.note(f"replica {behind[0]} is {behind[1]:.0f} s behind: waiting for it")
+            self.wait(_LOOK_AT_REPLICAS)
+        self._looked = self.now()
+
+    def _go_on(self, session: Session, cursor: Cursor, left: int, *, has_moved: bool) -> Cursor:
+        """Return where to look for rows that are left. Raises: Waiting `backfill-incomplete`."""
+        if has_moved and self._tails < _TAILS:
+            self._tails += 1
+            return cursor  # rows may have come in behind it meanwhile
+        if self.spec.repeatable and not self._has_gone_again:
+            self.note(f"{left:,} row(s) are left after all were passed: going over the table again")
+            self._has_gone_again, self._tails = True, 0
+            move_cursor(session, self.spec, cursor, cursor.at_start())
+            return cursor.at_start()
+        raise Waiting(
+            "backfill-incomplete",
+            f"Backfill `{self.spec.name}` passed every row of `{self.spec.table}`; {left:,} are left.",
+            why="They were written in the old form since, or the statement leaves them alone.",
+            next_step="Let whoever writes the old form write both (the live version, or a trigger), and run"
+            " the command again. Rows below the cursor are done again only with `repeatable: true`, or by a"
+            " backfill of another name.",
+        )
+
+    def _tell(self, key: Key, cursor: Cursor) -> None:
+        """Say how far it is, about once a second; what is left is worked out anew each time."""
+        now = self.now()
+        self._began = self._began or now
+        if self._said is None or now - self._said >= _SAY:
+            self._said = now
+            self.note(progress(cursor.passed, key.rows, self.done, (now - self._began).total_seconds()))
+
+
+def progress(passed: int, rows: int, done: int, seconds: float) -> str:
+    """Return how far a pass over the table is; `rows` is what the engine believes that it has.
+
+    `done` of the rows were done in the last `seconds`, by this command.
+    """
+    speed = done / seconds if seconds > 0 else 0.0
+    told = f"{passed:,} rows"
+    if rows:
+        told += f" of about {rows:,} ({min(99, 100 * passed // rows)} %)"
+    if speed:
+        told += f", {speed:,.0f} rows/s"
+    if speed and rows and rows > passed:
+        told += f", about {_told_time((rows - passed) / speed)} left"
+    return told
+
+
+def _told_time(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{hours:.1f} h" if hours >= 1 else f"{minutes:.0f} min" if minutes >= 2 else f"{seconds:.0f} s"  # noqa: PLR2004
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The rows of the next batch: `rows` of them, up to `last`. `is_rest`: no other was behind the cursor."""
+
+    last: Place
+    rows: int
+    is_rest: bool
+
+
+def _choose(session: Session, key: Key, cursor: Cursor, rows: int) -> Chosen | None:
+    last = key.nth_after(cursor.place, rows, session)
+    if last is not None:
+        return Chosen(last, rows, is_rest=False)
+    rest = key.last_after(cursor.place, session)
+    return None if rest is None else Chosen(*rest, is_rest=True)
+
+
+def _is_busy(error: DatabaseError) -> bool:
+    return error.is_busy or error.code == "lock-timeout" or error.sqlstate in _BUSY
+
+
+def _refused(error: DatabaseError, spec: BackfillSpec, cursor: Cursor, chosen: Chosen) -> DatabaseError:
+    """Return the engine's refusal with what it was about; a lost connection stays what it is."""
+    if error.code != "statement-failed":
+        return error
+    after = "the first row" if cursor.place is None else f"the row after {', '.join(cursor.place)}"
+    return DatabaseError(
+        "backfill-refused",
+        f"Backfill `{spec.name}` failed between {after} and {', '.join(chosen.last)}. {error.what}",
+        why=" ".join(
+            part for part in (error.why, "Nothing of this batch was done; those before it are.") if part
+        ),
+        next_step="Mend the rows, or the statement, and run again: it goes on at this batch.",
+        sqlstate=error.sqlstate,
+    )

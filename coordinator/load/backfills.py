@@ -1,0 +1,164 @@
+"""The plan's backfills as their authors write them, and what can be said of them before anybody is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from coordinator.fields import PositiveDuration, Spec
+from coordinator.load.choice import OneOrMore
+from coordinator.load.texts import Name, Text, Unrepeated
+from coordinator.load.tree import Node, find
+from coordinator.load.tree import Path as TreePath
+from coordinator.model import RANGE, BackfillSpec, Engine
+from coordinator.sql import controls_transaction, split_statements
+
+_RATE = re.compile(r"(?:(?P<percent>[1-9][0-9]?|100)%|(?P<rows>[1-9][0-9]{0,9})/s)")
+_LAG: Final = timedelta(seconds=10)
+_CHANGES: Final = frozenset({"DELETE", "INSERT", "MERGE", "REPLACE", "UPDATE", "WITH"})
+
+
+def _is_rate(value: str) -> str:
+    if not _RATE.fullmatch(value):
+        raise PydanticCustomError(
+            "bad-rate",
+            "This is no rate. Write a share of the time in percent, `50%`, or rows a second, `2000/s`.",
+        )
+    return value
+
+
+def _is_batch(value: str) -> str:
+    statements = split_statements(value.replace(RANGE, "(true)"))
+    fits = len(statements) == 1 and statements[0].is_closed and statements[0].words[:1] != ()
+    if not fits or statements[0].words[0] not in _CHANGES or controls_transaction(statements[0]):
+        raise PydanticCustomError(
+            "backfill-sql",
+            "A batch is one statement that changes rows: UPDATE, INSERT … SELECT, DELETE or WITH.",
+        )
+    if RANGE not in value:
+        raise PydanticCustomError(
+            "backfill-sql",
+            "The statement does not say which rows a batch has. Write {range} into its WHERE: `UPDATE orders "
+            "SET total_cents = total * 100 WHERE {range}`.",
+        )
+    return value
+
+
+def _is_question(value: str) -> str:
+    statements = split_statements(value)
+    if len(statements) != 1 or statements[0].words[:1] not in (("SELECT",), ("WITH",)):
+        raise PydanticCustomError(
+            "backfill-remaining",
+            "This is no query with one number. Write how many rows are left: `SELECT count(*) FROM orders "
+            "WHERE total_cents IS NULL`.",
+        )
+    return value
+
+
+class Backfill(Spec):
+    """Rows that are changed in batches, beside the service's work."""
+
+    name: Name = Field(description="Its name, once in the database; the cursor is kept under it.")
+    after: Text = Field(
+        description="The migration whose state it needs, by file name or version; it begins right after it.",
+        examples=["00007_add_total_cents"],
+    )
+    before: Text = Field(
+        default="contract",
+        description="What waits until no row is left: `switch`, `contract`, or a migration by file name or "
+        "version. Before contract it is asked again in each case.",
+    )
+    table: Text = Field(
+        description="The table that is gone over, as the engine knows it; with its schema if need be."
+    )
+    key: Annotated[tuple[Text, ...], Field(min_length=1), Unrepeated, OneOrMore()] = Field(
+        description="The column by which it is gone over: NOT NULL with a unique index. A list where only "
+        "several together are unique (PostgreSQL, SQLite).",
+        examples=["id"],
+    )
+    sql: Annotated[Text, AfterValidator(_is_batch)] = Field(
+        description="The statement of a batch, with `{range}` where its rows are chosen.",
+        examples=["UPDATE orders SET total_cents = total * 100 WHERE {range}"],
+    )
+    remaining: Annotated[Text, AfterValidator(_is_question)] = Field(
+        description="A query with one number: the rows that are left. It is done when this is zero.",
+        examples=["SELECT count(*) FROM orders WHERE total_cents IS NULL"],
+    )
+    rate: Annotated[Text, AfterValidator(_is_rate)] = Field(
+        default="100%",
+        description="How fast it may be: a share of the time, `50%` (it sleeps as long as it works), or rows "
+        "a second, `2000/s`.",
+    )
+    replication_lag: PositiveDuration | None = Field(
+        default=None,
+        description="How far a replica may be behind before the next batch waits. PostgreSQL, where it is "
+        "10s without it.",
+        examples=["5s"],
+    )
+    repeatable: bool = Field(
+        default=False,
+        description="The statement leaves rows alone that are done, so that the table may be gone over once "
+        "more for rows that are left.",
+    )
+
+
+def demand_backfills(backfills: Sequence[Backfill], engine: Engine) -> None:
+    """Check what only all of them with their engine show. Raises: PydanticCustomError."""
+    names = [each.name for each in backfills]
+    if len(set(names)) != len(names):
+        raise PydanticCustomError("backfill-twice", "Two backfills have the same name. Rename one of them.")
+    for each in backfills:
+        if each.replication_lag is not None and engine is not Engine.POSTGRESQL:
+            raise PydanticCustomError(
+                "backfill-lag-unseen",
+                "A server of {engine} does not know how far its replicas are behind. Remove "
+                "`replication_lag` from `{name}`, and give it a `rate` that they can follow.",
+                {"engine": engine.value, "name": each.name},
+            )
+        if len(each.key) > 1 and engine.speaks_mysql:
+            raise PydanticCustomError(
+                "backfill-key",
+                "{engine} finds no rows by several columns at once without reading the table. Give "
+                "`{name}` a key of one column.",
+                {"engine": engine.value, "name": each.name},
+            )
+
+
+def backfills_from(
+    backfills: Sequence[Backfill], path: TreePath, root: Node, *, engine: Engine
+) -> tuple[BackfillSpec, ...]:
+    """Return them as the rest of the program sees them."""
+    return tuple(
+        BackfillSpec(
+            name=each.name,
+            after=each.after,
+            before=each.before,
+            table=each.table,
+            key=each.key,
+            sql=each.sql.strip().rstrip(";"),
+            remaining=each.remaining.strip().rstrip(";"),
+            place=find(root, (*path, position, "name")).value_place,
+            share=_share(each.rate),
+            rows_per_second=_rows(each.rate),
+            replication_lag=_LAG
+            if engine is Engine.POSTGRESQL and not each.replication_lag
+            else each.replication_lag,
+            repeatable=each.repeatable,
+        )
+        for position, each in enumerate(backfills)
+    )
+
+
+def _share(rate: str) -> float:
+    match = _RATE.fullmatch(rate)
+    return int(match["percent"]) / 100 if match and match["percent"] else 1.0
+
+
+def _rows(rate: str) -> int | None:
+    match = _RATE.fullmatch(rate)
+    return int(match["rows"]) if match and match["rows"] else None

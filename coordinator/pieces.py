@@ -1,0 +1,117 @@
+"""A migration cut into its statements, and one that is yet to be written. Pure.
+
+A piece is a statement as the file has it, with the comment lines above it, so that a file that is made of
+pieces still reads as its author wrote it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from coordinator.errors import Usage
+from coordinator.model import Engine, Migration, Phase, Script, Statement
+from coordinator.sql import controls_transaction, has_own_transaction, is_declaration, split_statements
+
+_REST_IS_COMMENT = re.compile(r"[ \t]*--[^\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One statement; `line` counts from 1 in its file, `comments` are the whole lines above it."""
+
+    text: str
+    line: int
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewMigration:
+    """A migration to be written in a tool's own form; `down` is None for one without a way back."""
+
+    version: int
+    width: int
+    """How many digits the version has at least, as in the other files of the folder."""
+    title: str
+    """What stands behind the version in the file's name, without direction and extension."""
+    phase: Phase
+    up: tuple[Piece, ...]
+    down: tuple[Piece, ...] | None
+    transaction: bool
+
+
+def pieces_of(script: Script, source: str, engine: Engine) -> tuple[Piece, ...]:
+    """Return the statements of one direction of a file, whose text is `source`.
+
+    What begins and ends the one transaction around all of them is left out: each new file has its own.
+    Raises: Usage `split-not-possible` where a cut could be a wrong one.
+    """
+    found = [
+        (piece, statement.line + piece.line - 1, _code(statement.text, piece.text, piece.offset))
+        for statement in script.statements
+        for piece in split_statements(statement.text, engine)
+    ]
+    statements = [piece for piece, _, _ in found]
+    if unclosed := next((line for piece, line, _ in found if not piece.is_closed), None):
+        raise _not_cut(unclosed, "a quote or a comment of it is still open at its end")
+    if has_own_transaction(statements):
+        found = found[1:-1]
+    elif controlling := next((line for piece, line, _ in found if controls_transaction(piece)), None):
+        raise _not_cut(controlling, "it begins or ends a transaction in the middle of the file")
+    return tuple(_with_comments([Piece(text, line) for _, line, text in found], source.split("\n")))
+
+
+def _not_cut(line: int, why: str) -> Usage:
+    return Usage(
+        "split-not-possible",
+        f"The statement of line {line} cannot be put into another file: {why}.",
+        next_step="Split the file by hand.",
+    )
+
+
+def _code(text: str, statement: str, offset: int) -> str:
+    """Return a statement from its first word on, with a comment that ends its last line."""
+    begin = text.rindex(statement, 0, offset + len(statement))
+    end = begin + len(statement)
+    rest = _REST_IS_COMMENT.match(text, end)
+    return text[offset : rest.end() if rest else end].rstrip()
+
+
+def _with_comments(pieces: Sequence[Piece], lines: Sequence[str]) -> Iterator[Piece]:
+    """Yield the pieces with the comment lines that stand right above each, blank lines left out."""
+    last = 0
+    for piece in pieces:
+        above = [each.rstrip("\r") for each in lines[last : max(last, piece.line - 1)]]
+        comments = list(takewhile(_is_remark_or_blank, reversed(above)))
+        yield Piece(piece.text, piece.line, tuple(each for each in reversed(comments) if each.strip()))
+        last = piece.line + piece.text.count("\n")
+
+
+def _is_remark_or_blank(line: str) -> bool:
+    """Tell whether a line speaks to people alone: what a program reads is written anew, or not at all."""
+    is_remark = line.lstrip().startswith("--") and "+goose" not in line and not is_declaration(line)
+    return is_remark or not line.strip()
+
+
+def alone(migration: Migration, pieces: Sequence[Piece], *, transaction: bool) -> tuple[Migration, ...]:
+    """Return each piece as a migration of its own, to be rehearsed; all have the version of the whole."""
+    return tuple(
+        Migration(
+            migration.version,
+            f"{migration.name} line {piece.line}" + (f" ({same})" if same else ""),
+            Script((Statement(piece.text, piece.line),), transaction),
+            None,
+            migration.files,
+        )
+        for piece, same in _numbered(pieces)
+    )
+
+
+def _numbered(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, int]]:
+    """Yield the pieces, those that share a line with an earlier one with a number from 2 on."""
+    seen: dict[int, int] = {}
+    for piece in pieces:
+        seen[piece.line] = seen.get(piece.line, 0) + 1
+        yield piece, seen[piece.line] if seen[piece.line] > 1 else 0

@@ -1,0 +1,219 @@
+"""`coordinator split`: the engine says which statements of a file wait, and the two files are tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+from fixtures.checkout import Checkout
+
+BOTH = """-- +goose Up
+-- The new name of the total, in cents.
+ALTER TABLE orders ADD COLUMN total_cents bigint;
+-- Nobody reads this one.
+ALTER TABLE orders DROP COLUMN total;
+CREATE INDEX orders_by_cents ON orders (total_cents); -- for the report
+
+-- +goose Down
+DROP INDEX orders_by_cents;
+ALTER TABLE orders ADD COLUMN total numeric;
+ALTER TABLE orders DROP COLUMN total_cents;
+"""
+ORDERS = "CREATE TABLE orders (id bigint PRIMARY KEY, total numeric);"
+QUERIES = {
+    "1.4": "SELECT id, total FROM orders WHERE id = {0}",
+    "1.5": "SELECT id, total_cents FROM orders WHERE id = {0}",
+}
+
+
+def prepare(checkout: Checkout, *, engine: str, tool: str = "goose") -> Checkout:
+    """Bring 1.4 into the world, on a table `orders` that it reads; 1.5 reads another column."""
+    checkout.write_plan(engine=engine)
+    file = checkout.folder / "plan.yaml"
+    plan: dict[str, Any] = yaml.safe_load(file.read_text())
+    plan["services"]["shop"]["queries"] = {"sql": "queries/{version}"}
+    plan["databases"]["shop"]["migrations"]["tool"] = tool
+    file.write_text(yaml.safe_dump(plan, sort_keys=False))
+    for version, query in QUERIES.items():
+        folder = checkout.folder / "queries" / version
+        folder.mkdir(parents=True)
+        text = query.format("?" if engine == "sqlite" else "$1")
+        (folder / "orders.sql").write_text(f"-- name: GetOrder :one\n{text};\n")
+    (checkout.folder / "migrations" / "00001_users.sql").unlink()
+    if tool == "goose":
+        checkout.migration(1, "orders", ORDERS)
+    else:
+        (checkout.folder / "migrations" / "1_orders.up.sql").write_text(ORDERS)
+    checkout.released("1.4")
+    return checkout
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shop(request: pytest.FixtureRequest, checkout: Checkout) -> Checkout:
+    if request.param == "postgresql":
+        checkout.environment["SHOP_URL"] = request.getfixturevalue("database_url")
+    return prepare(checkout, engine=request.param)
+
+
+def split(checkout: Checkout, file: str, *arguments: str):
+    return checkout.run("split", f"migrations/{file}", "--set", "VERSION=1.5", *arguments)
+
+
+def texts(checkout: Checkout) -> dict[str, str]:
+    return {each.name: each.read_text() for each in (checkout.folder / "migrations").iterdir()}
+
+
+def test_what_the_old_version_reads_waits_in_a_file_of_its_own_and_nothing_is_written_unasked(
+    shop: Checkout,
+) -> None:
+    shop.migration(2, "cents", BOTH)
+    before = texts(shop)
+
+    shown = split(shop, "00002_cents.sql")
+
+    assert shown.exit_code == 0, shown.err
+    assert "expand    line 3: ALTER TABLE orders ADD COLUMN total_cents bigint;" in shown.out
+    assert "contract  line 5: ALTER TABLE orders DROP COLUMN total;" in shown.out
+    assert "query `GetOrder` of `shop` 1.4" in shown.out
+    assert "With these files the release is proven." in shown.out
+    assert texts(shop) == before
+
+
+def test_a_refused_plan_names_the_command_where_a_cut_is_enough(shop: Checkout) -> None:
+    shop.migration(2, "cents", BOTH)
+
+    planned = shop.run("plan", "--set", "VERSION=1.5")
+
+    assert planned.exit_code == 3
+    assert "Split `00002_cents`: `coordinator split migrations/00002_cents.sql` shows how." in planned.err
+
+
+def test_the_written_files_are_one_release_that_is_proven_and_each_has_its_own_way_back(
+    shop: Checkout,
+) -> None:
+    shop.migration(2, "cents", BOTH)
+
+    written = split(shop, "00002_cents.sql", "--write")
+
+    assert written.exit_code == 0, written.err
+    found = texts(shop)
+    assert found["00002_cents.sql"] == (
+        "-- coordinator: phase=expand\n\n-- +goose Up\n-- The new name of the total, in cents.\n"
+        "ALTER TABLE orders ADD COLUMN total_cents bigint;\n"
+        "CREATE INDEX orders_by_cents ON orders (total_cents); -- for the report\n\n"
+        "-- +goose Down\nDROP INDEX orders_by_cents;\nALTER TABLE orders DROP COLUMN total_cents;\n"
+    )
+    assert found["00003_cents_contract.sql"] == (
+        "-- coordinator: phase=contract\n\n-- +goose Up\n-- Nobody reads this one.\n"
+        "ALTER TABLE orders DROP COLUMN total;\n\n"
+        "-- +goose Down\nALTER TABLE orders ADD COLUMN total numeric;\n"
+    )
+    assert shop.release("1.5").exit_code == 0
+    assert shop.serving() == "1.5"
+
+
+def test_a_statement_that_needs_one_that_waits_waits_with_it(shop: Checkout) -> None:
+    shop.migration(
+        2,
+        "cents",
+        "ALTER TABLE orders ADD COLUMN total_cents bigint;\n"
+        "ALTER TABLE orders RENAME COLUMN total TO old_total;\n"
+        "CREATE INDEX by_old_total ON orders (old_total);\n",
+    )
+
+    shown = split(shop, "00002_cents.sql", "--output", "json").json("coordinator/split/1")
+
+    assert [each["phase"] for each in shown["statements"]] == ["expand", "contract", "contract"]
+    assert "it fails before what waits" in shown["statements"][2]["reason"]
+    assert [Path(each["path"]).name for each in shown["files"]] == [
+        "00002_cents.sql",
+        "00003_cents_contract.sql",
+    ]
+
+
+def test_a_file_that_the_old_version_bears_stays_whole(shop: Checkout) -> None:
+    shop.migration(2, "cents", "ALTER TABLE orders ADD COLUMN total_cents bigint;")
+
+    shown = split(shop, "00002_cents.sql", "--write")
+
+    assert shown.exit_code == 0
+    assert "All of them are of one phase (expand): it may stay as it is." in shown.out
+    assert sorted(texts(shop)) == ["00001_orders.sql", "00002_cents.sql"]
+
+
+def test_a_rename_is_refused_because_no_cut_lets_both_versions_work(shop: Checkout) -> None:
+    shop.migration(
+        2,
+        "cents",
+        "ALTER TABLE orders ADD COLUMN note text;\nALTER TABLE orders RENAME COLUMN total TO total_cents;",
+    )
+    before = texts(shop)
+
+    refused = split(shop, "00002_cents.sql", "--write")
+
+    assert refused.exit_code == 3
+    assert "Cut between its statements, the release does not work either." in refused.err
+    assert "query `GetOrder`" in refused.err
+    assert texts(shop) == before
+
+
+def test_a_file_that_is_applied_already_is_not_edited(shop: Checkout) -> None:
+    refused = split(shop, "00001_orders.sql", "--write")
+
+    assert refused.exit_code == 2
+    assert "is applied already, and what is applied is not edited" in refused.err
+
+
+def test_the_second_half_comes_behind_everything_that_is_pending(shop: Checkout) -> None:
+    shop.migration(2, "cents", BOTH)
+    shop.migration(7, "notes", "CREATE TABLE notes (id integer);")
+
+    shown = split(shop, "00002_cents.sql", "--output", "json").json("coordinator/split/1")
+
+    assert Path(shown["files"][1]["path"]).name == "00008_cents_contract.sql"
+
+
+def test_a_way_back_that_undoes_both_halves_at_once_is_told_and_left_out(
+    checkout: Checkout, database_url: str
+) -> None:
+    checkout.environment["SHOP_URL"] = database_url
+    shop = prepare(checkout, engine="postgresql")
+    up = BOTH.partition("-- +goose Down")[0]
+    shop.migration(
+        2,
+        "cents",
+        f"{up}-- +goose Down\nALTER TABLE orders ADD COLUMN total numeric, DROP COLUMN total_cents;\n",
+    )
+
+    shown = split(shop, "00002_cents.sql")
+
+    assert "The way back could not be cut" in shown.out
+    assert "+goose Down" not in shown.out.partition("---")[2]
+
+
+def test_both_files_of_golang_migrate_become_four(checkout: Checkout, database_url: str) -> None:
+    checkout.environment["SHOP_URL"] = database_url
+    shop = prepare(checkout, engine="postgresql", tool="golang-migrate")
+    up, _, down = BOTH.partition("-- +goose Down")
+    folder = shop.folder / "migrations"
+    (folder / "2_cents.up.sql").write_text(up.replace("-- +goose Up", "BEGIN;") + "COMMIT;\n")
+    (folder / "2_cents.down.sql").write_text(down)
+
+    written = split(shop, "2_cents.up.sql", "--write")
+
+    assert written.exit_code == 0, written.err
+    assert sorted(texts(shop)) == [
+        "1_orders.up.sql",
+        "2_cents.down.sql",
+        "2_cents.up.sql",
+        "3_cents_contract.down.sql",
+        "3_cents_contract.up.sql",
+    ]
+    assert "BEGIN" not in texts(shop)["2_cents.up.sql"]
+    assert shop.release("1.5").exit_code == 0
+    with psycopg.connect(database_url) as connection:
+        described = connection.execute("SELECT * FROM orders").description or ()
+    assert {column.name for column in described} == {"id", "total_cents"}

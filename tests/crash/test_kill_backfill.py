@@ -1,0 +1,118 @@
+"""A backfill that is killed with SIGKILL before or after anything that it sends, and run again, has done each
+row exactly once. The statement is `n = n + 1`, which shows a row that was done twice.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import pytest
+from fixtures.backfilling import Items, items
+
+from coordinator.adapters.mysql_session import MysqlSession
+from coordinator.adapters.postgresql_session import PostgresqlSession
+from coordinator.adapters.sqlite_session import SqliteSession
+from coordinator.model import Engine
+
+SENDS = {
+    Engine.POSTGRESQL: (PostgresqlSession, "send"),
+    Engine.SQLITE: (SqliteSession, "_send"),
+    Engine.MARIADB: (MysqlSession, "_send"),
+}
+ENGINES = [pytest.param(each, marks=[pytest.mark.mariadb] if each.speaks_mysql else []) for each in SENDS]
+ROWS = 7
+SMALL = {"rows_per_second": 4}
+"""A whole batch and a rest; a test does not pause between them."""
+
+
+SETTINGS = ("SET ", "USE ", "UNLOCK ", "SELECT set_config")
+"""What a session sends about itself: the instants between two of them are the same one."""
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed(work: Callable[[], object]) -> bool:
+    """Do something in a process of its own; tell whether it was killed."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    return os.WIFSIGNALED(status)
+
+
+def dying(engine: Engine, at: int) -> None:
+    """Let this process die before the `at`-th text that it sends, which is after the one before."""
+    kind, name = SENDS[engine]
+    send, sent = getattr(kind, name), 0
+
+    def deadly(self: object, text: str, **keywords: object) -> object:
+        nonlocal sent
+        sent += not text.lstrip().startswith(SETTINGS)
+        if sent == at:
+            die()
+        return send(self, text, **keywords)
+
+    setattr(kind, name, deadly)
+
+
+@pytest.fixture(params=ENGINES)
+def table(request: pytest.FixtureRequest, tmp_path: Path) -> Items:
+    engine = request.param
+    if engine is Engine.SQLITE:
+        return items(engine, f"sqlite://{tmp_path}/shop.db", rows=ROWS)
+    return items(
+        engine, request.getfixturevalue("mariadb_url" if engine.speaks_mysql else "database_url"), rows=ROWS
+    )
+
+
+def test_a_backfill_that_is_killed_at_any_instant_does_each_row_once(table: Items) -> None:
+    def work_and_die(at: int) -> None:
+        dying(table.engine, at)
+        table.work(**SMALL).run()
+
+    instants = count(1)
+    for at in instants:
+        if not killed(partial(work_and_die, at)):
+            break
+        table.work(**SMALL).run()
+
+        assert table.times_done() == {1: ROWS}, f"killed at instant {at}"
+        assert table.query("SELECT passed, is_done FROM coordinator_backfill") == [(ROWS, 1)]
+        table.execute("UPDATE items SET n = 0", "DELETE FROM coordinator_backfill")
+
+    assert next(instants) > 25, "it sends something before, in and after each batch"
+
+
+def test_a_backfill_that_is_killed_again_and_again_does_each_row_once(table: Items) -> None:
+    rows, chance = 20_000, random.Random(7)
+    table.execute(
+        "INSERT INTO items (id) WITH RECURSIVE numbers (i) AS (SELECT 8 UNION ALL SELECT i + 1 FROM numbers"
+        f" WHERE i < {rows if table.engine is not Engine.MARIADB else 900}) SELECT i FROM numbers"
+    )
+    every = sum(table.times_done().values())
+
+    def work_for_a_while() -> None:
+        signal.signal(signal.SIGALRM, lambda *_: die())
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.02, 0.12))
+        table.work(rows_per_second=every // 20, wait=lambda _: time.sleep(0.001)).run()
+
+    kills = 0
+    while killed(work_for_a_while):
+        chance.random()  # the child's numbers are the parent's
+        kills += 1
+    table.work().run()
+
+    assert table.times_done() == {1: every}
+    assert kills > 3

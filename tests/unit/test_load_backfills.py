@@ -1,0 +1,103 @@
+"""What a plan may say of a backfill, and what it is told where that cannot be."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from coordinator.load import load_text
+
+PLAN = """\
+version: 1
+release: shop-2
+databases:
+  shop:
+    engine: {engine}
+    url: env:URL
+    migrations: {{tool: goose, dir: migrations}}
+    backfills:
+      - name: cents
+        after: 00002_cents
+        table: orders
+        key: id
+        sql: UPDATE orders SET cents = total * 100 WHERE {{range}};
+        remaining: SELECT count(*) FROM orders WHERE cents IS NULL
+"""
+
+
+def load(more: str = "", *, engine: str = "postgresql", **replaced: str):
+    text = PLAN.format(engine=engine)
+    for key, value in replaced.items():
+        old = next(line for line in text.splitlines() if f" {key}: " in line)
+        text = text.replace(old, f"{old.partition(':')[0]}: {value}")
+    return load_text(text + more, Path("plan.yaml"), settings={}, environment={})
+
+
+def backfill_of(*arguments: str, **settings: str):
+    loaded = load(*arguments, **settings)
+    assert loaded.plan is not None, loaded.diagnostics
+    return loaded.plan.databases["shop"].backfills[0]
+
+
+def codes_of(*arguments: str, **settings: str) -> list[tuple[str, int]]:
+    return [(each.code, each.place.line) for each in load(*arguments, **settings).diagnostics]
+
+
+def test_a_backfill_waits_before_contract_and_works_all_the_time_unless_the_plan_says_otherwise() -> None:
+    found = backfill_of()
+
+    assert (found.before, found.share, found.rows_per_second, found.repeatable) == (
+        "contract",
+        1.0,
+        None,
+        False,
+    )
+    assert found.sql == "UPDATE orders SET cents = total * 100 WHERE {range}"
+    assert found.key == ("id",)
+
+
+def test_on_postgresql_replicas_are_looked_at_without_a_word() -> None:
+    assert backfill_of().replication_lag == timedelta(seconds=10)
+    assert backfill_of("        replication_lag: 3s\n").replication_lag == timedelta(seconds=3)
+    assert backfill_of(engine="sqlite").replication_lag is None
+
+
+def test_a_rate_is_a_share_of_the_time_or_rows_a_second() -> None:
+    assert backfill_of("        rate: 25%\n").share == 0.25
+    assert backfill_of("        rate: 2000/s\n").rows_per_second == 2000
+    assert codes_of("        rate: 120%\n") == [("bad-rate", 15)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE orders SET cents = 1",
+        "UPDATE orders SET cents = 1 WHERE id > {from} AND id <= {to}",
+        "UPDATE orders SET cents = 1 WHERE {range}; UPDATE orders SET cents = 2 WHERE {range}",
+        "VACUUM orders {range}",
+        "UPDATE orders SET note = 'open WHERE {range}",
+    ],
+)
+def test_a_statement_that_is_no_batch_is_refused_at_its_line(sql: str) -> None:
+    assert codes_of(sql=f'"{sql}"') == [("backfill-sql", 13)]
+
+
+def test_what_is_left_must_be_asked_by_a_query() -> None:
+    assert codes_of(remaining="DELETE FROM orders") == [("backfill-remaining", 14)]
+
+
+def test_several_columns_are_a_key_where_the_engine_finds_rows_by_them() -> None:
+    assert backfill_of(key="[shop, number]").key == ("shop", "number")
+    assert codes_of(key="[shop, number]", engine="mariadb")[0][0] == "backfill-key"
+
+
+def test_a_server_that_does_not_know_its_replicas_is_not_asked_about_them() -> None:
+    assert codes_of("        replication_lag: 3s\n", engine="mariadb")[0][0] == "backfill-lag-unseen"
+
+
+def test_two_backfills_of_one_name_are_refused() -> None:
+    second = PLAN.format(engine="").partition("backfills:\n")[2]
+
+    assert codes_of(second)[0][0] == "backfill-twice"
