@@ -140,6 +140,14 @@ def enter_late(session: Session, entry: Batch, book: Book) -> None:
         book.note(f"An edit of this file will not be noticed. {error.what}")
 
 
+def enter(session: Session, migration: Migration, *, tool: MigrationTool, target: Target, book: Book) -> None:
+    """Write the entry of a migration that its own program has applied and recorded."""
+    [[standing]] = session.query(standing_query(target))
+    if is_open(session, target, Standing(str(standing)), book):
+        entry = _insert(migration, tool=tool, target=target, release=book.release)
+        enter_late(session, Batch((entry,), transaction=True), book)
+
+
 def read_entries(session: Session, tool: MigrationTool, target: Target) -> Mapping[str, Entry]:
     """Return the entries of a tool's version table, by version; empty where there are none to be read."""
     if session.query(standing_query(target)) != [(Standing.READY,)]:
@@ -223,4 +231,6 @@ def _file_digest(migration: Migration) -> str:
 
 
 def _code_digest(migration: Migration, engine: Engine) -> str:
+    if migration.is_code:
+        return _file_digest(migration)  # what is a comment in its language is not known here
     return hashlib.sha256(repr(code_of(migration.up, engine)).encode(errors="surrogatepass")).hexdigest()

@@ -58,10 +58,10 @@ def is_applied(
     Ask under no lock, but only after whoever was applying it is gone: see `Session.locked`.
     """
     ledger = read_ledger(session, tool, session.target(table))
-    if ledger.dirty is not None:
-        return True if migration.version < ledger.dirty else None
-    pending = tool.pending(migrations, ledger).migrations
-    return migration.version not in {each.version for each in pending}
+    pending = {each.version for each in tool.pending(migrations, ledger).migrations}
+    if ledger.dirty is not None and migration.version in {ledger.dirty, *pending}:
+        return None
+    return migration.version not in pending
 
 
 def apply_migration(
@@ -83,6 +83,7 @@ def apply_migration(
     `migration-lock-held`, and `lock-blocked` where a table could not be had and nothing happened;
     DatabaseError with the file and line.
     """
+    assert not migration.is_code, "a program applies it: programs.py"
     target = session.target(table)
     with session.locked(tool.lock_ids(target), timeout=lock_timeout):
         ledger, standing = look(session, tool, target, book=book)
@@ -143,6 +144,7 @@ def apply_on_scratch(
     Nobody else works on a scratch database, so there are no locks and no guards, and a migration that failed
     does not stop those after it, as a tool would.
     """
+    assert not migration.is_code, "a program applies it: programs.py"
     if migration.up is None:
         return None  # the tool would have nothing to send
     try:

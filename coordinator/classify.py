@@ -68,6 +68,8 @@ def _phases(
         elif migration.declared is not None:
             reason, at = "its author declared it", migration.declared_at or place
             row = Phased(migration, migration.declared, Basis.DECLARED, reason, at)
+        elif migration.is_code:
+            row = _unread(migration, place)
         else:
             row = _guessed(migration, guesses, place, previous=previous)
         if isinstance(row, Phased):
@@ -120,6 +122,17 @@ def _undecided(migration: Migration, guess: Guess, place: Place) -> Diagnostic:
         f"{guess.why}.",
         "Write `-- coordinator: phase=expand` (or migrate, or contract) into the file, or change it in two"
         " releases: add the new form, move over, remove the old one.",
+    )
+
+
+def _unread(migration: Migration, place: Place) -> Diagnostic:
+    return Diagnostic(
+        "phase-undecided",
+        place,
+        f"`{migration.name}` declares no phase, and it is code, from which none can be guessed.",
+        "It may add what the new version needs, or take away what the live one needs.",
+        "Write a comment into the file: `// coordinator: phase=expand` (or migrate, or contract); in Python"
+        " `# coordinator: phase=expand`.",
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NewType
 
-from coordinator.model import Colour, DatabaseName, Phase, Role, ServiceName, Version
+from coordinator.model import Colour, DatabaseName, MigrationId, Phase, Role, ServiceName, Version
 
 StepId = NewType("StepId", str)
 """What a person types and reads: `expand:shop:00002_add_email`, `switch:orders`."""
@@ -30,7 +30,7 @@ class Step:
     database: DatabaseName | None = None
     service: ServiceName | None = None
     phase: Phase | None = None
-    migration: int | None = None
+    migration: MigrationId | None = None
     """The tool's version of the migration that is applied."""
     state: int | None = None
     """The schema state that is reached: k after the k-th pending migration."""

@@ -20,6 +20,8 @@ DatabaseName = NewType("DatabaseName", str)
 ServiceName = NewType("ServiceName", str)
 Version = NewType("Version", str)
 """A version of a service's code, as its authors write it: `1.5`, `v2.0.1-rc1`, a commit."""
+MigrationId = int | str
+"""What a tool calls a migration: a number that orders them, or a word (Alembic's revision)."""
 
 
 class Colour(StrEnum):
@@ -146,7 +148,7 @@ class SourceFile:
 class Migration:
     """One version of a tool's folder; a side that the folder does not have is None."""
 
-    version: int
+    version: MigrationId
     name: str
     """What a person calls it: the file's name without direction and extension, e.g. `00002_add_email`."""
     up: Script | None
@@ -155,11 +157,29 @@ class Migration:
     declared: Phase | None = None
     """The phase of its `-- coordinator: phase=…` comment."""
     declared_at: Place | None = None
+    is_code: bool = False
+    """Its up side is code: `up` is None, and only a program can apply it (ports.MigrationRunner)."""
 
     @property
     def digest(self) -> str:
         """Return what changes if any byte of its files changes."""
         return "-".join(each.digest for each in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """The program of the user that applies a migration that is code, and records it as its tool does."""
+
+    argv: tuple[str, ...]
+    """With `{version}` for the migration and `{url}` for the database's address."""
+    folder: Path
+    """The plan's: where it runs, and where a relative program is."""
+    deadline: timedelta
+    is_repeatable: bool
+    """What was cut off may be done again."""
+    rehearses: bool
+    """It goes to the database that it is told, for certain, and so may be tried on a scratch one."""
+    place: Place = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +190,7 @@ class MigrationsSpec:
     folder: Path
     table: str | None
     place: Place = field(compare=False)
+    command: CommandSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +237,7 @@ class BackfillSpec:
     remaining: str
     """A query with one number: how many rows are left."""
     place: Place = field(compare=False)
-    share: float = 1.0
+    percent: int = 100
     """How much of the time it works; the rest it sleeps."""
     rows_per_second: int | None = None
     replication_lag: timedelta | None = None

@@ -22,6 +22,7 @@ from coordinator.model import (
     Engine,
     LocksSpec,
     Migration,
+    MigrationId,
     Plan,
     Script,
     SecretRef,
@@ -103,8 +104,8 @@ class Ledger:
     """What a version table says; `applied` is in the order in which the tool would undo it, last first."""
 
     exists: bool
-    applied: tuple[int, ...] = ()
-    dirty: int | None = None
+    applied: tuple[MigrationId, ...] = ()
+    dirty: MigrationId | None = None
     """The version at which golang-migrate stopped half-way, if it did."""
 
 
@@ -133,11 +134,52 @@ class Parsed:
     diagnostics: tuple[Diagnostic, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended; `exit_code` is None where nobody knows, and negative where a signal ended it."""
+
+    exit_code: int | None
+    lines: tuple[str, ...]
+    """The last lines of its output, without secrets."""
+    is_late: bool = False
+    """It was ended because its time was up."""
+
+
+class MigrationRunner(Protocol):
+    """What applies a migration that is code: a program, which records it in the tool's own version table."""
+
+    is_repeatable: bool
+    """A migration that was cut off may be run again."""
+    rehearses: bool
+    """It works on the database at the URL that it gets and on no other, for certain."""
+
+    def up(
+        self,
+        migration: Migration,
+        *,
+        url: Secret,
+        is_scratch: bool,
+        note: Callable[[str], None],
+    ) -> Ended:
+        """Run the program until it has ended, and everything that it started; `note` gets its output by line.
+
+        It works on the database at `url`. It takes the tool's own locks, so nobody here may hold them. When
+        this process dies it is killed. Raises: StepFailed `program-not-started` with nothing done.
+        """
+        ...
+
+    def demand_gone(self, timeout: timedelta) -> None:
+        """Return when no program of an earlier command works on the database. Raises: Waiting."""
+        ...
+
+
 class MigrationTool(Protocol):
     """A migration tool's conventions, without any I/O: it says what to send and what to record."""
 
     name: str
     engines: frozenset[Engine]
+    may_be_code: bool
+    """Some of its migrations may be code, which a `command` of the plan applies."""
     records_start: bool
     """It marks the version table before a file without a transaction runs: no mark, nothing ran."""
 
@@ -491,6 +533,10 @@ class Ports(Protocol):
 
     def tool(self, database: DatabaseName) -> MigrationTool:
         """Return the migration tool of a database."""
+        ...
+
+    def runner(self, database: DatabaseName) -> MigrationRunner | None:
+        """Return what applies a database's migrations that are code; None where nobody said how."""
         ...
 
     def migrations(self, database: DatabaseName) -> tuple[Migration, ...]:

@@ -279,7 +279,7 @@ def is_client_copy(statement: SqlStatement) -> bool:
 
 # -- migration files ------------------------------------------------------------------------------------
 
-_DECLARATION = re.compile(r"\s*--\s*coordinator:(?P<rest>.*)")
+_DECLARATION = re.compile(r"\s*(?P<mark>--|//|#)\s*coordinator:(?P<rest>.*)")
 _PHASE = re.compile(r"\s*phase\s*=\s*(?P<phase>\S+)\s*")
 _LONE_CR = re.compile(r"\r(?!\n)")
 
@@ -317,35 +317,47 @@ def decode(content: bytes, path: str) -> tuple[str, tuple[Diagnostic, ...]]:
 
 def is_declaration(line: str) -> bool:
     """The line is a comment that is meant for this program."""
-    return _DECLARATION.match(line) is not None
+    return _declaration(line, "--") is not None
 
 
-def declared_phase(text: str, path: str) -> tuple[Declaration | None, tuple[Diagnostic, ...]]:
-    """Return the phase of the file's `-- coordinator: phase=…` comments, and what is wrong with them."""
+def _declaration(line: str, comment: str) -> re.Match[str] | None:
+    match = _DECLARATION.match(line)
+    return match if match and match["mark"] == comment else None
+
+
+def declared_phase(
+    text: str, path: str, *, comment: str = "--"
+) -> tuple[Declaration | None, tuple[Diagnostic, ...]]:
+    """Return the phase of the file's `-- coordinator: phase=…` comments, and what is wrong with them.
+
+    `comment` is what begins a comment in the file's language: `--`, `//` or `#`.
+    """
     found: Declaration | None = None
     problems: list[Diagnostic] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        comment = _DECLARATION.match(line)
-        if comment is None:
+        declaration = _declaration(line, comment)
+        if declaration is None:
             continue
-        place = Place(path, number, line.index("--") + 1)
-        phase = _PHASE.fullmatch(comment["rest"])
+        place = Place(path, number, declaration.start("mark") + 1)
+        phase = _PHASE.fullmatch(declaration["rest"])
         if phase is None or phase["phase"] not in tuple(Phase):
-            problems.append(_bad_phase(place, f"`{line.strip()}` declares no phase that exists."))
+            problems.append(_bad_phase(place, comment, f"`{line.strip()}` declares no phase that exists."))
         elif found is not None and found.phase != phase["phase"]:
-            problems.append(_bad_phase(place, f"Line {found.place.line} already declares `{found.phase}`."))
+            problems.append(
+                _bad_phase(place, comment, f"Line {found.place.line} already declares `{found.phase}`.")
+            )
         else:
             found = found or Declaration(Phase(phase["phase"]), place)
     return found, tuple(problems)
 
 
-def _bad_phase(place: Place, what: str) -> Diagnostic:
+def _bad_phase(place: Place, comment: str, what: str) -> Diagnostic:
     return Diagnostic(
         "bad-phase",
         place,
         what,
         "The phase decides whether the migration runs before or after the switch of traffic.",
-        "Write one of `-- coordinator: phase=expand`, `phase=migrate` or `phase=contract`, once.",
+        f"Write one of `{comment} coordinator: phase=expand`, `phase=migrate` or `phase=contract`, once.",
     )
 
 

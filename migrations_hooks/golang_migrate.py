@@ -44,6 +44,7 @@ class GolangMigrate:
 
     name = "golang-migrate"
     engines = frozenset(Engine)
+    may_be_code = False
     records_start = True
 
     def is_migration(self, filename: str) -> bool:
@@ -144,16 +145,16 @@ class GolangMigrate:
         """Return what is above the version of the table; nobody can tell whether all below it ran."""
         known = {each.version for each in migrations}
         if ledger.dirty is not None:
-            above = tuple(each for each in migrations if each.version > ledger.dirty)
-            return Pending(above, (_dirty(migrations, ledger.dirty),))
-        current = max(ledger.applied, default=_NOTHING)
-        above = tuple(each for each in migrations if each.version > current)
+            above = tuple(each for each in migrations if int(each.version) > int(ledger.dirty))
+            return Pending(above, (_dirty(migrations, int(ledger.dirty)),))
+        current = _current(ledger)
+        above = tuple(each for each in migrations if int(each.version) > current)
         is_unknown = current != _NOTHING and current not in known
         return Pending(above, (_unknown(migrations, current),) if is_unknown else ())
 
     def up(self, migration: Migration, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
         """Return what applies and records a migration; a version without an up file is recorded only."""
-        return _batches(migration.up, migration.version, target=target, before=_current(ledger))
+        return _batches(migration.up, int(migration.version), target=target, before=_current(ledger))
 
     def after(self, ledger: Ledger, migration: Migration) -> Ledger:
         """Return the ledger once a migration is recorded: it keeps no history."""
@@ -164,7 +165,8 @@ class GolangMigrate:
         self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
     ) -> tuple[Batch, ...]:
         """Return what undoes a migration and records the version of the file before it."""
-        below = (each.version for each in migrations if each.version < migration.version)
+        versions = (int(each.version) for each in migrations)
+        below = (each for each in versions if each < int(migration.version))
         return _batches(migration.down, max(below, default=_NOTHING), target=target, before=_current(ledger))
 
     def write(self, new: NewMigration) -> tuple[tuple[str, str], ...]:
@@ -264,7 +266,7 @@ def _table(target: Target) -> str:
 
 
 def _current(ledger: Ledger) -> int:
-    return max(ledger.applied, default=_NOTHING)
+    return max(map(int, ledger.applied), default=_NOTHING)
 
 
 def _set_version(target: Target, version: int, *, dirty: bool) -> tuple[str, ...]:
@@ -405,7 +407,7 @@ def _dirty(migrations: Sequence[Migration], version: int) -> Diagnostic:
 
 
 def _unknown(migrations: Sequence[Migration], current: int) -> Diagnostic:
-    newest = max((each.version for each in migrations), default=_NOTHING)
+    newest = max((int(each.version) for each in migrations), default=_NOTHING)
     return Diagnostic(
         "database-newer" if current > newest else "migration-file-missing",
         Place(migrations[-1].files[0].path if migrations else "migrations"),

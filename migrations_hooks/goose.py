@@ -74,6 +74,7 @@ class Goose:
 
     name = "goose"
     engines = frozenset(_COLUMNS)
+    may_be_code = True
     records_start = False
 
     def is_migration(self, filename: str) -> bool:
@@ -86,6 +87,9 @@ class Goose:
         """Read one file."""
         text, problems = decode(file.content, file.path)
         if problems:
+            return Parsed(None, None, problems)
+        if file.path.endswith(".go"):
+            _, problems = declared_phase(text, file.path, comment="//")
             return Parsed(None, None, problems)
         parsed = parse_file(text, file.path)
         _, phase_problems = declared_phase(text, file.path)
@@ -101,8 +105,8 @@ class Goose:
         diagnostics: list[Diagnostic] = []
         for file in sorted(files, key=lambda each: each.path):
             version = _version_of(_filename(file))
-            if version is None or file.path.endswith(".go"):
-                diagnostics.append(_unreadable(file, version))
+            if version is None:
+                diagnostics.append(_unnamed(file))
                 continue
             if version in migrations:
                 diagnostics.append(_duplicate(file, migrations[version]))
@@ -153,19 +157,20 @@ class Goose:
 
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
         """Return what is not applied, ascending; a version below an applied one is out of order."""
-        newest, applied = max(ledger.applied, default=0), set(ledger.applied)
+        newest, applied = max(map(int, ledger.applied), default=0), set(ledger.applied)
         unapplied = tuple(each for each in migrations if each.version not in applied)
-        late = tuple(_out_of_order(each, newest) for each in unapplied if each.version < newest)
+        late = tuple(_out_of_order(each, newest) for each in unapplied if int(each.version) < newest)
         return Pending(unapplied, (*late, *_unknown(migrations, ledger)))
 
     def up(self, migration: Migration, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
         """Return what applies and records a migration."""
-        moved = _is_applied_query(target, migration.version)
+        version = int(migration.version)
+        moved = _is_applied_query(target, version)
         if ledger.applied:
-            last = _is_applied_query(target, ledger.applied[0])
+            last = _is_applied_query(target, int(ledger.applied[0]))
             moved = f"{moved} UNION ALL SELECT 1 {_from(target)}WHERE NOT EXISTS ({last})"
         assert migration.up is not None, "a file without an Up section is an error of `read`"
-        return _batches(migration.up, _insert(target, migration.version), target=target, guard=moved)
+        return _batches(migration.up, _insert(target, version), target=target, guard=moved)
 
     def after(self, ledger: Ledger, migration: Migration) -> Ledger:
         """Return the ledger once a migration is recorded."""
@@ -177,7 +182,9 @@ class Goose:
         """Return what undoes a migration and takes its rows away."""
         del migrations, ledger
         delete = f"DELETE FROM {_table(target)} WHERE version_id = {migration.version}"  # noqa: S608
-        gone = f"SELECT 1 {_from(target)}WHERE NOT EXISTS ({_is_applied_query(target, migration.version)})"
+        gone = (
+            f"SELECT 1 {_from(target)}WHERE NOT EXISTS ({_is_applied_query(target, int(migration.version))})"
+        )
         script = migration.down or Script((), transaction=True)
         return _batches(script, delete, target=target, guard=gone)
 
@@ -286,15 +293,17 @@ def _version_of(filename: str) -> int | None:
 
 def _migration(version: int, file: SourceFile, parsed: Parsed) -> Migration:
     text, _ = decode(file.content, file.path)
-    declaration, _ = declared_phase(text, file.path)
+    is_code = file.path.endswith(".go")
+    declaration, _ = declared_phase(text, file.path, comment="//" if is_code else "--")
     return Migration(
         version,
-        _filename(file).removesuffix(".sql"),
+        _filename(file).rpartition(".")[0],
         up=parsed.up,
         down=parsed.down,
         files=(file,),
         declared=declaration.phase if declaration else None,
         declared_at=declaration.place if declaration else None,
+        is_code=is_code,
     )
 
 
@@ -330,15 +339,7 @@ def _cut(place: Place) -> Diagnostic:
     )
 
 
-def _unreadable(file: SourceFile, version: int | None) -> Diagnostic:
-    if version is not None:
-        return Diagnostic(
-            "goose-go-migration",
-            Place(file.path),
-            "This migration is written in Go, which is not supported yet.",
-            "Its code is compiled into a program of its own; coordinator cannot run it or look into it.",
-            "Write it in SQL, or apply it with its own program before the release.",
-        )
+def _unnamed(file: SourceFile) -> Diagnostic:
     return Diagnostic(
         "goose-filename",
         Place(file.path),
@@ -372,8 +373,8 @@ def _out_of_order(migration: Migration, newest: int) -> Diagnostic:
 
 
 def _unknown(migrations: Sequence[Migration], ledger: Ledger) -> tuple[Diagnostic, ...]:
-    known = {each.version for each in migrations}
-    unknown = sorted(set(ledger.applied) - known)
+    known = {int(each.version) for each in migrations}
+    unknown = sorted({*map(int, ledger.applied)} - known)
     if not unknown:
         return ()
     is_newer = unknown[-1] > max(known, default=0)

@@ -45,6 +45,26 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
         ) from None  # psycopg's own text may quote the URL
 
 
+def address_of(server: Secret, *, database: str, like: Secret) -> Secret:
+    """Return the URL of a database on a server, with the scheme of `like`, which another program reads.
+
+    Everything else stands in the query, where every driver takes a folder of sockets for a host.
+    Raises: Usage `bad-database-url`.
+    """
+    scheme = "postgres" if like.reveal().startswith("postgres:") else "postgresql"
+    parameters = {**parameters_of(server), "dbname": database}
+    user, password = (quote(parameters.pop(name, ""), safe="") for name in ("user", "password"))
+    host, name = parameters.pop("host", ""), quote(parameters.pop("dbname"), safe="")
+    port = parameters.pop("port", "")
+    is_plain = bool(re.fullmatch(r"[A-Za-z0-9.-]+", host)) and "," not in port
+    if not is_plain:
+        parameters |= {key: value for key, value in (("host", host), ("port", port)) if value}
+    who = f"{user}:{password}" if password else user
+    where = (f"{host}:{port}" if port else host) if is_plain else ""
+    query = "&".join(f"{key}={quote(value, safe='/')}" for key, value in parameters.items())
+    return Secret(f"{scheme}://{who}{'@' if who else ''}{where}/{name}{'?' if query else ''}{query}")
+
+
 def shown_by(url: Secret) -> tuple[str, ...]:
     """Return what must never be shown of a URL, longest first. Raises: Usage `bad-database-url`."""
     password = parameters_of(url).get("password", "")

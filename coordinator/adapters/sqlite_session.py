@@ -25,7 +25,7 @@ from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, Target
 from coordinator.secret import Secret
 
-_SCHEME = "sqlite://"
+SCHEME = "sqlite://"
 _BLANKS = " \t\n\f\r"
 """White space as SQLite's tokenizer has it: after anything else, a no-break space say, it has to answer."""
 _LEADING = _BLANKS + "\v\ufeff"
@@ -39,7 +39,7 @@ Watch = Callable[[str, int, Callable[[], Rows]], None]
 def path_from(url: Secret) -> Path:
     """Return the file of `sqlite://PATH` (as golang-migrate writes it) or of a bare path. Raises: Usage."""
     text = url.reveal()
-    path = text.removeprefix(_SCHEME).partition("?")[0]
+    path = text.removeprefix(SCHEME).partition("?")[0]
     if not path or "://" in path:
         raise Usage(
             "bad-database-url",

@@ -24,6 +24,7 @@ from coordinator.model import (
     DatabaseSpec,
     Engine,
     Migration,
+    MigrationId,
     Plan,
     ServiceSpec,
     Version,
@@ -107,14 +108,14 @@ def _database(
 
 def _released(
     tree: Tree, folder: str, tool: MigrationTool, engine: Engine
-) -> tuple[Mapping[int, Migration], tuple[Diagnostic, ...]]:
+) -> tuple[Mapping[MigrationId, Migration], tuple[Diagnostic, ...]]:
     paths = [each for each in tree.files(folder) if (dirname(each) or ".") == folder]
     reading = tool.read(source_files(tree, paths, tool), engine)
     return {each.version: each for each in reading.migrations}, errors_of(reading.diagnostics)
 
 
 def _changed(
-    here: Sequence[Migration], there: Mapping[int, Migration], *, spec: DatabaseSpec, tree: Tree
+    here: Sequence[Migration], there: Mapping[MigrationId, Migration], *, spec: DatabaseSpec, tree: Tree
 ) -> Iterator[Diagnostic]:
     folder, engine = spec.migrations.folder.as_posix(), spec.engine
     found = {each.version: each for each in here}
@@ -133,6 +134,8 @@ def _changed(
             yield _edited(new, tree, is_up=True)
         elif code_of(new.down, engine) != code_of(old.down, engine):
             yield _edited(new, tree, is_up=False)
+        elif new.is_code and new.digest != old.digest:
+            yield _edited_code(new, tree)
 
 
 def _edited(new: Migration, tree: Tree, *, is_up: bool) -> Diagnostic:
@@ -150,8 +153,20 @@ def _edited(new: Migration, tree: Tree, *, is_up: bool) -> Diagnostic:
     )
 
 
+def _edited_code(new: Migration, tree: Tree) -> Diagnostic:
+    return Diagnostic(
+        "migration-edited",
+        Place(new.files[0].path),
+        f"The code of `{new.name}` is not what it is in {tree.label}.",
+        "Databases that have it already never see the change; nobody can tell from here whether it does the"
+        " same.",
+        "If it does something else, put the file back and write the change as a new migration.",
+        severity=Severity.WARNING,
+    )
+
+
 def _never_applied(
-    unapplied: Sequence[Migration], pending: Sequence[Migration], *, tool: MigrationTool, newest: int
+    unapplied: Sequence[Migration], pending: Sequence[Migration], *, tool: MigrationTool, newest: MigrationId
 ) -> Iterator[Diagnostic]:
     """Yield the new migrations that the tool would pass over because of their number."""
     for each in unapplied:

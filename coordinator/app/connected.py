@@ -16,7 +16,16 @@ from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.errors import PlanInvalid, Usage
 from coordinator.load.migrations import read_migrations
 from coordinator.model import CheckSpec, DatabaseName, Migration, Plan, SecretRef, ServiceName
-from coordinator.ports import Answer, Clock, Database, MigrationTool, Platform, Session, Subject
+from coordinator.ports import (
+    Answer,
+    Clock,
+    Database,
+    MigrationRunner,
+    MigrationTool,
+    Platform,
+    Session,
+    Subject,
+)
 from coordinator.secret import Secret, without
 from coordinator.steps import StepKind
 
@@ -48,6 +57,19 @@ class ConnectedPorts:
 
     def tool(self, database: DatabaseName) -> MigrationTool:
         return discovery.migration_tool(self.plan.databases[database].migrations.tool)
+
+    def runner(self, database: DatabaseName) -> MigrationRunner | None:
+        spec = self.plan.databases[database]
+        if spec.migrations.command is None:
+            return None
+        from coordinator.adapters.command_runner import CommandRunner  # noqa: PLC0415 - hardly a plan names one
+
+        return CommandRunner(
+            spec,
+            spec.migrations.command,
+            environment=self._environment,
+            secrets=lambda: tuple(self._secrets.values()),
+        )
 
     def migrations(self, database: DatabaseName) -> tuple[Migration, ...]:
         return self._migrations[database]

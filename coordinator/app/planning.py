@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from coordinator.app.catalogues import read_catalogues
 from coordinator.app.rehearsing import rehearse_release, uses_of
+from coordinator.backfills.verdicts import begin_too_late, judged
 from coordinator.classify import classify
 from coordinator.compile import compile_release
 from coordinator.derive import derive, fully_asked
 from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.errors import PlanInvalid
 from coordinator.evidence import Use
+from coordinator.load.command import missing_programs
 from coordinator.load.platforms import lint_services
 from coordinator.ports import Ports
 from coordinator.prove import Proof, prove
@@ -36,7 +39,7 @@ def plan_release(
     linted = lint_services(ports.plan)
     demand_sound(linted)
     seen = survey(ports)
-    demand_sound(seen.diagnostics)
+    demand_sound((*seen.diagnostics, *_missing_programs(ports, seen)))
     catalogues, problems = read_catalogues(ports, seen)
     demand_sound(problems)
     proof, warnings = work_out(
@@ -49,6 +52,16 @@ def plan_release(
         cache=cache,
     )
     return proof, (*linted, *seen.diagnostics, *problems, *warnings)
+
+
+def _missing_programs(ports: Ports, seen: Survey) -> tuple[Diagnostic, ...]:
+    """Return what a pending migration that is code needs and is not there."""
+    specs = ports.plan.databases
+    return missing_programs(
+        specs[name]
+        for name, each in seen.databases.items()
+        if any(migration.is_code for migration in each.pending)
+    )
 
 
 def work_out(
@@ -74,7 +87,8 @@ def work_out(
     evidence, contradicted = derive(
         seen, classified, rehearsed=rehearsed.spans, rehearsals=rehearsed.rehearsals, asked=asked
     )
-    diagnostics = (*rehearsed.diagnostics, *undecided, *contradicted)
+    evidence = replace(evidence, backfills=judged(plan, evidence))
+    diagnostics = (*rehearsed.diagnostics, *undecided, *contradicted, *begin_too_late(plan, evidence))
     demand_sound(diagnostics)
     graph = compile_release(plan, seen, evidence)
     proof = prove(graph, evidence, seen, plan=plan, effects_of=lambda step: kinds[step.kind].effects(step))

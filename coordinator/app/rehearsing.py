@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from coordinator import discovery
 from coordinator.app.recalling import Recall
@@ -12,9 +13,10 @@ from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Rehearsal, Span, Use
 from coordinator.model import Base, DatabaseName, DatabaseSpec, Layer, Plan, Role
 from coordinator.ports import Ports
+from coordinator.programs import apply_on_scratch_by_program
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import EvidenceCache
-from coordinator.rehearse import Found, Live, Subject, Task, rehearse_database
+from coordinator.rehearse import Apply, Found, Live, Subject, Task, rehearse_database
 from coordinator.secret import Secret
 from coordinator.survey import DatabaseSurvey, Survey, alive_at_start
 
@@ -59,7 +61,8 @@ def rehearse_release(
     rehearsed = Rehearsed()
     for name in ports.plan.databases:
         subjects = tuple(_subjects(ports, name, catalogues))
-        if not subjects and not (watches_statements and seen.databases[name].pending):
+        has_backfills = bool(seen.databases[name].backfills)
+        if not subjects and not has_backfills and not (watches_statements and seen.databases[name].pending):
             continue
         try:
             rehearsal, spans = _rehearse(
@@ -110,15 +113,42 @@ def _rehearse(
         subjects=subjects,
         layers=tuple(layer for layer in Layer if layer in spec.rehearsal.layers and layer in engine.layers),
         live=live,
+        run_code=_code_on_scratch(ports, name),
     )
 
     def rehearse() -> Found:
         with engine.server(url=url, live_version=version) as server:
             return rehearse_database(server, task)
 
-    if cache is None or url is not None:
+    if cache is None or url is not None or _runs_code(task):
         return rehearse()
     return Recall(cache, ports.clock).or_rehearse(task, engine, live_version=version, rehearse=rehearse)
+
+
+def _runs_code(task: Task) -> bool:
+    """Tell whether a program of the user is asked, whose answer depends on more than we can see."""
+    return task.run_code is not None and any(each.is_code for each in (*task.applied, *task.pending))
+
+
+def _code_on_scratch(ports: Ports, name: DatabaseName) -> Apply | None:
+    runner, spec = ports.runner(name), ports.plan.databases[name]
+    if runner is None or not runner.rehearses:
+        return None
+    return partial(
+        apply_on_scratch_by_program,
+        tool=ports.tool(name),
+        runner=runner,
+        like=_written_like(ports, spec),
+        table=spec.migrations.table,
+    )
+
+
+def _written_like(ports: Ports, spec: DatabaseSpec) -> Secret:
+    """Return the live address, as a sample of what the program reads; where none is set any form will do."""
+    try:
+        return ports.resolve(spec.url)
+    except Usage:
+        return Secret("")
 
 
 def scratch_url(ports: Ports, name: DatabaseName) -> Secret | None:

@@ -19,7 +19,7 @@ from coordinator.app.catalogues import read_catalogues
 from coordinator.app.connected import ConnectedPorts
 from coordinator.app.planning import demand_sound, work_out
 from coordinator.app.rehearsing import rehearse_release
-from coordinator.app.schemas import Schemas
+from coordinator.app.schemas import Halves, Schemas
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.errors import PlanInvalid, Refused, Usage
 from coordinator.evidence import Break, Rehearsal, Use, Verdict
@@ -99,11 +99,8 @@ class _Search:
         if not kept or not moved:
             return Split(self.whole, placed)
         first, second = kept, tuple(each for each in up if each in moved)
-        schemas = Schemas(self.ports, self.name, is_wrapped=is_wrapped)
-        base = (*self._applied(), *self.before)
-        notes = list(schemas.compare(base, self.whole, after=self.after, halves=(first, second)))
         down, _ = self._pieces(self.whole.down) if self.whole.down else ((), True)
-        ways_back = schemas.ways_back(base, self.whole, self.after, halves=(first, second), down=down)
+        ways_back, notes = self._compared((first, second), down, is_wrapped=is_wrapped)
         if down and ways_back is None:
             notes.append(
                 "The way back could not be cut so that each half undoes its own: the new files have none."
@@ -112,6 +109,17 @@ class _Search:
         verdict = self._proven(files, kinds)
         replaced = tuple(each.path for each in self.whole.files)
         return Split(self.whole, placed, files, replaced, verdict, tuple(notes))
+
+    def _compared(
+        self, halves: Halves, down: tuple[Piece, ...], *, is_wrapped: bool
+    ) -> tuple[Halves | None, list[str]]:
+        """Return the way back of each half, and what comes out otherwise than with the whole."""
+        base = (*self._applied(), *self.before)
+        if coded := next((each for each in (*base, *self.after) if each.is_code), None):
+            return None, [f"Whether the same schema comes out was not asked, because `{coded.name}` is code."]
+        schemas = Schemas(self.ports, self.name, is_wrapped=is_wrapped)
+        notes = list(schemas.compare(base, self.whole, after=self.after, halves=halves))
+        return schemas.ways_back(base, self.whole, self.after, halves=halves, down=down), notes
 
     def _live(self) -> tuple[Use, ...]:
         return tuple(use for use in self.catalogues if use[0] == self.name and use[2] is Role.LIVE)
@@ -207,7 +215,7 @@ class _Search:
 
     def _written(
         self,
-        halves: tuple[tuple[Piece, ...], tuple[Piece, ...]],
+        halves: Halves,
         ways_back: tuple[tuple[Piece, ...] | None, tuple[Piece, ...] | None],
         *,
         is_wrapped: bool,
@@ -217,9 +225,9 @@ class _Search:
         digits = _VERSION.match(path.name)
         assert digits is not None, "a tool that writes files numbers them"
         title = self.whole.name[digits.end() :].lstrip("_")
-        newest = max(each.version for each in self.ports.migrations(self.name))
+        newest = max(int(each.version) for each in self.ports.migrations(self.name))
         first = NewMigration(
-            self.whole.version,
+            int(self.whole.version),
             len(digits[0]),
             title,
             Phase.EXPAND,

@@ -4,6 +4,7 @@
     cursor  our own table in the same database: how far it got
     pace    how many rows the next batch has, and how long to rest before it (pure)
     work    the loop: look, change, rest; again after whatever ended it
+    verdicts  what the rehearsals make of it for the release (pure)
     order   which migration a backfill waits for, and which one waits for it (pure)
 
 The cursor moves in the transaction of the batch, and only from where the batch was chosen. So a kill at any

@@ -14,7 +14,9 @@ CONTRACT: Final = "contract"
 
 def is_named(migration: Migration, text: str) -> bool:
     """Tell whether a plan means a migration: by its file name or its version."""
-    return text == migration.name or (text.isdecimal() and int(text) == migration.version)
+    return text in (migration.name, str(migration.version)) or (
+        text.isdecimal() and int(text) == migration.version
+    )
 
 
 def named(migrations: Sequence[Migration], text: str) -> Migration | None:

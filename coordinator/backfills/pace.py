@@ -41,7 +41,7 @@ class Pace:
     @classmethod
     def of(cls, spec: BackfillSpec, engine: Engine) -> Pace:
         """Return the pace of the first batch; one that is slowed down works in smaller pieces."""
-        pace = cls(spec, _SECONDS[engine] * (0.5 + spec.share / 2))
+        pace = cls(spec, _SECONDS[engine] * (0.5 + spec.percent / 200))
         rows = min(FIRST, spec.rows_per_second or FIRST)
         return replace(pace, rows=rows, is_sole_writer=engine is Engine.SQLITE)
 
@@ -57,7 +57,7 @@ class Pace:
 
     def rest(self, rows: int, seconds: float) -> timedelta:
         """Return how long to rest after a batch, so that the plan's rate holds."""
-        share = seconds * max(1 / self.spec.share - 1, _COURTESY if self.is_sole_writer else 0.0)
+        share = seconds * max(100 / self.spec.percent - 1, _COURTESY if self.is_sole_writer else 0.0)
         rate = rows / self.spec.rows_per_second - seconds if self.spec.rows_per_second else 0.0
         return timedelta(seconds=max(share, rate, 0.0))
 

@@ -6,14 +6,64 @@ nobody asked about is unproven, as a version is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from coordinator.backfills.order import named
 from coordinator.diagnostics import Diagnostic
-from coordinator.evidence import Basis, Evidence, Finding, Verdict
+from coordinator.evidence import Basis, Evidence, Finding, Phased, Verdict
 from coordinator.graph import Graph
-from coordinator.model import BackfillSpec, DatabaseName, Plan
+from coordinator.model import BackfillSpec, DatabaseName, Phase, Plan
 
+_WORST_FIRST = (Verdict.BROKEN, Verdict.UNPROVEN, Verdict.PROVEN)
 _NOT_ASKED = Finding(Verdict.UNPROVEN, Basis.CLASSIFIED, "it was not rehearsed")
+
+
+def judged(plan: Plan, evidence: Evidence) -> dict[tuple[DatabaseName, str], Finding]:
+    """Return what the rehearsals make of each backfill: the worst of all states at which it may run.
+
+    These are the states from its migration on, up to what waits for it.
+    """
+    found: dict[tuple[DatabaseName, str], Finding] = {}
+    for database, rehearsal in evidence.rehearsals.items():
+        for spec in plan.databases[database].backfills:
+            first, last = _states(spec, evidence.phased.get(database, ()))
+            tried = {state: finding for name, state, finding in rehearsal.backfills if name == spec.name}
+            seen = [_at(tried.get(state, _NOT_ASKED), state) for state in range(first, last + 1)]
+            if seen:
+                found[database, spec.name] = min(seen, key=lambda each: _WORST_FIRST.index(each.verdict))
+    return found
+
+
+def _at(finding: Finding, state: int) -> Finding:
+    is_good = finding.verdict is Verdict.PROVEN
+    return finding if is_good else replace(finding, reason=f"at state {state} {finding.reason}")
+
+
+def _states(spec: BackfillSpec, phased: Sequence[Phased]) -> tuple[int, int]:
+    """Return the first and the last state at which a backfill may run."""
+    names = [each.migration for each in phased]
+    after, before = named(names, spec.after), named(names, spec.before)
+    contract = (state for state, each in enumerate(phased) if each.phase is Phase.CONTRACT)
+    first = 0 if after is None else names.index(after) + 1
+    last = next(contract, len(phased)) if before is None else names.index(before)
+    return first, last
+
+
+def begin_too_late(plan: Plan, evidence: Evidence) -> Iterator[Diagnostic]:
+    """Yield the backfills that contract would wait for, and that wait for contract themselves."""
+    for database, phased in evidence.phased.items():
+        for spec in plan.databases[database].backfills:
+            first, last = _states(spec, phased)
+            if first > last:
+                yield Diagnostic(
+                    "backfill-order",
+                    spec.place,
+                    f"Backfill `{spec.name}` begins after `{phased[first - 1].migration.name}`, which is"
+                    " applied in contract, and contract waits for the backfill.",
+                    "Neither could begin.",
+                    "Name an earlier migration in `after`, or a later one in `before`.",
+                )
 
 
 def findings(

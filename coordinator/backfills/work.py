@@ -116,11 +116,16 @@ class Work:
         return moved
 
     def _batch(self, key: Key, cursor: Cursor, chosen: Chosen) -> tuple[str, ...]:
+        """Return what a batch sends beside the cursor.
+
+        A server that crashes may lose the last commits that it did not wait for, of rows and cursor alike, so
+        nothing is done twice. The commit at the end is waited for, and makes all those before it durable.
+        """
         text = self.spec.sql.replace(RANGE, key.between(cursor.place, chosen.last))
         if self.database.engine is not Engine.POSTGRESQL:
             return (text,)  # the session has the plan's patience already
         attempt = self.database.locks.attempt // timedelta(milliseconds=1)
-        return f"SET LOCAL lock_timeout = {attempt}", text
+        return f"SET LOCAL lock_timeout = {attempt}; SET LOCAL synchronous_commit = off", text
 
     def _give_way(self, error: DatabaseError) -> None:
         """Hold less the next time, and let the others pass first. Raises: Waiting `backfill-blocked`."""

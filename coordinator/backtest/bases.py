@@ -18,7 +18,7 @@ from typing import Self
 from coordinator.apply import apply_on_scratch
 from coordinator.backtest.checkout import effect
 from coordinator.errors import DatabaseError
-from coordinator.model import Migration
+from coordinator.model import Engine, Migration
 from coordinator.ports import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
 
@@ -54,8 +54,9 @@ class Scratch:
 class Bases:
     """The kept databases; everything that was made is removed at the end."""
 
-    def __init__(self, server: RehearsalServer, tool: MigrationTool) -> None:
+    def __init__(self, server: RehearsalServer, tool: MigrationTool, engine: Engine) -> None:
         self.tool = tool
+        self.engine = engine
         self._server = server
         self._kept: list[Scratch] = []
 
@@ -110,7 +111,7 @@ def key_of(content: Content) -> str:
 def apply(database: RehearsalDatabase, migration: Migration, tool: MigrationTool) -> DatabaseError | None:
     """Apply a migration, and return what the engine or the tool refused: the past went on then."""
     with database.session() as session:
-        return apply_on_scratch(session, tool, migration, table=None)
+        return None if migration.is_code else apply_on_scratch(session, tool, migration, table=None)
 
 
 def _opened(opening: AbstractContextManager[RehearsalDatabase], content: Content) -> Scratch:

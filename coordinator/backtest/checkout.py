@@ -8,18 +8,15 @@ interleave bring old contents back.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from coordinator.diagnostics import errors_of
-from coordinator.model import Migration, SourceFile
+from coordinator.model import Migration, MigrationId, SourceFile
 from coordinator.ports import MigrationTool, Reading
 
 _FEW = 3
 """More names in a note are not read."""
-_IN_CODE = "goose-go-migration"
-_VERSION = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +61,17 @@ class Readings:
         return files, reading
 
 
-def checkout_from(tag: str, files: Sequence[SourceFile], reading: Reading, *, is_there: bool) -> Checkout:
+def checkout_from(tag: str, reading: Reading, *, is_there: bool) -> Checkout:
     """Return a tag's migrations; one that is written in code counts as one that does nothing."""
-    by_path = {each.path: each for each in files}
-    in_code = [_in_code(by_path[each.place.file]) for each in reading.diagnostics if each.code == _IN_CODE]
     names = {file.path: each.name for each in reading.migrations for file in each.files}
     problems = {
         names.get(each.place.file, _filename(each.place.file)): each.what.rstrip(".")
         for each in errors_of(reading.diagnostics)
     }
-    migrations = sorted((*reading.migrations, *in_code), key=lambda each: each.version)
-    return Checkout(tag, tuple(migrations), is_there, problems)
+    problems |= {
+        each.name: "it is code, which is not run here" for each in reading.migrations if each.is_code
+    }
+    return Checkout(tag, reading.migrations, is_there, problems)
 
 
 def new_migrations(before: Checkout, after: Checkout) -> tuple[Migration, ...]:
@@ -111,7 +108,7 @@ def pair_notes(before: Checkout, after: Checkout) -> Iterator[str]:
 def _oddities(migration: Migration, before: Checkout, after: Checkout) -> Iterator[str]:
     """Yield what is odd about a new migration."""
     newest = before.migrations[-1] if before.migrations else None
-    if newest is not None and migration.version < newest.version:
+    if newest is not None and int(migration.version) < int(newest.version):
         yield (
             f"{migration.name} is older than {newest.name}, which {before.tag} has applied: goose refuses it,"
             " and golang-migrate passes it over. It is applied here."
@@ -125,7 +122,7 @@ class Contents:
     """Which contents each version was seen with, so that an edit after release is told, and told once."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, dict[str, str]] = {}
+        self._seen: dict[MigrationId, dict[str, str]] = {}
 
     def edits(self, checkout: Checkout) -> Iterator[str]:
         """Yield a sentence if there are migrations with another content than in the tags before."""
@@ -137,13 +134,6 @@ class Contents:
             contents.setdefault(each.digest, checkout.tag)
         if edited:
             yield f"Edited in {checkout.tag}, after release: {listed(edited, 'migrations')}."
-
-
-def _in_code(file: SourceFile) -> Migration:
-    name = _filename(file.path)
-    version = _VERSION.match(name)
-    assert version is not None, "the hook took it for a migration because of its number"
-    return Migration(int(version[0]), name, None, None, (file,))
 
 
 def _filename(path: str) -> str:

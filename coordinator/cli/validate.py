@@ -33,6 +33,7 @@ def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
 
     from coordinator.diagnostics import errors_of
     from coordinator.load import load, settings_from
+    from coordinator.load.command import missing_programs
     from coordinator.load.migrations import read_migrations
     from coordinator.load.platforms import lint_services
 
@@ -42,6 +43,7 @@ def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
     diagnostics = (
         *loaded.diagnostics,
         *(each for one in readings.values() for each in one.diagnostics),
+        *missing_programs(databases.values()),
         *(lint_services(loaded.plan) if loaded.plan else ()),
     )
     counts = {name: len(reading.migrations) for name, reading in readings.items()}

@@ -143,7 +143,7 @@ def backfills_from(
             sql=each.sql.strip().rstrip(";"),
             remaining=each.remaining.strip().rstrip(";"),
             place=find(root, (*path, position, "name")).value_place,
-            share=_share(each.rate),
+            percent=_percent(each.rate),
             rows_per_second=_rows(each.rate),
             replication_lag=_LAG
             if engine is Engine.POSTGRESQL and not each.replication_lag
@@ -154,9 +154,9 @@ def backfills_from(
     )
 
 
-def _share(rate: str) -> float:
+def _percent(rate: str) -> int:
     match = _RATE.fullmatch(rate)
-    return int(match["percent"]) / 100 if match and match["percent"] else 1.0
+    return int(match["percent"]) if match and match["percent"] else 100
 
 
 def _rows(rate: str) -> int | None:

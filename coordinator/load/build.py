@@ -8,15 +8,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from coordinator.diagnostics import Place
 from coordinator.fields import QuerySettings
 from coordinator.load.backfills import backfills_from
 from coordinator.load.choice import Chosen
-from coordinator.load.document import Database, PlanDocument, Service
+from coordinator.load.command import URL
+from coordinator.load.document import Database, Migrations, PlanDocument, Service
 from coordinator.load.tree import Node, find
 from coordinator.load.tree import Path as TreePath
 from coordinator.model import (
     CanarySpec,
     CheckSpec,
+    CommandSpec,
     DatabaseName,
     DatabaseSpec,
     Engine,
@@ -66,6 +69,11 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
         folder=folder / database.migrations.dir,
         table=database.migrations.table,
         place=find(root, (*path, "migrations", "dir")).value_place,
+        command=_command(
+            database.migrations,
+            folder=folder,
+            place=find(root, (*path, "migrations", "command")).value_place,
+        ),
     )
     return DatabaseSpec(
         name=DatabaseName(name),
@@ -81,6 +89,20 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
             database.locks.attempt or LocksSpec().attempt, database.locks.budget, database.locks.deadline
         ),
         backfills=backfills_from(database.backfills, (*path, "backfills"), root, engine=database.engine),
+    )
+
+
+def _command(migrations: Migrations, *, folder: Path, place: Place) -> CommandSpec | None:
+    if migrations.command is None:
+        return None
+    told_where = any(URL in each for each in migrations.command)
+    return CommandSpec(
+        argv=migrations.command,
+        folder=folder,
+        deadline=migrations.deadline,
+        is_repeatable=migrations.repeatable,
+        rehearses=told_where if migrations.rehearse is None else migrations.rehearse,
+        place=place,
     )
 
 

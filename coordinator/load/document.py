@@ -18,6 +18,7 @@ from coordinator import discovery
 from coordinator.fields import Duration, PositiveDuration, QuerySettings, SecretReference, Spec
 from coordinator.load.backfills import Backfill, demand_backfills
 from coordinator.load.choice import CheckChoice, OneOrMore, PlatformChoice, QueriesChoices
+from coordinator.load.command import URL, Command
 from coordinator.load.texts import DatabaseReference, Name, Release, Text, Tool, Unrepeated, VersionText
 from coordinator.model import Base, Engine, Layer, LocksSpec, OnFailure, Worker
 
@@ -30,6 +31,45 @@ class Migrations(Spec):
     table: Text | None = Field(
         default=None, description="The tool's version table. Without it: the tool's own default."
     )
+    command: Command | None = Field(
+        default=None,
+        description="Your own program, which applies the migrations that are code (goose's `.go` files) and "
+        "records them as the tool does: a list of the program and its arguments, without a shell. "
+        "`{version}` stands for the migration's version and `{url}` for the database's address, which the "
+        "variable of `url: env:NAME` holds too. A program with a slash starts at the plan file's folder.",
+    )
+    deadline: PositiveDuration = Field(
+        default=timedelta(hours=1),
+        description="How long `command` may take for one migration; then it is ended.",
+    )
+    repeatable: bool = Field(
+        default=False,
+        description="A `command` that was cut off may run again. Without it a person has to look.",
+    )
+    rehearse: bool | None = Field(
+        default=None,
+        description="Whether `command` is tried on the scratch database of a rehearsal. `true` promises that "
+        "it goes where `{url}` or the variable of `url` says, and nowhere else. Without it: if it has "
+        "`{url}`.",
+    )
+
+    @model_validator(mode="after")
+    def _command_has_work(self) -> Self:
+        if self.command is None:
+            for key in ("deadline", "repeatable", "rehearse"):
+                if key in self.model_fields_set:
+                    raise PydanticCustomError(
+                        "idle-setting",
+                        "`{key}` is about `command`, and there is none. Add `command:`, or remove `{key}`.",
+                        {"key": key},
+                    )
+        elif not discovery.migration_tool(self.tool).may_be_code:
+            raise PydanticCustomError(
+                "idle-command",
+                "All migrations of {tool} are SQL, so nothing here would run the `command`. Remove it.",
+                {"tool": self.tool},
+            )
+        return self
 
 
 class Rehearsal(Spec):
@@ -108,12 +148,14 @@ class Database(Spec):
         return self
 
     @model_validator(mode="after")
-    def _rehearses_where_that_can_be(self) -> Self:
-        if "rehearsal" in self.model_fields_set and self.engine not in discovery.names(discovery.REHEARSALS):
+    def _command_is_told_where(self) -> Self:
+        command = self.migrations.command or ()
+        if self.migrations.rehearse and self.url.scheme != "env" and not any(URL in each for each in command):
             raise PydanticCustomError(
-                "no-rehearsal-engine",
-                "There is no rehearsal on {engine} yet, so nothing here has an effect. Remove `rehearsal`.",
-                {"engine": self.engine.value},
+                "rehearse-anywhere",
+                "Nothing tells `command` where the scratch database is: it would work on the live one. Add "
+                "{url} to its arguments, write `url: env:NAME` and let it read NAME, or remove `rehearse`.",
+                {"url": URL},
             )
         return self
 

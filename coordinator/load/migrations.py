@@ -14,7 +14,7 @@ from pathlib import Path
 from coordinator import discovery
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.load.source import read_bytes, shown
-from coordinator.model import Engine, MigrationsSpec, SourceFile
+from coordinator.model import Engine, Migration, MigrationsSpec, SourceFile
 from coordinator.ports import MigrationTool, Reading
 from coordinator.rehearsal_ports import Tree
 
@@ -30,7 +30,23 @@ def read_migrations(spec: MigrationsSpec, engine: Engine) -> Reading:
     read = [_read(spec.folder / name, folder=spec.folder) for name in names]
     problems = tuple(each for each in read if isinstance(each, Diagnostic))
     reading = tool.read([each for each in read if isinstance(each, SourceFile)], engine)
-    return Reading(reading.migrations, problems + reading.diagnostics)
+    lacking = () if spec.command else tuple(map(_no_command, filter(_is_code, reading.migrations)))
+    return Reading(reading.migrations, (*problems, *reading.diagnostics, *lacking))
+
+
+def _is_code(migration: Migration) -> bool:
+    return migration.is_code
+
+
+def _no_command(migration: Migration) -> Diagnostic:
+    return Diagnostic(
+        "goose-go-migration",
+        Place(migration.files[0].path),
+        "This migration is written in Go, and the plan does not say which program applies it.",
+        "Its code is compiled into a program of its own; coordinator cannot run it or look into it.",
+        'Name the program: `migrations: {…, command: [./bin/migrate, up-to, "{version}"]}`, or write the'
+        " migration in SQL.",
+    )
 
 
 def source_files(tree: Tree, paths: Iterable[str], tool: MigrationTool) -> tuple[SourceFile, ...]:

@@ -13,7 +13,9 @@ from coordinator.errors import DatabaseError
 from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, StatementEvidence, Use, Verdict
 from coordinator.model import DatabaseSpec, Layer, Migration, Role
 from coordinator.ports import MigrationTool
+from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
+from coordinator.rehearse.backfilling import Trial, try_backfills
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
     already_failing_of,
@@ -50,6 +52,8 @@ class Task:
     subjects: tuple[Subject, ...]
     layers: tuple[Layer, ...]
     live: Live = Live()
+    run_code: Apply | None = None
+    """What applies a migration that is code; None where its program may not be tried out."""
 
 
 class _Rows(Enum):
@@ -82,7 +86,8 @@ def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, d
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
             lacks = None if refused is None or rows is not _Rows.NEVER else f"{refused}, so it had none"
-            return found, _spans(tried, task, failure, lacks=_OTHER_SCHEMA if tried.drift.matters else lacks)
+            lacks = _OTHER_SCHEMA if tried.drift.matters else lacks
+            return found, _spans(tried, task, failure, lacks=lacks, doubt=server.doubt)
         refused = f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
     raise AssertionError("the last way to try always returns")
 
@@ -94,6 +99,7 @@ class _Tried:
     walked: Walked
     drift: _Drift
     unfilled: tuple[str, ...]
+    trials: tuple[Trial, ...]
 
 
 def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
@@ -107,19 +113,31 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         with_nulls = rows is _Rows.ALWAYS
         unfilled = () if rows is _Rows.NEVER else walk.fill(with_nulls=with_nulls)
         ahead = scratch.enter_context(walk.clone()) if task.pending else walk
-        apply = _apply_for(task)
+        apply = _apply_for(task, is_dump=task.live.dump is not None)
         if rows in (_Rows.ALWAYS, _Rows.FULL):
             apply = _filling(apply, with_nulls=with_nulls)
-        walked = walk_states(Pair(walk, ahead), task.pending, task.subjects, layers=task.layers, apply=apply)
-    return _Tried(walked, drift, unfilled)
+        trials: list[Trial] = []
+        walked = walk_states(
+            Pair(walk, ahead),
+            task.pending,
+            task.subjects,
+            layers=task.layers,
+            apply=apply,
+            engine=task.spec.engine,
+            visit=lambda database, state: trials.extend(
+                try_backfills(database, task.spec, task.pending, state=state)
+            ),
+        )
+    return _Tried(walked, drift, unfilled, tuple(trials))
 
 
 def _is_of_rows(error: DatabaseError) -> bool:
     """Tell whether rows made a migration fail: a value (class 22) or a rule (class 23) that refuses them.
 
-    SQLite has no classes, and one wording for all its rules.
+    SQLite has no classes, and one wording for all its rules; of a program nobody knows why it failed.
     """
-    return (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
+    of_rows = (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
+    return of_rows or error.code == "program-failed"
 
 
 def _rehearsal(
@@ -131,16 +149,31 @@ def _rehearsal(
         base=_told_base(task),
         layers=task.layers,
         catalogues=counts_of(walked),
-        breaks=tuple(breaks_of(walked, task.pending)),
+        breaks=() if server.doubt else tuple(breaks_of(walked, task.pending)),
         already_failing=tuple(already_failing_of(walked)),
         unchecked=tuple(unchecked_of(walked)),
         statements=walked.statements,
         hazards=hazards_of(walked.statements, task, engine=server.version),
         drift=tried.drift.lines,
-        notes=(*server.notes, *_of_drift(tried, task), *notes, *_notes(failure, tried.unfilled)),
+        notes=(
+            *_doubts(server),
+            *server.notes,
+            *_of_drift(tried, task),
+            *notes,
+            *_notes(failure, tried.unfilled),
+            *_unseen(task),
+        ),
+        backfills=tuple((each.name, each.state, _of_live(each.finding, tried)) for each in tried.trials),
         is_whole=failure is None,
         failed=failure.migration.name if failure else None,
     )
+
+
+def _of_live(finding: Finding, tried: _Tried) -> Finding:
+    """Return what a backfill's trial says of the live database, whose schema may be another one."""
+    if tried.drift.matters and finding.verdict is Verdict.PROVEN:
+        return Finding(Verdict.UNPROVEN, Basis.REHEARSED, _OTHER_SCHEMA)
+    return finding
 
 
 def hazards_of(statements: tuple[StatementEvidence, ...], task: Task, *, engine: str) -> tuple[Hazard, ...]:
@@ -160,8 +193,14 @@ def _filling(apply: Apply, *, with_nulls: bool) -> Apply:
     return apply_and_fill
 
 
-def _apply_for(task: Task) -> Apply:
+def _apply_for(task: Task, *, is_dump: bool = False) -> Apply:
+    """Return what applies a migration of the task; a dump has no rows, and none in the version table."""
+
     def apply(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
+        if migration.is_code and is_dump:
+            return not_rehearsed("the dump has no version table that its program could read (`base: replay`)")
+        if migration.is_code:
+            return task.run_code(database, migration) if task.run_code else not_rehearsed(_NO_PROGRAM)
         with database.session() as session:
             return apply_on_scratch(session, task.tool, migration, table=task.spec.migrations.table)
 
@@ -185,6 +224,11 @@ def _without_base(
         f"the files do not make the schema that the live database has: `{failure.migration.name}` fails on an"
         f" empty one: {failure.error.what}"
     )
+    if failure.error.code == NOT_REHEARSED:
+        reason = (
+            f"the schema of the live database cannot be made from its files: {failure.told()};"
+            " `rehearsal: {base: dump}` takes it from the live database"
+        )
     rehearsal = Rehearsal(
         engine=server.version,
         base=_told_base(task),
@@ -199,9 +243,12 @@ def _without_base(
 
 
 def _spans(
-    tried: _Tried, task: Task, failure: Failure | None, *, lacks: str | None
+    tried: _Tried, task: Task, failure: Failure | None, *, lacks: str | None, doubt: str | None
 ) -> dict[Use, tuple[Span, ...]]:
-    """Return the cells; `lacks` says what was missing for all questions: then nothing is proven."""
+    """Return the cells; `lacks` says what was missing for all questions: then nothing is proven.
+
+    `doubt` is RehearsalServer.doubt: then nothing is broken either.
+    """
     knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift.lines)
     failing = failing_texts(tried.walked, Role.LIVE) if knows_live else frozenset[str]()
     return {
@@ -213,6 +260,7 @@ def _spans(
             failure=failure,
             failing_live=failing,
             lacks=lacks,
+            doubt=doubt,
         )
         for subject in task.subjects
     }
@@ -226,10 +274,16 @@ def _told_base(task: Task) -> str:
     return f"from {files}, replayed" if number else "from an empty database"
 
 
+_NO_PROGRAM: Final = "nothing says that its program may work on a scratch database (`rehearse: true`)"
 _OTHER_SCHEMA: Final = (
     "the answers are those of the schema that the files make, and the live one differs (drift);"
     " `rehearsal: {base: dump}` asks about the live one"
 )
+
+
+def _doubts(server: RehearsalServer) -> Iterator[str]:
+    if server.doubt is not None:
+        yield f"nothing is decided by it: {server.doubt}"
 
 
 def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:
@@ -237,9 +291,15 @@ def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:
         yield _OTHER_SCHEMA
 
 
+def _unseen(task: Task) -> Iterator[str]:
+    for each in task.pending:
+        if each.is_code:
+            yield f"`{each.name}` is code: what it locks, rewrites and writes was not seen"
+
+
 def _notes(failure: Failure | None, unfilled: Sequence[str]) -> Iterator[str]:
     if failure is not None:
-        yield f"`{failure.migration.name}` does not apply to the scratch database: {failure.error}"
+        yield failure.told()
     if unfilled:
         yield f"no sample rows in: {'; '.join(unfilled)}"
 
@@ -259,7 +319,7 @@ def _drift_of(walk: RehearsalDatabase, server: RehearsalServer, task: Task) -> _
         with server.database() as replayed:
             failure = _replay(replayed, task)
             if failure is not None:
-                return _Drift((f"the files do not make the live schema: {failure.error.what}",))
+                return _Drift((f"the files do not make the live schema: {failure.told()}",))
             return _Drift(tuple(differences(replayed.catalogue(), walk.catalogue())))
     if task.live.catalogue is None:
         return _Drift()

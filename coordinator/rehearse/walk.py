@@ -17,7 +17,8 @@ from typing import TypeVar
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection, StatementEvidence, Use
-from coordinator.model import Layer, Migration, Role
+from coordinator.model import Engine, Layer, Migration, Role
+from coordinator.programs import NOT_REHEARSED
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.ask import Between, Described, State, ask_queries, compile_queries, fails
 from coordinator.rehearse.subject import Answer, Compiled, Subject
@@ -43,6 +44,12 @@ class Failure:
 
     migration: Migration
     error: DatabaseError
+
+    def told(self) -> str:
+        """Return why nothing is known of the states from this migration on."""
+        if self.error.code == NOT_REHEARSED:
+            return f"`{self.migration.name}` was not rehearsed: {self.error.what}"
+        return f"`{self.migration.name}` does not apply to the scratch database: {self.error.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +89,25 @@ def walk_states(
     *,
     layers: Collection[Layer],
     apply: Apply,
+    engine: Engine = Engine.POSTGRESQL,
     goes_on: bool = False,
     keys: Sequence[str] | None = None,
     memory: Memory | None = None,
+    visit: Callable[[RehearsalDatabase, int], None] = lambda *_: None,
 ) -> Walked:
     """Apply `pending` state by state and ask about every query of every subject.
 
     `goes_on` says what a refused migration means: go on as if it changed nothing (a backtest, whose past went
     on too), or know nothing from there on. `keys` names the states for `memory`, one more than migrations.
+    `visit` looks at the scratch database at each state, and leaves it as it is.
+    `engine` is whose quotes the migrations are read with.
 
     Raises: DatabaseError where `walk` refuses a migration that `ahead` took.
     """
     memory = memory or Memory()
     names = list(keys) if keys is not None else [str(state) for state in range(len(pending) + 1)]
-    statements, failures = _run_ahead(pair, pending, apply=apply) if pending else ((), ())
+    ahead = _run_ahead(pair, pending, apply=apply, engine=engine) if pending else _Ahead()
+    statements, failures = tuple(ahead.statements), tuple(ahead.failures)
     known = len(pending) if goes_on or not failures else pending.index(failures[0].migration)
     here = State(pair.walk, layers, memory.at(names[0]))
     last = State(pair.ahead, layers, memory.at(names[-1]))
@@ -108,8 +120,9 @@ def walk_states(
         )
         for each in asked
     }
-    walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(statements, pending))
+    walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(ahead, pending))
     walk.ask(here)
+    visit(pair.walk, 0)
     refused = [each.migration for each in failures]
     for state, migration in enumerate(pending[:known], 1):
         with ExitStack() as sessions:
@@ -120,29 +133,52 @@ def walk_states(
             walk.cross(held)
         here = State(pair.walk, layers, memory.at(names[state]))
         walk.ask(here)
+        visit(pair.walk, state)
     walk.judge_sessions()
     return Walked(asked, compiled, walk.answers, statements, failures)
 
 
-def _run_ahead(
-    pair: Pair, pending: Sequence[Migration], *, apply: Apply
-) -> tuple[tuple[StatementEvidence, ...], tuple[Failure, ...]]:
+@dataclass(slots=True)
+class _Ahead:
+    """What the pending migrations did to the database that goes ahead."""
+
+    statements: list[StatementEvidence] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    made_by_code: dict[str, frozenset[str]] = field(default_factory=dict)
+    """The tables, without schema, that a migration made whose statements nobody sees."""
+
+
+def _run_ahead(pair: Pair, pending: Sequence[Migration], *, apply: Apply, engine: Engine) -> _Ahead:
     """Apply everything to `ahead`; a refused migration changes nothing there, or what it did before that."""
     pair.ahead.take_statements()
-    statements: list[StatementEvidence] = []
-    failures: list[Failure] = []
+    ahead = _Ahead()
     for migration in pending:
+        before = _tables(pair.ahead) if migration.is_code else frozenset()
         error = apply(pair.ahead, migration)
-        statements.extend(_placed(pair.ahead.take_statements(), migration))
+        if migration.is_code:
+            ahead.made_by_code[migration.name] = _tables(pair.ahead) - before
+        ahead.statements.extend(_placed(pair.ahead.take_statements(), migration, engine))
         if error is not None:
-            failures.append(Failure(migration, error))
-    return tuple(statements), tuple(failures)
+            ahead.failures.append(Failure(migration, error))
+    return ahead
 
 
-def _placed(found: Sequence[StatementEvidence], migration: Migration) -> Iterator[StatementEvidence]:
+def _tables(database: RehearsalDatabase) -> frozenset[str]:
+    return frozenset(
+        _bare(name.removeprefix("table ")) for name in database.catalogue() if name.startswith("table ")
+    )
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(".")[2].strip('"')
+
+
+def _placed(
+    found: Sequence[StatementEvidence], migration: Migration, engine: Engine
+) -> Iterator[StatementEvidence]:
     """Yield what the migration's own statements did, each at its line; the tool's own statements are none."""
     file = migration.files[0].path if migration.files else migration.name
-    left = list(texts_of(migration))
+    left = list(texts_of(migration, engine))
     for each in found:
         at = next((at for at, (text, _) in enumerate(left) if text == each.statement.text), None)
         if at is not None:
@@ -151,10 +187,10 @@ def _placed(found: Sequence[StatementEvidence], migration: Migration) -> Iterato
             del left[: at + 1]
 
 
-def texts_of(migration: Migration) -> Iterator[tuple[str, int]]:
+def texts_of(migration: Migration, engine: Engine) -> Iterator[tuple[str, int]]:
     """Yield the migration's texts with their lines, each whole and then each of its statements."""
     for statement in migration.up.statements if migration.up else ():
-        pieces = split_statements(statement.text)
+        pieces = split_statements(statement.text, engine)
         if len(pieces) > 1:
             yield statement.text.strip(), statement.line + pieces[0].line - 1
         for piece in pieces:
@@ -162,19 +198,19 @@ def texts_of(migration: Migration) -> Iterator[tuple[str, int]]:
 
 
 def _writers(statements: Sequence[StatementEvidence], pending: Sequence[Migration]) -> tuple[str | None, ...]:
-    """Return for each migration its name if it wrote rows, else None."""
+    """Return for each migration its name if it wrote rows, or may have, else None."""
     wrote = {each.migration for each in statements if each.written}
+    wrote |= {each.name for each in pending if each.is_code}
     return tuple(each.name if each.name in wrote else None for each in pending)
 
 
-def _new_tables(
-    statements: Sequence[StatementEvidence], pending: Sequence[Migration]
-) -> tuple[frozenset[str], ...]:
+def _new_tables(ahead: _Ahead, pending: Sequence[Migration]) -> tuple[frozenset[str], ...]:
     """Return for each migration the names, without schema, of the tables that it made."""
     return tuple(
-        frozenset(
-            change.name.rpartition(".")[2].strip('"')
-            for each in statements
+        ahead.made_by_code.get(migration.name, frozenset())
+        | frozenset(
+            _bare(change.name)
+            for each in ahead.statements
             if each.migration == migration.name
             for change in each.changes
             if change.kind == "table" and change.before is None

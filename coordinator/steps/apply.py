@@ -13,12 +13,13 @@ from datetime import timedelta
 from typing import Final
 
 from coordinator.applied import Book
-from coordinator.apply import is_applied
+from coordinator.apply import is_applied, read_ledger
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
-from coordinator.model import Engine, Migration
-from coordinator.ports import MigrationTool, Patience
+from coordinator.model import DatabaseSpec, Engine, Migration
+from coordinator.ports import MigrationTool, Patience, Session
+from coordinator.programs import VersionTable, apply_by_program
 from coordinator.series import Series
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
@@ -48,12 +49,30 @@ def _migration(step: Step, context: Context) -> Migration:
     )
 
 
+def _versions(context: Context, spec: DatabaseSpec) -> VersionTable:
+    """Return the version table of a database beside its files."""
+    tool, migrations = context.ports.tool(spec.name), context.ports.migrations(spec.name)
+    return VersionTable(tool, migrations, spec.migrations.table, _LOCKS)
+
+
+def _book(context: Context) -> Book:
+    return Book(context.ports.plan.release, context.note)
+
+
 def _may_have_begun(migration: Migration, tool: MigrationTool, engine: Engine) -> bool:
     """Tell whether a file may have run in part without a trace, and may not simply be sent again."""
     if tool.records_start or migration.up is None or not may_remain(migration.up, engine):
         return False
     statements = (each for text in migration.up.statements for each in split_statements(text.text, engine))
     return not all(map(is_repeatable, statements))
+
+
+def _beyond(migration: Migration, session: Session, context: Context, spec: DatabaseSpec) -> tuple[str, ...]:
+    """Return what a program in doubt may have applied beside its own migration."""
+    if not migration.is_code or not context.in_doubt:
+        return ()
+    versions = _versions(context, spec)
+    return versions.beyond(migration, read_ledger(session, versions.tool, session.target(versions.table)))
 
 
 class Apply:
@@ -71,10 +90,17 @@ class Apply:
         migration = _migration(step, context)
         if not context.in_doubt and context.series.is_due(step.its_database, migration):
             return Observation(Seen.NOT_DONE, "the migration before it was applied a moment ago")
+        return self._look(migration, step, context)
+
+    def _look(self, migration: Migration, step: Step, context: Context) -> Observation:
         spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
+        runner = context.ports.runner(spec.name) if migration.is_code and context.in_doubt else None
+        if runner is not None:
+            runner.demand_gone(_LOCKS)
         with context.ports.session(spec.name, label=step.id) as session:
             locks = tool.lock_ids(session.target(spec.migrations.table)) if context.in_doubt else ()
             with session.locked(locks, timeout=_LOCKS):
+                beyond = _beyond(migration, session, context, spec)
                 is_done = is_applied(
                     session,
                     tool,
@@ -86,8 +112,20 @@ class Apply:
             return Observation(
                 Seen.UNKNOWN, f"The version table says that {migration.name} stopped half-way."
             )
+        if is_done and beyond:
+            return Observation(
+                Seen.UNKNOWN,
+                f"The program for {migration.name} was to apply that alone, and the version table has more:"
+                f" {', '.join(beyond)}. Look whether the live version still works.",
+            )
         if is_done:
             return Observation(Seen.DONE, "the version table has it")
+        if runner is not None and not runner.is_repeatable:
+            return Observation(
+                Seen.UNKNOWN,
+                f"{migration.name} is code, the version table does not have it, and nobody can tell how far"
+                " it came. Look at what it was to change; complete it or take it back.",
+            )
         if context.in_doubt and _may_have_begun(migration, tool, spec.engine):
             assert migration.up is not None, "of nothing nothing remains"
             return Observation(
@@ -99,6 +137,8 @@ class Apply:
 
     def perform(self, step: Step, context: Context) -> str:
         """Apply the file, as patiently as the plan says where a table is busy."""
+        if _migration(step, context).is_code:
+            return self._apply_by_program(step, context)
         for pause in _PAUSES:
             try:
                 return self._apply(step, context)
@@ -109,9 +149,24 @@ class Apply:
                 context.wait(timedelta(seconds=pause))
         return self._apply(step, context)
 
+    def _apply_by_program(self, step: Step, context: Context) -> str:
+        spec, migration = context.ports.plan.databases[step.its_database], _migration(step, context)
+        runner = context.ports.runner(spec.name)
+        assert runner is not None, "code without a runner is an error of the plan"
+        context.series.end(spec.name)  # the program takes the tool's locks itself
+        line = apply_by_program(
+            lambda: context.ports.session(spec.name, label=step.id),
+            _versions(context, spec),
+            migration,
+            runner=runner,
+            url=context.ports.resolve(spec.url),
+            book=_book(context),
+        )
+        return f"state {step.state}: {line}"
+
     def _apply(self, step: Step, context: Context) -> str:
         spec, ports = context.ports.plan.databases[step.its_database], context.ports
-        book = Book(ports.plan.release, context.note)
+        book = _book(context)
         series = context.series.take_or(
             spec.name,
             lambda: Series.opened(

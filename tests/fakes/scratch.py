@@ -17,6 +17,7 @@ from coordinator.evidence import Change, Objection, StatementEvidence
 from coordinator.model import Migration, Statement
 from coordinator.ports import Session
 from coordinator.rehearsal_ports import Column, Description, Ran, RehearsalDatabase, Values
+from coordinator.secret import Secret
 from coordinator.sql import split_statements
 
 STALE = Objection("0A000", "cached plan must not change result type")
@@ -81,6 +82,9 @@ class FakeScratch:
 
     def session(self) -> AbstractContextManager[Session]:
         raise AssertionError("a test applies migrations with `apply`")
+
+    def address(self, like: Secret) -> Secret:
+        raise AssertionError(f"nobody else finds this database, and not {like}")
 
     def take_statements(self) -> tuple[StatementEvidence, ...]:
         seen, self._seen = tuple(self._seen), []

@@ -50,8 +50,8 @@ def test_others_get_longer_and_longer_to_pass_up_to_some_seconds() -> None:
 
 
 def test_at_half_of_the_time_it_rests_as_long_as_it_works() -> None:
-    assert pace_of(share=0.5).rest(1000, 0.2).total_seconds() == pytest.approx(0.2)
-    assert pace_of(share=0.2).rest(1000, 0.2).total_seconds() == pytest.approx(0.8)
+    assert pace_of(percent=50).rest(1000, 0.2).total_seconds() == pytest.approx(0.2)
+    assert pace_of(percent=20).rest(1000, 0.2).total_seconds() == pytest.approx(0.8)
     assert pace_of().rest(1000, 0.2).total_seconds() == 0
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from builders import Release, Service, declared, migration
 
@@ -208,6 +210,13 @@ def test_a_declaration_wins_over_every_guess():
 def problem_of(sql: str) -> Diagnostic:
     _, [problem] = Release({"app": Service(("db",))}, {"db": (migration(3, sql),)}).classified()
     return problem
+
+
+def test_code_that_declares_no_phase_is_never_taken_for_harmless():
+    code = replace(migration(1), up=None, is_code=True)
+
+    assert outcomes(code) == [UNDECIDED]
+    assert outcomes(replace(code, declared=Phase.EXPAND)) == [EXPAND]
 
 
 def test_names_the_line_of_the_statement_that_cannot_be_guessed():

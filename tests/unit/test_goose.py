@@ -8,7 +8,7 @@ import pytest
 
 from coordinator.diagnostics import Severity
 from coordinator.errors import StepFailed, Usage
-from coordinator.model import Engine, SourceFile
+from coordinator.model import Engine, Phase, SourceFile
 from coordinator.ports import Ledger, Target
 from migrations_hooks.goose import TOOL
 
@@ -197,11 +197,46 @@ def test_reads_a_version_as_go_does(name: str, version: int):
     assert [each.version for each in folder(name).migrations] == [version]
 
 
-def test_refuses_a_version_twice_and_a_migration_in_go():
-    assert [each.code for each in folder("1_a.sql", "01_b.sql", "2_c.go").diagnostics] == [
+def test_refuses_a_version_twice_also_where_one_is_code():
+    assert [each.code for each in folder("1_a.sql", "01_b.sql", "2_c.go", "2_d.sql").diagnostics] == [
         "duplicate-version",
-        "goose-go-migration",
+        "duplicate-version",
     ]
+
+
+def go_file(text: str, name: str = "00002_move.go") -> SourceFile:
+    return SourceFile(f"migrations/{name}", text.encode(), "0")
+
+
+def test_a_go_file_is_code_with_the_phase_that_its_comment_declares():
+    text = "package migrations\n\n\t// coordinator: phase=migrate\nfunc init() {}\n"
+
+    [migration] = TOOL.read([go_file(text)]).migrations
+
+    assert (migration.version, migration.name, migration.is_code) == (2, "00002_move", True)
+    assert (migration.up, migration.down) == (None, None)
+    assert migration.declared is Phase.MIGRATE
+    assert str(migration.declared_at) == "migrations/00002_move.go:3:2"
+
+
+def test_a_comment_of_sql_declares_nothing_in_a_go_file():
+    [migration] = TOOL.read(
+        [go_file("-- coordinator: phase=expand\n# coordinator: phase=expand\n")]
+    ).migrations
+
+    assert migration.declared is None
+
+
+def test_a_phase_that_does_not_exist_is_told_in_the_words_of_go():
+    [problem] = TOOL.read([go_file("// coordinator: phase=later\n")]).diagnostics
+
+    assert problem.code == "bad-phase"
+    assert "`// coordinator: phase=expand`" in problem.next_step
+
+
+def test_a_test_in_go_is_no_migration():
+    assert not TOOL.is_migration("00002_move_test.go")
+    assert not TOOL.is_migration("registry.go")
 
 
 def test_a_late_file_is_out_of_order():

@@ -48,9 +48,9 @@ def codes_of(*arguments: str, **settings: str) -> list[tuple[str, int]]:
 def test_a_backfill_waits_before_contract_and_works_all_the_time_unless_the_plan_says_otherwise() -> None:
     found = backfill_of()
 
-    assert (found.before, found.share, found.rows_per_second, found.repeatable) == (
+    assert (found.before, found.percent, found.rows_per_second, found.repeatable) == (
         "contract",
-        1.0,
+        100,
         None,
         False,
     )
@@ -65,7 +65,7 @@ def test_on_postgresql_replicas_are_looked_at_without_a_word() -> None:
 
 
 def test_a_rate_is_a_share_of_the_time_or_rows_a_second() -> None:
-    assert backfill_of("        rate: 25%\n").share == 0.25
+    assert backfill_of("        rate: 25%\n").percent == 25
     assert backfill_of("        rate: 2000/s\n").rows_per_second == 2000
     assert codes_of("        rate: 120%\n") == [("bad-rate", 15)]
 

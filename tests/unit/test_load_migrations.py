@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import timedelta
 
 import pytest
 
 from coordinator.diagnostics import Place
 from coordinator.load import migrations
 from coordinator.load.migrations import read_migrations
-from coordinator.model import Engine, MigrationsSpec
+from coordinator.model import CommandSpec, Engine, MigrationsSpec
 
 SQL = "-- +goose Up\nCREATE TABLE a (id int);\n-- +goose Down\nDROP TABLE a;\n"
 
@@ -73,6 +74,26 @@ def test_refuses_a_pipe_and_a_folder_among_the_files(folder):
     (folder / "00003_c.sql").mkdir()
 
     assert [code for code, _ in codes(read(folder))] == ["not-a-file", "not-a-file"]
+
+
+def test_a_migration_in_go_wants_a_command(folder):
+    (folder / "00002_move.go").write_text("package migrations\n")
+
+    [problem] = read(folder).diagnostics
+
+    assert (problem.code, problem.place.file) == ("goose-go-migration", str(folder / "00002_move.go"))
+    assert "command: [" in problem.next_step
+
+
+def test_with_a_command_a_migration_in_go_is_one_like_others(folder):
+    (folder / "00002_move.go").write_text("package migrations\n")
+    command = CommandSpec(("./migrate",), folder, timedelta(1), False, False, Place("plan.yaml", 8))
+    spec = MigrationsSpec("goose", folder, None, Place("plan.yaml", 7), command)
+
+    reading = read_migrations(spec, Engine.POSTGRESQL)
+
+    assert reading.diagnostics == ()
+    assert [each.is_code for each in reading.migrations] == [False, True]
 
 
 def test_refuses_a_giant_file(folder, monkeypatch):

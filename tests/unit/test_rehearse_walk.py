@@ -12,6 +12,7 @@ from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Break, Objection, Span, Use, Verdict
 from coordinator.model import DatabaseName, Layer, Migration, Role, ServiceName
+from coordinator.programs import not_rehearsed
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearse.ask import fails
 from coordinator.rehearse.findings import already_failing_of, breaks_of, counts_of, spans_of, unchecked_of
@@ -71,9 +72,14 @@ def rehearse(
     layers: tuple[Layer, ...] = (Layer.PREPARE,),
     goes_on: bool = False,
     refuses: tuple[str, ...] = (),
+    code: int | None = None,
+    is_tried: bool = True,
 ) -> Rehearsed:
-    """Walk through the states that migrations of these texts give, from a table with `id` and `name`."""
-    pending = tuple(migration(at, text) for at, text in enumerate(texts, 1))
+    """Walk through the states that migrations of these texts give, from a table with `id` and `name`.
+
+    The one with the number `code` is code: a program does what its text says, and nobody sees how.
+    """
+    pending = tuple(replace(migration(at, text), is_code=at == code) for at, text in enumerate(texts, 1))
     walk = FakeScratch({"id": "integer", "name": "text", "odd": "text"}, {"id": "1", "name": "1", "odd": "1"})
     with walk.clone() as other:
         ahead = other if pending else walk
@@ -89,10 +95,20 @@ def rehearse(
         pending,
         subjects,
         layers=layers,
-        apply=lambda database, each: database.apply(each),
+        apply=lambda database, each: _apply(database, each, is_tried=is_tried),
         goes_on=goes_on,
     )
     return Rehearsed(walked, pending, layers, walk, ahead)
+
+
+def _apply(database: FakeScratch, each: Migration, *, is_tried: bool) -> DatabaseError | None:
+    if not each.is_code:
+        return database.apply(each)
+    if not is_tried:
+        return not_rehearsed("nobody says how")
+    error = database.apply(each)
+    database.take_statements()
+    return error
 
 
 # -- which version works where --------------------------------------------------------------------------
@@ -307,6 +323,24 @@ def test_behind_a_migration_that_fails_nothing_is_known_and_of_next_nothing_at_a
         "`00002_m2` does not apply to the scratch database: no such thing"
     )
     assert [each.migration.name for each in found.walked.failures] == ["00002_m2"]
+
+
+def test_behind_code_that_was_not_rehearsed_nothing_is_known_and_the_reason_is_told():
+    found = rehearse("drop name", "add x text", live=("name",), next_=("x",), code=2, is_tried=False)
+
+    assert (found.cells(LIVE), found.cells(NEXT)) == ("wbu", "uuu")
+    assert (
+        found.spans(NEXT)[0].finding.reason == "`00002_m2` was not rehearsed: it is code, and nobody says how"
+    )
+
+
+def test_other_rows_behind_code_may_be_its_work_since_nobody_sees_what_it_writes():
+    found = rehearse(
+        "write name 2", live=("name",), layers=(Layer.PREPARE, Layer.EXECUTE, Layer.RESULT), code=1
+    )
+
+    assert found.cells(LIVE) == "wu"
+    assert "`00001_m1` writes rows" in found.spans(LIVE)[1].finding.reason
 
 
 def test_a_past_that_went_on_goes_on():

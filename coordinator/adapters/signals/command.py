@@ -19,7 +19,7 @@ from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from coordinator.adapters.argv import Argv, argv_from
+from coordinator.argv import Argv, argv_from
 from coordinator.fields import Duration, Spec
 from coordinator.ports import Answer, CheckKind, Subject
 

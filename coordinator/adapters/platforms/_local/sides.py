@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from coordinator.adapters.argv import argv_from
 from coordinator.adapters.platforms._local.addresses import free_port, url
 from coordinator.adapters.platforms._local.processes import (
     MARKER,
@@ -23,6 +22,7 @@ from coordinator.adapters.platforms._local.processes import (
 )
 from coordinator.adapters.platforms._local.records import Deployment, SideRecord, StateFolder
 from coordinator.adapters.web import NoReply, get
+from coordinator.argv import argv_from
 from coordinator.errors import CoordinatorError, StepFailed
 from coordinator.model import Colour, SecretRef, Version
 from coordinator.ports import Side

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from coordinator.adapters.argv import Argv
+from coordinator.argv import Argv
 from coordinator.fields import Duration, HttpPath, Spec, secret_from
 from coordinator.model import SecretRef
 

@@ -14,7 +14,7 @@ from secrets import token_hex
 from psycopg import sql
 
 from coordinator.adapters.postgresql_session import PostgresqlSession
-from coordinator.adapters.postgresql_url import Connection, connect
+from coordinator.adapters.postgresql_url import Connection, address_of, connect
 from coordinator.adapters.rehearsals._postgresql import asking
 from coordinator.adapters.rehearsals._postgresql.catalogue import catalogue
 from coordinator.adapters.rehearsals._postgresql.choice import choose
@@ -82,6 +82,10 @@ class ScratchServer:
                 drop(self._maintenance, name)
                 self._maintenance.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", [lock_of(name)])
 
+    def address(self, database: str, like: Secret) -> Secret:
+        """Return the address of one of the databases, with the scheme of `like`."""
+        return address_of(self._url, database=database, like=like)
+
     def connect(self, database: str) -> Connection:
         """Connect to one of the databases; no statement there may take for ever."""
         connection = connected(self._url, database)
@@ -136,6 +140,10 @@ class ScratchDatabase:
                 else PostgresqlSession(connection, secrets=(), settings=_OF_MIGRATIONS)
             )
             yield session if self._roles is None else RoleMaking(session, self._roles, self._seen)
+
+    def address(self, like: Secret) -> Secret:
+        """Return where another program finds this database."""
+        return self._server.address(self._name, like)
 
     def take_statements(self) -> tuple[StatementEvidence, ...]:
         """Return what was seen since the last call; watching begins with the first."""

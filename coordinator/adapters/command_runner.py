@@ -1,0 +1,85 @@
+"""The plan's `command` as a ports.MigrationRunner: the user's own program, told which version and where.
+
+The address goes to it in two ways: as `{url}` among its arguments, and in the very environment variable that
+the plan's `url: env:NAME` names. A program that reads NAME so works on a scratch database unchanged. There
+is no shell, and a relative program is looked for from the plan's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from coordinator.adapters import supervised
+from coordinator.adapters.sqlite_session import SCHEME, path_from
+from coordinator.argv import argv_from
+from coordinator.model import CommandSpec, DatabaseSpec, Engine, Migration
+from coordinator.ports import Ended
+from coordinator.secret import Secret
+
+
+class CommandRunner:
+    """ports.MigrationRunner over a program."""
+
+    def __init__(
+        self,
+        database: DatabaseSpec,
+        command: CommandSpec,
+        *,
+        environment: Mapping[str, str],
+        secrets: Callable[[], tuple[Secret, ...]],
+    ) -> None:
+        self.is_repeatable = command.is_repeatable
+        self.rehearses = command.rehearses
+        self._database = database
+        self._command = command
+        self._environment = environment
+        self._secrets = secrets
+
+    def up(
+        self, migration: Migration, *, url: Secret, is_scratch: bool, note: Callable[[str], None]
+    ) -> Ended:
+        """Run the program until it and its children have ended."""
+        url = _absolute(url) if self._database.engine is Engine.SQLITE else url
+        output = supervised.Output(note, (url, *self._secrets()))
+        if is_scratch:
+            return self._run(migration, url, None, output)
+        with supervised.held_by_program(self._lock) as lock:
+            return self._run(migration, url, lock, output)
+
+    def demand_gone(self, timeout: timedelta) -> None:
+        """Return when no program of an earlier command is left."""
+        supervised.demand_gone(self._lock, timeout)
+
+    def _run(self, migration: Migration, url: Secret, lock: int | None, output: supervised.Output) -> Ended:
+        told = {"{version}": str(migration.version), "{url}": url.reveal()}
+        return supervised.run_supervised(
+            [_filled(each, told) for each in argv_from(self._command.argv, folder=self._command.folder)],
+            folder=self._command.folder,
+            environment={**self._environment, **self._variable(url)},
+            deadline=self._command.deadline,
+            lock=lock,
+            output=output,
+        )
+
+    def _variable(self, url: Secret) -> dict[str, str]:
+        reference = self._database.url
+        return {reference.name: url.reveal()} if reference.scheme == "env" else {}
+
+    @property
+    def _lock(self) -> Path:
+        return self._command.folder / ".coordinator" / "programs" / f"{self._database.name}.lock"
+
+
+def _absolute(url: Secret) -> Secret:
+    """Return the address of a file for a program that runs in another folder than this command."""
+    scheme = SCHEME if url.reveal().startswith(SCHEME) else ""
+    _, mark, settings = url.reveal().partition("?")
+    return Secret(f"{scheme}{path_from(url).absolute()}{mark}{settings}")
+
+
+def _filled(argument: str, told: Mapping[str, str]) -> str:
+    """Return an argument with its placeholders replaced, each once: an address may hold braces."""
+    pieces = argument.split("{url}")
+    return told["{url}"].join(each.replace("{version}", told["{version}"]) for each in pieces)

@@ -1,0 +1,207 @@
+"""Run a program of the user under a supervisor, show its lines as they come, and say how it ended.
+
+A lock that the program and its children inherit is free when the last of them is gone, however they were
+ended: so a later command knows that nobody of an earlier one still works on the database. It is a file of
+this machine, where the journal is too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Final
+
+from coordinator.adapters import supervisor
+from coordinator.errors import StepFailed, Waiting
+from coordinator.ports import Ended
+from coordinator.secret import Secret, without
+
+_LAST_LINES: Final = 20
+_LONGEST_LINE: Final = 500
+_GRACE: Final = 10.0
+"""Seconds between SIGTERM and SIGKILL for a program whose time is up."""
+_AFTER_END: Final = 1.0
+"""Seconds in which a pipe is read to its end when its program has ended: a stray child may hold it open."""
+_POLL: Final = 0.05
+_NOT_STARTED: Final = "not started: "
+
+
+class Output:
+    """A program's lines, each without secrets and control characters, shown once and the last ones kept."""
+
+    def __init__(self, note: Callable[[str], None], secrets: Iterable[Secret]) -> None:
+        self._note = note
+        self._secrets = tuple(secrets)
+        self._rest = b""
+        self._last: deque[str] = deque(maxlen=_LAST_LINES)
+
+    @property
+    def last(self) -> tuple[str, ...]:
+        """Return the last lines."""
+        return tuple(self._last)
+
+    def take(self, piece: bytes) -> None:
+        """Take what came next; a line is shown when it is whole, or longer than any line should be."""
+        *lines, self._rest = (self._rest + piece).replace(b"\r", b"\n").split(b"\n")
+        for each in lines:
+            self._show(each)
+        if len(self._rest) > _LONGEST_LINE << 4:
+            self.end()
+
+    def end(self) -> None:
+        """Show the line that no newline ended."""
+        self._show(self._rest)
+        self._rest = b""
+
+    def _show(self, line: bytes) -> None:
+        text = without(line.decode(errors="replace"), self._secrets)
+        text = "".join(each if each.isprintable() else " " for each in text).strip()[:_LONGEST_LINE]
+        if text:
+            self._last.append(text)
+            self._note(text)
+
+
+def run_supervised(
+    argv: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    deadline: timedelta,
+    lock: int | None,
+    output: Output,
+) -> Ended:
+    """Run a program in `folder` until it and its children have ended, or were, at the deadline.
+
+    Raises: StepFailed `program-not-started` with nothing done.
+    """
+    command = [sys.executable, "-I", "-S", supervisor.__file__, str(-1 if lock is None else lock), *argv]
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=() if lock is None else (lock,),
+        start_new_session=True,
+    ) as process:
+        is_late = _watch(process, output, deadline.total_seconds())
+        assert process.stdout is not None
+        said = process.stdout.read().decode(errors="replace")
+        process.wait()
+    output.end()
+    if said.startswith(_NOT_STARTED):
+        raise StepFailed(
+            "program-not-started",
+            f"`{argv[0]}` could not be started: {said.removeprefix(_NOT_STARTED)}.",
+            why="It applies this migration, which is code.",
+            next_step="Build it, or correct `command`; a name with a slash starts at the plan's folder.",
+        )
+    return Ended(int(said) if said else None, output.last, is_late=is_late)
+
+
+def _watch(process: subprocess.Popen[bytes], output: Output, seconds: float) -> bool:
+    """Read until the supervisor has ended; return whether the program's time was up."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    until, is_late = time.monotonic() + seconds, False
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stderr, selectors.EVENT_READ)
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            left = until - time.monotonic()
+            if left <= 0 and not is_late:
+                is_late, until = True, time.monotonic() + _GRACE
+                _tell(process.stdin)
+            elif left <= 0:
+                process.stdin.close()  # the supervisor kills all of them
+                until = time.monotonic() + seconds + _GRACE
+            ready = {key.fileobj for key, _ in selector.select(max(0.0, until - time.monotonic()))}
+            if process.stderr in ready and not _take(process.stderr, output):
+                selector.unregister(process.stderr)
+            if process.stdout in ready:
+                break  # it has said how the program ended, or is gone itself
+    _drain(process.stderr, output)
+    return is_late
+
+
+def _tell(control: IO[bytes]) -> None:
+    with suppress(BrokenPipeError):
+        control.write(supervisor.END_GENTLY)
+        control.flush()
+
+
+def _take(stream: IO[bytes], output: Output) -> bool:
+    piece = os.read(stream.fileno(), 1 << 16)
+    output.take(piece)
+    return bool(piece)
+
+
+def _drain(stream: IO[bytes], output: Output) -> None:
+    until = time.monotonic() + _AFTER_END
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while selector.select(max(0.0, until - time.monotonic())):
+            if not _take(stream, output):
+                return
+
+
+# -- the lock -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def held_by_program(file: Path) -> Iterator[int]:
+    """Yield the lock for a program to inherit. Raises: Waiting `program-running`."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not _locks(lock):
+            raise _running()
+        yield lock
+        # Who detached itself on purpose holds the old file; the next program gets another one.
+        file.unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+
+
+def demand_gone(file: Path, timeout: timedelta) -> None:
+    """Return when the lock is free. Raises: Waiting `program-running` when time is up."""
+    try:
+        lock = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        until = time.monotonic() + timeout.total_seconds()
+        while not _locks(lock):
+            if time.monotonic() >= until:
+                raise _running()
+            time.sleep(_POLL)
+    finally:
+        os.close(lock)
+
+
+def _locks(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _running() -> Waiting:
+    return Waiting(
+        "program-running",
+        "A program that an earlier command started for a migration is still running.",
+        why="It may change the database at any moment.",
+        next_step="Let it end, or end it; then run again.",
+    )

@@ -1,0 +1,196 @@
+"""Apply one migration that is code: look, let the user's program do it, and look again.
+
+Nobody here knows what code does, so only the tool's version table is believed: exactly that one version must
+have been added. The program takes the tool's own locks itself, so they are held while the table is read and
+never while the program runs; two coordinators are kept apart by app/exclusion.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from coordinator.applied import Book, enter
+from coordinator.apply import demand_next, read_ledger
+from coordinator.errors import DatabaseError, InDoubt, StepFailed
+from coordinator.model import Migration, MigrationId
+from coordinator.ports import Ended, Ledger, MigrationRunner, MigrationTool, Session
+from coordinator.rehearsal_ports import RehearsalDatabase
+from coordinator.secret import Secret
+
+_FEW_LINES = 5
+NOT_REHEARSED = "code-not-rehearsed"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionTable:
+    """The version table of a database, as a tool reads it beside its files."""
+
+    tool: MigrationTool
+    migrations: Sequence[Migration]
+    table: str | None
+    lock_timeout: timedelta
+    """How long another tool may hold the tool's own locks."""
+
+    def look(self, session: Session, *, next_one: Migration | None = None) -> Ledger:
+        """Read the table under the tool's locks. Raises: StepFailed where `next_one` is not the next."""
+        target = session.target(self.table)
+        with session.locked(self.tool.lock_ids(target), timeout=self.lock_timeout):
+            ledger = read_ledger(session, self.tool, target)
+            if next_one is not None:
+                demand_next(self.tool, next_one, self.migrations, ledger=ledger)
+            return ledger
+
+    def beyond(self, migration: Migration, ledger: Ledger) -> tuple[str, ...]:
+        """Return the migrations behind `migration` that the table has too."""
+        pending = {each.version for each in self.tool.pending(self.migrations, ledger).migrations}
+        at = [each.version for each in self.migrations].index(migration.version)
+        return tuple(each.name for each in self.migrations[at + 1 :] if each.version not in pending)
+
+
+def apply_by_program(
+    connect: Callable[[], AbstractContextManager[Session]],
+    versions: VersionTable,
+    migration: Migration,
+    *,
+    runner: MigrationRunner,
+    url: Secret,
+    book: Book,
+) -> str:
+    """Have the program apply and record `migration`, which must be the tool's next one; return a line.
+
+    Raises: as apply_migration before the program ran. After it StepFailed `program-failed` where it says
+    itself that it failed, InDoubt where what it did is not what the table says, and an ambiguous
+    DatabaseError where the table could not be read.
+    """
+    with connect() as session:
+        before = versions.look(session, next_one=migration)
+    ended = runner.up(migration, url=url, is_scratch=False, note=book.note)
+    try:
+        with connect() as session:
+            after = versions.look(session)
+            if migration.version in after.applied:
+                target = session.target(versions.table)
+                enter(session, migration, tool=versions.tool, target=target, book=book)
+    except DatabaseError as error:
+        what = (
+            f"The program for {migration.name} has ended, and the version table cannot be read: {error.what}"
+        )
+        raise DatabaseError(
+            error.code, what, why=error.why, next_step=error.next_step, ambiguous=True
+        ) from error
+    added = frozenset(after.applied) - frozenset(before.applied)
+    if after.dirty is not None or added - {migration.version} or versions.beyond(migration, after):
+        raise _ran_further(migration, ended, _others(added, migration, versions, after))
+    if migration.version not in added:
+        raise _not_recorded(migration, ended, is_repeatable=runner.is_repeatable)
+    return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {told(ended)}")
+
+
+def apply_on_scratch_by_program(
+    database: RehearsalDatabase,
+    migration: Migration,
+    *,
+    tool: MigrationTool,
+    runner: MigrationRunner,
+    like: Secret,
+    table: str | None,
+) -> DatabaseError | None:
+    """Have the program apply `migration` to a scratch database; return why it is not there afterwards.
+
+    `like` is an address as the program reads it.
+    """
+
+    def applied() -> frozenset[MigrationId]:
+        with database.session() as session:
+            return frozenset(read_ledger(session, tool, session.target(table)).applied)
+
+    try:
+        before = applied()
+        ended = runner.up(migration, url=database.address(like), is_scratch=True, note=_unheard)
+        added = applied() - before
+    except StepFailed as error:
+        return DatabaseError("program-failed", error.what, why=error.why, next_step=error.next_step)
+    if added == {migration.version} and ended.exit_code == 0:
+        return None
+    versions = ", ".join(sorted(map(str, added))) or "nothing"
+    return DatabaseError(
+        "program-failed",
+        f"its program was to record version {migration.version} and recorded {versions}; {told(ended)}",
+    )
+
+
+def not_rehearsed(why: str) -> DatabaseError:
+    """Return why a migration that is code was not applied to a scratch database."""
+    return DatabaseError(NOT_REHEARSED, f"it is code, and {why}")
+
+
+def _unheard(_line: str) -> None:
+    """A rehearsal shows no progress; the last lines are in the result."""
+
+
+def _others(
+    added: frozenset[MigrationId], migration: Migration, versions: VersionTable, after: Ledger
+) -> tuple[str, ...]:
+    if after.dirty is not None:
+        return (f"{after.dirty} (dirty)",)
+    known = {each.version: each.name for each in versions.migrations}
+    names = [known.get(each, str(each)) for each in sorted(added - {migration.version}, key=str)]
+    return tuple(dict.fromkeys((*names, *versions.beyond(migration, after))))
+
+
+def told(ended: Ended) -> str:
+    """Return how a program ended and the last that it said."""
+    match ended:
+        case Ended(is_late=True):
+            how = "it was killed because its time was up (`deadline`)"
+        case Ended(exit_code=None):
+            how = "nobody knows how it ended"
+        case Ended(exit_code=int() as code) if code < 0:
+            how = f"it was ended by signal {-code}"
+        case _:
+            how = f"it ended with exit code {ended.exit_code}"
+    said = " | ".join(ended.lines[-_FEW_LINES:])
+    return f"{how}; it said: {said}" if said else f"{how} and said nothing"
+
+
+def _ran_further(migration: Migration, ended: Ended, others: Sequence[str]) -> InDoubt:
+    return InDoubt(
+        "migration-ran-further",
+        f"The program for {migration.name} was to apply that alone, and the version table changed by more:"
+        f" {', '.join(others)}.",
+        why=f"What waits for a later step may be applied already, and a version that is live may break."
+        f" Of the program: {told(ended)}.",
+        next_step="Look at the live service first. Then correct `command` so that it stops at {version}, and"
+        " say with `coordinator settle` whether this step is done.",
+    )
+
+
+def _not_recorded(migration: Migration, ended: Ended, *, is_repeatable: bool) -> InDoubt | StepFailed:
+    how = f"The program for {migration.name} did not record it: {told(ended)}."
+    if ended.exit_code == 0 and not ended.is_late:
+        return InDoubt(
+            "migration-not-recorded",
+            how,
+            why="It says that all went well, and the version table of this database does not have it: it may"
+            " have worked on another database, or with another version table.",
+            next_step="Find out where it worked. Correct `command`, and say with `coordinator settle` whether"
+            " the step is done.",
+        )
+    is_certain = ended.exit_code is not None and ended.exit_code > 0 and not ended.is_late
+    if is_certain or is_repeatable:
+        return StepFailed(
+            "program-failed",
+            how,
+            why="What it did before that stays, unless its code ran in one transaction.",
+            next_step="Correct what it says; look whether a part of it stayed before it runs again.",
+        )
+    return InDoubt(
+        "program-cut-off",
+        how,
+        why="Nobody can tell from here what it has done before that.",
+        next_step="Look at what it was to change, complete it or take it back, and say with"
+        " `coordinator settle` whether the step is done.",
+    )

@@ -1,0 +1,99 @@
+"""Run each backfill on a copy of a scratch database at each state that it may meet: with our own loop, on the
+sample rows. What the engine refuses there it refuses in a release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from coordinator.backfills.keys import key_of
+from coordinator.backfills.order import named
+from coordinator.backfills.work import Work
+from coordinator.errors import DatabaseError, StepFailed, Waiting
+from coordinator.evidence import Basis, Finding, Verdict
+from coordinator.model import RANGE, BackfillSpec, DatabaseSpec, Migration
+from coordinator.ports import Batch, Session
+from coordinator.rehearsal_ports import RehearsalDatabase
+
+_ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Nothing is measured here, and nobody rests."""
+_RAN: Final = Finding(Verdict.PROVEN, Basis.REHEARSED, "it ran on the sample rows")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a backfill did at one state."""
+
+    name: str
+    state: int
+    finding: Finding
+
+
+def try_backfills(
+    scratch: RehearsalDatabase, database: DatabaseSpec, pending: Sequence[Migration], *, state: int
+) -> tuple[Trial, ...]:
+    """Return what the backfills do at a state; those whose migration comes later are left out."""
+    reached = pending[:state]
+    ready = [
+        spec
+        for spec in database.backfills
+        if named(pending, spec.after) is None or named(reached, spec.after) is not None
+    ]
+    return tuple(Trial(spec.name, state, _try(scratch, database, spec)) for spec in ready)
+
+
+def _try(scratch: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec) -> Finding:
+    hurried = replace(spec, percent=100, rows_per_second=None, replication_lag=None)
+    with scratch.clone() as copy:
+        try:
+            with copy.session() as session:
+                has_rows = key_of(session, spec).last_after(None, session) is not None
+            Work(
+                database,
+                hurried,
+                connect=copy.session,
+                now=lambda: _ANY_TIME,
+                wait=lambda _: None,
+                note=lambda _: None,
+            ).run()
+            with copy.session() as session:
+                if spec.repeatable and _changes_again(session, spec):
+                    return _broken("it is `repeatable`, and changes rows again that it has done")
+        except Waiting as error:
+            return _unproven(f"on the sample rows it does not complete: {error.what.rstrip('.')}")
+        except StepFailed as error:
+            return _broken(f"{error.what.rstrip('.')}")
+        except DatabaseError as error:
+            said = " ".join(part for part in (error.what, error.why) if part).rstrip(".")
+            is_of_rows = (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
+            return _unproven(f"a sample row stands in its way: {said}") if is_of_rows else _broken(said)
+    return _RAN if has_rows else _unproven(f"there was no sample row in `{spec.table}`")
+
+
+def _changes_again(session: Session, spec: BackfillSpec) -> bool:
+    """Tell whether another pass changes what the first one left."""
+    key = key_of(session, spec)
+    last = key.last_after(None, session)
+    if last is None:
+        return False
+    before = _rows(session, key.table)
+    session.execute(Batch((spec.sql.replace(RANGE, key.between(None, last[0])),), transaction=True))
+    return _rows(session, key.table) != before
+
+
+def _rows(session: Session, table: str) -> list[str]:
+    return sorted(map(repr, session.query(_ALL.format(table=table))))
+
+
+_ALL: Final = "SELECT * FROM {table}"
+
+
+def _broken(reason: str) -> Finding:
+    return Finding(Verdict.BROKEN, Basis.REHEARSED, reason)
+
+
+def _unproven(reason: str) -> Finding:
+    return Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)

@@ -1,0 +1,240 @@
+"""A release with a backfill, from the plan to its end: rehearsed, proven or refused, done, and waited for."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+from fixtures.audience import Audience
+
+from coordinator.app.connected import ConnectedPorts, step_kinds
+from coordinator.app.place import Place
+from coordinator.app.planning import plan_release
+from coordinator.app.running import Ended, Runner
+from coordinator.diagnostics import Diagnostic
+from coordinator.errors import ExitCode, PlanInvalid
+from coordinator.evidence import Verdict
+from coordinator.journal.events import Outcome
+from coordinator.load import load_plan
+from coordinator.prove import Proof, risks
+
+PLAN = """\
+version: 1
+release: shop-2
+databases:
+  shop:
+    engine: {engine}
+    url: env:URL
+    migrations: {{tool: goose, dir: migrations}}
+    backfills:
+      - name: cents
+        after: 3_cents
+        table: orders
+        key: id
+        sql: UPDATE orders SET cents = total * 100 WHERE {{range}}
+        remaining: SELECT count(*) FROM orders WHERE cents IS NULL
+"""
+BASE = "CREATE TABLE orders (id integer NOT NULL PRIMARY KEY, total integer NOT NULL)"
+LESS = "ALTER TABLE orders DROP COLUMN total"
+ROWS = 2500
+
+
+@dataclass
+class Shop:
+    folder: Path
+    engine: str
+    url: str
+    audience: Audience = field(default_factory=Audience)
+
+    def write(self, *, contract: str = LESS, more: str = "", **replaced: str) -> None:
+        text = PLAN.format(engine=self.engine)
+        for key, value in replaced.items():
+            old = next(line for line in text.splitlines() if f" {key}: " in line)
+            text = text.replace(old, f"{old.partition(':')[0]}: {value}")
+        (self.folder / "plan.yaml").write_text(text + more)
+        self._add("3_cents", "expand", "ALTER TABLE orders ADD COLUMN cents integer")
+        self._add("4_less", "contract", contract)
+
+    def _add(self, name: str, phase: str, sql: str) -> None:
+        text = f"-- +goose Up\n-- coordinator: phase={phase}\n{sql};\n"
+        (self.folder / "migrations" / f"{name}.sql").write_text(text)
+
+    def begin(self) -> None:
+        """Release the table with its rows, before there is a backfill."""
+        rows = f"WITH RECURSIVE t (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t WHERE i < {ROWS})"
+        (self.folder / "migrations").mkdir()
+        (self.folder / "plan.yaml").write_text(PLAN.format(engine=self.engine).partition("    backfills")[0])
+        self._add("1_base", "expand", BASE)
+        self._add("2_rows", "migrate", f"INSERT INTO orders (id, total) {rows} SELECT i, i FROM t")
+        self.run()
+
+    @property
+    def ports(self) -> ConnectedPorts:
+        environment = {"URL": self.url}
+        plan = load_plan(self.folder / "plan.yaml", settings={}, environment=environment)
+        return ConnectedPorts(plan, environment=environment)
+
+    def plan(self) -> tuple[Proof, tuple[Diagnostic, ...]]:
+        return plan_release(self.ports, step_kinds())
+
+    def run(self) -> Ended:
+        runner = Runner(
+            place=Place(self.folder / "plan.yaml"),
+            ports=self.ports,
+            settings={},
+            kinds=step_kinds(),
+            audience=self.audience,
+            is_stopping=lambda: False,
+        )
+        return runner.run_release(supersede=False, show=lambda *_: None)
+
+    def execute(self, sql: str) -> list[tuple[object, ...]]:
+        if self.engine == "sqlite":
+            with closing(sqlite3.connect(self.url.removeprefix("sqlite://"), isolation_level=None)) as file:
+                return file.execute(sql).fetchall()
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    made = Shop(tmp_path, "sqlite", f"sqlite://{tmp_path}/shop.db")
+    made.begin()
+    return made
+
+
+@pytest.fixture
+def postgresql_shop(tmp_path: Path, database_url: str) -> Shop:
+    made = Shop(tmp_path, "postgresql", database_url)
+    made.begin()
+    return made
+
+
+@pytest.fixture(params=["shop", "postgresql_shop"])
+def any_shop(request: pytest.FixtureRequest) -> Shop:
+    return request.getfixturevalue(request.param)
+
+
+def test_a_release_with_a_backfill_is_proven_and_released_and_then_there_is_nothing_to_do(
+    any_shop: Shop,
+) -> None:
+    any_shop.write()
+
+    proof, warnings = any_shop.plan()
+    ended = any_shop.run()
+
+    assert (warnings, proof.diagnostics, risks(proof)) == ((), (), ())
+    assert proof.evidence.backfills["shop", "cents"].verdict is Verdict.PROVEN  # type: ignore[index]
+    assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE, ended.problems
+    assert any_shop.execute("SELECT count(*), sum(cents) FROM orders") == [
+        (ROWS, 100 * ROWS * (ROWS + 1) // 2)
+    ]
+    assert any("cents" in note and "rows" in note for note in any_shop.audience.notes)
+    assert any_shop.run().state is None
+
+
+@pytest.mark.parametrize(
+    ("replaced", "said"),
+    [
+        ({"sql": "UPDATE orders SET pence = total WHERE {range}"}, "pence"),
+        ({"remaining": "SELECT count(*) FROM orders WHERE pence IS NULL"}, "pence"),
+        ({"key": "total"}, "no unique index"),
+        ({"table": "order"}, "`order`, which is not there"),
+    ],
+)
+def test_what_the_engine_refuses_is_refused_with_its_words_before_anything_runs(
+    shop: Shop, replaced: dict[str, str], said: str
+) -> None:
+    shop.write(**replaced)
+
+    proof, _ = shop.plan()
+
+    assert [each.code for each in proof.diagnostics] == ["backfill-breaks"]
+    assert said in proof.diagnostics[0].what
+    assert proof.verdict is Verdict.BROKEN
+
+
+def test_one_that_says_it_is_repeatable_and_is_not_is_refused(shop: Shop) -> None:
+    shop.write(
+        sql="UPDATE orders SET cents = coalesce(cents, 0) + 1 WHERE {range}",
+        more="        repeatable: true\n",
+    )
+    lying, _ = shop.plan()
+    shop.write(
+        sql="UPDATE orders SET cents = 1 WHERE {range} AND cents IS NULL", more="        repeatable: true\n"
+    )
+    honest, _ = shop.plan()
+
+    assert "changes rows again" in lying.diagnostics[0].what
+    assert honest.diagnostics == ()
+
+
+def test_one_whose_column_goes_away_while_it_may_run_is_refused_at_that_state(shop: Shop) -> None:
+    shop.write(contract="DROP TABLE orders")
+    (shop.folder / "migrations" / "4_less.sql").write_text(
+        "-- +goose Up\n-- coordinator: phase=expand\nALTER TABLE orders RENAME COLUMN total TO price;\n"
+    )
+
+    proof, _ = shop.plan()
+
+    assert [each.code for each in proof.diagnostics] == ["backfill-breaks"]
+    assert "at state 2" in proof.diagnostics[0].what
+
+
+def test_one_that_cannot_complete_on_the_sample_rows_is_unproven(shop: Shop) -> None:
+    shop.write(sql="UPDATE orders SET cents = total WHERE {range} AND total > 1000000000")
+
+    proof, _ = shop.plan()
+
+    assert proof.verdict is Verdict.UNPROVEN
+    assert "does not complete" in risks(proof)[0].why
+
+
+def test_one_that_contract_waits_for_cannot_begin_after_contract(shop: Shop) -> None:
+    shop.write(after="4_less")
+
+    with pytest.raises(PlanInvalid) as caught:
+        shop.plan()
+
+    assert [each.code for each in caught.value.diagnostics] == ["backfill-order"]
+
+
+def test_what_is_wrong_with_one_whose_migration_is_applied_is_said_at_its_line(shop: Shop) -> None:
+    shop.write()
+    shop.run()
+    shop.write(table="order")
+
+    with pytest.raises(PlanInvalid) as caught:
+        shop.plan()
+
+    assert [(each.code, each.place.line) for each in caught.value.diagnostics] == [("backfill-changed", 9)]
+
+
+def test_contract_waits_for_a_row_that_came_since_and_goes_on_when_it_is_mended(shop: Shop) -> None:
+    shop.write()
+    shop.audience.acts["complete:shop:cents"] = once(
+        lambda: shop.execute("INSERT INTO orders (id, total) VALUES (-1, 5), (9999, 7)")
+    )
+
+    waiting = shop.run()
+    behind = shop.execute("SELECT cents FROM orders WHERE id = 9999")
+    applied = shop.execute("SELECT max(version_id) FROM goose_db_version")
+    shop.execute("UPDATE orders SET cents = 500 WHERE id = -1")
+    ended = shop.run()
+
+    assert waiting.exit_code(wanted=Outcome.RELEASED) is ExitCode.WAITING
+    assert [each.code for each in waiting.problems] == ["backfill-incomplete"]
+    assert behind == [(700,)], "a row behind the cursor is done at the gate"
+    assert applied == [(3,)]
+    assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
+
+
+def once(act: Callable[[], object]) -> Callable[[], object]:
+    acts = [act]
+    return lambda: acts.pop()() if acts else None
