@@ -13,12 +13,36 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
-from typing import Self
+from typing import Final, Self
 
 from coordinator.applied import Book, Standing
 from coordinator.apply import demand_next, look, read_ledger, send_up
-from coordinator.model import DatabaseName, Migration
+from coordinator.model import DatabaseName, Engine, Migration, Script
 from coordinator.ports import Ledger, MigrationTool, Patience, Session, Target
+from coordinator.sql import split_statements
+
+_CALM: Final = frozenset(
+    {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMENT", "TRUNCATE", "GRANT", "REVOKE"}
+)
+"""Statements after which a session is as it was, but for temporary tables."""
+_TEMPORARY: Final = frozenset({"TEMP", "TEMPORARY"})
+
+
+def may_follow(script: Script | None, engine: Engine) -> bool:
+    """Tell whether the session of a migration is as good as new after it.
+
+    A temporary table, a PRAGMA or a variable that the next file finds there would be missing if that one ran
+    after a kill, and so it must not find them at all.
+    """
+    pieces = (
+        (piece for text in script.statements for piece in split_statements(text.text, engine))
+        if script
+        else ()
+    )
+    return all(
+        not piece.words or (piece.words[0] in _CALM and _TEMPORARY.isdisjoint(piece.words))
+        for piece in pieces
+    )
 
 
 @dataclass

@@ -88,7 +88,8 @@ class PostgresqlSession:
         return scrub(text, self._secrets)
 
     def relabel(self, label: str) -> None:
-        """Name another step to the server when the session is settled next."""
+        """Name another step to the server, with what the session sends next."""
+        self._is_settled = False
         self._label = f"SET application_name = {literal(shortened(label), Engine.POSTGRESQL)};"
 
     def target(self, table: str | None) -> Target:

@@ -20,7 +20,7 @@ from coordinator.halfway import may_remain, statements_of
 from coordinator.model import DatabaseSpec, Engine, Migration
 from coordinator.ports import MigrationTool, Patience, Session
 from coordinator.programs import VersionTable, apply_by_program
-from coordinator.series import Series
+from coordinator.series import Series, may_follow
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
@@ -192,8 +192,9 @@ class Apply:
                     # What is known is in these words, and the version table has none of it.
                     raise InDoubt(error.code, error.what, why=error.why, next_step=error.next_step) from error
                 raise
-            unless_kept.pop_all()
-            context.series.leave(spec.name, series)
+            if may_follow(_migration(step, context).up, spec.engine):
+                unless_kept.pop_all()
+                context.series.leave(spec.name, series)
         return f"state {step.state}"
 
 
