@@ -72,7 +72,7 @@ _IGNORED: Final = frozenset(
 """They change what Go's driver does with values, or what is always so here."""
 _OF_TLS: Final = frozenset({"tls", "ssl-mode", "x-tls-insecure-skip-verify"}).union(*_FILES.values())
 _KNOWN: Final = frozenset(
-    {"tls", "ssl-mode", "timeout", "connect_timeout", "x-tls-insecure-skip-verify"}
+    {"tls", "ssl-mode", "timeout", "connect_timeout", "unix_socket", "x-tls-insecure-skip-verify"}
 ).union(_IGNORED, *_FILES.values())
 
 
@@ -184,7 +184,7 @@ def _address_from(parts: Mapping[str, str], unescape: Callable[[str], str]) -> A
         password=unescape(parts["password"]),
         host=host,
         port=port,
-        socket=parts.get("socket") or None,
+        socket=parts.get("socket") or options.get("unix_socket"),
         database=unquote(parts["database"]),
         tls=_tls_of(options, ca=files["ca"]),
         connect_seconds=int(seconds[1]),
