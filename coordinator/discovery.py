@@ -10,8 +10,6 @@ import pkgutil
 from importlib import import_module, util
 from typing import TYPE_CHECKING, cast
 
-from coordinator.errors import Usage
-
 if TYPE_CHECKING:
     from coordinator.model import Engine
     from coordinator.ports import CheckKind, MigrationTool, PlatformKind
@@ -64,13 +62,5 @@ def query_source(key: str) -> QuerySource:
 
 
 def rehearsal(engine: Engine) -> RehearsalEngine:
-    """Return the rehearsal of an engine. Raises: Usage `no-rehearsal-engine` where there is none."""
-    if engine not in names(REHEARSALS):
-        raise Usage(
-            "no-rehearsal-engine",
-            f"There is no rehearsal on {engine} yet.",
-            why="The engine is asked about no query and no statement, so nothing here is proven.",
-            next_step="Declare the phase of each migration (`-- coordinator: phase=expand`, `migrate` or"
-            " `contract`), and release with --accept-unproven where that is not enough.",
-        )
+    """Return the rehearsal of an engine."""
     return cast("RehearsalEngine", member(REHEARSALS, engine, "REHEARSAL"))

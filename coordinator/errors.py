@@ -103,7 +103,7 @@ class Interrupted(CoordinatorError):
 
 
 class DatabaseError(CoordinatorError):
-    """The engine refused or was lost; `sqlstate` is PostgreSQL's five characters, None elsewhere.
+    """The engine refused or was lost; `sqlstate` is its five characters where they are known.
 
     `ambiguous` says that the connection was lost while a commit was under way: it may have happened.
     `statement` is the failed text's index in its batch and `position` the engine's offset in that text, in

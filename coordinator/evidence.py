@@ -106,7 +106,10 @@ class Unchecked:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock that a statement took on a table or index; `mode` in the engine's words: AccessExclusiveLock."""
+    """A lock that a statement took on a table or index; `mode` in the engine's words: AccessExclusiveLock.
+
+    On MySQL and MariaDB it is how the server did it: `ALGORITHM=COPY LOCK=SHARED`.
+    """
 
     relation: str
     mode: str
@@ -132,7 +135,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class StatementEvidence:
-    """What one statement of a migration did to the scratch database. Relations are written `schema.name`."""
+    """What one statement of a migration did to the scratch database. Relations are written `schema.name`; on
+    MySQL and MariaDB, where a database is its only schema, `name`.
+    """
 
     migration: str
     statement: Statement

@@ -111,8 +111,6 @@ def _risk(use: Use, span: Span, proof: Proof) -> Diagnostic:
     of_service = [each for each in proof.plan.services[service].queries if each.database == database]
     is_unread = bool(of_service) and span.finding.basis is Basis.CLASSIFIED
     way = _WAY_TO_ASK if is_unread else _WAYS_TO_KNOW[span.finding.basis]
-    if proof.plan.databases[database].engine.speaks_mysql:
-        way = _WAY_WITHOUT_REHEARSAL
     return Diagnostic(
         "unproven",
         proof.plan.services[service].place,
@@ -129,8 +127,6 @@ _WAYS_TO_KNOW = {
     ),
 }
 """By what a risk rests on."""
-_WAY_WITHOUT_REHEARSAL = "Declare the phase of each migration"
-"""Where the engine cannot be asked, a catalogue would change nothing."""
 _WAY_TO_ASK = "Mend what the warnings say about the service's queries or the rehearsal"
 """Where the plan names queries already."""
 

@@ -208,6 +208,8 @@ class RehearsalServer(Protocol):
     """Name and version: `postgresql 18.6`."""
     notes: tuple[str, ...]
     """What a verdict must say about it: another major version than the live server's."""
+    doubt: str | None
+    """Why nothing that it answers decides anything: it is another kind of server than the live one."""
 
     def database(self, dump: str | None = None) -> AbstractContextManager[RehearsalDatabase]:
         """Make a scratch database, empty or with the schema of a dump; it is removed at the end."""
@@ -253,7 +255,10 @@ class RehearsalEngine(Protocol):
         ...
 
     def live_version(self, session: Session) -> str:
-        """Return the version of the live server, as `RehearsalServer.version` writes it."""
+        """Return the version of the live server, as `RehearsalServer.version` writes it.
+
+        Behind it stands, as the engine likes, what else of the live server its answers depend on.
+        """
         ...
 
     def live_catalogue(self, session: Session) -> Mapping[str, str]:

@@ -18,6 +18,8 @@ _JSON = ("json", "jsonb")
 _ALIKE = (
     frozenset({"smallint", "integer", "bigint"}),
     frozenset({"text", "character varying", "name", "citext"}),
+    frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"}),
+    frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"}),
 )
 """Types that write the same value in the same way."""
 _SHOWN = 60

@@ -26,7 +26,7 @@ from coordinator.load import load
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
-_PROMISED = "coordinator/adapters/rehearsals/_postgresql/folders.py: /" + "tmp"
+_PROMISED = "coordinator/adapters/rehearsals/_scratch/folders.py: /" + "tmp"
 """POSIX has this folder on every machine; a socket needs it where the temporary folder's path is too long."""
 _NOT_OURS = {"__pycache__", "build", "dist"}
 

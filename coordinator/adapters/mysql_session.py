@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
+from typing import Final
 
 import pymysql
 from pymysql.connections import Connection
@@ -33,11 +34,34 @@ from coordinator.adapters.mysql_url import message_of, scrub
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, TableLock, Target
-from coordinator.sql import ends_transaction, literal, split_statements, stays_in_transaction
+from coordinator.sql import (
+    SqlStatement,
+    ends_transaction,
+    literal,
+    split_statements,
+    stays_in_transaction,
+)
 
 _POLL_SECONDS = 0.1
 _BUSY = frozenset({1205, 1213, 3572})
 """ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_LOCK_NOWAIT: the statement did nothing, later it may work."""
+_OF_ROWS: Final = {
+    1048: "23000",  # ER_BAD_NULL_ERROR
+    1062: "23000",  # ER_DUP_ENTRY
+    1138: "22004",  # ER_INVALID_USE_OF_NULL
+    1264: "22003",  # ER_WARN_DATA_OUT_OF_RANGE
+    1265: "22000",  # ER_WARN_DATA_TRUNCATED
+    1292: "22007",  # ER_TRUNCATED_WRONG_VALUE
+    1366: "22000",  # ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
+    1406: "22001",  # ER_DATA_TOO_LONG
+    1451: "23000",  # ER_ROW_IS_REFERENCED_2
+    1452: "23000",  # ER_NO_REFERENCED_ROW_2
+    1690: "22003",  # ER_DATA_OUT_OF_RANGE
+    3819: "23000",  # MySQL's ER_CHECK_CONSTRAINT_VIOLATED
+    4025: "23000",  # MariaDB's ER_CONSTRAINT_FAILED
+}
+"""SQLSTATE of the errors by which rows refuse a statement, as the standard has it: the driver drops what the
+server sent, and that is HY000 for some of them."""
 _LOST = frozenset({1053, 1927, 2006, 2013, 2055})
 """ER_SERVER_SHUTDOWN, MariaDB's ER_CONNECTION_KILLED, and the client's words for one that is gone."""
 
@@ -51,6 +75,8 @@ WHERE processlist_id = {process} AND attr_name = 'program_name'
 """MySQL has this by default, MariaDB with `performance_schema = ON`; of the same account's sessions alone."""
 
 Rows = list[tuple[object, ...]]
+Watch = Callable[[SqlStatement, Callable[[str], Rows]], None]
+"""Gets each statement of a batch and what sends it, or something in its place; a rehearsal watches so."""
 
 
 class MysqlSession:
@@ -64,8 +90,12 @@ class MysqlSession:
         connect_again: Callable[[], Connection],
         secrets: tuple[str, ...],
         lock_timeout: timedelta,
+        sql_mode: str | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._connection = connection
+        self._sql_mode = "DEFAULT" if sql_mode is None else literal(sql_mode, engine)
+        self._watch = watch
         self._connect_again = connect_again
         self._engine = engine
         self._secrets = secrets
@@ -146,7 +176,7 @@ class MysqlSession:
         self._send("UNLOCK TABLES")
         self._send(f"USE {self._database}")
         self._send(
-            "SET SESSION autocommit = 1, sql_mode = DEFAULT, foreign_key_checks = DEFAULT,"
+            f"SET SESSION autocommit = 1, sql_mode = {self._sql_mode}, foreign_key_checks = DEFAULT,"
             f" unique_checks = DEFAULT, lock_wait_timeout = {self._seconds},"
             f" innodb_lock_wait_timeout = {self._seconds}"
         )
@@ -164,7 +194,7 @@ class MysqlSession:
         for index, text in enumerate(batch.statements):
             statements = split_statements(text, self._engine)
             may_commit = not all(stays_in_transaction(each) for each in statements)
-            self._send(text, index=index, commits=may_commit)
+            self._run(text, index=index, commits=may_commit)
             if self._is_in_transaction():
                 continue
             if any(ends_transaction(each) for each in statements):
@@ -176,9 +206,18 @@ class MysqlSession:
     def _execute_each(self, batch: Batch) -> None:
         for index, text in enumerate(batch.statements):
             self._committed = index
-            self._send(text, index=index, commits=True)
+            self._run(text, index=index, commits=True)
         if self._is_in_transaction():
             raise transaction_left_open()
+
+    def _run(self, text: str, *, index: int, commits: bool) -> None:
+        """Send a text of a batch, whole; where somebody watches, statement by statement."""
+        statements = split_statements(text, self._engine)
+        if self._watch is None or not statements or not all(each.is_closed for each in statements):
+            self._send(text, index=index, commits=commits)
+            return
+        for each in statements:
+            self._watch(each, lambda sql: self._send(sql, index=index, commits=commits))
 
     def _is_in_transaction(self) -> bool:
         status: int = self._connection.server_status  # type: ignore[attr-defined]  # unknown to the stubs
@@ -251,6 +290,7 @@ class MysqlSession:
             position=position,
             committed=self._committed,
             is_busy=is_busy and self._committed == 0 and answered == 0,
+            sqlstate=_OF_ROWS.get(number),
         )
 
     def _roll_back(self) -> None:

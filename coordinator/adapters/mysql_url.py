@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, unquote_plus
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode
 
 import pymysql
 from pymysql.connections import Connection
@@ -70,6 +70,7 @@ _IGNORED: Final = frozenset(
     }
 )
 """They change what Go's driver does with values, or what is always so here."""
+_OF_TLS: Final = frozenset({"tls", "ssl-mode", "x-tls-insecure-skip-verify"}).union(*_FILES.values())
 _KNOWN: Final = frozenset(
     {"tls", "ssl-mode", "timeout", "connect_timeout", "x-tls-insecure-skip-verify"}
 ).union(_IGNORED, *_FILES.values())
@@ -97,7 +98,14 @@ def connect(url: Secret, *, label: str) -> Connection:
 
     Raises: Usage `bad-database-url`, DatabaseError `database-unreachable`.
     """
-    address = address_of(url)
+    return connect_at(address_of(url), label=label, secrets=shown_by(url))
+
+
+def connect_at(address: Address, *, label: str, secrets: tuple[str, ...]) -> Connection:
+    """Connect to an address, of a URL or otherwise; `secrets` are kept out of what is said of a failure.
+
+    Raises: Usage `bad-database-url`, DatabaseError `database-unreachable`.
+    """
     tls = _context_of(address)
     try:
         return pymysql.connect(
@@ -122,7 +130,7 @@ def connect(url: Secret, *, label: str) -> Connection:
     ) as error:  # RuntimeError: a package for its password is missing
         raise DatabaseError(
             "database-unreachable",
-            f"The database cannot be reached: {scrub(message_of(error), shown_by(url))}.",
+            f"The database cannot be reached: {scrub(message_of(error), secrets)}.",
             next_step="Check the URL, the network and the server.",
         ) from None  # its own text may quote what is in the URL
 
@@ -134,6 +142,26 @@ def address_of(url: Secret) -> Address:
         if match := form.fullmatch(text):
             return _address_from({name: value or "" for name, value in match.groupdict().items()}, unescape)
     raise _bad_url("is not one that MySQL or MariaDB is reached by")
+
+
+def written_like(address: Address, like: Secret) -> Secret:
+    """Return an address in the form that a URL has, with its parameters, as another program reads them.
+
+    A socket has no TLS. In the form of a URL it is the parameter `unix_socket`, which most drivers know.
+    """
+    text, user = like.reveal(), f"{address.user}:{quote(address.password, safe='')}"
+    options = dict(parse_qsl(text.partition("?")[2], keep_blank_values=True))
+    if address.socket is not None:
+        options = {name: value for name, value in options.items() if name not in _OF_TLS}
+        place = f"unix({address.socket})"
+    else:
+        place = f"tcp({address.host}:{address.port})"
+    scheme = re.match(_SCHEME, text)
+    if scheme is not None and re.search(r"@(?:tcp|unix)\(", text) is None:
+        place = f"{address.host}:{address.port}"
+        options |= {} if address.socket is None else {"unix_socket": address.socket}
+    tail = f"?{urlencode(options)}" if options else ""
+    return Secret(f"{scheme[0] if scheme else ''}{user}@{place}/{address.database}{tail}")
 
 
 def _address_from(parts: Mapping[str, str], unescape: Callable[[str], str]) -> Address:

@@ -26,7 +26,7 @@ from coordinator.ports import MigrationTool
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import RehearsalServer, Tree, Wanted
 
-_SQLC_HEADER = re.compile(rb"^\s*(?:--|/\*)\s*name:\s*\w+\s+:[a-z]+", re.MULTILINE)
+_SQLC_HEADER = re.compile(rb"^\s*(?:--|/\*|#)\s*name:\s*\w+\s+:[a-z]+", re.MULTILINE)
 _SOURCES = {".go": "sqlc-go", ".sql": "sql"}
 """How a file of queries is read; what a generator wrote is nearer to what the client sends."""
 _REMEMBERED = 3
@@ -57,6 +57,12 @@ def replay_past(past: Past, *, told: Callable[[Release], None]) -> tuple[Backtes
     """
     start = time.monotonic()
     with discovery.rehearsal(past.engine).server(url=None, live_version=None) as server:
+        if server.doubt is not None:
+            raise Usage(
+                "no-rehearsal-server",
+                f"No server of this machine can answer for {past.engine}: {server.doubt}.",
+                next_step=f"Install {past.engine}, or name the other engine with --engine.",
+            )
         found = replay_on(server, past, told=told)
     return found, time.monotonic() - start
 
@@ -65,7 +71,7 @@ def replay_on(server: RehearsalServer, past: Past, *, told: Callable[[Release], 
     """Replay a repository's releases on a server. Raises: Usage where there is no repository, tag or tool."""
     tool = _tool(past)
     layers = past.layers & discovery.rehearsal(past.engine).layers
-    with GitRepository(past.folder) as repository, Bases(server, tool) as bases:
+    with GitRepository(past.folder) as repository, Bases(server, tool, past.engine) as bases:
         history = _History(past, repository, tool)
         releases, notes = replay(_tags(past, repository), history, bases, layers=layers, told=told)
     limits = [

@@ -13,7 +13,7 @@ from coordinator.backtest.bases import Content, Scratch, apply, content_of, fail
 from coordinator.backtest.checkout import effect
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Break, Unchecked
-from coordinator.model import DatabaseName, Layer, Migration, Role, ServiceName
+from coordinator.model import DatabaseName, Engine, Layer, Migration, Role, ServiceName
 from coordinator.ports import MigrationTool
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import RehearsalDatabase
@@ -49,6 +49,7 @@ def ask_release(
     *,
     layers: Collection[Layer],
     tool: MigrationTool,
+    engine: Engine,
     memory: Memory,
 ) -> tuple[Asked, Scratch]:
     """Ask both versions' queries at every state; return the answers, and a database at the last state.
@@ -56,7 +57,7 @@ def ask_release(
     `base` stands at the first state and is used up; `catalogues` are the old version's and the new one's.
     """
     subjects = [_subject(role, each) for role, each in zip(Role, catalogues, strict=True)]
-    release = _Question(new, subjects, layers, tool)
+    release = _Question(new, subjects, layers, tool, engine)
     if not {Layer.EXECUTE, Layer.RESULT}.isdisjoint(layers):
         return _ask_on_rows(base, release)
     ask = _ask_on_one if _one_is_enough(layers, catalogues) else _ask_on_two
@@ -75,6 +76,7 @@ class _Question:
     subjects: Sequence[Subject]
     layers: Collection[Layer]
     tool: MigrationTool
+    engine: Engine
 
     def apply(self, database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
         """Apply one of its migrations to a scratch database."""
@@ -129,6 +131,7 @@ def _ask_on_two(
             release.subjects,
             layers=release.layers,
             apply=release.apply,
+            engine=release.engine,
             goes_on=True,
             keys=keys,
             memory=memory,

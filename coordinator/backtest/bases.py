@@ -18,7 +18,7 @@ from typing import Self
 from coordinator.apply import apply_on_scratch
 from coordinator.backtest.checkout import effect
 from coordinator.errors import DatabaseError
-from coordinator.model import Migration
+from coordinator.model import Engine, Migration
 from coordinator.ports import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
 
@@ -54,8 +54,9 @@ class Scratch:
 class Bases:
     """The kept databases; everything that was made is removed at the end."""
 
-    def __init__(self, server: RehearsalServer, tool: MigrationTool) -> None:
+    def __init__(self, server: RehearsalServer, tool: MigrationTool, engine: Engine) -> None:
         self.tool = tool
+        self.engine = engine
         self._server = server
         self._kept: list[Scratch] = []
 

@@ -107,7 +107,13 @@ class Walk:
         notes.extend(self._without_effect(pair.before))
         try:
             asked, walked = ask_release(
-                walk, pair.new, catalogues, layers=self._layers, tool=self._bases.tool, memory=self._memory
+                walk,
+                pair.new,
+                catalogues,
+                layers=self._layers,
+                tool=self._bases.tool,
+                engine=self._bases.engine,
+                memory=self._memory,
             )
         except DatabaseError as error:  # of a scratch database: the releases after it have others
             notes.append(f"Nothing could be asked: {error.what}")

@@ -159,16 +159,6 @@ class Database(Spec):
             )
         return self
 
-    @model_validator(mode="after")
-    def _rehearses_where_that_can_be(self) -> Self:
-        if "rehearsal" in self.model_fields_set and self.engine not in discovery.names(discovery.REHEARSALS):
-            raise PydanticCustomError(
-                "no-rehearsal-engine",
-                "There is no rehearsal on {engine} yet, so nothing here has an effect. Remove `rehearsal`.",
-                {"engine": self.engine.value},
-            )
-        return self
-
 
 class Monitor(Spec):
     """How a new version is watched after traffic moved to it."""

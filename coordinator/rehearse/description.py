@@ -30,6 +30,18 @@ _KIN: Final = (
 )
 """Types that are read into each other under a condition, which nobody here can check (pgx's own timestamp
 types refuse each other's values, database/sql's time.Time takes both)."""
+_MYSQL_INTEGERS: Final = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
+_OF_MYSQL: Final = frozenset(
+    {
+        *_MYSQL_INTEGERS, *(f"{each} unsigned" for each in _MYSQL_INTEGERS), "bool", "string", "bytes",
+        "bits", "float", "double", "decimal", "date-time", "date", "time-of-day", "year", "json", "geometry",
+        "null",
+    }
+)  # fmt: skip
+"""Types of columns as _mysql/fields.py has them. A client of MySQL mostly gets texts and reads them as what
+it wants, so between any two of these it depends on the client and on the values."""
+_OF_MYSQL_ALONE: Final = _OF_MYSQL - {"smallint", "bigint", "date", "json"}
+"""Those that no type of another engine is called."""
 _MODIFIER = re.compile(r"\([^)]*\)")
 
 
@@ -100,6 +112,8 @@ def _of_types(code: str, what: str, own: str | None, here: str | None) -> Mismat
     if ours == theirs or any({ours, theirs} <= family for family in _SAME):
         return None
     unless = next((condition for family, condition in _KIN if {ours, theirs} <= family), None)
+    if unless is None and {ours, theirs} <= _OF_MYSQL and {ours, theirs} & _OF_MYSQL_ALONE:
+        unless = _VALUES if {ours, theirs} <= _MYSQL_INTEGERS else _DRIVERS
     return Mismatch(Objection(code, f"{what} is {here}, and the version was made for {own}"), unless)
 
 

@@ -72,23 +72,32 @@ def spans_of(
     failure: Failure | None,
     failing_live: Collection[str],
     lacks: str | None = None,
+    doubt: str | None = None,
 ) -> tuple[Span, ...]:
     """Return what is known about a version at the states 0 to `last`.
 
     `failure` is the migration that did not apply: from its state on nothing was asked. `failing_live` are
     texts that fail on the live schema itself, where no release can break them further; a query that fails
     where it belongs and is none of these may well work in the world, and nothing is known of it. `lacks`
-    says what was missing for all questions, so that no state is proven.
+    says what was missing for all questions, so that no state is proven; `doubt` why no answer decides
+    anything, so that none is broken either.
     """
     compiled, answers = walked.compiled.get(use, ()), walked.answers.get(use, ())
     findings = [_finding(compiled, at_state, layers, failing_live) for at_state in answers]
     if lacks is not None:
         lacking = Finding(Verdict.UNPROVEN, Basis.REHEARSED, lacks)
         findings = [lacking if each.verdict is Verdict.PROVEN else each for each in findings]
+    if doubt is not None:
+        findings = [_doubted(each, doubt) for each in findings]
     if failure is not None:
         reason = failure.told()
         findings += [Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)] * (last + 1 - len(findings))
     return spans_from(findings)
+
+
+def _doubted(finding: Finding, doubt: str) -> Finding:
+    answer = "" if finding.verdict is Verdict.PROVEN else f"; there, {finding.reason}"
+    return Finding(Verdict.UNPROVEN, finding.basis, f"{doubt}{answer}")
 
 
 def spans_from(findings: Sequence[Finding]) -> tuple[Span, ...]:

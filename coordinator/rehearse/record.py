@@ -17,7 +17,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from coordinator.evidence import Rehearsal, Span, StatementEvidence, Use
-from coordinator.model import Migration
+from coordinator.model import Engine, Migration
 from coordinator.rehearse.moment import OF_THE_MOMENT
 from coordinator.rehearse.walk import texts_of
 
@@ -65,8 +65,11 @@ def found_in(text: str, pending: Sequence[Migration]) -> Found | None:
         kept = _adapter().validate_json(text, strict=True)
     except ValidationError:
         return None
+    engine = Engine(kept.rehearsal.engine.partition(" ")[0])
     texts = {
-        (migration.name, _digest(each)): each for migration in pending for each, _ in texts_of(migration)
+        (migration.name, _digest(each)): each
+        for migration in pending
+        for each, _ in texts_of(migration, engine)
     }
     statements = tuple(_restored(kept.rehearsal.statements, texts))
     if len(statements) < len(kept.rehearsal.statements):

@@ -86,7 +86,8 @@ def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, d
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
             lacks = None if refused is None or rows is not _Rows.NEVER else f"{refused}, so it had none"
-            return found, _spans(tried, task, failure, lacks=_OTHER_SCHEMA if tried.drift.matters else lacks)
+            lacks = _OTHER_SCHEMA if tried.drift.matters else lacks
+            return found, _spans(tried, task, failure, lacks=lacks, doubt=server.doubt)
         refused = f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
     raise AssertionError("the last way to try always returns")
 
@@ -122,6 +123,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
             task.subjects,
             layers=task.layers,
             apply=apply,
+            engine=task.spec.engine,
             visit=lambda database, state, working: trials.extend(
                 try_backfills(database, task.spec, task.pending, state=state, working=working)
             ),
@@ -147,13 +149,14 @@ def _rehearsal(
         base=_told_base(task),
         layers=task.layers,
         catalogues=counts_of(walked),
-        breaks=tuple(breaks_of(walked, task.pending)),
+        breaks=() if server.doubt else tuple(breaks_of(walked, task.pending)),
         already_failing=tuple(already_failing_of(walked)),
         unchecked=tuple(unchecked_of(walked)),
         statements=walked.statements,
         hazards=hazards_of(walked.statements, task, engine=server.version),
         drift=tried.drift.lines,
         notes=(
+            *_doubts(server),
             *server.notes,
             *_of_drift(tried, task),
             *notes,
@@ -240,9 +243,12 @@ def _without_base(
 
 
 def _spans(
-    tried: _Tried, task: Task, failure: Failure | None, *, lacks: str | None
+    tried: _Tried, task: Task, failure: Failure | None, *, lacks: str | None, doubt: str | None
 ) -> dict[Use, tuple[Span, ...]]:
-    """Return the cells; `lacks` says what was missing for all questions: then nothing is proven."""
+    """Return the cells; `lacks` says what was missing for all questions: then nothing is proven.
+
+    `doubt` is RehearsalServer.doubt: then nothing is broken either.
+    """
     knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift.lines)
     failing = failing_texts(tried.walked, Role.LIVE) if knows_live else frozenset[str]()
     return {
@@ -254,6 +260,7 @@ def _spans(
             failure=failure,
             failing_live=failing,
             lacks=lacks,
+            doubt=doubt,
         )
         for subject in task.subjects
     }
@@ -272,6 +279,11 @@ _OTHER_SCHEMA: Final = (
     "the answers are those of the schema that the files make, and the live one differs (drift);"
     " `rehearsal: {base: dump}` asks about the live one"
 )
+
+
+def _doubts(server: RehearsalServer) -> Iterator[str]:
+    if server.doubt is not None:
+        yield f"nothing is decided by it: {server.doubt}"
 
 
 def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:

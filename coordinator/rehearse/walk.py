@@ -17,7 +17,7 @@ from typing import TypeVar
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection, StatementEvidence, Use
-from coordinator.model import Layer, Migration, Role
+from coordinator.model import Engine, Layer, Migration, Role
 from coordinator.programs import NOT_REHEARSED
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.ask import Between, Described, State, ask_queries, compile_queries, fails
@@ -94,6 +94,7 @@ def walk_states(
     *,
     layers: Collection[Layer],
     apply: Apply,
+    engine: Engine = Engine.POSTGRESQL,
     goes_on: bool = False,
     keys: Sequence[str] | None = None,
     memory: Memory | None = None,
@@ -104,12 +105,13 @@ def walk_states(
     `goes_on` says what a refused migration means: go on as if it changed nothing (a backtest, whose past went
     on too), or know nothing from there on. `keys` names the states for `memory`, one more than migrations.
     `visit` looks at the scratch database at each state, and leaves it as it is.
+    `engine` is whose quotes the migrations are read with.
 
     Raises: DatabaseError where `walk` refuses a migration that `ahead` took.
     """
     memory = memory or Memory()
     names = list(keys) if keys is not None else [str(state) for state in range(len(pending) + 1)]
-    ahead = _run_ahead(pair, pending, apply=apply) if pending else _Ahead()
+    ahead = _run_ahead(pair, pending, apply=apply, engine=engine) if pending else _Ahead()
     statements, failures = tuple(ahead.statements), tuple(ahead.failures)
     known = len(pending) if goes_on or not failures else pending.index(failures[0].migration)
     here = State(pair.walk, layers, memory.at(names[0]))
@@ -151,7 +153,7 @@ class _Ahead:
     """The tables, without schema, that a migration made whose statements nobody sees."""
 
 
-def _run_ahead(pair: Pair, pending: Sequence[Migration], *, apply: Apply) -> _Ahead:
+def _run_ahead(pair: Pair, pending: Sequence[Migration], *, apply: Apply, engine: Engine) -> _Ahead:
     """Apply everything to `ahead`; a refused migration changes nothing there, or what it did before that."""
     pair.ahead.take_statements()
     ahead = _Ahead()
@@ -160,7 +162,7 @@ def _run_ahead(pair: Pair, pending: Sequence[Migration], *, apply: Apply) -> _Ah
         error = apply(pair.ahead, migration)
         if migration.is_code:
             ahead.made_by_code[migration.name] = _tables(pair.ahead) - before
-        ahead.statements.extend(_placed(pair.ahead.take_statements(), migration))
+        ahead.statements.extend(_placed(pair.ahead.take_statements(), migration, engine))
         if error is not None:
             ahead.failures.append(Failure(migration, error))
     return ahead
@@ -176,10 +178,12 @@ def _bare(name: str) -> str:
     return name.rpartition(".")[2].strip('"')
 
 
-def _placed(found: Sequence[StatementEvidence], migration: Migration) -> Iterator[StatementEvidence]:
+def _placed(
+    found: Sequence[StatementEvidence], migration: Migration, engine: Engine
+) -> Iterator[StatementEvidence]:
     """Yield what the migration's own statements did, each at its line; the tool's own statements are none."""
     file = migration.files[0].path if migration.files else migration.name
-    left = list(texts_of(migration))
+    left = list(texts_of(migration, engine))
     for each in found:
         at = next((at for at, (text, _) in enumerate(left) if text == each.statement.text), None)
         if at is not None:
@@ -188,10 +192,10 @@ def _placed(found: Sequence[StatementEvidence], migration: Migration) -> Iterato
             del left[: at + 1]
 
 
-def texts_of(migration: Migration) -> Iterator[tuple[str, int]]:
+def texts_of(migration: Migration, engine: Engine) -> Iterator[tuple[str, int]]:
     """Yield the migration's texts with their lines, each whole and then each of its statements."""
     for statement in migration.up.statements if migration.up else ():
-        pieces = split_statements(statement.text)
+        pieces = split_statements(statement.text, engine)
         if len(pieces) > 1:
             yield statement.text.strip(), statement.line + pieces[0].line - 1
         for piece in pieces:

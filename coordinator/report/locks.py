@@ -1,7 +1,7 @@
 """Which statements make the live service wait, and for what. Pure.
 
-The names of the locks and what conflicts with them are PostgreSQL's (its manual, "Explicit Locking"). What
-is weaker than these two rows stops neither readers nor writers, and is left to the JSON.
+The names of the locks and what conflicts with them are PostgreSQL's (its manual, "Explicit Locking"), and
+what MySQL and MariaDB call LOCK. What is weaker stops neither readers nor writers, and is left to the JSON.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ _WAIT: Final[Mapping[str, str]] = {
     "ExclusiveLock": "writes",
     "ShareRowExclusiveLock": "writes",
     "ShareLock": "writes",
+    "LOCK=EXCLUSIVE": "reads and writes",
+    "LOCK=SHARED": "writes",
 }
 
 
 def who_waits(mode: str) -> str:
     """Return what a lock keeps waiting: `reads and writes`, `writes`, or nothing."""
-    return _WAIT.get(mode, "")
+    return _WAIT.get(mode) or _WAIT.get(mode.rpartition(" ")[2], "")
 
 
 def waiting(statements: Iterable[StatementEvidence]) -> Mapping[tuple[str, str], list[StatementEvidence]]:

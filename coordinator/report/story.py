@@ -24,10 +24,6 @@ _NOT_ASKED = (
     "unproven: no query was checked. The phases are what the migrations declare, or else guesses from their"
     " statements. With `queries` in the plan, the engine is asked."
 )
-_CANNOT_ASK = (
-    "unproven: no query was checked: there is no rehearsal on this engine yet. The phases are what the"
-    " migrations declare, or else guesses from their statements."
-)
 _NOT_REHEARSED = (
     "unproven: no query was checked; the warnings say why. The phases are what the migrations declare, or"
     " else guesses from their statements."
@@ -119,9 +115,7 @@ def verdict(proof: Proof) -> str:
             return _REFUSED
     bases = {span.finding.basis for spans in proof.met.values() for span in spans}
     has_queries = any(service.queries for service in proof.plan.services.values())
-    engines = {each.engine for each in proof.plan.databases.values()}
-    cannot_ask = bool(engines) and all(each.speaks_mysql for each in engines)
-    not_asked = _NOT_REHEARSED if has_queries else _CANNOT_ASK if cannot_ask else _NOT_ASKED
+    not_asked = _NOT_REHEARSED if has_queries else _NOT_ASKED
     known = _HALF_KNOWN if Basis.REHEARSED in bases else not_asked
     return f"{known} {_RISK}" if risks(proof) else known
 

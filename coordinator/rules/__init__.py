@@ -28,6 +28,7 @@ SMALL: Final = 1_000_000
 """Bytes that are rewritten within about 50 ms: 1M rows with 4 indexes, some 100 MB, took 5 s."""
 NEXT: Final = "-- next migration:"
 """Opens a part of a rewrite that belongs into a migration, and a transaction, of its own."""
+MYSQL: Final = frozenset({"mysql", "mariadb"})
 ALONE: Final = "-- alone in a file that runs without a transaction (goose: -- +goose NO TRANSACTION)"
 """Opens a statement that PostgreSQL runs in no transaction."""
 SHORT_WAIT: Final = "SET lock_timeout = '50ms'; -- where it fails nothing has changed: try again"
@@ -142,6 +143,8 @@ class Rule:
 
     code: str
     check: Callable[[StatementEvidence, Context], Iterator[Danger]]
+    engines: frozenset[str] = frozenset({"postgresql"})
+    """Whose locks and whose SQL it speaks of."""
 
     def hazards(self, statement: StatementEvidence, context: Context) -> Iterator[Hazard]:
         """Yield the dangers with the rule's code and the statement's place."""
@@ -164,12 +167,10 @@ def find_hazards(
 ) -> tuple[Hazard, ...]:
     """Return the hazards of a release's statements, in their order; `engine` is `RehearsalServer.version`.
 
-    The rules know PostgreSQL's locks; on another engine there is none.
+    A rule knows the locks of some engines; for SQLite there is none.
     """
     name, _, version = engine.partition(" ")
-    if name != "postgresql":
-        return ()
-    rules = all_rules()
+    rules = [each for each in all_rules() if name in each.engines]
     found: list[Hazard] = []
     for at, statement in enumerate(statements):
         context = Context(

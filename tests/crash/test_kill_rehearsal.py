@@ -52,7 +52,7 @@ def own_cache(tmp_path, monkeypatch) -> Path:
 def rehearsing(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start a command that rehearses; it is killed at the end."""
     command = subprocess.Popen(
-        [sys.executable, _PROGRAM, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, _PROGRAM, "postgresql", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         yield command

@@ -55,6 +55,11 @@ def test_types_that_are_read_alike_are_the_same(own: str, here: str):
         ("real", "double precision"),
         ("timestamp without time zone", "timestamp with time zone"),
         ("json", "jsonb"),
+        ("int", "bigint"),
+        ("smallint", "int unsigned"),
+        ("bool", "tinyint"),
+        ("string", "date-time"),
+        ("date", "date-time"),
     ],
 )
 def test_types_that_some_values_or_drivers_do_not_survive_are_perhaps_a_mismatch(own: str, here: str):

@@ -6,7 +6,7 @@ import pytest
 
 from coordinator import discovery
 from coordinator.diagnostics import Place
-from coordinator.errors import DatabaseError, Usage
+from coordinator.errors import DatabaseError
 from coordinator.halfway import Ways, half_applied, may_remain, remains_of
 from coordinator.model import Engine, Script, SourceFile, Statement
 from coordinator.ports import Batch
@@ -105,13 +105,6 @@ def test_a_quote_that_mysql_escapes_hides_no_statement_from_the_guess(tool: str)
     [up] = [each.up for each in read.migrations]
     assert up is not None
     assert cut(up.statements[0].text) == [sql.strip()]
-
-
-def test_there_is_no_rehearsal_and_it_is_said():
-    for engine in (Engine.MYSQL, MARIADB):
-        with pytest.raises(Usage) as refusal:
-            discovery.rehearsal(engine)
-        assert refusal.value.code == "no-rehearsal-engine"
 
 
 # -- half-way -------------------------------------------------------------------------------------------

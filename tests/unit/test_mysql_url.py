@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 
 import pytest
 
-from coordinator.adapters.mysql_url import Address, _context_of, address_of, shown_by
+from coordinator.adapters.mysql_url import Address, _context_of, address_of, shown_by, written_like
 from coordinator.errors import Usage
 from coordinator.secret import Secret
 
@@ -114,3 +115,23 @@ def test_refuses_a_file_for_tls_that_is_not_there():
 
 def test_hides_the_password_in_each_form():
     assert shown_by(Secret("mysql://shop:p%40w@db/orders"))[1:] == ("p%40w", "p@w")
+
+
+@pytest.mark.parametrize(
+    ("like", "socket", "written"),
+    [
+        ("mysql://a:b@live:3306/shop?tls=true", "/s", "mysql://u:p@h:1/d?unix_socket=%2Fs"),
+        ("mysql://a:b@live:3306/shop?tls=true", None, "mysql://u:p@h:1/d?tls=true"),
+        ("mysql://a:b@tcp(live:3306)/shop?parseTime=true", "/s", "mysql://u:p@unix(/s)/d?parseTime=true"),
+        ("a:b@tcp(live:3306)/shop?parseTime=true", None, "u:p@tcp(h:1)/d?parseTime=true"),
+        ("a:b@unix(/live)/shop", "/s", "u:p@unix(/s)/d"),
+    ],
+)
+def test_another_address_is_written_in_the_form_that_a_program_reads(
+    like: str, socket: str | None, written: str
+):
+    address = replace(
+        address_of(Secret("mysql://u:p@h:1/d")), socket=socket, tls=None if socket is None else "disabled"
+    )
+
+    assert written_like(address, Secret(like)).reveal() == written

@@ -37,6 +37,24 @@ def test_sqlcs_macros_become_numbers(written, sent):
 
 
 @pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("WHERE a = sqlc.arg(a) AND b = sqlc.narg('b') OR c = sqlc.arg(a)", "WHERE a = ? AND b = ? OR c = ?"),
+        ("WHERE a IN (sqlc.slice('ids')) LIMIT ?", "WHERE a IN (?) LIMIT ?"),
+        ("SELECT sqlc.embed(orders), @total := 1 FROM orders", "SELECT orders.*, @total := 1 FROM orders"),
+        (
+            "WHERE a = 'it\\'s ?' AND `b?` = ? # sqlc.arg(c)",
+            "WHERE a = 'it\\'s ?' AND `b?` = ? # sqlc.arg(c)",
+        ),
+    ],
+)
+def test_mysql_has_a_mark_of_its_own_for_each_occurrence(written, sent):
+    assert (
+        with_engine_parameters(written, Dialect(Engine.MARIADB, macros=True, names=True, marks=True)) == sent
+    )
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "WHERE a = '@a' AND \"@b\" = 1 -- @c\n/* sqlc.arg(d) */",

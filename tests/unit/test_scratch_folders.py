@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.adapters.rehearsals._postgresql import folders
-from coordinator.adapters.rehearsals._postgresql.folders import scratch_folder
+from coordinator.adapters.rehearsals._postgresql.own_server import KIND
+from coordinator.adapters.rehearsals._scratch import folders
+from coordinator.adapters.rehearsals._scratch.folders import scratch_folder
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def memory(tmp_path, monkeypatch) -> Path:
 
 
 def test_is_in_memory_where_there_is_room(memory):
-    with scratch_folder(None) as folder:
+    with scratch_folder(KIND, None) as folder:
         assert folder.parent == memory
 
 
@@ -33,21 +34,21 @@ def test_is_where_tmpdir_says(memory, monkeypatch):
         monkeypatch.setenv("TMPDIR", named)
         monkeypatch.setattr(tempfile, "tempdir", None)
 
-        with scratch_folder(None) as folder:
+        with scratch_folder(KIND, None) as folder:
             assert folder.parent == Path(named).resolve()
 
 
 def test_is_on_disk_where_memory_is_short(memory, monkeypatch):
     monkeypatch.setattr(folders, "_ROOM", 1 << 62)
 
-    with scratch_folder(None) as folder:
+    with scratch_folder(KIND, None) as folder:
         assert folder.parent == Path(tempfile.gettempdir()).resolve()
 
 
 def test_is_on_disk_where_the_system_has_no_such_folder(memory):
     memory.rmdir()
 
-    with scratch_folder(None) as folder:
+    with scratch_folder(KIND, None) as folder:
         assert folder.parent == Path(tempfile.gettempdir()).resolve()
 
 
@@ -56,7 +57,7 @@ def test_finds_an_abandoned_one_in_memory_also_when_made_elsewhere(memory, monke
     abandoned.mkdir()
     monkeypatch.setenv("TMPDIR", tempfile.gettempdir())
 
-    with scratch_folder(None):
+    with scratch_folder(KIND, None):
         assert not abandoned.exists()
 
 
@@ -67,6 +68,6 @@ def test_follows_no_link_that_somebody_else_put_there(memory, tmp_path):
     (memory / "coordinator-pg-lock" / "lock").symlink_to(target)
     (memory / "coordinator-pg-folder").symlink_to(elsewhere)
 
-    with scratch_folder(None):
+    with scratch_folder(KIND, None):
         assert not target.exists()
         assert list(elsewhere.iterdir()) == []

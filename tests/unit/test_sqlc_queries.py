@@ -210,7 +210,7 @@ def test_generated_code_alone_is_a_catalogue(tmp_path):
 def test_what_looks_like_a_query_in_a_comment_or_a_text_is_none():
     go = "// const a = `-- name: A :one\n/* const b = `-- name: B :one\nSELECT 1` */\nvar c = f(`-- name: C :one\nSELECT 1`)\n"
 
-    assert list(queries_of_go(go, "x.go")) == []
+    assert list(queries_of_go(go, "x.go", Engine.POSTGRESQL)) == []
 
 
 SQL = st.text(alphabet="abc '\"\\\n`$1=+/*-{}é", min_size=1, max_size=40).map(lambda text: f"SELECT 1{text}x")
@@ -235,7 +235,7 @@ def test_every_text_comes_out_of_the_code_as_it_went_in(texts, noise):
         for number, (text, literal) in enumerate(texts)
     )
 
-    found = list(queries_of_go(go, "x.go"))
+    found = list(queries_of_go(go, "x.go", Engine.POSTGRESQL))
 
     assert [(each.name, each.text) for each in found] == [
         (f"Q{number}", text) for number, (text, _) in enumerate(texts)
@@ -253,11 +253,11 @@ def test_every_text_comes_out_of_the_code_as_it_went_in(texts, noise):
     ],
 )
 def test_a_text_of_which_only_a_part_is_a_literal_cannot_be_asked(constant, is_whole):
-    [query] = queries_of_go(f"const get = {constant}", "x.go")
+    [query] = queries_of_go(f"const get = {constant}", "x.go", Engine.POSTGRESQL)
 
     assert (query.obstacle is None) is is_whole
 
 
 @given(st.text(alphabet="const q=`\"'+/*\\\n-- name: A :one", max_size=80))
 def test_any_text_is_read_as_go_without_an_error(go):
-    assert all(each.name for each in queries_of_go("name:" + go, "x.go"))
+    assert all(each.name for each in queries_of_go("name:" + go, "x.go", Engine.POSTGRESQL))

@@ -76,7 +76,7 @@ class Log:
 def _queries_of(log: str, place: str, wanted: Wanted) -> Iterator[Query]:
     dialect = Dialect(wanted.engine, names=True, marks=True)
     texts = ((text, Place(place, line)) for text, line in _statements_in(log))
-    for query in queries_among(texts, cut_off="the log has only its beginning"):
+    for query in queries_among(texts, wanted.engine, cut_off="the log has only its beginning"):
         yield replace(query, text=with_engine_parameters(query.text, dialect))
 
 

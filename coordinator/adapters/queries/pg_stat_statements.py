@@ -79,7 +79,7 @@ class Statistics:
         if _HIDDEN in texts:
             raise _no_statistics("The user of the plan's URL may not read other roles' statements.")
         seen = ((text, Place("pg_stat_statements")) for text in texts)
-        queries = queries_among(seen, cut_off="the server kept only its beginning")
+        queries = queries_among(seen, wanted.engine, cut_off="the server kept only its beginning")
         return Catalogue(f"pg_stat_statements of {role}", tuple(queries))
 
 

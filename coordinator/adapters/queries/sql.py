@@ -58,7 +58,7 @@ class SqlFiles:
 def _queries_of(file: str, wanted: Wanted) -> Iterator[Query]:
     dialect = Dialect(wanted.engine, macros=True, names=True, marks=True)
     place = wanted.tree.place(file)
-    for number, each in enumerate(statements_of(text_of(wanted.tree, file)), start=1):
+    for number, each in enumerate(statements_of(text_of(wanted.tree, file), wanted.engine), start=1):
         yield Query(
             name=each.name or f"{PurePosixPath(file).name} {number}",
             text=with_engine_parameters(each.text, dialect),

@@ -152,11 +152,13 @@ def print_statements(folder: str, callable_name: str, engine: str) -> None:
 
 def _compiled(returned: Any, path: str, engine: Engine) -> Iterator[Printed]:
     from sqlalchemy import exc, text  # noqa: PLC0415 - reading a plan does not need it, the child does
-    from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415
+    from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: PLC0415
 
     dialect: Any = (
         postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         if engine is Engine.POSTGRESQL
+        else mysql.dialect(paramstyle="qmark")
+        if engine.speaks_mysql
         else sqlite.dialect(paramstyle="qmark")
     )
     for number, each in enumerate(returned, start=1):

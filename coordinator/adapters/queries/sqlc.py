@@ -21,7 +21,7 @@ from coordinator.adapters.queries._reading.settings import PathSettings
 from coordinator.adapters.queries._reading.sqlc_config import Entry, entries_of, unfit
 from coordinator.adapters.queries._reading.statements import statements_of
 from coordinator.diagnostics import Diagnostic, Place, Severity
-from coordinator.model import Role
+from coordinator.model import Engine, Role
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import QuerySource, Tree, Wanted
 
@@ -70,7 +70,7 @@ class Sqlc:
         problems: list[Diagnostic] = []
         for entry in _fitting(entries_of(content, config), spec, wanted, config=config):
             written = tuple(_queries_of(entry, wanted, config))
-            code = _code_of(entry, wanted.tree, config)
+            code = _code_of(entry, wanted, config)
             queries.extend((*_as_sent(written, code.generated), *code.by_hand))
             if code.generated and (names := code.generated.keys() ^ {each.name for each in written}):
                 problems.append(_out_of_date(wanted.tree.place(config), entry, sorted(names)))
@@ -91,14 +91,13 @@ def _config_in(tree: Tree, config: str) -> tuple[str, bytes]:
 def _fitting(
     entries: tuple[Entry, ...], spec: SqlcSettings, wanted: Wanted, *, config: str
 ) -> tuple[Entry, ...]:
+    engine = Engine.MYSQL if wanted.engine.speaks_mysql else wanted.engine  # sqlc has no other word for it
     found = tuple(
-        each
-        for each in entries
-        if each.engine == wanted.engine and (spec.entry is None or spec.entry in each.names)
+        each for each in entries if each.engine == engine and (spec.entry is None or spec.entry in each.names)
     )
     if not found:
         called = f" that is called `{spec.entry}`" if spec.entry else ""
-        raise unfit(config, f"has no entry for {wanted.engine}{called} in {wanted.tree.label}")
+        raise unfit(config, f"has no entry for {engine}{called} in {wanted.tree.label}")
     return found
 
 
@@ -106,7 +105,7 @@ def _queries_of(entry: Entry, wanted: Wanted, config: str) -> Iterator[Query]:
     dialect = Dialect(wanted.engine, macros=True)
     for file in _files_of(entry, wanted.tree, config):
         place = wanted.tree.place(file)
-        for each in statements_of(text_of(wanted.tree, file)):
+        for each in statements_of(text_of(wanted.tree, file), wanted.engine):
             if each.name is not None:  # sqlc makes nothing of a statement without a name
                 yield Query(
                     name=each.name,
@@ -135,9 +134,10 @@ class _Code:
     by_hand: tuple[Query, ...] = ()
 
 
-def _code_of(entry: Entry, tree: Tree, config: str) -> _Code:
+def _code_of(entry: Entry, wanted: Wanted, config: str) -> _Code:
     if entry.go_folder is None:
         return _Code()
+    tree, engine = wanted.tree, wanted.engine
     folder = beside(config, entry.go_folder)
     sources = {posixpath.basename(each) for each in _files_of(entry, tree, config)} | set(_SHARED_CODE)
     generated: dict[str, Query] = {}
@@ -147,9 +147,9 @@ def _code_of(entry: Entry, tree: Tree, config: str) -> _Code:
             continue
         go = text_of(tree, file)
         if not is_generated(go):
-            by_hand.extend(queries_of_go(go, tree.place(file)))
+            by_hand.extend(queries_of_go(go, tree.place(file), engine))
         elif source_of(go) in sources:
-            generated.update({each.name: each for each in queries_of_go(go, tree.place(file))})
+            generated.update({each.name: each for each in queries_of_go(go, tree.place(file), engine)})
     return _Code(generated, tuple(by_hand))
 
 

@@ -45,7 +45,7 @@ class SqlcGo:
         queries = tuple(
             query
             for file in files
-            for query in queries_of_go(text_of(wanted.tree, file), wanted.tree.place(file))
+            for query in queries_of_go(text_of(wanted.tree, file), wanted.tree.place(file), wanted.engine)
         )
         return Catalogue(f"{path} in {wanted.tree.label}", queries)
 

@@ -38,6 +38,7 @@ class SqliteServer:
     def __init__(self, folder: Path, numbers: Iterator[int], notes: tuple[str, ...]) -> None:
         self.version = library()
         self.notes = notes
+        self.doubt: str | None = None
         self._folder = folder
         self._numbers = numbers
 

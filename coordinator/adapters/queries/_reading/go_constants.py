@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from coordinator.adapters.queries._reading.statements import HEADER, Written, only_statement_of
 from coordinator.diagnostics import Place
+from coordinator.model import Engine
 from coordinator.queries import Query
 
 _TOKEN = re.compile(
@@ -56,9 +57,9 @@ def source_of(go: str) -> str | None:
     return found["file"] if found else None
 
 
-def queries_of_go(go: str, place: str) -> Iterator[Query]:
+def queries_of_go(go: str, place: str, engine: Engine) -> Iterator[Query]:
     """Yield the queries of a Go file, in its order; `place` is the file's name for a person."""
-    for each in _queries_in(go):
+    for each in _queries_in(go, engine):
         assert each.name is not None  # only a text with a header is a query
         yield Query(
             name=each.name,
@@ -69,12 +70,12 @@ def queries_of_go(go: str, place: str) -> Iterator[Query]:
         )
 
 
-def _queries_in(go: str) -> Iterator[Written]:
+def _queries_in(go: str, engine: Engine) -> Iterator[Written]:
     if "name:" in go:
         for text, line, is_whole in _constants(list(_tokens(go))):
             if HEADER.match(text.lstrip()):
                 obstacle = None if is_whole else "a part of its text is no literal"
-                yield only_statement_of(text, line=line, obstacle=obstacle)
+                yield only_statement_of(text, engine, line=line, obstacle=obstacle)
     for copy in _COPY.finditer(go) if ".CopyFrom(" in go else ():
         line = go.count("\n", 0, copy.start()) + 1
         yield Written(_insert(copy["table"], copy["columns"]), line, copy["name"], ":copyfrom")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from coordinator.diagnostics import Place
+from coordinator.model import Engine
 from coordinator.queries import Query
 from coordinator.sql import split_statements, tokens
 
@@ -22,34 +23,36 @@ _TEXTS: Final = ("string", "escaped", "dollar")
 _NAME_LENGTH = 60
 
 
-def queries_among(texts: Iterable[tuple[str, Place]], *, cut_off: str) -> Iterator[Query]:
+def queries_among(texts: Iterable[tuple[str, Place]], engine: Engine, *, cut_off: str) -> Iterator[Query]:
     """Yield each different query; `cut_off` is the obstacle of one whose end is missing."""
     seen: set[str] = set()
     for text, place in texts:
-        query = _only_query_in(text)
-        if query is None or (fingerprint := _fingerprint_of(query)) in seen:
+        query = _only_query_in(text, engine)
+        if query is None or (fingerprint := _fingerprint_of(query, engine)) in seen:
             continue
         seen.add(fingerprint)
-        yield Query(_name_of(query), query, place, obstacle=None if _is_closed(query) else cut_off)
+        yield Query(
+            _name_of(query, engine), query, place, obstacle=None if _is_closed(query, engine) else cut_off
+        )
 
 
-def _only_query_in(text: str) -> str | None:
+def _only_query_in(text: str, engine: Engine) -> str | None:
     """Return the one query of a text without its `;`, None if it is something else or more than one."""
-    statements = split_statements(text)
+    statements = split_statements(text, engine)
     if len(statements) != 1 or not statements[0].words or statements[0].words[0] not in _QUERIES:
         return None
     code = statements[0].text.removesuffix(";").rstrip()
     return None if _STATISTICS in code else code
 
 
-def _is_closed(text: str) -> bool:
+def _is_closed(text: str, engine: Engine) -> bool:
     """Tell whether every quote and comment of a text ends in it: one that was cut off seldom is."""
-    return all(each.is_closed for each in split_statements(text))
+    return all(each.is_closed for each in split_statements(text, engine))
 
 
-def _fingerprint_of(text: str) -> str:
+def _fingerprint_of(text: str, engine: Engine) -> str:
     """Return what two texts have in common that differ in blanks, comments and capitals alone."""
-    kinds = ((kind, text[start:end]) for kind, start, end, _ in tokens(text))
+    kinds = ((kind, text[start:end]) for kind, start, end, _ in tokens(text, engine))
     return " ".join(
         piece.upper() if kind == "word" else piece
         for kind, piece in kinds
@@ -57,11 +60,11 @@ def _fingerprint_of(text: str) -> str:
     )
 
 
-def _name_of(text: str) -> str:
+def _name_of(text: str, engine: Engine) -> str:
     """Return what a person recognises the query by: its beginning, on one line.
 
     Without its texts, which are somebody's data: names get into reports and pages that others read.
     """
-    pieces = ("'…'" if kind in _TEXTS else text[start:end] for kind, start, end, _ in tokens(text))
+    pieces = ("'…'" if kind in _TEXTS else text[start:end] for kind, start, end, _ in tokens(text, engine))
     line = " ".join("".join(pieces).split())
     return line if len(line) <= _NAME_LENGTH else f"{line[: _NAME_LENGTH - 1]}…"

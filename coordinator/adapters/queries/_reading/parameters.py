@@ -1,6 +1,7 @@
 """Parameters as people write them, turned into the engine's own: `@name`, `:name`, `?`, sqlc's macros.
 
-PostgreSQL gets `$1`, SQLite gets `?1`; the same name is the same number. Strings, quoted names, comments and
+PostgreSQL gets `$1`, SQLite gets `?1`; the same name is the same number. MySQL and MariaDB know no numbers:
+each occurrence is a `?` of its own, and `@name` is a variable there. Strings, quoted names, comments and
 operators (`@>`, `<@`, `@@`, `?|`, `::`, a slice `a[1:n]`) stay as they are. What is ambiguous is read as the
 engine itself would read it: a query that then fails does so on its own version's schema too, and is reported.
 
@@ -18,7 +19,7 @@ from itertools import count
 from coordinator.model import Engine
 from coordinator.sql import tokens
 
-_QUOTED = frozenset({"escaped", "string", "identifier", "dollar", "comment", "block"})
+_QUOTED = frozenset({"escaped", "string", "identifier", "backtick", "dollar", "comment", "block"})
 _NUMBERED = re.compile(r"\$([0-9]+)")
 _MACRO = re.compile(
     r"sqlc\s*\.\s*(?P<macro>arg|narg|embed|slice)\s*\(\s*(?P<quote>['\"]?)(?P<name>\w+)(?P=quote)\s*\)",
@@ -68,6 +69,8 @@ class _Numbers:
 
     def of(self, name: str | None) -> str:
         """Return the parameter for a name, or for one without."""
+        if self.engine.speaks_mysql:
+            return "?"
         number = self.names.get(name) if name else None
         if number is None:
             number = next(each for each in count(1) if each not in self.taken)
@@ -81,7 +84,7 @@ def with_engine_parameters(text: str, dialect: Dialect) -> str:
     """Return one statement with the engine's own parameters."""
     if not dialect.names and not _MAY_CHANGE.search(text):
         return text
-    code = "".join(_code_of(text))
+    code = "".join(_code_of(text, dialect.engine))
     numbers = _Numbers(dialect.engine, _numbers_in(code, dialect.engine))
     marks = dialect.marks and not numbers.taken  # a query that writes numbers has no `?` but the operator
     rewritten: list[str] = []
@@ -112,7 +115,8 @@ def _found_at(text: str, code: str, position: int, *, dialect: Dialect, marks: b
             is_mark = _is_mark(code, position, is_sqlite=dialect.engine is Engine.SQLITE, marks=marks)
             return _Found(None, position + 1) if is_mark else None
         case "@":
-            named = None if _ends_operator(before, dialect.engine) else _AT.match(code, position)
+            is_variable = dialect.engine.speaks_mysql or _ends_operator(before, dialect.engine)
+            named = None if is_variable else _AT.match(code, position)
         case ":":
             named = None if not dialect.names or _AFTER_VALUE.match(before) else _COLON.match(code, position)
         case "$":
@@ -151,12 +155,12 @@ def _numbers_in(code: str, engine: Engine) -> set[int]:
     return {int(number) for number in pattern.findall(code)}
 
 
-def _code_of(text: str) -> Iterator[str]:
+def _code_of(text: str, engine: Engine) -> Iterator[str]:
     """Yield the text in pieces, as long as they are, in which only code shows what it is."""
-    for kind, start, end, _ in tokens(text):
+    for kind, start, end, _ in tokens(text, engine):
         yield _blank(text[start:end]) if kind in _QUOTED else text[start:end]
 
 
 def _blank(piece: str) -> str:
     """Return a piece of the same length in which nothing is code: a comment is blanks, the rest a value."""
-    return (" " if piece.startswith(("--", "/*")) else "'") * len(piece)
+    return (" " if piece.startswith(("--", "/*", "#")) else "'") * len(piece)

@@ -15,16 +15,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final
 
 from coordinator.adapters.rehearsals._postgresql.binaries import Binaries
-from coordinator.adapters.rehearsals._postgresql.folders import data_folder, scratch_folder
 from coordinator.adapters.rehearsals._postgresql.templates import (
     copy_template,
     forget_template,
     keep_template,
     template_folder,
 )
+from coordinator.adapters.rehearsals._scratch.folders import ServerKind, data_folder, scratch_folder
+from coordinator.adapters.rehearsals._scratch.users import as_user, unprivileged
 from coordinator.errors import Usage
 
 SUPERUSER: Final = "postgres"
@@ -57,6 +58,7 @@ _INITDB: Final = (
     "--wal-segsize=1",
 )
 _UNPRIVILEGED = ("postgres", "embedded_postgres", "nobody")
+KIND: Final = ServerKind("coordinator-pg-", "postmaster.pid", (signal.SIGQUIT, signal.SIGKILL))
 _START_SECONDS = 60.0
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.002
@@ -65,22 +67,13 @@ _POLL_SECONDS = 0.002
 @contextmanager
 def own_server(binaries: Binaries) -> Iterator[str]:
     """Start a server and yield its conninfo, for a superuser. Raises: Usage `rehearsal-server-failed`."""
-    user = _user() if os.getuid() == 0 else None
-    with scratch_folder((user.pw_uid, user.pw_gid) if user else None) as folder:
+    user = unprivileged(_UNPRIVILEGED)
+    with scratch_folder(KIND, (user.pw_uid, user.pw_gid) if user else None) as folder:
         server = _started(binaries, folder, user)
         try:
             yield f"host={folder} user={SUPERUSER} dbname=postgres"
         finally:
             _end(server)
-
-
-def _user() -> pwd.struct_passwd:
-    for name in _UNPRIVILEGED:
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    raise _failed("PostgreSQL does not run as root, and this machine has none of the users to lend it.", "")
 
 
 def _started(binaries: Binaries, folder: Path, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
@@ -110,7 +103,7 @@ def _launched(binaries: Binaries, folder: Path, user: pwd.struct_passwd | None) 
             stderr=output,
             cwd=folder,
             start_new_session=True,  # Ctrl-C is for us; we end it when we are done
-            **_as(user),
+            **as_user(user),
         )
     until = time.monotonic() + _START_SECONDS
     while not _is_ready(data):
@@ -147,7 +140,7 @@ def _run_initdb(binaries: Binaries, data: Path, user: pwd.struct_passwd | None) 
             capture_output=True,
             check=True,
             cwd=data.parent,
-            **_as(user),
+            **as_user(user),
         )
     except subprocess.CalledProcessError as error:
         raise _failed(
@@ -164,18 +157,6 @@ def _is_ready(data: Path) -> bool:
     except OSError:
         return False
     return len(lines) >= 8 and lines[7].strip() == "ready"  # noqa: PLR2004 - explained above
-
-
-class _Identity(TypedDict, total=False):
-    """Arguments of subprocess that make a child another user."""
-
-    user: int
-    group: int
-    extra_groups: list[int]
-
-
-def _as(user: pwd.struct_passwd | None) -> _Identity:
-    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def _failed(what: str, said: str) -> Usage:

@@ -25,6 +25,7 @@ class PostgresqlServer:
         self._scratch = scratch
         self.version = version
         self.notes = notes
+        self.doubt: str | None = None
 
     @contextmanager
     def database(self, dump: str | None = None) -> Iterator[ScratchDatabase]:

@@ -12,17 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted, replaced, unquoted
 from coordinator.adapters.rehearsals._sqlite.columns import describe
 from coordinator.adapters.rehearsals._sqlite.connection import REFUSALS, limited, objection_from, taken_back
-from coordinator.adapters.rehearsals._sqlite.tokens import (
-    Token,
-    numbered,
-    parameters_of,
-    quoted,
-    replaced,
-    tokens_of,
-    unquoted,
-)
+from coordinator.adapters.rehearsals._sqlite.tokens import numbered, parameters_of, tokens_of
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Description
 

@@ -1,19 +1,18 @@
 """Sample values for a query's parameters, with which it runs at the version's own state and meets rows.
 
-Which column a parameter belongs to is read from the tokens around it, and a wrong guess costs nothing but a
-better value: candidates are tried until SQLite takes them, and a try that meets rows is preferred. A written
+Candidates are tried until SQLite takes them, and a try that meets rows is preferred. A written
 column has a value that another row has, unless it is unique: that is how a new UNIQUE is met.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice, product
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from coordinator.adapters.rehearsals._scratch.meanings import Meaning, in_turn, meanings
+from coordinator.adapters.rehearsals._scratch.tokens import Token
 from coordinator.adapters.rehearsals._sqlite.asking import count_of
 from coordinator.adapters.rehearsals._sqlite.connection import (
     REFUSALS,
@@ -24,27 +23,15 @@ from coordinator.adapters.rehearsals._sqlite.connection import (
 )
 from coordinator.adapters.rehearsals._sqlite.execution import run_on
 from coordinator.adapters.rehearsals._sqlite.sample import parent_values
-from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn
-from coordinator.adapters.rehearsals._sqlite.tokens import Token, parameters_of, tokens_of
+from coordinator.adapters.rehearsals._sqlite.schema import Table
+from coordinator.adapters.rehearsals._sqlite.tokens import parameters_of, tokens_of
 from coordinator.adapters.rehearsals._sqlite.values import candidates
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Ran, Values
 
-_TRIES: Final = 120
 _FRESH: Final = (7, 1_007)
 """Numbers of rows that fill never makes."""
 _UNKNOWN: Final[tuple[SqlValue, ...]] = (1, "sample", 0, "{}", "[]", None)
-_NEAR: Final = 6
-_WALLS: Final = frozenset({"AND", "OR", "WHERE", "SET", "SELECT", "FROM", "ON", "VALUES", "WHEN", "HAVING"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """What a parameter is compared with or becomes."""
-
-    table: Table
-    column: TableColumn
-    is_written: bool
 
 
 def choose(path: Path, tables: Mapping[str, Table], text: str) -> Values | Objection:
@@ -56,7 +43,7 @@ def choose(path: Path, tables: Mapping[str, Table], text: str) -> Values | Objec
     try:
         with asking(path) as connection:
             choices = _choices(connection, tables, tokens, parameters)
-            for values in _in_turn(choices):
+            for values in in_turn(choices):
                 ran = _tried(connection, text, values)
                 if isinstance(ran, Objection):
                     refusal = refusal or ran
@@ -78,21 +65,6 @@ def _tried(connection: sqlite3.Connection, text: str, values: Values) -> Ran | O
         return objection_from(error)
 
 
-def _in_turn(choices: Sequence[Sequence[SqlValue]]) -> Iterator[Values]:
-    """Yield combinations: the n-th of each, then one parameter changed at a time, then all, up to a limit."""
-
-    def all_of_them() -> Iterator[Values]:
-        for turn in range(max(map(len, choices), default=1)):
-            yield tuple(each[turn % len(each)] for each in choices)
-        first = tuple(each[0] for each in choices)
-        for place, each in enumerate(choices):
-            for value in each[1:]:
-                yield (*first[:place], value, *first[place + 1 :])
-        yield from product(*choices)
-
-    return islice(all_of_them(), _TRIES)
-
-
 def _choices(
     connection: sqlite3.Connection,
     tables: Mapping[str, Table],
@@ -101,7 +73,7 @@ def _choices(
 ) -> list[Sequence[SqlValue]]:
     used = [tables[name] for token in tokens if (name := token.name) is not None and name in tables]
     found: list[Sequence[SqlValue]] = [_UNKNOWN] * count_of(parameters)
-    inserted = _inserted(tokens, used)
+    known = meanings(tokens, used)
     places = {token.start: place for place, token in enumerate(tokens)}
     for token, number in parameters:
         if number > len(found):
@@ -110,68 +82,18 @@ def _choices(
         if (word := tokens[place - 1].keyword) in ("LIMIT", "OFFSET"):
             found[number - 1] = (2,) if word == "LIMIT" else (0,)
             continue
-        meaning = inserted.get(token.start) or _neighbour(tokens, place, used)
-        if meaning is not None:
+        if (meaning := known.get(token.start)) is not None:
             found[number - 1] = _values_for(connection, tables, meaning)
     return found
-
-
-# -- which column ---------------------------------------------------------------------------------------
-
-
-def _inserted(tokens: Sequence[Token], used: Sequence[Table]) -> dict[int, _Meaning]:
-    """Return the column of each parameter among the VALUES of an INSERT, by the parameter's offset."""
-    words = [token.keyword if token.depth == 0 else "" for token in tokens]
-    if "INTO" not in words or "VALUES" not in words:
-        return {}
-    begin, values = words.index("INTO"), words.index("VALUES")
-    written = {token.name for token in tokens[begin:values] if token.depth == 0}
-    table = next((each for each in used if each.name.lower() in written), None)
-    if table is None:
-        return {}
-    named = [token.name for token in tokens[begin:values] if token.depth == 1 and token.name is not None]
-    columns = [each for name in named for each in table.columns if each.name.lower() == name]
-    columns = columns or list(table.writable)
-    found: dict[int, _Meaning] = {}
-    place = 0
-    for token in tokens[values + 1 :]:
-        if token.depth == 0 and token.keyword in ("ON", "RETURNING"):
-            break
-        place = 0 if token.depth == 0 else place + (token.depth == 1 and token.text == ",")
-        if token.kind == "parameter" and place < len(columns):
-            found[token.start] = _Meaning(table, columns[place], is_written=True)
-    return found
-
-
-def _neighbour(tokens: Sequence[Token], place: int, used: Sequence[Table]) -> _Meaning | None:
-    """Return the column that stands nearest, before the parameter if there is one."""
-    is_written = _is_set(tokens, place)
-    before = list(reversed(tokens[max(0, place - _NEAR) : place]))
-    for near in (before, tokens[place + 1 : place + _NEAR]):
-        for token in near:
-            if token.keyword in _WALLS:
-                break
-            for table in used:
-                column = next((each for each in table.columns if each.name.lower() == token.name), None)
-                if column is not None:
-                    return _Meaning(table, column, is_written)
-    return None
-
-
-def _is_set(tokens: Sequence[Token], place: int) -> bool:
-    """Tell whether a parameter stands in the SET of an UPDATE and not behind it."""
-    words = [token.keyword for token in tokens[:place] if token.depth == 0]
-    last = next((word for word in reversed(words) if word in ("SET", "WHERE", "FROM", "RETURNING")), "")
-    return last == "SET"
 
 
 # -- which values ---------------------------------------------------------------------------------------
 
 
 def _values_for(
-    connection: sqlite3.Connection, tables: Mapping[str, Table], meaning: _Meaning
+    connection: sqlite3.Connection, tables: Mapping[str, Table], meaning: Meaning[Table]
 ) -> Sequence[SqlValue]:
-    table, column = meaning.table, meaning.column
+    table, column = meaning.table, meaning.table.columns[meaning.place]
     existing = [each for each in parent_values(connection, table, column.name) if each is not None]
     fresh = [value for number in _FRESH for value in candidates(table, column, number)]
     if not meaning.is_written:

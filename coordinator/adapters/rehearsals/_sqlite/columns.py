@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from coordinator.adapters.rehearsals._scratch.tokens import Token, select_of
 from coordinator.adapters.rehearsals._sqlite.connection import REFUSALS, limited, taken_back
-from coordinator.adapters.rehearsals._sqlite.tokens import Token, parameters_of, replaced
 from coordinator.rehearsal_ports import Column
 
 _VIEW: Final = "coordinator_description"
@@ -27,15 +27,13 @@ _AFFINITIES: Final = (
 """In the order of SQLite's rules (datatype3.html, "Determination Of Column Affinity")."""
 _DUPLICATE: Final = re.compile(r":\d+$")
 """What SQLite appends to the second column of a name in a view."""
-_WRITES: Final = ("INSERT", "REPLACE", "UPDATE", "DELETE")
-_BEFORE_TARGET: Final = ("OR", "INTO", "FROM", "ROLLBACK", "ABORT", "FAIL", "IGNORE", "REPLACE")
 
 
 def describe(
     connection: sqlite3.Connection, text: str, tokens: Sequence[Token], *, width: int
 ) -> tuple[Column, ...]:
     """Return a result's columns; where no view can tell, their number alone, without names and types."""
-    seen = columns_of(connection, _as_select(text, tokens))
+    seen = columns_of(connection, select_of(text, tokens))
     return seen if len(seen) == width else (Column("", ""),) * width
 
 
@@ -62,41 +60,3 @@ def type_of(declared: str) -> str:
     if _CONVERTED.fullmatch(word):
         return word
     return next((name for name, parts in _AFFINITIES if any(part in word for part in parts)), "NUMERIC")
-
-
-def _as_select(text: str, tokens: Sequence[Token]) -> str:
-    """Return a query without parameters that has the columns of `text`."""
-    plain = replaced(text, ((token, "NULL") for token, _ in parameters_of(tokens)))
-    place = _returning(tokens)
-    if place is None:
-        return plain
-    target = target_of(tokens)
-    tail = tokens[place].end
-    after = [token for token in tokens if token.start >= tail]
-    listed = replaced(text, ((token, "NULL") for token in after if token.kind == "parameter"))[tail:]
-    return f"SELECT {listed} FROM {target}"
-
-
-def _returning(tokens: Sequence[Token]) -> int | None:
-    """Return the place of the RETURNING of a statement that writes; a SELECT may use the word as a name."""
-    top = [place for place, token in enumerate(tokens) if token.depth == 0]
-    if not any(tokens[place].keyword in _WRITES for place in top):
-        return None
-    return next((place for place in reversed(top) if tokens[place].keyword == "RETURNING"), None)
-
-
-def target_of(tokens: Sequence[Token]) -> str:
-    """Return the table that a statement writes, with its alias, as it stands in the text."""
-    top = [token for token in tokens if token.depth == 0]
-    verb = next(at for at, each in enumerate(top) if each.keyword in _WRITES)
-    rest = top[verb + 1 :]
-    while rest and rest[0].keyword in _BEFORE_TARGET:
-        rest = rest[1:]
-    kept = [each.text for each in rest[:1]]
-    rest = rest[1:]
-    if rest and rest[0].text == ".":
-        kept += [each.text for each in rest[:2]]
-        rest = rest[2:]
-    if rest and rest[0].keyword == "AS":
-        kept += [" AS ", *(each.text for each in rest[1:2])]
-    return "".join(kept)

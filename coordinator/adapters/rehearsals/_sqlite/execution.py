@@ -7,14 +7,14 @@ that order reversed (PRAGMA reverse_unordered_selects), and is not compared.
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from coordinator.adapters.rehearsals._scratch.rows import sorted_texts, steady
+from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.adapters.rehearsals._sqlite.asking import compile_text
 from coordinator.adapters.rehearsals._sqlite.columns import describe, type_of
 from coordinator.adapters.rehearsals._sqlite.connection import (
@@ -25,19 +25,15 @@ from coordinator.adapters.rehearsals._sqlite.connection import (
     taken_back,
 )
 from coordinator.adapters.rehearsals._sqlite.schema import columns_of_table
-from coordinator.adapters.rehearsals._sqlite.tokens import numbered, parameters_of, quoted, tokens_of
+from coordinator.adapters.rehearsals._sqlite.tokens import numbered, parameters_of, tokens_of
 from coordinator.evidence import Objection
-from coordinator.rehearsal_ports import VOLATILE, Column, Ran, Values
+from coordinator.rehearsal_ports import Column, Ran, Values
 
 _MOST_ROWS: Final = 1_000
-_LONGEST: Final = 500
-"""Characters of a value; a longer one is kept as its beginning and its digest."""
 _ORPHAN: Final = Objection("SQLITE_CONSTRAINT_FOREIGNKEY", "FOREIGN KEY constraint failed at COMMIT")
 
 _OF_FILE: Final = ("pragma_", "sqlite_", "dbstat")
 """How names begin whose rows are about the file and the library, and not comparable."""
-
-_Rows = tuple[tuple[str | None, ...], ...]
 
 
 def run(path: Path, text: str, values: Values) -> Ran | Objection:
@@ -51,9 +47,9 @@ def run(path: Path, text: str, values: Values) -> Ran | Objection:
                 return Ran((), None)
             connection.execute("PRAGMA reverse_unordered_selects = ON")
             again = run_on(connection, text, values)
-            steady = ran if isinstance(again, Objection) else _steady(ran, again)
+            settled = ran if isinstance(again, Objection) else steady(ran, again)
             # Last, because the view that tells the columns makes SQLite read the schema anew.
-            return replace(steady, columns=_columns(connection, text))
+            return replace(settled, columns=_columns(connection, text))
     except REFUSALS as error:
         return objection_from(error)
 
@@ -74,7 +70,7 @@ def run_on(connection: sqlite3.Connection, text: str, values: Values) -> Ran | O
             return _ORPHAN
         written = _written(connection, compiled.written, before)
     count = len(rows) if compiled.width is not None else int(changed) if compiled.written else 0
-    return Ran(_sorted(rows), count, written=written)
+    return Ran(sorted_texts(rows, _text), count, written=written)
 
 
 def _columns(connection: sqlite3.Connection, text: str) -> tuple[Column, ...]:
@@ -109,38 +105,9 @@ def _written(
         return None
     columns = tuple(Column(each.name, type_of(each.declared)) for each in columns_of_table(connection, table))
     new = list((_table_rows(connection, table) - before).elements())
-    return Ran(_sorted(new), len(new), columns)
+    return Ran(sorted_texts(new, _text), len(new), columns)
 
 
-# -- comparable texts -----------------------------------------------------------------------------------
-
-
-def _sorted(rows: Sequence[tuple[object, ...]]) -> _Rows:
-    texts = [tuple(map(_text, row)) for row in rows]
-    return tuple(sorted(texts, key=lambda row: [(cell is None, cell or "") for cell in row]))
-
-
-def _text(value: object) -> str | None:
+def _text(value: object) -> str:
     """Return a value as SQL writes it, so that 12 and '12' differ."""
-    if value is None:
-        return None
-    text = f"x'{value.hex()}'" if isinstance(value, bytes) else repr(value)
-    if len(text) <= _LONGEST:
-        return text
-    return f"{text[:_LONGEST]}… (SHA-256 {hashlib.sha256(text.encode(errors='replace')).hexdigest()})"
-
-
-def _steady(ran: Ran, again: Ran) -> Ran:
-    """Return a run with the columns blank that the order of reading decided."""
-    written = ran.written and again.written and _steady(ran.written, again.written)
-    if ran.rows == again.rows:
-        return replace(ran, written=written)
-    width = len(ran.rows[0]) if ran.rows else 0
-    blank = {
-        place
-        for place in range(width)
-        if Counter(row[place] for row in ran.rows) != Counter(row[place] for row in again.rows)
-    } or set(range(width))
-    rows = [tuple(VOLATILE if at in blank else cell for at, cell in enumerate(row)) for row in ran.rows]
-    rows.sort(key=lambda row: [(cell is None, cell or "") for cell in row])
-    return replace(ran, rows=tuple(rows), written=written)
+    return f"x'{value.hex()}'" if isinstance(value, bytes) else repr(value)

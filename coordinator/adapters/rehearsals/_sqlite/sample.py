@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from typing import Final
 
+from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import ForeignKey, Table, TableColumn, tables
-from coordinator.adapters.rehearsals._sqlite.tokens import quoted
 from coordinator.adapters.rehearsals._sqlite.values import candidates, is_checked
 
 ROWS: Final = 3

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from coordinator.adapters.rehearsals._sqlite.tokens import Token, quoted, tokens_of
+from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted
+from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
 from coordinator.rehearsal_ports import BOOKS
 
 SCHEMA: Final = "main"

@@ -17,9 +17,12 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from coordinator.adapters.rehearsals._sqlite import asking, execution, sample, schema, stars
+from coordinator.adapters.rehearsals._scratch import stars
+from coordinator.adapters.rehearsals._sqlite import asking, execution, sample, schema
 from coordinator.adapters.rehearsals._sqlite import connection as connections
 from coordinator.adapters.rehearsals._sqlite.choosing import choose
+from coordinator.adapters.rehearsals._sqlite.columns import columns_of
+from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
 from coordinator.adapters.rehearsals._sqlite.watching import Watcher, tables_in, watched_session
 from coordinator.adapters.sqlite_session import SqliteSession
 from coordinator.evidence import Objection, StatementEvidence
@@ -79,7 +82,10 @@ class ScratchDatabase:
     def expand_star(self, texts: Sequence[str]) -> list[str]:
         """Return each text with the columns that its stars stand for now."""
         with connections.asking(self.path) as connection:
-            return [stars.expand_star(connection, text) for text in texts]
+            engine = stars.Engine(
+                tokens_of, lambda select: [each.name for each in columns_of(connection, select)]
+            )
+            return [stars.expand_star(engine, text) for text in texts]
 
     def plan(self, texts: Sequence[str], *, role: str | None) -> list[Objection | None]:
         """Ask again what `prepare` asked: SQLite has no privileges, and compiling includes planning."""

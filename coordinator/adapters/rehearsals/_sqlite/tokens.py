@@ -1,16 +1,17 @@
 """SQLite's own tokens, as far as a question to the engine has to be rewritten before it is put.
 
 coordinator/sql.py reads texts of every engine and cannot serve here: SQLite's comments do not nest, it quotes
-names in four ways, and it has four kinds of parameters. What a text means is never read from the tokens; they
-say only where a word or a parameter stands. Source: "The SQLite tokenizer" (tokenize.c) and lang_expr.html.
+names in four ways, and it has four kinds of parameters. Source: "The SQLite tokenizer" (tokenize.c) and
+lang_expr.html.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
+
+from coordinator.adapters.rehearsals._scratch.tokens import Token, read, replaced
 
 _TOKEN: Final = re.compile(
     r"""
@@ -28,68 +29,9 @@ _TOKEN: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One token that is neither blank nor comment; `depth` counts the parentheses around it."""
-
-    kind: str
-    text: str
-    start: int
-    depth: int
-
-    @property
-    def end(self) -> int:
-        """Return the offset behind it."""
-        return self.start + len(self.text)
-
-    @property
-    def keyword(self) -> str:
-        """Return a bare word in capitals, any other token as it stands."""
-        return self.text.upper() if self.kind == "word" else self.text
-
-    @property
-    def name(self) -> str | None:
-        """Return the name that it is, without its quotes and in lower case; None if it can be none."""
-        if self.kind == "word":
-            return self.text.lower()
-        if self.kind in ("quoted", "bracketed"):
-            return unquoted(self.text).lower()
-        return None
-
-
 def tokens_of(text: str) -> list[Token]:
     """Return the tokens of a text; what SQLite could not read comes as single characters."""
-    found: list[Token] = []
-    depth = 0
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup or ""
-        if kind == "blank":
-            continue
-        depth -= match[0] == ")"
-        found.append(Token(kind, match[0], match.start(), depth))
-        depth += match[0] == "("
-    return found
-
-
-def unquoted(name: str) -> str:
-    """Return a quoted name's letters."""
-    close = {"[": "]"}.get(name[0], name[0])
-    return name[1:-1] if close == "]" else name[1:-1].replace(close * 2, close)
-
-
-def quoted(name: str) -> str:
-    """Return a name for SQL, in the one form that SQLite never takes for text."""
-    return "`" + name.replace("`", "``") + "`"
-
-
-def replaced(text: str, tokens: Iterable[tuple[Token, str]]) -> str:
-    """Return the text with each of some tokens, given in their order, replaced."""
-    parts: list[str] = []
-    position = 0
-    for token, new in tokens:
-        parts += [text[position : token.start], new]
-        position = token.end
-    return "".join([*parts, text[position:]])
+    return read(_TOKEN, text)
 
 
 def parameters_of(tokens: Sequence[Token]) -> list[tuple[Token, int]]:

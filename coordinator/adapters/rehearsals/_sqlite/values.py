@@ -6,29 +6,18 @@ text of that shape; SQLite says which of them it takes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from coordinator.adapters.rehearsals._scratch.literals import suggested
+from coordinator.adapters.rehearsals._scratch.tokens import Token
 from coordinator.adapters.rehearsals._sqlite.columns import type_of
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn, checks_of
-from coordinator.adapters.rehearsals._sqlite.tokens import Token, tokens_of
+from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
 
 _LARGER: Final = 100
 """How much larger a number is for a check that compares two columns."""
-_LONGEST_SHAPE: Final = 200
-"""A number in a check may be a length, up to here."""
-_SHAPES: Final = (
-    ("[0-9]", "1"),
-    ("[a-z]", "a"),
-    ("[A-Z]", "A"),
-    ("*", "a"),
-    ("?", "a"),
-    ("%", "a"),
-    ("_", "a"),
-)
-"""What the wildcards of GLOB and LIKE stand for in a sample."""
 
 
 def typed(column: TableColumn, number: int) -> SqlValue:
@@ -80,28 +69,4 @@ def _of_checks(table: Table, column: TableColumn, number: int) -> Iterator[SqlVa
     for check in checks_of(table):
         tokens = tokens_of(check)
         if column.name.lower() in _names(tokens):
-            if any((token.name or "").startswith("json") for token in tokens):
-                yield f'{{"sample": {number}}}'
-            for token in tokens:
-                yield from _of_literal(token, number)
-
-
-def _of_literal(token: Token, row: int) -> Iterator[SqlValue]:
-    if token.kind == "string":
-        text = token.text[1:-1].replace("''", "'")
-        shape = text
-        for wildcard, letter in _SHAPES:
-            shape = shape.replace(wildcard, letter)
-        yield from (text, shape)
-    elif token.kind == "number" and re.fullmatch(r"\d+", token.text):
-        number = int(token.text)
-        yield from (number + 1, number, number - 1)
-        if 0 < number <= _LONGEST_SHAPE:
-            yield from (_of_length(each, row) for each in (number, number + 1, number - 1))
-    elif token.kind == "number" and re.fullmatch(r"[\d.]+", token.text):
-        yield from (float(token.text) + 1, float(token.text), float(token.text) - 1)
-
-
-def _of_length(length: int, row: int) -> str:
-    """Return a text of a length that no other row has, as far as the length allows."""
-    return f"{row:x>{length}}"[-length:] if length else ""
+            yield from suggested(tokens, number)

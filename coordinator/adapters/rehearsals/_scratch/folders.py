@@ -4,8 +4,8 @@ Whoever owns a folder holds the lock of a file in it, which the kernel lets go o
 a folder whose lock is free is nobody's: its server, if one still runs, is ended, and the folder removed. A
 process number that was written down would not do: numbers are used again.
 
-The folder is in memory where there is room: a server and its scratch databases are two thousand small files
-that nobody keeps, and to make them takes most of a rehearsal's time on a busy disk.
+The folder is in memory where there is room: a PostgreSQL and its scratch databases are two thousand small
+files that nobody keeps, and to make them takes most of a rehearsal's time on a busy disk.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-_PREFIX = "coordinator-pg-"
 _LOCK = "lock"
 _DATA = "data"
 _LONGEST_PARENT = 60
@@ -35,22 +35,34 @@ _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.005
 
 
+@dataclass(frozen=True, slots=True)
+class ServerKind:
+    """How to tell a scratch server of an engine, and how to end one that a killed command left."""
+
+    prefix: str
+    """How its folders' names begin."""
+    pid_file: str
+    """Where it writes its process number down, in the first line of a file in its data folder."""
+    ends: tuple[signal.Signals, ...]
+    """What ends it, the gentlest first; nobody wants its data."""
+
+
 @contextmanager
-def scratch_folder(owner: tuple[int, int] | None) -> Iterator[Path]:
+def scratch_folder(kind: ServerKind, owner: tuple[int, int] | None) -> Iterator[Path]:
     """Make a folder (0700) for a server that runs as `owner` (user and group; None: as ourselves).
 
     What killed commands left is removed first. Whoever starts a server in it ends it first.
     """
     parent = _parent(owner)
     for each in {parent, _temporary(), _SHORT_PARENT, _IN_MEMORY}:
-        remove_abandoned(each)
-    folder, lock = _claimed(parent)
+        remove_abandoned(each, kind)
+    folder, lock = _claimed(parent, kind)
     try:
         if owner is not None:
             os.chown(folder, *owner)
         yield folder
     finally:
-        _remove(folder)
+        _remove(folder, kind)
         os.close(lock)
 
 
@@ -59,13 +71,13 @@ def data_folder(folder: Path) -> Path:
     return folder / _DATA
 
 
-def remove_abandoned(parent: Path) -> None:
+def remove_abandoned(parent: Path, kind: ServerKind) -> None:
     """Remove each scratch folder of ours whose owner is gone, and end its server."""
-    for folder in parent.glob(f"{_PREFIX}*"):
+    for folder in parent.glob(f"{kind.prefix}*"):
         with suppress(OSError):  # it has just gone, or is another user's
             lock = _locked(folder)
             if lock is not None:
-                _remove(folder)
+                _remove(folder, kind)
                 os.close(lock)
 
 
@@ -94,9 +106,9 @@ def _has_room(folder: Path) -> bool:
     return free >= _ROOM and os.access(folder, os.W_OK | os.X_OK)
 
 
-def _claimed(parent: Path) -> tuple[Path, int]:
+def _claimed(parent: Path, kind: ServerKind) -> tuple[Path, int]:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=kind.prefix, dir=parent))
         # A sweep may come between the two lines and take the folder for a dead one's.
         with suppress(FileNotFoundError):
             lock = _locked(folder)
@@ -125,8 +137,8 @@ def _locked(folder: Path) -> int | None:
     return None
 
 
-def _remove(folder: Path) -> None:
-    _end_server(folder)
+def _remove(folder: Path, kind: ServerKind) -> None:
+    _end_server(folder, kind)
     # A program of a killed command may still be writing here; it ends when its folder is gone.
     until = time.monotonic() + _QUIT_SECONDS
     while True:
@@ -137,14 +149,14 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _end_server(folder: Path) -> None:
+def _end_server(folder: Path, kind: ServerKind) -> None:
     """End the server that a killed command left in a folder, at once: nobody wants its data."""
     try:
-        pid = int((folder / _DATA / "postmaster.pid").read_text().split("\n", 1)[0])
+        pid = int((folder / _DATA / kind.pid_file).read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return
-    for number, seconds in ((signal.SIGQUIT, _QUIT_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
-        until = time.monotonic() + seconds
+    for number in kind.ends:
+        until = time.monotonic() + (_KILL_SECONDS if number is signal.SIGKILL else _QUIT_SECONDS)
         # Its argv names the folder, so the number is not somebody else's by now; one that has ended has none.
         if str(folder / _DATA) in _arguments(pid):
             with suppress(ProcessLookupError):

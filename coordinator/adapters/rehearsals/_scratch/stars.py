@@ -1,20 +1,18 @@
 """Write the columns of each `*` into a text, as sqlc does when it generates a client.
 
-SQLite is asked what a star stands for: the query is put to it with nothing but that star in its list. Only
-which of two joined tables a name belongs to is found source by source, as `source.*`. What cannot be told
-stays a star, because a client that sends a star is at least what its author wrote.
+The engine is asked what a star stands for: the query is put to it with nothing but that star in its list.
+Only which of two joined tables a name belongs to is found source by source, as `source.*`. What cannot be
+told stays a star, because a client that sends a star is at least what its author wrote.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from coordinator.adapters.rehearsals._sqlite.columns import columns_of, target_of
-from coordinator.adapters.rehearsals._sqlite.tokens import Token, parameters_of, quoted, replaced, tokens_of
+from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted, target_of, without_parameters
 
 _BEFORE_LIST: Final = ("SELECT", "DISTINCT", "ALL", "RETURNING")
 _AFTER_LIST: Final = (
@@ -40,25 +38,34 @@ class _Star:
 
 
 @dataclass(frozen=True, slots=True)
+class Engine:
+    """How an engine reads a text, and what it says of one."""
+
+    tokens_of: Callable[[str], list[Token]]
+    names_of: Callable[[str], Sequence[str]]
+    """The names of the columns of a SELECT without parameters; none if it does not compile."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """A text whose stars are asked about; `common` is its WITH clause, which every part of it may need."""
 
-    connection: sqlite3.Connection
+    engine: Engine
     text: str
     tokens: Sequence[Token]
     common: str
 
 
-def expand_star(connection: sqlite3.Connection, text: str) -> str:
+def expand_star(engine: Engine, text: str) -> str:
     """Return the text with the columns that its stars stand for now, innermost first."""
     kept = 0
     while True:
-        tokens = tokens_of(text)
+        tokens = engine.tokens_of(text)
         stars = sorted(_stars(tokens), key=lambda star: (-tokens[star.place].depth, star.place))
         if kept >= len(stars):
             return text
         star = stars[kept]
-        listed = _columns_of(_Asked(connection, text, tokens, _common(text, tokens)), star)
+        listed = _columns_of(_Asked(engine, text, tokens, _common(text, tokens)), star)
         if listed is None:
             kept += 1
             continue
@@ -110,8 +117,7 @@ def _until(tokens: Sequence[Token], place: int, depth: int, words: Sequence[str]
 
 def _columns_of(asked: _Asked, star: _Star) -> str | None:
     if asked.tokens[star.list_begin - 1].keyword == "RETURNING":
-        columns = columns_of(asked.connection, f"SELECT * FROM {target_of(asked.tokens)}")
-        return _listed([column.name for column in columns])
+        return _listed(asked.engine.names_of(f"SELECT * FROM {target_of(asked.tokens)}"))
     names = _names(asked, star, star.prefix)
     if star.prefix:
         return _listed(names, star.prefix)
@@ -125,15 +131,11 @@ def _names(asked: _Asked, star: _Star, prefix: str) -> list[str]:
     last, close = star.list_end - 1, _end_of_sources(tokens, star)
     sources = text[tokens[last].end : tokens[close - 1].end]
     alone = f"{asked.common} SELECT {prefix}* {sources}"
-    return [column.name for column in columns_of(asked.connection, _without_parameters(alone))]
+    return list(asked.engine.names_of(without_parameters(alone, asked.engine.tokens_of(alone))))
 
 
 def _end_of_sources(tokens: Sequence[Token], star: _Star) -> int:
     return _until(tokens, star.list_end, tokens[star.place].depth, _AFTER_SOURCES)
-
-
-def _without_parameters(text: str) -> str:
-    return replaced(text, ((token, "NULL") for token, _ in parameters_of(tokens_of(text))))
 
 
 def _qualified(asked: _Asked, star: _Star, names: list[str], twice: set[str]) -> str | None:

@@ -1,0 +1,118 @@
+"""Sample values for a query's parameters, with which it runs at the version's own state and meets rows.
+
+Candidates are tried until the server takes them, and a try that meets rows is preferred. A written column has
+a value that another row has, unless it is unique: that is how a new UNIQUE is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from coordinator.adapters.rehearsals._mysql.asking import is_limit
+from coordinator.adapters.rehearsals._mysql.connection import (
+    REFUSALS,
+    REFUSED,
+    SqlValue,
+    describe,
+    objection_from,
+    refusal_of,
+)
+from coordinator.adapters.rehearsals._mysql.execution import Ground, lasting, run_once
+from coordinator.adapters.rehearsals._mysql.sample import values_in
+from coordinator.adapters.rehearsals._mysql.schema import Table
+from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
+from coordinator.adapters.rehearsals._mysql.values import candidates
+from coordinator.adapters.rehearsals._scratch.meanings import Meaning, in_turn, meanings
+from coordinator.adapters.rehearsals._scratch.tokens import Token
+from coordinator.evidence import Objection
+from coordinator.rehearsal_ports import Ran, Values
+
+_FRESH: Final = (7, 101)
+"""Numbers of rows that fill never makes."""
+_UNKNOWN: Final[tuple[SqlValue, ...]] = (1, "sample", 0, "2001-02-03 03:04:05", "{}", "[]", None)
+_ALL: Final = 1_000
+"""Rows that a LIMIT with a parameter keeps: all of them, so that their order decides nothing."""
+_ENDED: Final = frozenset({REFUSED, "1969", "3024", "1317"})
+"""Ours, ER_STATEMENT_TIMEOUT, ER_QUERY_TIMEOUT, ER_QUERY_INTERRUPTED: other values would take as long."""
+
+
+def choose(ground: Ground, text: str) -> Values | Objection:
+    """Return values with which a text runs here, if there are any; the first objection where none do."""
+    if (refused := refusal_of(text) or lasting(ground, text)) is not None:
+        return refused
+    try:
+        count = describe(ground.connection, text).parameters
+    except REFUSALS as error:
+        return objection_from(error)
+    found: Values | None = None
+    refusal: Objection | None = None
+    choices = _choices(ground, text, count)
+    for values in in_turn(choices):
+        ran = _tried(ground, text, values)
+        if isinstance(ran, Objection):
+            refusal = refusal or ran
+            if ran.code in _ENDED:
+                break
+        elif ran.count or not choices:
+            return values
+        else:
+            found = values if found is None else found
+    return found if found is not None else refusal or Objection(REFUSED, "no value was found")
+
+
+def _tried(ground: Ground, text: str, values: Values) -> Ran | Objection:
+    try:
+        return run_once(ground, text, values)
+    except REFUSALS as error:
+        return objection_from(error)
+
+
+def _choices(ground: Ground, text: str, count: int) -> list[Sequence[SqlValue]]:
+    """Return values to try for each parameter, of which the server has counted `count`."""
+    tokens = tokens_of(text)
+    names = {token.name for token in tokens}
+    used = [table for table in ground.schema.tables if table.name.lower() in names]
+    known = meanings(tokens, used)
+    places = [place for place, token in enumerate(tokens) if token.kind == "parameter"]
+    if len(places) != count:
+        return [_UNKNOWN] * count
+    return [
+        _of_limit(tokens, place)
+        if is_limit(tokens, place)
+        else _values_for(ground, known[tokens[place].start])
+        if tokens[place].start in known
+        else _UNKNOWN
+        for place in places
+    ]
+
+
+def _of_limit(tokens: Sequence[Token], place: int) -> Sequence[SqlValue]:
+    """Return 0 for where the rows begin, and all of them for their number: `LIMIT begin, number`."""
+    after = tokens[place + 1].text if place + 1 < len(tokens) else ""
+    return (0,) if tokens[place - 1].keyword == "OFFSET" or after == "," else (_ALL,)
+
+
+def _values_for(ground: Ground, meaning: Meaning[Table]) -> Sequence[SqlValue]:
+    table, column = meaning.table, meaning.table.columns[meaning.place]
+    existing = _existing(ground, table, column.name)
+    fresh = [value for number in _FRESH for value in candidates(table, column, number)]
+    if not meaning.is_written:
+        return _distinct([*existing, *fresh[:2], None])
+    key = next((each for each in table.foreign_keys if column.name in each.columns), None)
+    parent = None if key is None else ground.table(key.parent)
+    if key is not None and parent is not None:
+        pointed = _existing(ground, parent, key.parent_columns[key.columns.index(column.name)])
+        return _distinct([*pointed, *existing, None])
+    if (column.name,) in table.uniques:
+        return _distinct([*fresh, *existing, None])
+    return _distinct([*existing, *fresh, None])
+
+
+def _existing(ground: Ground, table: Table, column: str) -> list[SqlValue]:
+    return [each for each in values_in(ground.connection, table, column) if each is not None]
+
+
+def _distinct(values: Sequence[SqlValue]) -> Sequence[SqlValue]:
+    seen: dict[tuple[type, SqlValue], SqlValue] = {(type(each), each): each for each in values}
+    return tuple(seen.values())

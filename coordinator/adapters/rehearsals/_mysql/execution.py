@@ -1,0 +1,198 @@
+"""Layers execute and result: run a text on the sample rows, keep what it saw and wrote, and take it back.
+
+Each text has a connection of its own, so that variables, temporary tables and `last_insert_id()` start anew.
+It runs twice: what differs then (numbers of AUTO_INCREMENT, which no rollback gives back; `uuid()`) is not
+compared. Nor is what the server's plan decides, which a new index may change: the rows that a LIMIT keeps.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+from pymysql.connections import Connection
+
+from coordinator.adapters.rehearsals._mysql.connection import (
+    REFUSALS,
+    REFUSED,
+    Row,
+    describe,
+    fetch,
+    objection_from,
+    refusal_of,
+    run,
+    taken_back,
+)
+from coordinator.adapters.rehearsals._mysql.schema import Schema, Table
+from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
+from coordinator.adapters.rehearsals._scratch.rows import sorted_texts, steady
+from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted, target_of
+from coordinator.evidence import Objection
+from coordinator.rehearsal_ports import VOLATILE, Column, Ran, Values
+
+_MOST_ROWS: Final = 1_000
+_FEW: Final = 10
+"""A LIMIT above this cuts nothing off a few sample rows."""
+_WRITES: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
+_OF_SERVER: Final = ("information_schema", "performance_schema", "mysql", "sys")
+_OF_MOMENT: Final = ("database", "schema", "sysdate", "connection_id", "uuid_short", "version")
+"""Functions whose value is the server's or the moment's, and not the query's."""
+_OF_ORDER: Final = frozenset(
+    {
+        "GROUP_CONCAT", "JSON_ARRAYAGG", "JSON_OBJECTAGG", "ANY_VALUE", "FIRST_VALUE", "LAST_VALUE",
+        "NTH_VALUE", "ROW_NUMBER", "RANK", "DENSE_RANK", "LAG", "LEAD", "NTILE",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A scratch database's connection, and what of its schema decides whether a text can be taken back."""
+
+    connection: Connection
+    schema: Schema
+
+    def table(self, name: str) -> Table | None:
+        """Return a table by its name."""
+        return next((each for each in self.schema.tables if each.name.lower() == name.lower()), None)
+
+    def bodies(self) -> Iterator[str]:
+        """Yield the texts that run inside others."""
+        yield from self.schema.triggers.values()
+        yield from self.schema.routines.values()
+
+
+def execute(ground: Ground, text: str, values: Values) -> Ran | Objection:
+    """Run a text with its values, twice, and take it back."""
+    if (refusal := refusal_of(text) or lasting(ground, text)) is not None:
+        return refusal
+    try:
+        ran = run_once(ground, text, values)
+        if isinstance(ran, Objection) or not _is_comparable(ground, text):
+            return ran if isinstance(ran, Objection) else Ran((), None)
+        again = run_once(ground, text, values)
+        settled = ran if isinstance(again, Objection) else steady(ran, again)
+        return _blank(settled) if _is_left_to_the_plan(ground.connection, text) else settled
+    except REFUSALS as error:
+        return objection_from(error)
+
+
+def run_once(ground: Ground, text: str, values: Values) -> Ran | Objection:
+    """Run a text once and take it back. Raises: one of REFUSALS."""
+    connection = ground.connection
+    target = _target(ground, tokens_of(text))
+    with taken_back(connection):
+        before = _rows_in(connection, target)
+        result = run(connection, text, values, most=_MOST_ROWS)
+        written = _written(connection, target, before)
+    return Ran(
+        sorted_texts(result.rows, _text_of),
+        len(result.rows) if result.columns is not None else result.count,
+        result.columns or (),
+        written,
+    )
+
+
+# -- what cannot be taken back, or not be compared --------------------------------------------------------
+
+
+def lasting(ground: Ground, text: str) -> Objection | None:
+    """Return why a text would leave something: it may write a table that keeps what is rolled back."""
+    keeping = {each.name.lower() for each in ground.schema.tables if not each.is_transactional}
+    if not keeping:
+        return None
+    tokens = tokens_of(text)
+    writes = any(token.keyword in _WRITES for token in tokens)
+    reached = [text, *ground.schema.views.values(), *ground.bodies()] if writes else list(ground.bodies())
+    touched = {token.name for each in reached for token in tokens_of(each)} & keeping
+    if not touched:
+        return None
+    named = ", ".join(f"`{name}`" for name in sorted(map(str, touched)))
+    return Objection(
+        REFUSED, f"it may write to {named}, whose storage engine keeps what a transaction takes back"
+    )
+
+
+def _is_comparable(ground: Ground, text: str) -> bool:
+    """Tell whether what a text sees is its tables' and not the server's or the moment's."""
+    return not any(
+        (token.name in _OF_SERVER and after.text == ".") or (token.name in _OF_MOMENT and after.text == "(")
+        for each in (text, *ground.bodies(), *ground.schema.views.values())
+        for token, after in _pairs(tokens_of(each))
+    )
+
+
+def _pairs(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token]]:
+    return pairwise(tokens)
+
+
+def _is_left_to_the_plan(connection: Connection, text: str) -> bool:
+    """Tell whether the values of a result depend on the order in which the server reads rows."""
+    tokens = tokens_of(text)
+    words = {token.keyword for token in tokens}
+    if words & _OF_ORDER or any(token.kind == "variable" for token in tokens):
+        return True
+    if any(token.keyword == "LIMIT" and _is_few(after) for token, after in _pairs(tokens)):
+        return True
+    return "GROUP" in words and not _is_fully_grouped(connection, text)
+
+
+def _is_few(token: Token) -> bool:
+    return token.kind == "number" and float(token.text) <= _FEW
+
+
+def _is_fully_grouped(connection: Connection, text: str) -> bool:
+    """Ask whether each column of a grouped result has one value in its group."""
+    [[mode]] = fetch(connection, "SELECT @@SESSION.sql_mode")
+    try:
+        fetch(connection, "SET SESSION sql_mode = %s", (f"{mode},ONLY_FULL_GROUP_BY".strip(","),))
+        describe(connection, text)
+    except REFUSALS:
+        return False
+    finally:
+        fetch(connection, "SET SESSION sql_mode = %s", (mode,))
+    return True
+
+
+def _blank(ran: Ran) -> Ran:
+    rows = tuple((VOLATILE,) * len(row) for row in ran.rows)
+    return replace(ran, rows=rows, written=ran.written and _blank(ran.written))
+
+
+# -- what was written -----------------------------------------------------------------------------------
+
+
+def _target(ground: Ground, tokens: Sequence[Token]) -> Table | None:
+    """Return the table that a text itself writes to, if it says so."""
+    if not any(token.keyword in _WRITES for token in tokens if token.depth == 0):
+        return None
+    named = tokens_of(target_of(tokens))
+    name = next((token.name for token in named if token.name is not None), None)
+    return None if name is None else ground.table(name)
+
+
+def _rows_in(connection: Connection, table: Table | None) -> Counter[Row]:
+    if table is None:
+        return Counter()
+    listed = ", ".join(quoted(column.name) for column in table.columns)
+    return Counter(map(_hashable, fetch(connection, f"SELECT {listed} FROM {quoted(table.name)}")))
+
+
+def _hashable(row: Row) -> Row:
+    return tuple(_text_of(cell) if isinstance(cell, set | list | dict) else cell for cell in row)
+
+
+def _written(connection: Connection, table: Table | None, before: Counter[Row]) -> Ran | None:
+    """Return the rows of a table that were not there before."""
+    if table is None:
+        return None
+    columns = tuple(Column(each.name, each.kind) for each in table.columns)
+    new = list((_rows_in(connection, table) - before).elements())
+    return Ran(sorted_texts(new, _text_of), len(new), columns)
+
+
+def _text_of(value: object) -> str:
+    return f"x'{value.hex()}'" if isinstance(value, bytes) else str(value)

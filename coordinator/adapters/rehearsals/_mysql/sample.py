@@ -1,0 +1,171 @@
+"""Sample rows, so that the layers execute and result have something to meet.
+
+Three rows for each empty table: two that are full and one with NULL wherever NULL may stand. Values come from
+values.py, those of a foreign key from its parent's rows. Nothing is random, and no clock is read. Tables may
+point at each other, so foreign keys are not checked meanwhile; what points at nothing in the end is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, product
+from typing import Final
+
+import pymysql
+from pymysql.connections import Connection
+
+from coordinator.adapters.mysql_url import message_of
+from coordinator.adapters.rehearsals._mysql.connection import SqlValue, fetch
+from coordinator.adapters.rehearsals._mysql.schema import ForeignKey, Table, TableColumn
+from coordinator.adapters.rehearsals._mysql.values import candidates, is_checked
+from coordinator.adapters.rehearsals._scratch.tokens import quoted
+
+ROWS: Final = 3
+_TRIES: Final = 2_000
+"""Rows that are tried for one that a table takes."""
+_MOST_CANDIDATES: Final = 12
+_DEFAULT: Final = object()
+
+Row = dict[str, SqlValue]
+"""Column → value; a column that is not named is left to its default."""
+
+
+class _Filling:
+    """One filling: its connection, and the tables by their names in lower case."""
+
+    def __init__(self, connection: Connection, tables: Sequence[Table]) -> None:
+        self.connection = connection
+        self.tables = {table.name.lower(): table for table in tables}
+
+    def count(self, table: Table) -> int:
+        """Return how many rows a table has."""
+        [[count]] = fetch(self.connection, f"SELECT count(*) FROM {quoted(table.name)}")
+        return int(count)
+
+    def fill(self, table: Table, rows: int) -> str | None:
+        """Insert a table's rows; return why not one of them was taken."""
+        refusal = None
+        for number in range(1, rows + 1):
+            refusal = self.insert(table, number) or refusal
+        return refusal
+
+    def insert(self, table: Table, number: int) -> str | None:
+        """Insert the row of a number; return why a table took none."""
+        refusal = None
+        for row in self._to_try(table, number):
+            names = ", ".join(map(quoted, row))
+            marks = ", ".join(["%s"] * len(row))
+            try:
+                fetch(
+                    self.connection,
+                    f"INSERT INTO {quoted(table.name)} ({names}) VALUES ({marks})",
+                    list(row.values()),
+                )
+            except pymysql.Error as error:
+                refusal = message_of(error)
+            else:
+                return None
+        return refusal
+
+    def _to_try(self, table: Table, number: int) -> Iterator[Row]:
+        """Yield rows, the likeliest first; only columns of checks and keys take several values."""
+        names = [column.name for column in table.writable]
+        choices = [self._choices(table, column, number) for column in table.writable]
+        for values in islice(product(*reversed(choices)), _TRIES):
+            pairs = zip(names, reversed(values), strict=True)
+            yield {name: value for name, value in pairs if value is not _DEFAULT}  # type: ignore[misc]  # narrowed
+
+    def _choices(self, table: Table, column: TableColumn, number: int) -> Sequence[object]:
+        key = next((each for each in table.foreign_keys if column.name in each.columns), None)
+        if number == ROWS and not column.not_null and not column.has_default:
+            return (None,)
+        if key is not None:
+            return self._of_parent(table, key, column=column, number=number)
+        found: list[object] = [*candidates(table, column, number)[:_MOST_CANDIDATES]]
+        if column.has_default:
+            found = [_DEFAULT, *found] if number % 2 else [*found, _DEFAULT]
+        several = is_checked(table, column) or any(column.name in columns for columns in table.uniques)
+        return found if several else found[:2]
+
+    def _of_parent(
+        self, table: Table, key: ForeignKey, *, column: TableColumn, number: int
+    ) -> Sequence[object]:
+        """Return the value of the parent's row of the same number; before it is there, what it will be."""
+        parent = self.tables.get(key.parent.lower())
+        if parent is None:
+            return (None,)
+        name = key.parent_columns[key.columns.index(column.name)]
+        rows = [] if parent.name == table.name else values_in(self.connection, parent, name)
+        if rows:
+            # The last parent stays without children, so that a query has one to delete or to give a child.
+            rows = rows[:-1] or rows
+            turn = (number - 1) % len(rows)
+            return [*rows[turn:], *rows[:turn]]
+        pointed = next((each for each in parent.columns if each.name.lower() == name.lower()), None)
+        found: Sequence[object] = () if pointed is None else candidates(parent, pointed, number)[:1]
+        return found if column.not_null else [*found, None]
+
+    def remove_orphans(self, tables: Sequence[Table]) -> None:
+        """Take rows of ours away whose foreign keys point at nothing; that may make more of them."""
+        while any([self._remove_orphans(table, key) for table in tables for key in table.foreign_keys]):  # noqa: C419 - each is wanted
+            pass
+
+    def _remove_orphans(self, table: Table, key: ForeignKey) -> int:
+        pairs = list(zip(key.columns, key.parent_columns, strict=True))
+        alike = " AND ".join(f"p.{quoted(there)} = c.{quoted(here)}" for here, there in pairs)
+        filled = " AND ".join(f"c.{quoted(here)} IS NOT NULL" for here, _ in pairs)
+        with self.connection.cursor() as cursor:
+            return cursor.execute(
+                f"DELETE c FROM {quoted(table.name)} c LEFT JOIN {quoted(key.parent)} p ON {alike}"
+                f" WHERE {filled} AND p.{quoted(pairs[0][1])} IS NULL"
+            )
+
+
+def fill(
+    connection: Connection, tables: Sequence[Table], *, filled: set[str], with_nulls: bool = True
+) -> Iterator[str]:
+    """Insert sample rows into each empty table and commit; yield a clause for each that stays empty.
+
+    `filled` has the names of the tables of earlier fillings, and gets those of this one: rows that come to a
+    table in a later state would be a difference that no migration made.
+    """
+    filling = _Filling(connection, tables)
+    new = [table for table in _in_order(tables) if table.name not in filled]
+    filled.update(table.name for table in new)
+    rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
+    empty = [table for table in new if filling.count(table) == 0]
+    fetch(connection, "SET SESSION foreign_key_checks = 0")
+    fetch(connection, "START TRANSACTION")
+    reasons: Mapping[str, str | None] = {table.name: filling.fill(table, rows) for table in empty}
+    filling.remove_orphans(empty)
+    connection.commit()
+    for table in empty:
+        if filling.count(table) == 0:
+            reason = reasons[table.name]
+            why = (
+                "its foreign keys point at no row"
+                if reason is None
+                else f"no row was found that it takes: {reason}"
+            )
+            yield f"`{table.name}`: {why}"
+
+
+def _in_order(all_tables: Sequence[Table]) -> list[Table]:
+    """Return parents before children as far as that goes; what is left stands in a circle."""
+    left, done = list(all_tables), []
+    while left:
+        names = {table.name.lower() for table in left}
+        ready = [table for table in left if not (_parents(table) - {table.name.lower()}) & names]
+        done += ready or left[:1]
+        left = [table for table in left if table not in done]
+    return done
+
+
+def _parents(table: Table) -> set[str]:
+    return {key.parent.lower() for key in table.foreign_keys}
+
+
+def values_in(connection: Connection, table: Table, column: str) -> list[SqlValue]:
+    """Return the values that a column has in its first rows."""
+    rows = fetch(connection, f"SELECT {quoted(column)} FROM {quoted(table.name)} LIMIT {ROWS}")
+    return [value for [value] in rows]

@@ -1,0 +1,221 @@
+"""A scratch database and its account: made, cloned and dropped on a server, and asked by the parts beside.
+
+An account of its own has every right on the database and none elsewhere, so a migration that reaches further
+is refused by the server itself, on a server of the team too. Both have the same name, which is never used
+twice. Whoever wants a database holds the lock of its name (GET_LOCK), which the server lets go of when its
+holder's connection ends, however that ends; so a database whose lock is free is nobody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from secrets import token_hex
+from typing import Final, TypeVar
+
+import pymysql
+from pymysql.connections import Connection
+
+from coordinator.adapters.mysql_session import MysqlSession
+from coordinator.adapters.mysql_url import Address, connect_at, written_like
+from coordinator.adapters.rehearsals._mysql import asking, execution, sample
+from coordinator.adapters.rehearsals._mysql.catalogue import catalogue
+from coordinator.adapters.rehearsals._mysql.choosing import choose
+from coordinator.adapters.rehearsals._mysql.connection import fetch, settle
+from coordinator.adapters.rehearsals._mysql.copying import copy_rows, restore, tables_of, triggers_of
+from coordinator.adapters.rehearsals._mysql.schema import Schema, read_schema
+from coordinator.adapters.rehearsals._mysql.settings import Traits
+from coordinator.adapters.rehearsals._mysql.watching import Watcher
+from coordinator.adapters.rehearsals._scratch import stars
+from coordinator.adapters.rehearsals._scratch.tokens import quoted
+from coordinator.evidence import Objection, StatementEvidence
+from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
+from coordinator.secret import Secret
+
+PREFIX: Final = "coordinator_rehearsal_"
+_LABEL: Final = "coordinator rehearsal"
+_T = TypeVar("_T")
+_LOCK_TIMEOUT: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchServer:
+    """A server with a connection that makes and drops databases; `traits` has the live server's settings."""
+
+    address: Address
+    maintenance: Connection
+    traits: Traits
+    secrets: tuple[str, ...] = field(repr=False)
+
+    @property
+    def sql_mode(self) -> str | None:
+        """Return the mode that texts are read in; None: the server's own."""
+        return self.traits.settings.get("sql_mode")
+
+    @contextmanager
+    def database(self, filled: frozenset[str] = frozenset()) -> Iterator[ScratchDatabase]:
+        """Make an empty database with its account; both go at the end, or with the next command."""
+        name, password = f"{PREFIX}{token_hex(5)}", token_hex(16)
+        fetch(self.maintenance, "SELECT GET_LOCK(%s, 10)", (name,))
+        try:
+            fetch(self.maintenance, f"CREATE DATABASE {quoted(name)}{self._collated()}")
+            fetch(self.maintenance, f"CREATE USER {quoted(name)}@'%%' IDENTIFIED BY %s", (password,))
+            escaped = quoted(name.replace("_", "\\_"))  # else each `_` stands for any character
+            fetch(self.maintenance, f"GRANT ALL ON {escaped}.* TO {quoted(name)}@'%'")
+            address = replace(self.address, user=name, password=password, database=name)
+            yield ScratchDatabase(self, address, filled)
+        finally:
+            if self.maintenance.open:
+                drop(self.maintenance, name)
+                fetch(self.maintenance, "SELECT RELEASE_LOCK(%s)", (name,))
+
+    def _collated(self) -> str:
+        charset = self.traits.settings.get("character_set_database")
+        collation = self.traits.settings.get("collation_database")
+        return f" CHARACTER SET {charset} COLLATE {collation}" if charset and collation else ""
+
+    def connect(self, address: Address) -> Connection:
+        """Connect as the account of a scratch database."""
+        return connect_at(address, label=_LABEL, secrets=(*self.secrets, address.password))
+
+
+def drop(maintenance: Connection, name: str) -> None:
+    """Drop a database and its account; harmless when they are gone."""
+    for [number] in fetch(
+        maintenance, "SELECT id FROM information_schema.processlist WHERE user = %s", (name,)
+    ):
+        try:
+            fetch(maintenance, f"KILL {number}")
+        except pymysql.Error:
+            continue  # it has just ended
+    fetch(maintenance, f"DROP DATABASE IF EXISTS {quoted(name)}")
+    fetch(maintenance, f"DROP USER IF EXISTS {quoted(name)}@'%'")
+
+
+class ScratchDatabase:
+    """rehearsal_ports.RehearsalDatabase; every question has a connection of its own."""
+
+    def __init__(self, server: ScratchServer, address: Address, filled: frozenset[str]) -> None:
+        self._server = server
+        self._address = address
+        self._watcher = Watcher(server.traits.engine, self.catalogue)
+        self._filled = set(filled)
+
+    @property
+    def name(self) -> str:
+        """Return the database's name."""
+        return self._address.database
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Return the first words of statements of migrations that were not sent."""
+        return tuple(self._watcher.left_out)
+
+    @contextmanager
+    def session(self) -> Iterator[MysqlSession]:
+        """Connect as the owner, to apply migrations."""
+        connect = partial(self._server.connect, self._address)
+        with closing(connect()) as connection:
+            yield MysqlSession(
+                connection,
+                self._server.traits.engine,
+                connect_again=connect,
+                secrets=(self._address.password,),
+                lock_timeout=_LOCK_TIMEOUT,
+                sql_mode=self._server.sql_mode,
+                watch=self._watcher.watch,
+            )
+
+    def address(self, like: Secret) -> Secret:
+        """Return where another program finds this database."""
+        return written_like(self._address, like)
+
+    def take_statements(self) -> tuple[StatementEvidence, ...]:
+        """Return what was seen since the last call; watching begins with the first."""
+        return self._watcher.take()
+
+    def restore(self, statements: Sequence[str]) -> None:
+        """Make what a dump says."""
+        with closing(self._server.connect(self._address)) as connection:
+            restore(connection, statements, sql_mode=self._server.sql_mode)
+
+    @contextmanager
+    def clone(self) -> Iterator[RehearsalDatabase]:
+        """Make the same schema in a second database, and copy the rows."""
+        with closing(self._server.connect(self._address)) as connection:
+            query = partial(fetch, connection)
+            tables, triggers = list(tables_of(query)), list(triggers_of(query))
+        with self._server.database(frozenset(self._filled)) as other:
+            other.restore(tables)
+            copy_rows(self._server.maintenance, source=self.name, target=other.name)
+            other.restore(triggers)
+            yield other
+
+    def prepare(self, texts: Sequence[str]) -> list[Description | Objection]:
+        """Ask the server to compile each text, and what a client sees of it."""
+        with self._asking() as connection:
+            return [asking.prepare(connection, text) for text in texts]
+
+    def expand_star(self, texts: Sequence[str]) -> list[str]:
+        """Return each text with the columns that its stars stand for now."""
+        with self._asking() as connection:
+            reader = asking.star_reader(connection)
+            return [stars.expand_star(reader, text) for text in texts]
+
+    def plan(self, texts: Sequence[str], *, role: str | None) -> list[Objection | None]:
+        """Ask whether each text can be planned; what `role` may do is not known here."""
+        with self._asking() as connection:
+            return [asking.plan(connection, text, role=role) for text in texts]
+
+    def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
+        """Insert sample rows into the empty tables that were not there at the last call."""
+        with self._asking() as connection:
+            tables = _schema(connection).tables
+            return tuple(sample.fill(connection, tables, filled=self._filled, with_nulls=with_nulls))
+
+    def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
+        """Find sample values with which each text runs here."""
+        del role
+        return self._on_new_ground([partial(choose, text=text) for text in texts])
+
+    def execute(self, asks: Sequence[tuple[str, Values]], *, role: str | None) -> list[Ran | Objection]:
+        """Run each text with its values in a transaction of its own that is rolled back."""
+        del role
+        return self._on_new_ground(
+            [partial(execution.execute, text=text, values=values) for text, values in asks]
+        )
+
+    @contextmanager
+    def held(self, texts: Sequence[str]) -> Iterator[Callable[[], list[Objection | None]]]:
+        """Ask again what `plan` asked: the server prepares anew by itself when a table has changed."""
+        yield lambda: self.plan(texts, role=None)
+
+    def catalogue(self) -> Mapping[str, str]:
+        """Return the schema as name → definition."""
+        with closing(self._server.connect(self._address)) as connection:
+            return catalogue(_schema(connection))
+
+    @contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        with closing(self._server.connect(self._address)) as connection:
+            settle(connection, self._server.traits.engine, self._server.sql_mode)
+            yield connection
+
+    def _on_new_ground(self, asks: Sequence[Callable[[execution.Ground], _T]]) -> list[_T]:
+        """Put each question on a connection that nobody has used; the schema is the same for all."""
+        if not asks:
+            return []
+        with self._asking() as connection:
+            schema = _schema(connection)
+        answers = []
+        for ask in asks:
+            with self._asking() as connection:
+                answers.append(ask(execution.Ground(connection, schema)))
+        return answers
+
+
+def _schema(connection: Connection) -> Schema:
+    return read_schema(partial(fetch, connection))

@@ -1,0 +1,79 @@
+"""The settings of a server that decide what SQL means there: read from the live one, given to the other.
+
+They travel behind the live server's version, in the same text, so that evidence which was kept under another
+setting is never used again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from coordinator.model import Engine
+from coordinator.ports import Session
+
+STARTED_WITH: Final = (
+    "character_set_server",
+    "collation_server",
+    "default_storage_engine",
+    "explicit_defaults_for_timestamp",
+    "innodb_strict_mode",
+    "lower_case_table_names",
+    "old_mode",
+    "sql_mode",
+    "sql_require_primary_key",
+)
+"""What a server of our own is started with."""
+_OF_DATABASE: Final = ("character_set_database", "collation_database")
+_READ: Final = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})"
+_VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """A server: which of the two it is, its version, and its settings."""
+
+    engine: Engine
+    version: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Empty where nobody asked."""
+
+    @property
+    def name(self) -> str:
+        """Return name and version, as RehearsalServer.version has them."""
+        return f"{self.engine.value} {self.version}"
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Return what decides about SQL of its version: `10.11`, `8.0`."""
+        return tuple(self.version.split(".")[:2])
+
+
+def live_version(session: Session) -> str:
+    """Return a live server's name and version, and behind them its settings."""
+    [[version]] = session.query("SELECT VERSION()")
+    names = ", ".join(f"'{name}'" for name in STARTED_WITH)
+    settings = {str(name): str(value) for name, value in session.query(_READ.format(names=names))}
+    [values] = session.query(f"SELECT {', '.join(f'@@{name}' for name in _OF_DATABASE)}")
+    settings |= dict(zip(_OF_DATABASE, map(str, values), strict=True))
+    return f"{traits_of(str(version)).name} {json.dumps(settings, sort_keys=True)}"
+
+
+def traits_of(version: str, settings: Mapping[str, str] | None = None) -> Traits:
+    """Return what `SELECT VERSION()` says: `10.11.19-MariaDB-…`, `5.5.5-10.3.1-MariaDB`, `8.0.36`."""
+    found = _VERSION.findall(version)
+    engine = Engine.MARIADB if "mariadb" in version.lower() else Engine.MYSQL
+    is_prefixed = engine is Engine.MARIADB and found[:1] == ["5.5.5"] and len(found) > 1
+    return Traits(engine, found[1] if is_prefixed else found[0] if found else "0", settings or {})
+
+
+def traits_from(live_version: str | None) -> Traits | None:
+    """Read again what `live_version` wrote."""
+    if live_version is None:
+        return None
+    head, _, settings = live_version.partition(" {")
+    name, _, version = head.partition(" ")
+    return Traits(Engine(name), version, json.loads("{" + settings) if settings else {})

@@ -1,0 +1,92 @@
+"""Sample values for a column: by its type, and by what the checks of its table compare it with."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from coordinator.adapters.rehearsals._mysql.connection import SqlValue
+from coordinator.adapters.rehearsals._mysql.schema import Table, TableColumn
+from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
+from coordinator.adapters.rehearsals._scratch.literals import suggested
+
+_LARGER: Final = 100
+"""How much larger a number is for a check that compares two columns."""
+_MEMBER: Final = re.compile(r"'((?:[^']|'')*)'")
+
+
+def typed(column: TableColumn, number: int) -> SqlValue:
+    """Return the value of a column that its type suggests for the row of a number."""
+    if column.declared == "tinyint(1)":
+        return number % 2
+    if column.kind in ("enum", "set"):
+        members: list[str] = [each.replace("''", "'") for each in _MEMBER.findall(column.declared)]
+        return members[number % len(members)]
+    if column.kind in ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"):
+        return f"{column.name} {number}".encode()[-(column.length or 1) :]
+    return _BY_TYPE.get(column.kind, _text)(column, number)
+
+
+def _text(column: TableColumn, number: int) -> str:
+    """Return a text that another row does not have, as far as the column's length allows."""
+    return f"{column.name} {number}"[-column.length :] if column.length else f"{column.name} {number}"
+
+
+def _point(_: TableColumn, number: int) -> bytes:
+    """Return a point as MySQL keeps it: its reference system, and the point in WKB."""
+    return struct.pack("<IBIdd", 0, 1, 1, number, number)
+
+
+def _small(_: TableColumn, number: int) -> int:
+    return number % 120  # which a tinyint takes
+
+
+def _instant(_: TableColumn, number: int) -> str:
+    return f"2001-02-{number % 28 + 1:02} 03:04:05"
+
+
+_BY_TYPE: Final[Mapping[str, Callable[[TableColumn, int], SqlValue]]] = {
+    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint"), _small),
+    "decimal": lambda _, number: number % 9,
+    "float": lambda _, number: number + 0.5,
+    "double": lambda _, number: number + 0.5,
+    "bit": lambda _, number: number % 2,
+    "year": lambda _, number: 2000 + number % 99,
+    "date": lambda _, number: f"2001-02-{number % 28 + 1:02}",
+    "datetime": _instant,
+    "timestamp": _instant,
+    "time": lambda _, number: f"03:04:{number % 60:02}",
+    "json": lambda _, number: f'{{"sample": {number}}}',
+    "uuid": lambda _, number: f"00000000-0000-4000-8000-{number:012}",
+    "inet4": lambda _, number: f"192.0.2.{number % 250}",
+    "inet6": lambda _, number: f"2001:db8::{number}",
+    "geometry": _point,
+    "point": _point,
+}
+
+
+def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
+    """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
+    spoken = list(dict.fromkeys(_of_checks(table, column, number)))
+    turn = number % len(spoken) if spoken else 0
+    plain = typed(column, number)
+    first = [plain] if not any(isinstance(each, str) for each in spoken) else []
+    larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
+    return list(dict.fromkeys([*first, *spoken[turn:], *spoken[:turn], plain, *larger]))
+
+
+def is_checked(table: Table, column: TableColumn) -> bool:
+    """Tell whether a check of the table speaks of a column."""
+    return any(_speaks_of(column, check) for check in table.checks.values())
+
+
+def _speaks_of(column: TableColumn, check: str) -> bool:
+    return any(token.name == column.name.lower() for token in tokens_of(check))
+
+
+def _of_checks(table: Table, column: TableColumn, number: int) -> Iterator[SqlValue]:
+    for check in table.checks.values():
+        if _speaks_of(column, check):
+            yield from suggested(tokens_of(check), number)

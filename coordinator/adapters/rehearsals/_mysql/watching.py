@@ -1,0 +1,108 @@
+"""What each statement of a migration did: how the server did it, what it wrote, what it changed.
+
+It is looked at from another connection, so that a migration ends here as it would without. Statements about
+accounts are left out: they belong to the server and not to a database, and nobody's rights are asked about.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from coordinator.adapters.mysql_session import Rows
+from coordinator.adapters.rehearsals._mysql.algorithms import Way, brief_locks, run_cheapest
+from coordinator.adapters.rehearsals._mysql.catalogue import changes_between
+from coordinator.adapters.rehearsals._mysql.copying import without_definer
+from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
+from coordinator.diagnostics import Place
+from coordinator.evidence import Lock, StatementEvidence
+from coordinator.model import Engine, Statement
+from coordinator.sql import SqlStatement, stays_in_transaction
+
+_OF_ACCOUNTS: Final = (
+    ("GRANT",),
+    ("REVOKE",),
+    ("SET", "PASSWORD"),
+    ("SET", "ROLE"),
+    ("SET", "DEFAULT", "ROLE"),
+    ("FLUSH", "PRIVILEGES"),
+    *((verb, kind) for verb in ("CREATE", "ALTER", "DROP", "RENAME") for kind in ("USER", "ROLE")),
+)
+_CHANGES_ROWS: Final = frozenset(
+    {"INSERT", "REPLACE", "UPDATE", "DELETE", "TRUNCATE", "LOAD", "WITH", "CALL", "DO"}
+)
+_OF_PARTITIONS: Final = frozenset({"DROP", "TRUNCATE", "EXCHANGE"})
+
+
+class Watcher:
+    """Collects what the statements of one scratch database did; `look` returns its catalogue."""
+
+    def __init__(self, engine: Engine, look: Callable[[], Mapping[str, str]]) -> None:
+        self.left_out: list[str] = []
+        """The first words of statements that were not sent."""
+        self._engine = engine
+        self._look = look
+        self._evidence: list[StatementEvidence] = []
+        self._is_watching = False
+        self._old: frozenset[str] = frozenset()
+        """The tables that were there before the migration."""
+
+    def take(self) -> tuple[StatementEvidence, ...]:
+        """Return what was seen since the last call; watching begins with the first."""
+        evidence, self._evidence = tuple(self._evidence), []
+        self._is_watching = True
+        self._old = tables_in(self._look())
+        return evidence
+
+    def watch(self, statement: SqlStatement, send: Callable[[str], Rows]) -> None:
+        """Run a statement and look at what it did; one that fails leaves no evidence."""
+        if any(statement.words[: len(start)] == start for start in _OF_ACCOUNTS):
+            self.left_out.append(" ".join(statement.words[:2]))
+            return
+        text = without_definer(statement.text) if statement.words[:1] == ("CREATE",) else statement.text
+        if not self._is_watching:
+            send(text)
+            return
+        before, begun = self._look(), time.monotonic()
+        way = run_cheapest(statement, text, send, self._engine)
+        seconds = time.monotonic() - begun
+        after = self._look()
+        self._evidence.append(
+            StatementEvidence(
+                migration="",
+                statement=Statement(statement.text, statement.line),
+                place=Place(""),
+                in_transaction=stays_in_transaction(statement),
+                seconds=seconds,
+                locks=tuple(self._locks(statement, way, tables_in(before))),
+                rewritten=(way.table,) if way is not None and way.copies and way.table in self._old else (),
+                written=tuple(sorted(self._old & _written(statement, tables_in(before)))),
+                changes=changes_between(before, after),
+            )
+        )
+
+    def _locks(self, statement: SqlStatement, way: Way | None, tables: frozenset[str]) -> Iterator[Lock]:
+        if way is not None:
+            yield way.lock_on(is_new=way.table not in self._old)
+        yield from brief_locks(statement, tables, self._old)
+
+
+def tables_in(schema: Mapping[str, str]) -> frozenset[str]:
+    """Return the names of a catalogue's tables."""
+    return frozenset(name.removeprefix("table ") for name in schema if name.startswith("table "))
+
+
+def _written(statement: SqlStatement, tables: frozenset[str]) -> set[str]:
+    """Return the tables whose rows a statement may change: those that it names, or all where it names none.
+
+    A body may write anywhere, and so may a trigger of a table that is written; more than is true only makes a
+    difference of rows *unproven* instead of a break.
+    """
+    words = statement.words
+    is_of_partitions = "PARTITION" in words and not _OF_PARTITIONS.isdisjoint(words)
+    if words[:1] == () or (words[0] not in _CHANGES_ROWS and not is_of_partitions):
+        return set()
+    named = {token.name for token in tokens_of(statement.text)}
+    found = {table for table in tables if table.lower() in named}
+    return found or set(tables)

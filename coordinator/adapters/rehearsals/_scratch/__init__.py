@@ -1,0 +1,1 @@
+"""What the rehearsals of several engines share: folders of servers, reading a query's tokens, its stars."""

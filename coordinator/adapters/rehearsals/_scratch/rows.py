@@ -1,0 +1,48 @@
+"""Rows as texts that can be compared from one run to the next; see rehearsal_ports.Ran."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from coordinator.rehearsal_ports import VOLATILE, Ran
+
+_LONGEST: Final = 500
+"""Characters of a value; a longer one is kept as its beginning and its digest."""
+
+Rows = tuple[tuple[str | None, ...], ...]
+
+
+def sorted_texts(rows: Sequence[tuple[object, ...]], text_of: Callable[[object], str]) -> Rows:
+    """Return rows as sorted texts; NULL, which has none, comes last."""
+    texts = [tuple(None if cell is None else shortened(text_of(cell)) for cell in row) for row in rows]
+    return tuple(sorted(texts, key=_sortable))
+
+
+def shortened(text: str) -> str:
+    """Return a text that is not long, and differs where the long one does."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}… (SHA-256 {hashlib.sha256(text.encode(errors='replace')).hexdigest()})"
+
+
+def steady(ran: Ran, again: Ran) -> Ran:
+    """Return a run with those columns blank that differ when the same is run again."""
+    written = ran.written and again.written and steady(ran.written, again.written)
+    if ran.rows == again.rows:
+        return replace(ran, written=written)
+    width = len(ran.rows[0]) if ran.rows else 0
+    blank = {
+        place
+        for place in range(width)
+        if Counter(row[place] for row in ran.rows) != Counter(row[place] for row in again.rows)
+    } or set(range(width))
+    rows = [tuple(VOLATILE if at in blank else cell for at, cell in enumerate(row)) for row in ran.rows]
+    return replace(ran, rows=tuple(sorted(rows, key=_sortable)), written=written)
+
+
+def _sortable(row: tuple[str | None, ...]) -> list[tuple[bool, str]]:
+    return [(cell is None, cell or "") for cell in row]

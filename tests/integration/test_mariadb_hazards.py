@@ -1,0 +1,152 @@
+"""What the server says that a statement of a migration does to the live service, and what is said of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from fixtures.sqlite_rehearsal import apply
+
+from coordinator import discovery
+from coordinator.errors import DatabaseError
+from coordinator.evidence import Hazard, StatementEvidence
+from coordinator.model import Engine
+from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
+from coordinator.report.locks import waiting
+from coordinator.rules import NEXT, find_hazards
+
+pytestmark = pytest.mark.mariadb
+CODE = "table-copy-blocks-writes"
+SCHEMA = (
+    "CREATE TABLE p (id int PRIMARY KEY)",
+    """CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, a int, v varchar(20) NOT NULL DEFAULT 'x',
+    n int NOT NULL, words text, pid int, KEY k (v), CONSTRAINT f FOREIGN KEY (pid) REFERENCES p (id))""",
+    "CREATE TABLE m (id int PRIMARY KEY) ENGINE=MyISAM",
+    """CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id)
+    (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE)""",
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RehearsalServer]:
+    with discovery.rehearsal(Engine.MARIADB).server(url=None, live_version=None) as server:
+        yield server
+
+
+@pytest.fixture
+def database(server: RehearsalServer) -> Iterator[RehearsalDatabase]:
+    with server.database() as database:
+        apply(database, *SCHEMA)
+        database.fill()
+        database.take_statements()
+        yield database
+
+
+def modes(seen: StatementEvidence) -> list[str]:
+    return [f"{lock.mode} on {lock.relation}" for lock in seen.locks]
+
+
+def hazards(
+    database: RehearsalDatabase, *files: str, sizes: dict[str, int] | None = None
+) -> tuple[Hazard, ...]:
+    """Apply each file as a migration and return the hazards of the release."""
+    seen: list[StatementEvidence] = []
+    for number, text in enumerate(files):
+        apply(database, text)
+        seen += [replace(each, migration=str(number)) for each in database.take_statements()]
+    return find_hazards(seen, engine="mariadb 10.11", sizes=sizes, lock_timeout=None)
+
+
+@pytest.mark.parametrize(
+    ("sql", "mode", "rewritten"),
+    [
+        ("ALTER TABLE t ADD COLUMN z int FIRST -- at the front;", "ALGORITHM=INSTANT LOCK=NONE on t", ()),
+        ("ALTER TABLE `t` MODIFY v varchar(60) NOT NULL DEFAULT 'x'", "ALGORITHM=INSTANT LOCK=NONE on t", ()),
+        ("CREATE INDEX i ON t (n)", "ALGORITHM=NOCOPY LOCK=NONE on t", ()),
+        ("ALTER TABLE t ADD UNIQUE u (n)", "ALGORITHM=NOCOPY LOCK=NONE on t", ()),
+        ("ALTER TABLE t ENGINE=InnoDB", "ALGORITHM=INPLACE LOCK=NONE on t", ("t",)),
+        ("ALTER TABLE t ADD FULLTEXT w (words)", "ALGORITHM=INPLACE LOCK=SHARED on t", ("t",)),
+        ("ALTER TABLE t MODIFY n bigint NOT NULL", "ALGORITHM=COPY LOCK=SHARED on t", ("t",)),
+        ("ALTER TABLE m ADD COLUMN z int", "ALGORITHM=COPY LOCK=SHARED on m", ("m",)),
+        ("ALTER TABLE t ADD COLUMN z int, ALGORITHM=COPY", "ALGORITHM=COPY LOCK=DEFAULT on t", ("t",)),
+        ("ALTER TABLE parted TRUNCATE PARTITION p0", None, ()),
+        ("RENAME TABLE m TO o", "metadata lock (by the manual) on m", ()),
+        ("DROP INDEX k ON t", "metadata lock (by the manual) on t", ()),
+        ("ALTER TABLE parted DROP PARTITION p0", None, ()),
+    ],
+)  # fmt: skip
+def test_tells_the_cheapest_way_that_the_server_accepts(
+    database: RehearsalDatabase, sql: str, mode: str | None, rewritten: tuple[str, ...]
+):
+    apply(database, sql)
+
+    [seen] = database.take_statements()
+
+    assert modes(seen) == ([] if mode is None else [mode])
+    assert seen.rewritten == rewritten
+
+
+def test_the_schema_ends_as_it_would_without_watching(server: RehearsalServer):
+    changes = (
+        "ALTER TABLE t MODIFY n bigint NOT NULL, ADD COLUMN z int DEFAULT 7 AFTER a",
+        "CREATE UNIQUE INDEX i ON t (n); ALTER TABLE t DROP FOREIGN KEY f",
+    )
+    ends = []
+    for is_watched in (True, False):
+        with server.database() as database:
+            apply(database, *SCHEMA)
+            database.fill()
+            if is_watched:
+                database.take_statements()
+            apply(database, *changes)
+            with database.session() as session:
+                ends.append((dict(database.catalogue()), session.query("SELECT * FROM t")))
+
+    assert ends[0] == ends[1]
+
+
+def test_a_statement_that_fails_fails_with_its_own_words(database: RehearsalDatabase):
+    with pytest.raises(DatabaseError, match="Duplicate column name 'a'"):
+        apply(database, "ALTER TABLE t ADD COLUMN a int")
+
+    assert database.take_statements() == ()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ALTER TABLE t MODIFY n bigint NOT NULL",
+        "ALTER TABLE t MODIFY v varchar(10) NOT NULL DEFAULT 'y'",
+        "ALTER TABLE t ADD CONSTRAINT g FOREIGN KEY (n) REFERENCES p (id)",
+        "ALTER TABLE t CONVERT TO CHARACTER SET utf8mb4",
+    ],
+)
+def test_what_copies_a_table_is_a_hazard_and_the_sql_offered_is_none(server: RehearsalServer, sql: str):
+    with server.database() as database:
+        apply(database, *SCHEMA)
+        apply(database, "INSERT INTO p VALUES (1)", "INSERT INTO t (a, n, pid) VALUES (1, 1, 1)")
+        database.take_statements()
+        [hazard] = hazards(database, sql)
+
+    with server.database() as database:
+        apply(database, *SCHEMA)
+        database.take_statements()
+        assert hazards(database, *hazard.rewrite.split(NEXT)) == ()
+
+    assert hazard.code == CODE
+    assert "ALGORITHM=COPY LOCK=SHARED" in hazard.what
+
+
+def test_a_small_table_a_new_one_and_an_instant_change_are_none(database: RehearsalDatabase):
+    copy = "ALTER TABLE t MODIFY n bigint NOT NULL"
+    new = "CREATE TABLE fresh (a int); ALTER TABLE fresh MODIFY a varchar(9)"
+
+    assert hazards(database, copy, sizes={"t": 50_000}) == ()
+    assert hazards(database, new, "ALTER TABLE t ADD COLUMN z int") == ()
+
+
+def test_the_story_tells_who_waits(database: RehearsalDatabase):
+    apply(database, "ALTER TABLE t MODIFY n bigint NOT NULL")
+
+    assert list(waiting(database.take_statements())) == [("writes", "t")]

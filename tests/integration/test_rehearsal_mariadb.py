@@ -1,0 +1,463 @@
+"""What a rehearsal on MariaDB sees of each change that hurts, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fixtures.local import until
+from fixtures.mariadb import root_connection
+from fixtures.sqlite_rehearsal import apply, found_by
+
+from coordinator import discovery
+from coordinator.adapters.databases import mariadb as databases
+from coordinator.errors import DatabaseError, Usage
+from coordinator.evidence import Objection
+from coordinator.model import Engine
+from coordinator.ports import Batch, Session
+from coordinator.rehearsal_ports import VOLATILE, Description, Ran, RehearsalDatabase, RehearsalServer
+from coordinator.rehearse.moment import is_no_answer
+from coordinator.secret import Secret
+
+pytestmark = pytest.mark.mariadb
+ENGINE = discovery.rehearsal(Engine.MARIADB)
+SCHEMA = (
+    """CREATE TABLE customers (id int PRIMARY KEY AUTO_INCREMENT, email varchar(80) NOT NULL,
+    name varchar(40), vip tinyint(1) NOT NULL DEFAULT 0, UNIQUE KEY customers_email (email))""",
+    """CREATE TABLE orders (id int PRIMARY KEY AUTO_INCREMENT, customer_id int NOT NULL,
+    total decimal(10, 2) NOT NULL, state enum('open', 'paid') NOT NULL DEFAULT 'open', note text,
+    made timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, CONSTRAINT of_customer FOREIGN KEY (customer_id)
+    REFERENCES customers (id), CONSTRAINT positive CHECK (total >= 0))""",
+    "CREATE TABLE logs (id int PRIMARY KEY AUTO_INCREMENT, line varchar(90)) ENGINE=MyISAM",
+    "CREATE VIEW big AS SELECT id, total FROM orders WHERE total > 0",
+    "CREATE FUNCTION doubled (n int) RETURNS int DETERMINISTIC RETURN n * 2",
+)
+INSERT = "INSERT INTO orders (customer_id, total) VALUES (?, ?)"
+
+
+@contextmanager
+def scratch(server: RehearsalServer) -> Iterator[RehearsalDatabase]:
+    with server.database() as database:
+        apply(database, *SCHEMA)
+        yield database
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RehearsalServer]:
+    with ENGINE.server(url=None, live_version=None) as server:
+        yield server
+
+
+@pytest.fixture
+def database(server: RehearsalServer) -> Iterator[RehearsalDatabase]:
+    with scratch(server) as database:
+        yield database
+
+
+@contextmanager
+def live(url: str) -> Iterator[Session]:
+    opened = databases.connect(Secret(url), lock_timeout=timedelta(seconds=10))
+    with opened.session(label="test") as session:
+        yield session
+
+
+# -- what it sees ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("migration", "query", "layer", "said"),
+    [
+        ("ALTER TABLE orders DROP COLUMN note", "SELECT note FROM orders", "prepare", "1054"),
+        ("RENAME TABLE orders TO sales", "SELECT id FROM orders", "prepare", "1146"),
+        ("ALTER TABLE orders DROP COLUMN total, DROP CONSTRAINT positive",
+         "SELECT id FROM big", "prepare", "1356"),
+        ("ALTER TABLE customers ADD COLUMN phone varchar(9) NOT NULL AFTER id",
+         "INSERT INTO customers VALUES (?, ?, ?, ?)", "prepare", "1136"),
+        ("ALTER TABLE customers ADD COLUMN phone varchar(9)", "SELECT * FROM customers", "describe", "phone"),
+        ("ALTER TABLE orders MODIFY note int", "SELECT note FROM orders", "describe", "int"),
+        ("ALTER TABLE orders ADD COLUMN place varchar(9) NOT NULL", INSERT, "execute", "1364"),
+        ("ALTER TABLE orders ADD CONSTRAINT small CHECK (total < 0 OR total > 1000)",
+         INSERT, "execute", "4025"),
+        ("ALTER TABLE orders MODIFY note varchar(3)",
+         "INSERT INTO orders (customer_id, total, note) VALUES (?, ?, ?)", "execute", "1406"),
+        ("ALTER TABLE orders MODIFY state enum('paid') NOT NULL DEFAULT 'paid'",
+         "UPDATE orders SET state = 'open' WHERE id = ?", "execute", "1265"),
+        ("CREATE TRIGGER no BEFORE DELETE ON orders FOR EACH ROW SIGNAL SQLSTATE '45000'",
+         "DELETE FROM orders WHERE id = ?", "execute", "1644"),
+        ("CREATE UNIQUE INDEX one_name ON customers (name)",
+         "INSERT INTO customers (email, name) VALUES (?, ?)", "execute", "1062"),
+        ("ALTER TABLE orders ALTER COLUMN state SET DEFAULT 'paid'", INSERT, "result", "paid"),
+        ("CREATE OR REPLACE VIEW big AS SELECT id, total FROM orders WHERE total < 0", "SELECT id FROM big",
+         "result", "gone"),
+        ("ALTER TABLE customers ADD COLUMN phone varchar(9)", "SELECT id, email FROM customers", "", ""),
+        ("CREATE INDEX by_total ON orders (total)", INSERT, "", ""),
+        ("ALTER TABLE orders MODIFY note longtext", "SELECT note FROM orders", "", ""),
+    ],
+)  # fmt: skip
+def test_sees_what_a_change_does_to_a_query_and_at_which_layer(
+    database: RehearsalDatabase, migration: str, query: str, layer: str, said: str
+):
+    found, text = found_by(database, *_without_rows_in_the_way(database, migration), query)
+
+    assert (found, said in text) == (layer, True), text
+
+
+def _without_rows_in_the_way(database: RehearsalDatabase, migration: str) -> tuple[str]:
+    """Let a migration pass that sample rows would refuse: what it does to later rows is the question."""
+    if "CHECK" in migration or "MODIFY" in migration:
+        apply(database, "SET SESSION check_constraint_checks = 0")
+        return (f"SET SESSION check_constraint_checks = 0, sql_mode = ''; {migration}",)
+    return (migration,)
+
+
+# -- what cannot be compared, or not be taken back --------------------------------------------------------
+
+
+def test_a_number_that_the_server_gives_is_not_compared(database: RehearsalDatabase):
+    assert found_by(database, "INSERT INTO logs (line) VALUES ('x')", INSERT) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT uuid(), connection_id() FROM customers",
+        "SELECT group_concat(id) FROM orders",
+        "SELECT id, total FROM orders GROUP BY state",
+        "SELECT id FROM orders LIMIT 1",
+        "SELECT database()",
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = database()",
+    ],
+)
+def test_what_is_the_moments_the_servers_or_the_plans_is_not_compared(
+    database: RehearsalDatabase, query: str
+):
+    database.fill()
+
+    [ran] = database.execute([(query, ())], role=None)
+
+    assert isinstance(ran, Ran), ran
+    assert ran.count is None or all(cell == VOLATILE for row in ran.rows for cell in row)
+
+
+def test_a_grouped_result_with_one_value_in_each_group_is_compared(database: RehearsalDatabase):
+    database.fill()
+
+    [ran] = database.execute([("SELECT state, count(*) FROM orders GROUP BY state", ())], role=None)
+
+    assert isinstance(ran, Ran)
+    assert VOLATILE not in {cell for row in ran.rows for cell in row}
+
+
+@pytest.mark.parametrize(
+    ("query", "trigger"),
+    [
+        ("INSERT INTO logs (line) VALUES ('x')", None),
+        ("DELETE FROM customers WHERE id = 99", "AFTER DELETE ON customers"),
+    ],
+)
+def test_does_not_run_what_a_table_without_transactions_would_keep(
+    database: RehearsalDatabase, query: str, trigger: str | None
+):
+    if trigger:
+        apply(database, f"CREATE TRIGGER t {trigger} FOR EACH ROW INSERT INTO logs (line) VALUES ('x')")
+
+    [ran] = database.execute([(query, ())], role=None)
+    [chosen] = database.choose([query], role=None)
+
+    assert isinstance(ran, Objection)
+    assert "`logs`, whose storage engine keeps" in ran.message
+    assert ran == chosen
+    assert is_no_answer(ran.code)
+    assert isinstance(database.prepare([query])[0], Description)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["CALL p()", "SET NAMES utf8mb4", "ALTER TABLE orders ADD x int", "/*!50000 DROP TABLE orders */"],
+)
+def test_asks_nothing_about_what_might_commit_by_itself(database: RehearsalDatabase, query: str):
+    [prepared] = database.prepare([query])
+
+    assert isinstance(prepared, Objection)
+    assert is_no_answer(prepared.code)
+
+
+def test_does_not_guess_what_a_role_may_do(database: RehearsalDatabase):
+    [planned] = database.plan(["SELECT id FROM orders"], role="app")
+
+    assert isinstance(planned, Objection)
+    assert is_no_answer(planned.code)
+
+
+def test_an_open_session_goes_on_with_what_it_prepared_as_a_new_one_does(mariadb_url: str):
+    """The reason why the layer `session` is not asked."""
+    with (
+        root_connection(mariadb_url) as connection,
+        connection.cursor() as cursor,
+        live(mariadb_url) as session,
+    ):
+        cursor.execute(f"USE {mariadb_url.rpartition('/')[2]}")
+        cursor.execute("CREATE TABLE t (id int PRIMARY KEY, a int)")
+        cursor.execute("INSERT INTO t VALUES (1, 2)")
+        cursor.execute("PREPARE s FROM 'SELECT * FROM t'")
+        answers = []
+        for change in ("ADD COLUMN b int DEFAULT 3 FIRST", "MODIFY a varchar(9)", "DROP COLUMN a"):
+            session.execute(Batch((f"ALTER TABLE t {change}",), transaction=False))
+            cursor.execute("EXECUTE s")
+            answers.append(cursor.fetchall())
+
+    assert answers == [((3, 1, 2),), ((3, 1, "2"),), ((3, 1),)]
+
+
+# -- scratch databases ------------------------------------------------------------------------------------
+
+
+def test_a_clone_has_everything_and_goes_on_counting(database: RehearsalDatabase):
+    apply(
+        database,
+        "CREATE SEQUENCE numbers START WITH 7",
+        "CREATE TABLE made (id int PRIMARY KEY DEFAULT nextval(numbers), a int, b int AS (a + 1) STORED)",
+        "CREATE VIEW above AS SELECT doubled(id) AS id FROM big",
+        "CREATE TRIGGER t BEFORE INSERT ON made FOR EACH ROW SET NEW.a = coalesce(NEW.a, 5)",
+    )
+    database.fill()
+    inserts = [("INSERT INTO customers (email) VALUES ('x')", ()), ("INSERT INTO made (id) VALUES (99)", ())]
+    reads = [("SELECT * FROM made", ()), ("SELECT * FROM above", ()), ("SELECT * FROM logs", ())]
+
+    with database.clone() as clone:
+        assert dict(clone.catalogue()) == dict(database.catalogue())
+        ours, theirs = database.execute(reads + inserts, role=None), clone.execute(reads + inserts, role=None)
+
+    assert ours == theirs
+    assert not [each for each in ours if isinstance(each, Objection)]
+
+
+def test_a_clone_keeps_the_books_of_the_migration_tools(database: RehearsalDatabase):
+    apply(database, "CREATE TABLE goose_db_version (id int)", "INSERT INTO goose_db_version VALUES (1)")
+
+    with database.clone() as clone, clone.session() as session:
+        assert session.query("SELECT id FROM goose_db_version") == [(1,)]
+
+    assert "table goose_db_version" not in database.catalogue()
+
+
+def test_a_migration_reaches_no_other_database(server: RehearsalServer, database: RehearsalDatabase):
+    with scratch(server) as other:
+        with other.session() as session:
+            [[name]] = session.query("SELECT DATABASE()")
+
+        for text in (
+            f"DROP TABLE {name}.logs",
+            "CREATE DATABASE elsewhere",
+            "SET GLOBAL max_connections = 9",
+        ):
+            with pytest.raises(DatabaseError, match=r"(?i)denied"):
+                apply(database, text)
+
+        assert "table logs" in other.catalogue()
+
+
+def test_statements_about_accounts_are_left_out_and_said(server: RehearsalServer):
+    with server.database() as database:
+        apply(
+            database,
+            "CREATE TABLE t (id int)",
+            "CREATE USER app@'%' IDENTIFIED BY 'x'; GRANT SELECT ON t TO app@'%'",
+            "CREATE DEFINER=app@'%' SQL SECURITY DEFINER VIEW v AS SELECT id FROM t",
+        )
+        [prepared] = database.prepare(["SELECT id FROM v"])
+
+    assert isinstance(prepared, Description)
+    assert "`CREATE USER …`, `GRANT SELECT …`" in " ".join(server.notes)
+
+
+# -- the live server's settings ---------------------------------------------------------------------------
+
+
+def version_with(**settings: str) -> str:
+    """Return the version of a live server with these settings."""
+    return f"mariadb 10.11.1 {json.dumps(settings)}"
+
+
+@pytest.mark.parametrize(("mode", "layer"), [("STRICT_TRANS_TABLES", "execute"), ("", "")])
+def test_reads_texts_in_the_mode_of_the_live_server(mode: str, layer: str):
+    """A column without default breaks an INSERT that leaves it out in a strict mode, and only there."""
+    change = "ALTER TABLE orders ADD COLUMN place varchar(9) NOT NULL"
+    with (
+        ENGINE.server(url=None, live_version=version_with(sql_mode=mode)) as server,
+        scratch(server) as database,
+    ):
+        assert found_by(database, change, INSERT)[0] == layer
+
+
+def test_takes_over_what_the_live_server_was_started_with(mariadb_url: str):
+    settings = {
+        "sql_mode": "ANSI_QUOTES,PIPES_AS_CONCAT",
+        "lower_case_table_names": "1",
+        "character_set_database": "utf8mb4",
+        "collation_database": "utf8mb4_bin",
+        "explicit_defaults_for_timestamp": "OFF",
+    }
+    with ENGINE.server(url=None, live_version=version_with(**settings)) as server:
+        assert server.notes == ()
+        with server.database() as database:
+            apply(database, "CREATE TABLE Big (a varchar(9), t timestamp)")
+            catalogue = database.catalogue()
+            with database.clone() as clone:
+                assert dict(clone.catalogue()) == dict(catalogue)
+            [ran] = database.execute([("SELECT count(*) || 'x' FROM BIG", ())], role=None)
+
+    assert isinstance(ran, Ran)
+    assert ran.rows == (("0x",),)
+    assert catalogue["column big.a"] == "varchar(9) utf8mb4_bin"
+    assert "not null" in catalogue["column big.t"], "the first timestamp of a table, in the old way"
+
+
+def test_tells_of_the_live_server_what_answers_depend_on(mariadb_url: str):
+    with live(mariadb_url) as session:
+        version = ENGINE.live_version(session)
+
+    assert version.startswith("mariadb 10.")
+    assert '"sql_mode": "STRICT_TRANS_TABLES' in version
+    assert '"collation_database": ' in version
+
+
+def test_another_version_is_a_note_and_another_kind_decides_nothing():
+    with ENGINE.server(url=None, live_version="mariadb 10.2.1 {}") as server:
+        assert server.doubt is None
+        assert "the live server is mariadb 10.2.1: another major version" in server.notes[0]
+    with ENGINE.server(url=None, live_version="mysql 8.0.1 {}") as server:
+        assert server.doubt == ("MariaDB was asked, and the live server is MySQL: they read SQL differently")
+
+
+# -- the live database --------------------------------------------------------------------------------------
+
+
+def test_a_dump_makes_the_live_schema_again(server: RehearsalServer, mariadb_url: str):
+    with live(mariadb_url) as session:
+        session.execute(
+            Batch(
+                (
+                    *SCHEMA,
+                    "CREATE VIEW a_first AS SELECT id FROM big",
+                    "CREATE TRIGGER t AFTER DELETE ON orders FOR EACH ROW BEGIN SET @x = 'a;b'; DO 1; END",
+                    "CREATE PROCEDURE p (IN n int) BEGIN SELECT n; SELECT 2; END",
+                ),
+                transaction=False,
+            )
+        )
+        catalogue = ENGINE.live_catalogue(session)
+        sizes = ENGINE.live_sizes(session)
+
+    with server.database(ENGINE.dump(Secret(mariadb_url))) as database:
+        assert dict(database.catalogue()) == dict(catalogue)
+
+    assert {"customers", "orders", "logs"} <= sizes.keys()
+    assert "procedure p" in catalogue
+
+
+def test_says_what_of_a_dump_the_scratch_server_does_not_take(server: RehearsalServer):
+    with pytest.raises(DatabaseError) as refusal, server.database("CREATE TABLE t (a nothing);\n"):
+        pass
+
+    assert refusal.value.code == "dump-not-restored"
+
+
+# -- a server of the team -----------------------------------------------------------------------------------
+
+
+def test_knows_the_live_server_by_whatever_address(mariadb_url: str, mariadb: str):
+    with live(mariadb_url) as session:
+        again = Secret(mariadb.replace("127.0.0.1", "localhost") + "mysql?timeout=5s")
+
+        assert ENGINE.is_live_server(again, session)
+
+
+def test_a_server_of_the_team_is_left_as_it_was(mariadb_url: str, mariadb: str):
+    def things() -> list[object]:
+        with root_connection(mariadb) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT user FROM mysql.user UNION ALL SELECT schema_name FROM information_schema.schemata"
+            )
+            return [each for each in cursor.fetchall() if "rehearsal" in each[0]]
+
+    with ENGINE.server(url=Secret(mariadb_url), live_version=None) as server, scratch(server) as database:
+        database.fill()
+        assert (
+            found_by(database, "ALTER TABLE orders DROP COLUMN note", "SELECT note FROM orders")[0]
+            == "prepare"
+        )
+        assert things()
+
+    assert things() == []
+
+
+def test_refuses_a_user_who_may_not_make_databases(mariadb_url: str, mariadb: str):
+    with root_connection(mariadb) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE USER poor@'127.0.0.1' IDENTIFIED BY 'secret'")
+        cursor.execute(f"GRANT ALL ON {mariadb_url.rpartition('/')[2]}.* TO poor@'127.0.0.1'")
+    url = Secret(mariadb_url.replace("root@", "poor:secret@"))
+
+    with pytest.raises(Usage) as refusal, ENGINE.server(url=url, live_version=None):
+        pass
+
+    assert refusal.value.code == "rehearsal-server-unfit"
+
+
+def start_rehearsing(*arguments: str) -> subprocess.Popen[str]:
+    """Start a command that rehearses, and return when it holds a scratch database."""
+    program = Path(__file__).parent.parent / "fixtures" / "rehearsing.py"
+    command = [sys.executable, str(program), "mariadb", *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_what_a_killed_command_left_on_the_teams_server_goes_with_the_next(mariadb_url: str, mariadb: str):
+    def left() -> int:
+        with root_connection(mariadb) as connection, connection.cursor() as cursor:
+            return cursor.execute(
+                "SELECT user FROM mysql.user WHERE user LIKE 'coordinator%' UNION ALL"
+                " SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'coordinator_r%'"
+            )
+
+    with start_rehearsing(mariadb_url) as process:
+        process.kill()
+    assert left() == 2
+
+    def swept() -> bool:
+        with ENGINE.server(url=Secret(mariadb_url), live_version=None):
+            return left() == 0
+
+    until(swept)  # the server notices in its own time that a connection is gone
+
+
+def test_a_killed_commands_own_server_is_ended_by_the_next(monkeypatch: pytest.MonkeyPatch):
+    with tempfile.TemporaryDirectory(prefix="ct-") as folder:
+        Path(folder).chmod(0o755)  # the server may run as another user
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        with start_rehearsing() as process:
+            process.kill()
+        [left] = Path(folder).iterdir()
+        server = int((left / "data" / "server.pid").read_text())
+        os.kill(server, 0)
+
+        with ENGINE.server(url=None, live_version=None):
+            assert not left.exists()
+
+        with pytest.raises(ProcessLookupError):
+            os.kill(server, 0)
+
+
+def test_identity_changes_with_the_program():
+    assert "mariadb 10." in str(ENGINE.identity(live_version=None))
