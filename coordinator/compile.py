@@ -6,7 +6,7 @@ The order that comes out, for each service and the databases that it uses:
                                                               └ drain ──────────┘
     … ─ stop ─ contract … ─ release
 
-A backfill begins after the migration that it needs and runs beside all of this. It holds up the first traffic
+A backfill begins after the migration that it needs and runs beside all of this. It holds up the start
 of the versions that use its database, or the approval and the stop before contract, or a migration; whether
 it is complete is asked again right before the migration that waits for it.
 
@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from coordinator.backfills.order import CONTRACT, SWITCH, is_named, named
+from coordinator.backfills.order import CONTRACT, SWITCH, named, waiting
 from coordinator.evidence import Evidence, Phased
 from coordinator.graph import Graph, Step, StepId
 from coordinator.model import BackfillSpec, DatabaseName, Phase, Plan, Role, ServiceName, Worker
@@ -108,16 +108,18 @@ class _Release:
     def ready(self, service: ServiceName) -> tuple[StepId, ...]:
         """Return the steps after which the schema has what the next version of a service needs."""
         late = self.turns.late.get(service, {})
-        backfilled = self.backfilled(service) if self.plan.services[service].worker else ()
         expanded = tuple(
             _apply_id(database, self._phased(database, state))
             for database in self.plan.services[service].uses
             if (state := late.get(database, len(self.before[database])))
         )
-        return (*expanded, *backfilled) or (ACQUIRE,)
+        return (*expanded, *self.backfilled(service)) or (ACQUIRE,)
 
     def backfilled(self, service: ServiceName, *, before: str = SWITCH) -> tuple[StepId, ...]:
-        """Return the backfills that a service waits for before it works, or `before` its contract."""
+        """Return the backfills that must be done before next runs, which may use rows before it has traffic.
+
+        With another `before`, those that its contract waits for.
+        """
         return tuple(
             _backfill_id("backfill", database, spec)
             for database in self.plan.services[service].uses
@@ -127,12 +129,9 @@ class _Release:
 
     def completed(self, database: DatabaseName, phased: Phased) -> tuple[BackfillSpec, ...]:
         """Return the backfills that must be complete right before a migration is applied."""
-        after = self.after[database]
-        is_first = bool(after) and phased is after[0]
+        of_database = (*self.before[database], *self.after[database])
         return tuple(
-            spec
-            for spec in self.plan.databases[database].backfills
-            if (is_first if spec.before in (SWITCH, CONTRACT) else is_named(phased.migration, spec.before))
+            spec for spec in self.plan.databases[database].backfills if waiting(spec, of_database) is phased
         )
 
     def _phased(self, database: DatabaseName, state: int) -> Phased:
@@ -286,7 +285,7 @@ def add_canary(release: _Release) -> Iterator[Step]:
     """Let the next version serve a part of the traffic, one share after the other."""
     for name in release.switching():
         canary = release.plan.services[name].canary
-        after = _verified(release, name)
+        after = (_of("verify", name),)
         for step_id, percent in zip(
             _canaries(release, name), canary.percents if canary else (), strict=False
         ):
@@ -294,18 +293,12 @@ def add_canary(release: _Release) -> Iterator[Step]:
             after = (step_id,)
 
 
-def _verified(release: _Release, name: ServiceName) -> tuple[StepId, ...]:
-    """Return the steps after which a next version may get its first traffic."""
-    is_worker = release.plan.services[name].worker is not None  # it works already when it is deployed
-    return (_of("verify", name), *(() if is_worker else release.backfilled(name)))
-
-
 def add_switch(release: _Release) -> Iterator[Step]:
     """Send new connections to the next version."""
     for name in release.switching():
         if not release.hands_over(name):
             canaries = _canaries(release, name)
-            after = canaries[-1:] or _verified(release, name)
+            after = canaries[-1:] or (_of("verify", name),)
             yield _next_step("switch", name, release, after)
 
 

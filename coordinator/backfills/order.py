@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from coordinator.diagnostics import Diagnostic, did_you_mean
-from coordinator.model import BackfillSpec, Migration
+from coordinator.evidence import Phased
+from coordinator.model import BackfillSpec, Migration, Phase
 
 SWITCH: Final = "switch"
 CONTRACT: Final = "contract"
@@ -22,6 +23,18 @@ def is_named(migration: Migration, text: str) -> bool:
 def named(migrations: Sequence[Migration], text: str) -> Migration | None:
     """Return the migration that a plan means."""
     return next((each for each in migrations if is_named(each, text)), None)
+
+
+def waiting(spec: BackfillSpec, phased: Sequence[Phased]) -> Phased | None:
+    """Return the migration that waits until a backfill is complete; None if none of these does.
+
+    One that declares contract waits also where it is expand, because nobody serves yet: it takes away what
+    the backfill needs all the same.
+    """
+    if spec.before in (SWITCH, CONTRACT):
+        is_contract = (each for each in phased if Phase.CONTRACT in (each.phase, each.migration.declared))
+        return next(is_contract, None)
+    return next((each for each in phased if is_named(each.migration, spec.before)), None)
 
 
 def order_problems(

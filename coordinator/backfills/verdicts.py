@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from coordinator.backfills.order import named
+from coordinator.backfills.order import named, waiting
 from coordinator.diagnostics import Diagnostic
 from coordinator.evidence import Basis, Evidence, Finding, Phased, Verdict
 from coordinator.graph import Graph
-from coordinator.model import BackfillSpec, DatabaseName, Phase, Plan
+from coordinator.model import BackfillSpec, DatabaseName, Plan
 
 _WORST_FIRST = (Verdict.BROKEN, Verdict.UNPROVEN, Verdict.PROVEN)
 _NOT_ASKED = Finding(Verdict.UNPROVEN, Basis.CLASSIFIED, "it was not rehearsed")
@@ -43,11 +43,9 @@ def _at(finding: Finding, state: int) -> Finding:
 def _states(spec: BackfillSpec, phased: Sequence[Phased]) -> tuple[int, int]:
     """Return the first and the last state at which a backfill may run."""
     names = [each.migration for each in phased]
-    after, before = named(names, spec.after), named(names, spec.before)
-    contract = (state for state, each in enumerate(phased) if each.phase is Phase.CONTRACT)
+    after, gate = named(names, spec.after), waiting(spec, phased)
     first = 0 if after is None else names.index(after) + 1
-    last = next(contract, len(phased)) if before is None else names.index(before)
-    return first, last
+    return first, len(phased) if gate is None else phased.index(gate)
 
 
 def begin_too_late(plan: Plan, evidence: Evidence) -> Iterator[Diagnostic]:

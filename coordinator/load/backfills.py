@@ -70,8 +70,8 @@ class Backfill(Spec):
     )
     before: Text = Field(
         default="contract",
-        description="What waits until no row is left: `switch`, `contract`, or a migration by file name or "
-        "version. Before contract it is asked again in each case.",
+        description="What waits until no row is left: `switch` (and the start of the next version), "
+        "`contract`, or a migration by file name or version. Before contract it is asked again in each case.",
     )
     table: Text = Field(
         description="The table that is gone over, as the engine knows it; with its schema if need be."

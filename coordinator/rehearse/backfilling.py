@@ -4,19 +4,21 @@ sample rows. What the engine refuses there it refuses in a release.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from coordinator.backfills.keys import key_of
-from coordinator.backfills.order import named
+from coordinator.backfills.order import SWITCH, named
 from coordinator.backfills.work import Work
 from coordinator.errors import DatabaseError, StepFailed, Waiting
-from coordinator.evidence import Basis, Finding, Verdict
-from coordinator.model import RANGE, BackfillSpec, DatabaseSpec, Migration
+from coordinator.evidence import Basis, Finding, Objection, Verdict
+from coordinator.model import RANGE, BackfillSpec, DatabaseSpec, Migration, Role
 from coordinator.ports import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase
+from coordinator.rehearse.walk import Working
+from coordinator.sameness import difference
 
 _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing is measured here, and nobody rests."""
@@ -33,19 +35,27 @@ class Trial:
 
 
 def try_backfills(
-    scratch: RehearsalDatabase, database: DatabaseSpec, pending: Sequence[Migration], *, state: int
+    scratch: RehearsalDatabase,
+    database: DatabaseSpec,
+    pending: Sequence[Migration],
+    *,
+    state: int,
+    working: Working,
 ) -> tuple[Trial, ...]:
-    """Return what the backfills do at a state; those whose migration comes later are left out."""
+    """Return what the backfills do at a state; those whose migration comes later are left out.
+
+    `working` are the queries that work there, and are asked once more when the rows are done.
+    """
     reached = pending[:state]
     ready = [
         spec
         for spec in database.backfills
         if named(pending, spec.after) is None or named(reached, spec.after) is not None
     ]
-    return tuple(Trial(spec.name, state, _try(scratch, database, spec)) for spec in ready)
+    return tuple(Trial(spec.name, state, _try(scratch, database, spec, working)) for spec in ready)
 
 
-def _try(scratch: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec) -> Finding:
+def _try(scratch: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec, working: Working) -> Finding:
     hurried = replace(spec, percent=100, rows_per_second=None, replication_lag=None)
     with scratch.clone() as copy:
         try:
@@ -62,6 +72,8 @@ def _try(scratch: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec)
             with copy.session() as session:
                 if spec.repeatable and _changes_again(session, spec):
                     return _broken("it is `repeatable`, and changes rows again that it has done")
+            if met := next(_differences(scratch, copy, spec, working), None):
+                return met
         except Waiting as error:
             return _unproven(f"on the sample rows it does not complete: {error.what.rstrip('.')}")
         except StepFailed as error:
@@ -71,6 +83,31 @@ def _try(scratch: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec)
             is_of_rows = (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
             return _unproven(f"a sample row stands in its way: {said}") if is_of_rows else _broken(said)
     return _RAN if has_rows else _unproven(f"there was no sample row in `{spec.table}`")
+
+
+def _differences(
+    scratch: RehearsalDatabase, copy: RehearsalDatabase, spec: BackfillSpec, working: Working
+) -> Iterator[Finding]:
+    """Yield what a version meets on the copy, whose rows are done, that it did not before.
+
+    Live may see other rows: that is what a backfill is for. Next was written for rows that are done; where it
+    runs before they are, it must not see the difference, or nobody knows if it minds.
+    """
+    for subject, queries in working:
+        asks = [(each.text, each.values or ()) for each in queries]
+        undone = scratch.execute(asks, role=subject.database_role)
+        done = copy.execute(asks, role=subject.database_role)
+        for query, before, after in zip(queries, undone, done, strict=True):
+            whose = f"query {query.query.name} of `{subject.use[1]}` ({subject.role})"
+            if isinstance(before, Objection):
+                continue
+            if isinstance(after, Objection):
+                yield _broken(f"{whose} fails when the rows are done: {after.message} ({after.code})")
+            elif subject.role is Role.NEXT and spec.before != SWITCH and (found := difference(after, before)):
+                yield _unproven(
+                    f"{whose} {found} until it is complete, and nobody knows if it minds;"
+                    " with `before: switch` it does not run then"
+                )
 
 
 def _changes_again(session: Session, spec: BackfillSpec) -> bool:

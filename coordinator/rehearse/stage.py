@@ -124,8 +124,8 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
             layers=task.layers,
             apply=apply,
             engine=task.spec.engine,
-            visit=lambda database, state: trials.extend(
-                try_backfills(database, task.spec, task.pending, state=state)
+            visit=lambda database, state, working: trials.extend(
+                try_backfills(database, task.spec, task.pending, state=state, working=working)
             ),
         )
     return _Tried(walked, drift, unfilled, tuple(trials))

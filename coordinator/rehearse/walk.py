@@ -30,6 +30,11 @@ Apply = Callable[[RehearsalDatabase, Migration], DatabaseError | None]
 """Apply one migration to a scratch database; returns what the engine refused, if it did."""
 
 
+Working = Sequence[tuple[Subject, Sequence[Compiled]]]
+"""For each version, its queries that ran and that work where the walk stands."""
+Visit = Callable[[RehearsalDatabase, int, Working], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two scratch databases with the same schema and rows, both at the first state; one, if nothing pends."""
@@ -93,7 +98,7 @@ def walk_states(
     goes_on: bool = False,
     keys: Sequence[str] | None = None,
     memory: Memory | None = None,
-    visit: Callable[[RehearsalDatabase, int], None] = lambda *_: None,
+    visit: Visit = lambda *_: None,
 ) -> Walked:
     """Apply `pending` state by state and ask about every query of every subject.
 
@@ -122,7 +127,7 @@ def walk_states(
     }
     walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(ahead, pending))
     walk.ask(here)
-    visit(pair.walk, 0)
+    visit(pair.walk, 0, walk.working())
     refused = [each.migration for each in failures]
     for state, migration in enumerate(pending[:known], 1):
         with ExitStack() as sessions:
@@ -133,7 +138,7 @@ def walk_states(
             walk.cross(held)
         here = State(pair.walk, layers, memory.at(names[state]))
         walk.ask(here)
-        visit(pair.walk, state)
+        visit(pair.walk, state, walk.working())
     walk.judge_sessions()
     return Walked(asked, compiled, walk.answers, statements, failures)
 
@@ -253,6 +258,22 @@ class _Walk:
             answers.append(
                 ask_queries(here, self.compiled[subject.use], role=subject.database_role, between=between)
             )
+
+    def working(self) -> Working:
+        """Return what works where the walk stands."""
+        return [
+            (
+                subject,
+                [
+                    query
+                    for query, answer in zip(
+                        self.compiled[subject.use], self.answers[subject.use][-1], strict=True
+                    )
+                    if answer.broken is None and query.ran is not None
+                ],
+            )
+            for subject in self.subjects
+        ]
 
     def _between(self, of_migrations: Sequence[_T], subject: Subject) -> Sequence[_T]:
         """Return what stands for the migrations between a version's own state and where the walk stands."""

@@ -20,6 +20,7 @@ from coordinator.evidence import (
 )
 from coordinator.graph import Step
 from coordinator.prove import Proof, risks
+from coordinator.report import backfills
 from coordinator.report.windows import points_of_no_return, windows
 
 Fields = dict[str, object]
@@ -35,6 +36,7 @@ def as_json(proof: Proof) -> Fields:
         "databases": dict(_databases(evidence)),
         "findings": list(_findings(evidence)),
         "rehearsals": {name: _rehearsal(each) for name, each in evidence.rehearsals.items()},
+        "backfills": list(backfills.as_json(proof)),
         "switch_window": list(_switch_window(proof)),
         "steps": [_step(step) for step in graph],
         "point_of_no_return": next((step.id for step in graph if step.no_return), None),
@@ -54,12 +56,14 @@ def as_json(proof: Proof) -> Fields:
 
 def _step(step: Step) -> Fields:
     share: Fields = {} if step.percent is None else {"percent": step.percent}
+    backfill: Fields = {} if step.backfill is None else {"backfill": step.backfill}
     return {
         "id": step.id,
         "kind": step.kind,
         "after": list(step.after),
         "no_return": step.no_return,
         **share,
+        **backfill,
     }
 
 

@@ -11,7 +11,7 @@ from coordinator.evidence import Basis, Verdict
 from coordinator.graph import Graph
 from coordinator.model import Plan, ServiceName, ServiceSpec, Worker
 from coordinator.prove import Proof, risks
-from coordinator.report import rehearsed
+from coordinator.report import backfills, rehearsed
 from coordinator.report.drawing import as_chains
 from coordinator.report.matrix import Matrix, mark, matrices
 from coordinator.report.windows import sentences
@@ -132,6 +132,11 @@ def _database(matrix: Matrix, proof: Proof, *, width: int) -> Iterator[str]:
     if not matrix.columns:
         yield "  No service of this plan uses it, and who else does is not known."
     said = [
+        *(
+            line
+            for each in backfills.lines(matrix.database, proof)
+            for line in wrapped(each, width, first="  ", then="    ")
+        ),
         *(
             line
             for each in sentences(matrix.database, proof)

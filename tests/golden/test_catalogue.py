@@ -113,9 +113,9 @@ def _database(ports: ConnectedPorts, name: DatabaseName, applied: tuple[int, ...
     ledger = Ledger(exists=bool(applied), applied=applied)
     pending = ports.tool(name).pending(ports.migrations(name), ledger)
     assert not errors_of(pending.diagnostics)
-    return DatabaseSurvey(
-        Target(ports.plan.databases[name].engine, name, None, None), len(applied), pending.migrations
-    )
+    spec = ports.plan.databases[name]
+    target = Target(spec.engine, name, None, None)
+    return DatabaseSurvey(target, len(applied), pending.migrations, backfills=spec.backfills)
 
 
 def _serving(spec: ServiceSpec, live: str | None) -> Serving:
@@ -168,6 +168,7 @@ def test_each_plan_shows_another_end(proof_of: Callable[[str], Found]):
     verdicts = {name: proof_of(name)[0].verdict for name in CATALOGUE}
 
     assert verdicts == {
+        "backfill": Verdict.PROVEN,
         "database-only": Verdict.UNPROVEN,
         "gated": Verdict.UNPROVEN,
         "in-turn": Verdict.PROVEN,

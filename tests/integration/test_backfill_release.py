@@ -39,6 +39,9 @@ databases:
         sql: UPDATE orders SET cents = total * 100 WHERE {{range}}
         remaining: SELECT count(*) FROM orders WHERE cents IS NULL
 """
+SERVICE = """services:
+  api: {version: "2", uses: [shop], queries: {sql: queries}, platform: {local: {command: [none]}}}
+"""
 BASE = "CREATE TABLE orders (id integer NOT NULL PRIMARY KEY, total integer NOT NULL)"
 LESS = "ALTER TABLE orders DROP COLUMN total"
 ROWS = 2500
@@ -194,6 +197,24 @@ def test_one_that_cannot_complete_on_the_sample_rows_is_unproven(shop: Shop) -> 
 
     assert proof.verdict is Verdict.UNPROVEN
     assert "does not complete" in risks(proof)[0].why
+
+
+@pytest.mark.parametrize("waits", ["contract", "switch"])
+def test_a_version_that_would_see_rows_that_are_not_done_is_unproven_unless_it_starts_later(
+    shop: Shop, waits: str
+) -> None:
+    shop.write(more=f"        before: {waits}\n" + SERVICE)
+    (shop.folder / "queries").mkdir()
+    (shop.folder / "queries" / "2.sql").write_text("SELECT cents FROM orders ORDER BY id;\n")
+
+    proof, _ = shop.plan()
+
+    assert proof.diagnostics == (), "on the first release the drop is no contract, and waits all the same"
+    told = [each.why for each in risks(proof) if "until it is complete" in each.why]
+    assert len(told) == (waits == "contract")
+    assert proof.evidence.backfills["shop", "cents"].verdict is (  # type: ignore[index]
+        Verdict.UNPROVEN if told else Verdict.PROVEN
+    )
 
 
 def test_one_that_contract_waits_for_cannot_begin_after_contract(shop: Shop) -> None:
