@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from coordinator.applied import Book, enter
 from coordinator.apply import demand_next, read_ledger
-from coordinator.errors import DatabaseError, InDoubt, StepFailed
+from coordinator.errors import CoordinatorError, DatabaseError, InDoubt, StepFailed
 from coordinator.model import Migration, MigrationId
 from coordinator.ports import Ended, Ledger, MigrationRunner, MigrationTool, Session
 from coordinator.rehearsal_ports import RehearsalDatabase
@@ -74,7 +74,7 @@ def apply_by_program(
             if migration.version in after.applied:
                 target = session.target(versions.table)
                 enter(session, migration, tool=versions.tool, target=target, book=book)
-    except DatabaseError as error:
+    except CoordinatorError as error:  # whatever it is: the program may have done its work
         what = (
             f"The program for {migration.name} has ended, and the version table cannot be read: {error.what}"
         )

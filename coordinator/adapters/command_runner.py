@@ -46,7 +46,11 @@ class CommandRunner:
         if is_scratch:
             return self._run(migration, url, None, output)
         with supervised.held_by_program(self._lock) as lock:
-            return self._run(migration, url, lock, output)
+            ended = self._run(migration, url, lock, output)
+            if ended.exit_code is not None:
+                # Who detached itself on purpose holds the old file; the next program gets another one.
+                self._lock.unlink(missing_ok=True)
+            return ended
 
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no program of an earlier command is left."""

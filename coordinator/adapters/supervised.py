@@ -26,7 +26,10 @@ from coordinator.ports import Ended
 from coordinator.secret import Secret, without
 
 _LAST_LINES: Final = 20
-_LONGEST_LINE: Final = 500
+_SHOWN: Final = 500
+"""Letters of a line that are shown."""
+_LONGEST: Final = 1 << 16
+"""Bytes of a line that are kept; what comes behind them is dropped."""
 _GRACE: Final = 10.0
 """Seconds between SIGTERM and SIGKILL for a program whose time is up."""
 _AFTER_END: Final = 1.0
@@ -50,12 +53,11 @@ class Output:
         return tuple(self._last)
 
     def take(self, piece: bytes) -> None:
-        """Take what came next; a line is shown when it is whole, or longer than any line should be."""
+        """Take what came next; a line is shown when it is whole."""
         *lines, self._rest = (self._rest + piece).replace(b"\r", b"\n").split(b"\n")
         for each in lines:
             self._show(each)
-        if len(self._rest) > _LONGEST_LINE << 4:
-            self.end()
+        self._rest = self._rest[:_LONGEST]  # never cut where it is shown: half a secret is none to replace
 
     def end(self) -> None:
         """Show the line that no newline ended."""
@@ -64,7 +66,7 @@ class Output:
 
     def _show(self, line: bytes) -> None:
         text = without(line.decode(errors="replace"), self._secrets)
-        text = "".join(each if each.isprintable() else " " for each in text).strip()[:_LONGEST_LINE]
+        text = "".join(each if each.isprintable() else " " for each in text).strip()[:_SHOWN]
         if text:
             self._last.append(text)
             self._note(text)
@@ -168,8 +170,6 @@ def held_by_program(file: Path) -> Iterator[int]:
         if not _locks(lock):
             raise _running()
         yield lock
-        # Who detached itself on purpose holds the old file; the next program gets another one.
-        file.unlink(missing_ok=True)
     finally:
         os.close(lock)
 

@@ -1,4 +1,4 @@
-"""The plan's `command`, which applies migrations that are code: its form, and is its program there?."""
+"""The plan's `command`, which applies migrations that are code: its form, and whether it is there."""
 
 from __future__ import annotations
 
