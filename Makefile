@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart check test test-peers test-mariadb test-browser test-cluster golden bench bench-backfill bench-cluster bench-locks clean
+.PHONY: quickstart check test test-peers test-mariadb test-browser test-cluster golden bench bench-backfill bench-cluster bench-locks bench-migrations clean
 
 quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back, REFUSED=1 a refusal
 	@$(BIN)/python plans/quickstart/quickstart.py $(if $(REFUSED),--mistake rehearsal,$(if $(ROLLBACK),--mistake $(ROLLBACK:1=verify)))
@@ -41,6 +41,9 @@ bench: .venv/.dev  ## start-up, compile and rehearsal time as tables
 
 bench-locks: .venv/.dev  ## what readers notice of a release that has to wait, beside goose and golang-migrate (Go)
 	$(BIN)/python bench/lock_stall.py
+
+bench-migrations: .venv/.dev  ## a thousand small migrations by coordinator, goose, golang-migrate (Go) and Alembic
+	$(BIN)/python bench/many_migrations.py
 
 bench-backfill: .venv/.dev  ## a million rows: one UPDATE, a loop of 1,000 rows, a backfill; and what the application notices (pgbench)
 	$(BIN)/python bench/backfill.py

@@ -160,17 +160,24 @@ class Goose:
 
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
         """Return what is not applied, ascending; a version below an applied one is out of order."""
-        newest = max(map(int, ledger.applied), default=0)
-        unapplied = tuple(each for each in migrations if each.version not in ledger.applied)
+        newest, applied = max(map(int, ledger.applied), default=0), set(ledger.applied)
+        unapplied = tuple(each for each in migrations if each.version not in applied)
         late = tuple(_out_of_order(each, newest) for each in unapplied if int(each.version) < newest)
         return Pending(unapplied, (*late, *_unknown(migrations, ledger)))
 
     def up(self, migration: Migration, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
         """Return what applies and records a migration."""
-        del ledger
-        applied = _is_applied_query(target, int(migration.version))
+        version = int(migration.version)
+        moved = _is_applied_query(target, version)
+        if ledger.applied:
+            last = _is_applied_query(target, int(ledger.applied[0]))
+            moved = f"{moved} UNION ALL SELECT 1 {_from(target)}WHERE NOT EXISTS ({last})"
         assert migration.up is not None, "a file without an Up section is an error of `read`"
-        return _batches(migration.up, _insert(target, int(migration.version)), target=target, guard=applied)
+        return _batches(migration.up, _insert(target, version), target=target, guard=moved)
+
+    def after(self, ledger: Ledger, migration: Migration) -> Ledger:
+        """Return the ledger once a migration is recorded."""
+        return Ledger(exists=True, applied=(migration.version, *ledger.applied))
 
     def down(
         self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
@@ -283,7 +290,7 @@ def _batches(script: Script, record: str, *, target: Target, guard: str) -> tupl
     is_guarded = not any(
         sets_transaction(each) for text in texts for each in split_statements(text, target.engine)
     )
-    return (Batch((*texts, record), transaction=True, guard=guard if is_guarded else None),)
+    return (Batch((*texts, record), transaction=True, guard=guard if is_guarded else None, records=1),)
 
 
 # -- the files ------------------------------------------------------------------------------------------

@@ -104,6 +104,9 @@ class MysqlSession:
         self._is_settled = False
         self._committed = 0
 
+    def relabel(self, label: str) -> None:
+        """Do nothing: a connection's attributes are those that it began with."""
+
     def target(self, table: str | None) -> Target:
         """Return what this connection is connected to."""
         [[database]] = self.query("SELECT DATABASE()")

@@ -57,6 +57,9 @@ class SqliteSession:
         self._path = path
         self._watch = watch
 
+    def relabel(self, label: str) -> None:
+        """Do nothing: SQLite knows no names of sessions."""
+
     def target(self, table: str | None) -> Target:
         """Return what this connection is connected to."""
         return Target(Engine.SQLITE, str(self._path), None, table)

@@ -8,11 +8,12 @@ does may be done again.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Final
 
 from coordinator.applied import Book
-from coordinator.apply import apply_migration, is_applied, read_ledger
+from coordinator.apply import is_applied, read_ledger
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
@@ -20,12 +21,15 @@ from coordinator.marks import Mark, by_statement, read_mark, start_of, told
 from coordinator.model import DatabaseSpec, Engine, Migration
 from coordinator.ports import MigrationTool, Patience, Session, Target
 from coordinator.programs import VersionTable, apply_by_program
+from coordinator.series import Series, may_follow
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
 
 _LOCKS: Final = timedelta(seconds=15)
 """How long another migration tool, or an orphan of ours, may hold the tool's locks: migrate's own default."""
+_GONE: Final = timedelta(seconds=2)
+"""How long a program whose coordinator died may take to be gone: it was killed at once."""
 _WITHOUT: Final = {
     Engine.POSTGRESQL: "runs without a transaction",
     Engine.SQLITE: "runs without a transaction",
@@ -128,10 +132,15 @@ class Apply:
     def observe(self, step: Step, context: Context) -> Observation:
         """Ask the version table; in doubt, under the tool's locks."""
         migration = _migration(step, context)
+        if not context.in_doubt and context.series.is_due(step.its_database, migration):
+            return Observation(Seen.NOT_DONE, "the migration before it was applied a moment ago")
+        return self._look(migration, step, context)
+
+    def _look(self, migration: Migration, step: Step, context: Context) -> Observation:
         spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
         runner = context.ports.runner(spec.name) if migration.is_code and context.in_doubt else None
         if runner is not None:
-            runner.demand_gone(_LOCKS)
+            runner.demand_gone(_GONE)
         with context.ports.session(spec.name, label=step.id) as session:
             target = session.target(spec.migrations.table)
             locks = tool.lock_ids(target) if context.in_doubt else ()
@@ -188,6 +197,7 @@ class Apply:
         spec, migration = context.ports.plan.databases[step.its_database], _migration(step, context)
         runner = context.ports.runner(spec.name)
         assert runner is not None, "code without a runner is an error of the plan"
+        context.series.end(spec.name)  # the program takes the tool's locks itself
         line = apply_by_program(
             lambda: context.ports.session(spec.name, label=step.id),
             _versions(context, spec),
@@ -199,20 +209,28 @@ class Apply:
         return f"state {step.state}: {line}"
 
     def _apply(self, step: Step, context: Context) -> str:
-        spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
-        migration = _migration(step, context)
-        with context.ports.session(spec.name, label=step.id) as session:
-            mark, _ = _mark(session, tool, migration, session.target(spec.migrations.table))
+        spec, ports = context.ports.plan.databases[step.its_database], context.ports
+        migration, book = _migration(step, context), _book(context)
+        series = context.series.take_or(
+            spec.name,
+            lambda: Series.opened(
+                ports.session(spec.name, label=step.id),
+                ports.tool(spec.name),
+                table=spec.migrations.table,
+                book=book,
+                lock_timeout=_LOCKS,
+            ),
+        )
+        with ExitStack() as unless_kept:
+            unless_kept.callback(series.close)
+            mark, _ = _mark(series.session, series.tool, migration, series.target)
             try:
-                apply_migration(
-                    session,
-                    tool,
+                series.apply(
                     migration,
-                    migrations=context.ports.migrations(spec.name),
-                    table=spec.migrations.table,
-                    lock_timeout=_LOCKS,
-                    patience=Patience(spec.locks, context.wait, context.ports.clock.sleep, context.note),
-                    book=_book(context),
+                    migrations=ports.migrations(spec.name),
+                    patience=Patience(spec.locks, context.wait, ports.clock.sleep, context.note),
+                    book=book,
+                    label=step.id,
                     start=_start(mark, migration, spec.engine, from_line=context.from_line),
                 )
             except DatabaseError as error:
@@ -220,6 +238,9 @@ class Apply:
                     # What is known is in these words, and the version table has none of it.
                     raise InDoubt(error.code, error.what, why=error.why, next_step=error.next_step) from error
                 raise
+            if may_follow(migration.up, spec.engine):
+                unless_kept.pop_all()
+                context.series.leave(spec.name, series)
         return f"state {step.state}"
 
 
