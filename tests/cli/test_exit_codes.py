@@ -313,11 +313,14 @@ def test_5_a_migration_that_was_cut_off_half_way_waits_for_a_person(checkout: Ch
     killed.wait()
 
     in_doubt = checkout.release("1.4")
+    contradicts = checkout.run("settle", "expand:shop:00002_half", "--as", "done", "--from-line", "4")
     settled = checkout.run("settle", "expand:shop:00002_half", "--as", "done")
     goes_on = checkout.release("1.4")
 
     assert in_doubt.exit_code == 5
     assert "coordinator settle expand:shop:00002_half --as done" in in_doubt.out
+    assert "was cut off at line 4 (INSERT INTO half)" in " ".join(in_doubt.out.split())
+    assert contradicts.exit_code == 2
     assert settled.exit_code == 0
     assert goes_on.exit_code == 0
     assert checkout.serving() == "1.4"
