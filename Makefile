@@ -18,11 +18,11 @@ check: .venv/.dev  ## format, lint, types, layers
 test: check  ## everything that needs nothing but this machine
 	$(BIN)/pytest -n 2
 
-test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate, and Argo's schema; needs Go
+test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate, and Argo's schema, and a PgBouncer; needs Go and pgbouncer
 	$(BIN)/pytest -m "peers and not mariadb" -n 2 tests/peers tests/integration/test_pipelines.py
 
 test-mariadb: .venv/.dev  ## the same promises kept on a MariaDB, and the real tools there; needs mariadbd (and Go)
-	$(BIN)/pytest -m mariadb -n 2 tests/contracts tests/integration tests/peers
+	$(BIN)/pytest -m mariadb -n 2 tests/contracts tests/crash tests/integration tests/peers
 
 test-browser: .venv/.dev  ## the page of plan --html in a headless Chromium; needs one (apt-get install chromium)
 	$(BIN)/pytest -m browser tests/browser

@@ -97,6 +97,12 @@ class Batch:
     """So many texts at its end are the tool's own: what is wrong with them is in no line of a file."""
     fence: str | None = None
     patience: Patience | None = field(default=None, compare=False)
+    marks: tuple[str | None, ...] = field(default=(), compare=False)
+    """What is sent after each of so many first texts: in the transaction if one is open, else durable."""
+
+    def mark_after(self, index: int) -> str | None:
+        """Return what is sent after the text at `index`."""
+        return self.marks[index] if index < len(self.marks) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Final, Self
 
 from coordinator.applied import Book, Standing
-from coordinator.apply import demand_next, look, read_ledger, send_up
+from coordinator.apply import demand_next, ledger_before, look, read_ledger, send_up
 from coordinator.model import DatabaseName, Engine, Migration, Script
 from coordinator.ports import Ledger, MigrationTool, Patience, Session, Target
 from coordinator.sql import split_statements
@@ -89,9 +89,16 @@ class Series:
         patience: Patience,
         book: Book,
         label: str,
+        start: int | None = None,
     ) -> None:
-        """Apply and record a migration; raises as `apply_migration`, and is of no use any more then."""
-        if not self.is_due(migration):
+        """Apply and record a migration; takes and raises what `apply_migration` does.
+
+        After an error it is of no use any more.
+        """
+        is_dirty = start is not None and self.ledger.dirty == migration.version
+        if is_dirty:
+            self.ledger = ledger_before(migration, migrations)
+        if is_dirty or not self.is_due(migration):
             self._coming = demand_next(self.tool, migration, migrations, ledger=self.ledger)
             self._at = 0
         self.session.relabel(label)
@@ -105,6 +112,8 @@ class Series:
             patience=patience,
             book=book,
             standing=self.standing,
+            start=start,
+            is_dirty=is_dirty,
         )
         after = self.tool.after(self.ledger, migration)
         self._at += 1

@@ -34,6 +34,7 @@ _DEFAULT_TABLE = "goose_db_version"
 _SESSION_LOCK = 4097083626
 """The lock of goose's Provider: crc32("goose"). The command line of goose takes none."""
 _LOCK_TABLE = "goose_lock"
+_ASIDE = "coordinator_goose_begins"
 _VERSION = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NAME = r'(?:"[^"]+"|[^\W\d][\w$]*)'
 _TABLE = re.compile(rf"{_NAME}(?:\.{_NAME})?")
@@ -150,9 +151,11 @@ class Goose:
         return Ledger(exists=True, applied=tuple(version for version in applied if version != 0))
 
     def create_ledger(self, target: Target) -> Batch:
-        """Return goose's own table with its row for version 0."""
+        """Return goose's own table with its row for version 0; on MySQL it appears with that row in it."""
         create = f"CREATE TABLE {_table(target)} {_COLUMNS[target.engine]}"
         is_there = f"SELECT 1 {_from(target)}WHERE ({self.ledger_exists_query(target)})"
+        if target.engine.speaks_mysql:
+            return _made_aside(target, guard=is_there)
         return Batch((create, _insert(target, 0)), transaction=True, guard=is_there)
 
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
@@ -245,6 +248,21 @@ def _exists_on_mysql(target: Target) -> str:
         f" WHERE table_schema = {schema} AND table_name = '{name}'"
         f" AND (@@lower_case_table_names > 0 OR CAST(table_name AS BINARY) = CAST('{name}' AS BINARY))"
     )
+
+
+def _made_aside(target: Target, *, guard: str) -> Batch:
+    """Return what makes the table under another name first: CREATE TABLE commits, and without its row 0 a
+    table that a kill left says that somebody emptied it.
+    """
+    database, _ = _mysql_names(target.table or _DEFAULT_TABLE)
+    aside = replace(target, table=(f"`{database}`." if database else "") + _ASIDE)
+    texts = (
+        f"DROP TABLE IF EXISTS {_table(aside)}",
+        f"CREATE TABLE {_table(aside)} {_COLUMNS[target.engine]}",
+        _insert(aside, 0),
+        f"RENAME TABLE {_table(aside)} TO {_table(target)}",
+    )
+    return Batch(texts, transaction=True, guard=guard)
 
 
 def _from(target: Target) -> str:

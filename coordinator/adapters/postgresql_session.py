@@ -28,6 +28,7 @@ from coordinator.adapters.batches import (
 )
 from coordinator.adapters.postgresql_blockers import Connection
 from coordinator.adapters.postgresql_lock_waits import LockWaits, Send
+from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, Target
@@ -69,6 +70,8 @@ class PostgresqlSession:
         self._settings = settings
         self._beside = beside
         self._is_settled = False
+        self._owns_session = beside is None
+        """Nobody stands between who gives each transaction another session; not asked of a scratch server."""
         self._label = ""
         self._watch_client: str | None = None
         """What lets the server notice that we are gone, where it can; None: it was not asked yet."""
@@ -127,6 +130,7 @@ class PostgresqlSession:
     @contextmanager
     def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:
         """Hold advisory locks, polled and never waited for; Waiting with the holder when time is up."""
+        self._demand_own_session()
         deadline = time.monotonic() + timeout.total_seconds()
         held: list[int] = []
         try:
@@ -186,8 +190,18 @@ class PostgresqlSession:
     def _execute_each(self, batch: Batch, send: Send) -> None:
         for index, text in enumerate(batch.statements):
             send(text, index=index, commits=True)
+            if mark := batch.mark_after(index):
+                self.send(mark)
         if self._connection.info.transaction_status is not TransactionStatus.IDLE:
             raise transaction_left_open()
+
+    def _demand_own_session(self) -> None:
+        """Raise Usage where locks of this session would not be its own; asked once."""
+        if self._owns_session or self._beside is None:
+            return
+        if self.send(PROCESS) != [(self.pid,)]:
+            demand_own_session(self.send, self._beside)
+        self._owns_session = True
 
     def _poll_lock(self, lock_id: int, deadline: float) -> None:
         while self.send(f"SELECT pg_try_advisory_lock({lock_id})") != [(True,)]:

@@ -105,6 +105,8 @@ class SqliteSession:
         for index, text in enumerate(batch.statements):
             for offset, statement in split_complete(text):
                 self._run(statement, text, index=index, offset=offset, commits=True)
+            if mark := batch.mark_after(index):
+                self._send(mark)
         if self._connection.in_transaction:
             raise transaction_left_open()
 

@@ -190,6 +190,7 @@ class Engine:
             in_doubt=in_doubt,
             is_halted=lambda: self._has_ended or self.is_stopping() or self._is_turning(command),
             note=lambda text: self.audience.noted(step.id, text),
+            from_line=self.state.steps[step.id].from_line,
             series=self._series,
         )
         is_way_back = isinstance(command, Undo)

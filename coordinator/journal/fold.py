@@ -64,6 +64,8 @@ class StepState:
     first: datetime | None = None
     detail: str = ""
     code: str = ""
+    from_line: int | None = None
+    """What a person said when the step was settled as not done, until it was tried."""
 
 
 @dataclass(slots=True)
@@ -191,7 +193,14 @@ class RunState:
             first=before.first or event.at,
             detail=str(getattr(event, "detail", getattr(event, "reason", ""))),
             code=str(getattr(event, "code", "")),
+            from_line=_from_line(before, event),
         )
+
+
+def _from_line(before: StepState, event: _StepEvent) -> int | None:
+    if isinstance(event, events.StepSettled) and event.seen is Seen.NOT_DONE:
+        return event.from_line
+    return before.from_line if isinstance(event, events.StepStarted) else None
 
 
 _StepEvent = (

@@ -48,6 +48,8 @@ class Context:
     """Somebody wants this command to stop, or the run to turn back."""
     note: Callable[[str], None]
     """Show a line of progress."""
+    from_line: int | None = None
+    """Where in its file a person said that a migration is to go on; 0: at its beginning."""
     series: KeptSeries = field(default_factory=KeptSeries)
     """What one migration of a database leaves open for the next."""
 
