@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.local import until
-from peers.real_tools import ENGINES, LEDGERS, World, real_command, run_real, write_files
+from peers.real_tools import LEDGERS, World, real_command, run_real, write_files
 
 from coordinator.model import Engine
 from coordinator.ports import Batch
@@ -37,8 +37,6 @@ OURS = ("coordinator_lease", "coordinator_applied")
 ELSE_CONNECTED = {
     Engine.POSTGRESQL: "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
     " AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
-    Engine.MARIADB: "SELECT 1 FROM information_schema.processlist"
-    " WHERE db = DATABASE() AND id <> CONNECTION_ID()",
     Engine.SQLITE: "SELECT 1 WHERE false",
 }
 
@@ -53,7 +51,7 @@ class Checkout:
         self.migrations = write_files(folder / "migrations", dict(map(self._file, range(1, VERSIONS + 1))))
 
     def _file(self, version: int) -> tuple[str, str]:
-        # Where DDL is no part of a transaction, a file that was cut off has to bear being sent again.
+        # The real golang-migrate commits a file before its mark, so a file has to bear being sent again.
         text = f"CREATE TABLE IF NOT EXISTS t{version} (id integer PRIMARY KEY);\n"
         if self.tool == "goose":
             return f"{version:05}_t.sql", f"-- coordinator: phase=expand\n-- +goose Up\n{text}"
@@ -115,7 +113,7 @@ def tool(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
 def test_the_real_tool_goes_on_where_coordinator_was_killed(
     tool: str, engine: Engine, *, new_world: NewWorld, tmp_path: Path
 ):
@@ -142,7 +140,7 @@ def test_the_real_tool_goes_on_where_coordinator_was_killed(
     assert killed, "it was always done already"
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
 def test_coordinator_goes_on_where_the_real_tool_was_killed_or_says_what_to_do(
     tool: str, engine: Engine, *, new_world: NewWorld, tmp_path: Path
 ):
