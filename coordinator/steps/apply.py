@@ -113,7 +113,7 @@ class Apply:
             )
         if is_done:
             return Observation(Seen.DONE, "the version table has it")
-        if runner is not None and not runner.is_repeatable:
+        if runner is not None and not (runner.is_repeatable or migration.is_atomic):
             return Observation(
                 Seen.UNKNOWN,
                 f"{migration.name} is code, the version table does not have it, and nobody can tell how far"
