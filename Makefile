@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart check test test-peers test-mariadb test-browser test-cluster golden bench bench-backfill bench-cluster bench-locks clean
+.PHONY: quickstart check test test-peers test-mariadb test-browser test-cluster golden bench bench-backfill bench-cluster bench-locks bench-migrations clean
 
 quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back, REFUSED=1 a refusal
 	@$(BIN)/python plans/quickstart/quickstart.py $(if $(REFUSED),--mistake rehearsal,$(if $(ROLLBACK),--mistake $(ROLLBACK:1=verify)))
@@ -18,11 +18,11 @@ check: .venv/.dev  ## format, lint, types, layers
 test: check  ## everything that needs nothing but this machine
 	$(BIN)/pytest -n 2
 
-test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate, and Argo's schema; needs Go
+test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate, and Argo's schema, and a PgBouncer; needs Go and pgbouncer
 	$(BIN)/pytest -m "peers and not mariadb" -n 2 tests/peers tests/integration/test_pipelines.py
 
 test-mariadb: .venv/.dev  ## the same promises kept on a MariaDB, and the real tools there; needs mariadbd (and Go)
-	$(BIN)/pytest -m mariadb -n 2 tests/contracts tests/integration tests/peers
+	$(BIN)/pytest -m mariadb -n 2 tests/contracts tests/crash tests/integration tests/peers
 
 test-browser: .venv/.dev  ## the page of plan --html in a headless Chromium; needs one (apt-get install chromium)
 	$(BIN)/pytest -m browser tests/browser
@@ -41,6 +41,9 @@ bench: .venv/.dev  ## start-up, compile and rehearsal time as tables
 
 bench-locks: .venv/.dev  ## what readers notice of a release that has to wait, beside goose and golang-migrate (Go)
 	$(BIN)/python bench/lock_stall.py
+
+bench-migrations: .venv/.dev  ## a thousand small migrations by coordinator, goose, golang-migrate (Go) and Alembic
+	$(BIN)/python bench/many_migrations.py
 
 bench-backfill: .venv/.dev  ## a million rows: one UPDATE, a loop of 1,000 rows, a backfill; and what the application notices (pgbench)
 	$(BIN)/python bench/backfill.py

@@ -35,8 +35,11 @@ _CREATE: Final = f"""CREATE TABLE IF NOT EXISTS {{table}} (
     code_digest varchar(64) NOT NULL,
     release_name text{{names}} NOT NULL,
     applied_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    at_statement integer,
+    is_refused smallint DEFAULT 0 NOT NULL,
     CONSTRAINT {TABLE}_key PRIMARY KEY (tool, version_table, version)
 )"""
+"""`at_statement` is NULL where all of the file is applied; else marks.py says what it means."""
 _CHANGES_SESSION: Final = ("search_path", "role", "authorization")
 """After a text with one of these words the table may not be ours to write before the session is set back."""
 
@@ -97,7 +100,7 @@ def standing_query(target: Target) -> str:
     rights = " AND ".join(f"has_table_privilege(t, '{each}')" for each in ("SELECT", "INSERT", "UPDATE"))
     return (
         f"SELECT CASE WHEN t IS NULL THEN 'absent' WHEN {rights} THEN 'ready' ELSE 'closed' END"  # noqa: S608
-        f" FROM (SELECT to_regclass({literal(_table(target))}) AS t) AS found"
+        f" FROM (SELECT to_regclass({literal(table_of(target))}) AS t) AS found"
     )
 
 
@@ -105,7 +108,7 @@ def is_open(session: Session, target: Target, standing: Standing, book: Book) ->
     """Tell whether the table can be written to; makes it where it is missing."""
     if standing is Standing.ABSENT:
         names = " CHARACTER SET utf8mb4" if target.engine.speaks_mysql else ""
-        create = _CREATE.format(table=_table(target), names=names)
+        create = _CREATE.format(table=table_of(target), names=names)
         try:
             session.execute(Batch((create,), transaction=True))
         except DatabaseError as error:
@@ -153,8 +156,8 @@ def read_entries(session: Session, tool: MigrationTool, target: Target) -> Mappi
     if session.query(standing_query(target)) != [(Standing.READY,)]:
         return {}
     rows = session.query(
-        f"SELECT version, file_digest, code_digest, release_name, applied_at FROM {_table(target)}"  # noqa: S608
-        f" WHERE tool = {literal(tool.name)} AND version_table = {literal(target.table or '', target.engine)}"
+        f"SELECT version, file_digest, code_digest, release_name, applied_at FROM {table_of(target)}"  # noqa: S608
+        f" WHERE {_is_of(tool, target)} AND at_statement IS NULL"
     )
     return {str(version): Entry(*map(str, entry)) for version, *entry in rows}
 
@@ -185,7 +188,7 @@ def _edited(migration: Migration, entry: Entry) -> Diagnostic:
     )
 
 
-def _table(target: Target) -> str:
+def table_of(target: Target) -> str:
     """Return the table's name, which a migration that changes the current schema cannot turn elsewhere."""
     if target.engine is Engine.POSTGRESQL and target.schema is not None:
         schema = target.schema.replace('"', '""')
@@ -196,7 +199,23 @@ def _table(target: Target) -> str:
     return TABLE
 
 
-def _insert(migration: Migration, *, tool: MigrationTool, target: Target, release: str) -> str:
+def _is_of(tool: MigrationTool, target: Target) -> str:
+    return f"tool = {literal(tool.name)} AND version_table = {literal(target.table or '', target.engine)}"
+
+
+def is_row_of(migration: Migration, *, tool: MigrationTool, target: Target) -> str:
+    """Return the condition for a migration's row."""
+    return f"{_is_of(tool, target)} AND version = {literal(str(migration.version), target.engine)}"
+
+
+def begun(migration: Migration, *, tool: MigrationTool, target: Target, release: str) -> str:
+    """Return what writes the row of a migration of which nothing has run yet."""
+    return _insert(migration, tool=tool, target=target, release=release, at="0")
+
+
+def _insert(
+    migration: Migration, *, tool: MigrationTool, target: Target, release: str, at: str = "NULL"
+) -> str:
     values = (
         tool.name,
         target.table or "",
@@ -215,8 +234,8 @@ def _insert(migration: Migration, *, tool: MigrationTool, target: Target, releas
         news = ", ".join(f"{each} = excluded.{each}" for each in changed)
         conflict = f"ON CONFLICT (tool, version_table, version) DO UPDATE SET {news}"
     return (
-        f"INSERT INTO {_table(target)} ({_COLUMNS}) VALUES ({written})"  # noqa: S608 - literals of our own
-        f" {conflict}, applied_at = CURRENT_TIMESTAMP"
+        f"INSERT INTO {table_of(target)} ({_COLUMNS}, at_statement) VALUES ({written}, {at})"  # noqa: S608
+        f" {conflict}, applied_at = CURRENT_TIMESTAMP, at_statement = {at}, is_refused = 0"
     )
 
 

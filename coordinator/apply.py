@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from itertools import takewhile
 
-from coordinator import applied
+from coordinator import applied, marks
 from coordinator.applied import Book, Standing
 from coordinator.diagnostics import errors_of
-from coordinator.errors import DatabaseError, StepFailed, Waiting
+from coordinator.errors import CoordinatorError, DatabaseError, StepFailed, Waiting
 from coordinator.halfway import Remains, Ways, half_applied, remains_of
+from coordinator.marks import Marks
 from coordinator.model import Migration, Script
 from coordinator.ports import Batch, Ledger, MigrationTool, Patience, Pending, Session, Target
 from coordinator.sql import controls_transaction, split_statements
@@ -32,7 +34,7 @@ def read_ledger(session: Session, tool: MigrationTool, target: Target) -> Ledger
     return tool.ledger_from(session.query(tool.ledger_query(target)))
 
 
-def _look(
+def look(
     session: Session, tool: MigrationTool, target: Target, *, book: Book | None
 ) -> tuple[Ledger, Standing]:
     """Return what `read_ledger` does and whether the book can be written, asked in one breath."""
@@ -74,11 +76,13 @@ def apply_migration(
     lock_timeout: timedelta,
     patience: Patience | None = None,
     book: Book | None = None,
+    start: int | None = None,
 ) -> None:
     """Apply and record `migration`, which must be the tool's next one; makes the version table if need be.
 
     `lock_timeout` is how long to wait for the tool's own locks, `patience` how the engine's are waited for,
-    `book` who writes down what the file was.
+    `book` who writes down what the file was. `start` goes on with the file's statement of that index (see
+    marks.py), and says that a version of it that is dirty is its own.
     Raises: StepFailed `already-applied` or `migration-order` with nothing done; Waiting
     `migration-lock-held`, and `lock-blocked` where a table could not be had and nothing happened;
     DatabaseError with the file and line.
@@ -86,18 +90,76 @@ def apply_migration(
     assert not migration.is_code, "a program applies it: programs.py"
     target = session.target(table)
     with session.locked(tool.lock_ids(target), timeout=lock_timeout):
-        ledger, standing = _look(session, tool, target, book=book)
+        ledger, standing = look(session, tool, target, book=book)
+        is_dirty = start is not None and ledger.dirty == migration.version
+        if is_dirty:
+            ledger = ledger_before(migration, migrations)
         demand_next(tool, migration, migrations, ledger=ledger)
-        batches = _patient(tool.up(migration, target=target, ledger=ledger), patience)
-        if not ledger.exists:
-            session.execute(tool.create_ledger(target))
-        late: Batch | None = None
-        if book is not None and applied.is_open(session, target, standing, book):
-            batches, late = applied.entered(batches, migration, tool=tool, target=target, book=book)
-        ways = partial(_ways, tool, migration, migrations, target=target, ledger=ledger, is_up=True)
-        _execute(session, batches, migration.up, path=migration.files[0].path, target=target, ways=ways)
-        if book is not None and late is not None:
-            applied.enter_late(session, late, book)
+        send_up(
+            session,
+            tool,
+            migration,
+            migrations,
+            target=target,
+            ledger=ledger,
+            patience=patience,
+            book=book,
+            standing=standing,
+            start=start,
+            is_dirty=is_dirty,
+        )
+
+
+def send_up(
+    session: Session,
+    tool: MigrationTool,
+    migration: Migration,
+    migrations: Sequence[Migration],
+    *,
+    target: Target,
+    ledger: Ledger,
+    patience: Patience | None,
+    book: Book | None,
+    standing: Standing,
+    start: int | None = None,
+    is_dirty: bool = False,
+) -> Standing:
+    """Apply and record what `demand_next` had nothing against; return what is known of the book's table.
+
+    `start` is as in `apply_migration`; `is_dirty` says that the tool's own mark of the version is there.
+    """
+    whole = marks.by_statement(migration, target.engine)
+    script, settings = marks.rest_of(whole.up, start or 0, target.engine)
+    batches = _patient(tool.up(replace(whole, up=script), target=target, ledger=ledger), patience)
+    if is_dirty:
+        batches = batches[1:]
+    if not ledger.exists:
+        session.execute(tool.create_ledger(target))
+    mark: Marks | None = None
+    late: Batch | None = None
+    is_open = book is not None and applied.is_open(session, target, standing, book)
+    if book is not None and is_open:
+        batches, late = applied.entered(batches, migration, tool=tool, target=target, book=book)
+        if marks.can_be_marked(whole.up, target.engine):
+            mark = Marks(whole, tool, target, book.release, start or 0)
+            batches = mark.beside(batches, settings=settings)
+            mark.begin(session)
+    ways = partial(_ways, tool, migration, migrations, target=target, ledger=ledger, is_up=True)
+    try:
+        _execute(session, batches, script, path=migration.files[0].path, target=target, ways=ways)
+    except CoordinatorError as error:
+        if mark is not None:
+            mark.stop(session, error)
+        raise
+    if book is not None and late is not None:
+        applied.enter_late(session, late, book)
+    return Standing.READY if is_open else Standing.CLOSED
+
+
+def ledger_before(migration: Migration, migrations: Sequence[Migration]) -> Ledger:
+    """Return the version table as it was before a tool that keeps the last version alone began."""
+    below = [each.version for each in takewhile(lambda each: each.version != migration.version, migrations)]
+    return Ledger(exists=True, applied=tuple(below[-1:]))
 
 
 def _patient(batches: Sequence[Batch], patience: Patience | None) -> tuple[Batch, ...]:
@@ -176,8 +238,8 @@ def revert_migration(
 
 def demand_next(
     tool: MigrationTool, migration: Migration, migrations: Sequence[Migration], *, ledger: Ledger
-) -> None:
-    """Raise StepFailed `already-applied` or `migration-order` unless the tool would apply `migration` now."""
+) -> tuple[Migration, ...]:
+    """Return what the tool would apply, of which `migration` is the first. Raises: as `apply_migration`."""
     pending = tool.pending(migrations, ledger)
     versions = [each.version for each in pending.migrations]
     if migration.version not in versions and ledger.dirty is None:
@@ -195,6 +257,7 @@ def demand_next(
             why=f"{tool.name} applies migrations in the order of their versions.",
             next_step="Look at what changed since the release was planned, and plan it again.",
         )
+    return pending.migrations
 
 
 def _refuse_unless_last(

@@ -87,6 +87,7 @@ class Graph:
     steps: tuple[Step, ...]
     _by_id: Mapping[StepId, Step] = field(init=False, repr=False, compare=False)
     _successors: Mapping[StepId, tuple[StepId, ...]] = field(init=False, repr=False, compare=False)
+    _rank: Mapping[StepId, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_id = {step.id: step for step in self.steps}
@@ -101,6 +102,7 @@ class Graph:
         ordered = _in_order(self.steps, successors)
         object.__setattr__(self, "steps", ordered)
         object.__setattr__(self, "_by_id", by_id)
+        object.__setattr__(self, "_rank", {step.id: rank for rank, step in enumerate(ordered)})
         object.__setattr__(self, "_successors", {key: tuple(value) for key, value in successors.items()})
 
     def __iter__(self) -> Iterator[Step]:
@@ -115,6 +117,10 @@ class Graph:
     def step(self, step: StepId) -> Step:
         """Return the step of that id; KeyError if there is none."""
         return self._by_id[step]
+
+    def in_order(self, steps: Iterable[StepId]) -> list[Step]:
+        """Return some of the steps in the graph's order, at the price of those alone."""
+        return [self._by_id[step] for step in sorted(steps, key=self._rank.__getitem__)]
 
     def successors(self, step: StepId) -> tuple[StepId, ...]:
         """Return the steps that come directly after this one."""

@@ -58,7 +58,7 @@ def may_remain(script: Script | None, engine: Engine) -> bool:
 
 def statements_of(script: Script, engine: Engine) -> str:
     """Return what a person may find of a file of which nobody knows how far it came."""
-    return _named(_pieces_of(script, engine))
+    return named(pieces_of(script, engine))
 
 
 def remains_of(
@@ -68,7 +68,7 @@ def remains_of(
 
     `is_sent` says that a batch before this one held the file: then all of it is committed.
     """
-    pieces = _pieces_of(script, engine)
+    pieces = pieces_of(script, engine)
     if is_sent:
         return Remains(pieces, ())
     texts = tuple(each.text for each in script.statements)
@@ -103,7 +103,7 @@ def _all_of(statements: Sequence[Statement], engine: Engine) -> tuple[SqlStateme
     return tuple(each for text in statements for each in split_statements(text.text, engine))
 
 
-def _pieces_of(script: Script, engine: Engine) -> tuple[Piece, ...]:
+def pieces_of(script: Script, engine: Engine) -> tuple[Piece, ...]:
     return tuple(
         Piece(text.line + each.line - 1, _beginning(text.text[each.offset :]))
         for text in script.statements
@@ -128,7 +128,7 @@ def half_applied(error: DatabaseError, remains: Remains, *, what: str, ways: Way
     return DatabaseError(
         "half-applied",
         what,
-        why=f"{error.why} Committed before it, for good: {_named(remains.committed)}.{lost}".strip(),
+        why=f"{error.why} Committed before it, for good: {named(remains.committed)}.{lost}".strip(),
         next_step=f"Two ways on. Forward: {forward}. Back: undo by hand what is committed{take_back},"
         " correct the file and run again.",
         sqlstate=error.sqlstate,
@@ -145,7 +145,7 @@ def _in_doubt(error: DatabaseError) -> str:
     return ""
 
 
-def _named(pieces: Sequence[Piece]) -> str:
+def named(pieces: Sequence[Piece]) -> str:
     named = [f"line {each.line} ({each.begins})" for each in pieces[:_MOST_NAMED]]
     if more := len(pieces) - len(named):
         named.append(f"and {more} more, up to line {pieces[-1].line}")

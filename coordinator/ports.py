@@ -93,8 +93,16 @@ class Batch:
     statements: tuple[str, ...]
     transaction: bool
     guard: str | None = None
+    records: int = 0
+    """So many texts at its end are the tool's own: what is wrong with them is in no line of a file."""
     fence: str | None = None
     patience: Patience | None = field(default=None, compare=False)
+    marks: tuple[str | None, ...] = field(default=(), compare=False)
+    """What is sent after each of so many first texts: in the transaction if one is open, else durable."""
+
+    def mark_after(self, index: int) -> str | None:
+        """Return what is sent after the text at `index`."""
+        return self.marks[index] if index < len(self.marks) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +245,10 @@ class MigrationTool(Protocol):
         """Return what undoes `migration`, the last of the ledger, and records that."""
         ...
 
+    def after(self, ledger: Ledger, migration: Migration) -> Ledger | None:
+        """Return the ledger once `up` has recorded a migration; None where only the table itself can tell."""
+        ...
+
     def write(self, new: NewMigration) -> tuple[tuple[str, str], ...]:
         """Return the files of a migration as people write them: each one's name and text.
 
@@ -257,6 +269,10 @@ class Session(Protocol):
 
     def target(self, table: str | None) -> Target:
         """Return what this connection is connected to."""
+        ...
+
+    def relabel(self, label: str) -> None:
+        """Name another step to the server from the next batch on, where a session can be renamed."""
         ...
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
@@ -497,11 +513,11 @@ class Lease(Protocol):
 class Journal(Protocol):
     """Append-only records, a chain for each run; nothing is updated or deleted."""
 
-    def append(self, run: str, sequence: int, record: str) -> None:
-        """Make `record` durable as the run's number `sequence`; it counts from 1 without gaps.
+    def append(self, run: str, sequence: int, *records: str) -> None:
+        """Make `records` durable, all or none, the first as the run's number `sequence`, without gaps from 1.
 
-        When it returns, the record survives a power cut. JournalConflict if that number is taken: another
-        coordinator wrote, and this one must stop at once.
+        When it returns, they survive a power cut. JournalConflict if a number is taken: another coordinator
+        wrote, and this one must stop at once.
         """
         ...
 

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from coordinator.applied import edited, read_entries
-from coordinator.apply import read_ledger
+from coordinator.apply import ledger_before, read_ledger
 from coordinator.backfills.order import order_problems
 from coordinator.backfills.standing import open_backfills
-from coordinator.diagnostics import Diagnostic, Severity
+from coordinator.diagnostics import Diagnostic, Place, Severity
+from coordinator.halfway import may_remain
+from coordinator.marks import read_mark
 from coordinator.model import (
     BackfillSpec,
     Colour,
@@ -25,7 +27,7 @@ from coordinator.model import (
     ServiceSpec,
     Version,
 )
-from coordinator.ports import Ports, Serving, Target
+from coordinator.ports import Ledger, MigrationTool, Ports, Serving, Session, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,9 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         ledger = read_ledger(session, tool, target)
         pending = tool.pending(migrations, ledger)
         entries = read_entries(session, tool, target)
+        begun = _begun(session, tool, migrations, target=target, ledger=ledger)
+        if begun is not None and ledger.dirty is not None:
+            pending = tool.pending(migrations, ledger_before(begun, migrations))
         specs = ports.plan.databases[name].backfills
         misnamed = tuple(order_problems(specs, migrations))
         left, unfit = ((), ()) if misnamed else open_backfills(session, specs, pending.migrations)
@@ -161,9 +166,43 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     applied = tuple(each for each in migrations if each.version not in waiting)
     changed = tuple(edited(applied, entries, engine=target.engine))
     names = tuple(migration.name for migration, _ in changed)
-    warnings = (warning for _, warning in changed)
+    warnings = [warning for _, warning in changed]
+    if begun is not None:
+        warnings.append(_half_applied(begun))
     found = DatabaseSurvey(target, len(applied), pending.migrations, names, left)
     return found, (*pending.diagnostics, *warnings, *misnamed, *unfit)
+
+
+def _begun(
+    session: Session,
+    tool: MigrationTool,
+    migrations: tuple[Migration, ...],
+    *,
+    target: Target,
+    ledger: Ledger,
+) -> Migration | None:
+    """Return the migration of which a run of ours wrote down that it stopped inside its file."""
+    if ledger.dirty is not None:
+        candidates = tuple(each for each in migrations if each.version == ledger.dirty)
+    elif tool.records_start:
+        return None  # without the tool's own mark nothing of it ran, or a person took it back
+    else:
+        candidates = tool.pending(migrations, ledger).migrations[:1]
+    for each in candidates:
+        if may_remain(each.up, target.engine) and read_mark(session, tool, each, target=target)[0]:
+            return each
+    return None
+
+
+def _half_applied(migration: Migration) -> Diagnostic:
+    return Diagnostic(
+        "half-applied",
+        Place(migration.files[0].path),
+        f"`{migration.name}` stopped half-way, and a part of it is in this database.",
+        "What is rehearsed begins without that part.",
+        "`coordinator run` says which part, and with which command it goes on.",
+        severity=Severity.WARNING,
+    )
 
 
 def service_survey(spec: ServiceSpec, serving: Serving) -> ServiceSurvey:

@@ -110,6 +110,10 @@ class Alembic:
         insert = f"INSERT INTO {_table(target)} (version_num) VALUES ({_literal(str(migration.version))})"  # noqa: S608
         return _batches(migration, (*gone, insert), guard=_row(target, migration.version))
 
+    def after(self, ledger: Ledger, migration: Migration) -> None:
+        """Return nothing: which heads a revision replaces, Alembic's table says."""
+        del ledger, migration
+
     def down(
         self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
     ) -> tuple[Batch, ...]:

@@ -161,6 +161,11 @@ class GolangMigrate:
         """Return what applies and records a migration; a version without an up file is recorded only."""
         return _batches(migration.up, int(migration.version), target=target, before=_current(ledger))
 
+    def after(self, ledger: Ledger, migration: Migration) -> Ledger:
+        """Return the ledger once a migration is recorded: it keeps no history."""
+        del ledger
+        return Ledger(exists=True, applied=(migration.version,))
+
     def down(
         self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
     ) -> tuple[Batch, ...]:
@@ -288,7 +293,7 @@ def _batches(script: Script | None, version: int, *, target: Target, before: int
         _refuse_own_transaction(texts)
         return (Batch((*texts, *clean), transaction=True, guard=guard),)
     if script is None or script.transaction:
-        return (Batch((*texts, *clean), transaction=True, guard=guard),)
+        return (Batch((*texts, *clean), transaction=True, guard=guard, records=len(clean)),)
     return (
         Batch(_set_version(target, version, dirty=True), transaction=True, guard=guard),
         Batch(texts, transaction=False),

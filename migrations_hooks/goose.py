@@ -34,6 +34,7 @@ _DEFAULT_TABLE = "goose_db_version"
 _SESSION_LOCK = 4097083626
 """The lock of goose's Provider: crc32("goose"). The command line of goose takes none."""
 _LOCK_TABLE = "goose_lock"
+_ASIDE = "coordinator_goose_begins"
 _VERSION = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NAME = r'(?:"[^"]+"|[^\W\d][\w$]*)'
 _TABLE = re.compile(rf"{_NAME}(?:\.{_NAME})?")
@@ -155,24 +156,33 @@ class Goose:
         return Ledger(exists=True, applied=tuple(version for version in applied if version != 0))
 
     def create_ledger(self, target: Target) -> Batch:
-        """Return goose's own table with its row for version 0."""
+        """Return goose's own table with its row for version 0; on MySQL it appears with that row in it."""
         create = f"CREATE TABLE {_table(target)} {_COLUMNS[target.engine]}"
         is_there = f"SELECT 1 {_from(target)}WHERE ({self.ledger_exists_query(target)})"
+        if target.engine.speaks_mysql:
+            return _made_aside(target, guard=is_there)
         return Batch((create, _insert(target, 0)), transaction=True, guard=is_there)
 
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
         """Return what is not applied, ascending; a version below an applied one is out of order."""
-        newest = max(map(int, ledger.applied), default=0)
-        unapplied = tuple(each for each in migrations if each.version not in ledger.applied)
+        newest, applied = max(map(int, ledger.applied), default=0), set(ledger.applied)
+        unapplied = tuple(each for each in migrations if each.version not in applied)
         late = tuple(_out_of_order(each, newest) for each in unapplied if int(each.version) < newest)
         return Pending(unapplied, (*late, *_unknown(migrations, ledger)))
 
     def up(self, migration: Migration, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
         """Return what applies and records a migration."""
-        del ledger
-        applied = _is_applied_query(target, int(migration.version))
+        version = int(migration.version)
+        moved = _is_applied_query(target, version)
+        if ledger.applied:
+            last = _is_applied_query(target, int(ledger.applied[0]))
+            moved = f"{moved} UNION ALL SELECT 1 {_from(target)}WHERE NOT EXISTS ({last})"
         assert migration.up is not None, "a file without an Up section is an error of `read`"
-        return _batches(migration.up, _insert(target, int(migration.version)), target=target, guard=applied)
+        return _batches(migration.up, _insert(target, version), target=target, guard=moved)
+
+    def after(self, ledger: Ledger, migration: Migration) -> Ledger:
+        """Return the ledger once a migration is recorded."""
+        return Ledger(exists=True, applied=(migration.version, *ledger.applied))
 
     def down(
         self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
@@ -245,6 +255,21 @@ def _exists_on_mysql(target: Target) -> str:
     )
 
 
+def _made_aside(target: Target, *, guard: str) -> Batch:
+    """Return what makes the table under another name first: CREATE TABLE commits, and without its row 0 a
+    table that a kill left says that somebody emptied it.
+    """
+    database, _ = _mysql_names(target.table or _DEFAULT_TABLE)
+    aside = replace(target, table=(f"`{database}`." if database else "") + _ASIDE)
+    texts = (
+        f"DROP TABLE IF EXISTS {_table(aside)}",
+        f"CREATE TABLE {_table(aside)} {_COLUMNS[target.engine]}",
+        _insert(aside, 0),
+        f"RENAME TABLE {_table(aside)} TO {_table(target)}",
+    )
+    return Batch(texts, transaction=True, guard=guard)
+
+
 def _from(target: Target) -> str:
     """Return what a SELECT without a table needs before its WHERE: MySQL 5.7 and MariaDB want a name."""
     return "FROM DUAL " if target.engine.speaks_mysql else ""
@@ -270,7 +295,7 @@ def _batches(script: Script, record: str, *, target: Target, guard: str) -> tupl
     is_guarded = not any(
         sets_transaction(each) for text in texts for each in split_statements(text, target.engine)
     )
-    return (Batch((*texts, record), transaction=True, guard=guard if is_guarded else None),)
+    return (Batch((*texts, record), transaction=True, guard=guard if is_guarded else None, records=1),)
 
 
 # -- the files ------------------------------------------------------------------------------------------

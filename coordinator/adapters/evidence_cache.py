@@ -37,7 +37,7 @@ _PATIENCE: Final = 2.0
 """Seconds that a command waits for another one's write; ours last milliseconds."""
 _SPOILT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PACKAGES: Final = ("coordinator", "migrations_hooks")
-_LIBRARIES: Final = ("coordinator", "psycopg", "psycopg-binary", "psycopg-c")
+_LIBRARIES: Final = ("coordinator", "psycopg", "psycopg-binary", "psycopg-c", "PyMySQL")
 
 _T = TypeVar("_T")
 

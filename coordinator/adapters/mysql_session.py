@@ -104,6 +104,9 @@ class MysqlSession:
         self._is_settled = False
         self._committed = 0
 
+    def relabel(self, label: str) -> None:
+        """Do nothing: a connection's attributes are those that it began with."""
+
     def target(self, table: str | None) -> Target:
         """Return what this connection is connected to."""
         [[database]] = self.query("SELECT DATABASE()")
@@ -195,18 +198,23 @@ class MysqlSession:
             statements = split_statements(text, self._engine)
             may_commit = not all(stays_in_transaction(each) for each in statements)
             self._run(text, index=index, commits=may_commit)
-            if self._is_in_transaction():
-                continue
-            if any(ends_transaction(each) for each in statements):
-                raise transaction_ended(index)
-            self._committed = index + 1
-            self._send("START TRANSACTION")
+            is_open = self._is_in_transaction()
+            if not is_open:
+                if any(ends_transaction(each) for each in statements):
+                    raise transaction_ended(index)
+                self._committed = index + 1
+            if mark := batch.mark_after(index):
+                self._send(mark)
+            if not is_open:
+                self._send("START TRANSACTION")
         self._send("COMMIT", commits=True)
 
     def _execute_each(self, batch: Batch) -> None:
         for index, text in enumerate(batch.statements):
             self._committed = index
             self._run(text, index=index, commits=True)
+            if mark := batch.mark_after(index):
+                self._send(mark)
         if self._is_in_transaction():
             raise transaction_left_open()
 

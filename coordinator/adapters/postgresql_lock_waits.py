@@ -69,8 +69,8 @@ class Session(Protocol):
         """Tell whether a transaction is open."""
         ...
 
-    def execute(self, batch: Batch, *, send: Send | None = None) -> None:
-        """Send a batch by `send`."""
+    def execute(self, batch: Batch, *, send: Send | None = None, opening: str = "") -> None:
+        """Send a batch by `send`, and `opening` with the beginning of its transaction."""
         ...
 
     def send(self, text: str, *, index: int | None = None, commits: bool = False) -> list[tuple[object, ...]]:
@@ -120,11 +120,17 @@ class LockWaits:
             if not batch.transaction:
                 self._session.execute(alone, send=self._send_alone)
                 return
-            timeouts = self._timeouts(batch.statements)
-            self._repeat(lambda allowed: self._session.execute(alone, send=timeouts(allowed)))
+            first = next((at for at, text in enumerate(batch.statements) if not _waits_for_rows(text)), None)
+            if first == 0:
+                self._repeat(
+                    lambda allowed: self._session.execute(alone, opening=f"{_setting('LOCAL', allowed)};")
+                )
+            else:
+                timeouts = self._timeouts(first)
+                self._repeat(lambda allowed: self._session.execute(alone, send=timeouts(allowed)))
         finally:
-            if self._second is not None:
-                self._second.close()
+            if self._second is not None and not self._second.closed:
+                self._second.rollback()
 
     def _open(self) -> Connection | None:
         """Return the second connection, opened when it is first asked for; None where there cannot be one."""
@@ -139,9 +145,8 @@ class LockWaits:
 
     # -- with a transaction -----------------------------------------------------------------------------
 
-    def _timeouts(self, texts: Sequence[str]) -> Callable[[timedelta], Send]:
+    def _timeouts(self, first: int | None) -> Callable[[timedelta], Send]:
         """Return what sends a transaction's texts, with a short wait from the first that may lock a table."""
-        first = next((at for at, text in enumerate(texts) if not _waits_for_rows(text)), len(texts))
 
         def sending(allowed: timedelta) -> Send:
             def send(text: str, *, index: int, commits: bool) -> object:

@@ -28,15 +28,17 @@ from coordinator.adapters.batches import (
 )
 from coordinator.adapters.postgresql_blockers import Connection
 from coordinator.adapters.postgresql_lock_waits import LockWaits, Send
+from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, Target
 from coordinator.secret import PLACEHOLDER
+from coordinator.sql import literal
 
-_WATCH_CLIENT = """
-SELECT set_config(name, '500ms', false) FROM pg_catalog.pg_settings
-WHERE name = 'client_connection_check_interval'
-"""
+_RESET = "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; RESET ROLE;"
+"""RESET ROLE last: a role of the URL's or of the user's own settings is the one to work as."""
+_CAN_WATCH = "SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'"
+_WATCH_CLIENT = "SET client_connection_check_interval = '500ms';"
 """A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work."""
 _POLL_SECONDS = 0.1
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -68,6 +70,11 @@ class PostgresqlSession:
         self._settings = settings
         self._beside = beside
         self._is_settled = False
+        self._owns_session = beside is None
+        """Nobody stands between who gives each transaction another session; not asked of a scratch server."""
+        self._label = ""
+        self._watch_client: str | None = None
+        """What lets the server notice that we are gone, where it can; None: it was not asked yet."""
 
     @property
     def pid(self) -> int:
@@ -83,6 +90,11 @@ class PostgresqlSession:
         """Return a text without what must not be shown."""
         return scrub(text, self._secrets)
 
+    def relabel(self, label: str) -> None:
+        """Name another step to the server, with what the session sends next."""
+        self._is_settled = False
+        self._label = f"SET application_name = {literal(shortened(label), Engine.POSTGRESQL)};"
+
     def target(self, table: str | None) -> Target:
         """Return what this connection is connected to."""
         [[database, schema]] = self.query("SELECT current_database(), current_schema()")
@@ -91,26 +103,26 @@ class PostgresqlSession:
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Run one query in a read-only transaction and return its rows."""
         self.settle()
-        self.send("BEGIN READ ONLY")
         try:
-            return self.send(sql)
+            return self.send(f"BEGIN READ ONLY;{sql}\n;ROLLBACK", answer=1)
         finally:
             self.roll_back()
 
-    def execute(self, batch: Batch, *, send: Send | None = None) -> None:
+    def execute(self, batch: Batch, *, send: Send | None = None, opening: str = "") -> None:
         """Send a batch; with `transaction`, either all of it is committed on return or none of it.
 
         `send` sends its texts instead of `self.send`, so that somebody can look between their statements.
+        `opening` is sent with the beginning of a transaction.
         """
         if batch.patience is not None and self._beside is not None:
             LockWaits(self, self._beside, batch.patience).execute(batch)
             return
-        self.settle()
-        self._is_settled = False
         try:
             if batch.transaction:
-                self._execute_together(batch, send or self.send)
+                self._execute_together(batch, send, opening)
             else:
+                self.settle()
+                self._is_settled = False
                 self._execute_each(batch, send or self.send)
         finally:
             self.roll_back()
@@ -118,6 +130,7 @@ class PostgresqlSession:
     @contextmanager
     def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:
         """Hold advisory locks, polled and never waited for; Waiting with the holder when time is up."""
+        self._demand_own_session()
         deadline = time.monotonic() + timeout.total_seconds()
         held: list[int] = []
         try:
@@ -138,29 +151,57 @@ class PostgresqlSession:
         """
         if self._is_settled:
             return
-        # RESET ROLE last: a role of the URL's or of the user's own settings is the one to work as.
-        self.send(f"SET SESSION AUTHORIZATION DEFAULT; RESET ALL; RESET ROLE; {self._settings}")
-        with suppress(DatabaseError):  # a server whose platform cannot tell that a client is gone
-            self.send(_WATCH_CLIENT)
+        if self._watch_client is not None:
+            self.send(self._settling())
+        else:
+            self.send(f"{_RESET} {self._settings};{self._label}")
+            self._watch_client = ""
+            with suppress(DatabaseError):  # a server whose platform cannot tell that a client is gone
+                self._watch_client = _WATCH_CLIENT if self.send(_CAN_WATCH) else ""
+                self.send(self._watch_client)
         self._is_settled = True
 
-    def _execute_together(self, batch: Batch, send: Send) -> None:
-        self.send("BEGIN")
-        if batch.guard is not None and self.send(batch.guard):
+    def _settling(self) -> str:
+        """Return what settles a session, where nothing is left to find out; nothing, where it is settled."""
+        if self._is_settled:
+            return ""
+        return f"{_RESET} {self._settings};{self._label}{self._watch_client}"
+
+    def _execute_together(self, batch: Batch, send: Send | None, opening: str) -> None:
+        if self._watch_client is None:
+            self.settle()
+        begin = f"{self._settling()}BEGIN;{opening}"
+        self._is_settled = False
+        if batch.guard is None:
+            self.send(begin)
+        elif self.send(f"{begin}{batch.guard}", answer=-1):
             raise ledger_changed()
         if batch.fence is not None and len(self.send(f"{batch.fence} RETURNING 1")) != 1:
             raise cursor_moved()
-        for index, text in enumerate(batch.statements):
-            send(text, index=index, commits=False)
+        # What is the tool's own goes out with the commit; whoever looks between statements sees each.
+        records = batch.records if send is None else 0
+        texts = batch.statements[: len(batch.statements) - records]
+        for index, text in enumerate(texts):
+            (send or self.send)(text, index=index, commits=False)
             if self._connection.info.transaction_status is not TransactionStatus.INTRANS:
                 raise transaction_ended(index)
-        self.send("COMMIT", commits=True)
+        self.send(";".join((*batch.statements[len(texts) :], "COMMIT")), commits=True)
 
     def _execute_each(self, batch: Batch, send: Send) -> None:
         for index, text in enumerate(batch.statements):
             send(text, index=index, commits=True)
+            if mark := batch.mark_after(index):
+                self.send(mark)
         if self._connection.info.transaction_status is not TransactionStatus.IDLE:
             raise transaction_left_open()
+
+    def _demand_own_session(self) -> None:
+        """Raise Usage where locks of this session would not be its own; asked once."""
+        if self._owns_session or self._beside is None:
+            return
+        if self.send(PROCESS) != [(self.pid,)]:
+            demand_own_session(self.send, self._beside)
+        self._owns_session = True
 
     def _poll_lock(self, lock_id: int, deadline: float) -> None:
         while self.send(f"SELECT pg_try_advisory_lock({lock_id})") != [(True,)]:
@@ -175,8 +216,10 @@ class PostgresqlSession:
         ]
         return lock_held(lock_id, holders, unseen="it has just let go")
 
-    def send(self, text: str, *, index: int | None = None, commits: bool = False) -> list[tuple[object, ...]]:
-        """Send one text as it is and return the rows of its first statement.
+    def send(
+        self, text: str, *, index: int | None = None, commits: bool = False, answer: int = 0
+    ) -> list[tuple[object, ...]]:
+        """Send one text as it is and return the rows of its first statement, or of that at `answer`.
 
         `index` is the text's place in its batch; `commits` says that it may commit, so that a connection
         that is lost leaves a doubt. Raises: DatabaseError.
@@ -184,6 +227,8 @@ class PostgresqlSession:
         try:
             # A str without parameters goes out by the simple protocol, `%` untouched.
             cursor = self._connection.execute(text)
+            while answer and cursor.nextset():
+                answer -= 1
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise self._error_from(error, index=index, commits=commits) from error
@@ -211,6 +256,14 @@ class PostgresqlSession:
         if not self._connection.closed:
             with suppress(psycopg.Error):
                 self._connection.rollback()
+
+
+_LABEL_BYTES = 63
+
+
+def shortened(label: str) -> str:
+    """Return a step's name as the server can keep it: NAMEDATALEN is 64."""
+    return label.encode()[:_LABEL_BYTES].decode(errors="ignore")
 
 
 def scrub(message: str, secrets: Sequence[str]) -> str:

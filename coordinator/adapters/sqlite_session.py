@@ -57,6 +57,9 @@ class SqliteSession:
         self._path = path
         self._watch = watch
 
+    def relabel(self, label: str) -> None:
+        """Do nothing: SQLite knows no names of sessions."""
+
     def target(self, table: str | None) -> Target:
         """Return what this connection is connected to."""
         return Target(Engine.SQLITE, str(self._path), None, table)
@@ -102,6 +105,8 @@ class SqliteSession:
         for index, text in enumerate(batch.statements):
             for offset, statement in split_complete(text):
                 self._run(statement, text, index=index, offset=offset, commits=True)
+            if mark := batch.mark_after(index):
+                self._send(mark)
         if self._connection.in_transaction:
             raise transaction_left_open()
 

@@ -15,6 +15,7 @@ from coordinator.journal import events
 from coordinator.journal.events import Event, from_wire, to_wire
 from coordinator.journal.fold import RunState, Status
 from coordinator.ports import Journal
+from coordinator.world import Seen
 
 
 def objection(state: RunState, event: Event) -> Usage | None:
@@ -44,7 +45,15 @@ def objection(state: RunState, event: Event) -> Usage | None:
                 f"{who} is not among those that the plan asks.",
                 next_step=f"{step} asks {', '.join(state.graph.step(step).approvers)}.",
             )
-        case events.StepSettled(_, step, _, _) if step not in state.graph or state.status(step) not in (
+        case events.StepSettled(_, step, seen, _, line) if line and (
+            seen is not Seen.NOT_DONE or step not in state.graph or state.graph.step(step).kind != "apply"
+        ):
+            return Usage(
+                "not-in-doubt",
+                "Only a migration that is not done can go on at a line.",
+                next_step="Leave --from-line out, or say --as not-done of the step of a migration.",
+            )
+        case events.StepSettled(_, step, _, _, _) if step not in state.graph or state.status(step) not in (
             Status.UNKNOWN,
             Status.STARTED,
         ):

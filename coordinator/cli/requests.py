@@ -107,26 +107,36 @@ def _abort(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
 
 
 @app.command()
-def settle(
+def settle(  # noqa: PLR0917 - typer takes them by name
     step: StepArgument,
     came: Annotated[Came, typer.Option("--as", help="What you found in the world.")],
     plan: PlanFile = DEFAULT_PLAN,
+    from_line: Annotated[
+        int,
+        typer.Option(
+            "--from-line",
+            min=0,
+            metavar="LINE",
+            help="Not done: go on with the statement of the migration's file that begins there or behind it.",
+        ),
+    ] = 0,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Say what a step in doubt came to, after you looked."""
-    exit_with(lambda: _settle(plan, step, came, output))
+    exit_with(lambda: _settle(plan, step, came, from_line=from_line, output=output))
 
 
-def _settle(path: Path, step: str, came: Came, output: Output) -> None:
+def _settle(path: Path, step: str, came: Came, *, from_line: int, output: Output) -> None:
     from coordinator.graph import StepId
     from coordinator.journal.events import StepSettled
     from coordinator.world import Seen
 
-    state = _leave(path, lambda at: StepSettled(at, StepId(step), Seen(came), _user()))
+    state = _leave(path, lambda at: StepSettled(at, StepId(step), Seen(came), _user(), from_line))
     if output is Output.JSON:
-        show_json("settlement", 1, {"run": state.run, "step": step, "came": came})
+        show_json("settlement", 1, {"run": state.run, "step": step, "came": came, "from_line": from_line})
     else:
-        show(f"{state.run}: {step} is {came}. `coordinator run` goes on.")
+        where = f", to go on at line {from_line}" if from_line else ""
+        show(f"{state.run}: {step} is {came}{where}. `coordinator run` goes on.")
 
 
 def _user() -> str:

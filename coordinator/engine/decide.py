@@ -82,7 +82,7 @@ def decide(state: RunState, situation: Situation) -> tuple[Command, ...]:
     busy_or_tried = situation.in_flight | situation.tried
     doubtful = tuple(
         Observe(step)
-        for step in state.graph
+        for step in state.moved()
         if state.status(step.id) is Status.STARTED and step.id not in busy_or_tried
     )
     if doubtful:
@@ -93,10 +93,10 @@ def decide(state: RunState, situation: Situation) -> tuple[Command, ...]:
 
 
 def _go_on(state: RunState, situation: Situation) -> tuple[Command, ...]:
-    failed = [step for step in state.graph if state.status(step.id) is Status.FAILED]
+    failed = [step for step in state.moved() if state.status(step.id) is Status.FAILED]
     if failed and situation.on_failure is OnFailure.ROLLBACK and not state.is_beyond_return():
         return (TurnBack(_reason(state, failed[0])),)
-    stuck = tuple(step.id for step in state.graph if _is_stuck(step, state, situation))
+    stuck = tuple(step.id for step in state.moved() if _is_stuck(step, state, situation))
     if stuck:
         return () if situation.in_flight else (Rest(stuck),)
     ready = tuple(_ready(state))
@@ -123,9 +123,8 @@ def _reason(state: RunState, failed: Step) -> str:
 
 
 def _ready(state: RunState) -> Iterator[Step]:
-    for step in state.graph:
-        is_open = state.status(step.id) in (Status.PENDING, Status.FAILED)
-        if is_open and all(state.status(before) is Status.DONE for before in step.after):
+    for step in state.reached():
+        if state.status(step.id) in (Status.PENDING, Status.FAILED):
             yield step
 
 

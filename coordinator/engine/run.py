@@ -2,8 +2,9 @@
 and writes the outcome; the journal has one writer, this thread.
 
 Order is everything here: intent before effect, outcome after it, each durable before the next thing
-happens. Whatever kills the process between any two lines, the next command finds a journal from which
-decide goes on. A worker that is cut off leaves its step in doubt, never in a guessed state.
+happens; the outcome of one step and the intent of the next become durable together, with one flush to the
+disk. Whatever kills the process between any two lines, the next command finds a journal from which decide
+goes on. A worker that is cut off leaves its step in doubt, never in a guessed state.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from coordinator.journal.events import Event
 from coordinator.journal.fold import RunState, Status
 from coordinator.leases import Claim
 from coordinator.ports import Journal, Ports
+from coordinator.series import KeptSeries
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Seen
 
@@ -93,6 +95,9 @@ class Engine:
     _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
     _tried: set[StepId] = field(default_factory=set)
     _results: queue.SimpleQueue[_Done] = field(default_factory=queue.SimpleQueue)
+    _unwritten: list[tuple[Event, RunState]] = field(default_factory=list)
+    """Events that count already and are not durable yet, each with the state after it: no effect before."""
+    _series: KeptSeries = field(default_factory=KeptSeries)
     _has_ended: bool = False
     """The loop is over, also by a failure of its own: whoever still waits shall stop."""
 
@@ -101,11 +106,15 @@ class Engine:
 
         Raises: Interrupted after a signal, JournalConflict if another coordinator writes, any bug as it is.
         """
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="step") as workers:
-            try:
-                return self._loop(workers)
-            finally:
-                self._has_ended = True
+        try:
+            with ThreadPoolExecutor(_WORKERS, thread_name_prefix="step") as workers:
+                try:
+                    return self._loop(workers)
+                finally:
+                    self._has_ended = True
+                    self._make_durable()
+        finally:
+            self._series.end_all_but(())
 
     def _loop(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...]:
         while self.state.outcome is None:
@@ -129,8 +138,17 @@ class Engine:
 
     def _act(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...] | None:
         """Carry out what decide says; return the stuck steps if it says that nothing is left to do."""
-        if self.is_stopping():
-            return None
+        begun: list[Start | Observe | Undo] = []
+        stuck = None if self.is_stopping() else self._take_up(begun)
+        self._make_durable()
+        for command in begun:
+            self._submit(workers, command, in_doubt=isinstance(command, Observe))
+        at_work = map(self.state.graph.step, self._in_flight)
+        self._series.end_all_but({step.database for step in at_work if step.kind == "apply"})
+        return stuck
+
+    def _take_up(self, begun: list[Start | Observe | Undo]) -> tuple[StepId, ...] | None:
+        """Write what decide says, and add to `begun` what a worker is to do when that is durable."""
         situation = Situation(
             in_flight=self._in_flight.keys(),
             tried=self._tried,
@@ -138,18 +156,19 @@ class Engine:
             on_failure=self.ports.plan.on_failure,
         )
         now = self.ports.clock.now
-        for command in decide(self.state, situation):
+        commands = decide(self.state, situation)
+        if any(isinstance(each, Start | Undo) for each in commands):
+            self.demand_alone()
+        for command in commands:
             match command:
                 case Start(step):
-                    self.demand_alone()
                     self._write(events.StepStarted(now(), step.id))
-                    self._submit(workers, command, in_doubt=False)
+                    begun.append(command)
                 case Observe():
-                    self._submit(workers, command, in_doubt=True)
+                    begun.append(command)
                 case Undo(step):
-                    self.demand_alone()
                     self._write(events.UndoStarted(now(), step.id))
-                    self._submit(workers, command, in_doubt=False)
+                    begun.append(command)
                 case TurnBack(reason):
                     self._write(events.RollbackStarted(now(), reason, automatic=True))
                     self._tried.clear()
@@ -171,8 +190,13 @@ class Engine:
             in_doubt=in_doubt,
             is_halted=lambda: self._has_ended or self.is_stopping() or self._is_turning(command),
             note=lambda text: self.audience.noted(step.id, text),
+            from_line=self.state.steps[step.id].from_line,
+            series=self._series,
         )
-        ahead = [each for each in self.state.graph if each.no_return and self._is_pending(each)]
+        is_way_back = isinstance(command, Undo)
+        ahead = [
+            each for each in self.state.graph if is_way_back and each.no_return and self._is_pending(each)
+        ]
         self._in_flight[step.id] = workers.submit(self._work, command, context, ahead)
 
     def _is_pending(self, step: Step) -> bool:
@@ -242,11 +266,19 @@ class Engine:
         return events.StepFailed(now, step, error.code, str(error))
 
     def _write(self, event: Event) -> None:
-        """Make an event durable, then let it count."""
-        state = self.state.with_event(event)
-        self.journal.append(self.state.run, state.sequence, events.to_wire(event))
-        self.state = state
-        self.audience.saw(event, state)
+        """Let an event count; it is durable before the next effect."""
+        self.state = self.state.with_event(event)
+        self._unwritten.append((event, self.state))
+
+    def _make_durable(self) -> None:
+        """Write the events that count already, all at once, and show them."""
+        written, self._unwritten = self._unwritten, []
+        if not written:
+            return
+        records = (events.to_wire(event) for event, _ in written)
+        self.journal.append(self.state.run, written[0][1].sequence, *records)
+        for event, state in written:
+            self.audience.saw(event, state)
 
 
 @dataclass(frozen=True, slots=True)

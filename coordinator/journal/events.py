@@ -96,6 +96,8 @@ class StepSettled:
     step: StepId
     seen: Seen
     who: str
+    from_line: int = 0
+    """Not done: the line of its file at which a migration is to go on; 0: at the beginning."""
 
 
 @dataclass(frozen=True, slots=True)

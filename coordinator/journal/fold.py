@@ -8,14 +8,14 @@ alive in this process is the engine's knowledge and not the journal's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from coordinator.errors import InDoubt
-from coordinator.graph import Graph, StepId
+from coordinator.graph import Graph, Step, StepId
 from coordinator.journal import events, steps_on_wire
 from coordinator.journal.events import Event, Outcome
 from coordinator.world import Seen
@@ -64,6 +64,47 @@ class StepState:
     first: datetime | None = None
     detail: str = ""
     code: str = ""
+    from_line: int | None = None
+    """What a person said when the step was settled as not done, until it was tried."""
+
+
+@dataclass(slots=True)
+class Front:
+    """Where a run stands, so that nobody has to look at a thousand steps to find the one that is next."""
+
+    graph: Graph
+    reached: set[StepId]
+    """The steps that are not done, and what they come after is."""
+    moved: set[StepId] = field(default_factory=set)
+    """The steps that are neither pending nor done."""
+
+    @classmethod
+    def at_start(cls, graph: Graph) -> Front:
+        """Return the front of a run of which nothing has begun."""
+        return cls(graph, {step.id for step in graph if not step.after})
+
+    def copied(self) -> Front:
+        """Return another one that may be changed."""
+        return Front(self.graph, set(self.reached), set(self.moved))
+
+    def move(self, step: StepId, steps: Mapping[StepId, StepState], *, was_done: bool) -> None:
+        """Take in that a step of `steps` has another status."""
+        status = steps[step].status
+        if status in (Status.PENDING, Status.DONE):
+            self.moved.discard(step)
+        else:
+            self.moved.add(step)
+        if (status is Status.DONE) is not was_done:
+            for each in (step, *self.graph.successors(step)):
+                self._place(each, steps)
+
+    def _place(self, step: StepId, steps: Mapping[StepId, StepState]) -> None:
+        after = self.graph.step(step).after
+        is_open = steps[step].status is not Status.DONE
+        if is_open and all(steps[before].status is Status.DONE for before in after):
+            self.reached.add(step)
+        else:
+            self.reached.discard(step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +115,21 @@ class RunState:
     started: events.RunStarted
     graph: Graph
     steps: Mapping[StepId, StepState]
+    front: Front = field(compare=False)
     approvals: frozenset[tuple[StepId, str]] = frozenset()
     rollback: events.RollbackStarted | None = None
     abort: events.AbortRequested | None = None
     outcome: Outcome | None = None
     sequence: int = 1
     """The number of its last event."""
+
+    def reached(self) -> list[Step]:
+        """Return the steps that are not done where all that they come after is, in the graph's order."""
+        return self.graph.in_order(self.front.reached)
+
+    def moved(self) -> list[Step]:
+        """Return the steps that are neither pending nor done, in the graph's order."""
+        return self.graph.in_order(self.front.moved)
 
     def status(self, step: StepId) -> Status:
         """Return where a step is."""
@@ -98,10 +148,10 @@ class RunState:
 
         Raises: InDoubt `journal-contradicts` where the event cannot follow.
         """
-        return self._after(event, dict(self.steps))
+        return self._after(event, dict(self.steps), self.front.copied())
 
-    def _after(self, event: Event, steps: dict[StepId, StepState]) -> RunState:
-        """Return the state after one more event; `steps` is taken over and changed."""
+    def _after(self, event: Event, steps: dict[StepId, StepState], front: Front) -> RunState:
+        """Return the state after one more event; `steps` and `front` are taken over and changed."""
         if self.outcome is not None:
             raise _contradiction(event, f"the run has ended ({self.outcome})")
         state = replace(self, sequence=self.sequence + 1)
@@ -117,8 +167,11 @@ class RunState:
             case events.RunStarted():
                 raise _contradiction(event, "the run has started before")
             case _:
-                steps[event.step] = self._step_after(event)
-                return replace(state, steps=steps)
+                after = self._step_after(event)
+                was_done = steps[event.step].status is Status.DONE
+                steps[event.step] = after
+                front.move(event.step, steps, was_done=was_done)
+                return replace(state, steps=steps, front=front)
 
     def _step_after(self, event: _StepEvent) -> StepState:
         if event.step not in self.steps:
@@ -140,7 +193,14 @@ class RunState:
             first=before.first or event.at,
             detail=str(getattr(event, "detail", getattr(event, "reason", ""))),
             code=str(getattr(event, "code", "")),
+            from_line=_from_line(before, event),
         )
+
+
+def _from_line(before: StepState, event: _StepEvent) -> int | None:
+    if isinstance(event, events.StepSettled) and event.seen is Seen.NOT_DONE:
+        return event.from_line
+    return before.from_line if isinstance(event, events.StepStarted) else None
 
 
 _StepEvent = (
@@ -179,7 +239,8 @@ def fold(run: str, past: Iterable[Event]) -> RunState:
     except (TypeError, ValueError) as error:
         raise _contradiction(first, f"its steps are no graph ({error})") from error
     steps = {step.id: StepState() for step in graph}
-    state = RunState(run, first, graph, steps)
+    front = Front.at_start(graph)
+    state = RunState(run, first, graph, steps, front)
     for event in remaining:
-        state = state._after(event, steps)  # noqa: SLF001 - a copy for each event would cost the run's square
+        state = state._after(event, steps, front)  # noqa: SLF001 - a copy for each event would cost the run's square
     return state

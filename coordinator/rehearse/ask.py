@@ -21,9 +21,11 @@ from coordinator.rehearse.moment import is_no_answer
 from coordinator.rehearse.subject import WORKS, Answer, Compiled
 from coordinator.sameness import difference
 
-_FOREIGN_KEY: Final = "23503"
-_REFERRED: Final = re.compile(r'^update or delete on table .* on table "(?P<child>[^"]*)"')
-"""PostgreSQL's message where a row is taken away that another one refers to (ri_triggers.c)."""
+_REFERRED: Final = {
+    "23503": re.compile(r'^update or delete on table .* on table "(?P<child>[^"]*)"'),
+    "1451": re.compile(r"foreign key constraint fails \((?:`[^`]*`\.)?`(?P<child>[^`]*)`"),
+}
+"""What PostgreSQL (ri_triggers.c) and MySQL say where a row is taken away that another one refers to."""
 
 _Answer = TypeVar("_Answer")
 Described = dict[str, Description | Objection]
@@ -218,5 +220,6 @@ def _new_child(objection: Objection, new_tables: frozenset[str]) -> str | None:
     """
     if objection.code == "SQLITE_CONSTRAINT_FOREIGNKEY" and new_tables:
         return "tables"
-    match = _REFERRED.search(objection.message) if objection.code == _FOREIGN_KEY else None
+    pattern = _REFERRED.get(objection.code)
+    match = pattern.search(objection.message) if pattern else None
     return f"table `{match['child']}`" if match and match["child"] in new_tables else None

@@ -9,7 +9,7 @@ expected) and leaves the decision to `observe`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ from coordinator.graph import Step
 from coordinator.leases import Claim
 from coordinator.model import BackfillSpec, ServiceSpec
 from coordinator.ports import Ports, Subject
+from coordinator.series import KeptSeries
 from coordinator.world import Effect, Seen
 
 _SLICE: Final = timedelta(milliseconds=100)
@@ -47,6 +48,10 @@ class Context:
     """Somebody wants this command to stop, or the run to turn back."""
     note: Callable[[str], None]
     """Show a line of progress."""
+    from_line: int | None = None
+    """Where in its file a person said that a migration is to go on; 0: at its beginning."""
+    series: KeptSeries = field(default_factory=KeptSeries)
+    """What one migration of a database leaves open for the next."""
 
     def wait(self, duration: timedelta) -> None:
         """Wait. Raises: Interrupted as soon as the command is to stop; the step is then repeated later."""

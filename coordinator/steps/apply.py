@@ -8,23 +8,28 @@ does may be done again.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Final
 
 from coordinator.applied import Book
-from coordinator.apply import apply_migration, is_applied, read_ledger
+from coordinator.apply import is_applied, read_ledger
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
+from coordinator.marks import Mark, by_statement, read_mark, start_of, told
 from coordinator.model import DatabaseSpec, Engine, Migration
-from coordinator.ports import MigrationTool, Patience, Session
+from coordinator.ports import MigrationTool, Patience, Session, Target
 from coordinator.programs import VersionTable, apply_by_program
+from coordinator.series import Series, may_follow
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
 
 _LOCKS: Final = timedelta(seconds=15)
 """How long another migration tool, or an orphan of ours, may hold the tool's locks: migrate's own default."""
+_GONE: Final = timedelta(seconds=2)
+"""How long a program whose coordinator died may take to be gone: it was killed at once."""
 _WITHOUT: Final = {
     Engine.POSTGRESQL: "runs without a transaction",
     Engine.SQLITE: "runs without a transaction",
@@ -65,6 +70,47 @@ def _may_have_begun(migration: Migration, tool: MigrationTool, engine: Engine) -
     return not all(map(is_repeatable, statements))
 
 
+def _mark(
+    session: Session, tool: MigrationTool, migration: Migration, target: Target
+) -> tuple[Mark | None, bool]:
+    """Return how far the file ran, if that is written down, and whether it would be."""
+    if not may_remain(migration.up, target.engine):
+        return None, False
+    return read_mark(session, tool, migration, target=target)
+
+
+def _start(mark: Mark | None, migration: Migration, engine: Engine, *, from_line: int | None) -> int | None:
+    script = by_statement(migration, engine).up
+    return None if script is None else start_of(mark, script, engine, from_line=from_line)
+
+
+def _as_marked(mark: Mark, migration: Migration, engine: Engine, *, step: Step) -> Observation:
+    if _start(mark, migration, engine, from_line=None) is not None:
+        return Observation(
+            Seen.NOT_DONE, f"{mark.at} of its statements are there, and certainly none behind them"
+        )
+    return Observation(Seen.UNKNOWN, told(mark, migration, engine, step=step.id))
+
+
+def _as_unrecorded(
+    migration: Migration, engine: Engine, *, is_code_lost: bool, may_have_begun: bool
+) -> Observation:
+    if is_code_lost:
+        return Observation(
+            Seen.UNKNOWN,
+            f"{migration.name} is code, the version table does not have it, and nobody can tell how far it"
+            " came. Look at what it was to change; complete it or take it back.",
+        )
+    if may_have_begun:
+        assert migration.up is not None, "of nothing nothing remains"
+        return Observation(
+            Seen.UNKNOWN,
+            f"{migration.name} {_WITHOUT[engine]} and may have stopped half-way. Look which of its statements"
+            f" are there: {statements_of(migration.up, engine)}.",
+        )
+    return Observation(Seen.NOT_DONE, "the version table does not have it")
+
+
 def _beyond(migration: Migration, session: Session, context: Context, spec: DatabaseSpec) -> tuple[str, ...]:
     """Return what a program in doubt may have applied beside its own migration."""
     if not migration.is_code or not context.in_doubt:
@@ -86,12 +132,18 @@ class Apply:
     def observe(self, step: Step, context: Context) -> Observation:
         """Ask the version table; in doubt, under the tool's locks."""
         migration = _migration(step, context)
+        if not context.in_doubt and context.series.is_due(step.its_database, migration):
+            return Observation(Seen.NOT_DONE, "the migration before it was applied a moment ago")
+        return self._look(migration, step, context)
+
+    def _look(self, migration: Migration, step: Step, context: Context) -> Observation:
         spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)
         runner = context.ports.runner(spec.name) if migration.is_code and context.in_doubt else None
         if runner is not None:
-            runner.demand_gone(_LOCKS)
+            runner.demand_gone(_GONE)
         with context.ports.session(spec.name, label=step.id) as session:
-            locks = tool.lock_ids(session.target(spec.migrations.table)) if context.in_doubt else ()
+            target = session.target(spec.migrations.table)
+            locks = tool.lock_ids(target) if context.in_doubt else ()
             with session.locked(locks, timeout=_LOCKS):
                 beyond = _beyond(migration, session, context, spec)
                 is_done = is_applied(
@@ -101,10 +153,9 @@ class Apply:
                     migrations=context.ports.migrations(spec.name),
                     table=spec.migrations.table,
                 )
-        if is_done is None:
-            return Observation(
-                Seen.UNKNOWN, f"The version table says that {migration.name} stopped half-way."
-            )
+                mark, is_kept = None, False
+                if is_done is None or (is_done is False and not tool.records_start):
+                    mark, is_kept = _mark(session, tool, migration, target)
         if is_done and beyond:
             return Observation(
                 Seen.UNKNOWN,
@@ -113,20 +164,20 @@ class Apply:
             )
         if is_done:
             return Observation(Seen.DONE, "the version table has it")
-        if runner is not None and not (runner.is_repeatable or migration.is_atomic):
+        if context.from_line is not None and not context.in_doubt:
+            return Observation(Seen.NOT_DONE, "a person said where to go on")
+        if mark is not None:
+            return _as_marked(mark, migration, spec.engine, step=step)
+        if is_done is None:
             return Observation(
-                Seen.UNKNOWN,
-                f"{migration.name} is code, the version table does not have it, and nobody can tell how far"
-                " it came. Look at what it was to change; complete it or take it back.",
+                Seen.UNKNOWN, f"The version table says that {migration.name} stopped half-way."
             )
-        if context.in_doubt and _may_have_begun(migration, tool, spec.engine):
-            assert migration.up is not None, "of nothing nothing remains"
-            return Observation(
-                Seen.UNKNOWN,
-                f"{migration.name} {_WITHOUT[spec.engine]} and may have stopped half-way. Look which of its"
-                f" statements are there: {statements_of(migration.up, spec.engine)}.",
-            )
-        return Observation(Seen.NOT_DONE, "the version table does not have it")
+        return _as_unrecorded(
+            migration,
+            spec.engine,
+            is_code_lost=runner is not None and not (runner.is_repeatable or migration.is_atomic),
+            may_have_begun=context.in_doubt and not is_kept and _may_have_begun(migration, tool, spec.engine),
+        )
 
     def perform(self, step: Step, context: Context) -> str:
         """Apply the file, as patiently as the plan says where a table is busy."""
@@ -146,6 +197,7 @@ class Apply:
         spec, migration = context.ports.plan.databases[step.its_database], _migration(step, context)
         runner = context.ports.runner(spec.name)
         assert runner is not None, "code without a runner is an error of the plan"
+        context.series.end(spec.name)  # the program takes the tool's locks itself
         line = apply_by_program(
             lambda: context.ports.session(spec.name, label=step.id),
             _versions(context, spec),
@@ -157,24 +209,38 @@ class Apply:
         return f"state {step.state}: {line}"
 
     def _apply(self, step: Step, context: Context) -> str:
-        spec = context.ports.plan.databases[step.its_database]
-        with context.ports.session(spec.name, label=step.id) as session:
+        spec, ports = context.ports.plan.databases[step.its_database], context.ports
+        migration, book = _migration(step, context), _book(context)
+        series = context.series.take_or(
+            spec.name,
+            lambda: Series.opened(
+                ports.session(spec.name, label=step.id),
+                ports.tool(spec.name),
+                table=spec.migrations.table,
+                book=book,
+                lock_timeout=_LOCKS,
+            ),
+        )
+        with ExitStack() as unless_kept:
+            unless_kept.callback(series.close)
+            mark, _ = _mark(series.session, series.tool, migration, series.target)
             try:
-                apply_migration(
-                    session,
-                    context.ports.tool(spec.name),
-                    _migration(step, context),
-                    migrations=context.ports.migrations(spec.name),
-                    table=spec.migrations.table,
-                    lock_timeout=_LOCKS,
-                    patience=Patience(spec.locks, context.wait, context.ports.clock.sleep, context.note),
-                    book=_book(context),
+                series.apply(
+                    migration,
+                    migrations=ports.migrations(spec.name),
+                    patience=Patience(spec.locks, context.wait, ports.clock.sleep, context.note),
+                    book=book,
+                    label=step.id,
+                    start=_start(mark, migration, spec.engine, from_line=context.from_line),
                 )
             except DatabaseError as error:
                 if error.code == "half-applied" and error.ambiguous:
                     # What is known is in these words, and the version table has none of it.
                     raise InDoubt(error.code, error.what, why=error.why, next_step=error.next_step) from error
                 raise
+            if may_follow(migration.up, spec.engine):
+                unless_kept.pop_all()
+                context.series.leave(spec.name, series)
         return f"state {step.state}"
 
 

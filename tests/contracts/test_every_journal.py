@@ -53,6 +53,18 @@ def test_of_two_writers_at_the_same_number_one_is_turned_away(journal: Journal, 
     assert journal.records("r@1") == ("first", "mine")
 
 
+def test_of_records_that_are_written_together_none_stays_where_one_is_turned_away(
+    journal: Journal, file: Path
+) -> None:
+    journal.append("r@1", 1, "first", "second")
+    SqliteJournal(file).append("r@1", 4, "theirs")
+
+    with pytest.raises(JournalConflict):
+        journal.append("r@1", 3, "third", "fourth")
+
+    assert journal.records("r@1") == ("first", "second", "theirs")
+
+
 def test_two_runs_cannot_begin_under_one_name(journal: Journal) -> None:
     journal.append("r@1", 1, "first")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from fixtures.rehearsal_place import (
     QUERIES,
@@ -21,6 +23,7 @@ from coordinator.evidence import Objection
 from coordinator.model import Engine, Layer
 from coordinator.ports import Batch
 from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, RehearsalEngine
+from coordinator.secret import Secret
 
 # -- the engine and its server --------------------------------------------------------------------------
 
@@ -54,6 +57,19 @@ def test_a_dump_is_the_schema_that_it_was_made_from(place: Place):
 
 
 # -- migrations -----------------------------------------------------------------------------------------
+
+
+def test_another_program_finds_the_database_at_its_address(place: Place, database: RehearsalDatabase):
+    likes = {Engine.POSTGRESQL: "postgres://live/shop", Engine.SQLITE: "sqlite:///var/shop.db"}
+    like = likes.get(place.engine, "mysql://live/shop")
+
+    address = database.address(Secret(like))
+
+    connect = discovery.member(discovery.DATABASES, place.engine, "connect")
+    with connect(address, lock_timeout=timedelta(seconds=1)).session(label="program") as session:
+        session.execute(Batch(("CREATE TABLE from_outside (id integer)",), transaction=True))
+    assert address.reveal().startswith(like.partition("//")[0])
+    assert any(name.endswith(".from_outside") for name in database.catalogue())
 
 
 def test_sees_every_statement_of_a_migration_once(place: Place, database: RehearsalDatabase):

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -147,10 +147,13 @@ class CutJournal:
         self._inner = inner
         self._boundary = boundary
 
-    def append(self, run: str, sequence: int, record: str) -> None:
-        event = from_wire(record)
-        with self._boundary.around(f"{name_of(event)} {getattr(event, 'step', run)}"):
-            self._inner.append(run, sequence, record)
+    def append(self, run: str, sequence: int, *records: str) -> None:
+        # Which events are written together is a matter of time, and their number is none.
+        with ExitStack() as stack:
+            for event in map(from_wire, records):
+                name = f"{name_of(event)} {getattr(event, 'step', run)}"
+                stack.enter_context(self._boundary.around(name))
+            self._inner.append(run, sequence, *records)
 
     def ask(self, run: str, request: str) -> None:
         with self._boundary.around("request"):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from fixtures.database_alone import checkout
 
+from coordinator.adapters.databases import postgresql
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.errors import Waiting
+from coordinator.ports import Batch
+from coordinator.secret import Secret
 
 
 def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(
@@ -62,3 +67,28 @@ def test_a_database_that_is_down_does_not_keep_a_rollback_from_beginning(tmp_pat
 
     with alone_on_databases(ports):
         pass
+
+
+def test_whoever_waits_for_the_lock_stops_no_index_from_being_built(database_url: str) -> None:
+    limit, locks = timedelta(seconds=60), (4097083626,)
+    database = postgresql.connect(Secret(database_url), lock_timeout=limit)
+    index = Batch(("CREATE INDEX CONCURRENTLY a_x ON a (x)",), transaction=False)
+    waits = threading.Event()
+
+    def wait_for_the_lock() -> None:
+        with database.session(label="second") as second:
+            second.target(None)
+            waits.set()
+            with second.locked(locks, timeout=limit):
+                pass
+
+    with database.session(label="first") as first, first.locked(locks, timeout=limit):
+        first.execute(Batch(("CREATE TABLE a (x int)",), transaction=True))
+        thread = threading.Thread(target=wait_for_the_lock)
+        thread.start()
+        assert waits.wait(60)
+        first.execute(index)
+        assert thread.is_alive()  # it asked for the lock all the time
+    thread.join(60)
+
+    assert not thread.is_alive()

@@ -19,7 +19,7 @@ databases:
   shop: {{engine: mariadb, url: "env:URL", migrations: {{tool: {tool}, dir: migrations}}}}
 """
 FIRST = "CREATE TABLE `orders` (id int PRIMARY KEY, note varchar(20) DEFAULT 'it\\'s');\n"
-ENDLESS = "CREATE TABLE b AS SELECT SLEEP(600) AS slept;\n"
+SLOW = "CREATE TABLE b AS SELECT SLEEP(seconds) AS slept FROM pace;\n"
 
 
 class Checkout:
@@ -100,15 +100,15 @@ def test_a_failure_half_way_is_in_the_journal_to_the_statement(checkout: Checkou
     assert "Two ways on." in said
 
 
-def test_a_kill_inside_a_change_of_the_schema_leaves_a_doubt_for_a_person(
-    checkout: Checkout, mariadb_url: str
-):
-    checkout.write(1, FIRST)
-    checkout.write(2, f"ALTER TABLE orders ADD y int;\n{ENDLESS}")
+def test_a_kill_inside_a_file_is_gone_on_with_where_a_person_says(checkout: Checkout, mariadb_url: str):
+    checkout.write(1, f"{FIRST}CREATE TABLE pace AS SELECT 600 AS seconds;\n")
+    checkout.write(2, f"ALTER TABLE orders ADD y int;\n{SLOW}ALTER TABLE orders ADD z int;\n")
+    database = mariadb_url.rpartition("/")[2]
     at_work = (
         "SELECT id FROM information_schema.processlist"
-        f" WHERE info LIKE '%CREATE TABLE b%' AND db = '{mariadb_url.rpartition('/')[2]}'"
+        f" WHERE info LIKE '%CREATE TABLE b%' AND db = '{database}'"
     )
+    line = 4 if checkout.tool == "goose" else 3
 
     with root_connection(mariadb_url) as connection, connection.cursor() as cursor:
         with checkout.start("run") as process:
@@ -118,11 +118,42 @@ def test_a_kill_inside_a_change_of_the_schema_leaves_a_doubt_for_a_person(
         [[orphan]] = cursor.fetchall()
         cursor.execute(f"KILL {orphan}")
 
-    code, said = checkout.run("run")
+        code, said = checkout.run("run")
+        assert code == 5, said
+        told = " ".join(said.split())
+        assert f"There for good: line {line - 1} (ALTER TABLE orders ADD y int;). Behind line {line}" in told
+        way = f"coordinator settle expand:shop:2_step --as not-done --from-line {line}"
+        assert f"It is not: `{way}`." in told
 
-    assert code == 5, said
-    assert "stopped half-way" in said
-    if checkout.tool == "goose":
-        assert "line 3 (ALTER TABLE orders ADD y int;), line 4 (CREATE TABLE b AS SELECT" in " ".join(
-            said.split()
-        )
+        cursor.execute(f"UPDATE {database}.pace SET seconds = 0")
+        code, said = checkout.run(*way.split()[1:])
+        assert (code, f"is not-done, to go on at line {line}" in said) == (0, True), said
+        code, said = checkout.run("run")
+        assert code == 0, said
+        cursor.execute(f"SHOW COLUMNS FROM {database}.orders")
+        assert [name for name, *_ in cursor.fetchall()] == ["id", "note", "y", "z"]
+    code, said = checkout.run("plan")
+    assert "2 applied, 0 pending" in said
+
+
+def test_a_file_that_was_refused_half_way_is_gone_on_with_by_the_next_release(
+    checkout: Checkout, mariadb_url: str
+):
+    checkout.write(1, FIRST)
+    checkout.write(2, "ALTER TABLE orders ADD y int;\nINSERT INTO late VALUES (1);\n")
+    line = 4 if checkout.tool == "goose" else 3
+    code, said = checkout.run("run")
+    assert (code, "error[half-applied]" in said) == (1, True), said
+
+    code, said = checkout.run("run")
+    told = " ".join(said.split())
+    assert (code, "warning[half-applied]" in told) == (5, True), said
+    assert f"stopped at line {line} (INSERT INTO late VALUES (1);), which the server refused." in told
+
+    with root_connection(mariadb_url) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {mariadb_url.rpartition('/')[2]}.late (x int)")
+        checkout.run("settle", "expand:shop:2_step", "--as", "not-done", "--from-line", str(line))
+        code, said = checkout.run("run")
+        assert code == 0, said
+        cursor.execute(f"SELECT * FROM {mariadb_url.rpartition('/')[2]}.late")
+        assert cursor.fetchall() == ((1,),)

@@ -19,11 +19,14 @@ from fixtures.sqlite_rehearsal import apply, found_by
 
 from coordinator import discovery
 from coordinator.adapters.databases import mariadb as databases
+from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Objection
-from coordinator.model import Engine
+from coordinator.model import Engine, Layer
 from coordinator.ports import Batch, Session
+from coordinator.queries import Query
 from coordinator.rehearsal_ports import VOLATILE, Description, Ran, RehearsalDatabase, RehearsalServer
+from coordinator.rehearse.ask import Between, State, ask_queries, compile_queries
 from coordinator.rehearse.moment import is_no_answer
 from coordinator.secret import Secret
 
@@ -116,6 +119,29 @@ def _without_rows_in_the_way(database: RehearsalDatabase, migration: str) -> tup
         apply(database, "SET SESSION check_constraint_checks = 0")
         return (f"SET SESSION check_constraint_checks = 0, sql_mode = ''; {migration}",)
     return (migration,)
+
+
+def test_a_new_child_of_a_row_that_is_deleted_is_no_break(server: RehearsalServer, mariadb_url: str):
+    """Its rows are samples; what the new version writes there, nobody knows."""
+    layers = frozenset({Layer.EXECUTE})
+    query = Query("Delete", "DELETE FROM customers WHERE id = ?", Place("q.sql", 1))
+    with scratch(server) as database:
+        database.fill()
+        state = State(database, layers)
+        [compiled] = compile_queries(state, [query], role=None)
+        key = "FOREIGN KEY (customer_id) REFERENCES customers (id)"
+        apply(database, f"CREATE TABLE visits (customer_id int NOT NULL, {key})")
+        apply(database, "INSERT INTO visits SELECT id FROM customers")
+
+        [alone] = ask_queries(state, [compiled], role=None, between=Between())
+        [beside] = ask_queries(
+            state, [compiled], role=None, between=Between(new_tables=frozenset({"visits"}))
+        )
+
+    assert alone.broken is not None
+    assert "coordinator_rehearsal" not in alone.broken[1].message
+    assert beside.broken is None
+    assert "refers to its row" in beside.unchecked[0][1]
 
 
 # -- what cannot be compared, or not be taken back --------------------------------------------------------
@@ -238,6 +264,29 @@ def test_a_clone_has_everything_and_goes_on_counting(database: RehearsalDatabase
 
     assert ours == theirs
     assert not [each for each in ours if isinstance(each, Objection)]
+
+
+def test_what_was_asked_does_not_change_the_number_of_a_row_that_comes_later(database: RehearsalDatabase):
+    apply(
+        database,
+        "CREATE SEQUENCE numbers",
+        "CREATE TABLE made (id int PRIMARY KEY DEFAULT nextval(numbers), a int)",
+    )
+    database.fill()
+    query = "INSERT INTO customers (email, name) VALUES (?, 'asked')"
+    later = ("INSERT INTO customers (email) VALUES ('later')", "INSERT INTO made (a) VALUES (5)")
+    ends = []
+    with database.clone() as clone:
+        for _ in range(3):
+            [values] = database.choose([query], role=None)
+            assert isinstance(values, tuple)
+            database.execute([(query, values)], role=None)
+        for each in (database, clone):
+            apply(each, *later)
+            with each.session() as session:
+                ends.append([session.query(f"SELECT * FROM {table}") for table in ("customers", "made")])
+
+    assert ends[0] == ends[1]
 
 
 def test_a_clone_keeps_the_books_of_the_migration_tools(database: RehearsalDatabase):

@@ -51,7 +51,7 @@ def mariadb_worlds(mariadb: str) -> tuple[World, World]:
 
 @pytest.fixture
 def new_world(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Engine], World]:
-    """Return a maker of empty databases of any engine; a test has two of them at most."""
+    """Return a maker of empty databases of any engine; on a server a third one replaces the first."""
     numbers = count()
 
     def make(engine: Engine) -> World:
@@ -60,13 +60,13 @@ def new_world(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Engin
             return World(engine, f"sqlite://{tmp_path}/database{number}.db")
         world: World
         if engine is Engine.MARIADB:
-            world = request.getfixturevalue("mariadb_worlds")[number]
+            world = request.getfixturevalue("mariadb_worlds")[number % 2]
             name = world.url.rpartition("/")[2]
             with root_connection(world.url) as connection, connection.cursor() as cursor:
                 cursor.execute(f"DROP DATABASE IF EXISTS {name}")
                 cursor.execute(f"CREATE DATABASE {name}")
             return world
-        world = request.getfixturevalue("postgresql_worlds")[number]
+        world = request.getfixturevalue("postgresql_worlds")[number % 2]
         with psycopg.connect(world.url, autocommit=True) as connection:
             connection.execute(_WIPE)
         return world

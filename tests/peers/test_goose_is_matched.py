@@ -30,7 +30,9 @@ from peers.real_tools import (
     write_files,
 )
 
-from coordinator.model import Engine
+from coordinator.diagnostics import Place
+from coordinator.load.migrations import read_migrations
+from coordinator.model import Engine, MigrationsSpec
 
 pytestmark = pytest.mark.peers
 PG, LITE = Engine.POSTGRESQL, Engine.SQLITE
@@ -161,16 +163,18 @@ def test_a_transaction_that_a_file_leaves_open_is_an_error_where_goose_reports_s
     assert (outcome.error.code, ours.tables()) == ("transaction-left-open", set())
 
 
-def test_a_go_migration_is_refused_where_goose_fails_when_it_gets_there(new_world: NewWorld, tmp_path: Path):
+def test_go_without_a_command_is_refused_where_goose_fails_when_it_gets_there(
+    new_world: NewWorld, tmp_path: Path
+):
     files = {"1_a.sql": UP + "CREATE TABLE a (x integer);\n", "2_b.go": "package migrations"}
     folder = write_files(tmp_path / "migrations", files)
-    real, ours = new_world(LITE), new_world(LITE)
+    real = new_world(LITE)
 
     code = run_real("goose", real, folder, "up")
-    outcome = run_ours("goose", ours, folder)
+    [problem] = read_migrations(MigrationsSpec("goose", folder, None, Place("plan.yaml")), LITE).diagnostics
 
     assert (code, real.tables()) == (1, {"a"})
-    assert outcome.refused == {"goose-go-migration"}
+    assert problem.code == "goose-go-migration"
 
 
 def test_a_mistake_in_a_later_file_is_found_before_anything_is_sent(new_world: NewWorld, tmp_path: Path):

@@ -65,6 +65,17 @@ class Simulation:
     def write(self, event: Event) -> None:
         self.state = self.state.with_event(event)
         self.journal.append(event)
+        self.check_front()
+
+    def check_front(self) -> None:
+        """Hold what is carried along from event to event against a look at every step."""
+        status = {step.id: self.state.status(step.id) for step in self.graph}
+        done = {step for step, each in status.items() if each is Status.DONE}
+        assert self.state.reached() == [
+            step for step in self.graph if step.id not in done and done.issuperset(step.after)
+        ]
+        calm = (Status.PENDING, Status.DONE)
+        assert self.state.moved() == [step for step in self.graph if status[step.id] not in calm]
 
     def is_unlucky(self, chance: float) -> bool:
         if self.bad_luck and self.luck.random() < chance:

@@ -140,6 +140,26 @@ def test_writes_the_intent_before_the_effect_and_the_outcome_after_it(bench) -> 
     assert made.names() == ["run-started", "step-started a", "step-finished a", "run-finished"]
 
 
+def test_an_outcome_and_the_next_intent_are_made_durable_together(bench) -> None:
+    class Counted(SqliteJournal):
+        groups: list[list[str]] = []  # noqa: RUF012 - of this test alone
+
+        def append(self, run: str, sequence: int, *records: str) -> None:
+            self.groups.append([name_of(from_wire(record)) for record in records])
+            super().append(run, sequence, *records)
+
+    made = bench(a_step("a"), a_step("b", "a"), kinds={"work": Made()})
+    made.journal = Counted(made.journal._file)
+
+    made.engine().run()
+
+    assert Counted.groups == [
+        ["step-started"],
+        ["step-finished", "step-started"],
+        ["step-finished", "run-finished"],
+    ]
+
+
 def test_steps_that_do_not_depend_on_each_other_run_side_by_side(bench) -> None:
     both_are_there = threading.Barrier(2, timeout=30)
     made = bench(a_step("a"), a_step("b"), kinds={"work": Made(do=lambda *_: str(both_are_there.wait()))})
@@ -402,10 +422,10 @@ def test_starts_nothing_when_another_coordinator_took_the_database_over(bench) -
 
 def test_a_journal_that_fails_ends_the_waiting_of_the_other_steps(bench) -> None:
     class Full(SqliteJournal):
-        def append(self, run: str, sequence: int, record: str) -> None:
-            if '"step-finished"' in record:
+        def append(self, run: str, sequence: int, *records: str) -> None:
+            if any('"step-finished"' in record for record in records):
                 raise StepFailed("journal-unusable", "The disk is full.")
-            super().append(run, sequence, record)
+            super().append(run, sequence, *records)
 
     def wait(step: Step, context: Context) -> str:
         if step.id == "b":

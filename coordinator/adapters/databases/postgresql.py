@@ -5,15 +5,13 @@ What is sent over them is in adapters/postgresql_session.py and adapters/postgre
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 
 from coordinator.adapters import postgresql_url
-from coordinator.adapters.postgresql_session import PostgresqlSession
+from coordinator.adapters.postgresql_session import PostgresqlSession, shortened
 from coordinator.secret import Secret
-
-_LABEL_BYTES = 63
 
 
 class PostgresqlDatabase:
@@ -26,7 +24,7 @@ class PostgresqlDatabase:
     @contextmanager
     def session(self, *, label: str) -> Iterator[PostgresqlSession]:
         """Connect for one step; the server sees `label` as application_name."""
-        name = label.encode()[:_LABEL_BYTES].decode(errors="ignore")
+        name = shortened(label)
         secrets = postgresql_url.shown_by(self._url)
         milliseconds = round(self._lock_timeout / timedelta(milliseconds=1))
         settings = f"SET lock_timeout = {milliseconds}"
@@ -34,9 +32,28 @@ class PostgresqlDatabase:
         def connect_once_more() -> postgresql_url.Connection:
             return postgresql_url.connect(self._url, called="The database", label=name)
 
-        connection = connect_once_more()
-        with closing(connection):
-            yield PostgresqlSession(connection, secrets=secrets, settings=settings, beside=connect_once_more)
+        connection, second = connect_once_more(), Second(connect_once_more)
+        with closing(connection), closing(second):
+            yield PostgresqlSession(connection, secrets=secrets, settings=settings, beside=second.connected)
+
+
+class Second:
+    """Another connection of a session, made when it is first wanted and kept as long as the session."""
+
+    def __init__(self, connect: Callable[[], postgresql_url.Connection]) -> None:
+        self._connect = connect
+        self._connection: postgresql_url.Connection | None = None
+
+    def connected(self) -> postgresql_url.Connection:
+        """Return the connection; another one where it was lost."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+        return self._connection
+
+    def close(self) -> None:
+        """Close it, if it was made."""
+        if self._connection is not None:
+            self._connection.close()
 
 
 def connect(url: Secret, *, lock_timeout: timedelta) -> PostgresqlDatabase:

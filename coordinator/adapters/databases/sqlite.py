@@ -26,7 +26,10 @@ class SqliteDatabase:
         del label
         try:
             connection = sqlite3.connect(
-                self._path, timeout=self._lock_timeout.total_seconds(), isolation_level=None
+                self._path,
+                timeout=self._lock_timeout.total_seconds(),
+                isolation_level=None,
+                check_same_thread=False,  # the next step may go on with it: one thread after the other
             )
         except sqlite3.Error as error:
             raise DatabaseError(

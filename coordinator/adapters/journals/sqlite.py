@@ -1,15 +1,18 @@
 """The journal in one SQLite file beside the plan: WAL, synchronous=FULL, so what is acknowledged is durable.
 
 The primary key (run, sequence) is the fence: of two writers that both believe to be alone, one gets a
-conflict and stops. Measured: one append costs one fdatasync. The file must be on a local disk (SQLite's
-locks are not to be trusted on network file systems: sqlite.org/wal.html).
+conflict and stops. Measured: one append costs one fdatasync, however many records it has. The file must be on
+a local disk (SQLite's locks are not to be trusted on network file systems: sqlite.org/wal.html).
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
+import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from coordinator.errors import CoordinatorError, JournalConflict, StepFailed, Waiting
@@ -27,25 +30,29 @@ _PATIENCE = 10.0
 
 
 class SqliteJournal:
-    """ports.Journal. A connection for each call: commands are short, and threads share nothing."""
+    """ports.Journal. It keeps its connection: whoever is the last to close a file in WAL mode rewrites it."""
 
     def __init__(self, file: Path, *, patience: float = _PATIENCE) -> None:
         self._file = file
         self._patience = patience
         self._is_made = False
+        self._kept: sqlite3.Connection | None = None
+        self._kept_for: tuple[int, int, int] | None = None
+        self._alone = threading.Lock()
 
-    def append(self, run: str, sequence: int, record: str) -> None:
+    def append(self, run: str, sequence: int, *records: str) -> None:
         with self._connected() as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 if sequence == 1:
                     connection.execute("INSERT INTO run (run) VALUES (?)", (run,))
-                connection.execute("INSERT INTO event VALUES (?, ?, ?)", (run, sequence, record))
+                rows = ((run, number, record) for number, record in enumerate(records, sequence))
+                connection.executemany("INSERT INTO event VALUES (?, ?, ?)", rows)
                 connection.execute("COMMIT")
             except sqlite3.IntegrityError as error:
                 raise JournalConflict(
                     "journal-conflict",
-                    f"Event {sequence} of run {run} was written by somebody else.",
+                    f"Event {sequence} of run {run}, or one after it, was written by somebody else.",
                     why="Another coordinator works on the same run; this one stops before it does more.",
                     next_step="Let the other one finish, then run again.",
                 ) from error
@@ -71,18 +78,49 @@ class SqliteJournal:
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
+        with self._alone:
+            try:
+                connection = self._connection()
+                try:
+                    yield connection
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+            except (sqlite3.DatabaseError, OSError) as error:
+                self._let_go()
+                raise self._unusable(error) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return the connection; a new one where the file is another one than it was, or gone."""
+        identity = self._identity()
+        if self._kept is not None and identity is not None and identity == self._kept_for:
+            return self._kept
+        self._let_go()
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            self._file, timeout=self._patience, isolation_level=None, check_same_thread=False
+        )
+        weakref.finalize(self, connection.close)
+        self._kept = connection
+        connection.execute("PRAGMA synchronous = FULL")
+        if not self._is_made:
+            connection.executescript(_TABLES)
+            self._is_made = True
+        self._kept_for = self._identity()
+        return connection
+
+    def _identity(self) -> tuple[int, int, int] | None:
+        """Name the file as this process sees it: what was deleted or forked is not the same."""
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(
-                sqlite3.connect(self._file, timeout=self._patience, isolation_level=None)
-            ) as connection:
-                connection.execute("PRAGMA synchronous = FULL")
-                if not self._is_made:
-                    connection.executescript(_TABLES)
-                    self._is_made = True
-                yield connection
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise self._unusable(error) from error
+            found = self._file.stat()
+        except FileNotFoundError:
+            return None
+        return os.getpid(), found.st_dev, found.st_ino
+
+    def _let_go(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+        self._kept = self._kept_for = None
 
     def _unusable(self, error: Exception) -> CoordinatorError:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:

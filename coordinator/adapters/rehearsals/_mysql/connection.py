@@ -11,6 +11,7 @@ columns as every driver sees them, and runs nothing (MySQL Internals, "COM_STMT_
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,6 +33,9 @@ from coordinator.sql import split_statements
 SqlValue = str | bytes | int | float | None
 Row = tuple[Any, ...]
 
+PREFIX: Final = "coordinator_rehearsal_"
+"""How the names of scratch databases begin."""
+_SCRATCH_NAME: Final = re.compile(rf"(?<![`\w])`?{PREFIX}[0-9a-f]+`?\.")
 REFUSED: Final = "CO001"
 """Objection code: coordinator does not run this text on a scratch database, and the server was not asked."""
 
@@ -52,7 +56,7 @@ _FIXED: Final = (
 )
 _LIMITS: Final = {
     Engine.MARIADB: f"SET SESSION max_statement_time = {_SECONDS}, max_recursive_iterations = 4294967295",
-    Engine.MYSQL: f"SET SESSION max_execution_time = {_SECONDS * 1000}",
+    Engine.MYSQL: f"SET SESSION max_execution_time = {_SECONDS * 1000}, information_schema_stats_expiry = 0",
 }
 
 
@@ -158,4 +162,9 @@ def objection_from(error: Exception) -> Objection:
     if isinstance(error, UnicodeError):
         return Objection(REFUSED, str(error))
     number = error.args[0] if error.args and isinstance(error.args[0], int) else CR.CR_UNKNOWN_ERROR
-    return Objection(str(number), message_of(error))
+    return Objection(str(number), without_scratch(message_of(error)))
+
+
+def without_scratch(message: str) -> str:
+    """Return a message without the scratch database's name, which says nothing to anybody."""
+    return _SCRATCH_NAME.sub("", message)

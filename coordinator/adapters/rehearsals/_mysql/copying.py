@@ -50,6 +50,11 @@ WHERE table_schema = %s AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
 """
 
 
+_SEQUENCES: Final = """
+SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'SEQUENCE'
+"""
+
+
 def dump_of(query: Query) -> str:
     """Return the schema of the database that `query` is connected to."""
     return "".join(f"{each};\n" for each in [*tables_of(query), *triggers_of(query)])
@@ -128,7 +133,12 @@ def _relaxed(sql_mode: str | None) -> str:
 
 
 def copy_rows(maintenance: Connection, *, source: str, target: str) -> None:
-    """Copy the rows of all tables to a database that has the same ones."""
+    """Copy the rows of all tables to a database that has the same ones; sequences go on alike in both."""
+    for [name] in fetch(maintenance, _SEQUENCES, (source,)):
+        there, here = (f"{quoted(database)}.{quoted(name)}" for database in (target, source))
+        [[number]] = fetch(maintenance, f"SELECT next_not_cached_value FROM {here}")
+        for each in (here, there):
+            fetch(maintenance, f"ALTER SEQUENCE {each} RESTART WITH {number}")
     fetch(
         maintenance, "SET SESSION foreign_key_checks = 0, unique_checks = 0, group_concat_max_len = 1000000"
     )

@@ -9,7 +9,7 @@ holder's connection ends, however that ends; so a database whose lock is free is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -24,7 +24,7 @@ from coordinator.adapters.mysql_url import Address, connect_at, written_like
 from coordinator.adapters.rehearsals._mysql import asking, execution, sample
 from coordinator.adapters.rehearsals._mysql.catalogue import catalogue
 from coordinator.adapters.rehearsals._mysql.choosing import choose
-from coordinator.adapters.rehearsals._mysql.connection import fetch, settle
+from coordinator.adapters.rehearsals._mysql.connection import PREFIX, fetch, settle
 from coordinator.adapters.rehearsals._mysql.copying import copy_rows, restore, tables_of, triggers_of
 from coordinator.adapters.rehearsals._mysql.schema import Schema, read_schema
 from coordinator.adapters.rehearsals._mysql.settings import Traits
@@ -32,10 +32,10 @@ from coordinator.adapters.rehearsals._mysql.watching import Watcher
 from coordinator.adapters.rehearsals._scratch import stars
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.evidence import Objection, StatementEvidence
+from coordinator.model import Engine
 from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
 from coordinator.secret import Secret
 
-PREFIX: Final = "coordinator_rehearsal_"
 _LABEL: Final = "coordinator rehearsal"
 _T = TypeVar("_T")
 _LOCK_TIMEOUT: Final = timedelta(seconds=10)
@@ -66,11 +66,18 @@ class ScratchServer:
             escaped = quoted(name.replace("_", "\\_"))  # else each `_` stands for any character
             fetch(self.maintenance, f"GRANT ALL ON {escaped}.* TO {quoted(name)}@'%'")
             address = replace(self.address, user=name, password=password, database=name)
+            self._allow_settings(name)
             yield ScratchDatabase(self, address, filled)
         finally:
             if self.maintenance.open:
                 drop(self.maintenance, name)
                 fetch(self.maintenance, "SELECT RELEASE_LOCK(%s)", (name,))
+
+    def _allow_settings(self, name: str) -> None:
+        """Let the account stop its clock; MySQL wants a privilege for that since 8.0.14, MariaDB none."""
+        if self.traits.engine is Engine.MYSQL:
+            with suppress(pymysql.Error):  # it is older
+                fetch(self.maintenance, f"GRANT SESSION_VARIABLES_ADMIN ON *.* TO {quoted(name)}@'%'")
 
     def _collated(self) -> str:
         charset = self.traits.settings.get("character_set_database")
@@ -87,10 +94,8 @@ def drop(maintenance: Connection, name: str) -> None:
     for [number] in fetch(
         maintenance, "SELECT id FROM information_schema.processlist WHERE user = %s", (name,)
     ):
-        try:
+        with suppress(pymysql.Error):  # it has just ended
             fetch(maintenance, f"KILL {number}")
-        except pymysql.Error:
-            continue  # it has just ended
     fetch(maintenance, f"DROP DATABASE IF EXISTS {quoted(name)}")
     fetch(maintenance, f"DROP USER IF EXISTS {quoted(name)}@'%'")
 
@@ -205,16 +210,36 @@ class ScratchDatabase:
             yield connection
 
     def _on_new_ground(self, asks: Sequence[Callable[[execution.Ground], _T]]) -> list[_T]:
-        """Put each question on a connection that nobody has used; the schema is the same for all."""
+        """Put each question on a connection that nobody has used; the schema is the same for all.
+
+        Counters are set back in the end: a row that a migration inserts later shall have the same number
+        here as in a database where nothing was asked.
+        """
         if not asks:
             return []
         with self._asking() as connection:
-            schema = _schema(connection)
+            schema, counters = _schema(connection), _counters(connection)
         answers = []
         for ask in asks:
             with self._asking() as connection:
                 answers.append(ask(execution.Ground(connection, schema)))
+        with self._asking() as connection:
+            now = _counters(connection)
+            for table, number in counters.items():
+                if now.get(table) != number:
+                    fetch(connection, f"ALTER TABLE {quoted(table)} AUTO_INCREMENT = {number}")
         return answers
+
+
+def _counters(connection: Connection) -> Mapping[str, int]:
+    """Return each table's next AUTO_INCREMENT."""
+    return dict(
+        fetch(
+            connection,
+            "SELECT table_name, auto_increment FROM information_schema.tables"
+            " WHERE table_schema = DATABASE() AND auto_increment IS NOT NULL",
+        )
+    )
 
 
 def _schema(connection: Connection) -> Schema:

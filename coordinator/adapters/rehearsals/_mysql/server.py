@@ -11,10 +11,10 @@ import pymysql
 from pymysql.connections import Connection
 
 from coordinator.adapters.mysql_url import Address, address_of, connect, connect_at, shown_by
-from coordinator.adapters.rehearsals._mysql.connection import fetch
+from coordinator.adapters.rehearsals._mysql.connection import PREFIX, fetch
 from coordinator.adapters.rehearsals._mysql.own_server import own_server
 from coordinator.adapters.rehearsals._mysql.programs import server_program
-from coordinator.adapters.rehearsals._mysql.scratch import PREFIX, ScratchDatabase, ScratchServer, drop
+from coordinator.adapters.rehearsals._mysql.scratch import ScratchDatabase, ScratchServer, drop
 from coordinator.adapters.rehearsals._mysql.settings import STARTED_WITH, Traits, traits_from, traits_of
 from coordinator.errors import Usage
 from coordinator.model import Engine
@@ -131,7 +131,7 @@ def _notes(maintenance: Connection, traits: Traits, live: Traits | None) -> Iter
 def _refuse_unable(maintenance: Connection) -> None:
     """Check that scratch databases can be made here. Raises: Usage `rehearsal-server-unfit`."""
     [[read_only]] = fetch(maintenance, "SELECT @@GLOBAL.read_only")
-    if int(read_only):
+    if str(read_only) not in ("0", "OFF"):
         raise _unfit("it is read-only, where nothing can be made")
     grants = " ".join(str(row[0]) for row in fetch(maintenance, "SHOW GRANTS"))
     may = "ALL PRIVILEGES ON *.*" in grants or ("CREATE USER" in grants and "GRANT OPTION" in grants)

@@ -13,9 +13,11 @@ from typing import Final
 from coordinator.adapters.mysql_session import Rows
 from coordinator.adapters.rehearsals._mysql.algorithms import Way, brief_locks, run_cheapest
 from coordinator.adapters.rehearsals._mysql.catalogue import changes_between
+from coordinator.adapters.rehearsals._mysql.connection import without_scratch
 from coordinator.adapters.rehearsals._mysql.copying import without_definer
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.diagnostics import Place
+from coordinator.errors import DatabaseError
 from coordinator.evidence import Lock, StatementEvidence
 from coordinator.model import Engine, Statement
 from coordinator.sql import SqlStatement, stays_in_transaction
@@ -60,6 +62,13 @@ class Watcher:
         if any(statement.words[: len(start)] == start for start in _OF_ACCOUNTS):
             self.left_out.append(" ".join(statement.words[:2]))
             return
+        try:
+            self._run(statement, send)
+        except DatabaseError as error:
+            error.what = without_scratch(error.what)
+            raise
+
+    def _run(self, statement: SqlStatement, send: Callable[[str], Rows]) -> None:
         text = without_definer(statement.text) if statement.words[:1] == ("CREATE",) else statement.text
         if not self._is_watching:
             send(text)

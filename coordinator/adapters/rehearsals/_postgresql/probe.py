@@ -78,6 +78,10 @@ class ProbedSession:
         """Return what this connection is connected to."""
         return self._session.target(table)
 
+    def relabel(self, label: str) -> None:
+        """Name another step to the server."""
+        self._session.relabel(label)
+
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Run one query in a read-only transaction and return its rows."""
         return self._session.query(sql)

@@ -1,0 +1,165 @@
+"""Migrations of one database that follow each other: in one session, under one hold of the tool's locks.
+
+Connecting, taking the locks and reading a version table of a thousand rows cost more than a small migration
+does. So a step leaves what it opened to the next one, and the engine's loop ends it as soon as no migration
+of that database is at work: no lock outlives the reason for it. What the version table says is carried along.
+Who takes the tool's locks cannot move it meanwhile, and who takes none is met by the guard of each batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Lock
+from typing import Final, Self
+
+from coordinator.applied import Book, Standing
+from coordinator.apply import demand_next, ledger_before, look, read_ledger, send_up
+from coordinator.model import DatabaseName, Engine, Migration, Script
+from coordinator.ports import Ledger, MigrationTool, Patience, Session, Target
+from coordinator.sql import split_statements
+
+_CALM: Final = frozenset(
+    {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMENT", "TRUNCATE", "GRANT", "REVOKE"}
+)
+"""Statements after which a session is as it was, but for temporary tables."""
+_TEMPORARY: Final = frozenset({"TEMP", "TEMPORARY"})
+
+
+def may_follow(script: Script | None, engine: Engine) -> bool:
+    """Tell whether the session of a migration is as good as new after it.
+
+    A temporary table, a PRAGMA or a variable that the next file finds there would be missing if that one ran
+    after a kill, and so it must not find them at all.
+    """
+    pieces = (
+        (piece for text in script.statements for piece in split_statements(text.text, engine))
+        if script
+        else ()
+    )
+    return all(
+        not piece.words or (piece.words[0] in _CALM and _TEMPORARY.isdisjoint(piece.words))
+        for piece in pieces
+    )
+
+
+@dataclass
+class Series:
+    """An open session that holds the tool's locks, and what the version table says under them."""
+
+    session: Session
+    tool: MigrationTool
+    target: Target
+    ledger: Ledger
+    standing: Standing
+    _held: ExitStack
+    _coming: tuple[Migration, ...] = ()
+    """What the tool would apply next, where that is known; the first is due."""
+    _at: int = 0
+
+    @classmethod
+    def opened(
+        cls,
+        session: AbstractContextManager[Session],
+        tool: MigrationTool,
+        *,
+        table: str | None,
+        book: Book,
+        lock_timeout: timedelta,
+    ) -> Self:
+        """Connect, take the tool's locks and look. Raises: Waiting `migration-lock-held`."""
+        with ExitStack() as held:
+            connected = held.enter_context(session)
+            target = connected.target(table)
+            held.enter_context(connected.locked(tool.lock_ids(target), timeout=lock_timeout))
+            ledger, standing = look(connected, tool, target, book=book)
+            return cls(connected, tool, target, ledger, standing, held.pop_all())
+
+    def is_due(self, migration: Migration) -> bool:
+        """Tell whether a migration is known to be the tool's next one."""
+        return self._at < len(self._coming) and self._coming[self._at].version == migration.version
+
+    def apply(
+        self,
+        migration: Migration,
+        *,
+        migrations: Sequence[Migration],
+        patience: Patience,
+        book: Book,
+        label: str,
+        start: int | None = None,
+    ) -> None:
+        """Apply and record a migration; takes and raises what `apply_migration` does.
+
+        After an error it is of no use any more.
+        """
+        is_dirty = start is not None and self.ledger.dirty == migration.version
+        if is_dirty:
+            self.ledger = ledger_before(migration, migrations)
+        if is_dirty or not self.is_due(migration):
+            self._coming = demand_next(self.tool, migration, migrations, ledger=self.ledger)
+            self._at = 0
+        self.session.relabel(label)
+        self.standing = send_up(
+            self.session,
+            self.tool,
+            migration,
+            migrations,
+            target=self.target,
+            ledger=self.ledger,
+            patience=patience,
+            book=book,
+            standing=self.standing,
+            start=start,
+            is_dirty=is_dirty,
+        )
+        after = self.tool.after(self.ledger, migration)
+        self._at += 1
+        if after is None:
+            after, self._coming = read_ledger(self.session, self.tool, self.target), ()
+        self.ledger = after
+
+    def close(self) -> None:
+        """Let go of the locks and disconnect."""
+        self._held.close()
+
+
+@dataclass
+class KeptSeries:
+    """The series between two migrations, by database; safe to share between threads."""
+
+    _idle: dict[DatabaseName, Series] = field(default_factory=dict)
+    _alone: Lock = field(default_factory=Lock)
+
+    def take_or(self, database: DatabaseName, begin: Callable[[], Series]) -> Series:
+        """Return the series of a database, which is the caller's from now on; begun where there is none."""
+        with self._alone:
+            kept = self._idle.pop(database, None)
+        return kept or begin()
+
+    def is_due(self, database: DatabaseName, migration: Migration) -> bool:
+        """Tell whether a series is kept that knows the migration as the tool's next one."""
+        with self._alone:
+            kept = self._idle.get(database)
+        return kept is not None and kept.is_due(migration)
+
+    def leave(self, database: DatabaseName, series: Series) -> None:
+        """Keep a series for the next migration."""
+        with self._alone:
+            self._idle[database] = series
+
+    def end(self, database: DatabaseName) -> None:
+        """End the series of a database, for whoever takes its tool's locks another way."""
+        with self._alone:
+            kept = self._idle.pop(database, None)
+        if kept is not None:
+            kept.close()
+
+    def end_all_but(self, busy: Collection[DatabaseName | None]) -> None:
+        """End the series of databases of which no step is at work."""
+        with self._alone:
+            ended = [self._idle.pop(name) for name in tuple(self._idle) if name not in busy]
+        for series in ended:
+            series.close()

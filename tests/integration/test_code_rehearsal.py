@@ -1,0 +1,115 @@
+"""Code is rehearsed by its program where that surely goes to the scratch database; else it is unproven."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fixtures.checkout import Checkout
+
+PROGRAM = """
+import os, pathlib, sqlite3, sys
+version, address = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else os.environ["SHOP_URL"]
+place = pathlib.Path(__file__).parent
+with (place / "asked").open("a") as asked:
+    asked.write(address + "\\n")
+if not (place / "idle").exists():
+    with sqlite3.connect(address.removeprefix("sqlite://")) as connection:
+        connection.execute("ALTER TABLE users ADD COLUMN age integer")
+        connection.execute("INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, 1)", [version])
+"""
+QUERIES = {"1.4": "SELECT name FROM users", "1.5": "SELECT age FROM users"}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Checkout]:
+    """Yield a checkout at 1.4, whose 1.5 needs a column that a migration in code adds."""
+    with closing(Checkout(tmp_path / "shop")) as made:
+        made.released("1.4")
+        (made.folder / "migrate.py").write_text(PROGRAM)
+        (made.folder / "migrations" / "00002_age.go").write_text("package migrations\n")
+        for version, query in QUERIES.items():
+            (made.folder / "queries" / version).mkdir(parents=True)
+            (made.folder / "queries" / version / "q.sql").write_text(f"-- name: Get :one\n{query};\n")
+        yield made
+
+
+def name_program(shop: Checkout, *arguments: str, **settings: object) -> None:
+    file = shop.folder / "plan.yaml"
+    plan: dict[str, Any] = yaml.safe_load(file.read_text())
+    plan["services"]["shop"]["queries"] = {"sql": "queries/{version}"}
+    command = ["python", "migrate.py", "{version}", *arguments]
+    plan["databases"]["shop"]["migrations"] |= {"command": command, **settings}
+    file.write_text(yaml.safe_dump(plan, sort_keys=False))
+
+
+def planned(shop: Checkout) -> dict[str, Any]:
+    ended = shop.run("plan", "--set", "VERSION=1.5", "--output", "json")
+    return ended.json("coordinator/plan/1")
+
+
+def asked(shop: Checkout) -> list[str]:
+    file = shop.folder / "asked"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def test_the_program_is_tried_on_scratch_databases_and_what_it_does_is_proven(shop: Checkout) -> None:
+    name_program(shop, "{url}")
+
+    found = planned(shop)
+
+    assert found["verdict"] == "proven"
+    [note] = [each for each in found["rehearsals"]["shop"]["notes"] if "is code" in each]
+    assert "`00002_age` is code: what it locks" in note
+    assert shop.columns() == {"id", "name"}
+    assert asked(shop)
+    assert not any(str(shop.database) in each for each in asked(shop))
+
+
+def test_a_rehearsal_with_code_is_never_recalled(shop: Checkout) -> None:
+    name_program(shop, rehearse=True)
+
+    assert planned(shop)["verdict"] == "proven"
+    before = len(asked(shop))
+    assert planned(shop)["verdict"] == "proven"
+
+    assert len(asked(shop)) == 2 * before
+
+
+def test_without_a_promise_the_program_is_not_started_and_nothing_is_proven_behind_it(shop: Checkout) -> None:
+    name_program(shop)
+    (shop.folder / "migrations" / "00002_age.go").write_text("// coordinator: phase=expand\n")
+
+    found = planned(shop)
+
+    assert found["verdict"] == "unproven"
+    assert any("was not rehearsed: it is code" in each["reason"] for each in found["findings"])
+    assert asked(shop) == []
+
+
+def test_a_program_that_does_not_record_the_version_there_proves_nothing(shop: Checkout) -> None:
+    name_program(shop, "{url}")
+    (shop.folder / "idle").touch()
+
+    found = planned(shop)
+
+    assert found["verdict"] == "unproven"
+    assert any("was to record version 2 and recorded nothing" in each["reason"] for each in found["findings"])
+
+
+def test_applied_code_is_a_part_of_the_base(shop: Checkout) -> None:
+    name_program(shop, "{url}")
+    assert shop.release("1.5").exit_code == 0
+    shop.migration(3, "index", "CREATE INDEX ages ON users (age);")
+    (shop.folder / "queries" / "1.6").mkdir()
+    (shop.folder / "queries" / "1.6" / "q.sql").write_text("-- name: Get :one\nSELECT age FROM users;\n")
+
+    ended = shop.run("plan", "--set", "VERSION=1.6", "--output", "json")
+
+    found = ended.json("coordinator/plan/1")
+    assert found["verdict"] == "proven", found["findings"]
+    assert found["rehearsals"]["shop"]["drift"] == []
