@@ -22,6 +22,7 @@ STEPS = "coordinator.steps"
 DATABASES = "coordinator.adapters.databases"
 QUERIES = "coordinator.adapters.queries"
 REHEARSALS = "coordinator.adapters.rehearsals"
+RUNNERS = "coordinator.adapters.runners"
 
 
 def names(package: str) -> tuple[str, ...]:

@@ -159,6 +159,12 @@ class Migration:
     declared_at: Place | None = None
     is_code: bool = False
     """Its up side is code: `up` is None, and only a program can apply it (ports.MigrationRunner)."""
+    parents: tuple[MigrationId, ...] = ()
+    """What must be applied before it, where the tool's files make a graph and no line."""
+    needs_database: str | None = None
+    """Why the SQL that it sends cannot be had without a database."""
+    is_atomic: bool = False
+    """Code of which nothing stays where it is cut off: what it does and its record commit together."""
 
     @property
     def digest(self) -> str:
@@ -191,6 +197,10 @@ class MigrationsSpec:
     table: str | None
     place: Place = field(compare=False)
     command: CommandSpec | None = None
+    python: str | None = None
+    """The interpreter of the user's own environment, for a tool whose migrations are Python."""
+    deadline: timedelta = timedelta(hours=1)
+    """How long one migration that is code may take."""
 
 
 @dataclass(frozen=True, slots=True)

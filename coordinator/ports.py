@@ -174,6 +174,13 @@ class MigrationRunner(Protocol):
         """
         ...
 
+    def scripts(self, migrations: Sequence[Migration], *, url: Secret) -> Mapping[MigrationId, Script | str]:
+        """Return what migrations send, by their version, without running them; a text says why not.
+
+        What is not there can be known by `up` on a scratch database alone.
+        """
+        ...
+
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no program of an earlier command works on the database. Raises: Waiting."""
         ...
@@ -188,6 +195,13 @@ class MigrationTool(Protocol):
     """Some of its migrations may be code, which a `command` of the plan applies."""
     records_start: bool
     """It marks the version table before a file without a transaction runs: no mark, nothing ran."""
+
+    def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
+        """Return the files and folders that it reads, as paths from the plan's `dir`, or what is wrong there.
+
+        `read` returns a file's bytes by such a path, None where there is none.
+        """
+        ...
 
     def is_migration(self, filename: str) -> bool:
         """Tell whether the tool would look at a file of this name in its folder."""

@@ -85,7 +85,7 @@ def apply_by_program(
     if after.dirty is not None or added - {migration.version} or versions.beyond(migration, after):
         raise _ran_further(migration, ended, _others(added, migration, versions, after))
     if migration.version not in added:
-        raise _not_recorded(migration, ended, is_repeatable=runner.is_repeatable)
+        raise _not_recorded(migration, ended, is_repeatable=runner.is_repeatable or migration.is_atomic)
     return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {told(ended)}")
 
 

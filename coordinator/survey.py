@@ -42,6 +42,8 @@ class DatabaseSurvey:
     """The names of those that were applied here with other statements than their files have now."""
     backfills: tuple[BackfillSpec, ...] = ()
     """Those of the plan that have rows left, or whose rows are not there yet."""
+    replayed: tuple[Migration, ...] | None = None
+    """The applied ones as a rehearsal sends them; None: as they were read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ these are all that change the schema.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 from zlib import crc32
@@ -46,6 +46,11 @@ class GolangMigrate:
     engines = frozenset(Engine)
     may_be_code = False
     records_start = True
+
+    def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
+        """Return the folder itself."""
+        del read
+        return ("",)
 
     def is_migration(self, filename: str) -> bool:
         """Tell whether golang-migrate looks at a file; it never looks at the extension."""

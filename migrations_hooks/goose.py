@@ -7,7 +7,7 @@ goose loses or hides something (docs/reference/migration-tools.md has the list) 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
@@ -77,6 +77,11 @@ class Goose:
     engines = frozenset(_COLUMNS)
     may_be_code = True
     records_start = False
+
+    def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
+        """Return the folder itself."""
+        del read
+        return ("",)
 
     def is_migration(self, filename: str) -> bool:
         """Tell whether goose looks at a file: any `*.sql`, and `*.go` that starts with a version."""

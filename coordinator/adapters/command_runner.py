@@ -7,14 +7,14 @@ is no shell, and a relative program is looked for from the plan's folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from coordinator.adapters import supervised
 from coordinator.adapters.sqlite_session import SCHEME, path_from
 from coordinator.argv import argv_from
-from coordinator.model import CommandSpec, DatabaseSpec, Engine, Migration
+from coordinator.model import CommandSpec, DatabaseSpec, Engine, Migration, MigrationId, Script
 from coordinator.ports import Ended
 from coordinator.secret import Secret
 
@@ -51,6 +51,11 @@ class CommandRunner:
                 # Who detached itself on purpose holds the old file; the next program gets another one.
                 self._lock.unlink(missing_ok=True)
             return ended
+
+    def scripts(self, migrations: Sequence[Migration], *, url: Secret) -> Mapping[MigrationId, Script | str]:
+        """Return nothing: a program of the user is asked for nothing but its work."""
+        del migrations, url
+        return {}
 
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no program of an earlier command is left."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from posixpath import basename, dirname, relpath
+from posixpath import basename, dirname, join, normpath, relpath
 from typing import Final
 
 from coordinator.adapters.trees.git import GitRepository, GitTree
@@ -109,9 +109,25 @@ def _database(
 def _released(
     tree: Tree, folder: str, tool: MigrationTool, engine: Engine
 ) -> tuple[Mapping[MigrationId, Migration], tuple[Diagnostic, ...]]:
-    paths = [each for each in tree.files(folder) if (dirname(each) or ".") == folder]
+    sources = tool.sources(lambda path: _glance(tree, normpath(join(folder, path))))
+    wrong = tuple(each for each in sources if isinstance(each, Diagnostic))
+    places = [normpath(join(folder, each)) for each in sources if isinstance(each, str)]
+    paths = [path for place in places for path in _paths(tree, place)]
     reading = tool.read(source_files(tree, paths, tool), engine)
-    return {each.version: each for each in reading.migrations}, errors_of(reading.diagnostics)
+    problems = () if not paths else errors_of((*wrong, *reading.diagnostics))
+    return {each.version: each for each in reading.migrations}, problems
+
+
+def _glance(tree: Tree, path: str) -> bytes | None:
+    try:
+        return tree.read(path)
+    except Usage:
+        return None  # above the repository nothing is said about it
+
+
+def _paths(tree: Tree, place: str) -> list[str]:
+    """Return the files right in a folder; what is no folder is a file, or is not there."""
+    return [each for each in tree.files(place) if (dirname(each) or ".") == place] or [place]
 
 
 def _changed(

@@ -90,6 +90,13 @@ def _tool(past: Past) -> MigrationTool:
             f"There is no migration tool `{past.tool}`.",
             next_step=did_you_mean(past.tool, known),
         )
+    if past.tool in discovery.names(discovery.RUNNERS):
+        raise Usage(
+            "no-backtest-of-code",
+            f"There is no backtest of {past.tool}'s migrations yet.",
+            why="They are code, and each release's would have to run with that release's own environment.",
+            next_step=f"`coordinator plan` and `plan --against` rehearse what is pending with {past.tool}.",
+        )
     if not past.queries and past.sqlc is None:
         raise Usage(
             "no-queries-named",

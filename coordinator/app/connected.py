@@ -15,7 +15,7 @@ from coordinator.adapters.clock import SystemClock
 from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.errors import PlanInvalid, Usage
 from coordinator.load.migrations import read_migrations
-from coordinator.model import CheckSpec, DatabaseName, Migration, Plan, SecretRef, ServiceName
+from coordinator.model import CheckSpec, DatabaseName, DatabaseSpec, Migration, Plan, SecretRef, ServiceName
 from coordinator.ports import (
     Answer,
     Clock,
@@ -60,6 +60,8 @@ class ConnectedPorts:
 
     def runner(self, database: DatabaseName) -> MigrationRunner | None:
         spec = self.plan.databases[database]
+        if spec.migrations.tool in discovery.names(discovery.RUNNERS):
+            return self._runner_of_tool(spec)
         if spec.migrations.command is None:
             return None
         from coordinator.adapters.command_runner import CommandRunner  # noqa: PLC0415 - hardly a plan names one
@@ -69,6 +71,19 @@ class ConnectedPorts:
             spec.migrations.command,
             environment=self._environment,
             secrets=lambda: tuple(self._secrets.values()),
+        )
+
+    def _runner_of_tool(self, spec: DatabaseSpec) -> MigrationRunner:
+        connect = cast(
+            "Callable[..., MigrationRunner]",
+            discovery.member(discovery.RUNNERS, spec.migrations.tool, "connect"),
+        )
+        return connect(
+            spec,
+            folder=self.plan.folder,
+            environment=self._environment,
+            secrets=lambda: tuple(self._secrets.values()),
+            connect=lambda url: self._session_at(spec, url, label="coordinator alembic"),
         )
 
     def migrations(self, database: DatabaseName) -> tuple[Migration, ...]:
@@ -82,10 +97,14 @@ class ConnectedPorts:
 
     def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[Session]:
         spec = self.plan.databases[database]
+        return self._session_at(spec, self.resolve(spec.url), label=label)
+
+    @staticmethod
+    def _session_at(spec: DatabaseSpec, url: Secret, *, label: str) -> AbstractContextManager[Session]:
         connect = cast(
             "Callable[..., Database]", discovery.member(discovery.DATABASES, spec.engine, "connect")
         )
-        return connect(self.resolve(spec.url), lock_timeout=spec.lock_timeout).session(label=label)
+        return connect(url, lock_timeout=spec.lock_timeout).session(label=label)
 
     def platform(self, service: ServiceName) -> Platform:
         with self._connecting:

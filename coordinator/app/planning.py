@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from coordinator.app.catalogues import read_catalogues
 from coordinator.app.rehearsing import rehearse_release, uses_of
+from coordinator.app.scripts import with_scripts
 from coordinator.backfills.verdicts import begin_too_late, judged
 from coordinator.classify import classify
 from coordinator.compile import compile_release
@@ -40,6 +41,7 @@ def plan_release(
     demand_sound(linted)
     seen = survey(ports)
     demand_sound((*seen.diagnostics, *_missing_programs(ports, seen)))
+    seen = with_scripts(ports, seen)
     catalogues, problems = read_catalogues(ports, seen)
     demand_sound(problems)
     proof, warnings = work_out(
@@ -89,7 +91,8 @@ def work_out(
     )
     evidence = replace(evidence, backfills=judged(plan, evidence))
     diagnostics = (*rehearsed.diagnostics, *undecided, *contradicted, *begin_too_late(plan, evidence))
-    demand_sound(diagnostics)
+    if errors_of(diagnostics):
+        raise PlanInvalid((*seen.diagnostics, *diagnostics))  # what was seen may be why
     graph = compile_release(plan, seen, evidence)
     proof = prove(graph, evidence, seen, plan=plan, effects_of=lambda step: kinds[step.kind].effects(step))
     return proof, diagnostics

@@ -108,7 +108,9 @@ def _rehearse(
     task = Task(
         spec,
         ports.tool(name),
-        applied=tuple(each for each in ports.migrations(name) if each.version not in pending),
+        applied=tuple(each for each in ports.migrations(name) if each.version not in pending)
+        if database.replayed is None
+        else database.replayed,
         pending=database.pending,
         subjects=subjects,
         layers=tuple(layer for layer in Layer if layer in spec.rehearsal.layers and layer in engine.layers),

@@ -18,6 +18,7 @@ from coordinator.app.connected import ConnectedPorts
 from coordinator.app.draft import Draft, as_yaml, draft_from
 from coordinator.app.finding import Found, MigrationFolder, QueryFolder, SqlcEntry, find
 from coordinator.app.planning import demand_sound, work_out
+from coordinator.app.scripts import with_scripts
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.errors import PlanInvalid, Usage
 from coordinator.load import load_text
@@ -53,6 +54,7 @@ def review(
         tree = tree_at(repository, ref)
         seen = survey_against(ports, tree)
         demand_sound(seen.diagnostics)
+        seen = with_scripts(ports, seen)
         catalogues, problems = read_catalogues(ports, seen, live=tree)
         demand_sound(problems)
     proof, warnings = work_out(

@@ -41,6 +41,12 @@ def split_file(ports: ConnectedPorts, path: Path, kinds: Mapping[str, StepKind])
     survey and a rehearsal raise.
     """
     name, migration = _find(ports, path)
+    if migration.is_code:
+        raise Usage(
+            "split-not-possible",
+            f"`{migration.name}` is code, which is not cut in two from here.",
+            next_step="Write two migrations, one with `coordinator: phase=expand` and one with contract.",
+        )
     seen = survey(ports)
     demand_sound(seen.diagnostics)
     pending = seen.databases[name].pending

@@ -68,6 +68,8 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
         tool=database.migrations.tool,
         folder=folder / database.migrations.dir,
         table=database.migrations.table,
+        python=database.migrations.python,
+        deadline=database.migrations.deadline,
         place=find(root, (*path, "migrations", "dir")).value_place,
         command=_command(
             database.migrations,

@@ -31,6 +31,12 @@ class Migrations(Spec):
     table: Text | None = Field(
         default=None, description="The tool's version table. Without it: the tool's own default."
     )
+    python: Text | None = Field(
+        default=None,
+        description="Alembic: the interpreter of the environment in which the project's env.py runs. A path "
+        "starts at the plan file's folder. Without it: the interpreter that runs coordinator.",
+        examples=[".venv/bin/python"],
+    )
     command: Command | None = Field(
         default=None,
         description="Your own program, which applies the migrations that are code (goose's `.go` files) and "
@@ -40,7 +46,7 @@ class Migrations(Spec):
     )
     deadline: PositiveDuration = Field(
         default=timedelta(hours=1),
-        description="How long `command` may take for one migration; then it is ended.",
+        description="How long `command`, or Alembic, may take for one migration; then it is ended.",
     )
     repeatable: bool = Field(
         default=False,
@@ -54,10 +60,21 @@ class Migrations(Spec):
     )
 
     @model_validator(mode="after")
+    def _python_has_work(self) -> Self:
+        if self.python is not None and self.tool not in discovery.names(discovery.RUNNERS):
+            raise PydanticCustomError(
+                "idle-setting",
+                "`{key}` is about migrations of Alembic, and those of {tool} are none. Remove it.",
+                {"key": "python", "tool": self.tool},
+            )
+        return self
+
+    @model_validator(mode="after")
     def _command_has_work(self) -> Self:
         if self.command is None:
+            has_runner = self.tool in discovery.names(discovery.RUNNERS)
             for key in ("deadline", "repeatable", "rehearse"):
-                if key in self.model_fields_set:
+                if key in self.model_fields_set and not (has_runner and key == "deadline"):
                     raise PydanticCustomError(
                         "idle-setting",
                         "`{key}` is about `command`, and there is none. Add `command:`, or remove `{key}`.",
@@ -66,7 +83,7 @@ class Migrations(Spec):
         elif not discovery.migration_tool(self.tool).may_be_code:
             raise PydanticCustomError(
                 "idle-command",
-                "All migrations of {tool} are SQL, so nothing here would run the `command`. Remove it.",
+                "No migration of {tool} needs a `command`, so nothing here would run it. Remove it.",
                 {"tool": self.tool},
             )
         return self

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
+from os.path import normpath
 from pathlib import Path
 
 from coordinator import discovery
@@ -24,14 +26,36 @@ MAX_MIGRATION_BYTES = 16 << 20
 def read_migrations(spec: MigrationsSpec, engine: Engine) -> Reading:
     """Return the folder's migrations and every problem of its files; a missing folder is one too."""
     tool = discovery.migration_tool(spec.tool)
-    names = _file_names(spec, tool)
-    if isinstance(names, Diagnostic):
-        return Reading((), (names,))
-    read = [_read(spec.folder / name, folder=spec.folder) for name in names]
-    problems = tuple(each for each in read if isinstance(each, Diagnostic))
-    reading = tool.read([each for each in read if isinstance(each, SourceFile)], engine)
-    lacking = () if spec.command else tuple(map(_no_command, filter(_is_code, reading.migrations)))
+    problems: list[Diagnostic] = []
+    files: list[SourceFile] = []
+    for source in tool.sources(lambda path: _glance(spec.folder / path)):
+        paths = _paths(spec, source, tool) if isinstance(source, str) else _placed(source, spec.folder)
+        if isinstance(paths, Diagnostic):
+            problems.append(paths)
+            continue
+        for path in paths:
+            read = _read(path, folder=path.parent)
+            if isinstance(read, Diagnostic):
+                problems.append(read)
+            else:
+                files.append(read)
+    reading = tool.read(files, engine)
+    lacking = () if _has_runner(spec) else map(_no_command, filter(_is_code, reading.migrations))
     return Reading(reading.migrations, (*problems, *reading.diagnostics, *lacking))
+
+
+def _has_runner(spec: MigrationsSpec) -> bool:
+    return spec.command is not None or spec.tool in discovery.names(discovery.RUNNERS)
+
+
+def _glance(path: Path) -> bytes | None:
+    """Return what a configuration beside the migrations holds; None where there is none to read."""
+    content = read_bytes(path, limit=MAX_MIGRATION_BYTES, place=Place(shown(path)))
+    return None if isinstance(content, Diagnostic) else content
+
+
+def _placed(found: Diagnostic, folder: Path) -> Diagnostic:
+    return replace(found, place=replace(found.place, file=shown(folder / found.place.file)))
 
 
 def _is_code(migration: Migration) -> bool:
@@ -62,21 +86,24 @@ def source_files(tree: Tree, paths: Iterable[str], tool: MigrationTool) -> tuple
     )
 
 
-def _file_names(spec: MigrationsSpec, tool: MigrationTool) -> list[str] | Diagnostic:
+def _paths(spec: MigrationsSpec, source: str, tool: MigrationTool) -> list[Path] | Diagnostic:
+    folder = Path(normpath(spec.folder / source)) if source else spec.folder
+    if folder.is_file():
+        return [folder]
     try:
-        return sorted(each.name for each in spec.folder.iterdir() if tool.is_migration(each.name))
+        return sorted(each for each in folder.iterdir() if tool.is_migration(each.name))
     except (FileNotFoundError, NotADirectoryError):
         return Diagnostic(
             code="folder-missing",
             place=spec.place,
-            what=f"There is no folder `{shown(spec.folder)}`.",
+            what=f"There is no folder `{shown(folder)}`.",
             next_step="Correct the path, which starts at the plan file's folder, or make the folder.",
         )
     except OSError as error:
         return Diagnostic(
             code="file-unreadable",
             place=spec.place,
-            what=f"The folder `{shown(spec.folder)}` cannot be read: {error.strerror}.",
+            what=f"The folder `{shown(folder)}` cannot be read: {error.strerror}.",
             next_step="Check its owner and its permissions.",
         )
 

@@ -175,7 +175,7 @@ class Apply:
         return _as_unrecorded(
             migration,
             spec.engine,
-            is_code_lost=runner is not None and not runner.is_repeatable,
+            is_code_lost=runner is not None and not (runner.is_repeatable or migration.is_atomic),
             may_have_begun=context.in_doubt and not is_kept and _may_have_begun(migration, tool, spec.engine),
         )
 

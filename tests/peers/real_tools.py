@@ -30,7 +30,7 @@ from coordinator.apply import apply_migration, read_ledger, revert_migration
 from coordinator.diagnostics import errors_of
 from coordinator.errors import CoordinatorError
 from coordinator.model import Engine, SourceFile
-from coordinator.ports import Reading
+from coordinator.ports import Batch, Reading
 from coordinator.secret import Secret
 
 _MODULES = {
@@ -278,6 +278,16 @@ def make_ledger(tool: str, world: World) -> None:
 
 
 # -- what is left ---------------------------------------------------------------------------------------
+
+
+def dump_of(world: World) -> str:
+    """Return everything that a database holds, any tool's version table included, but our own notes."""
+    with world.database.session(label="compare") as session:
+        session.execute(Batch(("DROP TABLE IF EXISTS coordinator_applied",), transaction=True))
+        if world.engine is Engine.MARIADB:
+            return dump_mariadb(session, "")
+    dump = _dump_postgresql if world.engine is Engine.POSTGRESQL else _dump_sqlite
+    return dump(world.url, "no-such-table")
 
 
 def _dump_postgresql(url: str, ledger: str) -> str:

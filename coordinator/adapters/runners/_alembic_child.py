@@ -1,0 +1,304 @@
+"""Alembic itself, with a user's env.py, in a process and an environment of the user's own.
+
+This file is run by its path with the interpreter of the user's project, which has Alembic 1.9 or newer and
+nothing of coordinator. It reads one request from its environment and writes one answer to a file; whatever
+env.py prints goes where this process's output goes. It may end in any way that env.py likes: without an
+answer nothing is believed.
+
+An online request names the database by what its server says about itself. Every connection that SQLAlchemy
+opens here is asked the same before anything else is sent over it, and refused if it is another database: an
+env.py that takes its address from somewhere else so changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from contextlib import suppress
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+from traceback import walk_stack
+from typing import Any
+
+REQUEST = "COORDINATOR_ALEMBIC_REQUEST"
+_DRIVERS = {"postgresql": ("psycopg", "psycopg2", "asyncpg", "pg8000"), "mysql": ("pymysql", "MySQLdb")}
+"""Which driver to take where the project names none, by what is installed."""
+
+
+class Refused(Exception):
+    """What was asked for cannot be done; nothing has happened."""
+
+
+def main() -> None:
+    """Do what the request says and answer."""
+    request = json.loads(os.environ.pop(REQUEST))
+    sys.path[:] = [
+        each for each in sys.path if Path(each or ".").resolve() != Path(__file__).resolve().parent
+    ]
+    answer: dict[str, Any] = {}
+    try:
+        _ACTIONS[request["kind"]](request, answer)
+    except BaseException as error:
+        answer["error"] = _told(error)
+        answer["sqlstate"] = _sqlstate(error)
+        if not isinstance(error, Refused):
+            traceback.print_exc()
+        sys.stderr.write(f"{answer['error']}\n")
+        _write(request["answer"], answer)
+        sys.exit(1)
+    _write(request["answer"], answer)
+
+
+def _write(path: str, answer: dict[str, Any]) -> None:
+    partly = Path(f"{path}.partly")
+    partly.write_text(json.dumps(answer), encoding="utf-8")
+    partly.replace(path)
+
+
+def _told(error: BaseException) -> str:
+    text = " ".join(str(getattr(error, "orig", None) or error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    original = getattr(error, "orig", None)
+    for name in ("sqlstate", "pgcode"):
+        code = getattr(original, name, None)
+        if isinstance(code, str):
+            return code
+    return None
+
+
+# -- the project ----------------------------------------------------------------------------------------
+
+
+def _config(request: dict[str, Any]) -> Any:
+    """Return Alembic's configuration, with the address that was asked for."""
+    from alembic.config import Config
+
+    folder = Path(request["folder"])
+    config = None
+    for place in (folder, folder.parent):
+        ini, toml = place / "alembic.ini", place / "pyproject.toml"
+        if ini.is_file():
+            config = Config(str(ini))
+        elif toml.is_file() and "[tool.alembic]" in toml.read_text(encoding="utf-8"):
+            config = Config(toml_file=str(toml))
+        if config is not None:
+            break
+    config = config or Config()
+    get = getattr(config, "get_alembic_option", config.get_main_option)
+    if not get("script_location"):
+        config.set_main_option("script_location", str(folder))
+    config.cmd_opts = argparse.Namespace(x=None, name=config.config_ini_section, sql=False, tag=None)
+    url = _url(request["url"], config.get_main_option("sqlalchemy.url"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    if request["variable"]:
+        os.environ[request["variable"]] = _url(request["url"], os.environ.get(request["variable"]))
+    return config
+
+
+def _url(address: str, like: str | None) -> str:
+    """Return the address for SQLAlchemy, with the driver of another one, or the first that is installed."""
+    from sqlalchemy.engine import make_url
+
+    colon, rest = address.partition("://")[1:]
+    name = _dialect(address)
+    if name == "sqlite":
+        return f"sqlite:///{rest.partition('?')[0]}"
+    driver = None
+    with suppress(Exception):
+        driver = make_url(like).drivername.partition("+")[2] if like else None
+    if not driver:
+        driver = next((each for each in _DRIVERS.get(name, ()) if _is_installed(each)), None)
+    return f"{name}+{driver}{colon}{rest}" if driver else f"{name}{colon}{rest}"
+
+
+def _dialect(address: str) -> str:
+    scheme = address.partition("://")[0]
+    return {"postgres": "postgresql", "mariadb": "mysql"}.get(scheme, scheme)
+
+
+def _is_installed(module: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None
+
+
+def _script(config: Any, request: dict[str, Any]) -> Any:
+    """Return Alembic's view of the files, which must be those that were read for the plan."""
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(config)
+    for name, (path, digest) in request["revisions"].items():
+        revision = script.get_revision(name)
+        if Path(revision.path).resolve() != Path(path).resolve():
+            raise Refused(f"Alembic finds revision {name} in {revision.path}, and the plan in {path}.")
+        if sha256(Path(path).read_bytes()).hexdigest() != digest:
+            raise Refused(f"{path} was changed while the command ran.")
+    return script
+
+
+# -- what can be asked for ------------------------------------------------------------------------------
+
+
+def _upgrade(request: dict[str, Any], answer: dict[str, Any]) -> None:
+    """Apply one revision, and nothing else, on the database of the request."""
+    from alembic.runtime.environment import EnvironmentContext
+
+    config = _config(request)
+    script = _script(config, request)
+    _guard(request, answer)
+    wanted = next(iter(request["revisions"]))
+
+    def steps(heads: Any, context: Any) -> Any:
+        _demand_table(request["table"], context)
+        found = list(script._upgrade_revs(wanted, heads))
+        names = [each.revision.revision for each in found]
+        if names != [wanted]:
+            raise Refused(f"`upgrade {wanted}` would apply {', '.join(names) or 'nothing'}.")
+        answer["began"] = True
+        return found
+
+    with EnvironmentContext(config, script, fn=steps, as_sql=False, destination_rev=wanted):
+        script.run_env()
+
+
+def _demand_table(wanted: str | None, context: Any) -> None:
+    """Refuse to work where env.py keeps its versions in another table than the one that is read."""
+    written = ".".join(filter(None, (context.version_table_schema, context.version_table)))
+    if written != (wanted or "alembic_version"):
+        raise Refused(
+            f"env.py keeps the versions in the table {written}, and the plan reads"
+            f" {wanted or 'alembic_version'}. Write `migrations: {{table: {written}}}`. Nothing was applied."
+        )
+
+
+def _scripts(request: dict[str, Any], answer: dict[str, Any]) -> None:
+    """Return the offline SQL of each revision, or why there is none."""
+    from alembic.ddl.impl import DefaultImpl
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import HeadMaintainer, MigrationStep
+
+    config = _config(request)
+    script = _script(config, request)
+    recording = _Recording()
+    _replace(DefaultImpl, "static_output", lambda _, text: recording.take(text))
+    _replace(HeadMaintainer, "update_to_step", lambda *_: recording.end())
+    answer["scripts"] = {}
+    dialect = request["dialect"]
+    for name in request["asked"]:
+        revision = script.get_revision(name)
+        recording.begin(revision.path)
+
+        def steps(_heads: Any, context: Any, revision: Any = revision) -> Any:
+            spoken = {"mariadb": "mysql"}.get(context.dialect.name, context.dialect.name)
+            if spoken != dialect:
+                raise Refused(f"env.py makes SQL of {spoken}, and the database speaks {dialect}.")
+            return [MigrationStep.upgrade_from_script(script.revision_map, revision)]
+
+        down = revision.down_revision
+        config.output_buffer = StringIO()
+        try:
+            with EnvironmentContext(
+                config, script, fn=steps, as_sql=True, starting_rev=down, destination_rev=name
+            ):
+                script.run_env()
+        except (Exception, SystemExit) as error:
+            answer["scripts"][name] = {"error": _told(error)}
+        else:
+            answer["scripts"][name] = recording.found()
+
+
+def _replace(of: type, method: str, by: Any) -> None:
+    setattr(of, method, by)
+
+
+class _Recording:
+    """The statements of one revision, each with the line of the file that sent it."""
+
+    def __init__(self) -> None:
+        self.begin("")
+
+    def begin(self, path: str) -> None:
+        self._path = path
+        self._statements: list[tuple[str, int]] = []
+        self._is_on = self._is_wrapped = False
+        self._transaction = True
+
+    def take(self, text: str) -> None:
+        word = text.strip().rstrip(";").upper()
+        if text.startswith("-- Running "):
+            self._is_on = True
+        elif not self._is_on:
+            self._is_wrapped = self._is_wrapped or word.startswith(("BEGIN", "START TRANSACTION"))
+        elif word in ("BEGIN", "COMMIT", "START TRANSACTION"):
+            self._transaction = False  # a block of its own, without a transaction
+        else:
+            self._statements.append((text, self._line()))
+
+    def end(self) -> None:
+        self._is_on = False
+
+    def _line(self) -> int:
+        return next((line for frame, line in walk_stack(None) if frame.f_code.co_filename == self._path), 1)
+
+    def found(self) -> dict[str, Any]:
+        """Return the statements."""
+        return {"statements": self._statements, "transaction": self._transaction and self._is_wrapped}
+
+
+_ACTIONS = {"upgrade": _upgrade, "scripts": _scripts}
+
+
+# -- the guard ------------------------------------------------------------------------------------------
+
+
+def _guard(request: dict[str, Any], answer: dict[str, Any]) -> None:
+    """Ask every new connection which database it is, and count what is committed."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+    from sqlalchemy.pool import Pool
+
+    answer["commits"] = 0
+
+    def check(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        try:
+            if _identity(cursor, request["identity_query"]) != request["identity"]:
+                raise Refused(
+                    "env.py connects to another database than the one that it was told: it is to use"
+                    f" `sqlalchemy.url`{_or_variable(request)}. Nothing was sent there."
+                )
+            for each in request["settings"]:
+                cursor.execute(each)
+        finally:
+            cursor.close()
+        connection.commit()
+
+    def count(_connection: Any) -> None:
+        answer["commits"] += bool(answer.get("began"))
+
+    event.listen(Pool, "connect", check)
+    event.listen(Engine, "commit", count)
+
+
+def _identity(cursor: Any, query: str) -> list[str] | None:
+    """Return what a server says about itself; None where it does not even know the question."""
+    try:
+        cursor.execute(query)
+        return [str(each) for each in cursor.fetchone()]
+    except Exception:
+        return None
+
+
+def _or_variable(request: dict[str, Any]) -> str:
+    return f" or the variable {request['variable']}" if request["variable"] else ""
+
+
+if __name__ == "__main__":
+    main()

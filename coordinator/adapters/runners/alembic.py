@@ -1,0 +1,235 @@
+"""Alembic as a ports.MigrationRunner: a process with the user's env.py for each revision that is applied.
+
+The process (_alembic_child.py) is told the database by address and by what its server says about itself, so
+that it changes no other. It gets the plan's `try` as lock_timeout; where a revision was refused a lock and
+certainly nothing of it stayed, it runs again, as often as the plan's budget allows.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from coordinator.adapters import supervised
+from coordinator.adapters.runners import _alembic_child
+from coordinator.errors import Waiting
+from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
+from coordinator.ports import Ended, Session
+from coordinator.secret import Secret
+
+Connect = Callable[[Secret], AbstractContextManager[Session]]
+
+_SCRIPTS_DEADLINE: Final = timedelta(minutes=5)
+_PAUSES: Final = (0.1, 0.3, 1.0, 3.0)
+_LOCK_TIMEOUT: Final = "55P03"
+_DIALECTS: Final = {Engine.MARIADB: "mysql"}
+_ALIASES: Final = {"postgresql": ("postgres",), "mysql": ("mariadb",)}
+_NOTICED: Final = (
+    "SELECT set_config(name, '2000', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+)
+"""Let the server notice within seconds that the process was killed (PostgreSQL 14): no orphan holds locks."""
+_IDENTITY: Final = {
+    Engine.POSTGRESQL: "SELECT current_database(), extract(epoch FROM pg_postmaster_start_time())::text",
+    Engine.SQLITE: "SELECT file FROM pragma_database_list WHERE name = 'main'",
+    Engine.MYSQL: "SELECT DATABASE(), @@hostname, @@port, @@datadir",
+    Engine.MARIADB: "SELECT DATABASE(), @@hostname, @@port, @@datadir",
+}
+
+
+class AlembicRunner:
+    """ports.MigrationRunner over the user's own Alembic."""
+
+    is_repeatable = False
+    rehearses = True
+
+    def __init__(
+        self,
+        spec: DatabaseSpec,
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        secrets: Callable[[], tuple[Secret, ...]],
+        connect: Connect,
+    ) -> None:
+        self._spec = spec
+        self._folder = folder
+        self._environment = environment
+        self._secrets = secrets
+        self._connect = connect
+
+    def up(
+        self, migration: Migration, *, url: Secret, is_scratch: bool, note: Callable[[str], None]
+    ) -> Ended:
+        """Run one revision; again where a lock was not to be had and nothing happened."""
+        request = {
+            "kind": "upgrade",
+            "identity_query": _IDENTITY[self._spec.engine],
+            "identity": self._identity(url),
+            "settings": [] if is_scratch else _settings(self._spec),
+        }
+        until = time.monotonic() + self._spec.locks.deadline.total_seconds()
+        tries = _tries(self._spec)
+        for at in range(tries):
+            ended, answer = self._run(request, [migration], url=url, is_scratch=is_scratch, note=note)
+            if ended.exit_code == 0 or answer.get("sqlstate") != _LOCK_TIMEOUT or answer.get("commits"):
+                return ended
+            if at + 1 == tries or time.monotonic() > until:
+                break
+            pause = _PAUSES[min(at, len(_PAUSES) - 1)]
+            note(f"{migration.name} did not get a lock, and nothing of it happened. Again in {pause:g} s.")
+            time.sleep(pause)
+        raise Waiting(
+            "lock-blocked",
+            f"{migration.name} did not get a lock: {answer.get('error', '')}",
+            why="Somebody else works on the table. While the migration waits everybody waits behind it, so it"
+            " lets them pass. Nothing of it happened.",
+            next_step="Run again when the table is less busy, or allow more: `locks: {budget: …}`.",
+        )
+
+    def scripts(self, migrations: Sequence[Migration], *, url: Secret) -> Mapping[MigrationId, Script | str]:
+        """Return what each revision sends, from Alembic's offline mode; a text says why that is not known."""
+        asked = [each for each in migrations if each.needs_database is None]
+        found: dict[MigrationId, Script | str] = {
+            each.version: each.needs_database for each in migrations if each.needs_database is not None
+        }
+        if not asked:
+            return found
+        dialect = _DIALECTS.get(self._spec.engine, str(self._spec.engine))
+        request = {
+            "kind": "scripts",
+            "asked": [str(each.version) for each in asked],
+            "dialect": dialect,
+        }
+        speaks = url.reveal().partition("://")[0] in (dialect, *_ALIASES.get(dialect, ()))
+        at = url if speaks else Secret(f"{dialect}://localhost/nowhere")
+        ended, answer = self._run(request, migrations, url=at, is_scratch=True, note=_ignore)
+        why = str(answer.get("error") or f"Alembic's offline mode ended with {ended.exit_code}")
+        scripts = answer.get("scripts", {})
+        for each in asked:
+            found[each.version] = _script(scripts.get(str(each.version), {"error": why}))
+        return found
+
+    def demand_gone(self, timeout: timedelta) -> None:
+        """Return when no process of an earlier command is left."""
+        supervised.demand_gone(self._lock, timeout)
+
+    def _identity(self, url: Secret) -> list[str]:
+        with self._connect(url) as session:
+            [row] = session.query(_IDENTITY[self._spec.engine])
+        return [str(each) for each in row]
+
+    def _run(
+        self,
+        request: Mapping[str, object],
+        migrations: Sequence[Migration],
+        *,
+        url: Secret,
+        is_scratch: bool,
+        note: Callable[[str], None],
+    ) -> tuple[Ended, dict[str, Any]]:
+        output = supervised.Output(note, (url, *self._secrets()))
+        with TemporaryDirectory(prefix="coordinator-alembic-") as folder:
+            answer = Path(folder) / "answer.json"
+            whole = {
+                **request,
+                "folder": str(self._spec.migrations.folder.absolute()),
+                "url": url.reveal(),
+                "table": self._spec.migrations.table,
+                "variable": self._spec.url.name if self._spec.url.scheme == "env" else None,
+                "revisions": {
+                    str(each.version): [str(Path(each.files[0].path).absolute()), each.files[0].digest]
+                    for each in migrations
+                },
+                "answer": str(answer),
+            }
+            if is_scratch:
+                ended = self._start(whole, None, output)
+            else:
+                with supervised.held_by_program(self._lock) as lock:
+                    ended = self._start(whole, lock, output)
+            return ended, json.loads(answer.read_text()) if answer.exists() else {}
+
+    def _start(self, request: Mapping[str, object], lock: int | None, output: supervised.Output) -> Ended:
+        is_reading = request["kind"] == "scripts"
+        return supervised.run_supervised(
+            [self._python, "-u", _alembic_child.__file__],
+            folder=_root(self._spec.migrations.folder),
+            environment={**self._environment, _alembic_child.REQUEST: json.dumps(request)},
+            deadline=_SCRIPTS_DEADLINE if is_reading else self._spec.migrations.deadline,
+            lock=lock,
+            output=output,
+        )
+
+    @property
+    def _python(self) -> str:
+        named = self._spec.migrations.python
+        if named is None:
+            return sys.executable
+        return str(self._folder.absolute() / named) if "/" in named else named
+
+    @property
+    def _lock(self) -> Path:
+        return self._folder / ".coordinator" / "programs" / f"{self._spec.name}.lock"
+
+
+def connect(
+    spec: DatabaseSpec,
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    secrets: Callable[[], tuple[Secret, ...]],
+    connect: Connect,
+) -> AlembicRunner:
+    """Return the runner of a database; starts nothing."""
+    return AlembicRunner(spec, folder=folder, environment=environment, secrets=secrets, connect=connect)
+
+
+def _ignore(line: str) -> None:
+    del line
+
+
+def _root(folder: Path) -> Path:
+    """Return where `alembic` is run: the folder of its configuration, from which its paths start."""
+    for place in (folder, folder.parent):
+        if (place / "alembic.ini").is_file() or _has_section(place / "pyproject.toml"):
+            return place
+    return folder
+
+
+def _has_section(file: Path) -> bool:
+    return file.is_file() and b"[tool.alembic]" in file.read_bytes()
+
+
+def _tries(spec: DatabaseSpec) -> int:
+    """Return how often one revision may wait for a lock: each time as long as the plan's `try` says."""
+    if spec.engine is not Engine.POSTGRESQL:
+        return 1
+    return max(1, int(spec.locks.budget / spec.locks.attempt))
+
+
+def _settings(spec: DatabaseSpec) -> list[str]:
+    match spec.engine:
+        case Engine.POSTGRESQL:
+            return [f"SET lock_timeout = {round(spec.locks.attempt / timedelta(milliseconds=1))}", _NOTICED]
+        case Engine.SQLITE:
+            return [f"PRAGMA busy_timeout = {round(spec.lock_timeout / timedelta(milliseconds=1))}"]
+    seconds = max(1, round(spec.lock_timeout.total_seconds()))
+    return [f"SET SESSION lock_wait_timeout = {seconds}", f"SET SESSION innodb_lock_wait_timeout = {seconds}"]
+
+
+def _script(found: Mapping[str, Any]) -> Script | str:
+    if "error" in found:
+        return f"its SQL cannot be had without a database: {found['error']}"
+    statements = tuple(Statement(_text(text), line) for text, line in found["statements"])
+    return Script(statements, transaction=bool(found["transaction"]))
+
+
+def _text(text: str) -> str:
+    return text.strip().removesuffix(";")

@@ -1,0 +1,74 @@
+"""The SQL that migrations of code would send, where their tool can say it without a database.
+
+A migration whose SQL is known is rehearsed statement by statement, like one that is written in SQL, so that
+its locks are seen; it is still its program that applies it to the live database. The program is asked once
+for all migrations of a database, and only when one is pending there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from coordinator.diagnostics import Diagnostic, Place, Severity
+from coordinator.errors import Usage
+from coordinator.model import DatabaseName, Migration, MigrationId, Script
+from coordinator.ports import Ports
+from coordinator.secret import Secret
+from coordinator.survey import DatabaseSurvey, Survey
+
+
+def with_scripts(ports: Ports, seen: Survey) -> Survey:
+    """Return the survey with the SQL of migrations that are code, and warnings where it is not known.
+
+    Raises: StepFailed where the program cannot be started.
+    """
+    databases, problems = dict(seen.databases), list(seen.diagnostics)
+    for name, database in seen.databases.items():
+        if any(each.is_code for each in database.pending):
+            databases[name], found = _with_scripts(ports, name, database)
+            problems.extend(found)
+    return replace(seen, databases=databases, diagnostics=tuple(problems))
+
+
+def _with_scripts(
+    ports: Ports, name: DatabaseName, database: DatabaseSurvey
+) -> tuple[DatabaseSurvey, tuple[Diagnostic, ...]]:
+    runner = ports.runner(name)
+    if runner is None:
+        return database, ()
+    code = [each for each in ports.migrations(name) if each.is_code]
+    known = runner.scripts(code, url=_address(ports, name))
+    waiting = {each.version for each in database.pending}
+    applied = (each for each in ports.migrations(name) if each.version not in waiting)
+    pending = tuple(_scripted(each, known) for each in database.pending)
+    replayed = tuple(_scripted(each, known) for each in applied)
+    unknown = tuple(
+        _unknown(each, str(known[each.version])) for each in pending if each.is_code and each.version in known
+    )
+    return replace(database, pending=pending, replayed=replayed), unknown
+
+
+def _scripted(migration: Migration, known: Mapping[MigrationId, Script | str]) -> Migration:
+    script = known.get(migration.version)
+    return replace(migration, is_code=False, up=script) if isinstance(script, Script) else migration
+
+
+def _address(ports: Ports, name: DatabaseName) -> Secret:
+    """Return the live address, which says what is spoken there; nobody connects to it for this."""
+    try:
+        return ports.resolve(ports.plan.databases[name].url)
+    except Usage:
+        return Secret(f"{ports.plan.databases[name].engine}://")
+
+
+def _unknown(migration: Migration, why: str) -> Diagnostic:
+    return Diagnostic(
+        "migration-sql-unknown",
+        Place(migration.files[0].path),
+        f"What `{migration.name}` sends is not known before it runs: {why.rstrip('.')}.",
+        "It is run as a whole on the scratch database: what it leads to is seen there, and the locks of its"
+        " single statements are not.",
+        "Where that matters, put what it asks the database into a revision of its own.",
+        severity=Severity.WARNING,
+    )

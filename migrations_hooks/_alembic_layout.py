@@ -1,0 +1,128 @@
+"""Where an Alembic project keeps its files, as its configuration says.
+
+`dir` of the plan is the folder of alembic.ini (or of a pyproject.toml with [tool.alembic]), or the script
+location itself, which holds env.py; then the configuration may stand in it, or in the folder above. What is
+relative in it starts at its own folder, from where Alembic is run here. A location inside of a Python package
+(`package:folder`) is refused: to know where it is, the package would have to be imported.
+"""
+
+from __future__ import annotations
+
+import configparser
+import posixpath
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from coordinator.diagnostics import Diagnostic, Place
+
+Read = Callable[[str], bytes | None]
+"""Return a file's bytes by its path from the plan's `dir`; None where there is none."""
+_SEPARATORS: Final = {"space": " ", "newline": "\n", "os": ":", ":": ":", ";": ";"}
+_LEGACY: Final = re.compile(r", *|(?: +)")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths from the plan's `dir`."""
+
+    env: str
+    versions: tuple[str, ...]
+
+
+def layout_of(read: Read) -> Layout | Diagnostic:
+    """Return where env.py and the versions are, or why nobody can tell."""
+    for folder in ("", ".."):
+        for name, options in (("alembic.ini", _from_ini), ("pyproject.toml", _from_toml)):
+            path = posixpath.join(folder, name)
+            content = read(path)
+            if content is None:
+                continue
+            try:
+                found = options(content.decode(), folder or ".")
+            except (UnicodeDecodeError, configparser.Error, tomllib.TOMLDecodeError) as error:
+                return _unreadable(path, " ".join(str(error).split()))
+            if found is None:
+                continue
+            layout = _layout(found, path, folder)
+            if folder == "" or isinstance(layout, Diagnostic) or _is_same(read, layout):
+                return layout
+    if read("env.py") is None:
+        return Diagnostic(
+            "alembic-config",
+            Place("env.py"),
+            "There is neither an `alembic.ini` nor an `env.py` in the folder of the migrations.",
+            "Without them nobody can tell where the revisions are.",
+            "Let `dir` be the folder that holds one of them.",
+        )
+    return Layout("env.py", ("versions",))
+
+
+def _is_same(read: Read, layout: Layout) -> bool:
+    """Tell whether a configuration above is about this folder, and not about another one beside it."""
+    here = read("env.py")
+    return here is not None and here == read(layout.env)
+
+
+def _from_ini(text: str, here: str) -> Mapping[str, str] | None:
+    parser = configparser.ConfigParser({"here": here})
+    parser.read_string(text)
+    if not parser.has_section("alembic"):
+        return None
+    names = ("script_location", "version_locations", "path_separator", "version_path_separator")
+    found = {name: parser.get("alembic", name, fallback="") for name in names}
+    if parser.get("alembic", "recursive_version_locations", fallback="").lower() in (
+        "true",
+        "1",
+        "yes",
+        "on",
+    ):
+        found["recursive"] = "yes"
+    return found
+
+
+def _from_toml(text: str, here: str) -> Mapping[str, str] | None:
+    section = tomllib.loads(text).get("tool", {}).get("alembic")
+    if not isinstance(section, dict):
+        return None
+    locations = section.get("version_locations") or ()
+    found = {"script_location": str(section.get("script_location", "")), "path_separator": "newline"}
+    found["version_locations"] = "\n".join(map(str, locations))
+    if section.get("recursive_version_locations"):
+        found["recursive"] = "yes"
+    return {name: value.replace("%(here)s", here) for name, value in found.items()}
+
+
+def _layout(found: Mapping[str, str], path: str, folder: str) -> Layout | Diagnostic:
+    script = found["script_location"].strip() or "."
+    separator = found["path_separator"] or found.get("version_path_separator", "")
+    if separator and separator not in _SEPARATORS:
+        return _unreadable(path, f"`{separator}` is no path separator")
+    listed = found["version_locations"].strip()
+    split = listed.split(_SEPARATORS[separator]) if separator else _LEGACY.split(listed)
+    versions = [each.strip() for each in split if each.strip()] or [posixpath.join(script, "versions")]
+    for each in (script, *versions):
+        if re.match(r"[\w.]+:", each) or posixpath.isabs(each):
+            return _unreadable(path, f"`{each}` is no path from the file's own folder")
+    if "recursive" in found:
+        return _unreadable(path, "`recursive_version_locations` is not supported yet")
+    env = posixpath.join(script, "env.py")
+    return Layout(_joined(folder, env), tuple(_joined(folder, each) for each in versions))
+
+
+def _joined(folder: str, path: str) -> str:
+    """Return a path from `dir`; `%(here)s` has put the folder in front of it already."""
+    is_there = folder and posixpath.normpath(path).startswith(f"{folder}/")
+    return posixpath.normpath(path if is_there else posixpath.join(folder, path))
+
+
+def _unreadable(path: str, why: str) -> Diagnostic:
+    return Diagnostic(
+        "alembic-config",
+        Place(path),
+        f"This configuration does not say where the revisions are: {why}.",
+        "They are read from the files, and nothing is imported for that.",
+        "Write `script_location` and `version_locations` as paths from `%(here)s`.",
+    )

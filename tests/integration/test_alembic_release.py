@@ -1,0 +1,201 @@
+"""Alembic's revisions are applied by Alembic, with the user's env.py, on the database of the plan alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from fixtures.alembic_project import (
+    ENV,
+    LINE,
+    SHOP,
+    apply_next,
+    heads,
+    plan_in,
+    revision,
+    rows,
+    write_project,
+)
+from fixtures.audience import Audience
+from fixtures.code_release import release
+from fixtures.local import until
+
+from coordinator.app.connected import step_kinds
+from coordinator.app.planning import plan_release
+from coordinator.errors import ExitCode, StepFailed
+from coordinator.journal.events import Outcome
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        return request.getfixturevalue("database_url")
+    return f"sqlite://{tmp_path}/shop.db"
+
+
+EXPAND = "coordinator: phase=expand"
+
+
+def done(ended) -> bool:
+    return ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
+
+
+def test_a_release_applies_revision_by_revision(url: str, tmp_path: Path):
+    ports = plan_in(write_project(tmp_path, LINE), url)
+    audience = Audience()
+
+    assert done(release(ports, audience))
+
+    assert heads(ports) == {"c3"}
+    assert rows(ports, "SELECT * FROM item") == [(1, "100%; one", None)]
+    assert any("Running upgrade a1 -> b2" in each for each in audience.notes)
+
+
+def test_a_failed_revision_leaves_the_ones_before_it(url: str, tmp_path: Path):
+    broken = revision("d4", "c3", up='op.execute("SELECT nothing FROM nowhere")', said=EXPAND)
+    ports, audience = plan_in(write_project(tmp_path, {**LINE, **broken}), url), Audience()
+
+    ended = release(ports, audience)
+
+    assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.FAILED
+    [failed] = audience.failed
+    assert "nowhere" in failed.reason
+    assert heads(ports) == {"c3"}
+
+
+def test_an_env_that_exits_or_goes_elsewhere_changes_nothing(url: str, tmp_path: Path):
+    elsewhere = tmp_path / "other.db"
+    other = f"config.set_main_option('sqlalchemy.url', 'sqlite:///{elsewhere}')\n"
+    env = ENV.replace("target_metadata = None", other)
+    first = revision("a1", up='op.execute("CREATE TABLE item (id integer)")', said=EXPAND)
+    ports = plan_in(write_project(tmp_path, first, env=env), url)
+    audience = Audience()
+
+    assert not done(release(ports, audience))
+
+    [failed] = audience.failed
+    assert "another database than the one that it was told" in failed.reason
+    assert not elsewhere.exists() or elsewhere.stat().st_size == 0
+
+
+def warned(diagnostics) -> list[str]:
+    return [each.what for each in diagnostics if each.code == "migration-sql-unknown"]
+
+
+READS = """\
+for [x] in op.get_bind().execute(sa.text("SELECT 1")):
+    op.add_column("item", sa.Column("seen", sa.Text))"""
+INDEX = 'op.create_index("item_name", "item", ["name"])'
+
+
+def test_statements_are_rehearsed_one_by_one_and_what_asks_is_run_as_a_whole(
+    database_url: str, tmp_path: Path
+):
+    files = {
+        **LINE,
+        **revision("d4", "c3", up=READS, said=EXPAND),
+        **revision("e5", "d4", up=INDEX),
+        **revision("f6", "e5", up='op.execute("UPDATE item SET seen = 1")'),
+    }
+    ports = plan_in(write_project(tmp_path, files), database_url)
+    for version in ("a1", "b2"):
+        apply_next(ports, version)
+
+    proof, diagnostics = plan_release(ports, step_kinds(), watches_statements=True)
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    assert rehearsal.is_whole
+    assert ["d4" in each and "get_bind" in each for each in warned(diagnostics)] == [True]
+    [index] = [each for each in rehearsal.statements if each.statement.text.startswith("CREATE INDEX")]
+    place = index.place
+    assert (Path(place.file).name, files["e5.py"].splitlines()[place.line - 1].strip()) == ("e5.py", INDEX)
+
+
+def test_branches_give_the_phases_and_the_order(database_url: str, tmp_path: Path):
+    files = {
+        **revision("a1", labels=("contract",), up='op.execute("SELECT 1")'),
+        **revision("z1", labels=("expand",), up='op.execute("CREATE TABLE z (x integer)")'),
+    }
+    ports = plan_in(write_project(tmp_path, files), database_url)
+
+    assert done(release(ports))
+
+    assert heads(ports) == {"a1", "z1"}
+
+
+def test_another_version_table_than_the_plan_reads_is_refused_before_anything(
+    database_url: str, tmp_path: Path
+):
+    first = revision("a1", up='op.execute("CREATE TABLE item (id integer)")')
+    ports, audience = (
+        plan_in(write_project(tmp_path, first), database_url, more="table: versions"),
+        Audience(),
+    )
+
+    assert not done(release(ports, audience))
+
+    [failed] = audience.failed
+    assert "in the table alembic_version, and the plan reads versions" in failed.reason
+    assert rows(ports, "SELECT to_regclass('item'), to_regclass('alembic_version')") == [(None, None)]
+
+
+def test_a_busy_table_is_tried_again_and_left_to_its_users(database_url: str, tmp_path: Path):
+    ports = plan_in(write_project(tmp_path, LINE), database_url, locks="locks: {try: 20ms, budget: 40ms}")
+    for version in ("a1", "b2"):
+        apply_next(ports, version)
+    audience = Audience()
+
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE item IN ACCESS SHARE MODE")
+        ended = release(ports, audience)
+
+    assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.WAITING
+    assert sum("did not get a lock" in each for each in audience.notes) == 1
+    assert heads(ports) == {"b2"}
+    assert done(release(ports))
+
+
+def test_an_env_that_hangs_is_ended_at_the_deadline(database_url: str, tmp_path: Path):
+    first = revision("a1", up='op.execute("SELECT pg_sleep(600)")', said=EXPAND)
+    ports = plan_in(write_project(tmp_path, first), database_url, more="deadline: 5s")
+
+    with pytest.raises(StepFailed) as failure:
+        apply_next(ports, "a1")
+
+    assert "its time was up" in failure.value.what
+    assert rows(ports, "SELECT to_regclass('alembic_version')") == [(None,)]
+
+
+def test_a_killed_coordinator_leaves_nothing_and_either_side_goes_on(database_url: str, tmp_path: Path):
+    slow = revision("d4", "c3", up=f'{INDEX}\nop.execute("SELECT pg_sleep(600)")', said=EXPAND)
+    ports = plan_in(write_project(tmp_path, {**LINE, **slow}), database_url)
+    for version in ("a1", "b2", "c3"):
+        apply_next(ports, version)
+    command = [sys.executable, "-m", "coordinator", "run", "plan.yaml", "--accept-unproven"]
+    environment = {**os.environ, "SHOP_URL": database_url}
+    sleeping = (
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
+        " AND datname = current_database()"
+    )
+
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=-3, stderr=-3) as process:
+        try:
+            until(lambda: rows(ports, sleeping) == [(1,)], seconds=120)
+        finally:
+            process.kill()
+    until(lambda: rows(ports, sleeping) == [(0,)])
+
+    assert heads(ports) == {"c3"}
+    assert rows(ports, "SELECT to_regclass('item_name')") == [(None,)]
+    quick = revision("d4", "c3", up=INDEX, said=EXPAND)
+    ports = plan_in(write_project(tmp_path, quick), database_url)
+    runner = ports.runner(SHOP)
+    assert runner is not None
+    runner.demand_gone(timedelta(seconds=30))
+    apply_next(ports, "d4")
+    assert heads(ports) == {"d4"}
