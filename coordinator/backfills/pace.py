@@ -42,7 +42,7 @@ class Pace:
     @classmethod
     def of(cls, spec: BackfillSpec, engine: Engine) -> Pace:
         """Return the pace of the first batch; one that is slowed down works in smaller pieces."""
-        pace = cls(spec, max(_LEAST, _SECONDS[engine] * (spec.percent / 100) ** 2))
+        pace = cls(spec, max(_LEAST, _SECONDS[engine] * (spec.percent / 100) ** 4))
         rows = min(FIRST, spec.rows_per_second or FIRST)
         return replace(pace, rows=rows, is_sole_writer=engine is Engine.SQLITE)
 
