@@ -1,8 +1,8 @@
 """How many rows the next batch has, and how long to rest before it. Pure: seconds come in, decisions go out.
 
-A batch shall take about a fifth of a second: what it locks is then soon free again, a replica gets its work
-in small pieces, and of ten rows that are changed nine are, not one commit. Where rows are busy the batch is
-halved, so that it holds less while it waits.
+A batch shall take about half a second, and much less where the plan asks for a share of the time only: what
+it locks is then soon free again, and a replica gets its work in small pieces. Where rows are busy the batch
+is halved, so that it holds less while it waits.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from coordinator.model import BackfillSpec, Engine
 FIRST: Final = 1_000
 _MOST: Final = 50_000
 _SECONDS: Final = {
-    Engine.POSTGRESQL: 0.2,
-    Engine.MYSQL: 0.2,
-    Engine.MARIADB: 0.2,
+    Engine.POSTGRESQL: 0.5,
+    Engine.MYSQL: 0.5,
+    Engine.MARIADB: 0.5,
     Engine.SQLITE: 0.1,
 }
-"""How long a batch shall take. SQLite has one writer, and everybody else waits for it."""
+"""How long a batch shall take at full speed. SQLite has one writer, and everybody else waits for it."""
+_LEAST: Final = 0.05
 _COURTESY: Final = 0.1
 """What part of its work a sole writer rests after it: others ask again and again whether they may write."""
 _GROWTH: Final = 4
@@ -41,7 +42,7 @@ class Pace:
     @classmethod
     def of(cls, spec: BackfillSpec, engine: Engine) -> Pace:
         """Return the pace of the first batch; one that is slowed down works in smaller pieces."""
-        pace = cls(spec, _SECONDS[engine] * (0.5 + spec.percent / 200))
+        pace = cls(spec, max(_LEAST, _SECONDS[engine] * (spec.percent / 100) ** 4))
         rows = min(FIRST, spec.rows_per_second or FIRST)
         return replace(pace, rows=rows, is_sole_writer=engine is Engine.SQLITE)
 

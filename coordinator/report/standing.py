@@ -40,8 +40,9 @@ def what_stands_where(state: RunState) -> Iterator[str]:
             yield f"service {step.service}: " + (
                 _handed_over(deploy, stops[step.service], state) if deploy else stands
             )
-    applies = Counter(step.database for step in state.graph if step.database is not None)
-    done = Counter(step.database for step in state.graph if state.status(step.id) is Status.DONE)
+    moves = [step for step in state.graph if step.state is not None]
+    applies = Counter(step.its_database for step in moves)
+    done = Counter(step.its_database for step in moves if state.status(step.id) is Status.DONE)
     for database in sorted(applies):
         yield f"database {database}: {done[database]} of {applies[database]} migrations applied"
 

@@ -106,7 +106,7 @@ def test_a_backfill_that_is_killed_again_and_again_does_each_row_once(table: Ite
     def work_for_a_while() -> None:
         signal.signal(signal.SIGALRM, lambda *_: die())
         signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.02, 0.12))
-        table.work(rows_per_second=every // 20, wait=lambda _: time.sleep(0.001)).run()
+        table.work(rows_per_second=every // 20, wait=lambda _: time.sleep(0.02)).run()
 
     kills = 0
     while killed(work_for_a_while):

@@ -22,6 +22,7 @@ from coordinator.evidence import Verdict
 from coordinator.journal.events import Outcome
 from coordinator.load import load_plan
 from coordinator.prove import Proof, risks
+from coordinator.report.standing import what_stands_where
 
 PLAN = """\
 version: 1
@@ -138,6 +139,8 @@ def test_a_release_with_a_backfill_is_proven_and_released_and_then_there_is_noth
     assert any_shop.execute("SELECT count(*), sum(cents) FROM orders") == [
         (ROWS, 100 * ROWS * (ROWS + 1) // 2)
     ]
+    assert ended.state is not None
+    assert list(what_stands_where(ended.state)) == ["database shop: 2 of 2 migrations applied"]
     assert any("cents" in note and "rows" in note for note in any_shop.audience.notes)
     assert any_shop.run().state is None
 
