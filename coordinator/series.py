@@ -163,3 +163,12 @@ class KeptSeries:
             ended = [self._idle.pop(name) for name in tuple(self._idle) if name not in busy]
         for series in ended:
             series.close()
+
+
+class UnkeptSeries(KeptSeries):
+    """Where no loop ends what a step leaves open: each migration stands for itself."""
+
+    def leave(self, database: DatabaseName, series: Series) -> None:
+        """End the series."""
+        del database
+        series.close()

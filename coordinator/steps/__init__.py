@@ -19,7 +19,7 @@ from coordinator.graph import Step
 from coordinator.leases import Claim
 from coordinator.model import BackfillSpec, ServiceSpec
 from coordinator.ports import Ports, Subject
-from coordinator.series import KeptSeries
+from coordinator.series import KeptSeries, UnkeptSeries
 from coordinator.world import Effect, Seen
 
 _SLICE: Final = timedelta(milliseconds=100)
@@ -50,7 +50,7 @@ class Context:
     """Show a line of progress."""
     from_line: int | None = None
     """Where in its file a person said that a migration is to go on; 0: at its beginning."""
-    series: KeptSeries = field(default_factory=KeptSeries)
+    series: KeptSeries = field(default_factory=UnkeptSeries)
     """What one migration of a database leaves open for the next."""
 
     def wait(self, duration: timedelta) -> None:

@@ -295,10 +295,10 @@ def test_a_migration_in_code_counts_and_its_effect_is_said_to_be_unseen(past: Pa
     [release] = replay.releases()
 
     assert (release["migrations"], story(release)) == (
-        ["00002_move.go", "00003_email"],
+        ["00002_move", "00003_email"],
         ("any_order", [0, 1, 2], None),
     )
-    assert "00002_move.go has no effect here" in release["notes"][0]
+    assert "00002_move has no effect here" in release["notes"][0]
 
 
 def test_each_release_begins_with_the_files_of_its_older_tag(past: Past, replay: Replay):
