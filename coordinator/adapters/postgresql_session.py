@@ -152,7 +152,7 @@ class PostgresqlSession:
         if self._is_settled:
             return
         if self._watch_client is not None:
-            self.send(self._settling())
+            self.send(f"{_RESET} {self._settings};{self._label}{self._watch_client}")
         else:
             self.send(f"{_RESET} {self._settings};{self._label}")
             self._watch_client = ""
@@ -161,16 +161,9 @@ class PostgresqlSession:
                 self.send(self._watch_client)
         self._is_settled = True
 
-    def _settling(self) -> str:
-        """Return what settles a session, where nothing is left to find out; nothing, where it is settled."""
-        if self._is_settled:
-            return ""
-        return f"{_RESET} {self._settings};{self._label}{self._watch_client}"
-
     def _execute_together(self, batch: Batch, send: Send | None, opening: str) -> None:
-        if self._watch_client is None:
-            self.settle()
-        begin = f"{self._settling()}BEGIN;{opening}"
+        self.settle()  # by itself: a transaction has its properties from before what is sent with its BEGIN
+        begin = f"BEGIN;{opening}"
         self._is_settled = False
         if batch.guard is None:
             self.send(begin)
