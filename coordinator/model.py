@@ -159,6 +159,8 @@ class Migration:
     declared_at: Place | None = None
     is_code: bool = False
     """Its up side is code: `up` is None, and only a program can apply it (ports.MigrationRunner)."""
+    by_program: bool = False
+    """A program applies it, and `up` is what it says that it will send; what it then does may differ."""
     parents: tuple[MigrationId, ...] = ()
     """What must be applied before it, where the tool's files make a graph and no line."""
     needs_database: str | None = None

@@ -129,7 +129,8 @@ def _rehearse(
 
 def _runs_code(task: Task) -> bool:
     """Tell whether a program of the user is asked, whose answer depends on more than we can see."""
-    return task.run_code is not None and any(each.is_code for each in (*task.applied, *task.pending))
+    migrations = (*task.applied, *task.pending)
+    return task.run_code is not None and any(each.is_code or each.by_program for each in migrations)
 
 
 def _code_on_scratch(ports: Ports, name: DatabaseName) -> Apply | None:

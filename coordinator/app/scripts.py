@@ -51,7 +51,9 @@ def _with_scripts(
 
 def _scripted(migration: Migration, known: Mapping[MigrationId, Script | str]) -> Migration:
     script = known.get(migration.version)
-    return replace(migration, is_code=False, up=script) if isinstance(script, Script) else migration
+    if not isinstance(script, Script):
+        return migration
+    return replace(migration, is_code=False, by_program=True, up=script)
 
 
 def _address(ports: Ports, name: DatabaseName) -> Secret:

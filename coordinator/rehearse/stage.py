@@ -86,7 +86,7 @@ def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, d
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
             lacks = None if refused is None or rows is not _Rows.NEVER else f"{refused}, so it had none"
-            lacks = _OTHER_SCHEMA if tried.drift.matters else lacks
+            lacks = tried.otherwise or (_OTHER_SCHEMA if tried.drift.matters else lacks)
             return found, _spans(tried, task, failure, lacks=lacks, doubt=server.doubt)
         refused = f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
     raise AssertionError("the last way to try always returns")
@@ -100,6 +100,8 @@ class _Tried:
     drift: _Drift
     unfilled: tuple[str, ...]
     trials: tuple[Trial, ...]
+    otherwise: str | None
+    """What the migrations' programs did that they had not said: then the states are not the true ones."""
 
 
 def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
@@ -113,6 +115,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         with_nulls = rows is _Rows.ALWAYS
         unfilled = () if rows is _Rows.NEVER else walk.fill(with_nulls=with_nulls)
         ahead = scratch.enter_context(walk.clone()) if task.pending else walk
+        beside = scratch.enter_context(walk.clone()) if _has_programs(task) else None
         apply = _apply_for(task, is_dump=task.live.dump is not None)
         if rows in (_Rows.ALWAYS, _Rows.FULL):
             apply = _filling(apply, with_nulls=with_nulls)
@@ -128,7 +131,31 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
                 try_backfills(database, task.spec, task.pending, state=state, working=working)
             ),
         )
-    return _Tried(walked, drift, unfilled, tuple(trials))
+        otherwise = None if beside is None or walked.failures else _done_otherwise(beside, ahead, task)
+    return _Tried(walked, drift, unfilled, tuple(trials), otherwise)
+
+
+def _has_programs(task: Task) -> bool:
+    """Tell whether a program can be let do what it said; a dump has no version table that it could read."""
+    can_run = task.run_code is not None and task.live.dump is None
+    return can_run and any(each.by_program for each in task.pending)
+
+
+def _done_otherwise(beside: RehearsalDatabase, ahead: RehearsalDatabase, task: Task) -> str | None:
+    """Let the programs apply what is pending, and return how that differs from what they had said."""
+    assert task.run_code is not None, "asked only where programs can be run"
+    by_file = _apply_for(task)
+    for migration in task.pending:
+        error = (task.run_code if migration.by_program else by_file)(beside, migration)
+        if error is not None:
+            return (
+                f"`{migration.name}` fails when its program runs, not as the SQL that it says: {error.what}"
+            )
+    line = next(differences(ahead.catalogue(), beside.catalogue()), None)
+    if line is None:
+        return None
+    told = line.replace("in the live database", "when it runs").replace("the files make", "its SQL makes")
+    return f"the program of the migrations does something else than the SQL that it says: {told}"
 
 
 def _is_of_rows(error: DatabaseError) -> bool:
@@ -162,6 +189,7 @@ def _rehearsal(
             *notes,
             *_notes(failure, tried.unfilled),
             *_unseen(task),
+            *([tried.otherwise] if tried.otherwise else []),
         ),
         backfills=tuple((each.name, each.state, _of_live(each.finding, tried)) for each in tried.trials),
         is_whole=failure is None,
@@ -171,8 +199,9 @@ def _rehearsal(
 
 def _of_live(finding: Finding, tried: _Tried) -> Finding:
     """Return what a backfill's trial says of the live database, whose schema may be another one."""
-    if tried.drift.matters and finding.verdict is Verdict.PROVEN:
-        return Finding(Verdict.UNPROVEN, Basis.REHEARSED, _OTHER_SCHEMA)
+    lacks = tried.otherwise or (_OTHER_SCHEMA if tried.drift.matters else None)
+    if lacks and finding.verdict is Verdict.PROVEN:
+        return Finding(Verdict.UNPROVEN, Basis.REHEARSED, lacks)
     return finding
 
 
@@ -292,6 +321,8 @@ def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:
 
 
 def _unseen(task: Task) -> Iterator[str]:
+    if task.live.dump is not None and any(each.by_program for each in task.pending):
+        yield "whether the revisions do what they say was not tried: a dump has no version table"
     for each in task.pending:
         if each.is_code:
             yield f"`{each.name}` is code: what it locks, rewrites and writes was not seen"

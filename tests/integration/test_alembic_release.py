@@ -25,10 +25,12 @@ from fixtures.audience import Audience
 from fixtures.code_release import release
 from fixtures.local import until
 
-from coordinator.app.connected import step_kinds
+from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
 from coordinator.errors import ExitCode, StepFailed
 from coordinator.journal.events import Outcome
+from coordinator.load import load_plan
+from coordinator.model import Role, ServiceName
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
@@ -114,6 +116,46 @@ def test_statements_are_rehearsed_one_by_one_and_what_asks_is_run_as_a_whole(
     [index] = [each for each in rehearsal.statements if each.statement.text.startswith("CREATE INDEX")]
     place = index.place
     assert (Path(place.file).name, files["e5.py"].splitlines()[place.line - 1].strip()) == ("e5.py", INDEX)
+
+
+QUERIES = """
+services:
+  shop:
+    version: "2"
+    uses: [shop]
+    queries: {sql: queries}
+    platform: {local: {command: [./shop]}}
+"""
+HOOK = """
+from sqlalchemy import event as seen
+from sqlalchemy.engine import Engine
+
+@seen.listens_for(Engine, "before_cursor_execute", retval=True)
+def more(connection, cursor, text, values, context, many):
+    return text.replace("price INTEGER", "price TEXT"), values
+"""
+
+
+@pytest.mark.parametrize(("hook", "verdict"), [("", "proven"), (HOOK, "unproven")])
+def test_what_alembic_says_is_compared_with_what_it_does(
+    url: str, tmp_path: Path, hook: str, verdict: str
+) -> None:
+    project = write_project(tmp_path, LINE, env=hook + ENV)
+    plan_in(project, url)
+    (tmp_path / "queries").mkdir()
+    (tmp_path / "queries" / "items.sql").write_text("-- name: List :many\nSELECT price FROM item;\n")
+    (tmp_path / "plan.yaml").write_text((tmp_path / "plan.yaml").read_text() + QUERIES)
+    environment = {"SHOP_URL": url, "PATH": "/usr/bin:/bin"}
+    plan = load_plan(tmp_path / "plan.yaml", settings={}, environment=environment)
+
+    proof, diagnostics = plan_release(ConnectedPorts(plan, environment=environment), step_kinds())
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    assert not [each for each in diagnostics if each.code == "migration-sql-unknown"]
+    found = proof.evidence.finding((SHOP, ServiceName("shop"), Role.NEXT), 3)
+    assert found.verdict == verdict, (found, rehearsal.notes)
+    said = [each for each in rehearsal.notes if "something else than the SQL that it says" in each]
+    assert bool(said) is bool(hook)
 
 
 def test_branches_give_the_phases_and_the_order(database_url: str, tmp_path: Path):
