@@ -1,8 +1,9 @@
 """The SQL that migrations of code would send, where their tool can say it without a database.
 
 A migration whose SQL is known is rehearsed statement by statement, like one that is written in SQL, so that
-its locks are seen; it is still its program that applies it to the live database. The program is asked once
-for all migrations of a database, and only when one is pending there.
+its locks are seen. It is still its program that applies it to the live database, so the rehearsal lets that
+run once as well, and compares. The program is asked once for all migrations of a database, and only when one
+is pending there.
 """
 
 from __future__ import annotations
