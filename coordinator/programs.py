@@ -44,10 +44,21 @@ class VersionTable:
             return ledger
 
     def beyond(self, migration: Migration, ledger: Ledger) -> tuple[str, ...]:
-        """Return the migrations behind `migration` that the table has too."""
+        """Return the migrations that come only after `migration`, and that the table has too."""
         pending = {each.version for each in self.tool.pending(self.migrations, ledger).migrations}
+        return tuple(each.name for each in self._after(migration) if each.version not in pending)
+
+    def _after(self, migration: Migration) -> Sequence[Migration]:
+        """Return all that stand behind a migration; of a graph those alone that rest on it."""
         at = [each.version for each in self.migrations].index(migration.version)
-        return tuple(each.name for each in self.migrations[at + 1 :] if each.version not in pending)
+        behind = self.migrations[at + 1 :]
+        if not any(each.parents for each in self.migrations):
+            return behind
+        resting = {migration.version}
+        for each in behind:
+            if not resting.isdisjoint(each.parents):
+                resting.add(each.version)
+        return [each for each in behind if each.version in resting]
 
 
 def apply_by_program(

@@ -170,6 +170,25 @@ def test_branches_give_the_phases_and_the_order(database_url: str, tmp_path: Pat
     assert heads(ports) == {"a1", "z1"}
 
 
+def test_a_branch_goes_on_beside_another_one_that_is_applied_already(url: str, tmp_path: Path):
+    first = {
+        **revision("e1", labels=("expand",), up='op.execute("CREATE TABLE e1 (x integer)")'),
+        **revision(
+            "c1", labels=("contract",), depends=("e1",), up='op.execute("CREATE TABLE c1 (x integer)")'
+        ),
+    }
+    assert done(release(plan_in(write_project(tmp_path, first), url)))
+    second = {
+        **revision("e2", "e1", up='op.execute("CREATE TABLE e2 (x integer)")'),
+        **revision("c2", "c1", depends=("e2",), up='op.execute("CREATE TABLE c2 (x integer)")'),
+    }
+    ports = plan_in(write_project(tmp_path, second), url)
+
+    assert done(release(ports))
+
+    assert heads(ports) == {"c2"}  # Alembic keeps no row of what another head depends on
+
+
 def test_another_version_table_than_the_plan_reads_is_refused_before_anything(
     database_url: str, tmp_path: Path
 ):
