@@ -42,7 +42,7 @@ def main() -> None:
     answer: dict[str, Any] = {}
     try:
         _ACTIONS[request["kind"]](request, answer)
-    except BaseException as error:
+    except BaseException as error:  # a user's env.py raises what it likes, SystemExit too: that is the answer
         answer["error"] = _told(error)
         answer["sqlstate"] = _sqlstate(error)
         if not isinstance(error, Refused):
@@ -292,7 +292,7 @@ def _identity(cursor: Any, query: str) -> list[str] | None:
     try:
         cursor.execute(query)
         return [str(each) for each in cursor.fetchone()]
-    except Exception:
+    except Exception:  # of whichever driver: a server that does not know the question is another one
         return None
 
 
