@@ -47,11 +47,11 @@ def test_an_api_server_that_is_away_for_20_seconds_delays_the_release(shop: Shop
         with shop.cluster.without_api_server():
             time.sleep(20)
         out, _ = release.communicate(timeout=240)
+    assert release.returncode == 0, out
     clients.wait_for(20, version="1.5")
     answers = clients.stop()
 
     figure("answers", answers.told())
-    assert release.returncode == 0, out
     assert (shop.serves(), shop.applied()) == ("green", 4)
     assert not answers.failed(), answers.told()
 
