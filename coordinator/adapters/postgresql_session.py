@@ -117,12 +117,12 @@ class PostgresqlSession:
         if batch.patience is not None and self._beside is not None:
             LockWaits(self, self._beside, batch.patience).execute(batch)
             return
+        self.settle()  # by itself: a transaction has its properties from before what is sent with its BEGIN
+        self._is_settled = False
         try:
             if batch.transaction:
                 self._execute_together(batch, send, opening)
             else:
-                self.settle()
-                self._is_settled = False
                 self._execute_each(batch, send or self.send)
         finally:
             self.roll_back()
@@ -151,10 +151,8 @@ class PostgresqlSession:
         """
         if self._is_settled:
             return
-        if self._watch_client is not None:
-            self.send(f"{_RESET} {self._settings};{self._label}{self._watch_client}")
-        else:
-            self.send(f"{_RESET} {self._settings};{self._label}")
+        self.send(f"{_RESET} {self._settings};{self._label}{self._watch_client or ''}")
+        if self._watch_client is None:
             self._watch_client = ""
             with suppress(DatabaseError):  # a server whose platform cannot tell that a client is gone
                 self._watch_client = _WATCH_CLIENT if self.send(_CAN_WATCH) else ""
@@ -162,9 +160,7 @@ class PostgresqlSession:
         self._is_settled = True
 
     def _execute_together(self, batch: Batch, send: Send | None, opening: str) -> None:
-        self.settle()  # by itself: a transaction has its properties from before what is sent with its BEGIN
         begin = f"BEGIN;{opening}"
-        self._is_settled = False
         if batch.guard is None:
             self.send(begin)
         elif self.send(f"{begin}{batch.guard}", answer=-1):

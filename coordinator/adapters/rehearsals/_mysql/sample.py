@@ -18,6 +18,7 @@ from coordinator.adapters.mysql_url import message_of
 from coordinator.adapters.rehearsals._mysql.connection import SqlValue, fetch
 from coordinator.adapters.rehearsals._mysql.schema import ForeignKey, Table, TableColumn
 from coordinator.adapters.rehearsals._mysql.values import candidates, is_checked
+from coordinator.adapters.rehearsals._scratch.order import in_order
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 
 ROWS: Final = 3
@@ -130,7 +131,7 @@ def fill(
     table in a later state would be a difference that no migration made.
     """
     filling = _Filling(connection, tables)
-    new = [table for table in _in_order(tables) if table.name not in filled]
+    new = [table for table in in_order(tables) if table.name not in filled]
     filled.update(table.name for table in new)
     rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
     empty = [table for table in new if filling.count(table) == 0]
@@ -148,21 +149,6 @@ def fill(
                 else f"no row was found that it takes: {reason}"
             )
             yield f"`{table.name}`: {why}"
-
-
-def _in_order(all_tables: Sequence[Table]) -> list[Table]:
-    """Return parents before children as far as that goes; what is left stands in a circle."""
-    left, done = list(all_tables), []
-    while left:
-        names = {table.name.lower() for table in left}
-        ready = [table for table in left if not (_parents(table) - {table.name.lower()}) & names]
-        done += ready or left[:1]
-        left = [table for table in left if table not in done]
-    return done
-
-
-def _parents(table: Table) -> set[str]:
-    return {key.parent.lower() for key in table.foreign_keys}
 
 
 def values_in(connection: Connection, table: Table, column: str) -> list[SqlValue]:

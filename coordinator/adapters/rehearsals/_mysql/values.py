@@ -10,7 +10,7 @@ from typing import Final
 from coordinator.adapters.rehearsals._mysql.connection import SqlValue
 from coordinator.adapters.rehearsals._mysql.schema import Table, TableColumn
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
-from coordinator.adapters.rehearsals._scratch.literals import suggested
+from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
 
 _LARGER: Final = 100
 """How much larger a number is for a check that compares two columns."""
@@ -69,12 +69,8 @@ _BY_TYPE: Final[Mapping[str, Callable[[TableColumn, int], SqlValue]]] = {
 
 def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
-    spoken = list(dict.fromkeys(_of_checks(table, column, number)))
-    turn = number % len(spoken) if spoken else 0
-    plain = typed(column, number)
-    first = [plain] if not any(isinstance(each, str) for each in spoken) else []
     larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
-    return list(dict.fromkeys([*first, *spoken[turn:], *spoken[:turn], plain, *larger]))
+    return likeliest_first(_of_checks(table, column, number), typed(column, number), number, larger)
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:

@@ -6,8 +6,8 @@ A check is not understood: the engine says which of them it takes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeVar
 
 from coordinator.adapters.rehearsals._scratch.tokens import Token
 
@@ -24,6 +24,8 @@ _SHAPES: Final = (
 )
 """What the wildcards of GLOB and LIKE stand for in a sample."""
 
+_V = TypeVar("_V")
+
 
 def suggested(tokens: Sequence[Token], row: int) -> Iterator[str | int | float]:
     """Yield values for the row of a number, from the tokens of a check that speaks of their column."""
@@ -31,6 +33,14 @@ def suggested(tokens: Sequence[Token], row: int) -> Iterator[str | int | float]:
         yield f'{{"sample": {row}}}'
     for token in tokens:
         yield from _of_literal(token, row)
+
+
+def likeliest_first(spoken: Iterable[_V], plain: _V, row: int, larger: Sequence[_V]) -> list[_V]:
+    """Return each value to try for the row of a number once; what checks speak of goes ahead of `larger`."""
+    told = list(dict.fromkeys(spoken))
+    turn = row % len(told) if told else 0
+    first = [plain] if not any(isinstance(each, str) for each in told) else []
+    return list(dict.fromkeys([*first, *told[turn:], *told[:turn], plain, *larger]))
 
 
 def _of_literal(token: Token, row: int) -> Iterator[str | int | float]:

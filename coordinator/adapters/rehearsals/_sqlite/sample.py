@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from typing import Final
 
+from coordinator.adapters.rehearsals._scratch.order import in_order
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import ForeignKey, Table, TableColumn, tables
@@ -34,7 +35,7 @@ def fill(connection: sqlite3.Connection, *, filled: set[str], with_nulls: bool =
     connection.execute("BEGIN")
     # Tables may point at each other, so that no order of them would do.
     connection.execute("PRAGMA defer_foreign_keys = ON")
-    new = [table for table in _in_order(tables(connection)) if table.name not in filled]
+    new = [table for table in in_order(tables(connection)) if table.name not in filled]
     filled.update(table.name for table in new)
     rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
     empty = [table for table in new if _count(connection, table) == 0]
@@ -44,21 +45,6 @@ def fill(connection: sqlite3.Connection, *, filled: set[str], with_nulls: bool =
     for table in empty:
         if _count(connection, table) == 0:
             yield f"`{table.name}`: {reasons.get(table.name, 'its foreign keys point at no row')}"
-
-
-def _in_order(all_tables: Sequence[Table]) -> list[Table]:
-    """Return parents before children as far as that goes; what is left stands in a circle."""
-    left, done = list(all_tables), []
-    while left:
-        names = {table.name.lower() for table in left}
-        ready = [table for table in left if not (_parents(table) - {table.name.lower()}) & names]
-        done += ready or left[:1]
-        left = [table for table in left if table not in done]
-    return done
-
-
-def _parents(table: Table) -> set[str]:
-    return {key.parent.lower() for key in table.foreign_keys}
 
 
 def _count(connection: sqlite3.Connection, table: Table) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from coordinator.adapters.rehearsals._scratch.literals import suggested
+from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
 from coordinator.adapters.rehearsals._scratch.tokens import Token
 from coordinator.adapters.rehearsals._sqlite.columns import type_of
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
@@ -48,12 +48,8 @@ _BY_TYPE: Final[Mapping[str, Callable[[str, int], SqlValue]]] = {
 
 def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
-    spoken = list(dict.fromkeys(_of_checks(table, column, number)))
-    turn = number % len(spoken) if spoken else 0
-    plain = typed(column, number)
-    first = [plain] if not any(isinstance(each, str) for each in spoken) else []
     larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
-    return list(dict.fromkeys([*first, *spoken[turn:], *spoken[:turn], plain, *larger]))
+    return likeliest_first(_of_checks(table, column, number), typed(column, number), number, larger)
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:
