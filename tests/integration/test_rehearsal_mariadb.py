@@ -504,6 +504,7 @@ def test_a_killed_commands_own_server_is_ended_by_the_next(monkeypatch: pytest.M
         with ENGINE.server(url=None, live_version=None):
             assert not left.exists()
 
+        until(lambda: not Path(f"/proc/{server}").exists())  # killed, it keeps its number until it is reaped
         with pytest.raises(ProcessLookupError):
             os.kill(server, 0)
 
