@@ -86,7 +86,7 @@ def test_an_autoscaler_of_the_manifest_has_a_rule_of_its_own(tmp_path: Path):
     assert [rule for each in documents_of(without.out) for rule in each.get("rules", ())] == [
         rule for rule in rules if rule["resources"] != ["horizontalpodautoscalers"]
     ]
-    assert len(rules) == 11
+    assert len(rules) == 12
 
 
 def test_a_manifest_that_is_missing_counts_as_one_with_everything(tmp_path: Path):

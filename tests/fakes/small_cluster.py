@@ -2,8 +2,8 @@
 
 It patches as RFC 6902 and 7386 say, applies, lists by labels, proxies to a Service, and refuses what a test
 denies it in the authorizer's words. Its controllers take no time: a Deployment has all of its Pods at once,
-and EndpointSlices follow the Service. What a real one does besides (field managers, defaults, validation,
-admission, grace periods) it does not; tests/cluster has that.
+and EndpointSlices follow the Service; Endpoints too, unless a test lets them be behind. What a real one does
+besides (field managers, defaults, validation, admission, grace periods) it does not; tests/cluster has that.
 """
 
 from __future__ import annotations
@@ -49,11 +49,15 @@ class SmallCluster:
     """Each colour that the Service `web` has sent clients to, in order."""
     connections: Counter[str] = field(default_factory=Counter)
     """How many each Pod says that it has, by the Pod's name."""
+    behind: Counter[str] = field(default_factory=Counter)
+    """How often the Endpoints of a Service are still read before they follow its selector, by its name."""
     denied: set[tuple[str, str, str]] = field(default_factory=set)
     reviews: list[dict[str, str]] = field(default_factory=list)
     """What was asked of SelfSubjectAccessReview."""
     has_reviews: bool = True
     """Whether SelfSubjectAccessReview is there."""
+    _endpoints: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    """The Pods that the proxy sends to, by namespace and name of a Service."""
     _lock: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
@@ -189,14 +193,33 @@ class SmallCluster:
             return 200, {"items": list(self._listed(asked, labels)), "metadata": {}}
         if asked.verb == "patch":
             return 200, self._patched(asked, path, kind, json.loads(body))
+        return 200, self._found(asked, path)
+
+    def _found(self, asked: Asked, path: str) -> dict[str, Any]:
+        if asked.resource == "endpoints":
+            return self._endpoints_of(asked.name, asked.namespace)
         if path not in self.objects:
             raise Refusal(404, f'{asked.resource} "{asked.name}" not found', "NotFound")
-        return 200, self.objects[path]
+        return self.objects[path]
 
     def _answered_by(self, name: str, namespace: str) -> tuple[int, object]:
-        for pod in self.serving(name, namespace):
+        for pod in self._reached(name, namespace):
             return 200, f"{pod['metadata']['labels']['version']} {pod['metadata']['labels']['color']}"
         return 503, f'no endpoints available for service "{name}"'
+
+    def _endpoints_of(self, name: str, namespace: str) -> dict[str, Any]:
+        pods = self._reached(name, namespace)
+        self.behind -= Counter({name: 1})
+        addresses = [
+            {"ip": "10.0.0.1", "targetRef": {key: pod["metadata"][key] for key in ("uid", "name")}}
+            for pod in pods
+        ]
+        return {"metadata": {"name": name}, "subsets": [{"addresses": addresses}] if addresses else []}
+
+    def _reached(self, name: str, namespace: str) -> list[dict[str, Any]]:
+        if not self.behind[name]:
+            self._endpoints[namespace, name] = self.serving(name, namespace)
+        return self._endpoints.get((namespace, name), [])
 
     def _listed(self, asked: Asked, labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         assert asked.resource in _COMPUTED, asked

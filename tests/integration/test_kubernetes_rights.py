@@ -162,6 +162,7 @@ WITHOUT = {
     ("get", "services", "web-preview"): ("deploy:web", "`services/web-preview`"),
     ("patch", "services", "web-preview"): ("deploy:web", "`services/web-preview`"),
     ("get", "services/proxy", "web-preview"): ("verify:web", "`services/web-preview/proxy`"),
+    ("get", "endpoints", "web-preview"): ("verify:web", "`endpoints/web-preview`"),
     ("list", "endpointslices", ""): ("switch:web", "`endpointslices.discovery.k8s.io`"),
     ("get", "pods/proxy", ""): ("drain:web", "proxy`"),
 }

@@ -126,6 +126,8 @@ def _answers(service: ServiceSpec, spec: KubernetesSpec) -> Iterator[Right]:
     if kinds := asked_at_preview(service):
         why = "asks the checks of a colour that no client reaches yet"
         yield Right(where, "", "services/proxy", _asked_by(kinds), why, preview)
+        why = "sees that a colour whose checks are asked is the only one that answers"
+        yield Right(where, "", "endpoints", _READS, why, preview)
     if kinds := asked_at_service(service):
         why = "asks the Service, as the plan names no `url`; its port is part of the name, and not known here"
         yield Right(where, "", "services/proxy", _asked_by(kinds), why)

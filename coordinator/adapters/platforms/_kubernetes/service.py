@@ -29,20 +29,18 @@ from coordinator.adapters.platforms._kubernetes.needs import (
 )
 from coordinator.adapters.platforms._kubernetes.objects import (
     COLOUR,
-    RELEASE,
     REPLICAS,
-    annotation,
     at,
     available_of,
     containers_of,
     is_ready,
     number,
     reachable_in,
-    selector_of,
     size_of,
     uid_of,
     version_of,
 )
+from coordinator.adapters.platforms._kubernetes.preview import Preview
 from coordinator.adapters.platforms._kubernetes.relay import Relays
 from coordinator.adapters.platforms._kubernetes.routing import Routing, Seen, switch_conflict
 from coordinator.adapters.platforms._kubernetes.site import Site
@@ -80,6 +78,7 @@ class Kubernetes:
         self._routing = Routing(self._site, self._fence)
         self._deployments = Deployments(self._site, self._fence, folder)
         self._folder = folder
+        self._preview = Preview(self._site, self._fence)
         self._relays = Relays(api, self._site.namespace)
 
     @property
@@ -121,7 +120,7 @@ class Kubernetes:
         least = self._least_beside(look.deployments[colour.other])
         self._deployments.deploy(colour, version, least=least, until=until)
         self._work_if_alone(colour)
-        self._preview(colour, self._look())
+        self._point_preview(colour, self._look())
 
     def restore(self, colour: Colour, *, deadline: timedelta) -> None:
         """Scale `colour` to the size that it had, and wait until all serve."""
@@ -132,18 +131,22 @@ class Kubernetes:
         self._work_if_alone(colour)
 
     def address(self, colour: Colour) -> str:
-        """Return where the preview Service of `colour` answers on this machine, through the API server."""
+        """Return where `colour` and nobody else answers, on this machine: the preview by the API server."""
         look = self._look()
-        if look.deployments[colour] is None:
+        deployment = look.deployments[colour]
+        if deployment is None:
             raise StepFailed(
                 "never-deployed",
                 f"Nothing of `{self._site.service.name}` was ever deployed as {colour}.",
                 next_step="Deploy it first: a release does.",
             )
-        if not self._preview(colour, look):
+        if not self._point_preview(colour, look):
             return _NOWHERE
         is_asked = bool(asked_at_preview(self._site.service))
-        return self._relays.address_of(self._site.preview_name, is_asked=is_asked)
+        address = self._relays.address_of(self._site.preview_name, is_asked=is_asked)
+        if is_asked:
+            self._preview.wait_until_alone(colour, deployment, until=until_from(_PATIENCE))
+        return address
 
     def public_address(self) -> str:
         """Return where clients reach the Service: the plan's url, else the Service through the API server."""
@@ -163,7 +166,7 @@ class Kubernetes:
         serving = look.deployments[colour.other]
         if look.live is not colour.other or serving is None:
             raise self._conflict()
-        self._preview(colour, look)
+        self._point_preview(colour, look)
         beside = available_of(serving)
         size = nearest_size(beside, percent)
         self._deployments.bound_autoscaler(colour, least=size, most=size)
@@ -194,7 +197,7 @@ class Kubernetes:
         if self._is_worker:
             side = self._deployments.observe(to)
             return (Answer(ok=side.ready, detail=side.detail or f"{to} runs"),)
-        self._preview(to, self._look())
+        self._point_preview(to, self._look())
         if self._site.spec.confirm is not None:
             self.public_address()  # where we may not ask there, traffic does not move
         until = until_from(_PATIENCE)
@@ -341,36 +344,15 @@ class Kubernetes:
                 return {"port": int(port["containerPort"])}
         return None
 
-    def _preview(self, colour: Colour, look: _Look) -> bool:
-        """Let the preview Service reach `colour`, by the first port of the Service that clients use.
+    def _point_preview(self, colour: Colour, look: _Look) -> bool:
+        """Let the preview Service select `colour`, by the first port of the Service that clients use.
 
-        The port has no name, so that the Service's own name is all that the API server's proxy is asked for:
-        a right can be bound to that. Returns False where nothing could be asked.
+        Returns False where nothing could be asked.
         """
         deployment, port = look.deployments[colour], self._ports(colour, look)
         if port is None or deployment is None:
             return False
-        name, selector = self._site.preview_name, dict(selector_of(deployment))
-        path = self._site.service_path(name)
-        present = self._site.api.get(path)
-        if present is not None and annotation(present, RELEASE) is None:
-            raise StepFailed(
-                "preview-taken",
-                f"There is a Service `{name}` that coordinator did not make.",
-                why="Whoever uses it would be sent to the version that is tried.",
-                next_step="Name a free one as `preview:` in the service's Kubernetes settings.",
-            )
-        if present is not None and at(present, "spec", "selector") == selector:
-            asked = (at(present, "spec", "ports") or [{}])[0]
-            if port.items() <= asked.items():
-                return True
-        body = {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name, "namespace": self._site.namespace, "annotations": self._fence.marks},
-            "spec": {"selector": selector, "ports": [port]},
-        }
-        self._site.api.apply(path, body, force=True)
+        self._preview.point_at(deployment, port)
         return True
 
     def _conflict(self) -> StepFailed:

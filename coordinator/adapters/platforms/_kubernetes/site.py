@@ -79,6 +79,10 @@ class Site:
         """Return the Pods with these labels."""
         return self.api.list(f"/api/v1/namespaces/{self.namespace}/pods", labels=labels_text(labels))
 
+    def endpoints(self, service: str) -> str:
+        """Return the path of the Endpoints of a Service."""
+        return f"/api/v1/namespaces/{self.namespace}/endpoints/{service}"
+
     def slices(self, service: str) -> tuple[dict[str, Any], ...]:
         """Return the EndpointSlices of a Service."""
         return self.api.list(
