@@ -278,6 +278,15 @@ def test_the_next_command_finds_the_service_as_the_last_one_left_it(world: World
     assert [world.version_at(found.address(colour)) for colour in Colour] == [V14, V15]
 
 
+def test_each_colour_answers_for_itself_however_soon_it_is_asked_after_the_other(world: World):
+    world.serve(BLUE, V14)
+    world.platform.deploy(GREEN, V15, deadline=SOON)
+
+    asked = [world.version_at(world.platform.address(colour)) for _ in range(5) for colour in Colour]
+
+    assert asked == [V14, V15] * 5
+
+
 def test_addresses_have_no_trailing_slash(world: World):
     world.serve(BLUE, V14)
 
