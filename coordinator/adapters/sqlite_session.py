@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from coordinator.adapters.batches import (
@@ -20,6 +21,7 @@ from coordinator.adapters.batches import (
     transaction_ended,
     transaction_left_open,
 )
+from coordinator.adapters.sqlite_lock_waits import BUSY, LockWaits
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, Target
@@ -74,11 +76,16 @@ class SqliteSession:
 
     def execute(self, batch: Batch) -> None:
         """Send a batch; with `transaction`, either all of it is committed on return or none of it."""
+        waits = None
+        if batch.patience is not None:
+            waits = LockWaits(self._connection, self._path, batch.patience)
         try:
-            if batch.transaction:
-                self._execute_together(batch)
+            if not batch.transaction:
+                self._execute_each(batch, waits)
+            elif waits:
+                waits.repeat(lambda: self._execute_together(batch))
             else:
-                self._execute_each(batch)
+                self._execute_together(batch)
         finally:
             self._roll_back()
 
@@ -101,10 +108,16 @@ class SqliteSession:
                     raise transaction_ended(index)
         self._send("COMMIT", commits=True)
 
-    def _execute_each(self, batch: Batch) -> None:
+    def _execute_each(self, batch: Batch, waits: LockWaits | None) -> None:
+        has_run = False
         for index, text in enumerate(batch.statements):
             for offset, statement in split_complete(text):
-                self._run(statement, text, index=index, offset=offset, commits=True)
+                run = partial(self._run, statement, text, index=index, offset=offset, commits=True)
+                if waits is None or self._connection.in_transaction:  # nobody may repeat a part of that
+                    run()
+                else:
+                    waits.repeat(run, may_stop=not has_run)
+                has_run = True
             if mark := batch.mark_after(index):
                 self._send(mark)
         if self._connection.in_transaction:
@@ -154,7 +167,7 @@ def _error_from(error: Exception, *, index: int | None, offset: int | None, comm
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return DatabaseError(
-        "lock-timeout" if busy else "statement-failed",
+        BUSY if busy else "statement-failed",
         f"SQLite refused a statement: {error}.",
         next_step="Run the command again when nobody else writes." if busy else "",
         ambiguous=commits and code == sqlite3.SQLITE_IOERR,
