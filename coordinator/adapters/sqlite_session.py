@@ -8,6 +8,7 @@ A release and its rehearsal use the same session, so that both meet the same err
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ _BLANKS = " \t\n\f\r"
 """White space as SQLite's tokenizer has it: after anything else, a no-break space say, it has to answer."""
 _LEADING = _BLANKS + "\v\ufeff"
 """What SQLite skips before a statement; its check of completeness knows no trigger after the last two."""
+
+_TOLD = 3
+_FOREIGN_KEY_CHECK = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?foreign_key_check\b", re.IGNORECASE)
 
 Rows = list[tuple[object, ...]]
 Watch = Callable[[str, int, Callable[[], Rows]], None]
@@ -127,7 +131,10 @@ class SqliteSession:
         """Send a statement of a batch, which begins at `offset` of its text."""
 
         def send() -> Rows:
-            return self._send(statement, index=index, offset=offset, commits=commits)
+            rows = self._send(statement, index=index, offset=offset, commits=commits)
+            if rows and _FOREIGN_KEY_CHECK.match(statement):
+                raise _foreign_keys_broken(rows, index=index, offset=offset)
+            return rows
 
         if self._watch is None:
             send()
@@ -161,6 +168,26 @@ def split_complete(text: str) -> Iterator[tuple[int, str]]:
     rest = text[start:]
     if rest.strip(_BLANKS):
         yield len(text) - len(rest.lstrip(_BLANKS)), rest
+
+
+def _foreign_keys_broken(rows: Rows, *, index: int, offset: int) -> DatabaseError:
+    """Return that a check which its author wrote into the file has found something.
+
+    SQLite answers with rows and no error (pragma.html: table, rowid, parent, number of the key), and a tool
+    that does not read them goes on.
+    """
+    told = [
+        f"{table}, {'a row' if row is None else f'row {row}'}: no such row in {parent}"
+        for table, row, parent, _ in rows[:_TOLD]
+    ]
+    more = f", and {len(rows) - _TOLD} more" if len(rows) > _TOLD else ""
+    return DatabaseError(
+        "foreign-keys-broken",
+        f"PRAGMA foreign_key_check found rows without a parent: {'; '.join(told)}{more}.",
+        next_step="Mend those rows, or take the check out of the file if they may stay.",
+        statement=index,
+        position=offset + 1,
+    )
 
 
 def _error_from(error: Exception, *, index: int | None, offset: int | None, commits: bool) -> DatabaseError:
