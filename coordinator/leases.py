@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coordinator.errors import Waiting
+from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch, Ports, Session
+from coordinator.ports import Batch, Patience, Ports, Session
 from coordinator.sql import literal
 
 _CREATE = (
@@ -38,17 +38,23 @@ class Claim:
     release: str
 
 
-def acquire(session: Session, claim: Claim, *, supersede: bool) -> None:
-    """Take the lease; holding it already is success.
+def acquire(session: Session, claim: Claim, *, supersede: bool, patience: Patience | None = None) -> None:
+    """Take the lease; holding it already is success. With `patience` a file that is in use is waited for.
 
-    Raises: Waiting `release-under-way` where another release holds it, unless `supersede` takes it over.
+    Raises: Waiting `release-under-way` where another release holds it, unless `supersede` takes it over;
+    `lock-blocked` where the patience was not enough.
     """
     engine = session.target(None).engine
     values = ", ".join(literal(each, engine) for each in (_SCOPE, claim.digest, claim.release))
     insert = f"INSERT INTO coordinator_lease (scope, digest, release_name) VALUES ({values})"
     conflict = _CONFLICT[engine.speaks_mysql, supersede]
     create = _CREATE_ON_MYSQL if engine.speaks_mysql else _CREATE
-    session.execute(Batch((create, f"{insert} {conflict}"), transaction=True))
+    try:
+        session.execute(Batch((create, f"{insert} {conflict}"), transaction=True, patience=patience))
+    except DatabaseError as error:
+        if error.code != "lock-blocked":
+            raise
+        raise Waiting(error.code, error.what, why=error.why, next_step=error.next_step) from error
     digest, release, since = session.query(
         f"SELECT digest, release_name, acquired_at FROM coordinator_lease WHERE scope = '{_SCOPE}'"
     )[0]

@@ -197,7 +197,11 @@ class MysqlSession:
         for index, text in enumerate(batch.statements):
             statements = split_statements(text, self._engine)
             may_commit = not all(stays_in_transaction(each) for each in statements)
-            self._run(text, index=index, commits=may_commit)
+            try:
+                self._run(text, index=index, commits=may_commit)
+            except DatabaseError as error:
+                self._count_what_it_committed(error, statements, index)
+                raise
             is_open = self._is_in_transaction()
             if not is_open:
                 if any(ends_transaction(each) for each in statements):
@@ -208,6 +212,23 @@ class MysqlSession:
             if not is_open:
                 self._send("START TRANSACTION")
         self._send("COMMIT", commits=True)
+
+    def _count_what_it_committed(
+        self, error: DatabaseError, statements: Sequence[SqlStatement], index: int
+    ) -> None:
+        """Say of a text that failed that those before it are committed, where it has ended their transaction.
+
+        A change of the schema commits what stood before it, and only then waits for its table or fails
+        (MariaDB's and MySQL's manuals, "Statements That Cause an Implicit Commit"). An error carries no
+        status; the next answer does.
+        """
+        failed = next((each for each in statements if each.offset + 1 == error.position), None)
+        if failed is None or stays_in_transaction(failed) or error.code == "connection-lost":
+            return
+        self._send("DO 0")
+        if not self._is_in_transaction():
+            error.committed = max(error.committed, index)
+            error.is_busy = error.is_busy and not index
 
     def _execute_each(self, batch: Batch) -> None:
         for index, text in enumerate(batch.statements):

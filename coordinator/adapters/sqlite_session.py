@@ -8,10 +8,12 @@ A release and its rehearsal use the same session, so that both meet the same err
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from coordinator.adapters.batches import (
@@ -20,6 +22,7 @@ from coordinator.adapters.batches import (
     transaction_ended,
     transaction_left_open,
 )
+from coordinator.adapters.sqlite_lock_waits import BUSY, LockWaits
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, Target
@@ -30,6 +33,9 @@ _BLANKS = " \t\n\f\r"
 """White space as SQLite's tokenizer has it: after anything else, a no-break space say, it has to answer."""
 _LEADING = _BLANKS + "\v\ufeff"
 """What SQLite skips before a statement; its check of completeness knows no trigger after the last two."""
+
+_TOLD = 3
+_FOREIGN_KEY_CHECK = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?foreign_key_check\b", re.IGNORECASE)
 
 Rows = list[tuple[object, ...]]
 Watch = Callable[[str, int, Callable[[], Rows]], None]
@@ -74,11 +80,16 @@ class SqliteSession:
 
     def execute(self, batch: Batch) -> None:
         """Send a batch; with `transaction`, either all of it is committed on return or none of it."""
+        waits = None
+        if batch.patience is not None:
+            waits = LockWaits(self._connection, self._path, batch.patience)
         try:
-            if batch.transaction:
-                self._execute_together(batch)
+            if not batch.transaction:
+                self._execute_each(batch, waits)
+            elif waits:
+                waits.repeat(lambda: self._execute_together(batch))
             else:
-                self._execute_each(batch)
+                self._execute_together(batch)
         finally:
             self._roll_back()
 
@@ -101,10 +112,16 @@ class SqliteSession:
                     raise transaction_ended(index)
         self._send("COMMIT", commits=True)
 
-    def _execute_each(self, batch: Batch) -> None:
+    def _execute_each(self, batch: Batch, waits: LockWaits | None) -> None:
+        has_run = False
         for index, text in enumerate(batch.statements):
             for offset, statement in split_complete(text):
-                self._run(statement, text, index=index, offset=offset, commits=True)
+                run = partial(self._run, statement, text, index=index, offset=offset, commits=True)
+                if waits is None or self._connection.in_transaction:  # nobody may repeat a part of that
+                    run()
+                else:
+                    waits.repeat(run, may_stop=not has_run)
+                has_run = True
             if mark := batch.mark_after(index):
                 self._send(mark)
         if self._connection.in_transaction:
@@ -114,7 +131,10 @@ class SqliteSession:
         """Send a statement of a batch, which begins at `offset` of its text."""
 
         def send() -> Rows:
-            return self._send(statement, index=index, offset=offset, commits=commits)
+            rows = self._send(statement, index=index, offset=offset, commits=commits)
+            if rows and _FOREIGN_KEY_CHECK.match(statement):
+                raise _foreign_keys_broken(rows, index=index, offset=offset)
+            return rows
 
         if self._watch is None:
             send()
@@ -150,11 +170,31 @@ def split_complete(text: str) -> Iterator[tuple[int, str]]:
         yield len(text) - len(rest.lstrip(_BLANKS)), rest
 
 
+def _foreign_keys_broken(rows: Rows, *, index: int, offset: int) -> DatabaseError:
+    """Return that a check which its author wrote into the file has found something.
+
+    SQLite answers with rows and no error (pragma.html: table, rowid, parent, number of the key), and a tool
+    that does not read them goes on.
+    """
+    told = [
+        f"{table}, {'a row' if row is None else f'row {row}'}: no such row in {parent}"
+        for table, row, parent, _ in rows[:_TOLD]
+    ]
+    more = f", and {len(rows) - _TOLD} more" if len(rows) > _TOLD else ""
+    return DatabaseError(
+        "foreign-keys-broken",
+        f"PRAGMA foreign_key_check found rows without a parent: {'; '.join(told)}{more}.",
+        next_step="Mend those rows, or take the check out of the file if they may stay.",
+        statement=index,
+        position=offset + 1,
+    )
+
+
 def _error_from(error: Exception, *, index: int | None, offset: int | None, commits: bool) -> DatabaseError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return DatabaseError(
-        "lock-timeout" if busy else "statement-failed",
+        BUSY if busy else "statement-failed",
         f"SQLite refused a statement: {error}.",
         next_step="Run the command again when nobody else writes." if busy else "",
         ambiguous=commits and code == sqlite3.SQLITE_IOERR,

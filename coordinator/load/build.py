@@ -22,7 +22,6 @@ from coordinator.model import (
     CommandSpec,
     DatabaseName,
     DatabaseSpec,
-    Engine,
     LocksSpec,
     MigrationsSpec,
     MonitorSpec,
@@ -110,7 +109,7 @@ def _command(migrations: Migrations, *, folder: Path, place: Place) -> CommandSp
 
 def _lock_timeout(database: Database) -> timedelta:
     """Return how long a statement waits behind which nobody queues; every one where no session is patient."""
-    if database.engine is not Engine.POSTGRESQL and database.locks.attempt is not None:
+    if database.engine.speaks_mysql and database.locks.attempt is not None:
         return database.locks.attempt
     return _UNNOTICED
 

@@ -167,7 +167,7 @@ def find_hazards(
 ) -> tuple[Hazard, ...]:
     """Return the hazards of a release's statements, in their order; `engine` is `RehearsalServer.version`.
 
-    A rule knows the locks of some engines; for SQLite there is none.
+    A rule speaks of some engines only.
     """
     name, _, version = engine.partition(" ")
     rules = [each for each in all_rules() if name in each.engines]

@@ -17,8 +17,8 @@ from coordinator.backfills.work import Work
 from coordinator.errors import Interrupted, StepFailed
 from coordinator.graph import Step
 from coordinator.leases import Claim
-from coordinator.model import BackfillSpec, ServiceSpec
-from coordinator.ports import Ports, Subject
+from coordinator.model import BackfillSpec, DatabaseName, ServiceSpec
+from coordinator.ports import Patience, Ports, Subject
 from coordinator.series import KeptSeries, UnkeptSeries
 from coordinator.world import Effect, Seen
 
@@ -60,6 +60,11 @@ class Context:
             self.stop_if_halted()
             self.ports.clock.sleep(min(left, _SLICE))
         self.stop_if_halted()
+
+    def patience(self, database: DatabaseName) -> Patience:
+        """Return how a session waits for the engine's locks on behalf of the step."""
+        locks = self.ports.plan.databases[database].locks
+        return Patience(locks, self.wait, self.ports.clock.sleep, self.note)
 
     def stop_if_halted(self) -> None:
         """Raise Interrupted if the command is to stop."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from coordinator import leases
 from coordinator.graph import Step
+from coordinator.model import Engine
 from coordinator.steps import Context, Observation, StepKind, no_effects
 from coordinator.world import Seen
 
@@ -27,7 +28,9 @@ class AcquireLease:
         """Take the leases in the order of their names, so that two releases never wait for each other."""
         for name in sorted(context.ports.plan.databases):
             with context.ports.session(name, label=step.id) as session:
-                leases.acquire(session, context.claim, supersede=context.supersede)
+                is_file = session.target(None).engine is Engine.SQLITE  # one lock for everything in it
+                patience = context.patience(name) if is_file else None
+                leases.acquire(session, context.claim, supersede=context.supersede, patience=patience)
         return ", ".join(sorted(context.ports.plan.databases)) or "no database"
 
     def undo(self, step: Step, context: Context) -> str:

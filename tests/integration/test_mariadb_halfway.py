@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -235,6 +236,28 @@ def test_a_busy_table_leaves_no_mark_and_the_step_may_be_tried_again(new_shop, m
     assert shop.is_applied() is False
     shop.apply()
     assert shop.columns() == ["x", "y"]
+
+
+@contextmanager
+def reading(url: str, table: str) -> Iterator[None]:
+    """Let a transaction that has read a table stay open: whoever changes its schema waits."""
+    with mariadb.connect(Secret(url), lock_timeout=PATIENCE).session(label="reader") as reader:
+        reader._send("START TRANSACTION")
+        reader._send(f"SELECT * FROM {table}")
+        yield
+
+
+def test_rows_before_a_change_that_is_refused_a_busy_table_are_known_to_be_committed(new_shop, mariadb_url):
+    """The server commits what stood before such a statement, and only then waits for the table."""
+    shop = new_shop("INSERT INTO b VALUES (5);\nALTER TABLE a ADD y int;\n")
+    shop.send("CREATE TABLE b (n int)")
+
+    with reading(mariadb_url, "a"):
+        error = shop.fails(shop.apply)
+
+    assert shop.session.query("SELECT n FROM b") == [(5,)]
+    assert (error.code, error.is_busy) == ("half-applied", False)
+    assert ".sql:3: " in error.what
 
 
 ENDLESS = "CREATE TABLE b AS SELECT SLEEP(600) AS slept;\n"

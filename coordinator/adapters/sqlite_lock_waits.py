@@ -1,0 +1,167 @@
+"""A batch on a SQLite file that others read and write: tried again, no longer than the plan allows.
+
+SQLite has one lock for the whole file. Whoever waits to begin a transaction keeps nobody waiting. With a
+rollback journal, whoever waits to commit does: a reader that comes after him is refused until he is done
+(sqlite.org/lockingv3.html, the PENDING lock; with a write-ahead log readers never notice). So a try is short,
+is rolled back whole when it fails, and what readers were kept waiting is taken from a budget.
+
+SQLite does not tell who has the file; on Linux the kernel does (`/proc/locks`, proc(5)).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from coordinator.adapters.lock_budget import LockBudget
+from coordinator.errors import DatabaseError
+from coordinator.ports import Patience
+
+BUSY: Final = "lock-timeout"
+_LOOK: Final = timedelta(milliseconds=50)
+"""The time between two tries to begin, for which nobody waits."""
+_NAMED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process that has the file locked."""
+
+    pid: int
+    name: str
+
+    def __str__(self) -> str:
+        """Return it for a message."""
+        return f"process {self.pid} ({self.name})"
+
+
+class LockWaits:
+    """The tries of one batch on one connection."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, patience: Patience) -> None:
+        self._connection = connection
+        self._path = path
+        self._patience = patience
+        self._budget = LockBudget(patience.locks)
+        self._told = ""
+
+    def repeat(self, act: Callable[[], None], *, may_stop: bool = True) -> None:
+        """Do `act` until it is not refused as busy; it must leave nothing when it is.
+
+        `may_stop` says that nothing of the batch has happened, so that a pause may end the step.
+
+        Raises: DatabaseError `lock-blocked` when the budget is spent or the deadline over; Interrupted.
+        """
+        keeps_readers_out = self._has_rollback_journal()
+        [(ordinary,)] = self._connection.execute("PRAGMA busy_timeout").fetchall()
+        try:
+            while True:
+                allowed = self._budget.allowed(is_known=True)
+                self._connection.execute(f"PRAGMA busy_timeout = {max(1, allowed // _MILLISECOND)}")
+                began = time.monotonic()
+                try:
+                    act()
+                except DatabaseError as error:
+                    if error.code != BUSY:
+                        raise
+                    failure = error
+                else:
+                    return
+                now = time.monotonic()
+                has_begun = self._connection.in_transaction
+                blockers = holders(self._path)  # before our own rollback lets them pass
+                if has_begun:
+                    self._connection.execute("ROLLBACK")
+                was_queue = keeps_readers_out and (has_begun or failure.statement is not None)
+                self._budget.charge(min(now - began, allowed.total_seconds()) if was_queue else 0.0, now)
+                if not self._budget.allowed(is_known=True) or not self._budget.left(now):
+                    raise self._given_up(failure, blockers) from failure
+                self._note(blockers)
+                pause = self._budget.pause(now) if was_queue else _LOOK
+                (self._patience.wait if may_stop else self._patience.sleep)(pause)
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {ordinary}")
+
+    def _has_rollback_journal(self) -> bool:
+        with suppress(sqlite3.Error):
+            [(mode,)] = self._connection.execute("PRAGMA journal_mode").fetchall()
+            return str(mode) != "wal"
+        return True
+
+    def _note(self, blockers: tuple[Holder, ...]) -> None:
+        said = f"{self._path} is in use{_by(blockers)}. Trying again."
+        if said != self._told:
+            self._told = said
+            self._patience.note(said)
+
+    def _given_up(self, failure: DatabaseError, blockers: tuple[Holder, ...]) -> DatabaseError:
+        spec = self._budget.spec
+        limit = (
+            f"took longer than {spec.deadline.total_seconds():g} s (`locks.deadline`)"
+            if self._budget.allowed(is_known=True)
+            else f"kept readers waiting for {spec.budget.total_seconds():g} s (`locks.budget`)"
+        )
+        return DatabaseError(
+            "lock-blocked",
+            f"{self._path} is in use{_by(blockers)}.",
+            why=f"Given up after {self._budget.tries} tries, which {limit}.",
+            next_step="Wait until whoever has the file is done, or end it, then run the command again."
+            + ("" if blockers else f" `fuser -v {self._path}` names who has it open."),
+            statement=failure.statement,
+            is_busy=True,
+        )
+
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+def holders(path: Path) -> tuple[Holder, ...]:
+    """Return the other processes that have a lock on a SQLite file or its log; none where no kernel says."""
+    files: set[int] = set()
+    for each in (path, path.with_name(f"{path.name}-shm")):
+        with suppress(OSError):
+            files.add(each.stat().st_ino)
+    with suppress(OSError):
+        lines = Path("/proc/locks").read_text(encoding="ascii", errors="replace").splitlines()
+        pids = sorted(set(_pids(lines, files)) - {os.getpid()})
+        return tuple(Holder(pid, _name_of(pid)) for pid in pids if _has_open(pid, path))
+    return ()
+
+
+def _pids(lines: Iterable[str], files: set[int]) -> Iterator[int]:
+    """Yield who holds a lock on one of `files`: `7: POSIX ADVISORY WRITE 123 08:01:4711 0 EOF`, proc(5)."""
+    for line in lines:
+        _, *words = line.split()
+        if words[:1] == ["->"]:  # it waits, and holds nothing
+            continue
+        kind, _, _, pid, place, *_ = words
+        if kind == "POSIX" and int(place.rpartition(":")[2]) in files:
+            yield int(pid)
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    """Tell whether a process has the file open: an inode's number alone is not unique between devices."""
+    with suppress(OSError):
+        real = path.resolve()
+        return any(each.resolve() == real for each in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
+def _name_of(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    return "ended"
+
+
+def _by(blockers: tuple[Holder, ...]) -> str:
+    if not blockers:
+        return ""
+    more = f" and {len(blockers) - _NAMED} more" if len(blockers) > _NAMED else ""
+    return f" by {', '.join(map(str, blockers[:_NAMED]))}{more}"
