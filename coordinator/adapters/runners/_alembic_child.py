@@ -29,6 +29,10 @@ _DRIVERS = {"postgresql": ("psycopg", "psycopg2", "asyncpg", "pg8000"), "mysql":
 """Which driver to take where the project names none, by what is installed."""
 
 
+_KEPT = 1000
+"""Letters of a statement that are written down: enough to tell what it is."""
+
+
 class Refused(Exception):
     """What was asked for cannot be done; nothing has happened."""
 
@@ -155,6 +159,7 @@ def _upgrade(request: dict[str, Any], answer: dict[str, Any]) -> None:
     script = _script(config, request)
     _guard(request, answer)
     wanted = next(iter(request["revisions"]))
+    trail = _Trail(request["trail"], wanted, *request["revisions"][wanted])
 
     def steps(heads: Any, context: Any) -> Any:
         _demand_table(request["table"], context)
@@ -163,6 +168,7 @@ def _upgrade(request: dict[str, Any], answer: dict[str, Any]) -> None:
         if names != [wanted]:
             raise Refused(f"`upgrade {wanted}` would apply {', '.join(names) or 'nothing'}.")
         answer["began"] = True
+        trail.begin()
         return found
 
     with EnvironmentContext(config, script, fn=steps, as_sql=False, destination_rev=wanted):
@@ -246,11 +252,46 @@ class _Recording:
         self._is_on = False
 
     def _line(self) -> int:
-        return next((line for frame, line in walk_stack(None) if frame.f_code.co_filename == self._path), 1)
+        return _line_of(self._path) or 1
 
     def found(self) -> dict[str, Any]:
         """Return the statements."""
         return {"statements": self._statements, "transaction": self._transaction and self._is_wrapped}
+
+
+def _line_of(path: str) -> int | None:
+    """Return the line of a file that is at work."""
+    return next((line for frame, line in walk_stack(None) if frame.f_code.co_filename == path), None)
+
+
+class _Trail:
+    """Each statement that is sent while the revision runs, written down before it and after it.
+
+    A kill leaves what was written; only a machine that stops may lose the last of it.
+    """
+
+    def __init__(self, place: str | None, revision: str, path: str, digest: str) -> None:
+        self._place = place
+        self._path = path
+        self._head = ["revision", revision, digest]
+
+    def begin(self) -> None:
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        if self._place is None:
+            return
+        self._file = os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._note(*self._head)
+        event.listen(Engine, "before_cursor_execute", self._before)
+        event.listen(Engine, "after_cursor_execute", lambda *_: self._note("sent"))
+        event.listen(Engine, "commit", lambda _: self._note("committed"))
+
+    def _before(self, _connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+        self._note("sends", _line_of(self._path), text[:_KEPT])
+
+    def _note(self, *event: Any) -> None:
+        os.write(self._file, f"{json.dumps(event)}\n".encode())
 
 
 _ACTIONS = {"upgrade": _upgrade, "scripts": _scripts}
