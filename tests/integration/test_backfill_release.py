@@ -155,7 +155,8 @@ def test_a_release_with_a_backfill_is_proven_and_released_and_then_there_is_noth
     ]
     assert ended.state is not None
     assert list(what_stands_where(ended.state)) == ["database shop: 2 of 2 migrations applied"]
-    assert any("cents" in note and "rows" in note for note in any_shop.audience.notes)
+    assert any_shop.audience.progressed[0].step == "backfill:shop:cents"
+    assert any_shop.audience.progressed[-1].passed > 0
     assert any_shop.run().state is None
 
 
