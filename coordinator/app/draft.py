@@ -29,6 +29,13 @@ _INFRASTRUCTURE = re.compile(
 """What stands beside a service in its manifests and is none of its own."""
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MOST_DATABASES = 8
+_TOOL_HINTS = {
+    "alembic": (
+        "    # FILL IN: the interpreter that has Alembic and the project, unless it runs coordinator too:",
+        "    # `python: .venv/bin/python`, beside `dir`.",
+    )
+}
+"""What a person has to see to with a tool, above the line of its folder."""
 
 SMALLEST = """\
 version: 1
@@ -223,6 +230,7 @@ def _database(database: Database, *, is_only: bool) -> Iterator[str]:
     yield f"    engine: {database.engine}"
     yield "    # FILL IN: the environment variable (or file:PATH) that holds the URL; never the URL itself."
     yield f"    url: env:{variable}"
+    yield from _TOOL_HINTS.get(database.tool, ())
     yield f"    migrations: {{tool: {database.tool}, dir: {_text(database.folder)}}}"
 
 

@@ -118,7 +118,7 @@ def _migrations(found: Found, told: Told, path: str) -> MigrationFolder:
     if told.tool is None:
         raise Usage(
             "nothing-found",
-            f"No migration of goose or golang-migrate was found in {path}.",
+            f"No migration of goose, golang-migrate or Alembic was found in {path}.",
             next_step="Correct --migrations, or say whose they are: --tool goose or --tool golang-migrate.",
         )
     engine = told.engine or Engine.POSTGRESQL

@@ -47,8 +47,8 @@ def _init(output: Path) -> ExitCode:
     if not draft.databases and not found.workloads and not draft.command:
         raise Usage(
             "nothing-found",
-            f"Nothing was found below {folder} that a plan could be made of: no migrations of goose or"
-            " golang-migrate, no manifest, no Procfile.",
+            f"Nothing was found below {folder} that a plan could be made of: no migrations of goose,"
+            " golang-migrate or Alembic, no manifest, no Procfile.",
             next_step=f"Call it in the repository's folder, or begin {output} with the smallest plan:\n\n"
             + SMALLEST,
         )

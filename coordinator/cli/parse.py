@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,41 +20,73 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def parse(
+def parse(  # noqa: PLR0917 - Typer alone calls it, by name
     file: Annotated[Path, typer.Argument(help="The migration file.")],
-    tool: Annotated[str, typer.Option(help="The migration tool that reads it: goose or golang-migrate.")],
+    tool: Annotated[
+        str, typer.Option(help="The migration tool that reads it: goose, golang-migrate, alembic.")
+    ],
     engine: Annotated[
         Engine, typer.Option(help="The engine whose quotes and comments the file has.")
     ] = Engine.POSTGRESQL,
+    python: Annotated[
+        str | None, typer.Option(help="The interpreter of the project whose migrations are Python.")
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show how a migration tool reads a file.
 
-    The statements are shown as they are sent to the engine, one text each.
+    The statements are shown as they are sent to the engine, one text each. Those of a revision of Alembic are
+    what its offline mode says: its env.py and the revision are run for that, without a database.
     """
-    exit_with(lambda: _parse(file, tool, engine, output))
+    exit_with(lambda: _parse(file, tool, engine, python, output=output))
 
 
-def _parse(path: Path, key: str, engine: Engine, output: Output) -> ExitCode:
+def _parse(path: Path, key: str, engine: Engine, python: str | None, *, output: Output) -> ExitCode:
+    from coordinator import discovery
     from coordinator.diagnostics import errors_of
 
-    parsed = _tool(key).parse(_source(path), engine)
+    tool = _tool(key)
+    parsed = tool.parse(_source(path), engine)
     say_diagnostics(parsed.diagnostics)
     if errors_of(parsed.diagnostics):
         return ExitCode.INVALID
-    sides = {"up": parsed.up, "down": parsed.down}
+    if key in discovery.names(discovery.RUNNERS):
+        return _parse_code(path, tool, engine, python, output=output)
+    _show(path, {"up": parsed.up, "down": parsed.down}, engine, output)
+    return ExitCode.DONE
+
+
+def _parse_code(
+    path: Path, tool: MigrationTool, engine: Engine, python: str | None, *, output: Output
+) -> ExitCode:
+    """Show what a migration that is code says that it sends; its way down is shown by its tool alone."""
+    import os
+
+    from coordinator.app.revision import script_of, unknown_script
+    from coordinator.model import Script
+
+    migration, found = script_of(path, engine, tool=tool, python=python, environment=os.environ)
+    if isinstance(found, Script):
+        _show(path, {"up": found, "down": None}, engine, output)
+    else:
+        say_diagnostics((unknown_script(migration, found),))
+        if output is Output.JSON:
+            show_json("parse", 1, {"up": None, "down": None, "transaction": None})
+    return ExitCode.DONE
+
+
+def _show(path: Path, sides: Mapping[str, Script | None], engine: Engine, output: Output) -> None:
     transaction = all(script.transaction for script in sides.values() if script)
     if output is Output.JSON:
         texts: dict[str, object] = {side: _texts(script) for side, script in sides.items()}
         show_json("parse", 1, {**texts, "transaction": transaction})
-        return ExitCode.DONE
+        return
     for side, script in sides.items():
         if script is not None:
             show(f"{side}: {len(script.statements)} text(s), {_wrapped(script, engine)}")
             for statement in script.statements:
                 show(f"\n{path}:{statement.line}\n{statement.text}")
             show("")
-    return ExitCode.DONE
 
 
 def _tool(key: str) -> MigrationTool:

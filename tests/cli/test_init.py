@@ -163,6 +163,68 @@ def test_takes_several_databases_and_leaves_other_engines_out(tmp_path: Path):
     assert "# - legacy/clickhouse: goose for clickhouse, which coordinator does not support." in text
 
 
+VERSIONS = {"db/versions/a1_one.py": "revision = 'a1'\ndown_revision = None\n", "db/env.py": ""}
+
+
+def alembic(more: Mapping[str, str] | None = None, *, url: str = "", script: str = "db") -> dict[str, str]:
+    ini = f"[alembic]\nscript_location = %(here)s/{script}\n{url}\n"
+    return {"alembic.ini": ini, **VERSIONS, **(more or {})}
+
+
+def test_finds_a_project_of_alembic_and_its_engine_in_the_address(tmp_path: Path):
+    url = "sqlalchemy.url = mysql+pymysql://me:secret@db/shop"
+
+    text = planned(tmp_path / "shop", alembic(url=url))
+
+    assert "# .: 1 files of alembic. Engine: alembic.ini has an address of it." in text
+    assert "    engine: mysql\n" in text
+    assert '    migrations: {tool: alembic, dir: "."}\n' in text
+    assert "`python: .venv/bin/python`" in text
+    assert "secret" not in text
+
+
+def test_finds_what_a_pyproject_says_of_alembic(tmp_path: Path):
+    toml = "[project]\nname = 'x'\n[tool.alembic]\nscript_location = '%(here)s/db'\n"
+
+    text = planned(tmp_path / "shop", {**VERSIONS, "pyproject.toml": toml})
+
+    assert "# .: 1 files of alembic. Engine: nothing says which, so this is a guess." in text
+
+
+@pytest.mark.parametrize(
+    ("more", "engine"),
+    [
+        ({"db/versions/b2.py": "from sqlalchemy.dialects.mysql import TEXT\nrevision = 'b2'\n"}, "mysql"),
+        ({"requirements.txt": "alembic\naiosqlite==0.20\n"}, "sqlite"),
+        ({}, "postgresql"),
+    ],
+)
+def test_tells_the_engine_of_alembic_by_dialects_and_drivers(
+    tmp_path: Path, more: dict[str, str], engine: str
+):
+    write(tmp_path, alembic(more, url="sqlalchemy.url = driver://user:pass@localhost/dbname"))
+
+    [found] = find(tmp_path).migrations
+
+    assert found.engine == engine
+
+
+def test_leaves_out_a_project_of_alembic_with_several_databases(tmp_path: Path):
+    text = planned(tmp_path / "shop", alembic({"db/env.py": "context.configure(upgrade_token='a')"}))
+
+    assert "# - .: alembic for several databases at once, which coordinator does not support." in text
+    assert "tool: alembic" not in text
+
+
+def test_a_project_of_alembic_whose_place_is_not_known_is_found_and_said(tmp_path: Path):
+    write(tmp_path, alembic(script="db\nrecursive_version_locations = true"))
+
+    done = coordinator(tmp_path, "init")
+
+    assert "Not all is well in .: `validate` says what it is in 1 files." in done.stdout
+    assert "tool: alembic" in (tmp_path / "plan.yaml").read_text()
+
+
 def test_tells_mysql_by_its_statements(tmp_path: Path):
     text = planned(
         tmp_path / "shop",

@@ -23,10 +23,11 @@ import pytest
 from coordinator.app.catalogues import read_catalogues
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import demand_sound, work_out
+from coordinator.app.scripts import with_scripts
 from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.evidence import Rehearsal, Verdict
 from coordinator.load import load_plan
-from coordinator.model import Colour, DatabaseName, Engine, Plan, SecretRef, ServiceSpec, Version
+from coordinator.model import Colour, DatabaseName, Engine, MigrationId, Plan, SecretRef, ServiceSpec, Version
 from coordinator.ports import Ledger, Serving, Side, Target
 from coordinator.prove import Proof, risks
 from coordinator.report import document, drawing, story
@@ -60,7 +61,7 @@ def worked_out(path: Path, world: Mapping[str, Any], *, scratch: str) -> Found:
     plan = _rehearsed_at("SCRATCH_URL", load_plan(path, settings=world["set"], environment={}))
     live = {spec.url.name: "sqlite:///nowhere" for spec in plan.databases.values()}
     ports = ConnectedPorts(plan, environment={**live, "SCRATCH_URL": scratch})
-    seen = _survey(ports, world)
+    seen = with_scripts(ports, _survey(ports, world))
     catalogues, problems = read_catalogues(ports, seen)
     demand_sound(problems)
     proof, warnings = work_out(
@@ -109,7 +110,7 @@ def _survey(ports: ConnectedPorts, world: Mapping[str, Any]) -> Survey:
     return Survey(databases, services, ())
 
 
-def _database(ports: ConnectedPorts, name: DatabaseName, applied: tuple[int, ...]) -> DatabaseSurvey:
+def _database(ports: ConnectedPorts, name: DatabaseName, applied: tuple[MigrationId, ...]) -> DatabaseSurvey:
     ledger = Ledger(exists=bool(applied), applied=applied)
     pending = ports.tool(name).pending(ports.migrations(name), ledger)
     assert not errors_of(pending.diagnostics)
@@ -168,6 +169,7 @@ def test_each_plan_shows_another_end(proof_of: Callable[[str], Found]):
     verdicts = {name: proof_of(name)[0].verdict for name in CATALOGUE}
 
     assert verdicts == {
+        "alembic": Verdict.PROVEN,
         "backfill": Verdict.PROVEN,
         "database-only": Verdict.UNPROVEN,
         "gated": Verdict.UNPROVEN,

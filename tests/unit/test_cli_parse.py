@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from fixtures.alembic_project import INI, LINE, revision, write_project
 
 
 @pytest.fixture
@@ -69,3 +70,53 @@ def test_an_unknown_tool_gets_a_guess(parse):
 
     assert done.returncode == 2
     assert "Did you mean `goose`?" in done.stderr
+
+
+@pytest.fixture
+def parse_revision(tmp_path):
+    def run(name: str, *options: str, files=LINE, ini: str = INI):
+        write_project(tmp_path, files, ini=ini)
+        argv = [sys.executable, "-m", "coordinator", "parse", f"migrations/versions/{name}.py"]
+        return subprocess.run(
+            [*argv, "--tool", "alembic", *options], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def test_a_revision_shows_what_alembic_says_that_it_sends(parse_revision):
+    done = parse_revision("b2", "--output", "json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {
+        "schema": "coordinator/parse/1",
+        "up": ["INSERT INTO item VALUES (1, '100%; one')"],
+        "down": [],
+        "transaction": True,
+    }
+
+
+def test_a_revision_speaks_the_engine_that_is_asked_for_whatever_its_configuration_names(parse_revision):
+    ini = INI.replace("[loggers]", "sqlalchemy.url = postgresql+psycopg://localhost/shop\n[loggers]", 1)
+
+    done = parse_revision("a1", "--engine", "mariadb", ini=ini)
+
+    assert "AUTO_INCREMENT" in done.stdout, done.stderr
+    assert "without a transaction of the tool\n" in done.stdout
+
+
+def test_a_revision_that_asks_the_database_shows_why_it_has_no_statements(parse_revision):
+    asks = revision("d4", "c3", up="op.get_bind()")
+
+    done = parse_revision("d4", "--output", "json", files={**LINE, **asks})
+
+    assert (done.returncode, json.loads(done.stdout)["up"]) == (0, None)
+    assert "warning[migration-sql-unknown]: What `d4` sends is not known" in done.stderr
+    assert "it asks the database (`get_bind`)" in done.stderr
+
+
+def test_a_revision_outside_of_a_project_exits_with_2(parse):
+    done = parse("a1.py", LINE["a1.py"], "--tool", "alembic")
+
+    assert done.returncode == 2
+    assert "error[alembic-config]: No configuration above a1.py names its folder" in done.stderr

@@ -112,7 +112,8 @@ def _url(address: str, like: str | None) -> str:
         return f"sqlite:///{rest.partition('?')[0]}"
     driver = None
     with suppress(Exception):
-        driver = make_url(like).drivername.partition("+")[2] if like else None
+        base, _, named = make_url(like or "").drivername.partition("+")
+        driver = named if _dialect(f"{base}://") == name else None
     if not driver:
         driver = next((each for each in _DRIVERS.get(name, ()) if _is_installed(each)), None)
     return f"{name}+{driver}{colon}{rest}" if driver else f"{name}{colon}{rest}"

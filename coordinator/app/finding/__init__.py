@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.app.finding.alembic import find_alembic
 from coordinator.app.finding.deployment import Program, Workload, find_programs, find_workloads
 from coordinator.app.finding.files import MAX_FILES, list_files
 from coordinator.app.finding.migrations import MigrationFolder, find_migrations
@@ -35,10 +36,10 @@ def find(folder: Path) -> Found:
     """Look through a folder. Raises: Usage `file-unreadable` where it cannot be listed."""
     files, is_whole = list_files(folder)
     sqlc, notes = find_sqlc(files)
-    migrations = find_migrations(files, sqlc)
-    taken = frozenset(each.path for each in migrations)
+    scripts = find_migrations(files, sqlc)
+    taken = frozenset(each.path for each in scripts)
     return Found(
-        migrations,
+        tuple(sorted((*scripts, *find_alembic(files)), key=MigrationFolder.rank)),
         sqlc,
         find_query_folders(files, sqlc, taken=taken),
         find_workloads(files),

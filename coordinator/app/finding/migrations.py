@@ -57,6 +57,10 @@ class MigrationFolder:
     unsupported: str | None = None
     """The engine that it is for, if that is none of ours; `engine` is then without meaning."""
 
+    def rank(self) -> tuple[bool, int, str]:
+        """Return what sorts usable folders first, then the one with the most files."""
+        return self.unsupported is not None, -self.files, self.path
+
 
 def find_migrations(files: Iterable[File], sqlc: Sequence[SqlcEntry]) -> tuple[MigrationFolder, ...]:
     """Return the folders that hold migrations of a tool we know, the one with the most files first."""
@@ -78,7 +82,7 @@ def find_migrations(files: Iterable[File], sqlc: Sequence[SqlcEntry]) -> tuple[M
                     unsupported=None if supported else engine,
                 )
             )
-    return tuple(sorted(found, key=lambda each: (each.unsupported is not None, -each.files, each.path)))
+    return tuple(sorted(found, key=MigrationFolder.rank))
 
 
 def _tool_of(texts: Mapping[str, bytes]) -> str | None:

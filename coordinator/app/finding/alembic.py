@@ -1,0 +1,104 @@
+"""Projects of Alembic: a configuration, and the folders of revisions that it names.
+
+Nothing is imported: which engine it is for is said by the address in the configuration, else guessed from
+the dialects that its revisions import and the drivers that the project requires.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Final
+
+from coordinator import discovery
+from coordinator.app.finding.files import File
+from coordinator.app.finding.migrations import MigrationFolder
+from coordinator.model import Engine
+
+TOOL: Final = "alembic"
+_SECTIONS: Final = {
+    "alembic.ini": re.compile(rb"^\[alembic\]", re.MULTILINE),
+    "pyproject.toml": re.compile(rb"^\[tool\.alembic\]", re.MULTILINE),
+}
+_ADDRESS: Final = re.compile(rb"^[ \t]*sqlalchemy\.url[ \t]*=[ \t]*[\"']?(\w+)(?:\+\w+)?://", re.MULTILINE)
+_DIALECT: Final = re.compile(rb"\bsqlalchemy\.dialects(?:\.| import )(\w+)")
+_SCHEMES: Final[Mapping[str, str]] = {"postgres": Engine.POSTGRESQL, "driver": ""}
+"""What an address or a dialect calls an engine, where that is not its own name; `driver` is a template's."""
+_DRIVERS: Final = {
+    Engine.POSTGRESQL: re.compile(rb"\b(?:psycopg[23]?|asyncpg|pg8000)\b", re.IGNORECASE),
+    Engine.MYSQL: re.compile(
+        rb"\b(?:pymysql|mysqlclient|aiomysql|asyncmy|mysql-connector-python)\b", re.IGNORECASE
+    ),
+    Engine.SQLITE: re.compile(rb"\baiosqlite\b", re.IGNORECASE),
+}
+_REQUIREMENTS: Final = re.compile(r"pyproject\.toml|setup\.(?:cfg|py)|Pipfile|requirements.*\.(?:txt|in)")
+_SEVERAL: Final = b"upgrade_token"
+"""What the env.py of the template `multidb` says, and no other."""
+
+
+def find_alembic(files: Iterable[File]) -> tuple[MigrationFolder, ...]:
+    """Return the projects of Alembic that have revisions, or of which it cannot be told where they are."""
+    by_path = {str(each.path): each for each in files}
+    folders = {
+        str(file.path.parent)
+        for file in by_path.values()
+        if (section := _SECTIONS.get(file.path.name)) and section.search(file.head())
+    }
+    projects = (_project(folder, by_path) for folder in sorted(folders))
+    return tuple(each for each in projects if each is not None)
+
+
+def _project(folder: str, files: Mapping[str, File]) -> MigrationFolder | None:
+    tool = discovery.migration_tool(TOOL)
+
+    def read(path: str) -> bytes | None:
+        file = files.get(posixpath.normpath(posixpath.join(folder, path)))
+        return None if file is None else file.head()
+
+    told = tool.sources(read)
+    sources = [each for each in told if isinstance(each, str)]
+    places = [PurePosixPath(posixpath.normpath(posixpath.join(folder, each))) for each in sources]
+    revisions = [
+        each for each in files.values() if each.path.parent in places and tool.is_migration(each.path.name)
+    ]
+    if not revisions and len(sources) == len(told):
+        return None
+    engine, reason = _engine_of(folder, revisions, files)
+    supported = next((each for each in Engine if each == engine), None)
+    is_several = any(_SEVERAL in (read(each) or b"") for each in sources)
+    unsupported = "several databases at once" if is_several else None if supported else engine
+    return MigrationFolder(
+        folder, TOOL, len(revisions), supported or Engine.POSTGRESQL, reason, unsupported=unsupported
+    )
+
+
+def _engine_of(folder: str, revisions: Iterable[File], files: Mapping[str, File]) -> tuple[str, str]:
+    """Return the engine's name and why: the address, the revisions' dialects, the drivers of the project."""
+    for name in _SECTIONS:
+        file = files.get(posixpath.normpath(posixpath.join(folder, name)))
+        match = _ADDRESS.search(file.head()) if file else None
+        if file and match and (engine := _named(match[1])):
+            return engine, f"{file.path} has an address of it"
+    for revision in revisions:
+        if match := _DIALECT.search(revision.head()):
+            return _named(match[1]), f"{revision.path} uses its dialect"
+    for file in _requirements(folder, files):
+        for driver, sign in _DRIVERS.items():
+            if match := sign.search(file.head()):
+                return driver, f"{file.path} names {match[0].decode()}"
+    return Engine.POSTGRESQL, "nothing says which, so this is a guess"
+
+
+def _named(found: bytes) -> str:
+    scheme = found.decode()
+    return _SCHEMES.get(scheme, scheme)
+
+
+def _requirements(folder: str, files: Mapping[str, File]) -> Iterator[File]:
+    """Yield what lists a project's packages, in its folder and in those above it."""
+    above = {folder, *map(str, PurePosixPath(folder).parents)}
+    for file in files.values():
+        if str(file.path.parent) in above and _REQUIREMENTS.fullmatch(file.path.name):
+            yield file
