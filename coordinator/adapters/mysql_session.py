@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import pymysql
@@ -30,10 +31,11 @@ from coordinator.adapters.batches import (
     transaction_ended,
     transaction_left_open,
 )
+from coordinator.adapters.mysql_lock_waits import CUT_SHORT, LockWaits, may_repeat
 from coordinator.adapters.mysql_url import message_of, scrub
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch, LockId, TableLock, Target
+from coordinator.ports import Batch, LockId, Patience, TableLock, Target
 from coordinator.sql import (
     SqlStatement,
     ends_transaction,
@@ -45,7 +47,7 @@ from coordinator.sql import (
 _POLL_SECONDS = 0.1
 _BUSY = frozenset({1205, 1213, 3572})
 """ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_LOCK_NOWAIT: the statement did nothing, later it may work."""
-_OF_ROWS: Final = {
+_STATES: Final = {
     1048: "23000",  # ER_BAD_NULL_ERROR
     1062: "23000",  # ER_DUP_ENTRY
     1138: "22004",  # ER_INVALID_USE_OF_NULL
@@ -55,13 +57,14 @@ _OF_ROWS: Final = {
     1366: "22000",  # ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
     1406: "22001",  # ER_DATA_TOO_LONG
     1451: "23000",  # ER_ROW_IS_REFERENCED_2
+    1317: CUT_SHORT,  # ER_QUERY_INTERRUPTED
     1452: "23000",  # ER_NO_REFERENCED_ROW_2
     1690: "22003",  # ER_DATA_OUT_OF_RANGE
     3819: "23000",  # MySQL's ER_CHECK_CONSTRAINT_VIOLATED
     4025: "23000",  # MariaDB's ER_CONSTRAINT_FAILED
 }
-"""SQLSTATE of the errors by which rows refuse a statement, as the standard has it: the driver drops what the
-server sent, and that is HY000 for some of them."""
+"""SQLSTATE of the errors that somebody tells apart: the driver drops what the server sent, and that is HY000
+for some by which rows refuse a statement, and not what the standard has."""
 _LOST = frozenset({1053, 1927, 2006, 2013, 2055})
 """ER_SERVER_SHUTDOWN, MariaDB's ER_CONNECTION_KILLED, and the client's words for one that is gone."""
 
@@ -103,6 +106,7 @@ class MysqlSession:
         self._database = ""
         self._is_settled = False
         self._committed = 0
+        self._waits: LockWaits | None = None
 
     def relabel(self, label: str) -> None:
         """Do nothing: a connection's attributes are those that it began with."""
@@ -115,7 +119,8 @@ class MysqlSession:
     def query(self, sql: str) -> Rows:
         """Run one query in a read-only transaction and return its rows."""
         self._settle()
-        self._send("START TRANSACTION READ ONLY")
+        # A read-only transaction refuses to explain a write, too.
+        self._send("START TRANSACTION" + ("" if sql.startswith("EXPLAIN ") else " READ ONLY"))
         try:
             return self._send(sql)
         finally:
@@ -127,13 +132,27 @@ class MysqlSession:
         self._is_settled = False
         self._committed = 0
         try:
-            if batch.transaction:
-                self._execute_together(batch)
-            else:
-                self._execute_each(batch)
+            with self._patiently(batch.patience):
+                if batch.transaction:
+                    self._execute_together(batch)
+                else:
+                    self._execute_each(batch)
         finally:
             self._roll_back()
             self._committed = 0
+
+    @contextmanager
+    def _patiently(self, patience: Patience | None) -> Iterator[None]:
+        """Let changes of the schema be tried again and again, where somebody has the patience."""
+        if patience is None:
+            yield
+            return
+        with LockWaits(self._connection, self._connect_again, patience) as waits:
+            self._waits = waits
+            try:
+                yield
+            finally:
+                self._waits = None
 
     @contextmanager
     def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:
@@ -242,11 +261,15 @@ class MysqlSession:
     def _run(self, text: str, *, index: int, commits: bool) -> None:
         """Send a text of a batch, whole; where somebody watches, statement by statement."""
         statements = split_statements(text, self._engine)
+        send = partial(self._send, index=index, commits=commits)
+        if self._waits is not None and may_repeat(statements, text):
+            self._waits.repeat(lambda: send(text), has_run=index > 0)
+            return
         if self._watch is None or not statements or not all(each.is_closed for each in statements):
-            self._send(text, index=index, commits=commits)
+            send(text)
             return
         for each in statements:
-            self._watch(each, lambda sql: self._send(sql, index=index, commits=commits))
+            self._watch(each, send)
 
     def _is_in_transaction(self) -> bool:
         status: int = self._connection.server_status  # type: ignore[attr-defined]  # unknown to the stubs
@@ -319,7 +342,7 @@ class MysqlSession:
             position=position,
             committed=self._committed,
             is_busy=is_busy and self._committed == 0 and answered == 0,
-            sqlstate=_OF_ROWS.get(number),
+            sqlstate=_STATES.get(number),
         )
 
     def _roll_back(self) -> None:

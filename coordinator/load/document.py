@@ -116,17 +116,17 @@ class Locks(Spec):
         default=None,
         alias="try",
         description="How long one try may wait for a lock; then it is taken back and everybody passes. "
-        "Without it: 100ms, and 2s on MySQL and MariaDB, which round up to seconds.",
+        "Without it: 100ms. On MySQL and MariaDB what waits for rows has as many seconds, 2 without it.",
         examples=["100ms"],
     )
     budget: PositiveDuration = Field(
         default=LocksSpec().budget,
         description="How long all tries of one migration may keep others waiting together; in a file without "
-        "a transaction, those of one statement. PostgreSQL and SQLite.",
+        "a transaction, those of one statement.",
     )
     deadline: PositiveDuration = Field(
         default=LocksSpec().deadline,
-        description="When to give up, with the pauses in which nobody waits. PostgreSQL and SQLite.",
+        description="When to give up, with the pauses in which nobody waits.",
     )
 
 

@@ -1,0 +1,206 @@
+"""A change of the schema on MySQL or MariaDB, on a table that others use: tried again in short tries.
+
+Whoever waits for a table's metadata lock makes everybody wait who comes after him, and the server's own limit
+for that wait has whole seconds. So a second connection looks on, and cuts the statement short (KILL QUERY)
+when it has waited for as long as the plan lets others wait. It has done nothing then: it is sent again after
+a pause in which everybody passes.
+
+Only one change of the schema alone is repeated. A text of several statements may have happened in part, and
+a statement that waits for rows keeps nobody waiting who wants others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final, Self
+
+import pymysql
+from pymysql.connections import Connection
+
+from coordinator.adapters.lock_budget import LockBudget
+from coordinator.errors import DatabaseError
+from coordinator.ports import Patience
+from coordinator.sql import SqlStatement, stays_in_transaction
+
+CUT_SHORT: Final = "70100"
+"""The SQLSTATE of ER_QUERY_INTERRUPTED: what KILL QUERY leaves."""
+_FIRST_LOOK: Final = 0.02
+"""Seconds until somebody looks on: most statements are done by then, and need no second connection."""
+_CLOSE: Final = 0.01
+_NAMED: Final = 3
+_IS_WAITING: Final = """
+SELECT 1 FROM information_schema.processlist WHERE id = {process} AND state LIKE 'Waiting for %lock%'
+"""
+_GRANTED: Final = """
+SELECT DISTINCT t.processlist_id, t.processlist_user, t.processlist_host, t.processlist_command,
+       t.processlist_time, t.processlist_info
+FROM performance_schema.metadata_locks w
+JOIN performance_schema.metadata_locks g
+  ON g.object_type = w.object_type AND g.object_schema = w.object_schema AND g.object_name = w.object_name
+ AND g.lock_status = 'GRANTED' AND g.owner_thread_id <> w.owner_thread_id
+JOIN performance_schema.threads t ON t.thread_id = g.owner_thread_id
+JOIN performance_schema.threads mine ON mine.thread_id = w.owner_thread_id
+WHERE w.lock_status = 'PENDING' AND mine.processlist_id = {process}
+"""
+_OPEN: Final = """
+SELECT p.id, p.user, p.host, p.command, p.time, p.info
+FROM information_schema.innodb_trx x JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id
+WHERE p.id NOT IN ({process}, CONNECTION_ID()) ORDER BY x.trx_started
+"""
+
+
+class LockWaits:
+    """The tries of one batch; `beside` opens a second connection, closed at the end."""
+
+    def __init__(self, connection: Connection, beside: Callable[[], Connection], patience: Patience) -> None:
+        self._connection = connection
+        self._process: int = connection.thread_id()  # type: ignore[no-untyped-call]
+        self._beside = beside
+        self._patience = patience
+        self._second: Connection | None = None
+
+    def __enter__(self) -> Self:
+        """Return itself, for `with`."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the second connection, if one was needed."""
+        if self._second is not None:
+            with suppress(pymysql.Error):
+                self._second.close()
+
+    def repeat(self, act: Callable[[], object], *, has_run: bool) -> None:
+        """Do `act`, one statement that `may_repeat`, until it gets its table.
+
+        `has_run` says that something of the batch stays, so that no pause may end the step.
+
+        Raises: DatabaseError `lock-blocked` when the budget is spent or the deadline over; Interrupted.
+        """
+        budget = LockBudget(self._patience.locks)
+        wait = self._patience.sleep if has_run else self._patience.wait
+        while True:
+            watch = _Watch(self._open, self._process, budget.allowed(is_known=True))
+            try:
+                with watch:
+                    act()
+            except DatabaseError as error:
+                is_cut_short = watch.has_cut_short and error.sqlstate == CUT_SHORT
+                if error.code != "lock-timeout" and not is_cut_short:
+                    raise
+                budget.charge(watch.stalled, time.monotonic())
+                if not budget.allowed(is_known=True) or not budget.left(time.monotonic()):
+                    raise _given_up(budget, watch.holders, error) from error
+                pause = budget.pause(time.monotonic())
+                self._patience.note(f"{_told(watch.holders)} Trying again in {pause.total_seconds():g} s.")
+                wait(pause)
+            else:
+                if watch.has_cut_short:  # it was done just before, and the next statement must not be hit
+                    with suppress(pymysql.Error):
+                        _rows(self._connection, "DO 0")
+                return
+
+    def _open(self) -> Connection:
+        if self._second is None:
+            self._second = self._beside()
+        return self._second
+
+
+def may_repeat(statements: Sequence[SqlStatement], text: str) -> bool:
+    """Tell whether a text is one change of the schema that happens whole or not at all."""
+    if len(statements) != 1 or stays_in_transaction(statements[0]):
+        return False
+    first, *_ = (*statements[0].words, "")
+    # DROP TABLE a, b drops one after the other.
+    return first in {"ALTER", "CREATE", "TRUNCATE"} or (first == "DROP" and "," not in text)
+
+
+class _Watch:
+    """Looks on at one statement, and cuts it short when it has kept others waiting for too long."""
+
+    def __init__(self, open_second: Callable[[], Connection], process: int, allowed: timedelta) -> None:
+        self._open = open_second
+        self._process = process
+        self._allowed = allowed.total_seconds()
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, name="lock-watch", daemon=True)
+        self.stalled = 0.0
+        """Seconds for which the statement was seen to wait."""
+        self.has_cut_short = False
+        self.holders: tuple[str, ...] = ()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _look_on(self) -> None:
+        if self._is_over.wait(_FIRST_LOOK):
+            return
+        with suppress(pymysql.Error, DatabaseError):  # without a second connection the server's limit ends it
+            second, since = self._open(), time.monotonic()
+            while not self._is_over.wait(_CLOSE):
+                before, since = since, time.monotonic()
+                if not _rows(second, _IS_WAITING.format(process=self._process)):
+                    continue
+                self.stalled += since - before
+                if not self.holders:
+                    self.holders = _holders(second, self._process)
+                if self.stalled >= self._allowed:
+                    self.has_cut_short = True
+                    _rows(second, f"KILL QUERY {self._process}")
+                    return
+
+
+def _rows(connection: Connection, sql: str) -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def _holders(connection: Connection, process: int) -> tuple[str, ...]:
+    """Return who has the table, where the server tells; else whose transactions are open."""
+    for query, word in ((_GRANTED, ""), (_OPEN, "perhaps ")):
+        with suppress(pymysql.Error):  # no such table there, or no right to it
+            rows = _rows(connection, query.format(process=process))
+            if rows:
+                return tuple(f"{word}process {_shown(row)}" for row in rows)
+    return ()
+
+
+def _shown(row: tuple[object, ...]) -> str:
+    pid, user, host, command, seconds, info = row
+    does = " ".join(str(info).split())[:160] if info else "nothing at the moment"
+    return f"{pid} ({user} from {host}, {command} for {seconds} s: {does})"
+
+
+def _told(holders: tuple[str, ...]) -> str:
+    if not holders:
+        return "The table is held, and nobody could see by whom."
+    more = f"; and {len(holders) - _NAMED} more" if len(holders) > _NAMED else ""
+    return f"The table is held by {'; '.join(holders[:_NAMED])}{more}."
+
+
+def _given_up(budget: LockBudget, holders: tuple[str, ...], failure: DatabaseError) -> DatabaseError:
+    spec = budget.spec
+    limit = (
+        f"it took longer than {spec.deadline.total_seconds():g} s (`locks.deadline`)"
+        if budget.allowed(is_known=True)
+        else f"others were kept waiting for {spec.budget.total_seconds():g} s (`locks.budget`)"
+    )
+    return DatabaseError(
+        "lock-blocked",
+        _told(holders),
+        why=f"Given up after {budget.tries} short tries: {limit}.",
+        next_step="Wait until that transaction is done, or end it (KILL), then run the command again.",
+        statement=failure.statement,
+        position=failure.position,
+        committed=failure.committed,
+        is_busy=failure.committed == 0,
+    )

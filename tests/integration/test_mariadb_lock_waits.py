@@ -1,0 +1,174 @@
+"""Changes of the schema on a MariaDB whose tables are in use: nobody queues behind them for longer than the
+plan allows, and what has happened is not repeated. A test acts while the migration pauses (`Patience.wait`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pymysql.connections import Connection
+from typer.testing import CliRunner
+
+from coordinator.adapters.databases.mariadb import connect
+from coordinator.adapters.mysql_url import connect as connected
+from coordinator.cli import app
+from coordinator.errors import DatabaseError, Interrupted
+from coordinator.model import LocksSpec
+from coordinator.ports import Batch, Patience
+from coordinator.secret import Secret
+
+pytestmark = pytest.mark.mariadb
+LOCKS = LocksSpec(timedelta(milliseconds=50), timedelta(milliseconds=500), timedelta(seconds=60))
+BRIEF = LocksSpec(LOCKS.attempt, timedelta(milliseconds=150), LOCKS.deadline)
+ALTER = "ALTER TABLE orders ADD COLUMN note text"
+PLAN = """
+version: 1
+release: shop-2
+databases:
+  shop:
+    engine: mariadb
+    url: env:URL
+    migrations: {tool: goose, dir: migrations}
+    locks: {budget: 150ms}
+"""
+
+
+@dataclass
+class Shop:
+    """A database with a table of orders and a journal, and a migration of it."""
+
+    url: str
+    pauses: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def connection(self) -> Connection:
+        """Return a connection that waits a second for a table, the least that the server knows."""
+        connection = connected(Secret(self.url), label="shop-1.4")
+        rows(connection, "SET lock_wait_timeout = 1")
+        return connection
+
+    @contextmanager
+    def held(self) -> Iterator[Connection]:
+        """Let a transaction that has read the orders stay open."""
+        with closing(self.connection()) as reader:
+            rows(reader, "START TRANSACTION")
+            rows(reader, "SELECT * FROM orders")
+            yield reader
+
+    def query(self, sql: str) -> tuple[tuple[object, ...], ...]:
+        with closing(self.connection()) as connection:
+            return rows(connection, sql)
+
+    def columns(self) -> list[object]:
+        return [name for name, *_ in self.query("SHOW COLUMNS FROM orders")]
+
+    def migrate(
+        self, *texts: str, locks: LocksSpec = LOCKS, paused: Callable[[], object] = lambda: None
+    ) -> None:
+        def wait(_: timedelta) -> None:
+            self.pauses += 1
+            paused()
+
+        patience = Patience(locks, wait, wait, self.notes.append)
+        with connect(Secret(self.url), lock_timeout=timedelta(seconds=2)).session(label="x") as session:
+            session.execute(Batch(texts, transaction=True, patience=patience))
+
+
+def rows(connection: Connection, sql: str) -> tuple[tuple[object, ...], ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall()
+
+
+@pytest.fixture
+def shop(mariadb_url: str) -> Shop:
+    shop = Shop(mariadb_url)
+    with closing(shop.connection()) as connection:
+        rows(connection, "CREATE TABLE orders (id int PRIMARY KEY)")
+        rows(connection, "CREATE TABLE log (n int)")
+    return shop
+
+
+def test_between_two_tries_others_pass_and_the_change_comes_when_the_table_is_free(shop: Shop):
+    passed: list[object] = []
+
+    with shop.held() as reader:
+
+        def paused() -> None:
+            passed.append(shop.query("SELECT count(*) FROM orders"))
+            if shop.pauses == 2:
+                rows(reader, "COMMIT")
+
+        shop.migrate(ALTER, paused=paused)
+
+    assert passed == [((0,),), ((0,),)]
+    assert shop.columns() == ["id", "note"]
+    assert "The table is held by " in shop.notes[0]
+
+
+def test_what_stood_before_a_change_that_is_tried_again_is_done_once(shop: Shop):
+    with shop.held() as reader:
+        shop.migrate("INSERT INTO log VALUES (1)", ALTER, "INSERT INTO log VALUES (2)", paused=reader.commit)
+
+    assert shop.pauses == 1
+    assert shop.query("SELECT n FROM log ORDER BY n") == ((1,), (2,))
+    assert shop.columns() == ["id", "note"]
+
+
+def test_a_transaction_that_stays_ends_the_tries_when_the_budget_is_spent(shop: Shop):
+    with shop.held() as reader, pytest.raises(DatabaseError) as caught:
+        shop.migrate(ALTER, locks=BRIEF)
+
+    assert (caught.value.code, caught.value.is_busy) == ("lock-blocked", True)
+    assert f"process {reader.thread_id()} (" in str(caught.value)
+    assert shop.columns() == ["id"]
+
+
+def test_given_up_behind_rows_that_are_committed_is_no_untouched_file(shop: Shop):
+    with shop.held(), pytest.raises(DatabaseError) as caught:
+        shop.migrate("INSERT INTO log VALUES (1)", ALTER, locks=BRIEF)
+
+    error = caught.value
+    assert (error.code, error.is_busy, error.committed) == ("lock-blocked", False, 1)
+    assert shop.query("SELECT n FROM log") == ((1,),)
+
+
+def test_several_statements_in_one_text_are_never_repeated(shop: Shop):
+    with shop.held(), pytest.raises(DatabaseError) as caught:
+        shop.migrate(f"INSERT INTO log VALUES (1); {ALTER}", locks=BRIEF)
+
+    assert caught.value.code == "lock-timeout"
+    assert (shop.pauses, shop.query("SELECT n FROM log")) == (0, ((1,),))
+
+
+def test_who_stops_a_release_stops_it_in_a_pause_and_nothing_has_happened(shop: Shop):
+    def paused() -> None:
+        raise Interrupted("interrupted", "Stopped.")
+
+    with shop.held(), pytest.raises(Interrupted):
+        shop.migrate(ALTER, paused=paused)
+
+    assert shop.columns() == ["id"]
+
+
+def test_a_release_ends_with_who_holds_the_table_and_the_next_run_goes_on(shop: Shop, tmp_path: Path):
+    (tmp_path / "migrations").mkdir()
+    text = f"-- coordinator: phase=expand\n-- +goose Up\n{ALTER};\n"
+    (tmp_path / "migrations" / "00001_note.sql").write_text(text)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN)
+    runner = CliRunner(env={"URL": shop.url})
+
+    with shop.held() as reader:
+        refused = runner.invoke(app, ["run", str(plan)])
+
+    assert refused.exit_code == 4, refused.output
+    assert f"process {reader.thread_id()} (" in " ".join(refused.output.split())
+    assert shop.columns() == ["id"]
+    assert runner.invoke(app, ["run", str(plan)]).exit_code == 0
+    assert shop.columns() == ["id", "note"]
