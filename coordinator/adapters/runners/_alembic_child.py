@@ -29,6 +29,8 @@ _DRIVERS = {"postgresql": ("psycopg", "psycopg2", "asyncpg", "pg8000"), "mysql":
 """Which driver to take where the project names none, by what is installed."""
 
 
+_OLDEST = (1, 9)
+_READS_TOML = (1, 16)
 _KEPT = 1000
 """Letters of a statement that are written down: enough to tell what it is."""
 
@@ -45,6 +47,7 @@ def main() -> None:
     ]
     answer: dict[str, Any] = {}
     try:
+        _demand_alembic()
         _ACTIONS[request["kind"]](request, answer)
     except BaseException as error:  # a user's env.py raises what it likes, SystemExit too: that is the answer
         answer["error"] = _told(error)
@@ -82,19 +85,8 @@ def _sqlstate(error: BaseException) -> str | None:
 
 def _config(request: dict[str, Any]) -> Any:
     """Return Alembic's configuration, with the address that was asked for."""
-    from alembic.config import Config
-
     folder = Path(request["folder"])
-    config = None
-    for place in (folder, folder.parent):
-        ini, toml = place / "alembic.ini", place / "pyproject.toml"
-        if ini.is_file():
-            config = Config(str(ini))
-        elif toml.is_file() and "[tool.alembic]" in toml.read_text(encoding="utf-8"):
-            config = Config(toml_file=str(toml))
-        if config is not None:
-            break
-    config = config or Config()
+    config = next(filter(None, map(_config_in, (folder, folder.parent))), None) or _config_of()
     get = getattr(config, "get_alembic_option", config.get_main_option)
     if not get("script_location"):
         config.set_main_option("script_location", str(folder))
@@ -104,6 +96,44 @@ def _config(request: dict[str, Any]) -> Any:
     if request["variable"]:
         os.environ[request["variable"]] = _url(request["url"], os.environ.get(request["variable"]))
     return config
+
+
+def _config_in(folder: Path) -> Any:
+    """Return the configuration of a folder, as `alembic` reads it there; None where there is none."""
+    ini, toml = folder / "alembic.ini", folder / "pyproject.toml"
+    files: dict[str, Any] = {"file_": str(ini)} if ini.is_file() else {}
+    if toml.is_file() and "[tool.alembic]" in toml.read_text(encoding="utf-8"):
+        files["toml_file"] = str(toml)
+    return _config_of(**files) if files else None
+
+
+def _config_of(**files: Any) -> Any:
+    import alembic
+    from alembic.config import Config
+
+    if "toml_file" in files and _numbers(alembic.__version__) < _READS_TOML:
+        raise Refused(
+            f"Alembic {alembic.__version__} does not read the [tool.alembic] of {files['toml_file']};"
+            " 1.16 does."
+        )
+    return Config(**files)
+
+
+def _demand_alembic() -> None:
+    """Refuse to work without an Alembic that is known to work."""
+    try:
+        import alembic
+    except ModuleNotFoundError as error:
+        raise Refused(
+            f"{sys.executable} has no {error.name}. Name the interpreter of the project, which has Alembic:"
+            " `migrations: {…, python: .venv/bin/python}`."
+        ) from error
+    if _numbers(alembic.__version__) < _OLDEST:
+        raise Refused(f"{sys.executable} has Alembic {alembic.__version__}; it must be 1.9 or newer.")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in version.split(".")[:2] if each.isdecimal())
 
 
 def _url(address: str, like: str | None) -> str:
