@@ -12,9 +12,9 @@ from coordinator.model import Engine, Migration, SourceFile
 
 REVISION = Migration("d4", "d4", None, None, (SourceFile("d4.py", b"", "abc"),), is_code=True)
 HEAD = ["revision", "d4", "abc"]
-ALTER = ["sends", 17, "ALTER TABLE item\n ADD y int"]
-INSERT = ["sends", 18, "INSERT INTO item VALUES (1)"]
-SENT, COMMITTED = ["sent"], ["committed"]
+ALTER = ["sends", 0, 17, "ALTER TABLE item\n ADD y int", True]
+INSERT = ["sends", 0, 18, "INSERT INTO item VALUES (1)", True]
+SENT, COMMITTED, TAKEN_BACK = ["sent", 0], ["committed", 0], ["taken back", 0]
 
 
 def told(folder: Path, *events: list[object], engine: Engine = Engine.MARIADB, rest: str = "") -> str:
@@ -39,6 +39,24 @@ def test_where_changes_of_the_schema_can_be_taken_back_a_commit_alone_counts(tmp
     )
 
 
+@pytest.mark.parametrize(
+    "then",
+    [
+        [TAKEN_BACK, COMMITTED],
+        [["committed", 1]],
+        [["sends", 0, 19, "SET x = 1", True], SENT],
+        [["sends", 0, 19, "CREATE TEMPORARY TABLE t (x int)", True], SENT],
+        [["sends", 1, 19, "ALTER TABLE t", True], ["sent", 1]],
+        [["sends", 0, 19, "ALTER TABLE t COMMENT 'cut", False], SENT],
+    ],
+)
+def test_what_does_not_surely_commit_keeps_nothing(tmp_path: Path, then: list[list[object]]):
+    said = told(tmp_path, HEAD, INSERT, SENT, *then)
+
+    assert "Ran, and nobody saw it committed: line 18" in said
+    assert "line 18" not in said.partition("Ran,")[0]
+
+
 def test_what_was_sent_without_an_answer_is_not_said_to_be_there(tmp_path: Path):
     said = told(tmp_path, HEAD, INSERT, SENT, ALTER, rest='["se')
 
@@ -47,7 +65,9 @@ def test_what_was_sent_without_an_answer_is_not_said_to_be_there(tmp_path: Path)
 
 
 def test_what_a_hook_sent_is_told_apart_from_the_file(tmp_path: Path):
-    assert "outside of the file (CREATE TABLE x)" in told(tmp_path, HEAD, ["sends", None, "CREATE TABLE x"])
+    assert "outside of the file (CREATE TABLE x)" in told(
+        tmp_path, HEAD, ["sends", 0, None, "CREATE TABLE x", True]
+    )
 
 
 def test_a_revision_that_sent_nothing_is_told_as_that(tmp_path: Path):
@@ -64,6 +84,6 @@ def test_without_anything_written_down_nothing_is_said(tmp_path: Path):
 
 
 def test_a_long_list_is_cut_and_says_up_to_where(tmp_path: Path):
-    events = [event for line in range(1, 31) for event in (["sends", line, "ALTER TABLE t"], SENT)]
+    events = [event for line in range(1, 31) for event in (["sends", 0, line, "ALTER TABLE t", True], SENT)]
 
     assert told(tmp_path, HEAD, *events).endswith("and 18 more, up to line 30 (ALTER TABLE t).")

@@ -31,8 +31,8 @@ _DRIVERS = {"postgresql": ("psycopg", "psycopg2", "asyncpg", "pg8000"), "mysql":
 
 _OLDEST = (1, 9)
 _READS_TOML = (1, 16)
-_KEPT = 1000
-"""Letters of a statement that are written down: enough to tell what it is."""
+_KEPT = 10_000
+"""Letters of a statement that are written down."""
 
 
 class Refused(Exception):
@@ -313,12 +313,21 @@ class _Trail:
             return
         self._file = os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._note(*self._head)
+        self._connections: list[Any] = []  # kept, so that no other one gets its number
         event.listen(Engine, "before_cursor_execute", self._before)
-        event.listen(Engine, "after_cursor_execute", lambda *_: self._note("sent"))
-        event.listen(Engine, "commit", lambda _: self._note("committed"))
+        event.listen(Engine, "after_cursor_execute", lambda one, *_: self._note("sent", self._number(one)))
+        event.listen(Engine, "commit", lambda one: self._note("committed", self._number(one)))
+        for name in ("rollback", "rollback_savepoint"):
+            event.listen(Engine, name, lambda one, *_: self._note("taken back", self._number(one)))
 
-    def _before(self, _connection: Any, _cursor: Any, text: str, *_: Any) -> None:
-        self._note("sends", _line_of(self._path), text[:_KEPT])
+    def _before(self, connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+        line, is_whole = _line_of(self._path), len(text) <= _KEPT
+        self._note("sends", self._number(connection), line, text[:_KEPT], is_whole)
+
+    def _number(self, connection: Any) -> int:
+        if connection not in self._connections:
+            self._connections.append(connection)
+        return self._connections.index(connection)
 
     def _note(self, *event: Any) -> None:
         os.write(self._file, f"{json.dumps(event)}\n".encode())

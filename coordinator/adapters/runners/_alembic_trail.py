@@ -13,19 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.model import Engine, Migration
-from coordinator.sql import split_statements, stays_in_transaction
+from coordinator.sql import split_statements
 
 _MOST_NAMED = 12
 _MOST_LETTERS = 60
+_COMMITTING = frozenset({"ALTER", "CREATE", "DROP", "RENAME", "TRUNCATE"})
+"""What MySQL and MariaDB commit, and all before it on the same connection; other words may or may not."""
 
 
 @dataclass(slots=True)
 class _Sent:
+    connection: int
     line: int | None
     """None: it is not the revision's file that sent it."""
     text: str
+    is_whole: bool
     is_ended: bool = False
     is_for_good: bool = False
+    is_open: bool = True
+    """A commit of its connection would keep it: nothing was taken back behind it."""
 
 
 def read_trail(file: Path, migration: Migration, engine: Engine) -> str:
@@ -42,7 +48,7 @@ def read_trail(file: Path, migration: Migration, engine: Engine) -> str:
     told = (
         (is_there, "There for good"),
         (unseen, "Ran, and nobody saw it committed"),
-        (under_way, "Sent without an answer, and perhaps still at work on the server"),
+        (under_way, "Refused, or sent without an answer and perhaps still at work on the server"),
     )
     return " ".join(f"{how}: {_named(each)}." for each, how in told if each)
 
@@ -57,26 +63,38 @@ def _sent(events: list[Any], engine: Engine) -> list[_Sent]:
     sent: list[_Sent] = []
     for event in events:
         match event:
-            case ["sends", int() | None as line, str() as text]:
-                sent.append(_Sent(line, text))
-            case ["sent"]:
-                sent[-1].is_ended = True
-                if _commits_itself(sent[-1].text, engine):
-                    _keep(sent)
-            case ["committed"]:
-                _keep(sent)
+            case ["sends", int() as connection, int() | None as line, str() as text, bool() as is_whole]:
+                sent.append(_Sent(connection, line, text, is_whole))
+            case ["sent", int() as connection]:
+                last = next(each for each in reversed(sent) if each.connection == connection)
+                last.is_ended = True
+                if _commits_itself(last, engine):
+                    _keep(sent, connection)
+            case ["committed", int() as connection]:
+                _keep(sent, connection)
+            case ["taken back", int() as connection]:
+                _give_up(sent, connection)
     return sent
 
 
-def _keep(sent: list[_Sent]) -> None:
+def _keep(sent: list[_Sent], connection: int) -> None:
     for each in sent:
-        each.is_for_good = each.is_ended
+        if each.connection == connection and each.is_ended and each.is_open:
+            each.is_for_good = True
 
 
-def _commits_itself(text: str, engine: Engine) -> bool:
-    return engine.speaks_mysql and not all(
-        stays_in_transaction(each) for each in split_statements(text, engine)
-    )
+def _give_up(sent: list[_Sent], connection: int) -> None:
+    for each in sent:
+        if each.connection == connection and not each.is_for_good:
+            each.is_open = False
+
+
+def _commits_itself(sent: _Sent, engine: Engine) -> bool:
+    if not (engine.speaks_mysql and sent.is_whole):
+        return False
+    statements = split_statements(sent.text, engine)
+    words = statements[0].words if len(statements) == 1 else ()
+    return words[:1] != () and words[0] in _COMMITTING and "TEMPORARY" not in words
 
 
 def _named(sent: list[_Sent]) -> str:
