@@ -82,6 +82,7 @@ class Work:
 
     def _work(self, session: Session) -> str:
         key, cursor = key_of(session, self.spec), begin_cursor(session, self.spec)
+        self._began = self._began or self.now()
         while True:
             self.wait(timedelta())
             self._wait_for_replicas(session)
@@ -179,7 +180,7 @@ class Work:
     def _tell(self, key: Key, cursor: Cursor) -> None:
         """Say how far it is, about once a second."""
         now = self.now()
-        self._began = self._began or now
+        assert self._began is not None, "a batch was done"
         if self._said is None or now - self._said >= _SAY:
             self._said = now
             seconds = (now - self._began).total_seconds()
