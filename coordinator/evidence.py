@@ -192,6 +192,8 @@ class Rehearsal:
     """What limits this evidence: another major version, a table that could not be filled."""
     backfills: tuple[tuple[str, int, Finding], ...] = ()
     """What each backfill did at each state from the one that it needs."""
+    batch_scans: tuple[tuple[str, str], ...] = ()
+    """A backfill, and a table that each of its batches reads from end to end, because no index serves it."""
     is_whole: bool = True
     """The base could be made and every pending migration applied; else nothing is known behind the first
     that did not."""

@@ -181,6 +181,10 @@ class MigrationRunner(Protocol):
         """
         ...
 
+    def what_ran(self, migration: Migration) -> str:
+        """Return sentences about what a migration that did not come to its end has sent; empty: not known."""
+        ...
+
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no program of an earlier command works on the database. Raises: Waiting."""
         ...

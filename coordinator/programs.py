@@ -96,7 +96,9 @@ def apply_by_program(
     if after.dirty is not None or added - {migration.version} or versions.beyond(migration, after):
         raise _ran_further(migration, ended, _others(added, migration, versions, after))
     if migration.version not in added:
-        raise _not_recorded(migration, ended, is_repeatable=runner.is_repeatable or migration.is_atomic)
+        is_whole = migration.is_atomic
+        ran = "" if is_whole else runner.what_ran(migration)
+        raise _not_recorded(migration, ended, ran, is_repeatable=runner.is_repeatable or is_whole)
     return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {told(ended)}")
 
 
@@ -179,7 +181,9 @@ def _ran_further(migration: Migration, ended: Ended, others: Sequence[str]) -> I
     )
 
 
-def _not_recorded(migration: Migration, ended: Ended, *, is_repeatable: bool) -> InDoubt | StepFailed:
+def _not_recorded(
+    migration: Migration, ended: Ended, ran: str, *, is_repeatable: bool
+) -> InDoubt | StepFailed:
     how = f"The program for {migration.name} did not record it: {told(ended)}."
     if ended.exit_code == 0 and not ended.is_late:
         return InDoubt(
@@ -195,13 +199,13 @@ def _not_recorded(migration: Migration, ended: Ended, *, is_repeatable: bool) ->
         return StepFailed(
             "program-failed",
             how,
-            why="What it did before that stays, unless its code ran in one transaction.",
+            why=ran or "What it did before that stays, unless its code ran in one transaction.",
             next_step="Correct what it says; look whether a part of it stayed before it runs again.",
         )
     return InDoubt(
         "program-cut-off",
         how,
-        why="Nobody can tell from here what it has done before that.",
+        why=ran or "Nobody can tell from here what it has done before that.",
         next_step="Look at what it was to change, complete it or take it back, and say with"
         " `coordinator settle` whether the step is done.",
     )

@@ -44,7 +44,7 @@ def layout_of(read: Read) -> Layout | Diagnostic:
                 found = options(content.decode(), folder or ".")
             except (UnicodeDecodeError, configparser.Error, tomllib.TOMLDecodeError) as error:
                 return _unreadable(path, " ".join(str(error).split()))
-            if found is None:
+            if found is None or (name == "alembic.ini" and _is_said_beside(found, read, folder)):
                 continue
             layout = _layout(found, path, folder)
             if folder == "" or isinstance(layout, Diagnostic) or _is_same(read, layout):
@@ -58,6 +58,12 @@ def layout_of(read: Read) -> Layout | Diagnostic:
             "Let `dir` be the folder that holds one of them.",
         )
     return Layout("env.py", ("versions",))
+
+
+def _is_said_beside(found: Mapping[str, str], read: Read, folder: str) -> bool:
+    """Tell whether an alembic.ini leaves it to the pyproject.toml where the files are (Alembic 1.16)."""
+    beside = read(posixpath.join(folder, "pyproject.toml")) or b""
+    return not found["script_location"] and b"[tool.alembic]" in beside
 
 
 def _is_same(read: Read, layout: Layout) -> bool:

@@ -178,6 +178,8 @@ def read_environment(file: SourceFile) -> tuple[Environment, tuple[Diagnostic, .
     if tree is None:
         return Environment("env.py cannot be read", may_commit=True), problems
     words = frozenset(_words(tree))
+    if "upgrade_token" in words:
+        return Environment(None, may_commit=True), (_several(file),)
     may_commit = bool(words & {"AUTOCOMMIT", "isolation_level", "autocommit", "transactional_ddl", "commit"})
     return Environment(_own_ways(tree, words), may_commit=may_commit), ()
 
@@ -335,6 +337,16 @@ def _no_literal(name: str, place: Place) -> Diagnostic:
         f"`{name}` is nothing that can be read without running the file.",
         "Which revision comes after which is read from the files, and none is run for that.",
         "Write a text in quotes, None, or a tuple of texts; an identifier has no `@`, `-`, `+` or `:`.",
+    )
+
+
+def _several(file: SourceFile) -> Diagnostic:
+    return Diagnostic(
+        "alembic-config",
+        Place(file.path),
+        "This env.py migrates several databases in one run (`upgrade_token`, the template multidb).",
+        "Each has a version table of its own, and a release must know which of them has a revision.",
+        "Give each database a script location of its own, and the plan a database for each.",
     )
 
 

@@ -57,6 +57,11 @@ class CommandRunner:
         del migrations, url
         return {}
 
+    def what_ran(self, migration: Migration) -> str:
+        """Return nothing: a command says it to nobody."""
+        del migration
+        return ""
+
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no program of an earlier command is left."""
         supervised.demand_gone(self._lock, timeout)

@@ -49,7 +49,9 @@ class Recall:
         found = found_in(kept, task.pending) if kept is not None else None
         if found is not None:
             rehearsal, spans = found
-            hazards = hazards_of(rehearsal.statements, task, engine=rehearsal.engine)
+            hazards = hazards_of(
+                rehearsal.statements, task, engine=rehearsal.engine, scans=rehearsal.batch_scans
+            )
             return replace(rehearsal, hazards=hazards), spans
         found = rehearse()
         if is_lasting(found) and self._day() == day:

@@ -3,6 +3,7 @@
     keys    which rows a batch has: the next ones behind the cursor, and how the engine is told
     cursor  our own table in the same database: how far it got
     pace    how many rows the next batch has, and how long to rest before it (pure)
+    progress  how far it is, and about how long it still takes (pure)
     work    the loop: look, change, rest; again after whatever ended it
     verdicts  what the rehearsals make of it for the release (pure)
     order   which migration a backfill waits for, and which one waits for it (pure)

@@ -104,13 +104,15 @@ class Key:
 
     def nth_after(self, place: Place | None, number: int, session: Session) -> Place | None:
         """Return where the row stands that is the `number`-th behind a place; None if there are fewer."""
-        return self._first(
-            session, f"{self.after(place)} ORDER BY {self._order('')} LIMIT 1 OFFSET {number - 1}"
-        )
+        return _first(session, self.choice(place, number))
+
+    def choice(self, place: Place | None, number: int) -> str:
+        """Return the query for the key of the row that is the `number`-th behind a place."""
+        return self._select(f"{self.after(place)} ORDER BY {self._order('')} LIMIT 1 OFFSET {number - 1}")
 
     def last_after(self, place: Place | None, session: Session) -> tuple[Place, int] | None:
         """Return where the last row behind a place stands, and how many there are; None if there is none."""
-        last = self._first(session, f"{self.after(place)} ORDER BY {self._order(' DESC')} LIMIT 1")
+        last = _first(session, self._select(f"{self.after(place)} ORDER BY {self._order(' DESC')} LIMIT 1"))
         if last is None:
             return None
         [[count]] = session.query(_COUNT.format(table=self.table, condition=self.between(place, last)))
@@ -119,11 +121,15 @@ class Key:
     def _order(self, direction: str) -> str:
         return ", ".join(f"{each}{direction}" for each in self.columns)
 
-    def _first(self, session: Session, condition: str) -> Place | None:
+    def _select(self, condition: str) -> str:
         shown = {Engine.POSTGRESQL: "{}::text", Engine.SQLITE: "quote({})"}.get(self.engine, "{}")
         columns = ", ".join(shown.format(each) for each in self.columns)
-        rows = session.query(_SELECT.format(columns=columns, table=self.table, condition=condition))
-        return tuple(str(each) for each in rows[0]) if rows else None
+        return _SELECT.format(columns=columns, table=self.table, condition=condition)
+
+
+def _first(session: Session, query: str) -> Place | None:
+    rows = session.query(query)
+    return tuple(str(each) for each in rows[0]) if rows else None
 
 
 def key_of(session: Session, spec: BackfillSpec) -> Key:

@@ -13,6 +13,7 @@ from typing import Final
 from coordinator.backfills.cursor import Cursor, begin_cursor, move_cursor
 from coordinator.backfills.keys import Key, Place, key_of, number_from
 from coordinator.backfills.pace import Pace
+from coordinator.backfills.progress import Progress
 from coordinator.backfills.replicas import furthest_behind
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import RANGE, BackfillSpec, DatabaseSpec, Engine
@@ -39,6 +40,8 @@ class Work:
     wait: Callable[[timedelta], None]
     """Return after a time; raises Interrupted when the work is to stop."""
     note: Callable[[str], None]
+    report: Callable[[Progress], None] = lambda _: None
+    """Is told how far it is, about once a second."""
     done: int = 0
     """Rows that this command did."""
     _has_gone_again: bool = False
@@ -79,6 +82,7 @@ class Work:
 
     def _work(self, session: Session) -> str:
         key, cursor = key_of(session, self.spec), begin_cursor(session, self.spec)
+        self._began = self._began or self.now()
         while True:
             self.wait(timedelta())
             self._wait_for_replicas(session)
@@ -174,33 +178,14 @@ class Work:
         )
 
     def _tell(self, key: Key, cursor: Cursor) -> None:
-        """Say how far it is, about once a second; what is left is worked out anew each time."""
+        """Say how far it is, about once a second."""
         now = self.now()
-        self._began = self._began or now
+        assert self._began is not None, "a batch was done"
         if self._said is None or now - self._said >= _SAY:
             self._said = now
-            self.note(progress(cursor.passed, key.rows, self.done, (now - self._began).total_seconds()))
-
-
-def progress(passed: int, rows: int, done: int, seconds: float) -> str:
-    """Return how far a pass over the table is; `rows` is what the engine believes that it has.
-
-    `done` of the rows were done in the last `seconds`, by this command.
-    """
-    speed = done / seconds if seconds > 0 else 0.0
-    told = f"{passed:,} rows"
-    if rows:
-        told += f" of about {rows:,} ({min(99, 100 * passed // rows)} %)"
-    if speed:
-        told += f", {speed:,.0f} rows/s"
-    if speed and rows and rows > passed:
-        told += f", about {_told_time((rows - passed) / speed)} left"
-    return told
-
-
-def _told_time(seconds: float) -> str:
-    minutes, hours = seconds / 60, seconds / 3600
-    return f"{hours:.1f} h" if hours >= 1 else f"{minutes:.0f} min" if minutes >= 2 else f"{seconds:.0f} s"  # noqa: PLR2004
+            seconds = (now - self._began).total_seconds()
+            speed = self.done / seconds if seconds > 0 else 0.0
+            self.report(Progress(cursor.passed, key.rows, speed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from coordinator.backfills.progress import Progress
 from coordinator.engine.decide import (
     Command,
     Finish,
@@ -43,6 +44,8 @@ _TICK: Final = 0.2
 """Seconds between two looks at requests, signals and the display."""
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts to observe a step in doubt."""
+_PROGRESS: Final = timedelta(seconds=5)
+"""How often the journal hears how far a step is: what whoever looks at a killed run may be behind."""
 _WORKERS: Final = 16
 """Steps that run side by side; each may hold one database connection, or two while it waits for locks."""
 
@@ -97,6 +100,8 @@ class Engine:
     _results: queue.SimpleQueue[_Done] = field(default_factory=queue.SimpleQueue)
     _unwritten: list[tuple[Event, RunState]] = field(default_factory=list)
     """Events that count already and are not durable yet, each with the state after it: no effect before."""
+    _progress: dict[StepId, Progress] = field(default_factory=dict)
+    """How far steps are, as their workers say, where it is not written yet."""
     _series: KeptSeries = field(default_factory=KeptSeries)
     _has_ended: bool = False
     """The loop is over, also by a failure of its own: whoever still waits shall stop."""
@@ -128,6 +133,7 @@ class Engine:
                 raise Interrupted(
                     "interrupted", "Stopped on request.", next_step="`coordinator run` goes on from here."
                 )
+            self._write_progress()
             self._collect()
             self.audience.ticked(self.state, now=self.ports.clock.now())
         return ()
@@ -190,6 +196,7 @@ class Engine:
             in_doubt=in_doubt,
             is_halted=lambda: self._has_ended or self.is_stopping() or self._is_turning(command),
             note=lambda text: self.audience.noted(step.id, text),
+            report=lambda progress: self._progress.update({step.id: progress}),
             from_line=self.state.steps[step.id].from_line,
             series=self._series,
         )
@@ -225,12 +232,30 @@ class Engine:
             done = self._results.get(timeout=_TICK)
             while True:
                 del self._in_flight[done.step.id]
+                self._write_last_progress(done.step.id)
                 event = self._event_of(done)
                 if event is not None:
                     self._write(event)
                 done = self._results.get_nowait()
         except queue.Empty:
             return
+
+    def _write_progress(self) -> None:
+        """Write how far steps are that did not say so for a while."""
+        for step in list(self._progress):
+            last = self.state.steps[step].progress
+            if last is None or self.ports.clock.now() - last.at >= _PROGRESS:
+                self._write_last_progress(step)
+
+    def _write_last_progress(self, step: StepId) -> None:
+        progress = self._progress.pop(step, None)
+        if progress is not None and self.state.status(step) is Status.STARTED:
+            now = self.ports.clock.now()
+            self._write(
+                events.StepProgressed(
+                    now, step, progress.passed, progress.total, round(progress.per_second, 1)
+                )
+            )
 
     def _event_of(self, done: _Done) -> Event | None:
         """Return what a worker's result means; None leaves the step as it is, in doubt."""

@@ -60,6 +60,17 @@ class StepStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class StepProgressed:
+    """How far a step is that takes long: rows done, about how many there are (0: unknown), rows a second."""
+
+    at: datetime
+    step: StepId
+    passed: int
+    total: int
+    per_second: float
+
+
+@dataclass(frozen=True, slots=True)
 class StepFinished:
     """The effect is in the world."""
 
@@ -164,6 +175,7 @@ class RunFinished:
 Event = (
     RunStarted
     | StepStarted
+    | StepProgressed
     | StepFinished
     | StepFailed
     | StepObserved
@@ -181,6 +193,7 @@ TYPES: Final[Mapping[str, type[Event]]] = MappingProxyType(
     {
         "run-started": RunStarted,
         "step-started": StepStarted,
+        "step-progressed": StepProgressed,
         "step-finished": StepFinished,
         "step-failed": StepFailed,
         "step-observed": StepObserved,

@@ -41,6 +41,7 @@ NEXT: Final[Mapping[tuple[Status, type[Event]], Status]] = MappingProxyType(
     {
         (Status.PENDING, events.StepStarted): Status.STARTED,
         (Status.FAILED, events.StepStarted): Status.STARTED,
+        (Status.STARTED, events.StepProgressed): Status.STARTED,
         (Status.STARTED, events.StepFinished): Status.DONE,
         (Status.STARTED, events.StepFailed): Status.FAILED,
         **{(status, events.UndoStarted): Status.UNDOING for status in _UNDOABLE},
@@ -66,6 +67,8 @@ class StepState:
     code: str = ""
     from_line: int | None = None
     """What a person said when the step was settled as not done, until it was tried."""
+    progress: events.StepProgressed | None = None
+    """How far it was when it last said so, in whichever command; None of a step that is done."""
 
 
 @dataclass(slots=True)
@@ -187,6 +190,8 @@ class RunState:
             if known is None or not was_begun:
                 raise _contradiction(event, f"{event.step} is {before.status}")
             status = known
+        if isinstance(event, events.StepProgressed):
+            return replace(before, progress=event)
         return StepState(
             status,
             since=event.at,
@@ -194,6 +199,7 @@ class RunState:
             detail=str(getattr(event, "detail", getattr(event, "reason", ""))),
             code=str(getattr(event, "code", "")),
             from_line=_from_line(before, event),
+            progress=None if status is Status.DONE else before.progress,
         )
 
 
@@ -205,6 +211,7 @@ def _from_line(before: StepState, event: _StepEvent) -> int | None:
 
 _StepEvent = (
     events.StepStarted
+    | events.StepProgressed
     | events.StepFinished
     | events.StepFailed
     | events.StepObserved

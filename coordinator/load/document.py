@@ -116,7 +116,7 @@ class Locks(Spec):
         default=None,
         alias="try",
         description="How long one try may wait for a lock; then it is taken back and everybody passes. "
-        "Without it: 100ms. What waits for rows on MySQL and MariaDB waits as long in whole seconds, 2 without.",
+        "Without it: 100ms. On MySQL and MariaDB what waits for rows has as many seconds, 2 without it.",
         examples=["100ms"],
     )
     budget: PositiveDuration = Field(

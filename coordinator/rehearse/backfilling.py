@@ -17,6 +17,7 @@ from coordinator.evidence import Basis, Finding, Objection, Verdict
 from coordinator.model import RANGE, BackfillSpec, DatabaseSpec, Migration, Role
 from coordinator.ports import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase
+from coordinator.rehearse.batch_plans import BatchScan, batch_scans
 from coordinator.rehearse.walk import Working
 from coordinator.sameness import difference
 
@@ -32,6 +33,8 @@ class Trial:
     name: str
     state: int
     finding: Finding
+    scans: tuple[BatchScan, ...] = ()
+    """What every batch reads from end to end."""
 
 
 def try_backfills(
@@ -52,36 +55,51 @@ def try_backfills(
         for spec in database.backfills
         if named(pending, spec.after) is None or named(reached, spec.after) is not None
     ]
-    return tuple(Trial(spec.name, state, _try(scratch, database, spec, working)) for spec in ready)
+    return tuple(_try(scratch, database, spec, state=state, working=working) for spec in ready)
 
 
-def _try(scratch: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec, working: Working) -> Finding:
-    hurried = replace(spec, percent=100, rows_per_second=None, replication_lag=None)
+def _try(
+    scratch: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec, *, state: int, working: Working
+) -> Trial:
     with scratch.clone() as copy:
-        try:
-            with copy.session() as session:
-                has_rows = key_of(session, spec).last_after(None, session) is not None
-            Work(
-                database,
-                hurried,
-                connect=copy.session,
-                now=lambda: _ANY_TIME,
-                wait=lambda _: None,
-                note=lambda _: None,
-            ).run()
-            with copy.session() as session:
-                if spec.repeatable and _changes_again(session, spec):
-                    return _broken("it is `repeatable`, and changes rows again that it has done")
-            if met := next(_differences(scratch, copy, spec, working), None):
-                return met
-        except Waiting as error:
-            return _unproven(f"on the sample rows it does not complete: {error.what.rstrip('.')}")
-        except StepFailed as error:
-            return _broken(f"{error.what.rstrip('.')}")
-        except DatabaseError as error:
-            said = " ".join(part for part in (error.what, error.why) if part).rstrip(".")
-            is_of_rows = (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
-            return _unproven(f"a sample row stands in its way: {said}") if is_of_rows else _broken(said)
+        finding = _run(scratch, copy, database, spec, working=working)
+        scans = () if finding.verdict is Verdict.BROKEN else batch_scans(copy, spec)
+    return Trial(spec.name, state, finding, scans)
+
+
+def _run(
+    scratch: RehearsalDatabase,
+    copy: RehearsalDatabase,
+    database: DatabaseSpec,
+    spec: BackfillSpec,
+    *,
+    working: Working,
+) -> Finding:
+    hurried = replace(spec, percent=100, rows_per_second=None, replication_lag=None)
+    try:
+        with copy.session() as session:
+            has_rows = key_of(session, spec).last_after(None, session) is not None
+        Work(
+            database,
+            hurried,
+            connect=copy.session,
+            now=lambda: _ANY_TIME,
+            wait=lambda _: None,
+            note=lambda _: None,
+        ).run()
+        with copy.session() as session:
+            if spec.repeatable and _changes_again(session, spec):
+                return _broken("it is `repeatable`, and changes rows again that it has done")
+        if met := next(_differences(scratch, copy, spec, working), None):
+            return met
+    except Waiting as error:
+        return _unproven(f"on the sample rows it does not complete: {error.what.rstrip('.')}")
+    except StepFailed as error:
+        return _broken(f"{error.what.rstrip('.')}")
+    except DatabaseError as error:
+        said = " ".join(part for part in (error.what, error.why) if part).rstrip(".")
+        is_of_rows = (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
+        return _unproven(f"a sample row stands in its way: {said}") if is_of_rows else _broken(said)
     return _RAN if has_rows else _unproven(f"there was no sample row in `{spec.table}`")
 
 

@@ -16,6 +16,7 @@ from coordinator.ports import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
 from coordinator.rehearse.backfilling import Trial, try_backfills
+from coordinator.rehearse.batch_plans import BatchScan, hazards_of_batches
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
     already_failing_of,
@@ -171,6 +172,7 @@ def _rehearsal(
     server: RehearsalServer, task: Task, tried: _Tried, *, failure: Failure | None, notes: Sequence[str]
 ) -> Rehearsal:
     walked = tried.walked
+    scans = tuple(dict.fromkeys(scan for trial in tried.trials for scan in trial.scans))
     return Rehearsal(
         engine=server.version,
         base=_told_base(task),
@@ -180,7 +182,7 @@ def _rehearsal(
         already_failing=tuple(already_failing_of(walked)),
         unchecked=tuple(unchecked_of(walked)),
         statements=walked.statements,
-        hazards=hazards_of(walked.statements, task, engine=server.version),
+        hazards=hazards_of(walked.statements, task, engine=server.version, scans=scans),
         drift=tried.drift.lines,
         notes=(
             *_doubts(server),
@@ -192,6 +194,7 @@ def _rehearsal(
             *([tried.otherwise] if tried.otherwise else []),
         ),
         backfills=tuple((each.name, each.state, _of_live(each.finding, tried)) for each in tried.trials),
+        batch_scans=scans,
         is_whole=failure is None,
         failed=failure.migration.name if failure else None,
     )
@@ -205,9 +208,17 @@ def _of_live(finding: Finding, tried: _Tried) -> Finding:
     return finding
 
 
-def hazards_of(statements: tuple[StatementEvidence, ...], task: Task, *, engine: str) -> tuple[Hazard, ...]:
-    """Return what the statements would do to the live service, whose tables are as large as the task says."""
-    return find_hazards(statements, engine=engine, sizes=task.live.sizes, lock_timeout=task.spec.locks.budget)
+def hazards_of(
+    statements: tuple[StatementEvidence, ...], task: Task, *, engine: str, scans: Sequence[BatchScan]
+) -> tuple[Hazard, ...]:
+    """Return what statements and backfills would do to the live service, whose tables are as large as the
+    task says.
+    """
+    sizes = task.live.sizes
+    return (
+        *find_hazards(statements, engine=engine, sizes=sizes, lock_timeout=task.spec.locks.budget),
+        *hazards_of_batches(scans, task.spec.backfills, sizes),
+    )
 
 
 def _filling(apply: Apply, *, with_nulls: bool) -> Apply:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from coordinator.backfills.progress import Progress
 from coordinator.engine.decide import missing_approvals
 from coordinator.graph import StepId
 from coordinator.journal import events
 from coordinator.journal.events import Event, Outcome
-from coordinator.journal.fold import RunState, Status
+from coordinator.journal.fold import RunState, Status, StepState
 from coordinator.report.standing import what_stands_where
 
+_STALE = timedelta(seconds=20)
+"""A step that goes on says how far it is more often."""
 _OPEN = (Status.STARTED, Status.UNDOING)
 SIGNS = {
     Status.PENDING: "·",
@@ -44,6 +47,7 @@ _LINES: Mapping[type[Event], Callable[[Any, RunState], str]] = {
         + (f", accepted unproven: {len(event.accepted)}" if event.accepted else "")
     ),
     events.StepStarted: lambda event, _: f"▶ {event.step}",
+    events.StepProgressed: lambda event, _: f"· {event.step}  {_reached(event).told}",
     events.StepFinished: lambda event, state: (
         f"✔ {event.step}  {_took(state, event.step, event.at)}{_rest(event.detail)}"
     ),
@@ -67,6 +71,10 @@ _LINES: Mapping[type[Event], Callable[[Any, RunState], str]] = {
 def _took(state: RunState, step: StepId, at: datetime) -> str:
     first = state.steps[step].first
     return "" if first is None else spoken(at - first)
+
+
+def _reached(event: events.StepProgressed) -> Progress:
+    return Progress(event.passed, event.total, event.per_second)
 
 
 def _rest(detail: str) -> str:
@@ -108,11 +116,19 @@ def table_of(state: RunState, *, now: datetime) -> Iterator[Row]:
         is_open = each.status in _OPEN
         end = now if is_open else each.since
         took = spoken(end - each.first) if each.first and end else ""
-        detail = each.detail or (step.phase or "")
+        detail = each.detail or _told_progress(each, now) or (step.phase or "")
         missing = missing_approvals(step, state)
         if missing and each.status is Status.PENDING:
             detail = f"waits for {', '.join(missing)}: coordinator approve {step.id} --as NAME"
         yield SIGNS[each.status], step.id, took, " ".join(detail.split())
+
+
+def _told_progress(step: StepState, now: datetime) -> str:
+    """Return how far a step is, and how long ago that was where it is not known to go on."""
+    if step.progress is None:
+        return ""
+    age = now - step.progress.at
+    return _reached(step.progress).told + (f" ({spoken(age)} ago)" if age > _STALE else "")
 
 
 def closing_lines(state: RunState, stuck: tuple[StepId, ...]) -> Iterator[str]:
@@ -178,6 +194,22 @@ def _what_next(state: RunState, step: StepId) -> str:
             return f"{each.detail} `coordinator run` tries again."
 
 
+def _progress_of(step: StepState) -> dict[str, object]:
+    """Return the field `progress` of a step that ever said how far it is."""
+    if step.progress is None:
+        return {}
+    reached = _reached(step.progress)
+    return {
+        "progress": {
+            "passed": reached.passed,
+            "total": reached.total or None,
+            "per_second": reached.per_second,
+            "seconds_left": None if reached.left is None else round(reached.left.total_seconds()),
+            "at": step.progress.at.isoformat(),
+        }
+    }
+
+
 _RUN_FIELDS = ("run", "release", "started", "outcome", "rollback")
 
 
@@ -203,6 +235,7 @@ def as_json(state: RunState | None) -> dict[str, object]:
                 "code": state.steps[step.id].code or None,
                 "waits_for": missing_approvals(step, state),
                 **({} if step.percent is None else {"percent": step.percent}),
+                **_progress_of(state.steps[step.id]),
             }
             for step in state.graph
         ],

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from coordinator.backfills.progress import Progress
 from coordinator.backfills.work import Work
 from coordinator.errors import Interrupted, StepFailed
 from coordinator.graph import Step
@@ -48,6 +49,8 @@ class Context:
     """Somebody wants this command to stop, or the run to turn back."""
     note: Callable[[str], None]
     """Show a line of progress."""
+    report: Callable[[Progress], None] = lambda _: None
+    """Let everybody know how far the step is, also those who look later."""
     from_line: int | None = None
     """Where in its file a person said that a migration is to go on; 0: at its beginning."""
     series: KeptSeries = field(default_factory=UnkeptSeries)
@@ -140,6 +143,7 @@ def work_on_backfill(step: Step, context: Context) -> str:
         now=ports.clock.now,
         wait=context.wait,
         note=context.note,
+        report=context.report,
     ).run()
 
 

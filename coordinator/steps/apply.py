@@ -19,7 +19,7 @@ from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
 from coordinator.marks import Mark, by_statement, read_mark, start_of, told
 from coordinator.model import DatabaseSpec, Engine, Migration
-from coordinator.ports import MigrationTool, Patience, Session, Target
+from coordinator.ports import MigrationRunner, MigrationTool, Patience, Session, Target
 from coordinator.programs import VersionTable, apply_by_program
 from coordinator.series import Series, may_follow
 from coordinator.sql import is_repeatable, split_statements
@@ -93,13 +93,14 @@ def _as_marked(mark: Mark, migration: Migration, engine: Engine, *, step: Step) 
 
 
 def _as_unrecorded(
-    migration: Migration, engine: Engine, *, is_code_lost: bool, may_have_begun: bool
+    migration: Migration, engine: Engine, *, lost: MigrationRunner | None, may_have_begun: bool
 ) -> Observation:
-    if is_code_lost:
+    if lost is not None:
+        how_far = lost.what_ran(migration) or "Nobody can tell how far it came."
         return Observation(
             Seen.UNKNOWN,
-            f"{migration.name} is code, the version table does not have it, and nobody can tell how far it"
-            " came. Look at what it was to change; complete it or take it back.",
+            f"{migration.name} is code, and the version table does not have it. {how_far} Look at what it was"
+            " to change; complete it or take it back.",
         )
     if may_have_begun:
         assert migration.up is not None, "of nothing nothing remains"
@@ -175,7 +176,7 @@ class Apply:
         return _as_unrecorded(
             migration,
             spec.engine,
-            is_code_lost=runner is not None and not (runner.is_repeatable or migration.is_atomic),
+            lost=None if migration.is_atomic or (runner and runner.is_repeatable) else runner,
             may_have_begun=context.in_doubt and not is_kept and _may_have_begun(migration, tool, spec.engine),
         )
 

@@ -27,6 +27,7 @@ databases:
     engine: ENGINE
     url: env:SHOP_URL
     migrations: {tool: TOOL, dir: migrations}
+    BACKFILLS
 services:
   shop:
     version: ${VERSION}
@@ -39,13 +40,25 @@ services:
 on_failure: rollback
 """
 SERVICE = Path(__file__).parents[1] / "fixtures" / "service.py"
+BACKFILL = """backfills:
+      - name: visits
+        after: 2_expand
+        table: visit
+        key: id
+        sql: UPDATE visit SET n = n + 1 WHERE {range}
+        remaining: SELECT count(*) FROM visit WHERE n = 0
+"""
+"""It shows a row that was done twice."""
+VISIT = "CREATE TABLE visit (id integer NOT NULL PRIMARY KEY, n integer NOT NULL DEFAULT 0);"
+VISITS = 1_200
+"""More than the first batch has."""
 CANARY = "canary: {percent: [10, 50], for: 1ms}"
 MANNERS = (CANARY, "worker: overlap", "worker: handover")
 """How 1.4 gives way where it does not by one switch."""
 LAST_INSTANT = "before step-started contract:shop:4_contract"
 """1.4 is stopped, and contract is about to take the way back."""
 STEPS = (
-    ("1_base", "CREATE TABLE customer (id integer PRIMARY KEY, name text);"),
+    ("1_base", f"CREATE TABLE customer (id integer PRIMARY KEY, name text);\n{VISIT}"),
     ("2_expand", "-- coordinator: phase=expand\nALTER TABLE customer ADD COLUMN full_name text;"),
     ("3_fill", "-- coordinator: phase=migrate\nUPDATE customer SET full_name = name;"),
     ("4_contract", "-- coordinator: phase=contract\nALTER TABLE customer DROP COLUMN name;"),
@@ -54,6 +67,10 @@ FILES = {
     "goose": lambda name, sql: (f"{name}.sql", f"-- +goose Up\n{sql}\n"),
     "golang-migrate": lambda name, sql: (f"{name}.up.sql", f"{sql}\n"),
 }
+VISITORS = (
+    "INSERT INTO visit (id) WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers"
+    f" WHERE i < {VISITS}) SELECT i FROM numbers;"
+)
 LIVE_SIDE = {"version": "1.4", "running": True, "ready": True, "connections": 0}
 NO_SIDE = {"version": None, "running": False, "ready": False, "connections": 0}
 COLUMNS = {
@@ -102,6 +119,8 @@ class Shop:
     order: Callable[..., dict[str, Any]]
     manner: str = field(default="", kw_only=True)
     """What the plan says besides about how 1.4 gives way: a canary, a kind of worker."""
+    backfill: str = field(default="", kw_only=True)
+    """What the plan says besides of the database."""
 
     @property
     def engine(self) -> str:
@@ -166,6 +185,9 @@ class Shop:
             yield f"the version table has {self.rows(query)}"
         if self.rows("SELECT count(*) FROM customer WHERE full_name = 'Ada'") != [(1,)]:
             yield "the data was not moved"
+        times = self.rows("SELECT n, count(*) FROM visit GROUP BY n")
+        if times != [(1 if self.backfill else 0, VISITS)]:
+            yield f"the rows of the backfill were done so often: {times}"
         yield from self.problems_but_of_the_schema()
 
     def problems_but_of_the_schema(self) -> Iterator[str]:
@@ -223,7 +245,9 @@ def kept(shop: Shop) -> Callable[[], None]:
     return begin_anew
 
 
-def write_plan(folder: Path, *, tool: str, engine: str, url: str, manner: str = "") -> None:
+def write_plan(
+    folder: Path, *, tool: str, engine: str, url: str, manner: str = "", backfill: str = ""
+) -> None:
     (folder / "migrations").mkdir()
     (folder / "history").touch()
     (folder / "plan.yaml").write_text(
@@ -231,6 +255,7 @@ def write_plan(folder: Path, *, tool: str, engine: str, url: str, manner: str = 
         .replace("ENGINE", engine)
         .replace("SERVICE", str(SERVICE))
         .replace("MANNER", manner)
+        .replace("BACKFILLS", backfill)
     )
     (folder / "environment.json").write_text(json.dumps({"VERSION": "1.5", "SHOP_URL": url}))
     for name, sql in STEPS:
@@ -240,7 +265,7 @@ def write_plan(folder: Path, *, tool: str, engine: str, url: str, manner: str = 
 
 def fill_database(shop: Shop) -> None:
     """Leave the database as 1.4's release left it, whatever was there."""
-    script = STEPS[0][1] + shop.ledger[1] + "INSERT INTO customer (id, name) VALUES (1, 'Ada');"
+    script = STEPS[0][1] + shop.ledger[1] + "INSERT INTO customer (id, name) VALUES (1, 'Ada');" + VISITORS
     with closing(connect(shop.url)) as connection:
         if shop.engine == "sqlite":
             connection.executescript(script)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from shop import (
+    BACKFILL,
     CANARY,
     LEDGERS,
     LIVE_SIDE,
@@ -38,7 +39,10 @@ SCENARIOS = {
     "a worker overlaps": ("goose", "sqlite", None, "worker: overlap"),
     "a worker is handed over": ("goose", "sqlite", None, "worker: handover"),
     "a worker is handed back": ("goose", "sqlite", "fail-verify", "worker: handover"),
+    "released with a backfill": ("goose", "sqlite", None, ""),
 }
+"""Tool, engine, what fails, how 1.4 gives way."""
+BACKFILLS = {"released with a backfill": BACKFILL}
 
 
 @pytest.fixture(params=SCENARIOS)
@@ -46,6 +50,7 @@ def new_shop(
     request: pytest.FixtureRequest, tmp_path: Path, forker: Callable[..., dict[str, Any]]
 ) -> Callable[[], Shop]:
     tool, engine, flag, manner = SCENARIOS[request.param]
+    backfill = BACKFILLS.get(request.param, "")
     server = request.getfixturevalue("database_url") if engine == "postgresql" else None
     outcome = Outcome.RELEASED if flag is None else Outcome.ROLLED_BACK
     numbers = count()
@@ -54,8 +59,8 @@ def new_shop(
         folder = tmp_path / str(next(numbers))
         folder.mkdir()
         url, ledger = server or f"sqlite://{folder}/shop.db", LEDGERS[tool, engine]
-        shop = Shop(folder, url, ledger, outcome, forker, manner=manner)
-        write_plan(folder, tool=tool, engine=engine, url=url, manner=manner)
+        shop = Shop(folder, url, ledger, outcome, forker, manner=manner, backfill=backfill)
+        write_plan(folder, tool=tool, engine=engine, url=url, manner=manner, backfill=backfill)
         fill_database(shop)
         sides = {"live": "blue", "blue": LIVE_SIDE, "green": NO_SIDE}
         (folder / "shop.json").write_text(json.dumps(sides))

@@ -84,7 +84,7 @@ def test_the_program_dies_with_coordinator_and_what_the_version_table_lacks_is_f
     doubtful = shop.release("1.5", "--accept-unproven")
 
     assert doubtful.exit_code == 5
-    assert "nobody can tell how far it came" in " ".join(doubtful.err.split())
+    assert "Nobody can tell how far it came." in " ".join(doubtful.err.split())
     assert versions(shop) == [0, 1]
     assert shop.run("settle", MOVE, "--as", "not-done").exit_code == 0
     assert shop.release("1.5").exit_code == 0

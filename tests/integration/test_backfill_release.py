@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from fixtures.audience import Audience
+from fixtures.backfilling import Items
 
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.place import Place
@@ -21,6 +22,7 @@ from coordinator.errors import ExitCode, PlanInvalid
 from coordinator.evidence import Verdict
 from coordinator.journal.events import Outcome
 from coordinator.load import load_plan
+from coordinator.model import Engine
 from coordinator.prove import Proof, risks
 from coordinator.report.standing import what_stands_where
 
@@ -43,7 +45,7 @@ databases:
 SERVICE = """services:
   api: {version: "2", uses: [shop], queries: {sql: queries}, platform: {local: {command: [none]}}}
 """
-BASE = "CREATE TABLE orders (id integer NOT NULL PRIMARY KEY, total integer NOT NULL)"
+BASE = "CREATE TABLE orders (id integer NOT NULL PRIMARY KEY, total integer NOT NULL, note varchar(500))"
 LESS = "ALTER TABLE orders DROP COLUMN total"
 ROWS = 2500
 
@@ -70,11 +72,14 @@ class Shop:
 
     def begin(self) -> None:
         """Release the table with its rows, before there is a backfill."""
-        rows = f"WITH RECURSIVE t (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t WHERE i < {ROWS})"
+        rows = (
+            f"WITH RECURSIVE t (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t WHERE i < {ROWS}) SELECT i, i"
+        )
+        rows = f"SELECT seq, seq FROM seq_1_to_{ROWS}" if self.engine == "mariadb" else f"{rows} FROM t"
         (self.folder / "migrations").mkdir()
         (self.folder / "plan.yaml").write_text(PLAN.format(engine=self.engine).partition("    backfills")[0])
         self._add("1_base", "expand", BASE)
-        self._add("2_rows", "migrate", f"INSERT INTO orders (id, total) {rows} SELECT i, i FROM t")
+        self._add("2_rows", "migrate", f"INSERT INTO orders (id, total) {rows}")
         self.run()
 
     @property
@@ -101,6 +106,8 @@ class Shop:
         if self.engine == "sqlite":
             with closing(sqlite3.connect(self.url.removeprefix("sqlite://"), isolation_level=None)) as file:
                 return file.execute(sql).fetchall()
+        if self.engine == "mariadb":
+            return Items(Engine.MARIADB, self.url).query(sql)
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
@@ -120,7 +127,14 @@ def postgresql_shop(tmp_path: Path, database_url: str) -> Shop:
     return made
 
 
-@pytest.fixture(params=["shop", "postgresql_shop"])
+@pytest.fixture
+def mariadb_shop(tmp_path: Path, mariadb_url: str) -> Shop:
+    made = Shop(tmp_path, "mariadb", mariadb_url)
+    made.begin()
+    return made
+
+
+@pytest.fixture(params=["shop", "postgresql_shop", pytest.param("mariadb_shop", marks=pytest.mark.mariadb)])
 def any_shop(request: pytest.FixtureRequest) -> Shop:
     return request.getfixturevalue(request.param)
 
@@ -141,7 +155,8 @@ def test_a_release_with_a_backfill_is_proven_and_released_and_then_there_is_noth
     ]
     assert ended.state is not None
     assert list(what_stands_where(ended.state)) == ["database shop: 2 of 2 migrations applied"]
-    assert any("cents" in note and "rows" in note for note in any_shop.audience.notes)
+    assert any_shop.audience.progressed[0].step == "backfill:shop:cents"
+    assert any_shop.audience.progressed[-1].passed > 0
     assert any_shop.run().state is None
 
 
@@ -164,6 +179,28 @@ def test_what_the_engine_refuses_is_refused_with_its_words_before_anything_runs(
     assert [each.code for each in proof.diagnostics] == ["backfill-breaks"]
     assert said in proof.diagnostics[0].what
     assert proof.verdict is Verdict.BROKEN
+
+
+@pytest.mark.parametrize("name", ["shop", "postgresql_shop"])
+def test_one_whose_batches_read_a_large_table_is_a_hazard_and_no_break(
+    request: pytest.FixtureRequest, name: str
+) -> None:
+    shop: Shop = request.getfixturevalue(name)
+
+    def hazards_of(sql: str) -> list[str]:
+        shop.write(sql=sql)
+        proof, _ = shop.plan()
+        assert proof.diagnostics == ()
+        hazards = proof.evidence.rehearsals["shop"].hazards  # type: ignore[index]
+        return [f"{each.place.line} {each.code}" for each in hazards if "batch" in each.code]
+
+    reading = "UPDATE orders SET cents = total * 100 WHERE {range} OR total < 0"
+    while_small = hazards_of(reading)
+    shop.execute(f"UPDATE orders SET note = '{'a note ' * 70}'")
+
+    assert while_small == []
+    assert hazards_of(reading) == ["9 batch-scans-table"]
+    assert hazards_of("UPDATE orders SET cents = total * 100 WHERE {range}") == []
 
 
 def test_one_that_says_it_is_repeatable_and_is_not_is_refused(shop: Shop) -> None:

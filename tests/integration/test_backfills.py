@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from fixtures.backfilling import Items, items
 from fixtures.mariadb import ENGINE
 
 from coordinator.backfills.cursor import begin_cursor, move_cursor, read_cursor
+from coordinator.backfills.progress import Progress
 from coordinator.errors import DatabaseError, Interrupted, StepFailed, Waiting
 from coordinator.model import Engine
 from coordinator.ports import Batch
@@ -57,6 +58,18 @@ def test_each_row_is_done_once_and_not_again_by_the_next_command(table: Items) -
     assert cursor is not None
     assert cursor.is_done
     assert cursor.batches >= ROWS // 50
+
+
+def test_its_speed_counts_the_time_of_its_first_batch_too(table: Items) -> None:
+    work, seconds = table.work(**SMALL), count()
+    reached: list[Progress] = []
+    work.now = lambda: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(seconds))
+    work.report = reached.append
+
+    work.run()
+
+    assert reached[0].passed == 50
+    assert 0 < reached[0].per_second <= 50, "it took one of these seconds, or more"
 
 
 def test_an_empty_table_is_complete_at_once(table: Items) -> None:

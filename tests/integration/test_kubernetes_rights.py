@@ -163,6 +163,7 @@ WITHOUT = {
     ("patch", "services", "web-preview"): ("deploy:web", "`services/web-preview`"),
     ("get", "services/proxy", "web-preview"): ("verify:web", "`services/web-preview/proxy`"),
     ("get", "endpoints", "web-preview"): ("verify:web", "`endpoints/web-preview`"),
+    ("get", "endpoints", "web"): ("switch:web", "`endpoints/web`"),
     ("list", "endpointslices", ""): ("switch:web", "`endpointslices.discovery.k8s.io`"),
     ("get", "pods/proxy", ""): ("drain:web", "proxy`"),
 }

@@ -8,7 +8,7 @@ import pytest
 from fixtures.backfilling import COUNT_UP
 
 from coordinator.backfills.pace import FIRST, Pace
-from coordinator.backfills.work import progress
+from coordinator.backfills.progress import Progress
 from coordinator.model import Engine
 
 
@@ -68,9 +68,10 @@ def test_a_sole_writer_lets_others_write_in_between() -> None:
 
 
 def test_progress_says_about_how_much_time_is_left_and_never_that_it_is_done() -> None:
-    assert progress(250_000, 1_000_000, 250_000, 10) == (
+    assert Progress(250_000, 1_000_000, 25_000).told == (
         "250,000 rows of about 1,000,000 (25 %), 25,000 rows/s, about 30 s left"
     )
-    assert "(99 %)" in progress(1_200_000, 1_000_000, 10, 1)
-    assert "left" not in progress(1_200_000, 1_000_000, 10, 1)
-    assert progress(10, 0, 10, 0) == "10 rows"
+    assert "about 2.1 h left" in Progress(0, 7_500, 1).told
+    assert "(99 %)" in Progress(1_200_000, 1_000_000, 10).told
+    assert "left" not in Progress(1_200_000, 1_000_000, 10).told
+    assert Progress(10, 0, 0).told == "10 rows"

@@ -14,6 +14,7 @@ import pytest
 
 from coordinator.adapters.clock import SystemClock
 from coordinator.adapters.journals.sqlite import SqliteJournal
+from coordinator.backfills.progress import Progress
 from coordinator.engine import run as loop
 from coordinator.engine.run import Engine
 from coordinator.errors import DatabaseError, InDoubt, Interrupted, JournalConflict, StepFailed, Waiting
@@ -127,6 +128,29 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 def a_step(name: str, *after: str, kind: str = "work", no_return: bool = False, service: str = "") -> Step:
     its = ServiceName(service) if service else None
     return Step(StepId(name), kind, tuple(StepId(each) for each in after), service=its, no_return=no_return)
+
+
+def test_the_journal_knows_how_far_a_step_was_that_ends_or_is_interrupted(bench) -> None:
+    def work(_: Step, context: Context) -> str:
+        for at in range(1, 4):
+            context.report(Progress(at, 4, 1.0))
+        if not stopping:
+            return ""
+        raise Interrupted("interrupted", "stop")
+
+    stopping = [True]
+    made = bench(a_step("a"), kinds={"work": Made(do=work)}, is_stopping=lambda: made.names()[2:] != [])
+    with pytest.raises(Interrupted):
+        made.engine().run()
+    interrupted = made.past()
+
+    stopping.clear()
+    made.is_stopping = lambda: False
+    made.engine().run()
+
+    assert [event.passed for event in interrupted if isinstance(event, events.StepProgressed)][-1] == 3
+    assert fold("r@1", interrupted).steps["a"].progress.passed == 3
+    assert made.names()[-3:] == ["step-progressed a", "step-finished a", "run-finished"]
 
 
 def test_writes_the_intent_before_the_effect_and_the_outcome_after_it(bench) -> None:

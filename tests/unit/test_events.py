@@ -23,6 +23,9 @@ _FIELDS = {
     "inputs": st.dictionaries(_TEXT, _TEXT, max_size=3),
     "graph": _STEPS.map(tuple),
     "supersedes": st.booleans(),
+    "passed": st.integers(),
+    "total": st.integers(),
+    "per_second": st.floats(allow_nan=False, allow_infinity=False),
     "automatic": st.booleans(),
     "accepted": st.lists(_TEXT, max_size=3).map(tuple),
 }

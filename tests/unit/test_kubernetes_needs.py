@@ -83,6 +83,7 @@ LEAST = {
     ("get", "pods/log", "*"),
 }
 READ_AT_PREVIEW = {("get", "services/proxy", "web-preview"), ("get", "endpoints", "web-preview")}
+READ_AT_SERVICE = {("get", "services/proxy", "*"), ("get", "endpoints", "web")}
 ASKED_AT_PREVIEW = READ_AT_PREVIEW | {
     (verb, "services/proxy", "web-preview") for verb in ("create", "update", "patch", "delete")
 }
@@ -141,7 +142,7 @@ def test_the_service_is_asked_through_the_api_server_only_without_an_address_of_
     watched = {"monitor": ("http",)}
 
     assert needed(service(**watched)) == LEAST
-    assert needed(service(url=None, **watched)) - LEAST == {("get", "services/proxy", "*")}
+    assert needed(service(url=None, **watched)) - LEAST == READ_AT_SERVICE
     assert needed(service(url=None)) == LEAST
 
 
@@ -159,7 +160,7 @@ def test_what_confirms_a_switch_is_asked_through_the_api_server_without_an_addre
     confirm = {"confirm": {"path": "/version", "contains": "{version}"}}
     spec = KubernetesSpec.model_validate({**SPEC.model_dump(), "url": None, **confirm})
 
-    assert needed(replace(service(), platform_spec=spec)) - LEAST == {("get", "services/proxy", "*")}
+    assert needed(replace(service(), platform_spec=spec)) - LEAST == READ_AT_SERVICE
 
 
 def test_metrics_are_read_only_where_the_plan_counts_connections():

@@ -63,6 +63,7 @@ def test_says_a_duration_as_a_person_does(seconds: float, text: str):
 STEP = StepId("acquire-lease")
 EVENTS: list[Event] = [
     began("acquire-lease"),
+    events.StepProgressed(LATER, STEP, 500, 1_000, 10.0),
     events.StepFinished(LATER, STEP, "db"),
     events.StepFailed(LATER, STEP, "broken", "it broke"),
     events.StepObserved(LATER, STEP, Seen.NOT_DONE, "nobody has it"),
@@ -114,6 +115,33 @@ def test_the_clock_of_a_step_under_way_goes_on():
 
     assert rows[STEP] == "12 s"
     assert rows[GATE] == ""
+
+
+def test_a_step_that_takes_long_says_how_far_it_is_and_how_long_ago_that_was():
+    run = run_of(began("acquire-lease"), events.StepProgressed(AT, STEP, 250, 1_000, 50.0))
+
+    def detail(now: datetime) -> str:
+        return next(detail for _, step, _, detail in table_of(run, now=now) if step == STEP)
+
+    assert detail(LATER) == "250 rows of about 1,000 (25 %), 50 rows/s, about 15 s left"
+    assert detail(AT + timedelta(minutes=5)).endswith("left (5 min 00 s ago)")
+
+
+def test_json_says_how_far_a_step_is_until_it_is_done():
+    progressed = (began("acquire-lease"), events.StepProgressed(AT, STEP, 250, 1_000, 50.0))
+
+    def step(*past: Event) -> dict[str, object]:
+        return as_json(run_of(*past))["steps"][0]  # type: ignore[index, no-any-return]
+
+    assert step(*progressed)["progress"] == {
+        "passed": 250,
+        "total": 1_000,
+        "per_second": 50.0,
+        "seconds_left": 15,
+        "at": AT.isoformat(),
+    }
+    assert "progress" not in step(*progressed, events.StepFinished(LATER, STEP, "db"))
+    assert "progress" not in step(began("acquire-lease"))
 
 
 def test_closing_says_who_serves_and_how_far_the_schema_is():

@@ -29,6 +29,12 @@ _DRIVERS = {"postgresql": ("psycopg", "psycopg2", "asyncpg", "pg8000"), "mysql":
 """Which driver to take where the project names none, by what is installed."""
 
 
+_OLDEST = (1, 9)
+_READS_TOML = (1, 16)
+_KEPT = 1000
+"""Letters of a statement that are written down: enough to tell what it is."""
+
+
 class Refused(Exception):
     """What was asked for cannot be done; nothing has happened."""
 
@@ -41,6 +47,7 @@ def main() -> None:
     ]
     answer: dict[str, Any] = {}
     try:
+        _demand_alembic()
         _ACTIONS[request["kind"]](request, answer)
     except BaseException as error:  # a user's env.py raises what it likes, SystemExit too: that is the answer
         answer["error"] = _told(error)
@@ -78,19 +85,8 @@ def _sqlstate(error: BaseException) -> str | None:
 
 def _config(request: dict[str, Any]) -> Any:
     """Return Alembic's configuration, with the address that was asked for."""
-    from alembic.config import Config
-
     folder = Path(request["folder"])
-    config = None
-    for place in (folder, folder.parent):
-        ini, toml = place / "alembic.ini", place / "pyproject.toml"
-        if ini.is_file():
-            config = Config(str(ini))
-        elif toml.is_file() and "[tool.alembic]" in toml.read_text(encoding="utf-8"):
-            config = Config(toml_file=str(toml))
-        if config is not None:
-            break
-    config = config or Config()
+    config = next(filter(None, map(_config_in, (folder, folder.parent))), None) or _config_of()
     get = getattr(config, "get_alembic_option", config.get_main_option)
     if not get("script_location"):
         config.set_main_option("script_location", str(folder))
@@ -100,6 +96,44 @@ def _config(request: dict[str, Any]) -> Any:
     if request["variable"]:
         os.environ[request["variable"]] = _url(request["url"], os.environ.get(request["variable"]))
     return config
+
+
+def _config_in(folder: Path) -> Any:
+    """Return the configuration of a folder, as `alembic` reads it there; None where there is none."""
+    ini, toml = folder / "alembic.ini", folder / "pyproject.toml"
+    files: dict[str, Any] = {"file_": str(ini)} if ini.is_file() else {}
+    if toml.is_file() and "[tool.alembic]" in toml.read_text(encoding="utf-8"):
+        files["toml_file"] = str(toml)
+    return _config_of(**files) if files else None
+
+
+def _config_of(**files: Any) -> Any:
+    import alembic
+    from alembic.config import Config
+
+    if "toml_file" in files and _numbers(alembic.__version__) < _READS_TOML:
+        raise Refused(
+            f"Alembic {alembic.__version__} does not read the [tool.alembic] of {files['toml_file']};"
+            " 1.16 does."
+        )
+    return Config(**files)
+
+
+def _demand_alembic() -> None:
+    """Refuse to work without an Alembic that is known to work."""
+    try:
+        import alembic
+    except ModuleNotFoundError as error:
+        raise Refused(
+            f"{sys.executable} has no {error.name}. Name the interpreter of the project, which has Alembic:"
+            " `migrations: {…, python: .venv/bin/python}`."
+        ) from error
+    if _numbers(alembic.__version__) < _OLDEST:
+        raise Refused(f"{sys.executable} has Alembic {alembic.__version__}; it must be 1.9 or newer.")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in version.split(".")[:2] if each.isdecimal())
 
 
 def _url(address: str, like: str | None) -> str:
@@ -155,6 +189,7 @@ def _upgrade(request: dict[str, Any], answer: dict[str, Any]) -> None:
     script = _script(config, request)
     _guard(request, answer)
     wanted = next(iter(request["revisions"]))
+    trail = _Trail(request["trail"], wanted, *request["revisions"][wanted])
 
     def steps(heads: Any, context: Any) -> Any:
         _demand_table(request["table"], context)
@@ -163,6 +198,7 @@ def _upgrade(request: dict[str, Any], answer: dict[str, Any]) -> None:
         if names != [wanted]:
             raise Refused(f"`upgrade {wanted}` would apply {', '.join(names) or 'nothing'}.")
         answer["began"] = True
+        trail.begin()
         return found
 
     with EnvironmentContext(config, script, fn=steps, as_sql=False, destination_rev=wanted):
@@ -246,11 +282,46 @@ class _Recording:
         self._is_on = False
 
     def _line(self) -> int:
-        return next((line for frame, line in walk_stack(None) if frame.f_code.co_filename == self._path), 1)
+        return _line_of(self._path) or 1
 
     def found(self) -> dict[str, Any]:
         """Return the statements."""
         return {"statements": self._statements, "transaction": self._transaction and self._is_wrapped}
+
+
+def _line_of(path: str) -> int | None:
+    """Return the line of a file that is at work."""
+    return next((line for frame, line in walk_stack(None) if frame.f_code.co_filename == path), None)
+
+
+class _Trail:
+    """Each statement that is sent while the revision runs, written down before it and after it.
+
+    A kill leaves what was written; only a machine that stops may lose the last of it.
+    """
+
+    def __init__(self, place: str | None, revision: str, path: str, digest: str) -> None:
+        self._place = place
+        self._path = path
+        self._head = ["revision", revision, digest]
+
+    def begin(self) -> None:
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        if self._place is None:
+            return
+        self._file = os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._note(*self._head)
+        event.listen(Engine, "before_cursor_execute", self._before)
+        event.listen(Engine, "after_cursor_execute", lambda *_: self._note("sent"))
+        event.listen(Engine, "commit", lambda _: self._note("committed"))
+
+    def _before(self, _connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+        self._note("sends", _line_of(self._path), text[:_KEPT])
+
+    def _note(self, *event: Any) -> None:
+        os.write(self._file, f"{json.dumps(event)}\n".encode())
 
 
 _ACTIONS = {"upgrade": _upgrade, "scripts": _scripts}

@@ -19,10 +19,11 @@ from typing import Any, Final
 
 from coordinator.adapters import supervised
 from coordinator.adapters.runners import _alembic_child
+from coordinator.adapters.runners._alembic_trail import read_trail
 from coordinator.errors import Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports import Ended, Session
-from coordinator.secret import Secret
+from coordinator.secret import Secret, without
 
 Connect = Callable[[Secret], AbstractContextManager[Session]]
 
@@ -116,6 +117,10 @@ class AlembicRunner:
             found[each.version] = _script(scripts.get(str(each.version), {"error": why}))
         return found
 
+    def what_ran(self, migration: Migration) -> str:
+        """Return what the last process wrote down while it sent the revision's statements."""
+        return without(read_trail(self._trail, migration, self._spec.engine), self._secrets())
+
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no process of an earlier command is left."""
         supervised.demand_gone(self._lock, timeout)
@@ -142,6 +147,7 @@ class AlembicRunner:
                 "folder": str(self._spec.migrations.folder.absolute()),
                 "url": url.reveal(),
                 "table": self._spec.migrations.table,
+                "trail": None if is_scratch else str(self._trail),
                 "variable": self._spec.url.name if self._spec.url.scheme == "env" else None,
                 "revisions": {
                     str(each.version): [str(Path(each.files[0].path).absolute()), each.files[0].digest]
@@ -153,6 +159,7 @@ class AlembicRunner:
                 ended = self._start(whole, None, output)
             else:
                 with supervised.held_by_program(self._lock) as lock:
+                    self._trail.unlink(missing_ok=True)  # what it says is about the last process alone
                     ended = self._start(whole, lock, output)
             return ended, json.loads(answer.read_text()) if answer.exists() else {}
 
@@ -177,6 +184,10 @@ class AlembicRunner:
     @property
     def _lock(self) -> Path:
         return self._folder / ".coordinator" / "programs" / f"{self._spec.name}.lock"
+
+    @property
+    def _trail(self) -> Path:
+        return self._lock.with_suffix(".trail").absolute()
 
 
 def connect(

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from coordinator.adapters.platforms._kubernetes.needs import asked_at_service
 from coordinator.adapters.platforms._kubernetes.objects import (
     COLOUR,
     Json,
+    addressed_in,
     at,
     available_of,
     colour_of,
@@ -52,6 +54,8 @@ class Sight:
     """The EndpointSlices of the preview Service."""
     routed: tuple[Json, ...]
     """The EndpointSlices of the Service that clients use."""
+    addressed: Json | None
+    """Its Endpoints, where a check of the plan is asked there through the API server."""
 
 
 def look(site: Site, service: Json, deployments: Mapping[Colour, Json | None], to: Colour) -> Sight:
@@ -65,6 +69,7 @@ def look(site: Site, service: Json, deployments: Mapping[Colour, Json | None], t
         pods,
         previewed=site.slices(site.preview_name),
         routed=site.slices(site.spec.service),
+        addressed=site.api.get(site.endpoints(site.spec.service)) if asked_at_service(site.service) else None,
     )
 
 
@@ -196,7 +201,8 @@ def _is_switched(site: Site, sight: Sight) -> Answer:
 def _endpoints(sight: Sight) -> Iterator[Answer]:
     ready = {uid_of(pod): name_of(pod) for pod in sight.pods if is_ready(pod)}
     reached = reachable_in(sight.routed)
-    strangers = [name for uid, name in reached.items() if uid not in {uid_of(pod) for pod in sight.pods}]
+    pods = {uid_of(pod) for pod in sight.pods}
+    strangers = [name for uid, name in reached.items() if uid not in pods]
     missing = [name for uid, name in ready.items() if uid not in reached]
     yield Answer(
         ok=not strangers,
@@ -204,6 +210,14 @@ def _endpoints(sight: Sight) -> Iterator[Answer]:
         if strangers
         else f"EndpointSlices send to no Pod but those of {sight.to}",
     )
+    if sight.addressed is not None:
+        late = [name for uid, name in addressed_in(sight.addressed).items() if uid not in pods]
+        yield Answer(
+            ok=not late,
+            detail=f"Endpoints still send to {_few(late)}: checks would be asked there"
+            if late
+            else f"checks are asked at no Pod but those of {sight.to}",
+        )
     yield Answer(
         ok=bool(ready) and not missing,
         detail=f"EndpointSlices do not send to {_few(missing) or 'any Pod'} yet"

@@ -131,6 +131,9 @@ def _answers(service: ServiceSpec, spec: KubernetesSpec) -> Iterator[Right]:
     if kinds := asked_at_service(service):
         why = "asks the Service, as the plan names no `url`; its port is part of the name, and not known here"
         yield Right(where, "", "services/proxy", _asked_by(kinds), why)
+        assert spec.service is not None
+        why = "sees that checks which are asked at the Service are answered by the new colour alone"
+        yield Right(where, "", "endpoints", _READS, why, (spec.service,))
 
 
 def _asked_by(kinds: frozenset[str]) -> tuple[str, ...]:

@@ -223,3 +223,16 @@ def reachable_in(slices: Iterable[Json]) -> Mapping[str, str]:
             if conditions.get("ready") is not False and not conditions.get("terminating"):
                 found[str(target.get("uid"))] = str(target.get("name"))
     return found
+
+
+def addressed_in(endpoints: Json | None) -> Mapping[str, str]:
+    """Return the Pods that Endpoints send to, UID to name; the API server's proxy asks these.
+
+    (`ResourceLocation` in pkg/registry/core/service/storage, Kubernetes 1.34.) They are written by another
+    controller than EndpointSlices, some time after a selector has changed.
+    """
+    return {
+        str(at(address, "targetRef", "uid")): str(at(address, "targetRef", "name") or address.get("ip"))
+        for subset in at(endpoints or {}, "subsets") or ()
+        for address in subset.get("addresses") or ()
+    }

@@ -10,6 +10,7 @@ from coordinator.adapters.platforms._kubernetes.fence import Fence
 from coordinator.adapters.platforms._kubernetes.objects import (
     RELEASE,
     Json,
+    addressed_in,
     annotation,
     at,
     is_ready,
@@ -63,17 +64,15 @@ class Preview:
     def wait_until_alone(self, colour: Colour, deployment: Json, *, until: float) -> None:
         """Wait until what is asked at the Service is answered by Pods of `deployment`, and by no other.
 
-        The API server's proxy asks the Service's Endpoints, which a controller of its own writes some time
-        after the selector (`ResourceLocation` in pkg/registry/core/service/storage, Kubernetes 1.34). Until
-        then a check would be answered by the other colour, and say of one version what another one does.
-        Where the Pods are ready and nobody is reached yet, that is waited for too, and left to the check to
-        tell.
+        The Service's Endpoints follow its selector some time later. Until then a check would be answered by
+        the other colour, and say of one version what another one does. Where the Pods are ready and nobody is
+        reached yet, that is waited for too, and left to the check to tell.
 
         Raises: StepFailed `preview-behind` where others are still reached at `until`.
         """
         path = self._site.endpoints(self._site.preview_name)
         while True:
-            reached = _reached_at(self._site.api.get(path))
+            reached = addressed_in(self._site.api.get(path))
             pods = self._site.pods_of(deployment)
             others = sorted(reached[uid] for uid in reached.keys() - {uid_of(pod) for pod in pods})
             if not others and (reached or not any(map(is_ready, pods))):
@@ -90,12 +89,3 @@ class Preview:
                 next_step=f"Look with `kubectl get endpoints {name} -o yaml`: the cluster's controllers are"
                 " behind. Then run the command again.",
             )
-
-
-def _reached_at(endpoints: Json | None) -> dict[str, str]:
-    """Return the Pods that Endpoints send requests to: UID to name."""
-    return {
-        str(at(address, "targetRef", "uid")): str(at(address, "targetRef", "name") or address.get("ip"))
-        for subset in at(endpoints or {}, "subsets") or ()
-        for address in subset.get("addresses") or ()
-    }

@@ -1,0 +1,79 @@
+"""Projects as `alembic init` makes them, and interpreters that are not the right ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import alembic
+import pytest
+from fixtures.alembic_project import LINE, apply_next, heads, plan_in
+
+from coordinator.adapters.runners import _alembic_child
+from coordinator.errors import PlanInvalid
+
+
+def made(folder: Path, template: str) -> None:
+    """Make a project as a user does."""
+    command = [sys.executable, "-m", "alembic", "init", "-t", template, "migrations"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    for name, text in LINE.items():
+        (folder / "migrations" / "versions" / name).write_text(text)
+
+
+def test_a_project_that_says_in_its_pyproject_where_the_files_are_is_released(tmp_path: Path):
+    made(tmp_path, "pyproject")
+    assert "script_location" not in (tmp_path / "alembic.ini").read_text()
+    ports = plan_in(tmp_path, f"sqlite://{tmp_path}/shop.db")
+
+    apply_next(ports, "a1")
+
+    assert heads(ports) == {"a1"}
+
+
+def test_a_project_of_several_databases_is_refused_where_its_env_says_so(tmp_path: Path):
+    made(tmp_path, "multidb")
+
+    with pytest.raises(PlanInvalid) as refused:
+        plan_in(tmp_path, f"sqlite://{tmp_path}/shop.db")
+
+    assert "error[alembic-config]: This env.py migrates several databases" in str(
+        refused.value.diagnostics[0]
+    )
+
+
+def test_an_interpreter_without_alembic_is_named_with_what_to_do(tmp_path: Path):
+    said = asked(tmp_path, [sys.executable, "-S"])
+
+    assert "has no alembic. Name the interpreter of the project" in said
+
+
+@pytest.mark.parametrize("version", ["1.8.1", "0.9"])
+def test_an_alembic_that_is_too_old_is_refused_before_anything(tmp_path: Path, version: str):
+    (tmp_path / "alembic.py").write_text(f"__version__ = {version!r}")
+
+    assert f"has Alembic {version}; it must be 1.9 or newer." in asked(tmp_path, [sys.executable])
+
+
+def test_an_alembic_that_reads_no_pyproject_is_refused_where_one_is_there(tmp_path: Path):
+    found = Path(alembic.__file__).parent
+    old = f"__version__ = '1.15.2'\n__path__ = [{str(found)!r}]\n"
+    (tmp_path / "alembic.py").write_text(old)
+    (tmp_path / "pyproject.toml").write_text("[tool.alembic]\n")
+
+    assert "Alembic 1.15.2 does not read the [tool.alembic]" in asked(tmp_path, [sys.executable])
+
+
+def asked(folder: Path, python: list[str]) -> str:
+    """Return what the process says to a request, with `folder` before all other modules."""
+    answer = folder / "answer.json"
+    request = {"kind": "scripts", "folder": str(folder), "answer": str(answer)}
+    environment = {**os.environ, "PYTHONPATH": str(folder), _alembic_child.REQUEST: json.dumps(request)}
+    ended = subprocess.run(
+        [*python, _alembic_child.__file__], env=environment, capture_output=True, check=False
+    )
+    assert ended.returncode == 1
+    return json.loads(answer.read_text())["error"]

@@ -1,0 +1,69 @@
+"""What is told of a revision that did not come to its end: nothing is said to be there that may be gone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from coordinator.adapters.runners._alembic_trail import read_trail
+from coordinator.model import Engine, Migration, SourceFile
+
+REVISION = Migration("d4", "d4", None, None, (SourceFile("d4.py", b"", "abc"),), is_code=True)
+HEAD = ["revision", "d4", "abc"]
+ALTER = ["sends", 17, "ALTER TABLE item\n ADD y int"]
+INSERT = ["sends", 18, "INSERT INTO item VALUES (1)"]
+SENT, COMMITTED = ["sent"], ["committed"]
+
+
+def told(folder: Path, *events: list[object], engine: Engine = Engine.MARIADB, rest: str = "") -> str:
+    file = folder / "shop.trail"
+    file.write_text("".join(f"{json.dumps(each)}\n" for each in events) + rest)
+    return read_trail(file, REVISION, engine)
+
+
+def test_a_change_of_the_schema_is_there_and_takes_what_stands_before_it_along(tmp_path: Path):
+    assert told(tmp_path, HEAD, INSERT, SENT, ALTER, SENT, INSERT, SENT) == (
+        "There for good: line 18 (INSERT INTO item VALUES (1)), line 17 (ALTER TABLE item ADD y int)."
+        " Ran, and nobody saw it committed: line 18 (INSERT INTO item VALUES (1))."
+    )
+
+
+def test_where_changes_of_the_schema_can_be_taken_back_a_commit_alone_counts(tmp_path: Path):
+    postgresql = Engine.POSTGRESQL
+
+    assert told(tmp_path, HEAD, ALTER, SENT, engine=postgresql).startswith("Ran, and nobody saw it committed")
+    assert told(tmp_path, HEAD, ALTER, SENT, COMMITTED, engine=postgresql).startswith(
+        "There for good: line 17"
+    )
+
+
+def test_what_was_sent_without_an_answer_is_not_said_to_be_there(tmp_path: Path):
+    said = told(tmp_path, HEAD, INSERT, SENT, ALTER, rest='["se')
+
+    assert said.startswith("Ran, and nobody saw it committed: line 18")
+    assert said.endswith("perhaps still at work on the server: line 17 (ALTER TABLE item ADD y int).")
+
+
+def test_what_a_hook_sent_is_told_apart_from_the_file(tmp_path: Path):
+    assert "outside of the file (CREATE TABLE x)" in told(tmp_path, HEAD, ["sends", None, "CREATE TABLE x"])
+
+
+def test_a_revision_that_sent_nothing_is_told_as_that(tmp_path: Path):
+    assert told(tmp_path, HEAD) == "It had sent nothing yet."
+
+
+@pytest.mark.parametrize("head", [["revision", "c3", "abc"], ["revision", "d4", "edited"]])
+def test_of_another_revision_or_another_text_of_it_nothing_is_said(tmp_path: Path, head: list[object]):
+    assert told(tmp_path, head, ALTER, SENT) == ""
+
+
+def test_without_anything_written_down_nothing_is_said(tmp_path: Path):
+    assert (told(tmp_path, rest='["rev'), read_trail(tmp_path / "none", REVISION, Engine.MARIADB)) == ("", "")
+
+
+def test_a_long_list_is_cut_and_says_up_to_where(tmp_path: Path):
+    events = [event for line in range(1, 31) for event in (["sends", line, "ALTER TABLE t"], SENT)]
+
+    assert told(tmp_path, HEAD, *events).endswith("and 18 more, up to line 30 (ALTER TABLE t).")
