@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart check test test-peers test-mariadb test-browser test-cluster golden bench bench-backfill bench-cluster bench-locks bench-migrations clean
+.PHONY: quickstart check test test-peers test-mariadb test-mysql test-browser test-cluster golden bench bench-backfill bench-cluster bench-locks bench-migrations clean
 
 quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back, REFUSED=1 a refusal
 	@$(BIN)/python plans/quickstart/quickstart.py $(if $(REFUSED),--mistake rehearsal,$(if $(ROLLBACK),--mistake $(ROLLBACK:1=verify)))
@@ -23,6 +23,9 @@ test-peers: .venv/.dev  ## the same migrations through the real goose and golang
 
 test-mariadb: .venv/.dev  ## the same promises kept on a MariaDB, and the real tools there; needs mariadbd (and Go)
 	$(BIN)/pytest -m mariadb -n 2 tests/contracts tests/crash tests/integration tests/peers
+
+test-mysql: .venv/.dev  ## the promises of test-mariadb on a MySQL 8: COORDINATOR_TEST_MYSQLD names its mysqld, else PATH
+	COORDINATOR_TEST_MYSQLD=$${COORDINATOR_TEST_MYSQLD:-mysqld} $(BIN)/pytest -m mariadb -n 2 tests/contracts tests/crash tests/integration tests/peers
 
 test-browser: .venv/.dev  ## the page of plan --html in a headless Chromium; needs one (apt-get install chromium)
 	$(BIN)/pytest -m browser tests/browser

@@ -35,6 +35,7 @@ _NOT_DURABLE = (
 _PEERS = "the real goose and golang-migrate, and with Argo's schema"
 _LEFT_OUT = ("browser", "cluster", "mariadb", "peers")
 _numbers = count(1)
+collect_ignore = ["integration/test_mysql_alone.py"] if server_of_mariadb.MYSQLD is None else []
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -63,6 +64,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             (ours / "coordinator" / name).symlink_to(of_user / name, target_is_directory=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(ours))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _rehearsed_on_what_is_tested() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        server_of_mariadb.put_into_path(patch)
         yield
 
 
@@ -163,9 +171,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ran = _ran(terminalreporter, "mariadb")
     failed = sum(report.failed for report in ran)
     if ran:
-        line = f"mariadb: migrated on a real MariaDB: {len(ran)} cases, {failed} failed"
+        server = f"{server_of_mariadb.ENGINE}: tested on {server_of_mariadb.said_version()}"
+        line = f"{server}: {len(ran)} cases, {failed} failed"
     else:
-        line = "mariadb: NOT tested on a real MariaDB in this run (make test-mariadb)"
+        line = "mariadb, mysql: NOT tested on a real server in this run (make test-mariadb, make test-mysql)"
     terminalreporter.write_line(line)
     ran = _ran(terminalreporter, "browser")
     failed = sum(report.failed for report in ran)

@@ -188,6 +188,7 @@ class MysqlSession:
         """Undo what texts did to the session: its database, its table locks, its settings.
 
         Done before the next use and never after a commit, where a lost connection would look like a failure.
+        The checks are the server's own: MySQL 8 turns them off for `= DEFAULT`, and tells that nowhere.
         `lock_wait_timeout` is for what a statement needs of a table, `innodb_lock_wait_timeout` for its rows.
         """
         if self._is_settled:
@@ -198,8 +199,9 @@ class MysqlSession:
         self._send("UNLOCK TABLES")
         self._send(f"USE {self._database}")
         self._send(
-            f"SET SESSION autocommit = 1, sql_mode = {self._sql_mode}, foreign_key_checks = DEFAULT,"
-            f" unique_checks = DEFAULT, lock_wait_timeout = {self._seconds},"
+            f"SET SESSION autocommit = 1, sql_mode = {self._sql_mode},"
+            " foreign_key_checks = @@GLOBAL.foreign_key_checks,"
+            f" unique_checks = @@GLOBAL.unique_checks, lock_wait_timeout = {self._seconds},"
             f" innodb_lock_wait_timeout = {self._seconds}"
         )
         self._send("SET SESSION TRANSACTION READ WRITE")

@@ -123,11 +123,15 @@ def connect_at(address: Address, *, label: str, secrets: tuple[str, ...]) -> Con
             ssl=tls,
             ssl_disabled=address.tls == "disabled",
         )
-    except (
-        pymysql.Error,
-        OSError,
-        RuntimeError,
-    ) as error:  # RuntimeError: a package for its password is missing
+    except RuntimeError:  # the driver's word for a missing `cryptography`
+        raise DatabaseError(
+            "database-unreachable",
+            "The server wants the password encrypted: no TLS protects it on its way.",
+            why="Its user has caching_sha2_password or sha256_password, and without TLS both need RSA.",
+            next_step="Let the connection use TLS (no `tls=false`, no `ssl-mode=DISABLED`) or a socket, or"
+            " install the Python package cryptography beside coordinator.",
+        ) from None
+    except (pymysql.Error, OSError) as error:
         raise DatabaseError(
             "database-unreachable",
             f"The database cannot be reached: {scrub(message_of(error), secrets)}.",

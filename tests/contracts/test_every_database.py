@@ -10,8 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fixtures.mariadb import ADAPTER, ENGINE, TESTED
 
-from coordinator.adapters.databases import mariadb, mysql, postgresql, sqlite
+from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import Engine
 from coordinator.ports import Batch, Database
@@ -20,17 +21,15 @@ from coordinator.secret import Secret
 ADAPTERS = {
     Engine.POSTGRESQL: postgresql,
     Engine.SQLITE: sqlite,
-    Engine.MYSQL: mysql,  # what MariaDB speaks of it: no package brings its server
-    Engine.MARIADB: mariadb,
+    ENGINE: ADAPTER,
 }
-ENGINES = [pytest.param(each, marks=[pytest.mark.mariadb] if each.speaks_mysql else []) for each in Engine]
+ENGINES = [pytest.param(each, marks=[pytest.mark.mariadb] if each.speaks_mysql else []) for each in TESTED]
 PATIENT = timedelta(seconds=20)
 SHORT = timedelta(milliseconds=100)
 TAKES_A = {
     Engine.POSTGRESQL: "LOCK TABLE a",
     Engine.SQLITE: "INSERT INTO a VALUES (1)",
-    Engine.MYSQL: "LOCK TABLE a WRITE",
-    Engine.MARIADB: "LOCK TABLE a WRITE",
+    ENGINE: "LOCK TABLE a WRITE",
 }
 """A statement that keeps everybody else from writing to the table."""
 

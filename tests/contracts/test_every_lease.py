@@ -10,9 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fixtures.mariadb import ADAPTER, ENGINE
 
 from coordinator import leases
-from coordinator.adapters.databases import mariadb, mysql, postgresql, sqlite
+from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.adapters.leases.file import FileLease
 from coordinator.errors import Waiting
 from coordinator.leases import Claim
@@ -21,7 +22,7 @@ from coordinator.secret import Secret
 
 MINE = Claim("mine", "shop-1.5")
 THEIRS = Claim("theirs", "it's 1.6\\")
-ON_MYSQL = {"mysql": mysql, "mariadb": mariadb}
+ON_MYSQL = {ENGINE.value: ADAPTER}
 HOLD = """
 import sys
 from pathlib import Path

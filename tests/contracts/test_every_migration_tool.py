@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from fixtures.mariadb import ADAPTER, ENGINE, TESTED
 
 from coordinator import discovery
-from coordinator.adapters.databases import mariadb, mysql, postgresql, sqlite
+from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.apply import apply_migration, is_applied, read_ledger, revert_migration
 from coordinator.errors import CoordinatorError, DatabaseError, StepFailed, Waiting
 from coordinator.model import Engine, Migration, Phase, SourceFile
@@ -98,8 +99,7 @@ class Shop:
 ADAPTERS = {
     Engine.POSTGRESQL: postgresql,
     Engine.SQLITE: sqlite,
-    Engine.MYSQL: mysql,  # what MariaDB speaks of it: no package brings its server
-    Engine.MARIADB: mariadb,
+    ENGINE: ADAPTER,
 }
 CASES = [
     pytest.param(
@@ -109,6 +109,7 @@ CASES = [
     )
     for key, tool in SENT.items()
     for engine in sorted(tool.engines)
+    if engine in TESTED
 ]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.backfilling import Items, items
+from fixtures.mariadb import ENGINE
 
 from coordinator.adapters.mysql_session import MysqlSession
 from coordinator.adapters.postgresql_session import PostgresqlSession
@@ -24,7 +25,7 @@ from coordinator.model import Engine
 SENDS = {
     Engine.POSTGRESQL: (PostgresqlSession, "send"),
     Engine.SQLITE: (SqliteSession, "_send"),
-    Engine.MARIADB: (MysqlSession, "_send"),
+    ENGINE: (MysqlSession, "_send"),
 }
 ENGINES = [pytest.param(each, marks=[pytest.mark.mariadb] if each.speaks_mysql else []) for each in SENDS]
 ROWS = 7
@@ -99,7 +100,7 @@ def test_a_backfill_that_is_killed_again_and_again_does_each_row_once(table: Ite
     rows, chance = 20_000, random.Random(7)
     table.execute(
         "INSERT INTO items (id) WITH RECURSIVE numbers (i) AS (SELECT 8 UNION ALL SELECT i + 1 FROM numbers"
-        f" WHERE i < {rows if table.engine is not Engine.MARIADB else 900}) SELECT i FROM numbers"
+        f" WHERE i < {rows if table.engine is not ENGINE else 900}) SELECT i FROM numbers"
     )
     every = sum(table.times_done().values())
 

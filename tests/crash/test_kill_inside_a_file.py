@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from fixtures.doomed import APPLY, Doom, context_of
+from fixtures.mariadb import ADAPTER, ENGINE
 
-from coordinator.adapters.databases import mariadb, postgresql, sqlite
+from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.applied import TABLE
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine
@@ -23,7 +24,7 @@ from coordinator.steps import Observation
 from coordinator.steps.apply import STEP
 from coordinator.world import Seen
 
-ADAPTERS = {Engine.POSTGRESQL: postgresql, Engine.SQLITE: sqlite, Engine.MARIADB: mariadb}
+ADAPTERS = {Engine.POSTGRESQL: postgresql, Engine.SQLITE: sqlite, ENGINE: ADAPTER}
 BUSY = timedelta(seconds=20)
 MOST = 100
 """More texts than any of these files needs."""
@@ -47,7 +48,7 @@ CASES = [
     pytest.param("goose", Engine.SQLITE, (CREATE, ROW, COLUMN, MORE), id="goose sqlite"),
     *(
         pytest.param(
-            tool, Engine.MARIADB, (CREATE, ROW, COLUMN, MORE), id=f"{tool} mariadb", marks=pytest.mark.mariadb
+            tool, ENGINE, (CREATE, ROW, COLUMN, MORE), id=f"{tool} {ENGINE}", marks=pytest.mark.mariadb
         )
         for tool in ("goose", "golang-migrate")
     ),
@@ -84,7 +85,7 @@ def write(folder: Path, tool: str, engine: Engine, statements: tuple[str, ...]) 
         f"  shop: {{engine: {engine}, url: 'env:URL', migrations: {{tool: {tool}, dir: migrations}}}}\n"
     )
     head = {"goose": ["-- +goose Up"], "golang-migrate": ["-- up"]}[tool]
-    if tool == "goose" and engine is not Engine.MARIADB:
+    if tool == "goose" and engine is not ENGINE:
         head.insert(0, "-- +goose NO TRANSACTION")
     name = "1_step.sql" if tool == "goose" else "1_step.up.sql"
     (folder / "migrations" / name).write_text("\n".join((*head, *statements)) + "\n")
@@ -125,7 +126,7 @@ def test_a_file_killed_at_any_text_is_told_to_the_statement_and_gone_on_with(
     request: pytest.FixtureRequest,
     tmp_path: Path,
 ):
-    fixtures = {Engine.POSTGRESQL: "database_url", Engine.MARIADB: "mariadb_url"}
+    fixtures = {Engine.POSTGRESQL: "database_url", ENGINE: "mariadb_url"}
     url = request.getfixturevalue(fixtures[engine]) if engine in fixtures else f"sqlite://{tmp_path}/shop.db"
     lines = write(tmp_path, tool, engine, statements)
     rows = sum(each in (ROW, MORE) for each in statements)

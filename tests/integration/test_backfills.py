@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.backfilling import Items, items
+from fixtures.mariadb import ENGINE
 
 from coordinator.backfills.cursor import begin_cursor, move_cursor, read_cursor
 from coordinator.backfills.progress import Progress
@@ -21,7 +22,7 @@ from coordinator.ports import Batch
 ENGINES = [
     Engine.POSTGRESQL,
     Engine.SQLITE,
-    pytest.param(Engine.MARIADB, marks=pytest.mark.mariadb),
+    pytest.param(ENGINE, marks=pytest.mark.mariadb),
 ]
 _END_OTHERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

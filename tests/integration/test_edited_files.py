@@ -10,9 +10,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from fixtures.mariadb import ADAPTER, ENGINE
 
 from coordinator import discovery
-from coordinator.adapters.databases import mariadb, mysql, postgresql, sqlite
+from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.adapters.postgresql_session import PostgresqlSession
 from coordinator.applied import TABLE, Book, edited, read_entries
 from coordinator.apply import apply_migration, read_ledger
@@ -24,15 +25,14 @@ from coordinator.secret import Secret
 ADAPTERS = {
     Engine.POSTGRESQL: postgresql,
     Engine.SQLITE: sqlite,
-    Engine.MYSQL: mysql,  # what MariaDB speaks of it: no package brings its server
-    Engine.MARIADB: mariadb,
+    ENGINE: ADAPTER,
 }
 CASES = [
     pytest.param(
         (tool, engine), id=f"{tool} {engine}", marks=[pytest.mark.mariadb] if engine.speaks_mysql else []
     )
     for tool in ("goose", "golang-migrate")
-    for engine in Engine
+    for engine in ADAPTERS
 ]
 LIMIT = timedelta(seconds=20)
 CREATE = "CREATE TABLE a (x integer);"

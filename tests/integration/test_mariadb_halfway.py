@@ -14,13 +14,13 @@ from datetime import timedelta
 
 import pytest
 from fixtures.local import until
+from fixtures.mariadb import ADAPTER, ENGINE
 
 from coordinator import discovery
-from coordinator.adapters.databases import mariadb
 from coordinator.apply import apply_migration, is_applied, read_ledger, revert_migration
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.halfway import may_remain
-from coordinator.model import Engine, Migration, SourceFile
+from coordinator.model import Migration, SourceFile
 from coordinator.ports import Batch, MigrationTool, Session
 from coordinator.secret import Secret
 
@@ -102,10 +102,10 @@ def tool(request: pytest.FixtureRequest) -> MigrationTool:
 
 @pytest.fixture
 def new_shop(tool: MigrationTool, mariadb_url: str) -> Iterator[Callable[..., Shop]]:
-    with mariadb.connect(Secret(mariadb_url), lock_timeout=SHORT).session(label="test") as session:
+    with ADAPTER.connect(Secret(mariadb_url), lock_timeout=SHORT).session(label="test") as session:
 
         def make(up: str, down: str = "DROP TABLE a;\n") -> Shop:
-            read = tool.read(files_of(tool.name, (FIRST, up), down), Engine.MARIADB)
+            read = tool.read(files_of(tool.name, (FIRST, up), down), ENGINE)
             assert read.diagnostics == ()
             shop = Shop(tool, session, read.migrations)
             first = read.migrations[0]
@@ -218,7 +218,7 @@ def test_a_busy_table_leaves_no_mark_and_the_step_may_be_tried_again(new_shop, m
     is_held, is_over = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with mariadb.connect(Secret(mariadb_url), lock_timeout=PATIENCE).session(label="holder") as holder:
+        with ADAPTER.connect(Secret(mariadb_url), lock_timeout=PATIENCE).session(label="holder") as holder:
             holder._connection.query("LOCK TABLE a WRITE")
             is_held.set()
             is_over.wait(60)
@@ -241,7 +241,7 @@ def test_a_busy_table_leaves_no_mark_and_the_step_may_be_tried_again(new_shop, m
 @contextmanager
 def reading(url: str, table: str) -> Iterator[None]:
     """Let a transaction that has read a table stay open: whoever changes its schema waits."""
-    with mariadb.connect(Secret(url), lock_timeout=PATIENCE).session(label="reader") as reader:
+    with ADAPTER.connect(Secret(url), lock_timeout=PATIENCE).session(label="reader") as reader:
         reader._send("START TRANSACTION")
         reader._send(f"SELECT * FROM {table}")
         yield
@@ -271,7 +271,7 @@ def test_a_lost_connection_says_what_is_there_and_what_was_under_way(new_shop, m
     shop = new_shop(f"ALTER TABLE a ADD y int;\n{ENDLESS}")
 
     def end_it() -> None:
-        with mariadb.connect(Secret(mariadb_url), lock_timeout=PATIENCE).session(label="other") as other:
+        with ADAPTER.connect(Secret(mariadb_url), lock_timeout=PATIENCE).session(label="other") as other:
             until(lambda: other.query(AT_WORK), seconds=PATIENCE.total_seconds())
             [[process]] = other.query(AT_WORK)
             other.execute(Batch((f"KILL {process}",), transaction=False))
@@ -291,7 +291,7 @@ CHILD = """
 import sys
 from datetime import timedelta
 from coordinator import discovery
-from coordinator.adapters.databases import mariadb
+from coordinator.adapters.databases import KIND as adapter
 from coordinator.apply import apply_migration
 from coordinator.model import Engine, SourceFile
 from coordinator.secret import Secret
@@ -300,9 +300,9 @@ url, tool, *files = sys.stdin.read().split("|")
 tool = discovery.migration_tool(tool)
 pairs = zip(files[::2], files[1::2])
 files = [SourceFile(name, text.encode(), "0") for name, text in pairs]
-migrations = tool.read(files, Engine.MARIADB).migrations
+migrations = tool.read(files, Engine("KIND")).migrations
 limit = timedelta(seconds=60)
-with mariadb.connect(Secret(url), lock_timeout=limit).session(label="doomed") as session:
+with adapter.connect(Secret(url), lock_timeout=limit).session(label="doomed") as session:
     apply_migration(session, tool, migrations[1], migrations=migrations, table=None, lock_timeout=limit)
 """
 
@@ -317,7 +317,9 @@ def test_a_killed_coordinator_leaves_a_doubt_and_its_lock_until_the_server_is_do
     shop = new_shop(f"ALTER TABLE a ADD y int;\n{ENDLESS}")
     files = [file for each in shop.migrations for file in each.files]
 
-    with subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD.replace("KIND", ENGINE)], stdin=subprocess.PIPE, text=True
+    ) as child:
         assert child.stdin is not None
         child.stdin.write("|".join([mariadb_url, shop.tool.name, *map(as_input, files)]))
         child.stdin.close()
@@ -334,7 +336,7 @@ def test_a_killed_coordinator_leaves_a_doubt_and_its_lock_until_the_server_is_do
 
     with shop.session.locked(shop.tool.lock_ids(shop.session.target(None)), timeout=PATIENCE):
         assert shop.is_applied() is (None if shop.tool.records_start else False)
-    assert may_remain(shop.second.up, Engine.MARIADB)
+    assert may_remain(shop.second.up, ENGINE)
     assert shop.columns() == ["x", "y"]
     if shop.tool.records_start:
         with pytest.raises(StepFailed, match="stopped half-way"):
@@ -347,6 +349,6 @@ def test_rows_alone_can_be_taken_back_and_leave_no_doubt(new_shop):
     error = shop.fails(shop.apply)
 
     assert error.code == "statement-failed"
-    assert not may_remain(shop.second.up, Engine.MARIADB)
+    assert not may_remain(shop.second.up, ENGINE)
     assert shop.session.query("SELECT * FROM a") == []
     assert shop.is_applied() is False

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from fixtures.mariadb import ENGINE
 from fixtures.sqlite_rehearsal import apply
 
 from coordinator import discovery
@@ -27,10 +28,13 @@ SCHEMA = (
     (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE)""",
 )
 
+WITHOUT_A_COPY = {Engine.MARIADB: "NOCOPY", Engine.MYSQL: "INPLACE"}[ENGINE]
+LONGER = f"ALGORITHM={'INSTANT' if ENGINE is Engine.MARIADB else 'INPLACE'} LOCK=NONE on t"
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RehearsalServer]:
-    with discovery.rehearsal(Engine.MARIADB).server(url=None, live_version=None) as server:
+    with discovery.rehearsal(ENGINE).server(url=None, live_version=None) as server:
         yield server
 
 
@@ -55,16 +59,16 @@ def hazards(
     for number, text in enumerate(files):
         apply(database, text)
         seen += [replace(each, migration=str(number)) for each in database.take_statements()]
-    return find_hazards(seen, engine="mariadb 10.11", sizes=sizes, lock_timeout=None)
+    return find_hazards(seen, engine=f"{ENGINE} 0", sizes=sizes, lock_timeout=None)
 
 
 @pytest.mark.parametrize(
     ("sql", "mode", "rewritten"),
     [
         ("ALTER TABLE t ADD COLUMN z int FIRST -- at the front;", "ALGORITHM=INSTANT LOCK=NONE on t", ()),
-        ("ALTER TABLE `t` MODIFY v varchar(60) NOT NULL DEFAULT 'x'", "ALGORITHM=INSTANT LOCK=NONE on t", ()),
-        ("CREATE INDEX i ON t (n)", "ALGORITHM=NOCOPY LOCK=NONE on t", ()),
-        ("ALTER TABLE t ADD UNIQUE u (n)", "ALGORITHM=NOCOPY LOCK=NONE on t", ()),
+        ("ALTER TABLE `t` MODIFY v varchar(60) NOT NULL DEFAULT 'x'", LONGER, ()),
+        ("CREATE INDEX i ON t (n)", f"ALGORITHM={WITHOUT_A_COPY} LOCK=NONE on t", ()),
+        ("ALTER TABLE t ADD UNIQUE u (n)", f"ALGORITHM={WITHOUT_A_COPY} LOCK=NONE on t", ()),
         ("ALTER TABLE t ENGINE=InnoDB", "ALGORITHM=INPLACE LOCK=NONE on t", ("t",)),
         ("ALTER TABLE t ADD FULLTEXT w (words)", "ALGORITHM=INPLACE LOCK=SHARED on t", ("t",)),
         ("ALTER TABLE t MODIFY n bigint NOT NULL", "ALGORITHM=COPY LOCK=SHARED on t", ("t",)),
@@ -119,7 +123,7 @@ def test_a_statement_that_fails_fails_with_its_own_words(database: RehearsalData
         "ALTER TABLE t MODIFY n bigint NOT NULL",
         "ALTER TABLE t MODIFY v varchar(10) NOT NULL DEFAULT 'y'",
         "ALTER TABLE t ADD CONSTRAINT g FOREIGN KEY (n) REFERENCES p (id)",
-        "ALTER TABLE t CONVERT TO CHARACTER SET utf8mb4",
+        "ALTER TABLE t CONVERT TO CHARACTER SET utf16",
     ],
 )
 def test_what_copies_a_table_is_a_hazard_and_the_sql_offered_is_none(server: RehearsalServer, sql: str):

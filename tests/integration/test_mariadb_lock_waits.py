@@ -11,10 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fixtures.mariadb import ADAPTER, ENGINE
 from pymysql.connections import Connection
 from typer.testing import CliRunner
 
-from coordinator.adapters.databases.mariadb import connect
 from coordinator.adapters.mysql_url import connect as connected
 from coordinator.cli import app
 from coordinator.errors import DatabaseError, Interrupted
@@ -31,7 +31,7 @@ version: 1
 release: shop-2
 databases:
   shop:
-    engine: mariadb
+    engine: ENGINE
     url: env:URL
     migrations: {tool: goose, dir: migrations}
     locks: {budget: 150ms}
@@ -75,7 +75,9 @@ class Shop:
             paused()
 
         patience = Patience(locks, wait, wait, self.notes.append)
-        with connect(Secret(self.url), lock_timeout=timedelta(seconds=2)).session(label="x") as session:
+        with ADAPTER.connect(Secret(self.url), lock_timeout=timedelta(seconds=2)).session(
+            label="x"
+        ) as session:
             session.execute(Batch(texts, transaction=True, patience=patience))
 
 
@@ -161,7 +163,7 @@ def test_a_release_ends_with_who_holds_the_table_and_the_next_run_goes_on(shop: 
     text = f"-- coordinator: phase=expand\n-- +goose Up\n{ALTER};\n"
     (tmp_path / "migrations" / "00001_note.sql").write_text(text)
     plan = tmp_path / "plan.yaml"
-    plan.write_text(PLAN)
+    plan.write_text(PLAN.replace("ENGINE", ENGINE))
     runner = CliRunner(env={"URL": shop.url})
 
     with shop.held() as reader:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures.checkout import Checkout
-from fixtures.mariadb import root_connection
+from fixtures.mariadb import ENGINE, root_connection
 from fixtures.repository import Repository
 
 pytestmark = pytest.mark.mariadb
@@ -26,7 +26,7 @@ GET_EMAIL = "-- name: GetEmail :one\nSELECT email FROM users WHERE id = ?;\n"
 def shop(tmp_path: Path, mariadb_url: str) -> Iterator[Checkout]:
     """Yield a checkout whose database is a MariaDB, with 1.4 released on it."""
     with closing(Checkout(tmp_path / "shop")) as checkout:
-        checkout.write_plan(engine="mariadb")
+        checkout.write_plan(engine=ENGINE.value)
         file = checkout.folder / "plan.yaml"
         plan = yaml.safe_load(file.read_text())
         plan["services"]["shop"]["queries"] = {"sql": "queries/{version}"}
@@ -104,7 +104,7 @@ def test_a_backtest_tells_which_order_a_past_release_needed(tmp_path: Path):
     past.write("queries/all.sql", GET.replace("name FROM", "called FROM") + GET_EMAIL)
     past.commit("v3", day=3)
 
-    words = ["--engine", "mariadb", "--tool", "golang-migrate", "--migrations", "migrations"]
+    words = ["--engine", ENGINE.value, "--tool", "golang-migrate", "--migrations", "migrations"]
     command = [sys.executable, "-m", "coordinator", "backtest", *words, "--queries", "queries"]
     ended = subprocess.run(
         [*command, "--output", "json"], cwd=past.folder, capture_output=True, text=True, check=False

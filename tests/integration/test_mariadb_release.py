@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from fixtures.local import until
-from fixtures.mariadb import root_connection
+from fixtures.mariadb import ENGINE, root_connection
 
 pytestmark = pytest.mark.mariadb
 PLAN = """
 version: 1
 release: shop-{release}
 databases:
-  shop: {{engine: mariadb, url: "env:URL", migrations: {{tool: {tool}, dir: migrations}}}}
+  shop: {{engine: {engine}, url: "env:URL", migrations: {{tool: {tool}, dir: migrations}}}}
 """
 FIRST = "CREATE TABLE `orders` (id int PRIMARY KEY, note varchar(20) DEFAULT 'it\\'s');\n"
 SLOW = "CREATE TABLE b AS SELECT SLEEP(seconds) AS slept FROM pace;\n"
@@ -32,7 +32,7 @@ class Checkout:
         self.releases("1")
 
     def releases(self, release: str) -> None:
-        (self.folder / "plan.yaml").write_text(PLAN.format(release=release, tool=self.tool))
+        (self.folder / "plan.yaml").write_text(PLAN.format(engine=ENGINE, release=release, tool=self.tool))
 
     def write(self, version: int, sql: str, *, declared: str = "expand") -> None:
         text = f"-- coordinator: phase={declared}\n{sql}"

@@ -9,13 +9,12 @@ from datetime import timedelta
 
 import pymysql
 import pytest
-from fixtures.mariadb import root_connection
+from fixtures.mariadb import ADAPTER, ENGINE, root_connection
 
 from coordinator import discovery
-from coordinator.adapters.databases import mariadb
 from coordinator.apply import apply_migration
 from coordinator.errors import DatabaseError, Waiting
-from coordinator.model import Engine, SourceFile
+from coordinator.model import SourceFile
 from coordinator.ports import Session, TableLock
 from coordinator.secret import Secret
 
@@ -84,7 +83,7 @@ def library(mariadb_url: str) -> Iterator[Library]:
 
 @pytest.fixture
 def session(mariadb_url: str) -> Iterator[Session]:
-    with mariadb.connect(Secret(mariadb_url), lock_timeout=NOW).session(label="test") as session:
+    with ADAPTER.connect(Secret(mariadb_url), lock_timeout=NOW).session(label="test") as session:
         yield session
 
 
@@ -114,7 +113,7 @@ def test_the_library_waits_too_where_its_row_is_there(library: Library, session:
 def test_the_hook_waits_while_the_library_migrates_and_names_it(library: Library, session: Session):
     assert library.asks()
     file = SourceFile("migrations/1_a.sql", FILE, hashlib.sha256(FILE).hexdigest())
-    migrations = GOOSE.read([file], Engine.MARIADB).migrations
+    migrations = GOOSE.read([file], ENGINE).migrations
 
     with pytest.raises(Waiting, match=r"`goose_lock`: pod-7\.") as held:
         apply_migration(session, GOOSE, migrations[0], migrations=migrations, table=None, lock_timeout=NOW)
@@ -138,7 +137,7 @@ def test_two_of_us_exclude_each_other_by_the_row_as_well(
     library: Library, session: Session, mariadb_url: str
 ):
     row = TableLock("goose_lock", LOCK)
-    with mariadb.connect(Secret(mariadb_url), lock_timeout=NOW).session(label="other") as other:
+    with ADAPTER.connect(Secret(mariadb_url), lock_timeout=NOW).session(label="other") as other:
         with session.locked([row], timeout=NOW), pytest.raises(Waiting), other.locked([row], timeout=NOW):
             pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,11 +15,10 @@ from pathlib import Path
 
 import pytest
 from fixtures.local import until
-from fixtures.mariadb import root_connection
+from fixtures.mariadb import ADAPTER, ENGINE, NAME, root_connection
 from fixtures.sqlite_rehearsal import apply, found_by
 
 from coordinator import discovery
-from coordinator.adapters.databases import mariadb as databases
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Objection
@@ -31,7 +31,10 @@ from coordinator.rehearse.moment import is_no_answer
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb
-ENGINE = discovery.rehearsal(Engine.MARIADB)
+SERIES = {Engine.MARIADB: "10.11", Engine.MYSQL: "8.0"}
+OTHER = Engine.MYSQL if ENGINE is Engine.MARIADB else Engine.MARIADB
+OTHER_NAME = "MySQL" if ENGINE is Engine.MARIADB else "MariaDB"
+REHEARSAL = discovery.rehearsal(ENGINE)
 SCHEMA = (
     """CREATE TABLE customers (id int PRIMARY KEY AUTO_INCREMENT, email varchar(80) NOT NULL,
     name varchar(40), vip tinyint(1) NOT NULL DEFAULT 0, UNIQUE KEY customers_email (email))""",
@@ -55,7 +58,7 @@ def scratch(server: RehearsalServer) -> Iterator[RehearsalDatabase]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RehearsalServer]:
-    with ENGINE.server(url=None, live_version=None) as server:
+    with REHEARSAL.server(url=None, live_version=None) as server:
         yield server
 
 
@@ -67,7 +70,7 @@ def database(server: RehearsalServer) -> Iterator[RehearsalDatabase]:
 
 @contextmanager
 def live(url: str) -> Iterator[Session]:
-    opened = databases.connect(Secret(url), lock_timeout=timedelta(seconds=10))
+    opened = ADAPTER.connect(Secret(url), lock_timeout=timedelta(seconds=10))
     with opened.session(label="test") as session:
         yield session
 
@@ -333,7 +336,7 @@ def test_statements_about_accounts_are_left_out_and_said(server: RehearsalServer
 
 def version_with(**settings: str) -> str:
     """Return the version of a live server with these settings."""
-    return f"mariadb 10.11.1 {json.dumps(settings)}"
+    return f"{ENGINE} {SERIES[ENGINE]}.1 {json.dumps(settings)}"
 
 
 @pytest.mark.parametrize(("mode", "layer"), [("STRICT_TRANS_TABLES", "execute"), ("", "")])
@@ -341,7 +344,7 @@ def test_reads_texts_in_the_mode_of_the_live_server(mode: str, layer: str):
     """A column without default breaks an INSERT that leaves it out in a strict mode, and only there."""
     change = "ALTER TABLE orders ADD COLUMN place varchar(9) NOT NULL"
     with (
-        ENGINE.server(url=None, live_version=version_with(sql_mode=mode)) as server,
+        REHEARSAL.server(url=None, live_version=version_with(sql_mode=mode)) as server,
         scratch(server) as database,
     ):
         assert found_by(database, change, INSERT)[0] == layer
@@ -355,7 +358,7 @@ def test_takes_over_what_the_live_server_was_started_with(mariadb_url: str):
         "collation_database": "utf8mb4_bin",
         "explicit_defaults_for_timestamp": "OFF",
     }
-    with ENGINE.server(url=None, live_version=version_with(**settings)) as server:
+    with REHEARSAL.server(url=None, live_version=version_with(**settings)) as server:
         assert server.notes == ()
         with server.database() as database:
             apply(database, "CREATE TABLE Big (a varchar(9), t timestamp)")
@@ -372,19 +375,21 @@ def test_takes_over_what_the_live_server_was_started_with(mariadb_url: str):
 
 def test_tells_of_the_live_server_what_answers_depend_on(mariadb_url: str):
     with live(mariadb_url) as session:
-        version = ENGINE.live_version(session)
+        version = REHEARSAL.live_version(session)
 
-    assert version.startswith("mariadb 10.")
-    assert '"sql_mode": "STRICT_TRANS_TABLES' in version
+    assert version.startswith(f"{ENGINE} {SERIES[ENGINE]}.")
+    assert re.search(r'"sql_mode": "[A-Z_,]*STRICT_TRANS_TABLES', version)
     assert '"collation_database": ' in version
 
 
-def test_another_version_is_a_note_and_another_kind_decides_nothing():
-    with ENGINE.server(url=None, live_version="mariadb 10.2.1 {}") as server:
+def test_another_version_is_a_note_and_another_kind_decides_nothing(mariadb: str):
+    with REHEARSAL.server(url=None, live_version=f"{ENGINE} 5.2.1 {{}}") as server:
         assert server.doubt is None
-        assert "the live server is mariadb 10.2.1: another major version" in server.notes[0]
-    with ENGINE.server(url=None, live_version="mysql 8.0.1 {}") as server:
-        assert server.doubt == ("MariaDB was asked, and the live server is MySQL: they read SQL differently")
+        assert f"the live server is {ENGINE} 5.2.1: another major version" in server.notes[0]
+    with REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=f"{OTHER} 8.0.1 {{}}") as server:
+        assert server.doubt == (
+            f"{NAME} was asked, and the live server is {OTHER_NAME}: they read SQL differently"
+        )
 
 
 # -- the live database --------------------------------------------------------------------------------------
@@ -403,10 +408,10 @@ def test_a_dump_makes_the_live_schema_again(server: RehearsalServer, mariadb_url
                 transaction=False,
             )
         )
-        catalogue = ENGINE.live_catalogue(session)
-        sizes = ENGINE.live_sizes(session)
+        catalogue = REHEARSAL.live_catalogue(session)
+        sizes = REHEARSAL.live_sizes(session)
 
-    with server.database(ENGINE.dump(Secret(mariadb_url))) as database:
+    with server.database(REHEARSAL.dump(Secret(mariadb_url))) as database:
         assert dict(database.catalogue()) == dict(catalogue)
 
     assert {"customers", "orders", "logs"} <= sizes.keys()
@@ -427,7 +432,7 @@ def test_knows_the_live_server_by_whatever_address(mariadb_url: str, mariadb: st
     with live(mariadb_url) as session:
         again = Secret(mariadb.replace("127.0.0.1", "localhost") + "mysql?timeout=5s")
 
-        assert ENGINE.is_live_server(again, session)
+        assert REHEARSAL.is_live_server(again, session)
 
 
 def test_a_server_of_the_team_is_left_as_it_was(mariadb_url: str, mariadb: str):
@@ -438,7 +443,7 @@ def test_a_server_of_the_team_is_left_as_it_was(mariadb_url: str, mariadb: str):
             )
             return [each for each in cursor.fetchall() if "rehearsal" in each[0]]
 
-    with ENGINE.server(url=Secret(mariadb_url), live_version=None) as server, scratch(server) as database:
+    with REHEARSAL.server(url=Secret(mariadb_url), live_version=None) as server, scratch(server) as database:
         database.fill()
         assert (
             found_by(database, "ALTER TABLE orders DROP COLUMN note", "SELECT note FROM orders")[0]
@@ -451,11 +456,11 @@ def test_a_server_of_the_team_is_left_as_it_was(mariadb_url: str, mariadb: str):
 
 def test_refuses_a_user_who_may_not_make_databases(mariadb_url: str, mariadb: str):
     with root_connection(mariadb) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE OR REPLACE USER poor@'127.0.0.1' IDENTIFIED BY 'secret'")
-        cursor.execute(f"GRANT ALL ON {mariadb_url.rpartition('/')[2]}.* TO poor@'127.0.0.1'")
+        cursor.execute("CREATE USER poor IDENTIFIED BY 'secret'")
+        cursor.execute(f"GRANT ALL ON {mariadb_url.rpartition('/')[2]}.* TO poor")
     url = Secret(mariadb_url.replace("root@", "poor:secret@"))
 
-    with pytest.raises(Usage) as refusal, ENGINE.server(url=url, live_version=None):
+    with pytest.raises(Usage) as refusal, REHEARSAL.server(url=url, live_version=None):
         pass
 
     assert refusal.value.code == "rehearsal-server-unfit"
@@ -464,7 +469,7 @@ def test_refuses_a_user_who_may_not_make_databases(mariadb_url: str, mariadb: st
 def start_rehearsing(*arguments: str) -> subprocess.Popen[str]:
     """Start a command that rehearses, and return when it holds a scratch database."""
     program = Path(__file__).parent.parent / "fixtures" / "rehearsing.py"
-    command = [sys.executable, str(program), "mariadb", *arguments]
+    command = [sys.executable, str(program), ENGINE.value, *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -484,7 +489,7 @@ def test_what_a_killed_command_left_on_the_teams_server_goes_with_the_next(maria
     assert left() == 2
 
     def swept() -> bool:
-        with ENGINE.server(url=Secret(mariadb_url), live_version=None):
+        with REHEARSAL.server(url=Secret(mariadb_url), live_version=None):
             return left() == 0
 
     until(swept)  # the server notices in its own time that a connection is gone
@@ -501,7 +506,7 @@ def test_a_killed_commands_own_server_is_ended_by_the_next(monkeypatch: pytest.M
         server = int((left / "data" / "server.pid").read_text())
         os.kill(server, 0)
 
-        with ENGINE.server(url=None, live_version=None):
+        with REHEARSAL.server(url=None, live_version=None):
             assert not left.exists()
 
         until(lambda: not Path(f"/proc/{server}").exists())  # killed, it keeps its number until it is reaped
@@ -510,4 +515,4 @@ def test_a_killed_commands_own_server_is_ended_by_the_next(monkeypatch: pytest.M
 
 
 def test_identity_changes_with_the_program():
-    assert "mariadb 10." in str(ENGINE.identity(live_version=None))
+    assert f"{ENGINE} {SERIES[ENGINE]}." in str(REHEARSAL.identity(live_version=None))

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from fixtures.mariadb import root_connection
+from fixtures.mariadb import ENGINE, root_connection
 from peers.real_tools import World, can_compare
 
 from coordinator.model import Engine
@@ -46,7 +46,7 @@ def postgresql_worlds(postgres: str) -> Iterator[tuple[World, World]]:
 def mariadb_worlds(mariadb: str) -> tuple[World, World]:
     """Return two databases for all tests."""
     names = [f"coordinator_peers_{os.getpid()}_{side}" for side in ("real", "ours")]
-    return World(Engine.MARIADB, mariadb + names[0]), World(Engine.MARIADB, mariadb + names[1])
+    return World(ENGINE, mariadb + names[0]), World(ENGINE, mariadb + names[1])
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def new_world(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Engin
         if engine is Engine.SQLITE:
             return World(engine, f"sqlite://{tmp_path}/database{number}.db")
         world: World
-        if engine is Engine.MARIADB:
+        if engine is ENGINE:
             world = request.getfixturevalue("mariadb_worlds")[number % 2]
             name = world.url.rpartition("/")[2]
             with root_connection(world.url) as connection, connection.cursor() as cursor:

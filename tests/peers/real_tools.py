@@ -21,10 +21,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from fixtures.mariadb import ADAPTER, ENGINE
 from peers.mariadb_dump import dump_mariadb
 
 from coordinator import discovery
-from coordinator.adapters.databases import mariadb, postgresql, sqlite
+from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.applied import Book
 from coordinator.apply import apply_migration, read_ledger, revert_migration
 from coordinator.diagnostics import errors_of
@@ -45,20 +46,18 @@ _MODULES = {
 LEDGERS = {"goose": "goose_db_version", "golang-migrate": "schema_migrations"}
 _LIMIT = timedelta(seconds=5)
 
-_ADAPTERS = {Engine.POSTGRESQL: postgresql, Engine.SQLITE: sqlite, Engine.MARIADB: mariadb}
+_ADAPTERS = {Engine.POSTGRESQL: postgresql, Engine.SQLITE: sqlite, ENGINE: ADAPTER}
 _CATALOGS = {
     Engine.POSTGRESQL: (
         "SELECT tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
     ),
     Engine.SQLITE: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-    Engine.MARIADB: (
+    ENGINE: (
         "SELECT table_name FROM information_schema.tables"
         " WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'"
     ),
 }
-ENGINES = [
-    pytest.param(each, marks=[pytest.mark.mariadb] if each is Engine.MARIADB else []) for each in _ADAPTERS
-]
+ENGINES = [pytest.param(each, marks=[pytest.mark.mariadb] if each is ENGINE else []) for each in _ADAPTERS]
 """MySQL's server comes in no package of Debian: what MariaDB speaks of it is compared."""
 
 Files = Mapping[str, str | bytes]
@@ -107,7 +106,7 @@ class World:
         """Return everything but the version table's rows, and these without time stamps (None: no table)."""
         if self.engine is Engine.POSTGRESQL:
             return _dump_postgresql(self.url, LEDGERS[tool]), self.ledger(tool)
-        if self.engine is Engine.MARIADB:
+        if self.engine is ENGINE:
             with self.database.session(label="compare") as session:
                 return dump_mariadb(session, LEDGERS[tool]), self.ledger(tool)
         return _dump_sqlite(self.url, LEDGERS[tool]), self.ledger(tool)
@@ -180,7 +179,7 @@ def _run(argv: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
 
 
 def _goose_database(world: World) -> tuple[str, str]:
-    drivers = {Engine.POSTGRESQL: "postgres", Engine.SQLITE: "sqlite3", Engine.MARIADB: "mysql"}
+    drivers = {Engine.POSTGRESQL: "postgres", Engine.SQLITE: "sqlite3", ENGINE: "mysql"}
     return drivers[world.engine], _real_url("goose", world)
 
 
@@ -188,7 +187,7 @@ def _real_url(tool: str, world: World) -> str:
     if world.engine is Engine.SQLITE:
         return world.url.removeprefix("sqlite://") if tool == "goose" else world.url
     parts = urlsplit(world.url)
-    if world.engine is Engine.MARIADB:
+    if world.engine is ENGINE:
         user, _, host = parts.netloc.partition("@")
         return (
             "" if tool == "goose" else "mysql://"
@@ -284,7 +283,7 @@ def dump_of(world: World) -> str:
     """Return everything that a database holds, any tool's version table included, but our own notes."""
     with world.database.session(label="compare") as session:
         session.execute(Batch(("DROP TABLE IF EXISTS coordinator_applied",), transaction=True))
-        if world.engine is Engine.MARIADB:
+        if world.engine is ENGINE:
             return dump_mariadb(session, "")
     dump = _dump_postgresql if world.engine is Engine.POSTGRESQL else _dump_sqlite
     return dump(world.url, "no-such-table")

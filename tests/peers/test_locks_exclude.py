@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.local import until
+from fixtures.mariadb import ENGINE
 from peers.real_tools import World, real_command, run_ours, write_files
 
 from coordinator import discovery
@@ -66,7 +67,7 @@ def test_on_mariadb_the_real_tool_waits_while_the_hook_holds_its_lock(
     new_world: Callable[[Engine], World], tmp_path: Path
 ):
     folder = write_files(tmp_path / "migrations", {"1_a.up.sql": "CREATE TABLE a (x integer);"})
-    world = new_world(Engine.MARIADB)
+    world = new_world(ENGINE)
     hook = discovery.migration_tool(TOOL)
     waiting = (
         "SELECT 1 FROM information_schema.processlist WHERE state = 'User lock' AND db = DATABASE()"
@@ -89,7 +90,7 @@ def test_on_mariadb_the_hook_waits_while_the_real_tool_migrates(
 ):
     files = {"1_a.up.sql": "SELECT SLEEP(600);", "2_b.up.sql": "CREATE TABLE b (x integer);"}
     folder = write_files(tmp_path / "migrations", files)
-    world = new_world(Engine.MARIADB)
+    world = new_world(ENGINE)
     hook = discovery.migration_tool(TOOL)
     asleep = "SELECT id FROM information_schema.processlist WHERE state = 'User sleep' AND db = DATABASE()"
 

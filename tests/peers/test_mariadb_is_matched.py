@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fixtures.mariadb import ENGINE
 from peers import golang_migrate_cases, goose_cases
 from peers.goose_cases import BEGIN, END, NO_TX, UP, A, B
 from peers.real_tools import World, make_ledger, run_ours, run_real, write_files
@@ -18,7 +19,7 @@ from coordinator.model import Engine
 
 pytestmark = [pytest.mark.peers, pytest.mark.mariadb]
 NewWorld = Callable[[Engine], World]
-MARIADB = Engine.MARIADB
+MARIADB = ENGINE
 FAILS = "INSERT INTO nowhere VALUES (1);\n"
 
 PROCEDURE = (

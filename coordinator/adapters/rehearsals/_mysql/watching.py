@@ -38,13 +38,23 @@ _OF_PARTITIONS: Final = frozenset({"DROP", "TRUNCATE", "EXCHANGE"})
 
 
 class Watcher:
-    """Collects what the statements of one scratch database did; `look` returns its catalogue."""
+    """Collects what the statements of one scratch database did.
 
-    def __init__(self, engine: Engine, look: Callable[[], Mapping[str, str]]) -> None:
+    `look` returns its catalogue, `numbers` those by which InnoDB knows a table's files.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        look: Callable[[], Mapping[str, str]],
+        *,
+        numbers: Callable[[], Mapping[str, object]],
+    ) -> None:
         self.left_out: list[str] = []
         """The first words of statements that were not sent."""
         self._engine = engine
         self._look = look
+        self._numbers = numbers
         self._evidence: list[StatementEvidence] = []
         self._is_watching = False
         self._old: frozenset[str] = frozenset()
@@ -73,10 +83,12 @@ class Watcher:
         if not self._is_watching:
             send(text)
             return
-        before, begun = self._look(), time.monotonic()
+        before, numbers, begun = self._look(), self._numbers(), time.monotonic()
         way = run_cheapest(statement, text, send, self._engine)
         seconds = time.monotonic() - begun
         after = self._look()
+        is_new_file = way is not None and numbers.get(way.table) != self._numbers().get(way.table)
+        copies = way is not None and (way.copies or is_new_file)
         self._evidence.append(
             StatementEvidence(
                 migration="",
@@ -85,7 +97,7 @@ class Watcher:
                 in_transaction=stays_in_transaction(statement),
                 seconds=seconds,
                 locks=tuple(self._locks(statement, way, tables_in(before))),
-                rewritten=(way.table,) if way is not None and way.copies and way.table in self._old else (),
+                rewritten=(way.table,) if way is not None and copies and way.table in self._old else (),
                 written=tuple(sorted(self._old & _written(statement, tables_in(before)))),
                 changes=changes_between(before, after),
             )
