@@ -17,9 +17,10 @@ from typing import Final, Self
 
 from coordinator.applied import Book, Standing
 from coordinator.apply import demand_next, ledger_before, look, read_ledger, send_up
+from coordinator.halfway import may_remain
 from coordinator.model import DatabaseName, Engine, Migration, Script
 from coordinator.ports import Ledger, MigrationTool, Patience, Session, Target
-from coordinator.sql import split_statements
+from coordinator.sql import controls_transaction, split_statements
 
 _CALM: Final = frozenset(
     {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMENT", "TRUNCATE", "GRANT", "REVOKE"}
@@ -43,6 +44,16 @@ def may_follow(script: Script | None, engine: Engine) -> bool:
         not piece.words or (piece.words[0] in _CALM and _TEMPORARY.isdisjoint(piece.words))
         for piece in pieces
     )
+
+
+def is_whole(migration: Migration, engine: Engine) -> bool:
+    """Tell whether all of a migration is there with its record, or nothing of it, whenever it is cut off."""
+    script = migration.up
+    if migration.is_code or may_remain(script, engine):
+        return False
+    texts = script.statements if script else ()
+    pieces = (piece for text in texts for piece in split_statements(text.text, engine))
+    return not any(map(controls_transaction, pieces))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 from coordinator.diagnostics import Diagnostic, Place
@@ -74,6 +75,7 @@ class SqlStatement:
     """Whose quotes and comments it was read with."""
 
 
+@lru_cache(maxsize=256)
 def split_statements(text: str, engine: Engine = Engine.POSTGRESQL) -> tuple[SqlStatement, ...]:
     """Return the statements of a text, each with its `;`; comments and `;` alone are none."""
     statements: list[SqlStatement] = []

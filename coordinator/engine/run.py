@@ -1,10 +1,11 @@
 """The only loop that performs effects. It asks decide what to do, writes the intent, lets a worker do it,
 and writes the outcome; the journal has one writer, this thread.
 
-Order is everything here: intent before effect, outcome after it, each durable before the next thing
-happens; the outcome of one step and the intent of the next become durable together, with one flush to the
-disk. Whatever kills the process between any two lines, the next command finds a journal from which decide
-goes on. A worker that is cut off leaves its step in doubt, never in a guessed state.
+Order is everything here: intent before effect, outcome after it, and no effect before its intent is durable.
+The outcome of one step and the intent of the next become durable together, with one flush to the disk, and so
+do the intents of migrations that are begun together (ahead.py). Whatever kills the process between any two
+lines, the next command finds a journal from which decide goes on. A worker that is cut off leaves its step in
+doubt, never in a guessed state.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from coordinator.backfills.progress import Progress
+from coordinator.engine.ahead import Paces, chain
 from coordinator.engine.decide import (
     Command,
     Finish,
@@ -36,7 +38,7 @@ from coordinator.journal.events import Event
 from coordinator.journal.fold import RunState, Status
 from coordinator.leases import Claim
 from coordinator.ports import Journal, Ports
-from coordinator.series import KeptSeries
+from coordinator.series import KeptSeries, is_whole
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Seen
 
@@ -72,9 +74,19 @@ class _Done:
 
     step: Step
     task: type[Command]
+    at: datetime
     detail: str = ""
     observation: Observation | None = None
     error: BaseException | None = None
+
+    @property
+    def is_in_the_way(self) -> bool:
+        """Tell whether what comes after this step must not begin."""
+        return self.error is not None or self.observation is not None
+
+
+_Job = tuple[Start | Observe | Undo, ...]
+"""What one worker does, one after the other."""
 
 
 @dataclass
@@ -97,12 +109,13 @@ class Engine:
     """What workers met and no event tells: why a step waits, or could not be observed."""
     _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
     _tried: set[StepId] = field(default_factory=set)
-    _results: queue.SimpleQueue[_Done] = field(default_factory=queue.SimpleQueue)
+    _results: queue.SimpleQueue[tuple[_Done, ...]] = field(default_factory=queue.SimpleQueue)
     _unwritten: list[tuple[Event, RunState]] = field(default_factory=list)
     """Events that count already and are not durable yet, each with the state after it: no effect before."""
     _progress: dict[StepId, Progress] = field(default_factory=dict)
     """How far steps are, as their workers say, where it is not written yet."""
     _series: KeptSeries = field(default_factory=KeptSeries)
+    _paces: Paces = field(default_factory=Paces)
     _has_ended: bool = False
     """The loop is over, also by a failure of its own: whoever still waits shall stop."""
 
@@ -144,16 +157,16 @@ class Engine:
 
     def _act(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...] | None:
         """Carry out what decide says; return the stuck steps if it says that nothing is left to do."""
-        begun: list[Start | Observe | Undo] = []
+        begun: list[_Job] = []
         stuck = None if self.is_stopping() else self._take_up(begun)
         self._make_durable()
-        for command in begun:
-            self._submit(workers, command, in_doubt=isinstance(command, Observe))
+        for job in begun:
+            self._submit(workers, job)
         at_work = map(self.state.graph.step, self._in_flight)
         self._series.end_all_but({step.database for step in at_work if step.kind == "apply"})
         return stuck
 
-    def _take_up(self, begun: list[Start | Observe | Undo]) -> tuple[StepId, ...] | None:
+    def _take_up(self, begun: list[_Job]) -> tuple[StepId, ...] | None:
         """Write what decide says, and add to `begun` what a worker is to do when that is durable."""
         situation = Situation(
             in_flight=self._in_flight.keys(),
@@ -168,13 +181,15 @@ class Engine:
         for command in commands:
             match command:
                 case Start(step):
-                    self._write(events.StepStarted(now(), step.id))
-                    begun.append(command)
+                    steps = self._begun_with(step)
+                    for each in steps:
+                        self._write(events.StepStarted(now(), each.id))
+                    begun.append(tuple(map(Start, steps)))
                 case Observe():
-                    begun.append(command)
+                    begun.append((command,))
                 case Undo(step):
                     self._write(events.UndoStarted(now(), step.id))
-                    begun.append(command)
+                    begun.append((command,))
                 case TurnBack(reason):
                     self._write(events.RollbackStarted(now(), reason, automatic=True))
                     self._tried.clear()
@@ -184,27 +199,39 @@ class Engine:
                     return steps
         return None
 
-    def _submit(
-        self, workers: ThreadPoolExecutor, command: Start | Observe | Undo, *, in_doubt: bool
-    ) -> None:
+    def _begun_with(self, step: Step) -> tuple[Step, ...]:
+        """Return the step, and the migrations whose intents are written with its own."""
+        size = self._paces.size(step.database)
+        return chain(step, self.state, is_whole=self._is_whole, tried=self._tried, most=size)
+
+    def _is_whole(self, step: Step) -> bool:
+        migrations = self.ports.migrations(step.its_database)
+        found = next((each for each in migrations if each.version == step.migration), None)
+        return found is not None and is_whole(found, self.ports.plan.databases[step.its_database].engine)
+
+    def _submit(self, workers: ThreadPoolExecutor, job: _Job) -> None:
+        is_way_back = isinstance(job[0], Undo)
+        ahead = [
+            each for each in self.state.graph if is_way_back and each.no_return and self._is_pending(each)
+        ]
+        contexts = [self._context(command) for command in job]
+        at_work = workers.submit(self._work, job, contexts, ahead)
+        self._in_flight.update((command.step.id, at_work) for command in job)
+
+    def _context(self, command: Start | Observe | Undo) -> Context:
         step = command.step
-        context = Context(
+        return Context(
             ports=self.ports,
             claim=self.claim,
             supersede=self.state.started.supersedes,
             since=self.state.steps[step.id].first or self.ports.clock.now(),
-            in_doubt=in_doubt,
+            in_doubt=isinstance(command, Observe),
             is_halted=lambda: self._has_ended or self.is_stopping() or self._is_turning(command),
             note=lambda text: self.audience.noted(step.id, text),
             report=lambda progress: self._progress.update({step.id: progress}),
             from_line=self.state.steps[step.id].from_line,
             series=self._series,
         )
-        is_way_back = isinstance(command, Undo)
-        ahead = [
-            each for each in self.state.graph if is_way_back and each.no_return and self._is_pending(each)
-        ]
-        self._in_flight[step.id] = workers.submit(self._work, command, context, ahead)
 
     def _is_pending(self, step: Step) -> bool:
         return self.state.status(step.id) is Status.PENDING
@@ -213,53 +240,67 @@ class Engine:
         """Tell whether a forward step's waiting has lost its point: the run goes back, or is given up."""
         return isinstance(command, Start) and bool(self.state.rollback or self.state.abort)
 
-    def _work(self, command: Start | Observe | Undo, context: Context, ahead: Sequence[Step]) -> None:
-        """Do one command in a worker and bring back what came of it; never touches the journal.
+    def _work(self, job: _Job, contexts: Sequence[Context], ahead: Sequence[Step]) -> None:
+        """Do one command after the other in a worker and bring back what came of it, every tick.
 
-        `ahead` are the steps of no return that have not begun.
+        It never touches the journal. `ahead` are the steps of no return that have not begun.
         """
+        now = self.ports.clock.now
+        began = brought = now()
+        known: list[_Done] = []
+        is_over = False
+        for at, (command, context) in enumerate(zip(job, contexts, strict=True)):
+            if is_over or (at and context.is_halted()):
+                known.append(_not_begun(command.step, now()))
+                continue
+            known.append(self._done(command, context, ahead))
+            is_over = known[-1].is_in_the_way
+            if (now() - brought).total_seconds() >= _TICK and at + 1 < len(job):
+                self._results.put(tuple(known))
+                known, brought = [], now()
+        self._paces.learn(job[0].step.database, len(job), now() - began)
+        self._results.put(tuple(known))
+
+    def _done(self, command: Start | Observe | Undo, context: Context, ahead: Sequence[Step]) -> _Done:
         step, kind = command.step, self.kinds[command.step.kind]
         try:
             if isinstance(command, Undo) and step.service is not None:
                 demand_way_back(ahead, self.kinds, context)
-            self._results.put(_carry_out(command, _Fenced(kind, self.state.run), context))
+            return _carry_out(command, _Fenced(kind, self.state.run), context)
         except BaseException as error:  # noqa: BLE001 - the loop's thread raises what is not a problem of the world
-            self._results.put(_Done(step, type(command), error=error))
+            return _Done(step, type(command), context.ports.clock.now(), error=error)
 
     def _collect(self) -> None:
         """Write the outcome of every worker that is done, waiting a tick for the first."""
         try:
-            done = self._results.get(timeout=_TICK)
+            brought = self._results.get(timeout=_TICK)
             while True:
-                del self._in_flight[done.step.id]
-                self._write_last_progress(done.step.id)
-                event = self._event_of(done)
-                if event is not None:
-                    self._write(event)
-                done = self._results.get_nowait()
+                for done in brought:
+                    del self._in_flight[done.step.id]
+                    self._write_last_progress(done.step.id, done.at)
+                    event = self._event_of(done)
+                    if event is not None:
+                        self._write(event)
+                brought = self._results.get_nowait()
         except queue.Empty:
             return
 
     def _write_progress(self) -> None:
         """Write how far steps are that did not say so for a while."""
         for step in list(self._progress):
-            last = self.state.steps[step].progress
-            if last is None or self.ports.clock.now() - last.at >= _PROGRESS:
-                self._write_last_progress(step)
+            last, now = self.state.steps[step].progress, self.ports.clock.now()
+            if last is None or now - last.at >= _PROGRESS:
+                self._write_last_progress(step, now)
 
-    def _write_last_progress(self, step: StepId) -> None:
+    def _write_last_progress(self, step: StepId, at: datetime) -> None:
         progress = self._progress.pop(step, None)
         if progress is not None and self.state.status(step) is Status.STARTED:
-            now = self.ports.clock.now()
-            self._write(
-                events.StepProgressed(
-                    now, step, progress.passed, progress.total, round(progress.per_second, 1)
-                )
-            )
+            speed = round(progress.per_second, 1)
+            self._write(events.StepProgressed(at, step, progress.passed, progress.total, speed))
 
     def _event_of(self, done: _Done) -> Event | None:
         """Return what a worker's result means; None leaves the step as it is, in doubt."""
-        now, step = self.ports.clock.now(), done.step.id
+        now, step = done.at, done.step.id
         if done.error is None:
             if done.observation is not None:
                 return events.StepObserved(now, step, done.observation.seen, done.observation.detail)
@@ -334,17 +375,25 @@ class _Fenced:
 
 
 def _carry_out(command: Start | Observe | Undo, kind: _Fenced, context: Context) -> _Done:
-    step, task = command.step, type(command)
+    step, task, now = command.step, type(command), context.ports.clock.now
     if isinstance(command, Undo):
-        return _Done(step, task, detail=kind.undo(step, context))
+        detail = kind.undo(step, context)
+        return _Done(step, task, now(), detail=detail)
     if isinstance(command, Observe):
-        return _Done(step, task, observation=_observe_patiently(step, kind, context))
+        observation = _observe_patiently(step, kind, context)
+        return _Done(step, task, now(), observation=observation)
     observation = kind.observe(step, context)
     if observation.seen is Seen.DONE:
-        return _Done(step, task, detail=f"was done already: {observation.detail}")
+        return _Done(step, task, now(), detail=f"was done already: {observation.detail}")
     if observation.seen is Seen.UNKNOWN:
-        return _Done(step, task, observation=observation)
-    return _Done(step, task, detail=kind.perform(step, context))
+        return _Done(step, task, now(), observation=observation)
+    detail = kind.perform(step, context)
+    return _Done(step, task, now(), detail=detail)
+
+
+def _not_begun(step: Step, at: datetime) -> _Done:
+    """Return what is known of a step whose intent was written ahead, and which was not begun."""
+    return _Done(step, Start, at, observation=Observation(Seen.NOT_DONE, "it was not begun"))
 
 
 def _observe_patiently(step: Step, kind: _Fenced, context: Context) -> Observation:

@@ -69,8 +69,24 @@ _LINES: Mapping[type[Event], Callable[[Any, RunState], str]] = {
 
 
 def _took(state: RunState, step: StepId, at: datetime) -> str:
+    began = _began(state, step)
+    return "" if began is None else spoken(at - began)
+
+
+def _began(state: RunState, step: StepId) -> datetime | None:
+    """Return when a step began: its intent may have been written before what it comes after was done."""
     first = state.steps[step].first
-    return "" if first is None else spoken(at - first)
+    before = (state.steps[each] for each in state.graph.step(step).after)
+    done = (each.since for each in before if each.status is Status.DONE and each.since is not None)
+    return None if first is None else max([first, *done])
+
+
+def _is_ahead(state: RunState, step: StepId) -> bool:
+    """Tell whether a step's intent is written and what it comes after is not done: it waits in its group."""
+    before = state.graph.step(step).after
+    return state.status(step) is Status.STARTED and any(
+        state.status(each) is not Status.DONE for each in before
+    )
 
 
 def _reached(event: events.StepProgressed) -> Progress:
@@ -105,7 +121,9 @@ def summary(state: RunState, *, now: datetime) -> str:
 
 def heartbeat(state: RunState, *, now: datetime) -> str:
     """Return what a log says when nothing was said for a while."""
-    active = [step for step, each in state.steps.items() if each.status in _OPEN]
+    active = [
+        step for step, each in state.steps.items() if each.status in _OPEN and not _is_ahead(state, step)
+    ]
     return f"… {summary(state, now=now)}" + (f"; now {', '.join(active)}" if active else "")
 
 
@@ -113,9 +131,11 @@ def table_of(state: RunState, *, now: datetime) -> Iterator[Row]:
     """Yield a row a step."""
     for step in state.graph:
         each = state.steps[step.id]
-        is_open = each.status in _OPEN
-        end = now if is_open else each.since
-        took = spoken(end - each.first) if each.first and end else ""
+        if _is_ahead(state, step.id):
+            yield SIGNS[Status.PENDING], step.id, "", step.phase or ""
+            continue
+        end = now if each.status in _OPEN else each.since
+        took = _took(state, step.id, end) if end else ""
         detail = each.detail or _told_progress(each, now) or (step.phase or "")
         missing = missing_approvals(step, state)
         if missing and each.status is Status.PENDING:
