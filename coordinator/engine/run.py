@@ -81,8 +81,8 @@ class _Done:
 
     @property
     def is_in_the_way(self) -> bool:
-        """Tell whether what comes after this step must not begin."""
-        return self.error is not None or self.observation is not None
+        """Tell whether what comes after this step must not begin, or could not be looked for either."""
+        return self.error is not None or (self.task is Start and self.observation is not None)
 
 
 _Job = tuple[Start | Observe | Undo, ...]
@@ -186,7 +186,7 @@ class Engine:
                         self._write(events.StepStarted(now(), each.id))
                     begun.append(tuple(map(Start, steps)))
                 case Observe():
-                    begun.append((command,))
+                    _add_look(begun, command)
                 case Undo(step):
                     self._write(events.UndoStarted(now(), step.id))
                     begun.append((command,))
@@ -248,17 +248,19 @@ class Engine:
         now = self.ports.clock.now
         began = brought = now()
         known: list[_Done] = []
-        is_over = False
+        last: _Done | None = None
         for at, (command, context) in enumerate(zip(job, contexts, strict=True)):
-            if is_over or (at and context.is_halted()):
-                known.append(_not_begun(command.step, now()))
+            if last is not None and (last.is_in_the_way or context.is_halted()):
+                known.append(_not_done(command, last, now()))
                 continue
-            known.append(self._done(command, context, ahead))
-            is_over = known[-1].is_in_the_way
-            if (now() - brought).total_seconds() >= _TICK and at + 1 < len(job):
+            last = self._done(command, context, ahead)
+            known.append(last)
+            is_tick = (now() - brought).total_seconds() >= _TICK
+            if is_tick and at + 1 < len(job) and isinstance(command, Start) and not last.is_in_the_way:
                 self._results.put(tuple(known))
                 known, brought = [], now()
-        self._paces.learn(job[0].step.database, len(job), now() - began)
+        if isinstance(job[0], Start):
+            self._paces.learn(job[0].step.database, len(job), now() - began)
         self._results.put(tuple(known))
 
     def _done(self, command: Start | Observe | Undo, context: Context, ahead: Sequence[Step]) -> _Done:
@@ -319,7 +321,8 @@ class Engine:
         if done.task is Undo:
             return events.UndoFailed(now, step, error.code, str(error))
         if done.task is Observe:
-            self.problems.append(error)
+            if error not in self.problems:  # one look may have failed for several
+                self.problems.append(error)
             return None
         if isinstance(error, DatabaseError) and error.ambiguous:
             self._tried.discard(step)  # a commit was cut off: the step is in doubt, and observed next
@@ -391,9 +394,24 @@ def _carry_out(command: Start | Observe | Undo, kind: _Fenced, context: Context)
     return _Done(step, task, now(), detail=detail)
 
 
-def _not_begun(step: Step, at: datetime) -> _Done:
-    """Return what is known of a step whose intent was written ahead, and which was not begun."""
-    return _Done(step, Start, at, observation=Observation(Seen.NOT_DONE, "it was not begun"))
+def _not_done(command: Start | Observe | Undo, last: _Done, at: datetime) -> _Done:
+    """Return what is known of a step that its worker did not come to: an intent ahead, or still in doubt."""
+    if isinstance(command, Start):
+        seen = Observation(Seen.NOT_DONE, "it was not begun")
+        return _Done(command.step, Start, at, observation=seen)
+    error = last.error or Interrupted("interrupted", "The command was asked to stop.")
+    return _Done(command.step, type(command), at, error=error)
+
+
+def _add_look(begun: list[_Job], command: Observe) -> None:
+    """Add a look: one after the other at the migrations of a database, as each takes the tool's locks."""
+    step = command.step
+    for at, job in enumerate(begun):
+        other = job[-1].step
+        if step.kind == other.kind == "apply" and step.database == other.database:
+            begun[at] = (*job, command)
+            return
+    begun.append((command,))
 
 
 def _observe_patiently(step: Step, kind: _Fenced, context: Context) -> Observation:

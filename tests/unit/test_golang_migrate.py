@@ -106,7 +106,7 @@ def test_a_file_and_its_version_share_a_transaction():
     assert batch.transaction
     assert batch.statements == (
         "SELECT 1; SELECT 2;",
-        'TRUNCATE "public"."schema_migrations"',
+        'DELETE FROM "public"."schema_migrations"',
         'INSERT INTO "public"."schema_migrations" (version, dirty) VALUES (3, false)',
     )
 
@@ -175,7 +175,7 @@ def test_going_down_from_the_first_empties_the_table():
         migrations[0], migrations=migrations, target=PG, ledger=Ledger(exists=True, applied=(2,))
     )
 
-    assert batch.statements == ("SELECT 1;", 'TRUNCATE "public"."schema_migrations"')
+    assert batch.statements == ("SELECT 1;", 'DELETE FROM "public"."schema_migrations"')
 
 
 def test_reads_the_one_row_of_its_table():

@@ -1,0 +1,194 @@
+"""Migrations that are begun together: their intents are durable before the first of them, so a kill may come
+where several are said to have begun and some have run. What then holds is what the database says of each.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shop import FILES, LEDGERS, connect, worth_a_kill
+
+from coordinator.app.place import Place, newest_first
+from coordinator.journal import events
+from coordinator.journal.events import Outcome, from_wire
+from coordinator.journal.fold import Status
+
+_PLAN = """
+version: 1
+release: many
+databases:
+  shop: {engine: ENGINE, url: "env:URL", migrations: {tool: TOOL, dir: migrations}}
+"""
+COUNT = 7
+"""Groups of one, two and four."""
+BROKEN = "CREATE TABLE thing_6 (id integer PRIMARY KEY); SELECT nothing FROM nowhere;"
+
+
+@dataclass
+class Many:
+    """A release of a database alone, in a folder."""
+
+    folder: Path
+    url: str
+    tool: str
+    order: Callable[..., dict[str, Any]]
+
+    @property
+    def engine(self) -> str:
+        return self.url.partition(":")[0]
+
+    def write(self, version: int, sql: str) -> None:
+        phase = "-- coordinator: phase=expand\n"
+        name, text = FILES[self.tool](f"{version}_m", sql)
+        (self.folder / "migrations" / name).write_text(phase + text)
+
+    def run(self, *, kill_at: int | None = None) -> dict[str, Any]:
+        return self.order(command="run", folder=str(self.folder), kill_at=kill_at, blind=False)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(connect(self.url)) as connection:
+            return list(connection.execute(sql))
+
+    def things(self) -> set[int]:
+        catalogue = (
+            "SELECT name FROM sqlite_master" if self.engine == "sqlite" else "SELECT tablename FROM pg_tables"
+        )
+        names = [name for (name,) in self.rows(catalogue)]
+        return {int(name.removeprefix("thing_")) for name in names if name.startswith("thing_")}
+
+    def past(self) -> list[events.Event]:
+        journal = Place(self.folder / "plan.yaml").journal
+        return [from_wire(record) for run in journal.runs() for record in journal.records(run)]
+
+    def problems_of_what_is_said(self) -> Iterator[str]:
+        """Yield what the journal says to be there and is not, and what is there and never was announced."""
+        finished = {_version(each) for each in self.past() if isinstance(each, events.StepFinished)}
+        begun = {_version(each) for each in self.past() if isinstance(each, events.StepStarted)}
+        if not finished - {0} <= self.things() <= begun:
+            yield f"finished {finished}, there {self.things()}, begun {begun}"
+
+    def problems_at_the_end(self) -> Iterator[str]:
+        ended = self.run()
+        if ended["code"] != 0:
+            yield f"the run ended with {ended['code']}: {(self.folder / 'error').read_text()}"
+            return
+        if self.things() != set(range(1, COUNT + 1)):
+            yield f"there are {self.things()}"
+        query, _, _ = LEDGERS[self.tool, self.engine]
+        versions = [version for (version,) in self.rows(query)]
+        if versions != (list(range(COUNT + 1)) if self.tool == "goose" else [COUNT]):
+            yield f"the version table has {versions}"
+        journal = Place(self.folder / "plan.yaml").journal
+        state = next(newest_first(journal))
+        if state.outcome is not Outcome.RELEASED:
+            yield f"the run ended {state.outcome}"
+        last = map(from_wire, journal.records(state.run))
+        finished = Counter(each.step for each in last if isinstance(each, events.StepFinished))
+        if any(times > 1 for times in finished.values()):
+            yield f"finished more than once: {finished}"
+
+
+def _version(event: events.StepStarted | events.StepFinished) -> int:
+    name = event.step.rpartition(":")[2]
+    return int(name.removesuffix("_m")) if name.endswith("_m") else 0
+
+
+def _text(version: int) -> str:
+    return f"CREATE TABLE thing_{version} (id integer PRIMARY KEY);"
+
+
+@pytest.fixture(params=[("goose", "postgresql"), ("golang-migrate", "sqlite")], ids=lambda each: each[1])
+def new_release(
+    request: pytest.FixtureRequest, tmp_path: Path, forker: Callable[..., dict[str, Any]]
+) -> Callable[[], Many]:
+    tool, engine = request.param
+    server = request.getfixturevalue("database_url") if engine == "postgresql" else None
+    numbers = count()
+
+    def make() -> Many:
+        folder = tmp_path / str(next(numbers))
+        (folder / "migrations").mkdir(parents=True)
+        url = server or f"sqlite://{folder}/shop.db"
+        release = Many(folder, url, tool, forker)
+        (folder / "plan.yaml").write_text(_PLAN.replace("ENGINE", engine).replace("TOOL", tool))
+        (folder / "environment.json").write_text(json.dumps({"URL": url}))
+        for version in range(1, COUNT + 1):
+            release.write(version, _text(version))
+        if server:
+            with closing(connect(server)) as connection:
+                connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")
+                connection.commit()
+        return release
+
+    return make
+
+
+def test_a_kill_anywhere_in_a_group_leaves_nothing_unknown(new_release: Callable[[], Many]) -> None:
+    undisturbed = new_release()
+    names = undisturbed.run()["passed"]
+    assert list(undisturbed.problems_at_the_end()) == []
+    begun = [name for name in names if name.startswith("before step-started expand:shop:")]
+    first, last = names.index(begun[0]), names.index("after execute", names.index(begun[-1]))
+    problems: dict[str, list[str]] = {}
+    in_doubt = Counter[int]()
+
+    for kill_at in worth_a_kill(names):
+        if not first < kill_at <= last:
+            continue
+        release = new_release()
+        assert release.run(kill_at=kill_at)["killed"]
+        state = next(newest_first(Place(release.folder / "plan.yaml").journal))
+        in_doubt[sum(each.status is Status.STARTED for each in state.steps.values())] += 1
+        said = list(release.problems_of_what_is_said())
+        problems[f"{kill_at} {names[kill_at - 1]}"] = [*said, *release.problems_at_the_end()]
+
+    assert {kill_at: found for kill_at, found in problems.items() if found} == {}
+    assert max(in_doubt) == COUNT - 3, "the kills met the last group while all of it was in doubt"
+
+
+def test_a_kill_in_a_group_whose_journal_is_lost_is_recovered_from_the_world(
+    new_release: Callable[[], Many],
+) -> None:
+    names = new_release().run()["passed"]
+    last_intent = names.index(f"after step-started expand:shop:{COUNT}_m")
+    executed = [at for at, name in enumerate(names, 1) if name == "after execute" and at > last_intent]
+    problems: list[str] = []
+
+    for kill_at in executed[:3]:
+        release = new_release()
+        assert release.run(kill_at=kill_at)["killed"]
+        assert 3 < len(release.things()) < COUNT
+        shutil.rmtree(release.folder / ".coordinator")
+        problems += release.problems_at_the_end()
+
+    assert problems == []
+
+
+def test_what_comes_after_a_failure_in_a_group_is_said_not_to_have_begun(
+    new_release: Callable[[], Many],
+) -> None:
+    release = new_release()
+    release.write(6, BROKEN)
+
+    assert release.run()["code"] == 1
+    state = next(newest_first(Place(release.folder / "plan.yaml").journal))
+    statuses = {_step.migration: state.status(_step.id) for _step in state.graph if _step.migration}
+    assert release.things() == {1, 2, 3, 4, 5}
+    assert (statuses[5], statuses[6], statuses[7]) == (Status.DONE, Status.FAILED, Status.PENDING)
+    assert state.steps[_id_of(state, 7)].detail == "it was not begun"
+
+    release.write(6, _text(6))
+    assert list(release.problems_at_the_end()) == []
+
+
+def _id_of(state: Any, version: int) -> Any:
+    return next(step.id for step in state.graph if step.migration == version)
