@@ -20,7 +20,7 @@ PREFIXES = range(VERSIONS + 1)
 UPS = (
     "CREATE TABLE customer (id integer PRIMARY KEY, name text);",
     "INSERT INTO customer VALUES (1, 'one; 100%');\nINSERT INTO customer VALUES (2, 'two');",
-    "ALTER TABLE customer ADD COLUMN email text;",
+    "ALTER TABLE customer ADD COLUMN email varchar(80);",
     "CREATE INDEX customer_email ON customer (email);",
 )
 DOWNS = (
