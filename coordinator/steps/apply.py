@@ -19,7 +19,7 @@ from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
 from coordinator.marks import Mark, by_statement, read_mark, start_of, told
 from coordinator.model import DatabaseSpec, Engine, Migration
-from coordinator.ports import MigrationRunner, MigrationTool, Patience, Session, Target
+from coordinator.ports import MigrationRunner, MigrationTool, Session, Target
 from coordinator.programs import VersionTable, apply_by_program
 from coordinator.series import Series, may_follow
 from coordinator.sql import is_repeatable, split_statements
@@ -229,7 +229,7 @@ class Apply:
                 series.apply(
                     migration,
                     migrations=ports.migrations(spec.name),
-                    patience=Patience(spec.locks, context.wait, ports.clock.sleep, context.note),
+                    patience=context.patience(spec.name),
                     book=book,
                     label=step.id,
                     start=_start(mark, migration, spec.engine, from_line=context.from_line),
