@@ -28,6 +28,7 @@ BUSY: Final = "lock-timeout"
 _LOOK: Final = timedelta(milliseconds=50)
 """The time between two tries to begin, for which nobody waits."""
 _NAMED: Final = 3
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class LockWaits:
 
         Raises: DatabaseError `lock-blocked` when the budget is spent or the deadline over; Interrupted.
         """
+        self._budget = LockBudget(self._patience.locks)
         keeps_readers_out = self._has_rollback_journal()
         [(ordinary,)] = self._connection.execute("PRAGMA busy_timeout").fetchall()
         try:
@@ -117,9 +119,6 @@ class LockWaits:
             statement=failure.statement,
             is_busy=True,
         )
-
-
-_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def holders(path: Path) -> tuple[Holder, ...]:
