@@ -277,8 +277,8 @@ def _current(ledger: Ledger) -> int:
 def _set_version(target: Target, version: int, *, dirty: bool) -> tuple[str, ...]:
     """Return what leaves one row, or none.
 
-    golang-migrate empties the table on PostgreSQL by TRUNCATE, which makes new files at each migration (a
-    third of a small one's time) and shuts out whoever reads the version. What is left is the same by DELETE.
+    golang-migrate empties the table on PostgreSQL by TRUNCATE, which makes new files at each migration and
+    shuts out whoever reads the version. What is left is the same by DELETE.
     """
     table = _table(target)
     clear = f"DELETE FROM {table}"  # noqa: S608

@@ -22,7 +22,7 @@ from coordinator.graph import StepId
 from coordinator.journal import events
 from coordinator.journal.events import Event
 from coordinator.journal.fold import RunState, Status
-from coordinator.report.progress import Row, heartbeat, line_of, summary, table_of
+from coordinator.report.progress import Row, heartbeat, is_news, line_of, summary, table_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -82,7 +82,8 @@ class Plain:
 
     def saw(self, event: Event, state: RunState) -> None:
         self._last = event.at
-        self._say(event.at, line_of(event, state))
+        if is_news(event):
+            self._say(event.at, line_of(event, state))
 
     def noted(self, step: StepId, text: str) -> None:
         self._say(datetime.now().astimezone(), f"  {step}: {text}")

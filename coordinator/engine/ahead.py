@@ -22,6 +22,8 @@ from coordinator.graph import Step, StepId
 from coordinator.journal.fold import RunState, Status
 from coordinator.model import DatabaseName
 
+NOT_BEGUN: Final = "it was not begun"
+"""What is known of a step whose group ended before it: its intent is taken back."""
 _MOST: Final = 64
 """Intents that are written at once; beyond it the share of the flush is too small to be measured."""
 _QUICK: Final = timedelta(milliseconds=500)

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from coordinator.backfills.progress import Progress
-from coordinator.engine.ahead import Paces, chain
+from coordinator.engine.ahead import NOT_BEGUN, Paces, chain
 from coordinator.engine.decide import (
     Command,
     Finish,
@@ -397,7 +397,7 @@ def _carry_out(command: Start | Observe | Undo, kind: _Fenced, context: Context)
 def _not_done(command: Start | Observe | Undo, last: _Done, at: datetime) -> _Done:
     """Return what is known of a step that its worker did not come to: an intent ahead, or still in doubt."""
     if isinstance(command, Start):
-        seen = Observation(Seen.NOT_DONE, "it was not begun")
+        seen = Observation(Seen.NOT_DONE, NOT_BEGUN)
         return _Done(command.step, Start, at, observation=seen)
     error = last.error or Interrupted("interrupted", "The command was asked to stop.")
     return _Done(command.step, type(command), at, error=error)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from coordinator.backfills.progress import Progress
+from coordinator.engine.ahead import NOT_BEGUN
 from coordinator.engine.decide import missing_approvals
 from coordinator.graph import StepId
 from coordinator.journal import events
@@ -36,6 +37,11 @@ _OUTCOMES = {
 }
 
 
+def is_news(event: Event) -> bool:
+    """Tell whether whoever looks on wants a line: of a group that failed, what was not begun is none."""
+    return not (isinstance(event, events.StepObserved) and event.detail == NOT_BEGUN)
+
+
 def line_of(event: Event, state: RunState) -> str:
     """Return an event as one line, without its time; `state` is the one after it."""
     return _LINES[type(event)](event, state)
@@ -53,7 +59,9 @@ _LINES: Mapping[type[Event], Callable[[Any, RunState], str]] = {
     ),
     events.StepFailed: lambda event, _: f"✘ {event.step}  error[{event.code}]: {event.reason}",
     events.StepObserved: lambda event, _: (
-        f"? {event.step} was in doubt; the world says {event.seen}{_rest(event.detail)}"
+        f"· {event.step} was not begun"
+        if event.detail == NOT_BEGUN
+        else f"? {event.step} was in doubt; the world says {event.seen}{_rest(event.detail)}"
     ),
     events.StepSettled: lambda event, _: f"? {event.step} settled by {event.who}: {event.seen}",
     events.UndoStarted: lambda event, _: f"↶ {event.step}",

@@ -18,6 +18,7 @@ import pytest
 from shop import FILES, LEDGERS, connect, worth_a_kill
 
 from coordinator.app.place import Place, newest_first
+from coordinator.engine.ahead import NOT_BEGUN
 from coordinator.journal import events
 from coordinator.journal.events import Outcome, from_wire
 from coordinator.journal.fold import Status
@@ -184,7 +185,7 @@ def test_what_comes_after_a_failure_in_a_group_is_said_not_to_have_begun(
     statuses = {_step.migration: state.status(_step.id) for _step in state.graph if _step.migration}
     assert release.things() == {1, 2, 3, 4, 5}
     assert (statuses[5], statuses[6], statuses[7]) == (Status.DONE, Status.FAILED, Status.PENDING)
-    assert state.steps[_id_of(state, 7)].detail == "it was not begun"
+    assert state.steps[_id_of(state, 7)].detail == NOT_BEGUN
 
     release.write(6, _text(6))
     assert list(release.problems_at_the_end()) == []

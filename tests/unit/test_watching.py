@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from coordinator.cli.watching import Plain, that_fit
+from coordinator.engine.ahead import NOT_BEGUN
 from coordinator.graph import Graph, Step, StepId
 from coordinator.journal import events
 from coordinator.journal.fold import RunState, fold
 from coordinator.journal.steps_on_wire import wire_from
+from coordinator.world import Seen
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MONITOR = StepId("monitor:shop")
@@ -51,6 +53,16 @@ def test_a_heartbeat_comes_also_where_no_event_was_seen(capsys):
     plain.ticked(monitoring(), now=seconds(31))
 
     assert "under way" in capsys.readouterr().err
+
+
+def test_what_was_not_begun_with_its_group_is_no_line(capsys):
+    plain = Plain(is_coloured=False, heartbeat=timedelta(seconds=30))
+
+    plain.saw(events.StepObserved(START, MONITOR, Seen.NOT_DONE, NOT_BEGUN), monitoring())
+    assert capsys.readouterr().err == ""
+
+    plain.saw(events.StepObserved(START, MONITOR, Seen.NOT_DONE, "nobody watched"), monitoring())
+    assert "monitor:shop was in doubt; the world says" in capsys.readouterr().err
 
 
 def test_later_lines_of_a_message_stand_under_its_first(capsys):
