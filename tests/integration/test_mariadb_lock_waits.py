@@ -23,7 +23,7 @@ from coordinator.ports import Batch, Patience
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb
-LOCKS = LocksSpec(timedelta(milliseconds=50), timedelta(milliseconds=500), timedelta(seconds=60))
+LOCKS = LocksSpec(timedelta(milliseconds=50), timedelta(seconds=30), timedelta(seconds=60))
 BRIEF = LocksSpec(LOCKS.attempt, timedelta(milliseconds=150), LOCKS.deadline)
 ALTER = "ALTER TABLE orders ADD COLUMN note text"
 PLAN = """
