@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
@@ -40,6 +41,8 @@ _TOOK: Final = 11
 _BESIDES_NAMES: Final = 2 + 2 + _TOOK
 """Columns that a step's name leaves free: its sign and its time."""
 _NARROWEST: Final = 8
+_PACE: Final = 0.1
+"""Seconds between two drawings of what is no news: nobody reads faster."""
 
 
 class TerminalAudience(Audience, Protocol):
@@ -114,19 +117,27 @@ class Drawn:
         self._notes: dict[StepId, str] = {}
         self._lock = threading.Lock()
         self._told = ""
+        self._drawn_at = -_PACE
+        self._left_out: tuple[RunState, datetime] | None = None
+        """What is not drawn yet, because the last drawing is too young: a release may have 1,000 steps."""
 
     def saw(self, event: Event, state: RunState) -> None:
         if is_notable(event, state):
             self._draw(state, event.at, above=line_of(event, state))
-        else:
+        elif state.outcome is not None:
             self._draw(state, event.at)
+        else:
+            self.ticked(state, now=event.at)
 
     def noted(self, step: StepId, text: str) -> None:
         with self._lock:
             self._notes[step] = text
 
     def ticked(self, state: RunState, *, now: datetime) -> None:
-        self._draw(state, now)
+        if time.monotonic() - self._drawn_at >= _PACE:
+            self._draw(state, now)
+        else:
+            self._left_out = (state, now)
 
     def told(self, text: str) -> None:
         if self._live is None:
@@ -136,6 +147,7 @@ class Drawn:
     def _draw(self, state: RunState, now: datetime, *, above: str = "") -> None:
         from rich.text import Text
 
+        self._drawn_at, self._left_out = time.monotonic(), None
         try:
             live = self._started()
             if above:
@@ -155,6 +167,8 @@ class Drawn:
 
     def _stop(self, live: Live) -> None:
         try:
+            if self._left_out is not None:
+                live.update(self._drawing(*self._left_out), refresh=True)
             live.stop()
         except OSError:
             silence(sys.stderr)
