@@ -33,8 +33,10 @@ _FIRST_LOOK: Final = 0.02
 _CLOSE: Final = 0.01
 _NAMED: Final = 3
 _IS_WAITING: Final = """
-SELECT 1 FROM information_schema.processlist WHERE id = {process} AND state LIKE 'Waiting for %lock%'
+SELECT info FROM information_schema.processlist WHERE id = {process} AND state LIKE 'Waiting for %lock%'
 """
+_COMPARED: Final = 200
+"""Letters of a statement by which it is known again."""
 _GRANTED: Final = """
 SELECT DISTINCT t.processlist_id, t.processlist_user, t.processlist_host, t.processlist_command,
        t.processlist_time, t.processlist_info
@@ -73,8 +75,8 @@ class LockWaits:
             with suppress(pymysql.Error):
                 self._second.close()
 
-    def repeat(self, act: Callable[[], object], *, has_run: bool) -> None:
-        """Do `act`, one statement that `may_repeat`, until it gets its table.
+    def repeat(self, text: str, act: Callable[[], object], *, has_run: bool) -> None:
+        """Do `act`, which sends a text that `may_repeat`, until it gets its table.
 
         `has_run` says that something of the batch stays, so that no pause may end the step.
 
@@ -83,7 +85,7 @@ class LockWaits:
         budget = LockBudget(self._patience.locks)
         wait = self._patience.sleep if has_run else self._patience.wait
         while True:
-            watch = _Watch(self._open, self._process, budget.allowed(is_known=True))
+            watch = _Watch(self._open, self._process, text, allowed=budget.allowed(is_known=True))
             try:
                 with watch:
                     act()
@@ -119,11 +121,18 @@ def may_repeat(statements: Sequence[SqlStatement], text: str) -> bool:
 
 
 class _Watch:
-    """Looks on at one statement, and cuts it short when it has kept others waiting for too long."""
+    """Looks on at one statement, and cuts it short when it has kept others waiting for too long.
 
-    def __init__(self, open_second: Callable[[], Connection], process: int, allowed: timedelta) -> None:
+    Behind a proxy the second connection may be another server's, where the number is somebody else's. So a
+    process is only believed to be ours while it runs our statement.
+    """
+
+    def __init__(
+        self, open_second: Callable[[], Connection], process: int, text: str, *, allowed: timedelta
+    ) -> None:
         self._open = open_second
         self._process = process
+        self._text = _known_by(text)
         self._allowed = allowed.total_seconds()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="lock-watch", daemon=True)
@@ -147,7 +156,8 @@ class _Watch:
             second, since = self._open(), time.monotonic()
             while not self._is_over.wait(_CLOSE):
                 before, since = since, time.monotonic()
-                if not _rows(second, _IS_WAITING.format(process=self._process)):
+                found = _rows(second, _IS_WAITING.format(process=self._process))
+                if not any(_known_by(str(info)) == self._text for (info,) in found):
                     continue
                 self.stalled += since - before
                 if not self.holders:
@@ -156,6 +166,11 @@ class _Watch:
                     self.has_cut_short = True
                     _rows(second, f"KILL QUERY {self._process}")
                     return
+
+
+def _known_by(text: str) -> str:
+    """Return the beginning of a statement, which the server shows without what stands around it."""
+    return text.strip().rstrip(";").strip()[:_COMPARED].strip()
 
 
 def _rows(connection: Connection, sql: str) -> list[tuple[object, ...]]:

@@ -265,7 +265,7 @@ class MysqlSession:
         statements = split_statements(text, self._engine)
         send = partial(self._send, index=index, commits=commits)
         if self._waits is not None and may_repeat(statements, text):
-            self._waits.repeat(lambda: send(text), has_run=index > 0)
+            self._waits.repeat(text, lambda: send(text), has_run=index > 0)
             return
         if self._watch is None or not statements or not all(each.is_closed for each in statements):
             send(text)

@@ -4,7 +4,9 @@ plan allows, and what has happened is not repeated. A test acts while the migrat
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +17,7 @@ from fixtures.mariadb import ADAPTER, ENGINE
 from pymysql.connections import Connection
 from typer.testing import CliRunner
 
+from coordinator.adapters.mysql_lock_waits import LockWaits
 from coordinator.adapters.mysql_url import connect as connected
 from coordinator.cli import app
 from coordinator.errors import DatabaseError, Interrupted
@@ -138,6 +141,35 @@ def test_given_up_behind_rows_that_are_committed_is_no_untouched_file(shop: Shop
     error = caught.value
     assert (error.code, error.is_busy, error.committed) == ("lock-blocked", False, 1)
     assert shop.query("SELECT n FROM log") == ((1,),)
+
+
+@dataclass
+class Elsewhere:
+    """Our connection behind a proxy: its number is another session's at the server that is asked."""
+
+    number: int
+
+    def thread_id(self) -> int:
+        return self.number
+
+
+def test_a_session_of_somebody_else_with_our_number_is_never_cut_short(shop: Shop):
+    def act() -> None:
+        time.sleep(0.3)
+        raise DatabaseError("lock-timeout", "It is busy.")
+
+    brief = LocksSpec(timedelta(milliseconds=20), LOCKS.budget, timedelta(milliseconds=100))
+    patience = Patience(brief, lambda _: None, lambda _: None, shop.notes.append)
+    with shop.held() as reader, closing(shop.connection()) as other, ThreadPoolExecutor() as pool:
+        rows(other, "SET lock_wait_timeout = 600")
+        theirs = pool.submit(rows, other, "ALTER TABLE orders ADD COLUMN theirs int")
+        waits = LockWaits(Elsewhere(other.thread_id()), shop.connection, patience)
+        with waits, pytest.raises(DatabaseError):
+            waits.repeat(ALTER, act, has_run=False)
+        reader.commit()
+        theirs.result(60)
+
+    assert shop.columns() == ["id", "theirs"]
 
 
 def test_several_statements_in_one_text_are_never_repeated(shop: Shop):
