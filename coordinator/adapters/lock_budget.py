@@ -51,6 +51,10 @@ class LockBudget:
         waited = 0.0 if self.since is None else now - self.since
         return max(self.spec.deadline - timedelta(seconds=waited), timedelta())
 
+    def is_over(self, now: float) -> bool:
+        """Tell whether there is no further try where it is known what is wanted."""
+        return not self.allowed(is_known=True) or not self.left(now)
+
     def charge(self, seconds: float, now: float) -> None:
         """Count what a try that failed has cost."""
         self.tries += 1

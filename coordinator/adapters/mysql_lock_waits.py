@@ -93,10 +93,11 @@ class LockWaits:
                 is_cut_short = watch.has_cut_short and error.sqlstate == CUT_SHORT
                 if error.code != "lock-timeout" and not is_cut_short:
                     raise
-                budget.charge(watch.stalled, time.monotonic())
-                if not budget.allowed(is_known=True) or not budget.left(time.monotonic()):
+                now = time.monotonic()
+                budget.charge(watch.stalled, now)
+                if budget.is_over(now):
                     raise _given_up(budget, watch.holders, error) from error
-                pause = budget.pause(time.monotonic())
+                pause = budget.pause(now)
                 self._patience.note(f"{_told(watch.holders)} Trying again in {pause.total_seconds():g} s.")
                 wait(pause)
             else:

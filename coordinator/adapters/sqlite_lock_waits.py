@@ -83,7 +83,7 @@ class LockWaits:
                     self._connection.execute("ROLLBACK")
                 was_queue = keeps_readers_out and (has_begun or failure.statement is not None)
                 self._budget.charge(min(now - began, allowed.total_seconds()) if was_queue else 0.0, now)
-                if not self._budget.allowed(is_known=True) or not self._budget.left(now):
+                if self._budget.is_over(now):
                     raise self._given_up(failure, blockers) from failure
                 self._note(blockers)
                 pause = self._budget.pause(now) if was_queue else _LOOK

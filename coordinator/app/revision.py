@@ -15,7 +15,7 @@ from typing import cast
 from coordinator import discovery
 from coordinator.diagnostics import Diagnostic, Place, Severity, errors_of
 from coordinator.errors import PlanInvalid, Usage
-from coordinator.load.migrations import read_migrations
+from coordinator.load.migrations import glance, read_migrations
 from coordinator.model import DatabaseName, DatabaseSpec, Engine, Migration, MigrationsSpec, Script, SecretRef
 from coordinator.ports import MigrationRunner, MigrationTool
 from coordinator.secret import Secret
@@ -77,8 +77,7 @@ def _project_of(file: Path, tool: MigrationTool) -> Path:
 
 
 def _glance(folder: Path, path: str) -> bytes | None:
-    file = folder / path
-    return file.read_bytes() if file.is_file() else None
+    return glance(folder / path)
 
 
 def _refuse(url: Secret) -> None:

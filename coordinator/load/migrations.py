@@ -28,7 +28,7 @@ def read_migrations(spec: MigrationsSpec, engine: Engine) -> Reading:
     tool = discovery.migration_tool(spec.tool)
     problems: list[Diagnostic] = []
     files: list[SourceFile] = []
-    for source in tool.sources(lambda path: _glance(spec.folder / path)):
+    for source in tool.sources(lambda path: glance(spec.folder / path)):
         paths = _paths(spec, source, tool) if isinstance(source, str) else _placed(source, spec.folder)
         if isinstance(paths, Diagnostic):
             problems.append(paths)
@@ -48,7 +48,7 @@ def _has_runner(spec: MigrationsSpec) -> bool:
     return spec.command is not None or spec.tool in discovery.names(discovery.RUNNERS)
 
 
-def _glance(path: Path) -> bytes | None:
+def glance(path: Path) -> bytes | None:
     """Return what a configuration beside the migrations holds; None where there is none to read."""
     content = read_bytes(path, limit=MAX_MIGRATION_BYTES, place=Place(shown(path)))
     return None if isinstance(content, Diagnostic) else content
