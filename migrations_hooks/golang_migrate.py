@@ -410,7 +410,8 @@ def _dirty(migrations: Sequence[Migration], version: int) -> Diagnostic:
         "database-dirty",
         Place(named.files[0].path if named else "migrations"),
         f"golang-migrate stopped half-way at version {version} (dirty).",
-        "It failed or was killed there; the migration may be applied, in part or not at all.",
+        "It failed or was killed there, or the server is still at work on it; the migration may be applied,"
+        " in part or not at all.",
         "Compare the schema with the file, complete or undo it by hand, and run `migrate force VERSION`.",
     )
 
