@@ -93,7 +93,8 @@ def apply_migration(
         ledger, standing = look(session, tool, target, book=book)
         is_dirty = start is not None and ledger.dirty == migration.version
         if is_dirty:
-            ledger = ledger_before(migration, migrations)
+            before = ledger_before(migration, migrations)
+            ledger = replace(before, is_truncated=ledger.is_truncated)
         demand_next(tool, migration, migrations, ledger=ledger)
         send_up(
             session,

@@ -115,6 +115,8 @@ class Ledger:
     applied: tuple[MigrationId, ...] = ()
     dirty: MigrationId | None = None
     """The version at which golang-migrate stopped half-way, if it did."""
+    is_truncated: bool = False
+    """The role may not delete from the table, which its tool empties by TRUNCATE."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Lock
 from typing import Final, Self
@@ -108,7 +108,8 @@ class Series:
         """
         is_dirty = start is not None and self.ledger.dirty == migration.version
         if is_dirty:
-            self.ledger = ledger_before(migration, migrations)
+            before = ledger_before(migration, migrations)
+            self.ledger = replace(before, is_truncated=self.ledger.is_truncated)
         if is_dirty or not self.is_due(migration):
             self._coming = demand_next(self.tool, migration, migrations, ledger=self.ledger)
             self._at = 0

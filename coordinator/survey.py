@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from coordinator.applied import edited, read_entries
 from coordinator.apply import ledger_before, read_ledger
 from coordinator.backfills.order import order_problems
 from coordinator.backfills.standing import open_backfills
 from coordinator.diagnostics import Diagnostic, Place, Severity
+from coordinator.errors import Usage
 from coordinator.halfway import may_remain
 from coordinator.marks import read_mark
 from coordinator.model import (
     BackfillSpec,
     Colour,
     DatabaseName,
+    DatabaseSpec,
     Migration,
     Role,
     ServiceName,
@@ -162,6 +165,7 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         specs = ports.plan.databases[name].backfills
         misnamed = tuple(order_problems(specs, migrations))
         left, unfit = ((), ()) if misnamed else open_backfills(session, specs, pending.migrations)
+        pooled = _pooled(session, ports.plan.databases[name])
     waiting = {each.version for each in pending.migrations}
     applied = tuple(each for each in migrations if each.version not in waiting)
     changed = tuple(edited(applied, entries, engine=target.engine))
@@ -170,7 +174,17 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     if begun is not None:
         warnings.append(_half_applied(begun))
     found = DatabaseSurvey(target, len(applied), pending.migrations, names, left)
-    return found, (*pending.diagnostics, *warnings, *misnamed, *unfit)
+    return found, (*pending.diagnostics, *pooled, *warnings, *misnamed, *unfit)
+
+
+def _pooled(session: Session, spec: DatabaseSpec) -> tuple[Diagnostic, ...]:
+    """Return a warning where a session's locks would not be its own: one may look there, and not run."""
+    try:
+        with session.locked((), timeout=timedelta(0)):
+            return ()
+    except Usage as error:
+        nothing_else = error.why or "", error.next_step or ""
+        return (Diagnostic(error.code, spec.place, error.what, *nothing_else, severity=Severity.WARNING),)
 
 
 def _begun(

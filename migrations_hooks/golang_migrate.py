@@ -24,6 +24,7 @@ from coordinator.sql import (
     controls_transaction,
     declared_phase,
     decode,
+    literal,
     may_refuse_transaction,
     sets_transaction,
     split_statements,
@@ -96,8 +97,20 @@ class GolangMigrate:
         return Reading(tuple(migrations), tuple(diagnostics))
 
     def ledger_query(self, target: Target) -> str:
-        """Return the query whose one row, or none, `ledger_from` reads."""
-        return f"SELECT version, dirty FROM {_table(target)}"  # noqa: S608 - a quoted name
+        """Return the query whose one row, or none, `ledger_from` reads.
+
+        On PostgreSQL it also says whether the role may DELETE, and then there always is a row.
+        """
+        table = _table(target)
+        if target.engine is not Engine.POSTGRESQL:
+            return f"SELECT version, dirty FROM {table}"  # noqa: S608 - a quoted name
+        may = (
+            f"SELECT pg_catalog.has_table_privilege({literal(table, target.engine)}, 'DELETE') AS may_delete"
+        )
+        return (
+            "SELECT version, dirty, may_delete"  # noqa: S608 - a quoted name
+            f" FROM ({may}) role LEFT JOIN {table} ON true"
+        )
 
     def ledger_exists_query(self, target: Target) -> str:
         """Return a query with one row of one truth value."""
@@ -122,13 +135,15 @@ class GolangMigrate:
 
         Raises: StepFailed `ledger-unreadable` for more than one row, which golang-migrate never writes.
         """
-        match [(int(str(version)), bool(dirty)) for version, dirty in rows]:
+        is_truncated = any(not may for _, _, *told in rows for may in told)
+        kept = [(version, dirty) for version, dirty, *_ in rows if version is not None]
+        match [(int(str(version)), bool(dirty)) for version, dirty in kept]:
             case []:
-                return Ledger(exists=True)
+                return Ledger(exists=True, is_truncated=is_truncated)
             case [(version, True)]:
-                return Ledger(exists=True, dirty=version)
+                return Ledger(exists=True, dirty=version, is_truncated=is_truncated)
             case [(version, False)]:
-                return Ledger(exists=True, applied=(version,))
+                return Ledger(exists=True, applied=(version,), is_truncated=is_truncated)
         raise StepFailed(
             "ledger-unreadable",
             f"golang-migrate's version table has {len(rows)} rows; it never has more than one.",
@@ -159,12 +174,11 @@ class GolangMigrate:
 
     def up(self, migration: Migration, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
         """Return what applies and records a migration; a version without an up file is recorded only."""
-        return _batches(migration.up, int(migration.version), target=target, before=_current(ledger))
+        return _batches(migration.up, int(migration.version), target=target, ledger=ledger)
 
     def after(self, ledger: Ledger, migration: Migration) -> Ledger:
         """Return the ledger once a migration is recorded: it keeps no history."""
-        del ledger
-        return Ledger(exists=True, applied=(migration.version,))
+        return Ledger(exists=True, applied=(migration.version,), is_truncated=ledger.is_truncated)
 
     def down(
         self, migration: Migration, *, migrations: Sequence[Migration], target: Target, ledger: Ledger
@@ -172,7 +186,7 @@ class GolangMigrate:
         """Return what undoes a migration and records the version of the file before it."""
         versions = (int(each.version) for each in migrations)
         below = (each for each in versions if each < int(migration.version))
-        return _batches(migration.down, max(below, default=_NOTHING), target=target, before=_current(ledger))
+        return _batches(migration.down, max(below, default=_NOTHING), target=target, ledger=ledger)
 
     def write(self, new: NewMigration) -> tuple[tuple[str, str], ...]:
         """Return the file of each direction; the phase counts where it goes up."""
@@ -274,32 +288,40 @@ def _current(ledger: Ledger) -> int:
     return max(map(int, ledger.applied), default=_NOTHING)
 
 
-def _set_version(target: Target, version: int, *, dirty: bool) -> tuple[str, ...]:
+def _set_version(target: Target, version: int, *, dirty: bool, is_truncated: bool) -> tuple[str, ...]:
     """Return what leaves one row, or none.
 
     golang-migrate empties the table on PostgreSQL by TRUNCATE, which makes new files at each migration and
-    shuts out whoever reads the version. What is left is the same by DELETE.
+    shuts out whoever reads the version. What is left is the same by DELETE, where the role may do that.
+    The LIMIT is golang-migrate's: MySQL wants one with `sql_safe_updates`.
     """
     table = _table(target)
-    clear = f"DELETE FROM {table}"  # noqa: S608
+    clear = f"TRUNCATE {table}" if is_truncated else f"DELETE FROM {table}"  # noqa: S608
+    if target.engine.speaks_mysql:
+        clear += " LIMIT 1"
     if version == _NOTHING and not dirty:
         return (clear,)
     flag = int(dirty) if target.engine is Engine.SQLITE else str(dirty).lower()
     return clear, f"INSERT INTO {table} (version, dirty) VALUES ({version}, {flag})"  # noqa: S608
 
 
-def _batches(script: Script | None, version: int, *, target: Target, before: int) -> tuple[Batch, ...]:
+def _batches(script: Script | None, version: int, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
     """Return the file and its record: in one transaction where file and engine allow it, else dirty first."""
     texts = tuple(statement.text for statement in script.statements) if script else ()
-    clean = _set_version(target, version, dirty=False)
-    guard = _moved_query(target, before)
+    is_truncated = ledger.is_truncated
+    clean = _set_version(target, version, dirty=False, is_truncated=is_truncated)
+    guard = _moved_query(target, _current(ledger))
     if target.engine is Engine.SQLITE:
         _refuse_own_transaction(texts)
         return (Batch((*texts, *clean), transaction=True, guard=guard),)
     if script is None or script.transaction:
         return (Batch((*texts, *clean), transaction=True, guard=guard, records=len(clean)),)
     return (
-        Batch(_set_version(target, version, dirty=True), transaction=True, guard=guard),
+        Batch(
+            _set_version(target, version, dirty=True, is_truncated=is_truncated),
+            transaction=True,
+            guard=guard,
+        ),
         Batch(texts, transaction=False),
         Batch(clean, transaction=True),
     )
@@ -410,7 +432,8 @@ def _dirty(migrations: Sequence[Migration], version: int) -> Diagnostic:
         "database-dirty",
         Place(named.files[0].path if named else "migrations"),
         f"golang-migrate stopped half-way at version {version} (dirty).",
-        "It failed or was killed there; the migration may be applied, in part or not at all.",
+        "It failed or was killed there, or the server is still at work on it; the migration may be applied,"
+        " in part or not at all.",
         "Compare the schema with the file, complete or undo it by hand, and run `migrate force VERSION`.",
     )
 

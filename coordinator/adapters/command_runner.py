@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from coordinator.adapters import supervised
-from coordinator.adapters.sqlite_session import SCHEME, path_from
+from coordinator.adapters.sqlite_url import path_from, written_like
 from coordinator.argv import argv_from
 from coordinator.model import CommandSpec, DatabaseSpec, Engine, Migration, MigrationId, Script
 from coordinator.ports import Ended
@@ -88,9 +88,8 @@ class CommandRunner:
 
 def _absolute(url: Secret) -> Secret:
     """Return the address of a file for a program that runs in another folder than this command."""
-    scheme = SCHEME if url.reveal().startswith(SCHEME) else ""
     _, mark, settings = url.reveal().partition("?")
-    return Secret(f"{scheme}{path_from(url).absolute()}{mark}{settings}")
+    return Secret(f"{written_like(path_from(url).absolute(), url).reveal()}{mark}{settings}")
 
 
 def _filled(argument: str, told: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 Three forms are read, so that nobody needs a second secret: `mysql://user:password@host:3306/shop`,
 golang-migrate's `mysql://user:password@tcp(host:3306)/shop`, and the bare form of Go's driver, which goose
 takes. They differ in how a password is escaped: by percent signs; by these and `+` for a blank; not at all.
+SQLAlchemy's `mysql+pymysql://…` is translated first (sqlalchemy_url.py).
 No message shows a part of the URL. A parameter that nobody here knows is refused: it may have been meant to
 protect the connection.
 """
@@ -20,12 +21,14 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 
+from coordinator.adapters.sqlalchemy_url import without_driver
 from coordinator.errors import DatabaseError, Usage
 from coordinator.secret import PLACEHOLDER, Secret
 
 _CONNECT_SECONDS = 10
 _PORT = 3306
 _SCHEME = "(?:mysql|mariadb)://"
+_ANY_SCHEME = r"(?:mysql|mariadb)(?:\+\w+)?://"
 _USER = r"(?:(?P<user>[^:@/]*)(?::(?P<password>.*))?@)?"
 _URL_USER = r"(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/?#]*))?@)?"
 _URL_HOST = r"(?P<address>\[[0-9a-fA-F:.]+\](?::[0-9]+)?|[^@/:?#()]+(?::[0-9]+)?)"
@@ -141,7 +144,7 @@ def connect_at(address: Address, *, label: str, secrets: tuple[str, ...]) -> Con
 
 def address_of(url: Secret) -> Address:
     """Read a URL. Raises: Usage `bad-database-url`."""
-    text = url.reveal()
+    text = without_driver(url).reveal()
     for form, unescape in _FORMS:
         if match := form.fullmatch(text):
             return _address_from({name: value or "" for name, value in match.groupdict().items()}, unescape)
@@ -156,11 +159,11 @@ def written_like(address: Address, like: Secret) -> Secret:
     text, user = like.reveal(), f"{address.user}:{quote(address.password, safe='')}"
     options = dict(parse_qsl(text.partition("?")[2], keep_blank_values=True))
     if address.socket is not None:
-        options = {name: value for name, value in options.items() if name not in _OF_TLS}
+        options = {name: value for name, value in options.items() if name.replace("_", "-") not in _OF_TLS}
         place = f"unix({address.socket})"
     else:
         place = f"tcp({address.host}:{address.port})"
-    scheme = re.match(_SCHEME, text)
+    scheme = re.match(_ANY_SCHEME, text)
     if scheme is not None and re.search(r"@(?:tcp|unix)\(", text) is None:
         place = f"{address.host}:{address.port}"
         options |= {} if address.socket is None else {"unix_socket": address.socket}
@@ -236,7 +239,7 @@ def _context_of(address: Address) -> ssl.SSLContext | None:
 def shown_by(url: Secret) -> tuple[str, ...]:
     """Return what must never be shown of a URL, longest first. Raises: Usage `bad-database-url`."""
     password = address_of(url).password
-    secrets = {url.reveal(), password, quote(password, safe="")} - {""}
+    secrets = {url.reveal(), without_driver(url).reveal(), password, quote(password, safe="")} - {""}
     return tuple(sorted(secrets, key=len, reverse=True))
 
 

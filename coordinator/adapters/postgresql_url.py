@@ -1,7 +1,8 @@
 """A PostgreSQL URL as libpq reads it, and the one way to connect with it: no message shows a part of it.
 
-psycopg's and libpq's own texts quote what they could not read, and a password that is not percent-encoded is
-read as something else. So a URL that may have been misread is refused before anybody is asked.
+SQLAlchemy's form is translated first (sqlalchemy_url.py). psycopg's and libpq's own texts quote what they
+could not read, and a password that is not percent-encoded is read as something else. So a URL that may have
+been misread is refused before anybody is asked.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from coordinator.adapters.postgresql_session import message_of, scrub
+from coordinator.adapters.sqlalchemy_url import without_driver
 from coordinator.errors import DatabaseError, Usage
 from coordinator.secret import Secret
 
@@ -29,7 +31,7 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
     parameters = parameters_of(url)
     try:
         return psycopg.connect(
-            make_conninfo(url.reveal(), **({} if database is None else {"dbname": database})),
+            make_conninfo(without_driver(url).reveal(), **({} if database is None else {"dbname": database})),
             autocommit=True,
             prepare_threshold=None,
             application_name=label,
@@ -51,7 +53,8 @@ def address_of(server: Secret, *, database: str, like: Secret) -> Secret:
     Everything else stands in the query, where every driver takes a folder of sockets for a host.
     Raises: Usage `bad-database-url`.
     """
-    scheme = "postgres" if like.reveal().startswith("postgres:") else "postgresql"
+    found = re.match(r"postgres(?:ql(?:\+\w+)?)?(?=:)", like.reveal())
+    scheme = found[0] if found else "postgresql"
     parameters = {**parameters_of(server), "dbname": database}
     user, password = (quote(parameters.pop(name, ""), safe="") for name in ("user", "password"))
     host, name = parameters.pop("host", ""), quote(parameters.pop("dbname"), safe="")
@@ -68,14 +71,15 @@ def address_of(server: Secret, *, database: str, like: Secret) -> Secret:
 def shown_by(url: Secret) -> tuple[str, ...]:
     """Return what must never be shown of a URL, longest first. Raises: Usage `bad-database-url`."""
     password = parameters_of(url).get("password", "")
-    secrets = {url.reveal(), password, quote(password, safe="")} - {""}
+    secrets = {url.reveal(), without_driver(url).reveal(), password, quote(password, safe="")} - {""}
     return tuple(sorted(secrets, key=len, reverse=True))
 
 
 def parameters_of(url: Secret) -> Mapping[str, str]:
     """Return libpq's parameters of a URL or conninfo string. Raises: Usage `bad-database-url`."""
+    text = without_driver(url).reveal()
     try:
-        parameters = {name: str(value) for name, value in conninfo_to_dict(url.reveal()).items()}
+        parameters = {name: str(value) for name, value in conninfo_to_dict(text).items()}
     except psycopg.ProgrammingError:
         raise _bad_url() from None  # psycopg's own text quotes the URL
     if _is_misread(parameters):

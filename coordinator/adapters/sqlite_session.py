@@ -23,12 +23,10 @@ from coordinator.adapters.batches import (
     transaction_left_open,
 )
 from coordinator.adapters.sqlite_lock_waits import BUSY, LockWaits
-from coordinator.errors import DatabaseError, Usage
+from coordinator.errors import DatabaseError
 from coordinator.model import Engine
 from coordinator.ports import Batch, LockId, Target
-from coordinator.secret import Secret
 
-SCHEME = "sqlite://"
 _BLANKS = " \t\n\f\r"
 """White space as SQLite's tokenizer has it: after anything else, a no-break space say, it has to answer."""
 _LEADING = _BLANKS + "\v\ufeff"
@@ -40,19 +38,6 @@ _FOREIGN_KEY_CHECK = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?foreign_key_check\b", re
 Rows = list[tuple[object, ...]]
 Watch = Callable[[str, int, Callable[[], Rows]], None]
 """Runs a statement of a batch, given with its line in its text, and looks at what it does."""
-
-
-def path_from(url: Secret) -> Path:
-    """Return the file of `sqlite://PATH` (as golang-migrate writes it) or of a bare path. Raises: Usage."""
-    text = url.reveal()
-    path = text.removeprefix(SCHEME).partition("?")[0]
-    if not path or "://" in path:
-        raise Usage(
-            "bad-database-url",
-            "The database's URL is no SQLite file.",
-            next_step="Write sqlite://folder/file.db, or sqlite:///folder/file.db for an absolute path.",
-        )
-    return Path(path)
 
 
 class SqliteSession:

@@ -19,6 +19,7 @@ from coordinator.model import (
     CheckSpec,
     DatabaseName,
     DatabaseSpec,
+    Engine,
     Migration,
     MigrationId,
     Plan,
@@ -63,6 +64,17 @@ class ConnectedPorts:
         """Read a secret anew, and remember what it was, so that no check's output shows it."""
         secret = secrets.resolve(reference, folder=self.plan.folder, environment=self._environment)
         self._secrets[reference] = secret
+        return self._meant(reference, secret)
+
+    def _meant(self, reference: SecretRef, secret: Secret) -> Secret:
+        """Return a database's address as those meant it who use its tool: three slashes are not the same."""
+        for spec in self.plan.databases.values():
+            if spec.url == reference and spec.migrations.tool in discovery.names(discovery.RUNNERS):
+                address_from = cast(
+                    "Callable[[Secret, Engine], Secret]",
+                    discovery.member(discovery.RUNNERS, spec.migrations.tool, "address_from"),
+                )
+                return address_from(secret, spec.engine)
         return secret
 
     def tool(self, database: DatabaseName) -> MigrationTool:

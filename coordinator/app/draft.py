@@ -14,6 +14,7 @@ from posixpath import relpath
 
 from coordinator.app.finding import Found, MigrationFolder
 from coordinator.app.finding.deployment import Workload
+from coordinator.model import Engine
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 """A text that YAML reads as itself without quotes, if it is no word of YAML."""
@@ -227,6 +228,9 @@ def _database(database: Database, *, is_only: bool) -> Iterator[str]:
     variable = "DATABASE_URL" if is_only else f"{database.name.upper().replace('-', '_')}_DATABASE_URL"
     yield f"  {database.name}:"
     yield f"    # {_on_one_line(database.why)}"
+    if database.engine == Engine.MYSQL:
+        yield "    # A mysql:// URL may lead to a MariaDB, and no file tells: then write mariadb. The server"
+        yield "    # is asked before anything is done, and a plan that names the other one is refused."
     yield f"    engine: {database.engine}"
     yield "    # FILL IN: the environment variable (or file:PATH) that holds the URL; never the URL itself."
     yield f"    url: env:{variable}"

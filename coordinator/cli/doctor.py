@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from coordinator.model import DatabaseName, ServiceName
     from coordinator.ports import Side
 
+_POOLED = "pooled-sessions"
+"""A warning for whoever looks; `run` refuses it, which doctor says before."""
+
 Finding = tuple[bool, str, str]
 """Is it well, what was looked at, what was found."""
 
@@ -109,7 +112,7 @@ def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
     from coordinator.survey import survey_database
 
     seen, diagnostics = survey_database(ports, name)
-    if problems := errors_of(diagnostics):
+    if problems := (*errors_of(diagnostics), *(each for each in diagnostics if each.code == _POOLED)):
         first = problems[0]
         raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
     tool = ports.plan.databases[name].migrations.tool

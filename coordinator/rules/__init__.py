@@ -99,12 +99,16 @@ class Context:
         """Return the statements that ran before it in its transaction."""
         if not statement.in_transaction:
             return ()
-        place = next((at for at, each in enumerate(self.statements) if each is statement), 0)
-        found = list(self.statements[:place])
+        found = list(self.before_in_file(statement))
         ends = [
             at for at, each in enumerate(found) if words_of(each)[:1] in (("COMMIT",), ("END",), ("BEGIN",))
         ]
         return tuple(found[ends[-1] + 1 :] if ends else found)
+
+    def before_in_file(self, statement: StatementEvidence) -> tuple[StatementEvidence, ...]:
+        """Return the statements of its migration that ran before it."""
+        place = next((at for at, each in enumerate(self.statements) if each is statement), 0)
+        return self.statements[:place]
 
     def strong_locks(self, statement: StatementEvidence) -> tuple[Lock, ...]:
         """Return the statement's strong locks on what was there before the release."""

@@ -46,8 +46,9 @@ def _beside(table: str, column: str, kind: str) -> str:
     name, old, new = f"`{table}`", f"`{column}`", f"`{column}_next`"
     return (
         f"ALTER TABLE {name} ADD COLUMN {new} {kind}, ALGORITHM=INSTANT;\n"
-        f"{NEXT}\n-- again and again, until it writes no row; the service, or a trigger, fills new rows\n"
-        f"UPDATE {name} SET {new} = {old} WHERE {new} IS NULL AND {old} IS NOT NULL LIMIT 1000;\n"
+        f"{NEXT}\n-- a backfill of the plan, or by ranges of the primary key, each a transaction for itself;\n"
+        "-- the service, or a trigger, fills new rows\n"
+        f"-- UPDATE {name} SET {new} = {old} WHERE id BETWEEN 1 AND 1000;\n"
         f"{NEXT}\n-- when no version reads the old one any more\n"
         f"ALTER TABLE {name} DROP COLUMN {old};"
     )

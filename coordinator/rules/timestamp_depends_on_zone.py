@@ -1,4 +1,7 @@
-"""The value of a timestamp that becomes one with time zone depends on the session's TimeZone."""
+"""The value of a timestamp that becomes one with time zone depends on the session's TimeZone.
+
+On MySQL and MariaDB it is `datetime` that has no zone, and `timestamp` that has one.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rules import NEXT, Context, Danger, Rule, bare, quoted
+from coordinator.rules import MYSQL, NEXT, Context, Danger, Rule, bare, quoted, text_of, words_of
 
 
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
+    yield from _check_mysql(statement, context)
     for column in statement.changes:
         before, after = column.before or "", column.after or ""
         if (
@@ -40,4 +44,21 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
             )
 
 
-RULE: Final[Rule] = Rule(code="timestamp-depends-on-zone", check=_check)
+def _check_mysql(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
+    for column in statement.changes:
+        kinds = {(each or "").partition(" ")[0].partition("(")[0] for each in (column.before, column.after)}
+        table = column.relation or ""
+        if column.kind != "column" or kinds != {"timestamp", "datetime"} or not context.is_old(table):
+            continue
+        if not any("TIME_ZONE" in words_of(each) for each in context.before_in_file(statement)):
+            yield Danger(
+                f"{table}.{column.name} changes between datetime and timestamp.",
+                "Each value is read in the session's time_zone, which is the live server's; here it was UTC.",
+                "-- the zone that the values of the datetime are meant in, in the same file\n"
+                f"SET time_zone = '+00:00';\n{text_of(statement)}",
+            )
+
+
+RULE: Final[Rule] = Rule(
+    code="timestamp-depends-on-zone", check=_check, engines=frozenset({"postgresql", *MYSQL})
+)

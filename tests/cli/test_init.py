@@ -232,6 +232,7 @@ def test_tells_mysql_by_its_statements(tmp_path: Path):
     )
 
     assert "engine: mysql" in text
+    assert "may lead to a MariaDB" in text
 
 
 def test_writes_what_is_hostile_as_text(tmp_path: Path):

@@ -140,6 +140,8 @@ class SmallCluster:
         url = urlsplit(target)
         with self._lock:
             try:
+                if url.path == "/readyz":
+                    return 200, "ok"
                 if url.path == REVIEWS:
                     return self._review(json.loads(body))
                 if url.path.startswith(CLIENTS):

@@ -27,7 +27,7 @@ def made(folder: Path, template: str) -> None:
 def test_a_project_that_says_in_its_pyproject_where_the_files_are_is_released(tmp_path: Path):
     made(tmp_path, "pyproject")
     assert "script_location" not in (tmp_path / "alembic.ini").read_text()
-    ports = plan_in(tmp_path, f"sqlite://{tmp_path}/shop.db")
+    ports = plan_in(tmp_path, f"sqlite:///{tmp_path}/shop.db")
 
     apply_next(ports, "a1")
 
@@ -38,7 +38,7 @@ def test_a_project_of_several_databases_is_refused_where_its_env_says_so(tmp_pat
     made(tmp_path, "multidb")
 
     with pytest.raises(PlanInvalid) as refused:
-        plan_in(tmp_path, f"sqlite://{tmp_path}/shop.db")
+        plan_in(tmp_path, f"sqlite:///{tmp_path}/shop.db")
 
     assert "error[alembic-config]: This env.py migrates several databases" in str(
         refused.value.diagnostics[0]

@@ -37,7 +37,7 @@ from coordinator.model import Role, ServiceName
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         return request.getfixturevalue("database_url")
-    return f"sqlite://{tmp_path}/shop.db"
+    return f"sqlite:///{tmp_path}/shop.db"
 
 
 EXPAND = "coordinator: phase=expand"
@@ -56,6 +56,22 @@ def test_a_release_applies_revision_by_revision(url: str, tmp_path: Path):
     assert heads(ports) == {"c3"}
     assert rows(ports, "SELECT * FROM item") == [(1, "100%; one", None)]
     assert any("Running upgrade a1 -> b2" in each for each in audience.notes)
+
+
+def test_an_address_as_env_py_has_it_is_taken_and_reaches_env_py_unchanged(url: str, tmp_path: Path):
+    scheme, _, rest = url.partition("://")
+    written = f"{scheme}+{'psycopg' if scheme == 'postgresql' else 'pysqlite'}://{rest}"
+    told = 'import os\nprint("told", os.environ["SHOP_URL"].partition("://")[0])\n'
+    ports = plan_in(write_project(tmp_path, LINE, env=told + ENV), written)
+    audience = Audience()
+
+    proof, _ = plan_release(ports, step_kinds(), watches_statements=True)
+    ended = release(ports, audience)
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    assert (rehearsal.is_whole, done(ended), heads(ports)) == (True, True, {"c3"})
+    assert {each for each in audience.notes if "told" in each} != set()
+    assert all(written.partition("://")[0] in each for each in audience.notes if "told" in each)
 
 
 def test_a_failed_revision_leaves_the_ones_before_it(url: str, tmp_path: Path):

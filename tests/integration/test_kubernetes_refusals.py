@@ -6,8 +6,8 @@ What the answers look like was taken from a real server of version 1.34; tests/c
 from __future__ import annotations
 
 import pytest
-from fixtures.api_calls import DEPLOYMENT, SERVICE, WRITES, api_at
-from fixtures.api_stub import Answer, ApiStub, does_not_fit, status, text
+from fixtures.api_calls import DEPLOYMENT, GOOD, READS, SERVICE, WRITES, api_at
+from fixtures.api_stub import Answer, ApiStub, answer, does_not_fit, status, text
 
 from coordinator.adapters.platforms._kubernetes.failures import (
     AlreadyExists,
@@ -17,6 +17,18 @@ from coordinator.adapters.platforms._kubernetes.failures import (
     OwnedField,
 )
 from coordinator.errors import StepFailed
+
+DENIED = status(
+    403,
+    'deployments.apps "shop-blue" is forbidden: User "bot" cannot create resource "deployments" in API group '
+    '"apps" in the namespace "shop"',
+    reason="Forbidden",
+)
+
+
+def review(*, allowed: bool) -> Answer:
+    """What a server answers to a SelfSubjectAccessReview."""
+    return answer({"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}}, status=201)
 
 
 def refusal_of(turn: Answer, call: str) -> StepFailed:
@@ -88,17 +100,41 @@ def test_tells_that_what_was_to_be_changed_is_not_there(call):
 
 
 def test_names_the_right_that_we_lack_and_how_to_get_it():
-    said = (
-        'deployments.apps "shop-blue" is forbidden: User "bot" cannot create resource "deployments" '
-        'in API group "apps" in the namespace "shop"'
-    )
-    with ApiStub(status(403, said, reason="Forbidden")) as stub, pytest.raises(StepFailed) as caught:
+    with ApiStub(DENIED, DENIED) as stub, pytest.raises(StepFailed) as caught:
         api_at(stub.address).apply(DEPLOYMENT, {})
 
     assert caught.value.code == "cluster-forbidden"
     assert "`create` `deployments.apps/shop-blue` in namespace `shop`" in caught.value.what
     assert 'User "bot"' in caught.value.why
     assert "coordinator doctor --rbac" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    "unready", [DENIED, status(500, "[-]informer-sync failed")], ids=["denied", "failed"]
+)
+@pytest.mark.parametrize("call", [*READS, *WRITES])
+def test_believes_no_denial_of_a_server_that_is_not_ready(call, unready):
+    with ApiStub(DENIED, DENIED, GOOD, unready=(unready, unready)) as stub:
+        (READS | WRITES)[call](api_at(stub.address))
+
+    assert stub.left == 0
+
+
+def test_does_not_take_the_no_of_a_server_that_is_not_ready_for_an_answer():
+    with ApiStub(review(allowed=False), review(allowed=True), unready=(DENIED,)) as stub:
+        assert api_at(stub.address).may("patch", "", "services")
+
+
+def test_takes_the_no_of_a_server_that_is_ready_for_an_answer():
+    with ApiStub(review(allowed=False), review(allowed=False)) as stub:
+        assert not api_at(stub.address).may("patch", "", "services")
+
+
+def test_believes_a_denial_when_the_patience_with_a_server_that_is_never_ready_is_over():
+    with ApiStub(*[DENIED] * 9, unready=[DENIED] * 9) as stub, pytest.raises(StepFailed) as caught:
+        api_at(stub.address, patience=0.5).get(DEPLOYMENT)
+
+    assert caught.value.code == "cluster-forbidden"
 
 
 def test_does_not_take_a_quota_for_a_right_that_we_lack():

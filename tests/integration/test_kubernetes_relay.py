@@ -117,12 +117,17 @@ def test_passes_on_that_the_service_has_no_endpoints():
 
 
 def test_does_not_let_a_right_that_we_lack_look_like_the_services_refusal():
-    with ApiStub(FORBIDDEN) as stub, relay_to(stub) as asked:
+    with ApiStub(FORBIDDEN, FORBIDDEN) as stub, relay_to(stub) as asked:
         code, _, body = asked("/ready")
 
     assert code == 502
     assert b"[cluster-forbidden]" in body
     assert b"does not let us `get` `services/http:shop-preview:80/proxy` in namespace `shop`" in body
+
+
+def test_asks_again_where_a_server_that_starts_knows_no_rights_yet():
+    with ApiStub(FORBIDDEN, FORBIDDEN, text("1.5"), unready=(FORBIDDEN,)) as stub, relay_to(stub) as asked:
+        assert asked("/version")[::2] == (200, b"1.5")
 
 
 def test_checks_its_right_before_anybody_asks():

@@ -32,6 +32,7 @@ UNHARMED = [
     status(429, "too many requests", reason="TooManyRequests", retry_after="0"),
     status(503, "the server is shutting down", reason="ServiceUnavailable", retry_after="0"),
     status(500, 'Internal error occurred: failed calling webhook "x": no endpoints', reason="InternalError"),
+    status(403, 'services "shop" is forbidden: not yet ready to handle request', reason="Forbidden"),
 ]
 
 

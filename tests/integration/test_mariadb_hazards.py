@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from fixtures.mariadb import ENGINE
 from fixtures.sqlite_rehearsal import apply
+from pymysql import OperationalError
 
 from coordinator import discovery
+from coordinator.adapters.mysql_url import connect as connected
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Hazard, StatementEvidence
 from coordinator.model import Engine
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
 from coordinator.report.locks import waiting
 from coordinator.rules import NEXT, find_hazards
+from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb
 CODE = "table-copy-blocks-writes"
+ZONE = "timestamp-depends-on-zone"
 SCHEMA = (
     "CREATE TABLE p (id int PRIMARY KEY)",
     """CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, a int, v varchar(20) NOT NULL DEFAULT 'x',
@@ -140,6 +145,68 @@ def test_what_copies_a_table_is_a_hazard_and_the_sql_offered_is_none(server: Reh
 
     assert hazard.code == CODE
     assert "ALGORITHM=COPY LOCK=SHARED" in hazard.what
+
+
+@pytest.mark.parametrize(
+    ("sql", "codes"),
+    [
+        ("UPDATE t SET a = 1", ["scan-locks-rows"]),
+        ("UPDATE t AS u SET a = 1 WHERE u.n = 4", ["scan-locks-rows"]),
+        ("UPDATE t SET a = 1 WHERE n = 4 LIMIT 10", ["scan-locks-rows"]),
+        ("DELETE FROM t", ["scan-locks-rows"]),
+        ("INSERT INTO m (id) SELECT n FROM t WHERE words LIKE '%x'", ["scan-locks-rows"]),
+        ("REPLACE INTO m SELECT u.n FROM t u", ["scan-locks-rows"]),
+        ("UPDATE t SET a = 1 WHERE id = 4", []),
+        ("UPDATE t SET a = 1 WHERE v = 'x'", []),
+        ("DELETE FROM t WHERE id BETWEEN 1 AND 1000", []),
+        ("DELETE FROM t LIMIT 1000", []),
+        ("INSERT INTO m VALUES (9)", []),
+        ("TRUNCATE m", ["truncate-locks-table"]),
+        ("ALTER TABLE t ADD moment datetime; ALTER TABLE t MODIFY moment timestamp", [CODE, ZONE]),
+        ("ALTER TABLE t ADD moment timestamp NULL; ALTER TABLE t MODIFY moment datetime(3)", [CODE, ZONE]),
+        (
+            "ALTER TABLE t ADD m timestamp NULL; SET time_zone = '+01:00'; ALTER TABLE t MODIFY m datetime",
+            [CODE],
+        ),
+    ],
+)
+def test_tells_what_else_disturbs_the_live_service(server: RehearsalServer, sql: str, codes: list[str]):
+    with server.database() as database:
+        apply(database, *SCHEMA)
+        database.fill()
+        database.take_statements()
+        found = hazards(database, sql)
+
+    assert [each.code for each in found] == codes
+
+
+@pytest.mark.parametrize("sql", ["UPDATE t SET a = 1", "DELETE FROM t", "TRUNCATE m"])
+def test_the_sql_that_is_offered_disturbs_nobody(server: RehearsalServer, sql: str):
+    with server.database() as database:
+        apply(database, *SCHEMA)
+        database.fill()
+        database.take_statements()
+        [hazard] = hazards(database, sql)
+
+        assert hazards(database, *hazard.rewrite.split(NEXT)) == ()
+
+
+def test_the_server_locks_the_rows_that_a_statement_reads_and_does_not_write(mariadb_url: str):
+    with closing(connected(Secret(mariadb_url), label="a")) as one, one.cursor() as migration:
+        migration.execute("CREATE TABLE t (id int PRIMARY KEY, a int)")
+        migration.execute("INSERT INTO t VALUES (1, 1), (2, 2)")
+        with closing(connected(Secret(mariadb_url), label="b")) as two, two.cursor() as service:
+            service.execute("SET innodb_lock_wait_timeout = 1")
+            migration.execute("BEGIN")
+            migration.execute("UPDATE t SET a = 9 WHERE a = 1")
+
+            with pytest.raises(OperationalError, match="Lock wait timeout"):
+                service.execute("UPDATE t SET a = 3 WHERE id = 2")
+
+            migration.execute("ROLLBACK")
+            migration.execute("BEGIN")
+            migration.execute("UPDATE t SET a = 9 WHERE id = 1")
+            service.execute("UPDATE t SET a = 3 WHERE id = 2")
 
 
 def test_a_small_table_a_new_one_and_an_instant_change_are_none(database: RehearsalDatabase):

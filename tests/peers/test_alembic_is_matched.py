@@ -63,7 +63,7 @@ class Side:
         url = f"sqlite:///{rest}" if scheme == "sqlite" else f"{scheme}+{DRIVERS[scheme]}://{rest}"
         ini = INI.replace("[loggers]", f"sqlalchemy.url = {url.replace('%', '%%')}\n[loggers]")
         self.folder = write_project(folder, files, ini=ini)
-        self.ports = plan_in(folder, world.url)
+        self.ports = plan_in(folder, url if scheme == "sqlite" else world.url)
 
     def real(self, *arguments: str) -> int:
         command = [sys.executable, "-m", "alembic", *arguments]

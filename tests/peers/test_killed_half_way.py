@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 from fixtures.local import until
-from peers.real_tools import LEDGERS, World, real_command, run_real, write_files
+from fixtures.mariadb import ENGINE
+from peers.real_tools import ENGINES, LEDGERS, World, real_command, run_real, write_files
 
 from coordinator.model import Engine
 from coordinator.ports import Batch
@@ -38,6 +39,7 @@ ELSE_CONNECTED = {
     Engine.POSTGRESQL: "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
     " AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
     Engine.SQLITE: "SELECT 1 WHERE false",
+    ENGINE: "SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
 }
 
 
@@ -113,7 +115,7 @@ def tool(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_real_tool_goes_on_where_coordinator_was_killed(
     tool: str, engine: Engine, *, new_world: NewWorld, tmp_path: Path
 ):
@@ -140,7 +142,7 @@ def test_the_real_tool_goes_on_where_coordinator_was_killed(
     assert killed, "it was always done already"
 
 
-@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_coordinator_goes_on_where_the_real_tool_was_killed_or_says_what_to_do(
     tool: str, engine: Engine, *, new_world: NewWorld, tmp_path: Path
 ):

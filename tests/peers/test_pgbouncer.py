@@ -151,7 +151,25 @@ def test_a_release_through_transaction_mode_is_refused_before_anything_is_done(
             check=False,
         )
 
+        doctor, plan = (
+            subprocess.run(
+                [sys.executable, "-m", "coordinator", *command],
+                cwd=tmp_path,
+                env={**os.environ, "URL": url},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            for command in (["doctor"], ["plan"])
+        )
+
     assert (ended.returncode, "error[pooled-sessions]" in ended.stderr) == (2, True), ended.stderr
+    name = urlsplit(database_url).path.lstrip("/")
+    assert (doctor.returncode, "✘ database shop: error[pooled-sessions]" in doctor.stdout) == (1, True)
+    assert f"database {name}; or a pool in session mode" in doctor.stdout
+    assert "warning[pooled-sessions]" in plan.stdout + plan.stderr, plan
+    assert f"database {name}; or a pool in session mode" in plan.stdout + plan.stderr
     with psycopg.connect(database_url) as connection:
         assert connection.execute(
             "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"

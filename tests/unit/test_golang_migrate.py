@@ -14,6 +14,7 @@ from migrations_hooks.golang_migrate import TOOL
 
 PG = Target(Engine.POSTGRESQL, "gt", "public", None)
 LITE = Target(Engine.SQLITE, "shop.db", None, None)
+MY = Target(Engine.MARIADB, "gt", None, None)
 FRESH = Ledger(exists=True)
 
 
@@ -130,6 +131,22 @@ def test_a_file_that_may_refuse_a_transaction_is_marked_dirty_first(text: str):
     assert after.statements[1].endswith("VALUES (3, false)")
 
 
+def test_a_role_that_may_not_delete_truncates_as_golang_migrate_does():
+    [migration] = TOOL.read([source("3_a.up.sql", "SELECT 1;")]).migrations
+    ledger = TOOL.ledger_from([(2, False, False)])
+
+    [batch] = TOOL.up(migration, target=PG, ledger=ledger)
+
+    assert batch.statements[-2] == 'TRUNCATE "public"."schema_migrations"'
+    assert TOOL.after(ledger, migration).is_truncated
+
+
+def test_mysql_is_told_to_delete_one_row_as_golang_migrate_does():
+    [batch] = up("INSERT INTO a VALUES (1);", MY)
+
+    assert batch.statements[1] == "DELETE FROM `schema_migrations` LIMIT 1"
+
+
 def test_a_blank_file_is_recorded_and_not_sent():
     [batch] = up(" \n\t")
 
@@ -180,6 +197,7 @@ def test_going_down_from_the_first_empties_the_table():
 
 def test_reads_the_one_row_of_its_table():
     assert TOOL.ledger_from([]) == Ledger(exists=True)
+    assert TOOL.ledger_from([(None, None, True)]) == Ledger(exists=True)
     assert TOOL.ledger_from([(3, False)]) == Ledger(exists=True, applied=(3,))
     assert TOOL.ledger_from([(-1, 1)]) == Ledger(exists=True, dirty=-1)
     with pytest.raises(StepFailed):
@@ -229,7 +247,7 @@ def test_takes_the_lock_of_the_command_line_and_of_the_library():
 def test_quotes_the_table_as_golang_migrate_does(table: str | None, expected: str):
     target = Target(Engine.POSTGRESQL, "gt", "public", table)
 
-    assert TOOL.ledger_query(target) == f"SELECT version, dirty FROM {expected}"
+    assert TOOL.ledger_query(target).endswith(f" LEFT JOIN {expected} ON true")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from coordinator.adapters.sqlite_session import SqliteSession, path_from
+from coordinator.adapters.sqlite_session import SqliteSession
+from coordinator.adapters.sqlite_url import path_from
 from coordinator.errors import DatabaseError
 from coordinator.secret import Secret
 

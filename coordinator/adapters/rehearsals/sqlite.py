@@ -15,7 +15,7 @@ from typing import Final
 
 from coordinator.adapters.rehearsals._sqlite import schema
 from coordinator.adapters.rehearsals._sqlite.scratch import ScratchDatabase, scratch_folder
-from coordinator.adapters.sqlite_session import path_from
+from coordinator.adapters.sqlite_url import path_from
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import Layer
 from coordinator.ports import Batch, Session

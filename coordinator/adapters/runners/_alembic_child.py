@@ -137,24 +137,26 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _url(address: str, like: str | None) -> str:
-    """Return the address for SQLAlchemy, with the driver of another one, or the first that is installed."""
+    """Return the address for SQLAlchemy, with the driver of another one, its own, or the first installed."""
     from sqlalchemy.engine import make_url
 
-    colon, rest = address.partition("://")[1:]
+    scheme, colon, rest = address.partition("://")
     name = _dialect(address)
-    if name == "sqlite":
-        return f"sqlite:///{rest.partition('?')[0]}"
-    driver = None
+    base, _, driver = scheme.partition("+")
     with suppress(Exception):
-        base, _, named = make_url(like or "").drivername.partition("+")
-        driver = named if _dialect(f"{base}://") == name else None
-    if not driver:
-        driver = next((each for each in _DRIVERS.get(name, ()) if _is_installed(each)), None)
+        other, _, named = make_url(like or "").drivername.partition("+")
+        driver = named or driver if _dialect(f"{other}://") == name else driver
+    if driver:
+        name = base if "+" in scheme else name
+    else:
+        driver = next((each for each in _DRIVERS.get(name, ()) if _is_installed(each)), "")
+    if name == "sqlite":
+        rest = f"/{rest.partition('?')[0]}"  # an absolute path
     return f"{name}+{driver}{colon}{rest}" if driver else f"{name}{colon}{rest}"
 
 
 def _dialect(address: str) -> str:
-    scheme = address.partition("://")[0]
+    scheme = address.partition("://")[0].partition("+")[0]
     return {"postgres": "postgresql", "mariadb": "mysql"}.get(scheme, scheme)
 
 

@@ -20,6 +20,8 @@ from typing import Any, Final
 from coordinator.adapters import supervised
 from coordinator.adapters.runners import _alembic_child
 from coordinator.adapters.runners._alembic_trail import read_trail
+from coordinator.adapters.sqlalchemy_url import names_driver
+from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.errors import Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports import Ended, Session
@@ -108,7 +110,7 @@ class AlembicRunner:
             "asked": [str(each.version) for each in asked],
             "dialect": dialect,
         }
-        speaks = url.reveal().partition("://")[0] in (dialect, *_ALIASES.get(dialect, ()))
+        speaks = url.reveal().partition("://")[0].partition("+")[0] in (dialect, *_ALIASES.get(dialect, ()))
         at = url if speaks else Secret(f"{dialect}://localhost/nowhere")
         ended, answer = self._run(request, migrations, url=at, is_scratch=True, note=_ignore)
         why = str(answer.get("error") or f"Alembic's offline mode ended with {ended.exit_code}")
@@ -145,7 +147,7 @@ class AlembicRunner:
             whole = {
                 **request,
                 "folder": str(self._spec.migrations.folder.absolute()),
-                "url": url.reveal(),
+                "url": self._told(url).reveal(),
                 "table": self._spec.migrations.table,
                 "trail": None if is_scratch else str(self._trail),
                 "variable": self._spec.url.name if self._spec.url.scheme == "env" else None,
@@ -162,6 +164,13 @@ class AlembicRunner:
                     self._trail.unlink(missing_ok=True)  # what it says is about the last process alone
                     ended = self._start(whole, lock, output)
             return ended, json.loads(answer.read_text()) if answer.exists() else {}
+
+    def _told(self, url: Secret) -> Secret:
+        """Return the address as the process gets it, which runs in another folder than this command."""
+        if self._spec.engine is not Engine.SQLITE:
+            return url
+        scheme = url.reveal().partition("://")[0] if names_driver(url) else "sqlite"
+        return Secret(f"{scheme}://{path_from(url).absolute()}")
 
     def _start(self, request: Mapping[str, object], lock: int | None, output: supervised.Output) -> Ended:
         is_reading = request["kind"] == "scripts"
@@ -200,6 +209,14 @@ def connect(
 ) -> AlembicRunner:
     """Return the runner of a database; starts nothing."""
     return AlembicRunner(spec, folder=folder, environment=environment, secrets=secrets, connect=connect)
+
+
+def address_from(url: Secret, engine: Engine) -> Secret:
+    """Return the plan's URL, which people with Alembic write as SQLAlchemy reads it.
+
+    Raises: Usage `bad-database-url`.
+    """
+    return of_sqlalchemy(url) if engine is Engine.SQLITE else url
 
 
 def _ignore(line: str) -> None:

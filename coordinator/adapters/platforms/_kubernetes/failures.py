@@ -33,6 +33,9 @@ _PATH: Final = re.compile(
 _MANAGER: Final = re.compile(r'conflict with "(?P<manager>[^"]*)"')
 _RBAC: Final = re.compile(r" cannot (?P<verb>[a-z]+) (?:resource|path) ")
 """What the authorizer writes; a quota, a policy or a webhook that forbids has other words."""
+_REVIEW: Final = b"SelfSubjectAccessReview"
+_STARTING: Final = "not yet ready to handle request"
+"""What admission says, with 403, before it has read what it decides by (k8s.io/apiserver/pkg/admission)."""
 _UNTYPED: Final = "failed to create typed patch object"
 _WORDS: Final = 500
 
@@ -113,22 +116,38 @@ def is_rbac(reply: Reply) -> bool:
     return _RBAC.search(str(status_of(reply).get("message", ""))) is not None
 
 
+def is_denial(reply: Reply) -> bool:
+    """Tell whether the access rules say no: to what was asked, or in the answer to a question about them."""
+    if reply.status == HTTPStatus.FORBIDDEN:
+        return is_rbac(reply)
+    if reply.status != HTTPStatus.CREATED or _REVIEW not in reply.body:
+        return False
+    review = json.loads(reply.body)
+    return review.get("kind") == _REVIEW.decode() and not review.get("status", {}).get("allowed")
+
+
 def is_about_server(reply: Reply) -> bool:
     """Tell whether an answer is about the server's state, so that it may differ next time.
 
     A manifest with a field that the server does not know is not: server-side apply answers 500 for it.
     """
-    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS or _is_starting(reply):
         return True
     return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not words_of(reply).startswith(_UNTYPED)
+
+
+def _is_starting(reply: Reply) -> bool:
+    return reply.status == HTTPStatus.FORBIDDEN and _STARTING in words_of(reply)
 
 
 def is_not_executed(reply: Reply) -> bool:
     """Tell whether a server that failed has surely done nothing of what was asked.
 
     It sheds load (429) and says when to come back (503 with Retry-After) before it executes; a webhook that
-    it could not call stands before the storage too.
+    it could not call stands before the storage too, and so does admission that is not ready.
     """
+    if _is_starting(reply):
+        return True
     if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return "retry-after" in reply.headers
     return reply.status == HTTPStatus.TOO_MANY_REQUESTS or "failed calling webhook" in words_of(reply)

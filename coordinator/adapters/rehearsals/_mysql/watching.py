@@ -15,6 +15,7 @@ from coordinator.adapters.rehearsals._mysql.algorithms import Way, brief_locks, 
 from coordinator.adapters.rehearsals._mysql.catalogue import changes_between
 from coordinator.adapters.rehearsals._mysql.connection import without_scratch
 from coordinator.adapters.rehearsals._mysql.copying import without_definer
+from coordinator.adapters.rehearsals._mysql.reading import tables_read_whole
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
@@ -83,7 +84,9 @@ class Watcher:
         if not self._is_watching:
             send(text)
             return
-        before, numbers, begun = self._look(), self._numbers(), time.monotonic()
+        before, numbers = self._look(), self._numbers()
+        scanned = tables_read_whole(statement, send, self._engine, self._old & tables_in(before))
+        begun = time.monotonic()
         way = run_cheapest(statement, text, send, self._engine)
         seconds = time.monotonic() - begun
         after = self._look()
@@ -99,6 +102,7 @@ class Watcher:
                 locks=tuple(self._locks(statement, way, tables_in(before))),
                 rewritten=(way.table,) if way is not None and copies and way.table in self._old else (),
                 written=tuple(sorted(self._old & _written(statement, tables_in(before)))),
+                scanned=tuple(sorted(scanned)),
                 changes=changes_between(before, after),
             )
         )

@@ -25,6 +25,7 @@ from coordinator.adapters.rehearsals._sqlite.columns import columns_of
 from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
 from coordinator.adapters.rehearsals._sqlite.watching import Watcher, tables_in, watched_session
 from coordinator.adapters.sqlite_session import SqliteSession
+from coordinator.adapters.sqlite_url import written_like
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
 from coordinator.secret import Secret
@@ -49,8 +50,7 @@ class ScratchDatabase:
 
     def address(self, like: Secret) -> Secret:
         """Return where another program finds the file."""
-        scheme = "sqlite://" if like.reveal().startswith("sqlite://") else ""
-        return Secret(f"{scheme}{self.path}")
+        return written_like(self.path, like)
 
     def take_statements(self) -> tuple[StatementEvidence, ...]:
         """Return what was seen since the last call."""

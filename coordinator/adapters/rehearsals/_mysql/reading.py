@@ -1,0 +1,67 @@
+"""Which tables a statement of a migration must read from end to end: the server's own plan says it.
+
+On a few sample rows a planner reads a table whole, whatever indexes it has. So a table counts where no index
+could serve at all (`possible_keys` is NULL). What a planner makes of one that could is a matter of the live
+server's statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from coordinator.adapters.mysql_session import Rows
+from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
+from coordinator.adapters.rehearsals._scratch.tokens import Token
+from coordinator.errors import DatabaseError
+from coordinator.model import Engine
+from coordinator.sql import SqlStatement
+
+WHOLE: Final = ("ALL", "index")
+"""How the servers call the reading of all rows, or of all entries of an index."""
+_EXPLAINED: Final = frozenset({"DELETE", "INSERT", "REPLACE", "UPDATE", "WITH"})
+_TARGETS: Final = ("INSERT", "REPLACE")
+"""How they call the table that gets the rows, of which none is read; it says ALL all the same."""
+_ALL_ROWS: Final = "Deleting all rows"
+"""What MariaDB says of a DELETE without a condition, in place of the table's name."""
+
+
+def tables_read_whole(
+    statement: SqlStatement, send: Callable[[str], Rows], engine: Engine, tables: frozenset[str]
+) -> frozenset[str]:
+    """Return those of `tables` that a statement which writes rows reads whole; it does not run."""
+    if statement.words[:1] == () or statement.words[0] not in _EXPLAINED:
+        return frozenset()
+    form = "FORMAT=TRADITIONAL " if engine is Engine.MYSQL else ""
+    try:
+        rows = send(f"EXPLAIN {form}{statement.text}")
+    except DatabaseError:  # what the server runs and does not explain, or what fails and shall say so itself
+        return frozenset()
+    by_lower = {table.lower(): table for table in tables}
+    tokens = tokens_of(statement.text)
+    names = dict(_aliases(tokens, by_lower))
+    found = set()
+    for _, part, table, *rest in rows:
+        if part in _TARGETS:
+            continue
+        kind, possible = rest[1:3] if engine is Engine.MYSQL else rest[:2]
+        if table is None and str(rest[-1]) == _ALL_ROWS:
+            found.add(_behind("FROM", tokens))
+        elif kind in WHOLE and possible is None:
+            found.add(names.get(str(table).lower(), str(table).lower()))
+    return frozenset(by_lower[name] for name in found if name in by_lower)
+
+
+def _aliases(tokens: Sequence[Token], tables: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield what a statement may call its tables: the word behind a table's name, without AS."""
+    for at, token in enumerate(tokens):
+        behind = [each for each in tokens[at + 1 : at + 3] if each.keyword != "AS"]
+        if token.name in tables and behind and behind[0].name is not None:
+            yield behind[0].name, token.name
+
+
+def _behind(keyword: str, tokens: Sequence[Token]) -> str | None:
+    place = next((at for at, each in enumerate(tokens) if each.keyword == keyword), len(tokens))
+    names = [each for each in tokens[place + 1 : place + 4] if each.name is not None]
+    is_qualified = [each.text for each in tokens[place + 2 : place + 3]] == ["."]
+    return names[1 if is_qualified else 0].name if len(names) > is_qualified else None
