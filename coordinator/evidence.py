@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from coordinator.diagnostics import Place
 from coordinator.model import DatabaseName, Layer, Migration, Phase, Role, ServiceName, Statement
@@ -131,6 +132,10 @@ class Change:
     name: str
     before: str | None
     after: str | None
+
+
+LOCK_TABLES: Final = "LOCK TABLES"
+"""The mode of a lock that MySQL and MariaDB hold until UNLOCK TABLES or the session's end."""
 
 
 @dataclass(frozen=True, slots=True)

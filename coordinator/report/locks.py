@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from coordinator.evidence import StatementEvidence
+from coordinator.evidence import LOCK_TABLES, StatementEvidence
 
 _WAIT: Final[Mapping[str, str]] = {
     "AccessExclusiveLock": "reads and writes",
@@ -18,6 +18,7 @@ _WAIT: Final[Mapping[str, str]] = {
     "ShareLock": "writes",
     "LOCK=EXCLUSIVE": "reads and writes",
     "LOCK=SHARED": "writes",
+    LOCK_TABLES: "writes",  # and behind WRITE reads, which the server does not tell
 }
 
 

@@ -162,6 +162,9 @@ def test_what_copies_a_table_is_a_hazard_and_the_sql_offered_is_none(server: Reh
         ("DELETE FROM t LIMIT 1000", []),
         ("INSERT INTO m VALUES (9)", []),
         ("TRUNCATE m", ["truncate-locks-table"]),
+        ("LOCK TABLES t WRITE; UPDATE t SET a = 1 WHERE id = 4; UNLOCK TABLES", ["explicit-lock"]),
+        ("LOCK TABLES t READ, m AS o READ", ["explicit-lock", "explicit-lock"]),
+        ("CREATE TABLE fresh (a int); LOCK TABLES fresh WRITE", []),
         ("ALTER TABLE t ADD moment datetime; ALTER TABLE t MODIFY moment timestamp", [CODE, ZONE]),
         ("ALTER TABLE t ADD moment timestamp NULL; ALTER TABLE t MODIFY moment datetime(3)", [CODE, ZONE]),
         (
@@ -208,7 +211,7 @@ def test_tells_of_values_that_the_server_changes_where_its_mode_is_not_strict(
     assert said in hazard.what
 
 
-@pytest.mark.parametrize("sql", ["UPDATE t SET a = 1", "DELETE FROM t", "TRUNCATE m"])
+@pytest.mark.parametrize("sql", ["UPDATE t SET a = 1", "DELETE FROM t", "TRUNCATE m", "LOCK TABLES t READ"])
 def test_the_sql_that_is_offered_disturbs_nobody(server: RehearsalServer, sql: str):
     with server.database() as database:
         apply(database, *SCHEMA)
@@ -249,3 +252,7 @@ def test_the_story_tells_who_waits(database: RehearsalDatabase):
     apply(database, "ALTER TABLE t MODIFY n bigint NOT NULL")
 
     assert list(waiting(database.take_statements())) == [("writes", "t")]
+
+    apply(database, "LOCK TABLES m READ")
+
+    assert list(waiting(database.take_statements())) == [("writes", "m")]

@@ -113,7 +113,9 @@ class ScratchDatabase:
     def __init__(self, server: ScratchServer, address: Address, filled: frozenset[str]) -> None:
         self._server = server
         self._address = address
-        self._watcher = Watcher(server.traits.engine, self.catalogue, numbers=self._table_numbers)
+        self._watcher = Watcher(
+            server.traits.engine, self.catalogue, numbers=self._table_numbers, in_use=self._tables_in_use
+        )
         self._filled = set(filled)
 
     @property
@@ -214,6 +216,11 @@ class ScratchDatabase:
             return {}
         rows = fetch(self._server.maintenance, _NUMBERS, (start := f"{self._address.database}/", start))
         return {str(name): number for name, number in rows}
+
+    def _tables_in_use(self) -> frozenset[str]:
+        """Return the tables that a session keeps locked: between two statements of a migration, its own."""
+        rows = fetch(self._server.maintenance, f"SHOW OPEN TABLES FROM {quoted(self.name)} WHERE In_use > 0")
+        return frozenset(str(table) for _, table, *_ in rows)
 
     def catalogue(self) -> Mapping[str, str]:
         """Return the schema as name → definition."""

@@ -19,7 +19,7 @@ from coordinator.adapters.rehearsals._mysql.reading import tables_read_whole
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
-from coordinator.evidence import Lock, StatementEvidence
+from coordinator.evidence import LOCK_TABLES, Lock, StatementEvidence
 from coordinator.model import Engine, Statement
 from coordinator.sql import SqlStatement, stays_in_transaction
 
@@ -44,7 +44,8 @@ _OF_PARTITIONS: Final = frozenset({"DROP", "TRUNCATE", "EXCHANGE"})
 class Watcher:
     """Collects what the statements of one scratch database did.
 
-    `look` returns its catalogue, `numbers` those by which InnoDB knows a table's files.
+    `look` returns its catalogue, `numbers` those by which InnoDB knows a table's files, `in_use` the tables
+    that somebody holds by LOCK TABLES.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class Watcher:
         look: Callable[[], Mapping[str, str]],
         *,
         numbers: Callable[[], Mapping[str, object]],
+        in_use: Callable[[], frozenset[str]],
     ) -> None:
         self.left_out: list[str] = []
         """The first words of statements that were not sent."""
         self._engine = engine
         self._look = look
         self._numbers = numbers
+        self._in_use = in_use
         self._evidence: list[StatementEvidence] = []
         self._is_watching = False
         self._old: frozenset[str] = frozenset()
@@ -116,6 +119,9 @@ class Watcher:
         if way is not None:
             yield way.lock_on(is_new=way.table not in self._old)
         yield from brief_locks(statement, tables, self._old)
+        if statement.words[:1] == ("LOCK",):
+            for table in sorted(self._in_use()):
+                yield Lock(table, LOCK_TABLES, is_new=table not in self._old)
 
 
 def _changed_values(warnings: Rows) -> Iterator[str]:
