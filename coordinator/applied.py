@@ -122,15 +122,19 @@ def is_open(session: Session, target: Target, standing: Standing, book: Book) ->
 def entered(
     batches: tuple[Batch, ...], migration: Migration, *, tool: MigrationTool, target: Target, book: Book
 ) -> tuple[tuple[Batch, ...], Batch | None]:
-    """Return the batches with the entry in the transaction, and in the text, of the tool's own record.
+    """Return the batches with the entry in the transaction of the tool's own record, and right behind it.
 
-    Where the file may have left a role or a schema of its own there the entry is a batch of its own, for
-    `enter_late`: a migration must not fail for it.
+    It shares the record's text where each text is a trip over the network (MySQL). Where the file may have
+    left a role or a schema of its own there the entry is a batch of its own, for `enter_late`: a migration
+    must not fail for it.
     """
     entry = _insert(migration, tool=tool, target=target, release=book.release)
     *before, last = batches
     if not last.transaction or _changes_session(migration.up):
         return batches, Batch((entry,), transaction=True)
+    if target.engine is Engine.POSTGRESQL:
+        records = last.records and last.records + 1
+        return (*before, replace(last, statements=(*last.statements, entry), records=records)), None
     *statements, record = last.statements
     return (*before, replace(last, statements=(*statements, f"{record};\n{entry}"))), None
 

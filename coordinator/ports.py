@@ -77,7 +77,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Texts for the engine: each sent alone, in order, as one simple query without parameters.
+    """Texts for the engine: each sent as a message of its own, in order, without parameters.
 
     With `transaction` they commit together or not at all; without it each stands for itself. MySQL and
     MariaDB cannot keep that: a statement that changes the schema commits itself and what stood before it, and
@@ -94,7 +94,9 @@ class Batch:
     transaction: bool
     guard: str | None = None
     records: int = 0
-    """So many texts at its end are the tool's own: what is wrong with them is in no line of a file."""
+    """So many texts at its end are the tool's own: what is wrong with them is in no line of a file.
+
+    On PostgreSQL each of them is one statement."""
     fence: str | None = None
     patience: Patience | None = field(default=None, compare=False)
     marks: tuple[str | None, ...] = field(default=(), compare=False)
@@ -567,6 +569,10 @@ class Ports(Protocol):
 
     def migrations(self, database: DatabaseName) -> tuple[Migration, ...]:
         """Return the database's migrations as they were read, once, when the command began."""
+        ...
+
+    def migration(self, database: DatabaseName, version: MigrationId) -> Migration | None:
+        """Return that one of a database's migrations; None where there is none."""
         ...
 
     def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[Session]:

@@ -75,7 +75,7 @@ class SqlStatement:
     """Whose quotes and comments it was read with."""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def split_statements(text: str, engine: Engine = Engine.POSTGRESQL) -> tuple[SqlStatement, ...]:
     """Return the statements of a text, each with its `;`; comments and `;` alone are none."""
     statements: list[SqlStatement] = []

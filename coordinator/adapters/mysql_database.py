@@ -44,10 +44,11 @@ class MysqlDatabase:
     def _refuse_the_other(self, session: MysqlSession) -> None:
         """Believe the server and not the plan. Raises: Usage `other-engine`.
 
-        The greeting may come from a proxy that claims a version of its own, so the server is asked.
+        The greeting may come from a proxy that claims a version of its own, so the server is asked, in the
+        breath in which the session learns its database.
         """
-        [[said]] = session.query("SELECT CONCAT_WS(' ', VERSION(), @@version_comment)")
-        found = Engine.MARIADB if "mariadb" in str(said).lower() else Engine.MYSQL
+        said = session.server()
+        found = Engine.MARIADB if "mariadb" in said.lower() else Engine.MYSQL
         if found is not self._engine:
             raise Usage(
                 "other-engine",

@@ -111,6 +111,15 @@ class MysqlSession:
     def relabel(self, label: str) -> None:
         """Do nothing: a connection's attributes are those that it began with."""
 
+    def server(self) -> str:
+        """Return what the server says of itself: its version, and who made it."""
+        [[name, said]] = self._send("SELECT DATABASE(), CONCAT_WS(' ', VERSION(), @@version_comment)")
+        self._take_database(name)
+        return str(said)
+
+    def _take_database(self, name: object) -> None:
+        self._database = "`" + str(name).replace("`", "``") + "`"
+
     def target(self, table: str | None) -> Target:
         """Return what this connection is connected to."""
         [[database]] = self.query("SELECT DATABASE()")
@@ -195,7 +204,7 @@ class MysqlSession:
             return
         if not self._database:
             [[name]] = self._send("SELECT DATABASE()")
-            self._database = "`" + str(name).replace("`", "``") + "`"
+            self._take_database(name)
         self._send("UNLOCK TABLES")
         self._send(f"USE {self._database}")
         self._send(

@@ -19,7 +19,7 @@ import psycopg
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
-_SOON: Final = 0.002
+SOON: Final = 0.005
 """Seconds until the first look. Most statements are done by then, and never need a second connection."""
 _CLOSE: Final = 0.01
 """Seconds between two looks at a session that waits, or may soon."""
@@ -164,7 +164,9 @@ def _blocker_from(row: tuple[object, ...]) -> Blocker:
 
 @dataclass
 class LockWatch:
-    """Looks, while a statement runs, at what its session waits for; `with` ends the looking.
+    """Looks at what a session waits for while its statement runs; `with` ends the looking.
+
+    Whoever waits for the statement looks in between (`look`), or lets a thread do it (`start`).
 
     When others have waited behind the session for `limit`, its statement is cancelled: a server's
     lock_timeout bounds each wait alone, and a statement may wait more than once. Where it cannot look,
@@ -187,38 +189,52 @@ class LockWatch:
     _is_over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _connection: Connection | None = None
+    _last: float = 0.0
+    """When it was looked last; at first, when the statement began."""
+    _pause: float = SOON
+    _seen: tuple[object, ...] = ()
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._look_on, name="lock-watch", daemon=True)
-        self._thread.start()
+        self._last = time.monotonic()
         return self
+
+    def start(self) -> None:
+        """Look from a thread of its own, for whoever waits for the statement where nobody can be asked."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._look_on, name="lock-watch", daemon=True)
+            self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
-        assert self._thread is not None
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _look_on(self) -> None:
-        if self._is_over.wait(_SOON):
-            return
-        self._connection = self.beside()
-        if self._connection is None:
-            self.is_blind = True
-            return
-        pause, last = _SOON, time.monotonic()
-        seen: tuple[object, ...] = ()
+        pause: float | None = SOON
+        while pause is not None and not self._is_over.wait(pause):
+            pause = self.look()
+
+    def look(self) -> float | None:
+        """Look once; return in how many seconds it is time for the next look, or None: nobody can look."""
         try:
-            while not self._is_over.wait(pause):
-                rows = self._rows(_WAITS, strong=list(_CONFLICTS))
-                now = time.monotonic()
-                if rows:
-                    self._take(rows, now - last)
-                if rows and rows[0][:3] != seen:
-                    self._ask_who()
-                seen = rows[0][:3] if rows else ()
-                pause, last = (_CLOSE if rows else min(pause * 1.5, _FAR)), now
+            self._connection = self._connection or self.beside()
+            if self._connection is not None:
+                self._look()
+                return self._pause
         except psycopg.Error:
-            self.is_blind = True
+            pass
+        self.is_blind = True
+        return None
+
+    def _look(self) -> None:
+        rows = self._rows(_WAITS, strong=list(_CONFLICTS))
+        now = time.monotonic()
+        if rows:
+            self._take(rows, now - self._last)
+        if rows and rows[0][:3] != self._seen:
+            self._ask_who()
+        self._seen = rows[0][:3] if rows else ()
+        self._pause, self._last = (_CLOSE if rows else min(self._pause * 1.5, _FAR)), now
 
     def _take(self, rows: list[tuple[object, ...]], seconds: float) -> None:
         for relation, name, mode, stalls in rows:

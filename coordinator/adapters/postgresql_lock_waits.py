@@ -69,8 +69,15 @@ class Session(Protocol):
         """Tell whether a transaction is open."""
         ...
 
-    def execute(self, batch: Batch, *, send: Send | None = None, opening: str = "") -> None:
-        """Send a batch by `send`, and `opening` with the beginning of its transaction."""
+    def execute(
+        self,
+        batch: Batch,
+        *,
+        send: Send | None = None,
+        opening: str = "",
+        watch: LockWatch | None = ...,
+    ) -> None:
+        """Send a batch by `send`, and `opening` behind the beginning of its transaction; `watch` looks."""
         ...
 
     def send(self, text: str, *, index: int | None = None, commits: bool = False) -> list[tuple[object, ...]]:
@@ -90,6 +97,10 @@ class Send(Protocol):
     """Sends one text of a batch; see PostgresqlSession.send."""
 
     def __call__(self, text: str, *, index: int, commits: bool) -> object: ...
+
+
+_Act = Callable[[timedelta, LockWatch], None]
+"""What is tried: it may wait so long for a lock, and starts the watch when it is worth a look."""
 
 
 class LockWaits:
@@ -123,11 +134,15 @@ class LockWaits:
             first = next((at for at, text in enumerate(batch.statements) if not _waits_for_rows(text)), None)
             if first == 0:
                 self._repeat(
-                    lambda allowed: self._session.execute(alone, opening=f"{_setting('LOCAL', allowed)};")
+                    lambda allowed, watch: self._session.execute(
+                        alone, opening=_setting("LOCAL", allowed), watch=watch
+                    )
                 )
             else:
                 timeouts = self._timeouts(first)
-                self._repeat(lambda allowed: self._session.execute(alone, send=timeouts(allowed)))
+                self._repeat(
+                    lambda allowed, watch: self._session.execute(alone, send=timeouts(allowed), watch=watch)
+                )
         finally:
             if self._second is not None and not self._second.closed:
                 self._second.rollback()
@@ -168,6 +183,10 @@ class LockWaits:
                 self._session.send(_setting("SESSION", allowed))
             self._session.send(text, index=index, commits=commits)
 
+        def watched(allowed: timedelta | None, watch: LockWatch) -> None:
+            watch.start()
+            send(allowed)
+
         if len(pieces) == 1 and "CONCURRENTLY" in pieces[0].words:
             self._send_concurrently(pieces[0], send)
         elif _sets(pieces):
@@ -175,11 +194,11 @@ class LockWaits:
         elif self._session.is_in_transaction or not (
             has_own_transaction(pieces) or all(map(_happens_whole, pieces))
         ):
-            self._try_once(send)
+            self._try_once(watched)
         elif _waits_for_rows(text):
-            self._repeat(lambda _: send(_UNNOTICED))
+            self._repeat(lambda _, watch: watched(_UNNOTICED, watch))
         else:
-            self._repeat(send)
+            self._repeat(watched)
         self._has_run = True
 
     def _send_concurrently(self, piece: SqlStatement, send: Callable[[timedelta | None], None]) -> None:
@@ -191,6 +210,7 @@ class LockWaits:
         watch = self._watch(None, tell=self._tell_waiting)
         try:
             with watch:
+                watch.start()
                 send(None)
         except DatabaseError as error:
             if error.code == "connection-lost":
@@ -202,7 +222,7 @@ class LockWaits:
 
     # -- tries ------------------------------------------------------------------------------------------
 
-    def _repeat(self, act: Callable[[timedelta], None]) -> None:
+    def _repeat(self, act: _Act) -> None:
         """Do `act` until it gets its locks; it leaves nothing behind when it does not."""
         failure: DatabaseError | None = None
         self._begin()
@@ -226,7 +246,7 @@ class LockWaits:
                 self._patience.note(f"{self._told_holders()} Trying again in {_seconds(pause)}.")
                 self._wait(pause)
 
-    def _try_once(self, act: Callable[[timedelta], None]) -> None:
+    def _try_once(self, act: _Act) -> None:
         """Do what may have happened in part when it fails, so that nobody may repeat it."""
         self._begin()
         try:
@@ -241,12 +261,12 @@ class LockWaits:
         self._budget = LockBudget(self._patience.locks)
         self._wanted, self._blockers, self._noted = set(), (), ()
 
-    def _try(self, act: Callable[[timedelta], None], allowed: timedelta) -> None:
+    def _try(self, act: _Act, allowed: timedelta) -> None:
         began = time.monotonic()
         watch = self._watch(allowed)
         try:
             with watch:
-                act(allowed)
+                act(allowed, watch)
         except DatabaseError as error:
             took = time.monotonic() - began
             if error.sqlstate == _CANCELLED and watch.has_cancelled:

@@ -1,8 +1,9 @@
-"""A session on PostgreSQL by psycopg: every text sent as it stands by the simple protocol.
+"""A session on PostgreSQL by psycopg: every text is sent as it stands.
 
 A migration tool's text may hold several statements, `%` signs and its own session settings, so nothing is
 parsed, prepared or parametrised here, and the session is set back to its start after each batch: a tool
-that opens a connection for each step sees the same. Advisory locks are polled, because a session that
+that opens a connection for each step sees the same. A transaction whose texts are single statements of an
+ordinary kind goes out in one trip (postgresql_pipeline.py). Advisory locks are polled, because a session that
 waits in `pg_advisory_lock` deadlocks with CREATE INDEX CONCURRENTLY. It stands beside the databases because
 a rehearsal watches such a session and must meet the same errors.
 """
@@ -26,8 +27,9 @@ from coordinator.adapters.batches import (
     transaction_ended,
     transaction_left_open,
 )
-from coordinator.adapters.postgresql_blockers import Connection
+from coordinator.adapters.postgresql_blockers import Connection, LockWatch
 from coordinator.adapters.postgresql_lock_waits import LockWaits, Send
+from coordinator.adapters.postgresql_pipeline import Refused, can_go_together, send_together
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
@@ -37,10 +39,18 @@ from coordinator.sql import literal
 
 _RESET = "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; RESET ROLE;"
 """RESET ROLE last: a role of the URL's or of the user's own settings is the one to work as."""
-_CAN_WATCH = "SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'"
+_RESETS = tuple(_RESET.removesuffix(";").split("; "))
+_ABOUT_SERVER = f"""{PROCESS}, EXISTS (
+SELECT FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval')"""
 _WATCH_CLIENT = "SET client_connection_check_interval = '500ms';"
 """A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work."""
 _POLL_SECONDS = 0.1
+_SETTLED = "SET coordinator.is_settled = 'yes'"
+_IS_SETTLED = "current_setting('coordinator.is_settled', true) = 'yes'"
+"""Of a group of a pipeline that failed the next group knows nothing, unless there is something to see."""
+_DEMAND = "SELECT 1 / CASE WHEN {} THEN 1 ELSE 0 END"
+"""Fails where a condition does not hold: what stands behind it in a pipeline is not run."""
+_DIVISION_BY_ZERO = "22012"
 _LOCK_NOT_AVAILABLE = "55P03"
 """lock_not_available (PostgreSQL, Appendix A): nothing happened, later it may work."""
 
@@ -75,11 +85,12 @@ class PostgresqlSession:
         self._label = ""
         self._watch_client: str | None = None
         """What lets the server notice that we are gone, where it can; None: it was not asked yet."""
+        self._pid = connection.info.backend_pid
 
     @property
     def pid(self) -> int:
-        """Return the number of its process on the server."""
-        return self._connection.info.backend_pid
+        """Return the number of its process, as the server itself says it: a pooler tells another one."""
+        return self._pid
 
     @property
     def is_in_transaction(self) -> bool:
@@ -108,18 +119,31 @@ class PostgresqlSession:
         finally:
             self.roll_back()
 
-    def execute(self, batch: Batch, *, send: Send | None = None, opening: str = "") -> None:
+    def execute(
+        self,
+        batch: Batch,
+        *,
+        send: Send | None = None,
+        opening: str = "",
+        watch: LockWatch | None = None,
+    ) -> None:
         """Send a batch; with `transaction`, either all of it is committed on return or none of it.
 
         `send` sends its texts instead of `self.send`, so that somebody can look between their statements.
-        `opening` is sent with the beginning of a transaction.
+        `opening` is a statement that follows the beginning of a transaction. `watch` looks at what the batch
+        waits for, unless it is over too soon.
         """
         if batch.patience is not None and self._beside is not None:
             LockWaits(self, self._beside, batch.patience).execute(batch)
             return
-        self.settle()  # by itself: a transaction has its properties from before what is sent with its BEGIN
-        self._is_settled = False
         try:
+            if batch.transaction and send is None and _can_go_at_once(batch):
+                self._execute_at_once(batch, opening, watch)
+                return
+            self.settle()  # by itself: a transaction has its properties from before what comes with its BEGIN
+            self._is_settled = False
+            if watch is not None:
+                watch.start()
             if batch.transaction:
                 self._execute_together(batch, send, opening)
             else:
@@ -155,12 +179,48 @@ class PostgresqlSession:
         if self._watch_client is None:
             self._watch_client = ""
             with suppress(DatabaseError):  # a server whose platform cannot tell that a client is gone
-                self._watch_client = _WATCH_CLIENT if self.send(_CAN_WATCH) else ""
+                [[process, can_watch]] = self.send(_ABOUT_SERVER)
+                self._pid = int(str(process))
+                self._watch_client = _WATCH_CLIENT if can_watch else ""
                 self.send(self._watch_client)
         self._is_settled = True
 
+    def _execute_at_once(self, batch: Batch, opening: str, watch: LockWatch | None) -> None:
+        """Send a transaction in one trip; what undoes earlier texts goes before it, as a group of its own."""
+        if self._watch_client is None:
+            self.settle()
+        settles = () if self._is_settled else self._settling()
+        demands = (
+            *((_IS_SETTLED,) if settles else ()),
+            *(() if batch.guard is None else (f"NOT EXISTS ({batch.guard})",)),
+        )
+        self._is_settled = False
+        before = ("BEGIN", *filter(None, (opening,)), *map(_DEMAND.format, demands))
+        refused = send_together(
+            self._connection,
+            (settles, (*before, *batch.statements, "COMMIT")),
+            look=watch.look if watch else _nobody_looks,
+        )
+        if refused is not None:
+            raise self._error_at(refused, batch, first=len(settles) + len(before))
+
+    def _settling(self) -> tuple[str, ...]:
+        own = (*self._settings.split(";"), self._label, self._watch_client or "")
+        return (*_RESETS, *(each.strip("; ") for each in own if each.strip("; ")), _SETTLED)
+
+    def _error_at(self, refused: Refused, batch: Batch, *, first: int) -> DatabaseError:
+        """Return what stopped a transaction that went out at once, of which `first` is the first text."""
+        if refused.at is None:
+            return self._error_from(refused.error, index=None, commits=True)
+        index = refused.at - first
+        if index == -1 and batch.guard is not None and refused.error.sqlstate == _DIVISION_BY_ZERO:
+            return ledger_changed()
+        is_of_file = 0 <= index < len(batch.statements) - batch.records
+        is_commit = index == len(batch.statements)
+        return self._error_from(refused.error, index=index if is_of_file else None, commits=is_commit)
+
     def _execute_together(self, batch: Batch, send: Send | None, opening: str) -> None:
-        begin = f"BEGIN;{opening}"
+        begin = f"BEGIN;{opening};"
         if batch.guard is None:
             self.send(begin)
         elif self.send(f"{begin}{batch.guard}", answer=-1):
@@ -188,7 +248,7 @@ class PostgresqlSession:
         """Raise Usage where locks of this session would not be its own; asked once."""
         if self._owns_session or self._beside is None:
             return
-        if self.send(PROCESS) != [(self.pid,)]:
+        if self.send(PROCESS) != [(self._connection.info.backend_pid,)]:  # a pooler made the number up
             demand_own_session(self.send, self._beside)
         self._owns_session = True
 
@@ -245,6 +305,15 @@ class PostgresqlSession:
         if not self._connection.closed:
             with suppress(psycopg.Error):
                 self._connection.rollback()
+
+
+def _nobody_looks() -> None:
+    return None
+
+
+def _can_go_at_once(batch: Batch) -> bool:
+    """Tell whether nobody has to look between a transaction's statements. Its records are the tool's own."""
+    return batch.fence is None and can_go_together(batch.statements[: len(batch.statements) - batch.records])
 
 
 _LABEL_BYTES = 63

@@ -21,6 +21,7 @@ from coordinator.model import (
     DatabaseSpec,
     Engine,
     Migration,
+    MigrationId,
     Plan,
     SecretRef,
     ServiceName,
@@ -57,6 +58,7 @@ class ConnectedPorts:
             problems.extend(errors_of(reading.diagnostics))
         if problems:
             raise PlanInvalid(tuple(problems))
+        self._by_version = {name: _by_version(each) for name, each in self._migrations.items()}
 
     def resolve(self, reference: SecretRef) -> Secret:
         """Read a secret anew, and remember what it was, so that no check's output shows it."""
@@ -109,10 +111,14 @@ class ConnectedPorts:
     def migrations(self, database: DatabaseName) -> tuple[Migration, ...]:
         return self._migrations[database]
 
+    def migration(self, database: DatabaseName, version: MigrationId) -> Migration | None:
+        return self._by_version[database].get(version)
+
     def with_migrations(self, database: DatabaseName, migrations: tuple[Migration, ...]) -> ConnectedPorts:
         """Return the same world with other migrations in one database's folder."""
         other = copy(self)
         other._migrations = {**self._migrations, database: migrations}  # noqa: SLF001 - our own
+        other._by_version = {**self._by_version, database: _by_version(migrations)}  # noqa: SLF001 - our own
         return other
 
     def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[Session]:
@@ -142,6 +148,10 @@ class ConnectedPorts:
                 self.resolve(database.url)
         answer = discovery.check(check.kind).ask(check.spec, subject)
         return replace(answer, detail=without(answer.detail, tuple(self._secrets.values())))
+
+
+def _by_version(migrations: tuple[Migration, ...]) -> Mapping[MigrationId, Migration]:
+    return {each.version: each for each in migrations}
 
 
 def step_kinds() -> Mapping[str, StepKind]:

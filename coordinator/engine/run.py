@@ -205,9 +205,9 @@ class Engine:
         return chain(step, self.state, is_whole=self._is_whole, tried=self._tried, most=size)
 
     def _is_whole(self, step: Step) -> bool:
-        migrations = self.ports.migrations(step.its_database)
-        found = next((each for each in migrations if each.version == step.migration), None)
-        return found is not None and is_whole(found, self.ports.plan.databases[step.its_database].engine)
+        name = step.its_database
+        found = None if step.migration is None else self.ports.migration(name, step.migration)
+        return found is not None and is_whole(found, self.ports.plan.databases[name].engine)
 
     def _submit(self, workers: ThreadPoolExecutor, job: _Job) -> None:
         is_way_back = isinstance(job[0], Undo)

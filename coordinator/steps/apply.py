@@ -41,9 +41,9 @@ _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def _migration(step: Step, context: Context) -> Migration:
-    for each in context.ports.migrations(step.its_database):
-        if each.version == step.migration:
-            return each
+    assert step.migration is not None, step.id
+    if found := context.ports.migration(step.its_database, step.migration):
+        return found
     raise StepFailed(
         "migration-file-missing",
         f"There is no file of migration {step.migration} any more, which {step.id} is about.",

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from coordinator.adapters.databases.postgresql import connect
+from coordinator.adapters.postgresql_session import PostgresqlSession
 from coordinator.errors import DatabaseError, Usage, Waiting
 from coordinator.ports import Batch
 from coordinator.secret import Secret
@@ -262,3 +263,40 @@ def test_no_message_holds_the_password(password: str, database_url: str):
         for text in (str(failure.value), repr(failure.value), repr(failure.value.__cause__)):
             assert password not in text
             assert quoted not in text
+
+
+def test_a_role_that_cannot_be_had_back_stops_the_next_batch_before_it_begins(database_url: str):
+    with (
+        psycopg.connect(database_url, autocommit=True) as admin,
+        psycopg.connect(database_url, autocommit=True) as connection,
+    ):
+        admin.execute("CREATE ROLE lent")
+        admin.execute("GRANT CREATE ON SCHEMA public TO lent")
+        session = PostgresqlSession(connection, secrets=(), settings="SET ROLE lent")
+        session.execute(Batch(("RESET ROLE",), transaction=True))
+        admin.execute("DROP OWNED BY lent")
+        admin.execute("DROP ROLE lent")
+
+        with pytest.raises(DatabaseError) as failure:
+            session.execute(Batch(("CREATE TABLE b (x integer)",), transaction=True))
+
+        assert 'role "lent" does not exist' in failure.value.what
+        assert admin.execute("SELECT to_regclass('b')").fetchall() == [(None,)]
+
+
+def test_what_a_pipeline_skipped_is_not_blamed(database):
+    texts = ("CREATE TABLE a (x integer)", "ALTER TABLE a ADD COLUMN\n  x integer", "DROP TABLE a")
+    with database.session(label="test") as session, pytest.raises(DatabaseError) as failure:
+        session.execute(Batch(texts, transaction=True))
+
+    assert (failure.value.statement, failure.value.sqlstate) == (1, "42701")
+
+
+def test_a_connection_that_ends_before_the_commit_is_known_to_have_committed_nothing(database):
+    texts = ("CREATE TABLE a (x text)", "INSERT INTO a SELECT pg_terminate_backend(pg_backend_pid())")
+    with database.session(label="test") as session, pytest.raises(DatabaseError) as failure:
+        session.execute(Batch(texts, transaction=True))
+
+    assert (failure.value.code, failure.value.ambiguous) == ("connection-lost", False)
+    with database.session(label="test") as session:
+        assert session.query("SELECT to_regclass('a')") == [(None,)]

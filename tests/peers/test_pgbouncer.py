@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from time import sleep
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -19,7 +20,9 @@ import pytest
 from fixtures.local import until
 
 from coordinator.adapters.databases import postgresql
-from coordinator.errors import Usage
+from coordinator.errors import DatabaseError, Usage
+from coordinator.model import LocksSpec
+from coordinator.ports import Batch, Patience
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.peers
@@ -106,6 +109,24 @@ def test_refuses_a_lock_behind_transaction_mode(settings: tuple[str, ...], datab
 def test_takes_a_lock_behind_session_mode(size: int, database_url: str):
     with pooled(database_url, "pool_mode = session", f"default_pool_size = {size}") as url:
         hold_a_lock(url)
+
+
+def test_sees_through_session_mode_who_holds_a_table(database_url: str):
+    locks = LocksSpec(attempt=timedelta(milliseconds=100), budget=timedelta(milliseconds=400), deadline=BRIEF)
+    patience = Patience(locks, lambda each: sleep(each.total_seconds()), lambda _: None, lambda _: None)
+    change = Batch(("ALTER TABLE a ADD COLUMN y integer",), transaction=True, patience=patience)
+    with psycopg.connect(database_url) as holder, pooled(database_url, "pool_mode = session") as url:
+        holder.execute("CREATE TABLE a (x integer)")
+        holder.commit()
+        holder.execute("LOCK TABLE a IN ACCESS SHARE MODE")
+
+        with (
+            postgresql.connect(Secret(url), lock_timeout=BRIEF).session(label="test") as session,
+            pytest.raises(DatabaseError) as blocked,
+        ):
+            session.execute(change)
+
+        assert f"`a` (AccessExclusiveLock) is held by pid {holder.info.backend_pid}" in blocked.value.what
 
 
 def test_takes_a_lock_without_a_pooler(database_url: str):

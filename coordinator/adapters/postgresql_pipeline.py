@@ -1,0 +1,133 @@
+"""Several statements to PostgreSQL in one trip over the network, each answered by itself.
+
+libpq's pipeline mode (PostgreSQL's manual, "Pipeline Mode"): the server takes them one after the other, stops
+at the first that fails and skips what stands behind it up to the end of its group. So a whole transaction
+costs one round trip, and still it is known exactly which of its statements was refused. Whoever waits for the
+answers has the time to look at what the statement waits for; a small migration is over before the first look.
+
+Rejected: one text of everything by the simple protocol. The server reads all of it before it begins, so that
+what closes a quote in a file would decide what the tool's own record is.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
+
+from coordinator.adapters.postgresql_blockers import SOON, Connection
+from coordinator.sql import is_client_copy, split_statements
+
+_ALONE: Final = frozenset(
+    {"ALTER", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "INSERT", "REVOKE", "TRUNCATE", "UPDATE"}
+)
+"""Statements that neither end a transaction nor change how what stands behind them is read."""
+_FAILED: Final = frozenset({ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE, ExecStatus.NONFATAL_ERROR})
+_SKIPPED: Final = ExecStatus.PIPELINE_ABORTED
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The statement that stopped a pipeline."""
+
+    at: int | None
+    """Its number, counted over all groups; None where the connection was lost and nobody can tell."""
+    error: psycopg.Error
+
+
+def can_go_together(texts: Sequence[str]) -> bool:
+    """Tell whether each text is one statement that a pipeline takes and runs as it would be run alone."""
+    return all(map(_is_alone, texts))
+
+
+def _is_alone(text: str) -> bool:
+    pieces = split_statements(text)
+    return (
+        len(pieces) == 1
+        and pieces[0].is_closed
+        and pieces[0].words[:1] != ()
+        and pieces[0].words[0] in _ALONE
+        and not is_client_copy(pieces[0])
+    )
+
+
+def send_together(
+    connection: Connection, groups: Sequence[Sequence[str]], *, look: Callable[[], float | None]
+) -> Refused | None:
+    """Send the statements and wait for all answers; return the first that was refused.
+
+    What stands behind it in its group was not run; every group is tried. `look` is called while the server
+    works, if that takes longer than most do, and returns in how many seconds again, None for never.
+    """
+    wire = connection.pgconn
+    failures: list[Refused] = []
+    try:
+        wire.enter_pipeline_mode()
+        for group in groups:
+            for text in group:
+                wire.send_query_params(text.encode(), None)
+            wire.pipeline_sync()
+        _take_answers(wire, len(groups), failures, _Wait(wire, look))
+        wire.exit_pipeline_mode()
+    except psycopg.Error as error:
+        connection.close()  # whatever it was, nobody knows any more what the next answer would be to
+        return failures[0] if failures else Refused(None, error)
+    return failures[0] if failures else None
+
+
+def _take_answers(wire: PGconn, groups: int, failures: list[Refused], wait: _Wait) -> None:
+    at = 0
+    while groups:
+        while wire.is_busy():
+            wait.for_more()
+        result = wire.get_result()
+        if result is None:  # the end of one statement's answers
+            continue
+        status = ExecStatus(result.status)
+        if status is ExecStatus.PIPELINE_SYNC:
+            groups -= 1
+            continue
+        if status in _FAILED:
+            failures.append(_refused(result, at))
+            if wire.status == ConnStatus.BAD:
+                return
+        at += 1
+
+
+def _refused(result: PGresult, at: int) -> Refused:
+    error = error_from_result(result)
+    return Refused(at if error.sqlstate else None, error)  # without one, it is libpq that says so
+
+
+class _Wait:
+    """Sends what is left and takes what has come, and looks meanwhile."""
+
+    def __init__(self, wire: PGconn, look: Callable[[], float | None]) -> None:
+        self._wire = wire
+        self._look = look
+        self._next = time.monotonic() + SOON
+        """When it is time for a look; infinity: never again."""
+        self._poll = select.poll()
+        self._is_sent = False
+
+    def for_more(self) -> None:
+        """Return when there may be more. Raises: psycopg.OperationalError where the connection is lost."""
+        if not self._is_sent:
+            self._is_sent = self._wire.flush() == 0
+            events = select.POLLIN if self._is_sent else select.POLLIN | select.POLLOUT
+            self._poll.register(self._wire.socket, events)
+        while not self._poll.poll(self._milliseconds_left()):
+            pause = self._look()
+            self._next = math.inf if pause is None else time.monotonic() + pause
+        self._wire.consume_input()
+
+    def _milliseconds_left(self) -> float | None:
+        return None if self._next == math.inf else max(0.0, (self._next - time.monotonic()) * 1000)
