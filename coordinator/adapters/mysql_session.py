@@ -78,8 +78,9 @@ WHERE processlist_id = {process} AND attr_name = 'program_name'
 """MySQL has this by default, MariaDB with `performance_schema = ON`; of the same account's sessions alone."""
 
 Rows = list[tuple[object, ...]]
-Watch = Callable[[SqlStatement, Callable[[str], Rows]], None]
-"""Gets each statement of a batch and what sends it, or something in its place; a rehearsal watches so."""
+Watch = Callable[[SqlStatement, Callable[[str], Rows], Callable[[], bool]], None]
+"""Gets each statement of a batch, what sends it, or something in its place, and what tells whether the server
+has warned of what was sent last, which no query does without making it forgotten; a rehearsal watches so."""
 
 
 class MysqlSession:
@@ -106,6 +107,7 @@ class MysqlSession:
         self._database = ""
         self._is_settled = False
         self._committed = 0
+        self._warnings = 0
         self._waits: LockWaits | None = None
 
     def relabel(self, label: str) -> None:
@@ -281,7 +283,7 @@ class MysqlSession:
             send(text)
             return
         for each in statements:
-            self._watch(each, send)
+            self._watch(each, send, lambda: self._warnings > 0)
 
     def _is_in_transaction(self) -> bool:
         status: int = self._connection.server_status  # type: ignore[attr-defined]  # unknown to the stubs
@@ -316,6 +318,7 @@ class MysqlSession:
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(text)
+                self._warnings = cursor.warning_count
                 rows = list(cursor.fetchall()) if cursor.description else []
                 answered = 1
                 while cursor.nextset():

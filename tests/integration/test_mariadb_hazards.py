@@ -115,6 +115,21 @@ def test_the_schema_ends_as_it_would_without_watching(server: RehearsalServer):
     assert ends[0] == ends[1]
 
 
+def test_what_a_migration_asks_of_its_last_statement_is_answered_as_it_would_be_without_watching(
+    database: RehearsalDatabase,
+):
+    apply(
+        database,
+        "UPDATE t SET a = 70 WHERE id > 0; INSERT INTO m VALUES (100 + ROW_COUNT());"
+        " UPDATE t SET a = 71 WHERE id > 0; SET @n = ROW_COUNT(); INSERT INTO m VALUES (200 + @n)",
+    )
+
+    with database.session() as session:
+        [[rows]] = session.query("SELECT count(*) FROM t")
+        assert rows == 3
+        assert session.query("SELECT id FROM m WHERE id >= 99 ORDER BY id") == [(103,), (203,)]
+
+
 def test_a_statement_that_fails_fails_with_its_own_words(database: RehearsalDatabase):
     with pytest.raises(DatabaseError, match="Duplicate column name 'a'"):
         apply(database, "ALTER TABLE t ADD COLUMN a int")

@@ -20,6 +20,8 @@ from coordinator.sql import SqlStatement
 WHOLE: Final = ("ALL", "index")
 """How the servers call the reading of all rows, or of all entries of an index."""
 _EXPLAINED: Final = frozenset({"DELETE", "INSERT", "REPLACE", "UPDATE", "WITH"})
+_OF_THE_LAST: Final = frozenset({"ROW_COUNT", "FOUND_ROWS"})
+"""What asks for the statement before, which an EXPLAIN in between would be."""
 _TARGETS: Final = ("INSERT", "REPLACE")
 """How they call the table that gets the rows, of which none is read; it says ALL all the same."""
 _ALL_ROWS: Final = "Deleting all rows"
@@ -31,6 +33,8 @@ def tables_read_whole(
 ) -> frozenset[str]:
     """Return those of `tables` that a statement which writes rows reads whole; it does not run."""
     if statement.words[:1] == () or statement.words[0] not in _EXPLAINED:
+        return frozenset()
+    if not _OF_THE_LAST.isdisjoint(statement.words):
         return frozenset()
     form = "FORMAT=TRADITIONAL " if engine is Engine.MYSQL else ""
     try:

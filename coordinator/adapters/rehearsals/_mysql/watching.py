@@ -74,18 +74,22 @@ class Watcher:
         self._old = tables_in(self._look())
         return evidence
 
-    def watch(self, statement: SqlStatement, send: Callable[[str], Rows]) -> None:
+    def watch(
+        self, statement: SqlStatement, send: Callable[[str], Rows], has_warned: Callable[[], bool]
+    ) -> None:
         """Run a statement and look at what it did; one that fails leaves no evidence."""
         if any(statement.words[: len(start)] == start for start in _OF_ACCOUNTS):
             self.left_out.append(" ".join(statement.words[:2]))
             return
         try:
-            self._run(statement, send)
+            self._run(statement, send, has_warned)
         except DatabaseError as error:
             error.what = without_scratch(error.what)
             raise
 
-    def _run(self, statement: SqlStatement, send: Callable[[str], Rows]) -> None:
+    def _run(
+        self, statement: SqlStatement, send: Callable[[str], Rows], has_warned: Callable[[], bool]
+    ) -> None:
         text = without_definer(statement.text) if statement.words[:1] == ("CREATE",) else statement.text
         if not self._is_watching:
             send(text)
@@ -95,7 +99,8 @@ class Watcher:
         begun = time.monotonic()
         way = run_cheapest(statement, text, send, self._engine)
         seconds = time.monotonic() - begun
-        warnings = tuple(_changed_values(send("SHOW WARNINGS")))
+        # The next statement may ask for ROW_COUNT(), so nothing is sent without need.
+        warnings = tuple(_changed_values(send("SHOW WARNINGS"))) if has_warned() else ()
         after = self._look()
         is_new_file = way is not None and numbers.get(way.table) != self._numbers().get(way.table)
         copies = way is not None and (way.copies or is_new_file)
