@@ -223,6 +223,37 @@ def test_what_alembic_says_is_compared_with_what_it_does(
     assert [(said or "") in each for each in notes] == [True] * bool(said)
 
 
+ORDINARY = """\
+kind = sa.Enum("a", "b", name="kind")
+op.create_table(
+    "Order",
+    sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
+    sa.Column("kind", kind, nullable=False),
+    sa.Column("at", sa.DateTime, server_default=sa.func.now(), index=True),
+    sa.Column("item", sa.Integer, sa.ForeignKey("item.id", ondelete="CASCADE"), comment="whose"),
+    sa.CheckConstraint("item > 0", name="known"),
+)
+table = sa.table("Order", sa.column("kind", kind), sa.column("item", sa.Integer))
+op.execute(table.insert().values(kind="a", item=1))
+op.execute(table.update().where(table.c.item == 1).values(kind="b"))
+op.execute(sa.text("DELETE FROM item WHERE name = :name").bindparams(name="it's; none"))
+op.alter_column("item", "name", type_=sa.String(80), nullable=True, new_column_name="title")
+op.create_unique_constraint("one", "Order", ["item"])
+op.create_table_comment("item", "what is sold")
+with op.batch_alter_table("item") as batch:
+    batch.add_column(sa.Column("more", sa.Text))
+"""
+
+
+def test_what_ordinary_revisions_send_is_what_they_say(database_url: str, tmp_path: Path):
+    files = {**LINE, **revision("d4", "c3", up=ORDINARY, said=EXPAND)}
+
+    found, rehearsal = planned(tmp_path, database_url, ENV, files)
+
+    assert found.verdict == "proven", rehearsal.notes
+    assert sum("Order" in each.statement.text for each in rehearsal.statements) >= 5
+
+
 @pytest.mark.parametrize(("hook", "verdict"), [("", "proven"), (HOOK, "unproven")], ids=["same", "other"])
 def test_on_a_dump_of_the_live_schema_the_revisions_are_compared_as_well(
     url: str, tmp_path: Path, hook: str, verdict: str
