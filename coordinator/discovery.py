@@ -7,6 +7,7 @@ Import time decides this (an eager import of all adapters costs a second), not t
 from __future__ import annotations
 
 import pkgutil
+from functools import cache
 from importlib import import_module, util
 from typing import TYPE_CHECKING, cast
 
@@ -25,6 +26,7 @@ REHEARSALS = "coordinator.adapters.rehearsals"
 RUNNERS = "coordinator.adapters.runners"
 
 
+@cache
 def names(package: str) -> tuple[str, ...]:
     """Return the plan keys that `package` offers, sorted; imports none of them.
 

@@ -6,12 +6,14 @@ f-strings) gets a placeholder or an error. `reveal` is the one way in, so a sear
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import NoReturn, final
 from urllib.parse import quote, unquote, urlsplit
 
 PLACEHOLDER = "********"
+_RAW_PASSWORD = re.compile(r"[\w+]+://[^:/]*:([^@]*)@")
 
 
 @final
@@ -57,5 +59,8 @@ def _forms(secret: Secret) -> Iterator[str]:
         password = urlsplit(value).password or ""
     except ValueError:
         password = ""  # it is no URL, and need not be one
-    for each in {value, password, unquote(password)} - {""}:
+    # SQLAlchemy takes a password with a slash as it stands, where a URL would end its host.
+    raw = _RAW_PASSWORD.match(value)
+    written = raw[1] if raw else ""
+    for each in {value, password, unquote(password), written, unquote(written)} - {""}:
         yield from (each, quote(each, safe=""), b64encode(each.encode()).decode())

@@ -83,7 +83,9 @@ def _compare_rows(
 
 def _failed(migration: Migration, error: DatabaseError, *, is_by_program: bool) -> str:
     if is_by_program:
-        return f"`{migration.name}` fails when its program runs, not as the SQL that it says: {error.what}"
+        return (
+            f"`{migration.name}` does otherwise when its program runs than the SQL that it says: {error.what}"
+        )
     return f"`{migration.name}` fails on the rows that its program is compared on: {error.what}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.alembic_project import (
+    ENV,
     LINE,
     SHOP,
     apply_next,
@@ -70,6 +71,24 @@ def test_a_release_is_rehearsed_by_statement_and_compared_and_done(mariadb_url: 
     assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
     assert heads(ports) == {"c3"}
     assert rows(ports, "SELECT * FROM item") == [(1, "100%; one", None)]
+
+
+def test_other_rows_than_those_of_the_sql_are_told(mariadb_url: str, tmp_path: Path):
+    hook = """
+from sqlalchemy import event as seen
+from sqlalchemy.engine import Engine
+
+@seen.listens_for(Engine, "before_cursor_execute", retval=True)
+def more(connection, cursor, text, values, context, many):
+    return text.replace("; one", "; two"), values
+"""
+    ports = plan_in(write_project(tmp_path, LINE, env=hook + ENV), mariadb_url)
+
+    proof, _ = plan_release(ports, step_kinds(), watches_statements=True)
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    [note] = [each for each in rehearsal.notes if "something else than the SQL" in each]
+    assert "it leaves other rows in `item`: of those that its SQL leaves, 1 are missing, and 1 are" in note
 
 
 def test_a_revision_that_fails_half_way_says_which_statements_stayed(mariadb_url: str, tmp_path: Path):

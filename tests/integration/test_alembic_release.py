@@ -74,6 +74,19 @@ def test_an_address_as_env_py_has_it_is_taken_and_reaches_env_py_unchanged(url: 
     assert all(written.partition("://")[0] in each for each in audience.notes if "told" in each)
 
 
+def test_three_slashes_are_a_file_of_the_current_folder_for_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    ports = plan_in(write_project(tmp_path, LINE), "sqlite:///shop.db")
+
+    assert done(release(ports))
+
+    assert heads(ports) == {"c3"}
+    assert (tmp_path / "here" / "shop.db").exists()
+
+
 def test_a_failed_revision_leaves_the_ones_before_it(url: str, tmp_path: Path):
     broken = revision("d4", "c3", up='op.execute("SELECT nothing FROM nowhere")', said=EXPAND)
     ports, audience = plan_in(write_project(tmp_path, {**LINE, **broken}), url), Audience()
@@ -164,6 +177,12 @@ def more(connection, cursor, text, *_):
 """
 
 
+MORE_STATEMENTS = MORE_ROWS.replace(
+    'getattr(cursor, "exec" "ute")("DELETE FROM item")',
+    'getattr(connection, "exec" "_driver_sql")("DELETE FROM item WHERE id > 99")',
+)
+
+
 def planned(folder: Path, url: str, env: str, files=LINE, *, applied=(), rehearsal: str = ""):
     """Return what is found of the next version, and the rehearsal."""
     ports = plan_in(write_project(folder, files, env=env), url, locks=rehearsal)
@@ -190,8 +209,9 @@ def planned(folder: Path, url: str, env: str, files=LINE, *, applied=(), rehears
         (HOOK, "column"),
         (OTHER_ROWS, "1 are missing, and 1 are there"),
         (MORE_ROWS, "1 are missing, and 0 are there"),
+        (MORE_STATEMENTS, "it sends `DELETE FROM item WHERE id > 99`, which it had not said"),
     ],
-    ids=["none", "schema", "other-rows", "less-rows"],
+    ids=["none", "schema", "other-rows", "less-rows", "more-statements"],
 )
 def test_what_alembic_says_is_compared_with_what_it_does(
     url: str, tmp_path: Path, hook: str, said: str | None
@@ -199,8 +219,39 @@ def test_what_alembic_says_is_compared_with_what_it_does(
     found, rehearsal = planned(tmp_path, url, hook + ENV)
 
     assert found.verdict == ("unproven" if said else "proven"), (found, rehearsal.notes)
-    notes = [each for each in rehearsal.notes if "something else than the SQL that it says" in each]
+    notes = [each for each in rehearsal.notes if "than the SQL that it says" in each]
     assert [(said or "") in each for each in notes] == [True] * bool(said)
+
+
+ORDINARY = """\
+kind = sa.Enum("a", "b", name="kind")
+op.create_table(
+    "Order",
+    sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
+    sa.Column("kind", kind, nullable=False),
+    sa.Column("at", sa.DateTime, server_default=sa.func.now(), index=True),
+    sa.Column("item", sa.Integer, sa.ForeignKey("item.id", ondelete="CASCADE"), comment="whose"),
+    sa.CheckConstraint("item > 0", name="known"),
+)
+table = sa.table("Order", sa.column("kind", kind), sa.column("item", sa.Integer))
+op.execute(table.insert().values(kind="a", item=1))
+op.execute(table.update().where(table.c.item == 1).values(kind="b"))
+op.execute(sa.text("DELETE FROM item WHERE name = :name").bindparams(name="it's; none"))
+op.alter_column("item", "name", type_=sa.String(80), nullable=True, new_column_name="title")
+op.create_unique_constraint("one", "Order", ["item"])
+op.create_table_comment("item", "what is sold")
+with op.batch_alter_table("item") as batch:
+    batch.add_column(sa.Column("more", sa.Text))
+"""
+
+
+def test_what_ordinary_revisions_send_is_what_they_say(database_url: str, tmp_path: Path):
+    files = {**LINE, **revision("d4", "c3", up=ORDINARY, said=EXPAND)}
+
+    found, rehearsal = planned(tmp_path, database_url, ENV, files)
+
+    assert found.verdict == "proven", rehearsal.notes
+    assert sum("Order" in each.statement.text for each in rehearsal.statements) >= 5
 
 
 @pytest.mark.parametrize(("hook", "verdict"), [("", "proven"), (HOOK, "unproven")], ids=["same", "other"])

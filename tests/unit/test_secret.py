@@ -169,3 +169,11 @@ def test_a_foreign_text_is_shown_without_a_secret_in_any_of_its_forms(shown):
 
 def test_a_foreign_text_without_secrets_stays_as_it_is():
     assert without("refused", [Secret("canary"), Secret("http://[")]) == "refused"
+
+
+def test_a_password_that_only_sqlalchemy_reads_is_hidden_by_itself():
+    url = Secret("postgresql+psycopg://shop:ge/he%20im@db/orders")
+
+    said = without("no entry for ge/he im, ge/he%20im at db", [url])
+
+    assert said == "no entry for ********, ******** at db"

@@ -200,11 +200,24 @@ def _upgrade(request: dict[str, Any], answer: dict[str, Any]) -> None:
         if names != [wanted]:
             raise Refused(f"`upgrade {wanted}` would apply {', '.join(names) or 'nothing'}.")
         answer["began"] = True
+        if request["trail"] is None:
+            _listen(answer, request["revisions"][wanted][0])
         trail.begin()
         return found
 
     with EnvironmentContext(config, script, fn=steps, as_sql=False, destination_rev=wanted):
         script.run_env()
+
+
+def _listen(answer: dict[str, Any], path: str) -> None:
+    """Put each statement into the answer, with the line of the revision's file that sends it."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    heard = answer["sent"] = []
+    event.listen(
+        Engine, "before_cursor_execute", lambda _, __, text, *___: heard.append((_line_of(path), text))
+    )
 
 
 def _demand_table(wanted: str | None, context: Any) -> None:

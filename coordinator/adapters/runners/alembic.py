@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
@@ -19,10 +19,11 @@ from typing import Any, Final
 
 from coordinator.adapters import supervised
 from coordinator.adapters.runners import _alembic_child
+from coordinator.adapters.runners._alembic_said import Sent, sent_otherwise
 from coordinator.adapters.runners._alembic_trail import read_trail
 from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
-from coordinator.errors import Waiting
+from coordinator.errors import StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports import Ended, Session
 from coordinator.secret import Secret, without
@@ -81,6 +82,8 @@ class AlembicRunner:
         tries = _tries(self._spec)
         for at in range(tries):
             ended, answer = self._run(request, [migration], url=url, is_scratch=is_scratch, note=note)
+            if ended.exit_code == 0 and is_scratch and migration.by_program:
+                self._demand_said(migration, answer.get("sent", ()))
             if ended.exit_code == 0 or answer.get("sqlstate") != _LOCK_TIMEOUT or answer.get("commits"):
                 return ended
             if at + 1 == tries or time.monotonic() > until:
@@ -126,6 +129,13 @@ class AlembicRunner:
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no process of an earlier command is left."""
         supervised.demand_gone(self._lock, timeout)
+
+    def _demand_said(self, migration: Migration, sent: Iterable[Sent]) -> None:
+        """Raise StepFailed where a revision sent on a scratch database what its SQL does not say."""
+        table = (self._spec.migrations.table or "alembic_version").rpartition(".")[2]
+        other = sent_otherwise(sent, migration, engine=self._spec.engine, table=table)
+        if other is not None:
+            raise StepFailed("program-failed", other)
 
     def _identity(self, url: Secret) -> list[str]:
         with self._connect(url) as session:
