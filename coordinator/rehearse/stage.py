@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
 from coordinator.apply import apply_on_scratch
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, StatementEvidence, Use, Verdict
-from coordinator.model import DatabaseSpec, Layer, Migration, Role
+from coordinator.model import DatabaseSpec, Layer, Migration, Role, Script
 from coordinator.ports import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
@@ -27,6 +27,7 @@ from coordinator.rehearse.findings import (
     spans_of,
     unchecked_of,
 )
+from coordinator.rehearse.otherwise import done_otherwise
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Apply, Failure, Pair, Walked, walk_states
 from coordinator.rules import find_hazards
@@ -103,6 +104,7 @@ class _Tried:
     trials: tuple[Trial, ...]
     otherwise: str | None
     """What the migrations' programs did that they had not said: then the states are not the true ones."""
+    not_compared: tuple[str, ...]
 
 
 def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
@@ -112,12 +114,14 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         base_failure = None if task.live.dump is not None else _replay(walk, task)
         if base_failure is not None:
             return base_failure
+        if task.live.dump is not None and any(each.is_code or each.by_program for each in task.pending):
+            _record_applied(walk, task)
         drift = _drift_of(walk, server, task)
         with_nulls = rows is _Rows.ALWAYS
         unfilled = () if rows is _Rows.NEVER else walk.fill(with_nulls=with_nulls)
         ahead = scratch.enter_context(walk.clone()) if task.pending else walk
         beside = scratch.enter_context(walk.clone()) if _has_programs(task) else None
-        apply = _apply_for(task, is_dump=task.live.dump is not None)
+        apply = _apply_for(task)
         if rows in (_Rows.ALWAYS, _Rows.FULL):
             apply = _filling(apply, with_nulls=with_nulls)
         trials: list[Trial] = []
@@ -132,31 +136,25 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
                 try_backfills(database, task.spec, task.pending, state=state, working=working)
             ),
         )
-        otherwise = None if beside is None or walked.failures else _done_otherwise(beside, ahead, task)
-    return _Tried(walked, drift, unfilled, tuple(trials), otherwise)
+        otherwise, not_compared = _otherwise(beside if not walked.failures else None, task)
+    return _Tried(walked, drift, unfilled, tuple(trials), otherwise, not_compared)
+
+
+def _otherwise(beside: RehearsalDatabase | None, task: Task) -> tuple[str | None, tuple[str, ...]]:
+    if beside is None or task.run_code is None:
+        return None, ()
+    return done_otherwise(
+        beside,
+        task.pending,
+        engine=task.spec.engine,
+        by_file=_apply_for(task),
+        by_program=task.run_code,
+    )
 
 
 def _has_programs(task: Task) -> bool:
-    """Tell whether a program can be let do what it said; a dump has no version table that it could read."""
-    can_run = task.run_code is not None and task.live.dump is None
-    return can_run and any(each.by_program for each in task.pending)
-
-
-def _done_otherwise(beside: RehearsalDatabase, ahead: RehearsalDatabase, task: Task) -> str | None:
-    """Let the programs apply what is pending, and return how that differs from what they had said."""
-    assert task.run_code is not None, "asked only where programs can be run"
-    by_file = _apply_for(task)
-    for migration in task.pending:
-        error = (task.run_code if migration.by_program else by_file)(beside, migration)
-        if error is not None:
-            return (
-                f"`{migration.name}` fails when its program runs, not as the SQL that it says: {error.what}"
-            )
-    line = next(differences(ahead.catalogue(), beside.catalogue()), None)
-    if line is None:
-        return None
-    told = line.replace("in the live database", "when it runs").replace("the files make", "its SQL makes")
-    return f"the program of the migrations does something else than the SQL that it says: {told}"
+    """Tell whether a program can be let do what it said."""
+    return task.run_code is not None and any(each.by_program for each in task.pending)
 
 
 def _is_of_rows(error: DatabaseError) -> bool:
@@ -192,6 +190,7 @@ def _rehearsal(
             *_notes(failure, tried.unfilled),
             *_unseen(task),
             *([tried.otherwise] if tried.otherwise else []),
+            *tried.not_compared,
         ),
         backfills=tuple((each.name, each.state, _of_live(each.finding, tried)) for each in tried.trials),
         batch_scans=scans,
@@ -233,12 +232,23 @@ def _filling(apply: Apply, *, with_nulls: bool) -> Apply:
     return apply_and_fill
 
 
-def _apply_for(task: Task, *, is_dump: bool = False) -> Apply:
-    """Return what applies a migration of the task; a dump has no rows, and none in the version table."""
+def _record_applied(base: RehearsalDatabase, task: Task) -> None:
+    """Write into a dump's version table what the live one has, for programs read it; a dump has no rows.
+
+    Raises: DatabaseError.
+    """
+    for migration in task.applied:
+        record = replace(migration, up=Script((), transaction=True), is_code=False, by_program=False)
+        with base.session() as session:
+            error = apply_on_scratch(session, task.tool, record, table=task.spec.migrations.table)
+        if error is not None:
+            raise error
+
+
+def _apply_for(task: Task) -> Apply:
+    """Return what applies a migration of the task."""
 
     def apply(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
-        if migration.is_code and is_dump:
-            return not_rehearsed("the dump has no version table that its program could read (`base: replay`)")
         if migration.is_code:
             return task.run_code(database, migration) if task.run_code else not_rehearsed(_NO_PROGRAM)
         with database.session() as session:
@@ -332,8 +342,6 @@ def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:
 
 
 def _unseen(task: Task) -> Iterator[str]:
-    if task.live.dump is not None and any(each.by_program for each in task.pending):
-        yield "whether the revisions do what they say was not tried: a dump has no version table"
     for each in task.pending:
         if each.is_code:
             yield f"`{each.name}` is code: what it locks, rewrites and writes was not seen"

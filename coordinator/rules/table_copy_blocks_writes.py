@@ -46,7 +46,7 @@ def _beside(table: str, column: str, kind: str) -> str:
     name, old, new = f"`{table}`", f"`{column}`", f"`{column}_next`"
     return (
         f"ALTER TABLE {name} ADD COLUMN {new} {kind}, ALGORITHM=INSTANT;\n"
-        f"{NEXT}\n-- a backfill of the plan, or by ranges of the primary key, each a transaction for itself;\n"
+        f"{NEXT}\n-- a backfill of the plan, or by ranges of the primary key, each by itself;\n"
         "-- the service, or a trigger, fills new rows\n"
         f"-- UPDATE {name} SET {new} = {old} WHERE id BETWEEN 1 AND 1000;\n"
         f"{NEXT}\n-- when no version reads the old one any more\n"

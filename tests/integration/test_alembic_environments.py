@@ -11,9 +11,14 @@ from pathlib import Path
 import alembic
 import pytest
 from fixtures.alembic_project import LINE, apply_next, heads, plan_in
+from fixtures.audience import Audience
+from fixtures.code_release import release
 
 from coordinator.adapters.runners import _alembic_child
-from coordinator.errors import PlanInvalid
+from coordinator.app.connected import step_kinds
+from coordinator.app.planning import plan_release
+from coordinator.errors import ExitCode, PlanInvalid
+from coordinator.journal.events import Outcome
 
 
 def made(folder: Path, template: str) -> None:
@@ -32,6 +37,38 @@ def test_a_project_that_says_in_its_pyproject_where_the_files_are_is_released(tm
     apply_next(ports, "a1")
 
     assert heads(ports) == {"a1"}
+
+
+@pytest.mark.parametrize(
+    ("template", "driver"),
+    [
+        ("async", "postgresql+asyncpg"),
+        ("async", "postgresql+psycopg"),
+        ("pyproject_async", "postgresql+asyncpg"),
+        ("async", "sqlite+aiosqlite"),
+        ("generic", "postgresql+psycopg2"),
+    ],
+)
+def test_a_project_with_another_driver_is_rehearsed_and_released_with_it(
+    request: pytest.FixtureRequest, tmp_path: Path, template: str, driver: str
+):
+    made(tmp_path, template)
+    env = tmp_path / "migrations" / "env.py"
+    module = driver.partition("+")[2]
+    env.write_text(f"{env.read_text()}\nimport sys\nprint('used', {module!r} in sys.modules)\n")
+    plain = request.getfixturevalue("database_url") if driver.startswith("post") else f"x:///{tmp_path}/a.db"
+    ports = plan_in(tmp_path, f"{driver}://{plain.partition('://')[2]}")
+    audience = Audience()
+
+    proof, diagnostics = plan_release(ports, step_kinds(), watches_statements=True)
+    ended = release(ports, audience)
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    assert rehearsal.is_whole
+    assert not [each for each in diagnostics if each.code == "migration-sql-unknown"]
+    assert not [each for each in rehearsal.notes if "something else than the SQL" in each], rehearsal.notes
+    assert (ended.exit_code(wanted=Outcome.RELEASED), heads(ports)) == (ExitCode.DONE, {"c3"})
+    assert {each.rpartition("used ")[2] for each in audience.notes if "used " in each} == {"True"}
 
 
 def test_a_project_of_several_databases_is_refused_where_its_env_says_so(tmp_path: Path):

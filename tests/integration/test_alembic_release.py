@@ -152,26 +152,95 @@ def more(connection, cursor, text, values, context, many):
 """
 
 
-@pytest.mark.parametrize(("hook", "verdict"), [("", "proven"), (HOOK, "unproven")])
-def test_what_alembic_says_is_compared_with_what_it_does(
-    url: str, tmp_path: Path, hook: str, verdict: str
-) -> None:
-    project = write_project(tmp_path, LINE, env=hook + ENV)
-    plan_in(project, url)
-    (tmp_path / "queries").mkdir()
-    (tmp_path / "queries" / "items.sql").write_text("-- name: List :many\nSELECT price FROM item;\n")
-    (tmp_path / "plan.yaml").write_text((tmp_path / "plan.yaml").read_text() + QUERIES)
+OTHER_ROWS = HOOK.replace('"price INTEGER", "price TEXT"', '"; one", "; two"')
+MORE_ROWS = """
+from sqlalchemy import event as seen
+from sqlalchemy.engine import Engine
+
+@seen.listens_for(Engine, "after_cursor_execute")
+def more(connection, cursor, text, *_):
+    if "price" in text:
+        getattr(cursor, "exec" "ute")("DELETE FROM item")  # hidden, as in what env.py imports
+"""
+
+
+def planned(folder: Path, url: str, env: str, files=LINE, *, applied=(), rehearsal: str = ""):
+    """Return what is found of the next version, and the rehearsal."""
+    ports = plan_in(write_project(folder, files, env=env), url, locks=rehearsal)
+    for version in applied:
+        apply_next(ports, version)
+    (folder / "queries").mkdir()
+    (folder / "queries" / "items.sql").write_text("-- name: List :many\nSELECT price FROM item;\n")
+    (folder / "plan.yaml").write_text((folder / "plan.yaml").read_text() + QUERIES)
     environment = {"SHOP_URL": url, "PATH": "/usr/bin:/bin"}
-    plan = load_plan(tmp_path / "plan.yaml", settings={}, environment=environment)
+    plan = load_plan(folder / "plan.yaml", settings={}, environment=environment)
 
     proof, diagnostics = plan_release(ConnectedPorts(plan, environment=environment), step_kinds())
 
+    assert not [each for each in diagnostics if each.code in ("migration-sql-unknown", "not-rehearsed")]
     [rehearsal] = proof.evidence.rehearsals.values()
-    assert not [each for each in diagnostics if each.code == "migration-sql-unknown"]
-    found = proof.evidence.finding((SHOP, ServiceName("shop"), Role.NEXT), 3)
-    assert found.verdict == verdict, (found, rehearsal.notes)
-    said = [each for each in rehearsal.notes if "something else than the SQL that it says" in each]
-    assert bool(said) is bool(hook)
+    state = len(files) - len(applied)
+    return proof.evidence.finding((SHOP, ServiceName("shop"), Role.NEXT), state), rehearsal
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        ("", None),
+        (HOOK, "column"),
+        (OTHER_ROWS, "1 are missing, and 1 are there"),
+        (MORE_ROWS, "1 are missing, and 0 are there"),
+    ],
+    ids=["none", "schema", "other-rows", "less-rows"],
+)
+def test_what_alembic_says_is_compared_with_what_it_does(
+    url: str, tmp_path: Path, hook: str, said: str | None
+) -> None:
+    found, rehearsal = planned(tmp_path, url, hook + ENV)
+
+    assert found.verdict == ("unproven" if said else "proven"), (found, rehearsal.notes)
+    notes = [each for each in rehearsal.notes if "something else than the SQL that it says" in each]
+    assert [(said or "") in each for each in notes] == [True] * bool(said)
+
+
+@pytest.mark.parametrize(("hook", "verdict"), [("", "proven"), (HOOK, "unproven")], ids=["same", "other"])
+def test_on_a_dump_of_the_live_schema_the_revisions_are_compared_as_well(
+    url: str, tmp_path: Path, hook: str, verdict: str
+):
+    found, rehearsal = planned(
+        tmp_path, url, hook + ENV, applied=("a1", "b2"), rehearsal="rehearsal: {base: dump}"
+    )
+
+    assert (found.verdict, rehearsal.base) == (verdict, "from the schema of the live database")
+    assert rehearsal.drift == ()
+    assert any("when it runs" in each for each in rehearsal.notes) is bool(hook), rehearsal.notes
+
+
+def test_a_revision_that_asks_is_run_on_a_dump_as_a_whole(url: str, tmp_path: Path):
+    files = {**LINE, **revision("d4", "c3", up=READS, said=EXPAND)}
+    ports = plan_in(write_project(tmp_path, files), url, locks="rehearsal: {base: dump}")
+    for version in ("a1", "b2"):
+        apply_next(ports, version)
+
+    proof, diagnostics = plan_release(ports, step_kinds(), watches_statements=True)
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    assert (rehearsal.is_whole, rehearsal.failed) == (True, None), rehearsal.notes
+    assert ["get_bind" in each for each in warned(diagnostics)] == [True]
+
+
+def test_what_is_new_each_time_is_not_compared_and_named(url: str, tmp_path: Path):
+    random = "random()::text" if url.startswith("postgresql") else "hex(randomblob(8))"
+    files = {
+        **LINE,
+        **revision("d4", "c3", up=f'op.execute("UPDATE item SET name = {random}, price = 7")', said=EXPAND),
+    }
+
+    found, rehearsal = planned(tmp_path, url, ENV, files)
+
+    assert found.verdict == "proven", rehearsal.notes
+    [note] = [each for each in rehearsal.notes if "not compared" in each]
+    assert note.endswith(("it is new each time: `public.item.name`", ": `main.item.name`"))
 
 
 def test_branches_give_the_phases_and_the_order(database_url: str, tmp_path: Path):

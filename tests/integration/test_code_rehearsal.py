@@ -113,3 +113,17 @@ def test_applied_code_is_a_part_of_the_base(shop: Checkout) -> None:
     found = ended.json("coordinator/plan/1")
     assert found["verdict"] == "proven", found["findings"]
     assert found["rehearsals"]["shop"]["drift"] == []
+
+
+def test_on_a_dump_the_program_finds_what_is_applied_and_is_tried_as_well(shop: Checkout) -> None:
+    name_program(shop, "{url}")
+    file = shop.folder / "plan.yaml"
+    plan = yaml.safe_load(file.read_text())
+    plan["databases"]["shop"]["rehearsal"] = {"base": "dump"}
+    file.write_text(yaml.safe_dump(plan, sort_keys=False))
+
+    found = planned(shop)
+
+    assert found["verdict"] == "proven", found["findings"]
+    assert found["rehearsals"]["shop"]["base"] == "from the schema of the live database"
+    assert asked(shop)
