@@ -49,6 +49,8 @@ _MYSQL_TOKEN = re.compile(
 )
 """MySQL 8.0 Reference Manual 9.1.1 and 9.7: `\\` escapes, `--` is a comment before a blank only, blocks do
 not nest, and what stands in `/*! */` is run: it is no comment."""
+_PLAIN = frozenset({"space", "comment", "word", "other"})
+"""What ends by itself."""
 _CLOSED = frozenset({"conditional", "block", "string", "identifier", "backtick"})
 """What MySQL closes: each has a group for its end."""
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
@@ -75,9 +77,14 @@ class SqlStatement:
     """Whose quotes and comments it was read with."""
 
 
-@lru_cache(maxsize=4096)
 def split_statements(text: str, engine: Engine = Engine.POSTGRESQL) -> tuple[SqlStatement, ...]:
     """Return the statements of a text, each with its `;`; comments and `;` alone are none."""
+    return _split(text, engine)
+
+
+@lru_cache(maxsize=4096)
+def _split(text: str, engine: Engine) -> tuple[SqlStatement, ...]:
+    """Remember: reading, checking, planning and applying a file each ask, and a release may have 1,000."""
     statements: list[SqlStatement] = []
     line, counted, begin = 1, 0, 0
     reader = _Reader()
@@ -114,9 +121,12 @@ def tokens(text: str, engine: Engine = Engine.POSTGRESQL) -> Iterator[tuple[str,
             yield kind, start, end, kind not in _CLOSED or each[f"{kind}_end"] is not None
         return
     position = 0
-    while match := _TOKEN.match(text, position):
+    next_token = _TOKEN.match
+    while match := next_token(text, position):
         kind, end, closed = str(match.lastgroup), match.end(), True
-        if kind == "block":
+        if kind in _PLAIN:
+            pass
+        elif kind == "block":
             end, closed = _end_of_block(text, end)
         elif kind == "dollar":
             found = text.find(match[0], end)
@@ -281,7 +291,8 @@ def is_client_copy(statement: SqlStatement) -> bool:
 
 # -- migration files ------------------------------------------------------------------------------------
 
-_DECLARATION = re.compile(r"\s*(?P<mark>--|//|#)\s*coordinator:(?P<rest>.*)")
+_MARK = "coordinator:"
+_DECLARATION = re.compile(rf"\s*(?P<mark>--|//|#)\s*{_MARK}(?P<rest>.*)")
 _PHASE = re.compile(r"\s*phase\s*=\s*(?P<phase>\S+)\s*")
 _LONE_CR = re.compile(r"\r(?!\n)")
 
@@ -337,7 +348,7 @@ def declared_phase(
     found: Declaration | None = None
     problems: list[Diagnostic] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        declaration = _declaration(line, comment)
+        declaration = _declaration(line, comment) if _MARK in line else None
         if declaration is None:
             continue
         place = Place(path, number, declaration.start("mark") + 1)

@@ -315,3 +315,19 @@ def test_a_connection_that_ends_before_the_commit_is_known_to_have_committed_not
     assert (failure.value.code, failure.value.ambiguous) == ("connection-lost", False)
     with database.session(label="test") as session:
         assert session.query("SELECT to_regclass('a')") == [(None,)]
+
+
+def test_sends_more_than_the_server_takes_at_once_while_it_talks(database, database_url: str):
+    chatty = """CREATE FUNCTION chat() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+        FOR i IN 1..2000 LOOP RAISE NOTICE '%', repeat('x', 1000); END LOOP; RETURN NEW; END$$"""
+    big = "y" * (8 << 20)
+    texts = (
+        "CREATE TABLE a (x text)",
+        chatty,
+        "CREATE TRIGGER chat BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION chat()",
+        *(f"INSERT INTO a VALUES ('{big}')" for _ in range(3)),
+    )
+    with database.session(label="test") as session:
+        session.execute(Batch(texts, transaction=True))
+
+        assert session.query("SELECT count(*), sum(length(x)) FROM a") == [(3, 3 * (8 << 20))]
