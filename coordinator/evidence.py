@@ -153,6 +153,8 @@ class StatementEvidence:
     written: tuple[str, ...] = ()
     """Tables that were there before and of which it inserted, updated or deleted rows, or would have."""
     changes: tuple[Change, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What the server said of values that it changed to make them fit (MySQL and MariaDB)."""
 
 
 @dataclass(frozen=True, slots=True)

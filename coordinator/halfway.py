@@ -141,7 +141,7 @@ def half_applied(error: DatabaseError, remains: Remains, *, what: str, ways: Way
 
 def _in_doubt(error: DatabaseError) -> str:
     if error.ambiguous:
-        return ", but for the first statement there: it was under way when the connection was lost"
+        return ", but for the first statement there: it was under way when it was cut off"
     return ""
 
 

@@ -6,7 +6,9 @@ when it has waited for as long as the plan lets others wait. It has done nothing
 a pause in which everybody passes.
 
 Only one change of the schema alone is repeated. A text of several statements may have happened in part, and
-a statement that waits for rows keeps nobody waiting who wants others.
+a statement that waits for rows keeps nobody waiting who wants others. A statement that takes several things
+(DROP TABLE a, b; RENAME TABLE) waits for all of them before it touches the first, but may be hit a moment
+later: it is repeated where everything that was there while it waited is still there.
 """
 
 from __future__ import annotations
@@ -75,12 +77,16 @@ class LockWaits:
             with suppress(pymysql.Error):
                 self._second.close()
 
-    def repeat(self, text: str, act: Callable[[], object], *, has_run: bool) -> None:
+    def repeat(
+        self, text: str, act: Callable[[], object], *, has_run: bool, takes_several: bool = False
+    ) -> None:
         """Do `act`, which sends a text that `may_repeat`, until it gets its table.
 
-        `has_run` says that something of the batch stays, so that no pause may end the step.
+        `has_run` says that something of the batch stays, so that no pause may end the step; `takes_several`
+        is as the function of that name tells.
 
-        Raises: DatabaseError `lock-blocked` when the budget is spent or the deadline over; Interrupted.
+        Raises: DatabaseError `lock-blocked` when the budget is spent or the deadline over, ambiguous where a
+        statement that takes several things may have taken one; Interrupted.
         """
         budget = LockBudget(self._patience.locks)
         wait = self._patience.sleep if has_run else self._patience.wait
@@ -92,6 +98,9 @@ class LockWaits:
             except DatabaseError as error:
                 is_cut_short = watch.has_cut_short and error.sqlstate == CUT_SHORT
                 if error.code != "lock-timeout" and not is_cut_short:
+                    raise
+                if takes_several and not watch.is_all_there():
+                    error.ambiguous, error.is_busy = True, False
                     raise
                 now = time.monotonic()
                 budget.charge(watch.stalled, now)
@@ -112,13 +121,23 @@ class LockWaits:
         return self._second
 
 
-def may_repeat(statements: Sequence[SqlStatement], text: str) -> bool:
+def may_repeat(statements: Sequence[SqlStatement]) -> bool:
     """Tell whether a text is one change of the schema that happens whole or not at all."""
     if len(statements) != 1 or stays_in_transaction(statements[0]):
         return False
     first, *_ = (*statements[0].words, "")
-    # DROP TABLE a, b drops one after the other.
-    return first in {"ALTER", "CREATE", "TRUNCATE"} or (first == "DROP" and "," not in text)
+    return first in {"ALTER", "CREATE", "DROP", "RENAME", "TRUNCATE"}
+
+
+def takes_several(statements: Sequence[SqlStatement]) -> bool:
+    """Tell whether a statement that is cut off may leave one thing taken and another not."""
+    return any(
+        each.words[:1] == ("RENAME",)
+        or each.words[:2] in (("DROP", "DATABASE"), ("DROP", "SCHEMA"))
+        or each.words[:3] == ("CREATE", "OR", "REPLACE")
+        or (each.words[:1] == ("DROP",) and "," in each.text)
+        for each in statements
+    )
 
 
 class _Watch:
@@ -141,6 +160,14 @@ class _Watch:
         """Seconds for which the statement was seen to wait."""
         self.has_cut_short = False
         self.holders: tuple[str, ...] = ()
+        self._there: frozenset[tuple[object, ...]] | None = None
+        """The tables and views that were there while the statement waited."""
+
+    def is_all_there(self) -> bool:
+        """Tell whether all is there that was there while the statement was seen to wait."""
+        with suppress(pymysql.Error, DatabaseError):
+            return self._there is not None and self._there <= _tables(self._open())
+        return False
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -161,7 +188,8 @@ class _Watch:
                 if not any(_known_by(str(info)) == self._text for (info,) in found):
                     continue
                 self.stalled += since - before
-                if not self.holders:
+                if self._there is None:
+                    self._there = _tables(second)
                     self.holders = _holders(second, self._process)
                 if self.stalled >= self._allowed:
                     self.has_cut_short = True
@@ -178,6 +206,10 @@ def _rows(connection: Connection, sql: str) -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return list(cursor.fetchall()) if cursor.description else []
+
+
+def _tables(connection: Connection) -> frozenset[tuple[object, ...]]:
+    return frozenset(_rows(connection, "SELECT table_schema, table_name FROM information_schema.tables"))
 
 
 def _holders(connection: Connection, process: int) -> tuple[str, ...]:

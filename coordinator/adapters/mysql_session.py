@@ -31,7 +31,7 @@ from coordinator.adapters.batches import (
     transaction_ended,
     transaction_left_open,
 )
-from coordinator.adapters.mysql_lock_waits import CUT_SHORT, LockWaits, may_repeat
+from coordinator.adapters.mysql_lock_waits import CUT_SHORT, LockWaits, may_repeat, takes_several
 from coordinator.adapters.mysql_url import message_of, scrub
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
@@ -273,8 +273,9 @@ class MysqlSession:
         """Send a text of a batch, whole; where somebody watches, statement by statement."""
         statements = split_statements(text, self._engine)
         send = partial(self._send, index=index, commits=commits)
-        if self._waits is not None and may_repeat(statements, text):
-            self._waits.repeat(text, lambda: send(text), has_run=index > 0)
+        if self._waits is not None and may_repeat(statements):
+            several = takes_several(statements)
+            self._waits.repeat(text, lambda: send(text), has_run=index > 0, takes_several=several)
             return
         if self._watch is None or not statements or not all(each.is_closed for each in statements):
             send(text)

@@ -45,9 +45,10 @@ SELECT FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interva
 _WATCH_CLIENT = "SET client_connection_check_interval = '500ms';"
 """A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work."""
 _POLL_SECONDS = 0.1
-_SETTLED = "SET coordinator.is_settled = 'yes'"
-_IS_SETTLED = "current_setting('coordinator.is_settled', true) = 'yes'"
-"""Of a group of a pipeline that failed the next group knows nothing, unless there is something to see."""
+_SETTLED = "SET coordinator.settled_for = '{}'"
+_IS_SETTLED = "current_setting('coordinator.settled_for', true) = '{}'"
+"""Of a group of a pipeline that failed the next group knows nothing, unless there is something to see: the
+number of the trip, which no earlier one can have left."""
 _DEMAND = "SELECT 1 / CASE WHEN {} THEN 1 ELSE 0 END"
 """Fails where a condition does not hold: what stands behind it in a pipeline is not run."""
 _DIVISION_BY_ZERO = "22012"
@@ -86,6 +87,7 @@ class PostgresqlSession:
         self._watch_client: str | None = None
         """What lets the server notice that we are gone, where it can; None: it was not asked yet."""
         self._pid = connection.info.backend_pid
+        self._trips = 0
 
     @property
     def pid(self) -> int:
@@ -189,9 +191,10 @@ class PostgresqlSession:
         """Send a transaction in one trip; what undoes earlier texts goes before it, as a group of its own."""
         if self._watch_client is None:
             self.settle()
-        settles = () if self._is_settled else self._settling()
+        self._trips += 1
+        settles = () if self._is_settled else (*self._settling(), _SETTLED.format(self._trips))
         demands = (
-            *((_IS_SETTLED,) if settles else ()),
+            *((_IS_SETTLED.format(self._trips),) if settles else ()),
             *(() if batch.guard is None else (f"NOT EXISTS ({batch.guard})",)),
         )
         self._is_settled = False
@@ -206,7 +209,7 @@ class PostgresqlSession:
 
     def _settling(self) -> tuple[str, ...]:
         own = (*self._settings.split(";"), self._label, self._watch_client or "")
-        return (*_RESETS, *(each.strip("; ") for each in own if each.strip("; ")), _SETTLED)
+        return (*_RESETS, *(each.strip("; ") for each in own if each.strip("; ")))
 
     def _error_at(self, refused: Refused, batch: Batch, *, first: int) -> DatabaseError:
         """Return what stopped a transaction that went out at once, of which `first` is the first text."""

@@ -180,6 +180,34 @@ def test_tells_what_else_disturbs_the_live_service(server: RehearsalServer, sql:
     assert [each.code for each in found] == codes
 
 
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("ALTER TABLE t MODIFY v varchar(2) NOT NULL DEFAULT 'x'", "Data truncated for column 'v'"),
+        ("UPDATE t SET n = 99999999999 WHERE id = 1", "Out of range value for column 'n'"),
+        ("INSERT INTO t (id, a) VALUES (77, 1)", "Field 'n' doesn't have a default value"),
+    ],
+)
+def test_tells_of_values_that_the_server_changes_where_its_mode_is_not_strict(
+    server: RehearsalServer, sql: str, said: str
+):
+    found = {}
+    for is_strict in (True, False):
+        with server.database() as database:
+            apply(database, *SCHEMA)
+            apply(database, "INSERT INTO t (id, a, v, n) VALUES (1, 1, 'longer than two', 4)")
+            database.take_statements()
+            mode = "" if not is_strict else "STRICT_ALL_TABLES"
+            try:
+                found[is_strict] = hazards(database, f"SET sql_mode = '{mode}'; {sql}")
+            except DatabaseError as refused:
+                found[is_strict] = refused
+
+    assert isinstance(found[True], DatabaseError)
+    hazard = next(each for each in found[False] if each.code == "values-cut")
+    assert said in hazard.what
+
+
 @pytest.mark.parametrize("sql", ["UPDATE t SET a = 1", "DELETE FROM t", "TRUNCATE m"])
 def test_the_sql_that_is_offered_disturbs_nobody(server: RehearsalServer, sql: str):
     with server.database() as database:

@@ -14,14 +14,17 @@ from pathlib import Path
 
 import pytest
 from fixtures.mariadb import ADAPTER, ENGINE
+from pymysql import OperationalError
 from pymysql.connections import Connection
 from typer.testing import CliRunner
 
-from coordinator.adapters.mysql_lock_waits import LockWaits
+from coordinator import discovery
+from coordinator.adapters.mysql_lock_waits import CUT_SHORT, LockWaits
 from coordinator.adapters.mysql_url import connect as connected
+from coordinator.apply import apply_migration
 from coordinator.cli import app
 from coordinator.errors import DatabaseError, Interrupted
-from coordinator.model import LocksSpec
+from coordinator.model import LocksSpec, SourceFile
 from coordinator.ports import Batch, Patience
 from coordinator.secret import Secret
 
@@ -170,6 +173,74 @@ def test_a_session_of_somebody_else_with_our_number_is_never_cut_short(shop: Sho
         theirs.result(60)
 
     assert shop.columns() == ["id", "theirs"]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("RENAME TABLE log TO notes, orders TO purchases", ["notes", "purchases"]),
+        ("DROP TABLE log, orders", []),
+        ("DROP TABLE IF EXISTS orders, nothing, log", []),
+    ],
+)
+def test_what_takes_several_tables_is_tried_again_while_one_is_held(shop: Shop, text: str, left: list[str]):
+    passed: list[object] = []
+
+    with shop.held() as reader:
+
+        def paused() -> None:
+            passed.append(shop.query("SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM log)"))
+            if shop.pauses == 2:
+                reader.commit()
+
+        shop.migrate(text, paused=paused)
+
+    assert passed == [((0, 0),), ((0, 0),)]
+    assert [name for (name,) in shop.query("SHOW TABLES")] == left
+
+
+def test_what_was_cut_off_when_it_had_taken_a_table_is_not_repeated_and_in_doubt(shop: Shop):
+    text = "DROP TABLE log, orders"
+    patience = Patience(LOCKS, lambda _: None, lambda _: None, shop.notes.append)
+
+    with shop.held(), closing(shop.connection()) as ours:
+
+        def act() -> None:
+            with pytest.raises(OperationalError, match="interrupted"):
+                rows(ours, text)
+            shop.query("DROP TABLE log")  # as if the server had come so far
+            raise DatabaseError("statement-failed", "It was interrupted.", sqlstate=CUT_SHORT)
+
+        with LockWaits(ours, shop.connection, patience) as waits, pytest.raises(DatabaseError) as caught:
+            waits.repeat(text, act, has_run=False, takes_several=True)
+
+    assert caught.value.ambiguous
+    assert shop.notes == []
+
+
+@pytest.mark.parametrize("tool", ["goose", "golang-migrate"])
+def test_each_statement_of_a_file_is_tried_again_by_itself(shop: Shop, tool: str):
+    hook = discovery.migration_tool(tool)
+    name, head = ("1_a.sql", "-- +goose Up\n") if tool == "goose" else ("1_a.up.sql", "")
+    text = f"{head}CREATE TABLE fresh (x int);\n{ALTER};\nINSERT INTO log VALUES (1);\n".encode()
+    read = hook.read([SourceFile(name, text, "digest")], ENGINE)
+
+    with shop.held() as reader:
+        patience = Patience(LOCKS, lambda _: reader.commit(), lambda _: reader.commit(), shop.notes.append)
+        with ADAPTER.connect(Secret(shop.url), lock_timeout=LOCKS.attempt).session(label="x") as session:
+            apply_migration(
+                session,
+                hook,
+                read.migrations[0],
+                migrations=read.migrations,
+                table=None,
+                lock_timeout=LOCKS.deadline,
+                patience=patience,
+            )
+
+    assert len(shop.notes) == 1
+    assert shop.columns() == ["id", "note"]
+    assert shop.query("SELECT n FROM log") == ((1,),)
 
 
 def test_several_statements_in_one_text_are_never_repeated(shop: Shop):

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from coordinator.adapters import postgresql_session
 from coordinator.adapters.databases.postgresql import connect
 from coordinator.adapters.postgresql_session import PostgresqlSession
 from coordinator.errors import DatabaseError, Usage, Waiting
@@ -204,6 +205,7 @@ def test_a_connection_lost_while_it_commits_is_ambiguous(database, database_url:
 KILLED = """
 import sys
 from datetime import timedelta
+from coordinator.adapters import postgresql_session
 from coordinator.adapters.databases.postgresql import connect
 from coordinator.ports import Batch
 from coordinator.secret import Secret
@@ -282,6 +284,19 @@ def test_a_role_that_cannot_be_had_back_stops_the_next_batch_before_it_begins(da
 
         assert 'role "lent" does not exist' in failure.value.what
         assert admin.execute("SELECT to_regclass('b')").fetchall() == [(None,)]
+
+
+def test_a_reset_that_fails_at_once_is_not_taken_for_the_one_before(database, monkeypatch):
+    with database.session(label="test") as session:
+        for name in ("a", "b"):
+            session.execute(Batch((f"CREATE TABLE {name} (x integer)",), transaction=True))
+        monkeypatch.setattr(postgresql_session, "_RESETS", ("SELECT 1 / 0",))
+
+        with pytest.raises(DatabaseError, match="division by zero"):
+            session.execute(Batch(("CREATE TABLE c (x integer)",), transaction=True))
+
+    with database.session(label="test") as session:
+        assert session.query("SELECT to_regclass('b'), to_regclass('c')") == [("b", None)]
 
 
 def test_what_a_pipeline_skipped_is_not_blamed(database):

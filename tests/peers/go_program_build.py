@@ -1,4 +1,4 @@
-"""Builds the team's program with goose's library once into the cache, as the real tools are built."""
+"""Builds a team's program with a tool's library once into the cache, as the real tools are built."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from pathlib import Path
 
 from peers.real_tools import binary
 
-SOURCES = Path(__file__).with_name("go_program")
 
-
-def build_program() -> Path:
-    """Return the program; the checksums of what it is made from are asked of Go's own database."""
-    content = b"".join(each.read_bytes() for each in sorted(SOURCES.iterdir()))
-    folder = f"go-program-{hashlib.sha256(content).hexdigest()[:16]}"
+def build_program(name: str) -> Path:
+    """Return the program of a folder here; Go's own database is asked for the checksums of its parts."""
+    sources = Path(__file__).with_name(name)
+    content = b"".join(each.read_bytes() for each in sorted(sources.iterdir()))
+    folder = f"{name.replace('_', '-')}-{hashlib.sha256(content).hexdigest()[:16]}"
     path = binary("goose").parent.parent / folder / "program"
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as made:
-        shutil.copytree(SOURCES, made, dirs_exist_ok=True)
+        shutil.copytree(sources, made, dirs_exist_ok=True)
         subprocess.run(
             ["go", "build", "-mod=mod", "-o", "program", "."],
             cwd=made,

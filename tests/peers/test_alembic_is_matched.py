@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixtures.alembic_project import INI, apply_next, plan_in, revision, write_project
+from fixtures.alembic_project import INI, LINE, apply_next, plan_in, revision, write_project
 from peers.real_tools import ENGINES, World, dump_of
 
 from coordinator.errors import CoordinatorError
@@ -51,6 +51,7 @@ GRAPH = {
         down='op.drop_table("more")',
     ),
 }
+LINE_ORDER = ("a1", "b2", "c3")
 ORDER = ("r1", "e1", "e2", "c1", "m1", "z1")
 
 
@@ -102,6 +103,30 @@ def test_both_go_on_by_turns_at_every_point_and_the_real_one_undoes_all(
         assert mixed.real("upgrade", "heads") == 0
         assert mixed.real("downgrade", "base") == 0
         assert mixed.dump() == end
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_the_real_one_takes_back_is_applied_again_at_every_point(
+    engine: Engine, new_world: NewWorld, tmp_path: Path
+):
+    real, mixed = (Side(tmp_path / name, new_world(engine), LINE) for name in ("real", "mixed"))
+    befores = ["base", *LINE_ORDER]
+
+    for before, version in zip(befores, LINE_ORDER, strict=False):
+        assert real.real("upgrade", version) == 0
+        mixed.ours(version)
+        assert mixed.real("downgrade", before) == 0
+        mixed.ours(version)  # our own notes still say that it was applied once
+        assert mixed.real("downgrade", before) == 0
+        assert mixed.real("upgrade", version) == 0
+        assert mixed.real("downgrade", before) == 0
+        mixed.ours(version)
+        assert mixed.dump() == real.dump(), version
+    assert mixed.real("downgrade", "base") == real.real("downgrade", "base") == 0
+    for version in LINE_ORDER:
+        mixed.ours(version)
+    assert real.real("upgrade", "heads") == 0
+    assert mixed.dump() == real.dump()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -1,7 +1,4 @@
-"""A program with goose's library and a migration in Go leaves beside coordinator what it leaves alone.
-
-PostgreSQL alone: the driver of SQLite takes minutes to compile.
-"""
+"""A program with goose's library and a migration in Go leaves beside coordinator what it leaves alone."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ version: 1
 release: names-RELEASE
 databases:
   names:
-    engine: postgresql
+    engine: ENGINE
     url: env:SHOP_URL
     migrations: {tool: goose, dir: migrations, command: COMMAND, rehearse: true}
 """
@@ -41,7 +38,7 @@ databases:
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    return build_program()
+    return build_program("go_program")
 
 
 def by_itself(program: Path, database: World, folder: Path, version: int) -> None:
@@ -63,6 +60,7 @@ def by_coordinator(program: Path, database: World, folder: Path, version: int) -
     write_files(folder / "migrations", {each: FILES[each] for each in sorted(FILES)[:version]})
     command = json.dumps([str(program), "migrations", "{version}"])
     plan = PLAN.replace("RELEASE", str(version)).replace("COMMAND", command)
+    plan = plan.replace("ENGINE", database.engine)
     (folder / "plan.yaml").write_text(plan)
     if version:
         ended = release(world(folder, {**os.environ, "SHOP_URL": database.url}))
@@ -73,11 +71,12 @@ def by_coordinator(program: Path, database: World, folder: Path, version: int) -
         session.execute(Batch(("DROP TABLE IF EXISTS coordinator_lease",), transaction=True))
 
 
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
 @pytest.mark.parametrize("before", range(4))
 def test_coordinator_goes_on_where_the_program_stopped(
-    before: int, *, new_world: NewWorld, program: Path, tmp_path: Path
+    before: int, engine: Engine, *, new_world: NewWorld, program: Path, tmp_path: Path
 ) -> None:
-    alone, mixed = new_world(Engine.POSTGRESQL), new_world(Engine.POSTGRESQL)
+    alone, mixed = new_world(engine), new_world(engine)
     by_itself(program, alone, tmp_path / "sql", 3)
 
     by_itself(program, mixed, tmp_path / "sql", before)
@@ -88,11 +87,12 @@ def test_coordinator_goes_on_where_the_program_stopped(
     assert alone.ledger("goose") == ((0, True), (1, True), (2, True), (3, True))
 
 
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
 @pytest.mark.parametrize("before", range(4))
 def test_the_program_goes_on_where_coordinator_stopped(
-    before: int, *, new_world: NewWorld, program: Path, tmp_path: Path
+    before: int, engine: Engine, *, new_world: NewWorld, program: Path, tmp_path: Path
 ) -> None:
-    alone, mixed = new_world(Engine.POSTGRESQL), new_world(Engine.POSTGRESQL)
+    alone, mixed = new_world(engine), new_world(engine)
     by_itself(program, alone, tmp_path / "sql", 3)
 
     by_coordinator(program, mixed, tmp_path / "shop", before)

@@ -27,7 +27,7 @@ NewWorld = Callable[[Engine], World]
 VERSIONS = 40
 INSTANTS = (1, 15)
 """So many migrations are done, as the program says itself, when it is killed."""
-DONE = re.compile(r"OK +[0-9]+_t|[0-9]+/u t|✔ expand:")
+DONE = re.compile(r"OK +[0-9]+_t|[0-9]+/u t|✔ expand:|Running upgrade")
 PLAN = """
 version: 1
 release: killed

@@ -7,9 +7,11 @@ import (
 	"log"
 	"os"
 	"strconv"
+	"strings"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite"
 )
 
 func main() {
@@ -18,11 +20,15 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	db, err := sql.Open("pgx", os.Getenv("SHOP_URL"))
+	driver, dialect, address := "pgx", "postgres", os.Getenv("SHOP_URL")
+	if path, found := strings.CutPrefix(address, "sqlite://"); found {
+		driver, dialect, address = "sqlite", "sqlite3", path
+	}
+	db, err := sql.Open(driver, address)
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := goose.SetDialect("postgres"); err != nil {
+	if err := goose.SetDialect(dialect); err != nil {
 		log.Fatal(err)
 	}
 	if err := goose.UpTo(db, os.Args[1], version); err != nil {

@@ -35,6 +35,9 @@ _OF_ACCOUNTS: Final = (
 _CHANGES_ROWS: Final = frozenset(
     {"INSERT", "REPLACE", "UPDATE", "DELETE", "TRUNCATE", "LOAD", "WITH", "CALL", "DO"}
 )
+_CHANGED: Final = frozenset({1048, 1264, 1265, 1292, 1364, 1366, 1406})
+"""ER_BAD_NULL_ERROR, ER_WARN_DATA_OUT_OF_RANGE, WARN_DATA_TRUNCATED, ER_TRUNCATED_WRONG_VALUE,
+ER_NO_DEFAULT_FOR_FIELD, ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, ER_DATA_TOO_LONG: errors in a strict mode."""
 _OF_PARTITIONS: Final = frozenset({"DROP", "TRUNCATE", "EXCHANGE"})
 
 
@@ -89,6 +92,7 @@ class Watcher:
         begun = time.monotonic()
         way = run_cheapest(statement, text, send, self._engine)
         seconds = time.monotonic() - begun
+        warnings = tuple(_changed_values(send("SHOW WARNINGS")))
         after = self._look()
         is_new_file = way is not None and numbers.get(way.table) != self._numbers().get(way.table)
         copies = way is not None and (way.copies or is_new_file)
@@ -104,6 +108,7 @@ class Watcher:
                 written=tuple(sorted(self._old & _written(statement, tables_in(before)))),
                 scanned=tuple(sorted(scanned)),
                 changes=changes_between(before, after),
+                warnings=warnings,
             )
         )
 
@@ -111,6 +116,13 @@ class Watcher:
         if way is not None:
             yield way.lock_on(is_new=way.table not in self._old)
         yield from brief_locks(statement, tables, self._old)
+
+
+def _changed_values(warnings: Rows) -> Iterator[str]:
+    """Yield what the server says of values that it did not take as they were."""
+    for level, number, message in warnings:
+        if level == "Warning" and number in _CHANGED:
+            yield without_scratch(str(message))
 
 
 def tables_in(schema: Mapping[str, str]) -> frozenset[str]:
