@@ -176,10 +176,10 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
-    """The program of the user that applies a migration that is code, and records it as its tool does."""
+    """A program of the user's: it applies and records a migration that is code, or does a backfill's rows."""
 
     argv: tuple[str, ...]
-    """With `{version}` for the migration and `{url}` for the database's address."""
+    """With `{version}` for the migration or `{range}` for the rows, and `{url}` for the address."""
     folder: Path
     """The plan's: where it runs, and where a relative program is."""
     deadline: timedelta
@@ -244,8 +244,8 @@ class BackfillSpec:
     """What waits until it is done: `switch`, `contract`, or a migration by name or version."""
     table: str
     key: tuple[str, ...]
-    sql: str
-    """One statement with `{range}` where the rows of a batch are chosen."""
+    sql: str | None
+    """One statement with `{range}` where the rows of a batch are chosen; None: `command` does them."""
     remaining: str
     """A query with one number: how many rows are left."""
     place: Place = field(compare=False)
@@ -256,6 +256,13 @@ class BackfillSpec:
     """How far a replica may be behind before it waits; None: nobody looks."""
     repeatable: bool = False
     """It leaves rows alone that are done, so that the table may be gone over again."""
+    command: CommandSpec | None = None
+    """A program with `{range}` among its arguments, in place of `sql`: it may do a range more than once."""
+
+    def statement(self, condition: str) -> str:
+        """Return what changes the rows of which a condition is true, where that is SQL."""
+        assert self.sql is not None, "a program does not say what it sends"
+        return self.sql.replace(RANGE, condition)
 
 
 @dataclass(frozen=True, slots=True)

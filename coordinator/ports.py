@@ -16,6 +16,7 @@ from typing import Protocol
 
 from coordinator.diagnostics import Diagnostic
 from coordinator.model import (
+    BackfillSpec,
     CheckSpec,
     Colour,
     DatabaseName,
@@ -33,6 +34,9 @@ from coordinator.model import (
 )
 from coordinator.pieces import NewMigration
 from coordinator.secret import Secret
+
+_FEW_LINES = 5
+"""How many of a program's last lines a message has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,21 @@ class Ended:
     is_late: bool = False
     """It was ended because its time was up."""
 
+    @property
+    def told(self) -> str:
+        """How it ended and the last that it said, as the end of a sentence."""
+        match self:
+            case Ended(is_late=True):
+                how = "it was killed because its time was up (`deadline`)"
+            case Ended(exit_code=None):
+                how = "nobody knows how it ended"
+            case Ended(exit_code=int() as code) if code < 0:
+                how = f"it was ended by signal {-code}"
+            case _:
+                how = f"it ended with exit code {self.exit_code}"
+        said = " | ".join(self.lines[-_FEW_LINES:])
+        return f"{how}; it said: {said}" if said else f"{how} and said nothing"
+
 
 class MigrationRunner(Protocol):
     """What applies a migration that is code: a program, which records it in the tool's own version table."""
@@ -191,6 +210,18 @@ class MigrationRunner(Protocol):
 
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no program of an earlier command works on the database. Raises: Waiting."""
+        ...
+
+
+class RangeProgram(Protocol):
+    """The program of a backfill, which does the rows of one range after the other."""
+
+    def run(self, condition: str, *, note: Callable[[str], None]) -> Ended:
+        """Run it for the rows of which a condition is true, until it and all that it started have ended.
+
+        When this process dies it is killed. Raises: StepFailed `program-not-started` with nothing done,
+        Waiting `program-running` where one of an earlier command is still there.
+        """
         ...
 
 
@@ -565,6 +596,10 @@ class Ports(Protocol):
 
     def runner(self, database: DatabaseName) -> MigrationRunner | None:
         """Return what applies a database's migrations that are code; None where nobody said how."""
+        ...
+
+    def range_program(self, database: DatabaseName, backfill: BackfillSpec) -> RangeProgram | None:
+        """Return what does a backfill's rows; None where it is SQL."""
         ...
 
     def migrations(self, database: DatabaseName) -> tuple[Migration, ...]:

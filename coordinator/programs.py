@@ -20,7 +20,6 @@ from coordinator.ports import Ended, Ledger, MigrationRunner, MigrationTool, Ses
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.secret import Secret
 
-_FEW_LINES = 5
 NOT_REHEARSED = "code-not-rehearsed"
 
 
@@ -99,7 +98,7 @@ def apply_by_program(
         is_whole = migration.is_atomic
         ran = "" if is_whole else runner.what_ran(migration)
         raise _not_recorded(migration, ended, ran, is_repeatable=runner.is_repeatable or is_whole)
-    return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {told(ended)}")
+    return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {ended.told}")
 
 
 def apply_on_scratch_by_program(
@@ -131,7 +130,7 @@ def apply_on_scratch_by_program(
     versions = ", ".join(sorted(map(str, added))) or "nothing"
     return DatabaseError(
         "program-failed",
-        f"its program was to record version {migration.version} and recorded {versions}; {told(ended)}",
+        f"its program was to record version {migration.version} and recorded {versions}; {ended.told}",
     )
 
 
@@ -154,28 +153,13 @@ def _others(
     return tuple(dict.fromkeys((*names, *versions.beyond(migration, after))))
 
 
-def told(ended: Ended) -> str:
-    """Return how a program ended and the last that it said."""
-    match ended:
-        case Ended(is_late=True):
-            how = "it was killed because its time was up (`deadline`)"
-        case Ended(exit_code=None):
-            how = "nobody knows how it ended"
-        case Ended(exit_code=int() as code) if code < 0:
-            how = f"it was ended by signal {-code}"
-        case _:
-            how = f"it ended with exit code {ended.exit_code}"
-    said = " | ".join(ended.lines[-_FEW_LINES:])
-    return f"{how}; it said: {said}" if said else f"{how} and said nothing"
-
-
 def _ran_further(migration: Migration, ended: Ended, others: Sequence[str]) -> InDoubt:
     return InDoubt(
         "migration-ran-further",
         f"The program for {migration.name} was to apply that alone, and the version table changed by more:"
         f" {', '.join(others)}.",
         why=f"What waits for a later step may be applied already, and a version that is live may break."
-        f" Of the program: {told(ended)}.",
+        f" Of the program: {ended.told}.",
         next_step="Look at the live service first. Then correct `command` so that it stops at {version}, and"
         " say with `coordinator settle` whether this step is done.",
     )
@@ -184,7 +168,7 @@ def _ran_further(migration: Migration, ended: Ended, others: Sequence[str]) -> I
 def _not_recorded(
     migration: Migration, ended: Ended, ran: str, *, is_repeatable: bool
 ) -> InDoubt | StepFailed:
-    how = f"The program for {migration.name} did not record it: {told(ended)}."
+    how = f"The program for {migration.name} did not record it: {ended.told}."
     if ended.exit_code == 0 and not ended.is_late:
         return InDoubt(
             "migration-not-recorded",

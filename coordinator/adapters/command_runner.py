@@ -7,6 +7,7 @@ is no shell, and a relative program is looked for from the plan's folder.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -41,7 +42,7 @@ class CommandRunner:
         self, migration: Migration, *, url: Secret, is_scratch: bool, note: Callable[[str], None]
     ) -> Ended:
         """Run the program until it and its children have ended."""
-        url = _absolute(url) if self._database.engine is Engine.SQLITE else url
+        url = address_for(self._database.engine, url)
         output = supervised.Output(note, (url, *self._secrets()))
         if is_scratch:
             return self._run(migration, url, None, output)
@@ -69,30 +70,33 @@ class CommandRunner:
     def _run(self, migration: Migration, url: Secret, lock: int | None, output: supervised.Output) -> Ended:
         told = {"{version}": str(migration.version), "{url}": url.reveal()}
         return supervised.run_supervised(
-            [_filled(each, told) for each in argv_from(self._command.argv, folder=self._command.folder)],
+            [filled(each, told) for each in argv_from(self._command.argv, folder=self._command.folder)],
             folder=self._command.folder,
-            environment={**self._environment, **self._variable(url)},
+            environment={**self._environment, **variable_of(self._database, url)},
             deadline=self._command.deadline,
             lock=lock,
             output=output,
         )
-
-    def _variable(self, url: Secret) -> dict[str, str]:
-        reference = self._database.url
-        return {reference.name: url.reveal()} if reference.scheme == "env" else {}
 
     @property
     def _lock(self) -> Path:
         return self._command.folder / ".coordinator" / "programs" / f"{self._database.name}.lock"
 
 
-def _absolute(url: Secret) -> Secret:
-    """Return the address of a file for a program that runs in another folder than this command."""
+def variable_of(database: DatabaseSpec, url: Secret) -> dict[str, str]:
+    """Return the environment variable that the plan names for a database's address, if it names one."""
+    reference = database.url
+    return {reference.name: url.reveal()} if reference.scheme == "env" else {}
+
+
+def address_for(engine: Engine, url: Secret) -> Secret:
+    """Return a database's address for a program that may run in another folder than this command."""
+    if engine is not Engine.SQLITE:
+        return url
     _, mark, settings = url.reveal().partition("?")
     return Secret(f"{written_like(path_from(url).absolute(), url).reveal()}{mark}{settings}")
 
 
-def _filled(argument: str, told: Mapping[str, str]) -> str:
-    """Return an argument with its placeholders replaced, each once: an address may hold braces."""
-    pieces = argument.split("{url}")
-    return told["{url}"].join(each.replace("{version}", told["{version}"]) for each in pieces)
+def filled(argument: str, told: Mapping[str, str]) -> str:
+    """Return an argument with its placeholders replaced, each once: what comes in may hold braces too."""
+    return re.sub("|".join(map(re.escape, told)), lambda found: told[found[0]], argument)

@@ -105,7 +105,7 @@ def run_supervised(
         raise StepFailed(
             "program-not-started",
             f"`{argv[0]}` could not be started: {said.removeprefix(_NOT_STARTED)}.",
-            why="It applies this migration, which is code.",
+            why="The plan's `command` names it.",
             next_step="Build it, or correct `command`; a name with a slash starts at the plan's folder.",
         )
     return Ended(int(said) if said else None, output.last, is_late=is_late)
@@ -201,7 +201,7 @@ def _locks(lock: int) -> bool:
 def _running() -> Waiting:
     return Waiting(
         "program-running",
-        "A program that an earlier command started for a migration is still running.",
+        "A program that an earlier command started is still running.",
         why="It may change the database at any moment.",
         next_step="Let it end, or end it; then run again.",
     )

@@ -16,6 +16,7 @@ from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.errors import PlanInvalid, Usage
 from coordinator.load.migrations import read_migrations
 from coordinator.model import (
+    BackfillSpec,
     CheckSpec,
     DatabaseName,
     DatabaseSpec,
@@ -33,6 +34,7 @@ from coordinator.ports import (
     MigrationRunner,
     MigrationTool,
     Platform,
+    RangeProgram,
     Session,
     Subject,
 )
@@ -106,6 +108,21 @@ class ConnectedPorts:
             environment=self._environment,
             secrets=lambda: tuple(self._secrets.values()),
             connect=lambda url: self._session_at(spec, url, label="coordinator alembic"),
+        )
+
+    def range_program(self, database: DatabaseName, backfill: BackfillSpec) -> RangeProgram | None:
+        if backfill.command is None:
+            return None
+        from coordinator.adapters import range_program  # noqa: PLC0415 - hardly a plan names one
+
+        spec = self.plan.databases[database]
+        return range_program.RangeProgram(
+            spec,
+            backfill.name,
+            backfill.command,
+            url=lambda: self.resolve(spec.url),
+            environment=self._environment,
+            secrets=lambda: tuple(self._secrets.values()),
         )
 
     def migrations(self, database: DatabaseName) -> tuple[Migration, ...]:

@@ -15,7 +15,7 @@ from coordinator.derive import derive, fully_asked
 from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.errors import PlanInvalid
 from coordinator.evidence import Use
-from coordinator.load.command import missing_programs
+from coordinator.load.command import missing_of_backfills, missing_programs
 from coordinator.load.platforms import lint_services
 from coordinator.ports import Ports
 from coordinator.prove import Proof, prove
@@ -57,12 +57,15 @@ def plan_release(
 
 
 def _missing_programs(ports: Ports, seen: Survey) -> tuple[Diagnostic, ...]:
-    """Return what a pending migration that is code needs and is not there."""
+    """Return what a pending migration that is code, or an open backfill, needs and is not there."""
     specs = ports.plan.databases
-    return missing_programs(
+    of_migrations = missing_programs(
         specs[name]
         for name, each in seen.databases.items()
         if any(migration.is_code for migration in each.pending)
+    )
+    return of_migrations + missing_of_backfills(
+        backfill for each in seen.databases.values() for backfill in each.backfills
     )
 
 

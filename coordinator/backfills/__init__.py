@@ -4,10 +4,12 @@
     cursor  our own table in the same database: how far it got
     pace    how many rows the next batch has, and how long to rest before it (pure)
     progress  how far it is, and about how long it still takes (pure)
+    ranges  a program in the place of SQL: a range at least once
     work    the loop: look, change, rest; again after whatever ended it
     verdicts  what the rehearsals make of it for the release (pure)
     order   which migration a backfill waits for, and which one waits for it (pure)
 
 The cursor moves in the transaction of the batch, and only from where the batch was chosen. So a kill at any
 instant leaves a batch either done with its cursor or not done at all, and of two coordinators one is refused.
+A program of the user's commits by itself: its cursor moves after it, and it may get its last range again.
 """

@@ -66,7 +66,8 @@ class Cursor:
 
 def digest_of(spec: BackfillSpec) -> str:
     """Return what changes with what a backfill does to which rows in which order, and with nothing else."""
-    return hashlib.sha256(json.dumps([spec.table, spec.key, spec.sql]).encode()).hexdigest()
+    work = spec.sql if spec.command is None else spec.command.argv
+    return hashlib.sha256(json.dumps([spec.table, spec.key, work]).encode()).hexdigest()
 
 
 def read_cursor(session: Session, spec: BackfillSpec) -> Cursor | None:

@@ -22,6 +22,8 @@ _SECONDS: Final = {
     Engine.SQLITE: 0.1,
 }
 """How long a batch shall take at full speed. SQLite has one writer, and everybody else waits for it."""
+_SECONDS_OF_PROGRAM: Final = 5.0
+"""A program is started for each batch, which takes its time, and we hold no row meanwhile."""
 _LEAST: Final = 0.05
 _COURTESY: Final = 0.1
 """What part of its work a sole writer rests after it: others ask again and again whether they may write."""
@@ -42,7 +44,8 @@ class Pace:
     @classmethod
     def of(cls, spec: BackfillSpec, engine: Engine) -> Pace:
         """Return the pace of the first batch; one that is slowed down works in smaller pieces."""
-        pace = cls(spec, max(_LEAST, _SECONDS[engine] * (spec.percent / 100) ** 4))
+        seconds = max(_LEAST, _SECONDS[engine] * (spec.percent / 100) ** 4)
+        pace = cls(spec, seconds if spec.command is None else _SECONDS_OF_PROGRAM)
         rows = min(FIRST, spec.rows_per_second or FIRST)
         return replace(pace, rows=rows, is_sole_writer=engine is Engine.SQLITE)
 

@@ -14,10 +14,11 @@ from coordinator.backfills.cursor import Cursor, begin_cursor, move_cursor
 from coordinator.backfills.keys import Key, Place, key_of, number_from
 from coordinator.backfills.pace import Pace
 from coordinator.backfills.progress import Progress
+from coordinator.backfills.ranges import do_by_program
 from coordinator.backfills.replicas import furthest_behind
 from coordinator.errors import DatabaseError, Waiting
-from coordinator.model import RANGE, BackfillSpec, DatabaseSpec, Engine
-from coordinator.ports import Session
+from coordinator.model import BackfillSpec, DatabaseSpec, Engine
+from coordinator.ports import RangeProgram, Session
 
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before the next try to connect, when a connection was lost: a server may restart."""
@@ -42,6 +43,8 @@ class Work:
     note: Callable[[str], None]
     report: Callable[[Progress], None] = lambda _: None
     """Is told how far it is, about once a second."""
+    program: RangeProgram | None = None
+    """Does the rows where the plan has a program for that."""
     done: int = 0
     """Rows that this command did."""
     _has_gone_again: bool = False
@@ -104,7 +107,10 @@ class Work:
         moved = cursor.past(chosen.last, chosen.rows)
         began = self.now()
         try:
-            move_cursor(session, self.spec, cursor, moved, statements=self._batch(key, cursor, chosen))
+            statements = () if self.program else self._batch(key, cursor, chosen)
+            if self.program:
+                do_by_program(self.program, self.spec, key.between(cursor.place, chosen.last), note=self.note)
+            move_cursor(session, self.spec, cursor, moved, statements=statements)
         except DatabaseError as error:
             if not _is_busy(error):
                 raise _refused(error, self.spec, cursor, chosen) from error
@@ -125,7 +131,7 @@ class Work:
         A server that crashes may lose the last commits that it did not wait for, of rows and cursor alike, so
         nothing is done twice. The commit at the end is waited for, and makes all those before it durable.
         """
-        text = self.spec.sql.replace(RANGE, key.between(cursor.place, chosen.last))
+        text = self.spec.statement(key.between(cursor.place, chosen.last))
         if self.database.engine is not Engine.POSTGRESQL:
             return (text,)  # the session has the plan's patience already
         attempt = self.database.locks.attempt // timedelta(milliseconds=1)

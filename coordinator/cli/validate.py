@@ -33,7 +33,7 @@ def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
 
     from coordinator.diagnostics import errors_of
     from coordinator.load import load, settings_from
-    from coordinator.load.command import missing_programs
+    from coordinator.load.command import missing_of_backfills, missing_programs
     from coordinator.load.migrations import read_migrations
     from coordinator.load.platforms import lint_services
 
@@ -44,6 +44,7 @@ def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
         *loaded.diagnostics,
         *(each for one in readings.values() for each in one.diagnostics),
         *missing_programs(databases.values()),
+        *(each for spec in databases.values() for each in missing_of_backfills(spec.backfills)),
         *(lint_services(loaded.plan) if loaded.plan else ()),
     )
     counts = {name: len(reading.migrations) for name, reading in readings.items()}

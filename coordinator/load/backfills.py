@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from coordinator.diagnostics import Place
 from coordinator.fields import PositiveDuration, Spec
 from coordinator.load.choice import OneOrMore
+from coordinator.load.command import PLACEHOLDER, URL
 from coordinator.load.texts import Name, Text, Unrepeated
 from coordinator.load.tree import Node, find
 from coordinator.load.tree import Path as TreePath
-from coordinator.model import RANGE, BackfillSpec, Engine
+from coordinator.model import RANGE, BackfillSpec, CommandSpec, Engine
 from coordinator.sql import controls_transaction, split_statements
 
 _RATE = re.compile(r"(?:(?P<percent>[1-9][0-9]?|100)%|(?P<rows>[1-9][0-9]{0,9})/s)")
@@ -47,6 +50,32 @@ def _is_batch(value: str) -> str:
             "SET total_cents = total * 100 WHERE {range}`.",
         )
     return value
+
+
+def _says_which_rows(command: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [found for each in command for found in PLACEHOLDER.findall(each) if found not in (RANGE, URL)]
+    if unknown:
+        raise PydanticCustomError(
+            "unknown-placeholder",
+            "`{name}` stands for nothing here. Write {range} for the condition that says which rows, or {url}"
+            " for the database's address.",
+            {"name": unknown[0], "range": RANGE, "url": URL},
+        )
+    if not any(RANGE in each for each in command):
+        raise PydanticCustomError(
+            "backfill-command",
+            "The program is not told which rows a batch has. Give it {range}: `command: [./bin/backfill, "
+            '"{range}"]`.',
+            {"range": RANGE},
+        )
+    return command
+
+
+RangeCommand = Annotated[
+    tuple[Annotated[str, Field(pattern="^[^\\x00]*$")], ...],
+    Field(strict=False, min_length=1, examples=[["./bin/backfill", "--where", "{range}"]]),
+    AfterValidator(_says_which_rows),
+]
 
 
 def _is_question(value: str) -> str:
@@ -81,9 +110,22 @@ class Backfill(Spec):
         "several together are unique (PostgreSQL, SQLite).",
         examples=["id"],
     )
-    sql: Annotated[Text, AfterValidator(_is_batch)] = Field(
-        description="The statement of a batch, with `{range}` where its rows are chosen.",
+    sql: Annotated[Text, AfterValidator(_is_batch)] | None = Field(
+        default=None,
+        description="The statement of a batch, with `{range}` where its rows are chosen. Either this or "
+        "`command`.",
         examples=["UPDATE orders SET total_cents = total * 100 WHERE {range}"],
+    )
+    command: RangeCommand | None = Field(
+        default=None,
+        description="A program of yours that does the rows of a batch, in place of `sql`: a list of the "
+        "program and its arguments, without a shell. `{range}` stands for the condition on the key, and "
+        "`{url}` for the database's address, which the variable of `url: env:NAME` holds too. It may get the "
+        "same rows twice. A program with a slash starts at the plan file's folder.",
+    )
+    deadline: PositiveDuration = Field(
+        default=timedelta(hours=1),
+        description="How long `command` may take for one batch; then it is ended.",
     )
     remaining: Annotated[Text, AfterValidator(_is_question)] = Field(
         description="A query with one number: the rows that are left. It is done when this is zero.",
@@ -105,6 +147,22 @@ class Backfill(Spec):
         description="The statement leaves rows alone that are done, so that the table may be gone over once "
         "more for rows that are left.",
     )
+
+    @model_validator(mode="after")
+    def _has_one_way(self) -> Self:
+        if (self.sql is None) is (self.command is None):
+            raise PydanticCustomError(
+                "backfill-command",
+                "A backfill has either `sql` or `command`, and `{name}` has {count}. Write one of them.",
+                {"name": self.name, "count": "neither" if self.sql is None else "both"},
+            )
+        if self.command is None and "deadline" in self.model_fields_set:
+            raise PydanticCustomError(
+                "idle-setting",
+                "`{key}` is about `command`, and there is none. Add `command:`, or remove `{key}`.",
+                {"key": "deadline"},
+            )
+        return self
 
 
 def demand_backfills(backfills: Sequence[Backfill], engine: Engine) -> None:
@@ -130,7 +188,7 @@ def demand_backfills(backfills: Sequence[Backfill], engine: Engine) -> None:
 
 
 def backfills_from(
-    backfills: Sequence[Backfill], path: TreePath, root: Node, *, engine: Engine
+    backfills: Sequence[Backfill], path: TreePath, root: Node, *, engine: Engine, folder: Path
 ) -> tuple[BackfillSpec, ...]:
     """Return them as the rest of the program sees them."""
     return tuple(
@@ -140,7 +198,8 @@ def backfills_from(
             before=each.before,
             table=each.table,
             key=each.key,
-            sql=each.sql.strip().rstrip(";"),
+            sql=None if each.sql is None else each.sql.strip().rstrip(";"),
+            command=_command(each, folder=folder, place=find(root, (*path, position, "command")).value_place),
             remaining=each.remaining.strip().rstrip(";"),
             place=find(root, (*path, position, "name")).value_place,
             percent=_percent(each.rate),
@@ -151,6 +210,19 @@ def backfills_from(
             repeatable=each.repeatable,
         )
         for position, each in enumerate(backfills)
+    )
+
+
+def _command(backfill: Backfill, *, folder: Path, place: Place) -> CommandSpec | None:
+    if backfill.command is None:
+        return None
+    return CommandSpec(
+        argv=backfill.command,
+        folder=folder,
+        deadline=backfill.deadline,
+        is_repeatable=True,
+        rehearses=False,
+        place=place,
     )
 
 

@@ -89,7 +89,9 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
         locks=LocksSpec(
             database.locks.attempt or LocksSpec().attempt, database.locks.budget, database.locks.deadline
         ),
-        backfills=backfills_from(database.backfills, (*path, "backfills"), root, engine=database.engine),
+        backfills=backfills_from(
+            database.backfills, (*path, "backfills"), root, engine=database.engine, folder=folder
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""The plan's `command`, which applies migrations that are code: its form, and whether it is there."""
+"""The plan's `command` of migrations that are code and of backfills: its form, and whether it is there."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pydantic_core import PydanticCustomError
 from coordinator.argv import argv_from
 from coordinator.diagnostics import Diagnostic
 from coordinator.load.source import shown
-from coordinator.model import CommandSpec, DatabaseSpec
+from coordinator.model import BackfillSpec, CommandSpec, DatabaseSpec
 
 URL: Final = "{url}"
 _PLACEHOLDERS: Final = frozenset({"{version}", URL})
-_PLACEHOLDER: Final = re.compile(r"\{[A-Za-z_]+\}")
+PLACEHOLDER: Final = re.compile(r"\{[A-Za-z_]+\}")
 
 
 def _has_known_placeholders(value: str) -> str:
-    unknown = [each for each in _PLACEHOLDER.findall(value) if each not in _PLACEHOLDERS]
+    unknown = [each for each in PLACEHOLDER.findall(value) if each not in _PLACEHOLDERS]
     if unknown:
         raise PydanticCustomError(
             "unknown-placeholder",
@@ -44,16 +44,25 @@ Command = Annotated[
 
 
 def missing_programs(databases: Iterable[DatabaseSpec]) -> tuple[Diagnostic, ...]:
-    """Return an error for each database whose `command` names a program that is not there."""
+    """Return an error for each `command` of migrations that names a program that is not there."""
     commands = (each.migrations.command for each in databases)
-    return tuple(_missing(each) for each in commands if each is not None and not _is_there(each))
+    return _missing_of(commands, "It applies the migrations that are code.")
+
+
+def missing_of_backfills(backfills: Iterable[BackfillSpec]) -> tuple[Diagnostic, ...]:
+    """Return an error for each `command` of a backfill that names a program that is not there."""
+    return _missing_of((each.command for each in backfills), "It does the rows of a backfill.")
+
+
+def _missing_of(commands: Iterable[CommandSpec | None], why: str) -> tuple[Diagnostic, ...]:
+    return tuple(_missing(each, why) for each in commands if each is not None and not _is_there(each))
 
 
 def _is_there(command: CommandSpec) -> bool:
     return shutil.which(argv_from(command.argv, folder=command.folder)[0]) is not None
 
 
-def _missing(command: CommandSpec) -> Diagnostic:
+def _missing(command: CommandSpec, why: str) -> Diagnostic:
     program = command.argv[0]
     is_path = "/" in program
     place = shown(Path(argv_from(command.argv, folder=command.folder)[0])) if is_path else "PATH"
@@ -61,7 +70,7 @@ def _missing(command: CommandSpec) -> Diagnostic:
         "program-missing",
         command.place,
         f"There is no program `{program}` that may be executed ({place}).",
-        "It applies the migrations that are code.",
+        why,
         "Build it, or correct the name: with a slash it starts at the plan's folder, without one PATH is"
         " searched.",
     )

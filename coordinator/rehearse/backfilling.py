@@ -14,7 +14,7 @@ from coordinator.backfills.order import SWITCH, named
 from coordinator.backfills.work import Work
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.evidence import Basis, Finding, Objection, Verdict
-from coordinator.model import RANGE, BackfillSpec, DatabaseSpec, Migration, Role
+from coordinator.model import BackfillSpec, DatabaseSpec, Migration, Role
 from coordinator.ports import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.batch_plans import BatchScan, batch_scans
@@ -61,6 +61,8 @@ def try_backfills(
 def _try(
     scratch: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec, *, state: int, working: Working
 ) -> Trial:
+    if spec.command is not None:
+        return Trial(spec.name, state, _unproven("a program does it, and no rehearsal runs that"))
     with scratch.clone() as copy:
         finding = _run(scratch, copy, database, spec, working=working)
         scans = () if finding.verdict is Verdict.BROKEN else batch_scans(copy, spec)
@@ -135,7 +137,7 @@ def _changes_again(session: Session, spec: BackfillSpec) -> bool:
     if last is None:
         return False
     before = _rows(session, key.table)
-    session.execute(Batch((spec.sql.replace(RANGE, key.between(None, last[0])),), transaction=True))
+    session.execute(Batch((spec.statement(key.between(None, last[0])),), transaction=True))
     return _rows(session, key.table) != before
 
 

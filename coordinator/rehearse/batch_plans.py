@@ -15,7 +15,7 @@ from coordinator.backfills.keys import key_of, quote
 from coordinator.backfills.pace import FIRST
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Hazard
-from coordinator.model import RANGE, BackfillSpec, Engine
+from coordinator.model import BackfillSpec, Engine
 from coordinator.ports import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rules import Context
@@ -55,7 +55,7 @@ def batch_scans(copy: RehearsalDatabase, spec: BackfillSpec) -> tuple[BatchScan,
         if first is None or last is None:
             return ()
         between = key.between(None if first == last[0] else first, last[0])
-        work = spec.sql.replace(RANGE, between)
+        work = spec.statement(between)
         try:
             found = [*_READ_WHOLE[key.engine](session, key.choice(first, FIRST), work)]
         except DatabaseError:  # a statement that the engine runs and does not explain

@@ -135,15 +135,16 @@ def backfill_of(step: Step, context: Context) -> BackfillSpec:
 
 def work_on_backfill(step: Step, context: Context) -> str:
     """Work on the backfill of a step until no row is left, and return a line about it."""
-    ports = context.ports
+    ports, spec = context.ports, backfill_of(step, context)
     return Work(
         ports.plan.databases[step.its_database],
-        backfill_of(step, context),
+        spec,
         connect=lambda: ports.session(step.its_database, label=step.id),
         now=ports.clock.now,
         wait=context.wait,
         note=context.note,
         report=context.report,
+        program=ports.range_program(step.its_database, spec),
     ).run()
 
 

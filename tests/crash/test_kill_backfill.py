@@ -21,6 +21,7 @@ from coordinator.adapters.mysql_session import MysqlSession
 from coordinator.adapters.postgresql_session import PostgresqlSession
 from coordinator.adapters.sqlite_session import SqliteSession
 from coordinator.model import Engine
+from coordinator.ports import Ended
 
 SENDS = {
     Engine.POSTGRESQL: (PostgresqlSession, "send"),
@@ -94,6 +95,47 @@ def test_a_backfill_that_is_killed_at_any_instant_does_each_row_once(table: Item
         table.execute("UPDATE items SET n = 0", "DELETE FROM coordinator_backfill")
 
     assert next(instants) > 25, "it sends something before, in and after each batch"
+
+
+class ProgramInProcess:
+    """Does what a program would, over a connection of its own, so that the kills reach into it too."""
+
+    def __init__(self, table: Items) -> None:
+        self._table = table
+
+    def run(self, condition: str, *, note: Callable[[str], None]) -> Ended:
+        note(condition)
+        self._table.execute(f"UPDATE items SET n = n + 1 WHERE {condition}")
+        return Ended(0, ())
+
+
+def test_a_program_whose_coordinator_is_killed_at_any_instant_gets_at_most_one_range_again(
+    table: Items,
+) -> None:
+    def work() -> None:
+        made = table.work(**SMALL)
+        made.program = ProgramInProcess(table)
+        made.run()
+
+    def work_and_die(at: int) -> None:
+        dying(table.engine, at)
+        work()
+
+    twice = 0
+    for at in count(1):
+        if not killed(partial(work_and_die, at)):
+            break
+        work()
+
+        times = table.times_done()
+        assert set(times) <= {1, 2}, f"killed at instant {at}"
+        assert sum(times.values()) == ROWS
+        assert times.get(2, 0) <= SMALL["rows_per_second"], f"killed at instant {at}: one range, not more"
+        assert table.query("SELECT passed, is_done FROM coordinator_backfill") == [(ROWS, 1)]
+        twice += 2 in times
+        table.execute("UPDATE items SET n = 0", "DELETE FROM coordinator_backfill")
+
+    assert twice > 1, "there is an instant between the program's commit and the cursor's"
 
 
 def test_a_backfill_that_is_killed_again_and_again_does_each_row_once(table: Items) -> None:

@@ -18,7 +18,7 @@ from coordinator.app.place import Place
 from coordinator.app.planning import plan_release
 from coordinator.app.running import Ended, Runner
 from coordinator.diagnostics import Diagnostic
-from coordinator.errors import ExitCode, PlanInvalid
+from coordinator.errors import ExitCode, PlanInvalid, Refused
 from coordinator.evidence import Verdict
 from coordinator.journal.events import Outcome
 from coordinator.load import load_plan
@@ -91,7 +91,7 @@ class Shop:
     def plan(self) -> tuple[Proof, tuple[Diagnostic, ...]]:
         return plan_release(self.ports, step_kinds())
 
-    def run(self) -> Ended:
+    def run(self, *, accept_unproven: bool = False) -> Ended:
         runner = Runner(
             place=Place(self.folder / "plan.yaml"),
             ports=self.ports,
@@ -100,7 +100,7 @@ class Shop:
             audience=self.audience,
             is_stopping=lambda: False,
         )
-        return runner.run_release(supersede=False, show=lambda *_: None)
+        return runner.run_release(supersede=False, show=lambda *_: None, accept_unproven=accept_unproven)
 
     def execute(self, sql: str) -> list[tuple[object, ...]]:
         if self.engine == "sqlite":
@@ -158,6 +158,49 @@ def test_a_release_with_a_backfill_is_proven_and_released_and_then_there_is_noth
     assert any_shop.audience.progressed[0].step == "backfill:shop:cents"
     assert any_shop.audience.progressed[-1].passed > 0
     assert any_shop.run().state is None
+
+
+PROGRAM = """
+import os, sqlite3, sys
+with sqlite3.connect(os.environ["URL"].removeprefix("sqlite://")) as connection:
+    done = connection.execute(f"UPDATE orders SET cents = total * 100 WHERE {sys.argv[1]}").rowcount
+print("cents of", done, "orders")
+"""
+
+
+def test_a_release_whose_backfill_is_a_program_is_unproven_and_released_where_that_is_accepted(
+    shop: Shop,
+) -> None:
+    shop.write()
+    (shop.folder / "fill.py").write_text(PROGRAM)
+    plan = shop.folder / "plan.yaml"
+    [sql] = [line for line in plan.read_text().splitlines() if " sql: " in line]
+    plan.write_text(plan.read_text().replace(sql, '        command: [python, fill.py, "{range}"]'))
+
+    proof, _ = shop.plan()
+    with pytest.raises(Refused) as refused:
+        shop.run()
+    rows_then = shop.execute("SELECT count(*) FROM pragma_table_info('orders') WHERE name = 'cents'")
+    ended = shop.run(accept_unproven=True)
+
+    [risk] = risks(proof)
+    assert "no rehearsal runs that" in risk.why
+    assert [each.code for each in refused.value.diagnostics] == ["unproven"]
+    assert rows_then == [(0,)], "nothing was done"
+    assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE, ended.problems
+    assert shop.execute("SELECT count(*), sum(cents) FROM orders") == [(ROWS, 50 * ROWS * (ROWS + 1))]
+
+
+def test_a_program_that_is_not_there_is_missed_before_anything_runs(shop: Shop) -> None:
+    shop.write()
+    plan = shop.folder / "plan.yaml"
+    [sql] = [line for line in plan.read_text().splitlines() if " sql: " in line]
+    plan.write_text(plan.read_text().replace(sql, '        command: [./fill, "{range}"]'))
+
+    with pytest.raises(PlanInvalid) as caught:
+        shop.plan()
+
+    assert [each.code for each in caught.value.diagnostics] == ["program-missing"]
 
 
 @pytest.mark.parametrize(

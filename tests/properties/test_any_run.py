@@ -23,7 +23,7 @@ from coordinator.world import Seen
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 UNDOABLE = frozenset({"acquire-lease", "deploy", "switch"})
-KINDS = ("deploy", "switch", "apply", "contract", "approve")
+KINDS = ("deploy", "switch", "apply", "backfill", "complete", "contract", "approve")
 
 
 @st.composite

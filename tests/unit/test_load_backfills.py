@@ -84,6 +84,42 @@ def test_a_statement_that_is_no_batch_is_refused_at_its_line(sql: str) -> None:
     assert codes_of(sql=f'"{sql}"') == [("backfill-sql", 13)]
 
 
+def command_of(command: str, more: str = ""):
+    text = PLAN.format(engine="sqlite")
+    [sql] = [line for line in text.splitlines() if " sql: " in line]
+    text = text.replace(sql, f"        command: {command}")
+    return load_text(text + more, Path("shop/plan.yaml"), settings={}, environment={})
+
+
+def test_a_program_takes_the_place_of_the_statement() -> None:
+    loaded = command_of("[./fill, '--where={range}', '{url}']", "        deadline: 2m\n")
+
+    assert loaded.plan is not None, loaded.diagnostics
+    [found] = loaded.plan.databases["shop"].backfills
+    assert found.sql is None
+    assert found.command is not None
+    assert found.command.argv == ("./fill", "--where={range}", "{url}")
+    assert (found.command.deadline, found.command.folder) == (timedelta(minutes=2), Path("shop"))
+    assert found.command.place.line == 13
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("[./fill]", "backfill-command"),
+        ("[./fill, '{from}', '{range}']", "unknown-placeholder"),
+        ("[./fill, '{range}', '{version}']", "unknown-placeholder"),
+    ],
+)
+def test_a_program_that_is_not_told_which_rows_is_refused(command: str, code: str) -> None:
+    assert [(each.code, each.place.line) for each in command_of(command).diagnostics] == [(code, 13)]
+
+
+def test_a_backfill_has_one_of_both_and_a_deadline_only_for_a_program() -> None:
+    assert [code for code, _ in codes_of("        command: [./fill, '{range}']\n")] == ["backfill-command"]
+    assert [code for code, _ in codes_of("        deadline: 2m\n")] == ["idle-setting"]
+
+
 def test_what_is_left_must_be_asked_by_a_query() -> None:
     assert codes_of(remaining="DELETE FROM orders") == [("backfill-remaining", 14)]
 
