@@ -40,7 +40,7 @@ from coordinator.adapters.databases import postgresql
 from coordinator.backfills.work import Work
 from coordinator.errors import Interrupted
 from coordinator.model import Engine
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.secret import Secret
 
 SPEC = replace(

@@ -37,7 +37,8 @@ from coordinator.model import (
     Statement,
     Version,
 )
-from coordinator.ports import Serving, Side, Target
+from coordinator.ports.databases import Target
+from coordinator.ports.platforms import Serving, Side
 from coordinator.prove import prove
 from coordinator.survey import DatabaseSurvey, ServiceSurvey, Survey
 

@@ -19,7 +19,8 @@ from typing import Final
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration, Script
-from coordinator.ports import Batch, MigrationTool, Session, Target
+from coordinator.ports.databases import Batch, Session, Target
+from coordinator.ports.migrations import MigrationTool
 from coordinator.sql import literal, tokens
 
 TABLE: Final = "coordinator_applied"

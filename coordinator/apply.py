@@ -20,7 +20,8 @@ from coordinator.errors import CoordinatorError, DatabaseError, StepFailed, Wait
 from coordinator.halfway import Remains, Ways, half_applied, remains_of
 from coordinator.marks import Marks
 from coordinator.model import Migration, Script
-from coordinator.ports import Batch, Ledger, MigrationTool, Patience, Pending, Session, Target
+from coordinator.ports.databases import Batch, Patience, Session, Target
+from coordinator.ports.migrations import Ledger, MigrationTool, Pending
 from coordinator.sql import controls_transaction, split_statements
 
 _NOTHING = Script((), transaction=True)

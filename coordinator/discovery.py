@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from coordinator.model import Engine
-    from coordinator.ports import CheckKind, MigrationTool, PlatformKind
+    from coordinator.ports.checks import CheckKind
+    from coordinator.ports.migrations import MigrationTool
+    from coordinator.ports.platforms import PlatformKind
     from coordinator.rehearsal_ports import QuerySource, RehearsalEngine
 
 MIGRATION_TOOLS = "migrations_hooks"

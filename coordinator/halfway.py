@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Script, Statement
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.sql import SqlStatement, controls_transaction, split_statements, stays_in_transaction
 
 _MOST_NAMED = 12

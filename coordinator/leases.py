@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch, Patience, Ports, Session
+from coordinator.ports import Ports
+from coordinator.ports.databases import Batch, Patience, Session
 from coordinator.sql import literal
 
 _CREATE = (

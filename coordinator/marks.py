@@ -22,7 +22,8 @@ from coordinator import applied
 from coordinator.errors import CoordinatorError, DatabaseError
 from coordinator.halfway import may_remain, named, pieces_of
 from coordinator.model import Engine, Migration, Script, Statement
-from coordinator.ports import Batch, MigrationTool, Session, Target
+from coordinator.ports.databases import Batch, Session, Target
+from coordinator.ports.migrations import MigrationTool
 from coordinator.sql import SqlStatement, is_repeatable, split_statements, stays_in_transaction
 
 _KEEP_SESSION: Final = frozenset(

@@ -16,7 +16,9 @@ from coordinator.applied import Book, enter
 from coordinator.apply import demand_next, read_ledger
 from coordinator.errors import CoordinatorError, DatabaseError, InDoubt, StepFailed
 from coordinator.model import Migration, MigrationId
-from coordinator.ports import Ended, Ledger, MigrationRunner, MigrationTool, Session
+from coordinator.ports.databases import Session
+from coordinator.ports.migrations import Ledger, MigrationTool
+from coordinator.ports.programs import Ended, MigrationRunner
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.secret import Secret
 

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.model import Engine, Layer, Role, Version
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.queries import Catalogue
 from coordinator.secret import Secret
 

@@ -19,7 +19,8 @@ from coordinator.applied import Book, Standing
 from coordinator.apply import demand_next, ledger_before, look, read_ledger, send_up
 from coordinator.halfway import may_remain
 from coordinator.model import DatabaseName, Engine, Migration, Script
-from coordinator.ports import Ledger, MigrationTool, Patience, Session, Target
+from coordinator.ports.databases import Patience, Session, Target
+from coordinator.ports.migrations import Ledger, MigrationTool
 from coordinator.sql import controls_transaction, split_statements
 
 _CALM: Final = frozenset(

@@ -30,7 +30,10 @@ from coordinator.model import (
     ServiceSpec,
     Version,
 )
-from coordinator.ports import Ledger, MigrationTool, Ports, Serving, Session, Target
+from coordinator.ports import Ports
+from coordinator.ports.databases import Session, Target
+from coordinator.ports.migrations import Ledger, MigrationTool
+from coordinator.ports.platforms import Serving
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from coordinator.diagnostics import Diagnostic, Place
 from coordinator.errors import Usage
 from coordinator.model import Engine, Migration, MigrationId, SourceFile
 from coordinator.pieces import NewMigration
-from coordinator.ports import Batch, Ledger, LockId, MigrationTool, Parsed, Pending, Reading, Target
+from coordinator.ports.databases import Batch, LockId, Target
+from coordinator.ports.migrations import Ledger, MigrationTool, Parsed, Pending, Reading
 from migrations_hooks._alembic_graph import Placed, order
 from migrations_hooks._alembic_layout import layout_of
 from migrations_hooks._alembic_source import Environment, Revision, read_environment, read_revision

@@ -19,7 +19,8 @@ from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import StepFailed, Usage
 from coordinator.model import Engine, Migration, Script, SourceFile, Statement
 from coordinator.pieces import NewMigration, Piece
-from coordinator.ports import Batch, Ledger, LockId, MigrationTool, Parsed, Pending, Reading, Target
+from coordinator.ports.databases import Batch, LockId, Target
+from coordinator.ports.migrations import Ledger, MigrationTool, Parsed, Pending, Reading
 from coordinator.sql import (
     controls_transaction,
     declared_phase,

@@ -16,17 +16,8 @@ from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import StepFailed, Usage
 from coordinator.model import Engine, Migration, Script, SourceFile
 from coordinator.pieces import NewMigration
-from coordinator.ports import (
-    Batch,
-    Ledger,
-    LockId,
-    MigrationTool,
-    Parsed,
-    Pending,
-    Reading,
-    TableLock,
-    Target,
-)
+from coordinator.ports.databases import Batch, LockId, TableLock, Target
+from coordinator.ports.migrations import Ledger, MigrationTool, Parsed, Pending, Reading
 from coordinator.sql import declared_phase, decode, sets_transaction, split_statements, unsafe_statements
 from migrations_hooks._goose_grammar import parse_file, written
 

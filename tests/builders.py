@@ -40,7 +40,8 @@ from coordinator.model import (
     Version,
     Worker,
 )
-from coordinator.ports import Serving, Side, Target
+from coordinator.ports.databases import Target
+from coordinator.ports.platforms import Serving, Side
 from coordinator.prove import Proof, prove
 from coordinator.survey import DatabaseSurvey, Survey, service_survey
 from coordinator.world import Effect

@@ -9,7 +9,7 @@ from pathlib import Path
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql
 from coordinator.apply import read_ledger
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.secret import Secret
 
 TESTS = Path(__file__).parent

@@ -16,7 +16,7 @@ from coordinator.adapters import supervised
 from coordinator.adapters.sqlite_url import path_from, written_like
 from coordinator.argv import argv_from
 from coordinator.model import CommandSpec, DatabaseSpec, Engine, Migration, MigrationId, Script
-from coordinator.ports import Ended
+from coordinator.ports.programs import Ended
 from coordinator.secret import Secret
 
 

@@ -25,7 +25,7 @@ from pymysql.connections import Connection
 
 from coordinator.adapters.lock_budget import LockBudget
 from coordinator.errors import DatabaseError
-from coordinator.ports import Patience
+from coordinator.ports.databases import Patience
 from coordinator.sql import SqlStatement, stays_in_transaction
 
 CUT_SHORT: Final = "70100"

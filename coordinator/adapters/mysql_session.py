@@ -35,7 +35,7 @@ from coordinator.adapters.mysql_lock_waits import CUT_SHORT, LockWaits, may_repe
 from coordinator.adapters.mysql_url import message_of, scrub
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch, LockId, Patience, TableLock, Target
+from coordinator.ports.databases import Batch, LockId, Patience, TableLock, Target
 from coordinator.sql import (
     SqlStatement,
     ends_transaction,

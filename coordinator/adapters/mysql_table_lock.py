@@ -17,7 +17,7 @@ import pymysql
 from pymysql.connections import Connection
 
 from coordinator.errors import Waiting
-from coordinator.ports import TableLock
+from coordinator.ports.databases import TableLock
 
 _POLL_SECONDS = 0.1
 _BUSY = frozenset({1205, 3572})

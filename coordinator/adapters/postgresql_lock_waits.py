@@ -36,7 +36,7 @@ from coordinator.adapters.postgresql_blockers import (
 )
 from coordinator.adapters.postgresql_invalid_indexes import InvalidIndexes
 from coordinator.errors import CoordinatorError, DatabaseError
-from coordinator.ports import Batch, Patience
+from coordinator.ports.databases import Batch, Patience
 from coordinator.sql import SqlStatement, controls_transaction, has_own_transaction, split_statements
 
 _BUSY: Final = frozenset({"55P03", "40P01"})

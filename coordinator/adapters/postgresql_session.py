@@ -33,7 +33,7 @@ from coordinator.adapters.postgresql_pipeline import Refused, can_go_together, s
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch, LockId, Target
+from coordinator.ports.databases import Batch, LockId, Target
 from coordinator.secret import PLACEHOLDER
 from coordinator.sql import literal
 

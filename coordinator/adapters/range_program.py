@@ -14,7 +14,7 @@ from coordinator.adapters import supervised
 from coordinator.adapters.command_runner import address_for, filled, variable_of
 from coordinator.argv import argv_from
 from coordinator.model import RANGE, CommandSpec, DatabaseSpec
-from coordinator.ports import Ended
+from coordinator.ports.programs import Ended
 from coordinator.secret import Secret
 
 _GONE = timedelta(seconds=2)

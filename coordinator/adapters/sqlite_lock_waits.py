@@ -22,7 +22,7 @@ from typing import Final
 
 from coordinator.adapters.lock_budget import LockBudget
 from coordinator.errors import DatabaseError
-from coordinator.ports import Patience
+from coordinator.ports.databases import Patience
 
 BUSY: Final = "lock-timeout"
 _LOOK: Final = timedelta(milliseconds=50)

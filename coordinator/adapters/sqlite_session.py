@@ -25,7 +25,7 @@ from coordinator.adapters.batches import (
 from coordinator.adapters.sqlite_lock_waits import BUSY, LockWaits
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine
-from coordinator.ports import Batch, LockId, Target
+from coordinator.ports.databases import Batch, LockId, Target
 
 _BLANKS = " \t\n\f\r"
 """White space as SQLite's tokenizer has it: after anything else, a no-break space say, it has to answer."""

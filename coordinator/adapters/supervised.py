@@ -22,7 +22,7 @@ from typing import IO, Final
 
 from coordinator.adapters import supervisor
 from coordinator.errors import StepFailed, Waiting
-from coordinator.ports import Ended
+from coordinator.ports.programs import Ended
 from coordinator.secret import Secret, without
 
 _LAST_LINES: Final = 20

@@ -29,7 +29,10 @@ from coordinator.model import (
     ServiceSpec,
     Version,
 )
-from coordinator.ports import Ledger, MigrationTool, Ports, Serving, Side, Target
+from coordinator.ports import Ports
+from coordinator.ports.databases import Target
+from coordinator.ports.migrations import Ledger, MigrationTool
+from coordinator.ports.platforms import Serving, Side
 from coordinator.rehearsal_ports import Tree
 from coordinator.survey import DatabaseSurvey, Survey, service_survey
 

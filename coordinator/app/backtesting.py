@@ -22,7 +22,7 @@ from coordinator.diagnostics import Diagnostic, Place, did_you_mean
 from coordinator.errors import Usage
 from coordinator.load.migrations import source_files
 from coordinator.model import Engine, Layer, Role, Version
-from coordinator.ports import MigrationTool
+from coordinator.ports.migrations import MigrationTool
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import RehearsalServer, Tree, Wanted
 

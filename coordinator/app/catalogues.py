@@ -22,7 +22,8 @@ from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Use
 from coordinator.model import DatabaseName, Plan, QueriesSpec, Role, ServiceName, ServiceSpec, Version
-from coordinator.ports import Ports, Session
+from coordinator.ports import Ports
+from coordinator.ports.databases import Session
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import Tree, Wanted
 from coordinator.survey import Survey

@@ -27,17 +27,12 @@ from coordinator.model import (
     SecretRef,
     ServiceName,
 )
-from coordinator.ports import (
-    Answer,
-    Clock,
-    Database,
-    MigrationRunner,
-    MigrationTool,
-    Platform,
-    RangeProgram,
-    Session,
-    Subject,
-)
+from coordinator.ports.checks import Answer, Subject
+from coordinator.ports.databases import Database, Session
+from coordinator.ports.machine import Clock
+from coordinator.ports.migrations import MigrationTool
+from coordinator.ports.platforms import Platform
+from coordinator.ports.programs import MigrationRunner, RangeProgram
 from coordinator.secret import Secret, without
 from coordinator.steps import StepKind
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import DatabaseName, Engine
-from coordinator.ports import LockId, Ports, Session
+from coordinator.ports import Ports
+from coordinator.ports.databases import LockId, Session
 
 _LOCK_ID: Final = int.from_bytes(b"coord", "big")
 

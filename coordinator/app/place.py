@@ -14,7 +14,7 @@ from coordinator.adapters.leases.file import FileLease
 from coordinator.errors import Usage
 from coordinator.journal.events import Event, from_wire
 from coordinator.journal.fold import RunState, fold
-from coordinator.ports import Journal, Lease
+from coordinator.ports.machine import Journal, Lease
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date
 
 from coordinator.adapters.evidence_cache import program
-from coordinator.ports import Clock
+from coordinator.ports.machine import Clock
 from coordinator.rehearsal_ports import EvidenceCache, RehearsalEngine
 from coordinator.rehearse import (
     Circumstances,

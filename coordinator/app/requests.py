@@ -14,7 +14,7 @@ from coordinator.errors import Usage
 from coordinator.journal import events
 from coordinator.journal.events import Event, from_wire, to_wire
 from coordinator.journal.fold import RunState, Status
-from coordinator.ports import Journal
+from coordinator.ports.machine import Journal
 from coordinator.world import Seen
 
 

@@ -17,7 +17,8 @@ from coordinator.diagnostics import Diagnostic, Place, Severity, errors_of
 from coordinator.errors import PlanInvalid, Usage
 from coordinator.load.migrations import glance, read_migrations
 from coordinator.model import DatabaseName, DatabaseSpec, Engine, Migration, MigrationsSpec, Script, SecretRef
-from coordinator.ports import MigrationRunner, MigrationTool
+from coordinator.ports.migrations import MigrationTool
+from coordinator.ports.programs import MigrationRunner
 from coordinator.secret import Secret
 
 _NOWHERE = SecretRef("file", "nowhere")

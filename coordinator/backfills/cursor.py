@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from coordinator.backfills.keys import Place
 from coordinator.errors import StepFailed
 from coordinator.model import BackfillSpec, Engine
-from coordinator.ports import Batch, Session
+from coordinator.ports.databases import Batch, Session
 from coordinator.sql import literal
 
 _CREATE = (

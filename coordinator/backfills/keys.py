@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from coordinator.errors import StepFailed
 from coordinator.model import BackfillSpec, Engine
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.sql import literal
 
 Place = tuple[str, ...]

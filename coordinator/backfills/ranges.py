@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from coordinator.errors import StepFailed
 from coordinator.model import BackfillSpec
-from coordinator.ports import RangeProgram
+from coordinator.ports.programs import RangeProgram
 
 
 def do_by_program(

@@ -7,7 +7,7 @@ keep that on the replicas.
 
 from __future__ import annotations
 
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 
 _BEHIND = """
 SELECT coalesce(application_name, ''), coalesce(extract(epoch FROM replay_lag), 0)::float8

@@ -10,7 +10,7 @@ from coordinator.backfills.order import named
 from coordinator.diagnostics import Diagnostic
 from coordinator.errors import DatabaseError, StepFailed
 from coordinator.model import BackfillSpec, Migration
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 
 
 def open_backfills(

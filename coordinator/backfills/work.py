@@ -18,7 +18,8 @@ from coordinator.backfills.ranges import do_by_program
 from coordinator.backfills.replicas import furthest_behind
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import BackfillSpec, DatabaseSpec, Engine
-from coordinator.ports import RangeProgram, Session
+from coordinator.ports.databases import Session
+from coordinator.ports.programs import RangeProgram
 
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before the next try to connect, when a connection was lost: a server may restart."""

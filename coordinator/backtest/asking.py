@@ -14,7 +14,7 @@ from coordinator.backtest.checkout import effect
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Break, Unchecked
 from coordinator.model import DatabaseName, Engine, Layer, Migration, Role, ServiceName
-from coordinator.ports import MigrationTool
+from coordinator.ports.migrations import MigrationTool
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.ask import Between, State, ask_queries, compile_queries

@@ -19,7 +19,7 @@ from coordinator.apply import apply_on_scratch
 from coordinator.backtest.checkout import effect
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration
-from coordinator.ports import MigrationTool
+from coordinator.ports.migrations import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
 
 _KEPT = 4

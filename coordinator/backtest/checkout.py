@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from coordinator.diagnostics import errors_of
 from coordinator.model import Migration, MigrationId, SourceFile
-from coordinator.ports import MigrationTool, Reading
+from coordinator.ports.migrations import MigrationTool, Reading
 
 _FEW = 3
 """More names in a note are not read."""

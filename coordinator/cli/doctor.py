@@ -16,7 +16,7 @@ from coordinator.errors import CoordinatorError, ExitCode, StepFailed
 if TYPE_CHECKING:
     from coordinator.app.connected import ConnectedPorts
     from coordinator.model import DatabaseName, ServiceName
-    from coordinator.ports import Side
+    from coordinator.ports.platforms import Side
 
 _POOLED = "pooled-sessions"
 """A warning for whoever looks; `run` refuses it, which doctor says before."""

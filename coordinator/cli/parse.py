@@ -16,7 +16,7 @@ from coordinator.model import Engine
 
 if TYPE_CHECKING:
     from coordinator.model import Script, SourceFile
-    from coordinator.ports import MigrationTool
+    from coordinator.ports.migrations import MigrationTool
 
 
 @app.command()

@@ -37,7 +37,8 @@ from coordinator.journal import events
 from coordinator.journal.events import Event
 from coordinator.journal.fold import RunState, Status
 from coordinator.leases import Claim
-from coordinator.ports import Journal, Ports
+from coordinator.ports import Ports
+from coordinator.ports.machine import Journal
 from coordinator.series import KeptSeries, is_whole
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Seen

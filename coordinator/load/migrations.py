@@ -17,7 +17,7 @@ from coordinator import discovery
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.load.source import read_bytes, shown
 from coordinator.model import Engine, Migration, MigrationsSpec, SourceFile
-from coordinator.ports import MigrationTool, Reading
+from coordinator.ports.migrations import MigrationTool, Reading
 from coordinator.rehearsal_ports import Tree
 
 MAX_MIGRATION_BYTES = 16 << 20

@@ -15,7 +15,7 @@ from coordinator.backfills.work import Work
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.evidence import Basis, Finding, Objection, Verdict
 from coordinator.model import BackfillSpec, DatabaseSpec, Migration, Role
-from coordinator.ports import Batch, Session
+from coordinator.ports.databases import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.batch_plans import BatchScan, batch_scans
 from coordinator.rehearse.walk import Working

@@ -16,7 +16,7 @@ from coordinator.backfills.pace import FIRST
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Hazard
 from coordinator.model import BackfillSpec, Engine
-from coordinator.ports import Batch, Session
+from coordinator.ports.databases import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rules import Context
 

@@ -12,7 +12,7 @@ from coordinator.apply import apply_on_scratch
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, StatementEvidence, Use, Verdict
 from coordinator.model import DatabaseSpec, Layer, Migration, Role, Script
-from coordinator.ports import MigrationTool
+from coordinator.ports.migrations import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
 from coordinator.rehearse.backfilling import Trial, try_backfills

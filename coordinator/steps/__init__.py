@@ -19,7 +19,9 @@ from coordinator.errors import Interrupted, StepFailed
 from coordinator.graph import Step
 from coordinator.leases import Claim
 from coordinator.model import BackfillSpec, DatabaseName, ServiceSpec
-from coordinator.ports import Patience, Ports, Subject
+from coordinator.ports import Ports
+from coordinator.ports.checks import Subject
+from coordinator.ports.databases import Patience
 from coordinator.series import KeptSeries, UnkeptSeries
 from coordinator.world import Effect, Seen
 

@@ -19,7 +19,9 @@ from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
 from coordinator.marks import Mark, by_statement, read_mark, start_of, told
 from coordinator.model import DatabaseSpec, Engine, Migration
-from coordinator.ports import MigrationRunner, MigrationTool, Session, Target
+from coordinator.ports.databases import Session, Target
+from coordinator.ports.migrations import MigrationTool
+from coordinator.ports.programs import MigrationRunner
 from coordinator.programs import VersionTable, apply_by_program
 from coordinator.series import Series, may_follow
 from coordinator.sql import is_repeatable, split_statements

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from coordinator.graph import Step
-from coordinator.ports import Subject
+from coordinator.ports.checks import Subject
 from coordinator.steps import Context, StepKind, no_effects, observe_nothing, watch
 
 

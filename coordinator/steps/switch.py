@@ -10,7 +10,8 @@ from typing import Final
 from coordinator.errors import StepFailed
 from coordinator.graph import Step
 from coordinator.model import Colour, Role
-from coordinator.ports import Answer, Platform, Serving
+from coordinator.ports.checks import Answer
+from coordinator.ports.platforms import Platform, Serving
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, Seen, TrafficMoves
 

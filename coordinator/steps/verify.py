@@ -6,7 +6,7 @@ from typing import Final
 
 from coordinator.errors import StepFailed
 from coordinator.graph import Step
-from coordinator.ports import Subject
+from coordinator.ports.checks import Subject
 from coordinator.steps import Context, StepKind, no_effects, observe_nothing
 
 

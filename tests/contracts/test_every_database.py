@@ -15,7 +15,7 @@ from fixtures.mariadb import ADAPTER, ENGINE, TESTED
 from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import Engine
-from coordinator.ports import Batch, Database
+from coordinator.ports.databases import Batch, Database
 from coordinator.secret import Secret
 
 ADAPTERS = {

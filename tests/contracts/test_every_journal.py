@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.adapters.journals.sqlite import SqliteJournal
 from coordinator.errors import JournalConflict, StepFailed, Waiting
-from coordinator.ports import Journal
+from coordinator.ports.machine import Journal
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.adapters.leases.file import FileLease
 from coordinator.errors import Waiting
 from coordinator.leases import Claim
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.secret import Secret
 
 MINE = Claim("mine", "shop-1.5")

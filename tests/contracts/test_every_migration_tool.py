@@ -17,7 +17,8 @@ from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.apply import apply_migration, is_applied, read_ledger, revert_migration
 from coordinator.errors import CoordinatorError, DatabaseError, StepFailed, Waiting
 from coordinator.model import Engine, Migration, Phase, SourceFile
-from coordinator.ports import Batch, MigrationTool, Session, TableLock
+from coordinator.ports.databases import Batch, Session, TableLock
+from coordinator.ports.migrations import MigrationTool
 from coordinator.secret import Secret
 
 TOOLS = {key: discovery.migration_tool(key) for key in discovery.names(discovery.MIGRATION_TOOLS)}

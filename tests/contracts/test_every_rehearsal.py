@@ -21,7 +21,7 @@ from coordinator import discovery
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection
 from coordinator.model import Engine, Layer
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, RehearsalEngine
 from coordinator.secret import Secret
 

@@ -28,7 +28,10 @@ from coordinator.journal.events import Event, Outcome, RollbackStarted, from_wir
 from coordinator.journal.fold import RunState
 from coordinator.load import load_plan
 from coordinator.model import CheckSpec, DatabaseName, ServiceName
-from coordinator.ports import Answer, Journal, Platform, Session, Subject
+from coordinator.ports.checks import Answer, Subject
+from coordinator.ports.databases import Session
+from coordinator.ports.machine import Journal
+from coordinator.ports.platforms import Platform
 from coordinator.steps import Observation, StepKind
 from coordinator.world import Seen
 

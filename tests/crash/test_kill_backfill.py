@@ -21,7 +21,7 @@ from coordinator.adapters.mysql_session import MysqlSession
 from coordinator.adapters.postgresql_session import PostgresqlSession
 from coordinator.adapters.sqlite_session import SqliteSession
 from coordinator.model import Engine
-from coordinator.ports import Ended
+from coordinator.ports.programs import Ended
 
 SENDS = {
     Engine.POSTGRESQL: (PostgresqlSession, "send"),

@@ -18,7 +18,7 @@ from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.applied import TABLE
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine
-from coordinator.ports import Batch, Session
+from coordinator.ports.databases import Batch, Session
 from coordinator.secret import Secret
 from coordinator.steps import Observation
 from coordinator.steps.apply import STEP

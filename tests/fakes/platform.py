@@ -18,7 +18,8 @@ from typing import Any
 
 from coordinator.errors import StepFailed, Waiting
 from coordinator.model import Colour, Version
-from coordinator.ports import Answer, Serving, Side
+from coordinator.ports.checks import Answer
+from coordinator.ports.platforms import Serving, Side
 
 _NOTHING = {"version": None, "running": False, "ready": False, "connections": 0}
 

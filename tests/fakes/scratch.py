@@ -15,7 +15,7 @@ from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Change, Objection, StatementEvidence
 from coordinator.model import Migration, Statement
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import Column, Description, Ran, RehearsalDatabase, Values
 from coordinator.secret import Secret
 from coordinator.sql import split_statements

@@ -28,7 +28,9 @@ from coordinator.diagnostics import Diagnostic, errors_of
 from coordinator.evidence import Rehearsal, Verdict
 from coordinator.load import load_plan
 from coordinator.model import Colour, DatabaseName, Engine, MigrationId, Plan, SecretRef, ServiceSpec, Version
-from coordinator.ports import Ledger, Serving, Side, Target
+from coordinator.ports.databases import Target
+from coordinator.ports.migrations import Ledger
+from coordinator.ports.platforms import Serving, Side
 from coordinator.prove import Proof, risks
 from coordinator.report import document, drawing, story
 from coordinator.survey import DatabaseSurvey, Survey, service_survey

@@ -17,7 +17,7 @@ from coordinator.backfills.cursor import begin_cursor, move_cursor, read_cursor
 from coordinator.backfills.progress import Progress
 from coordinator.errors import DatabaseError, Interrupted, StepFailed, Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 
 ENGINES = [
     Engine.POSTGRESQL,

@@ -19,7 +19,8 @@ from coordinator.applied import TABLE, Book, edited, read_entries
 from coordinator.apply import apply_migration, read_ledger
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration, SourceFile
-from coordinator.ports import Batch, MigrationTool, Session
+from coordinator.ports.databases import Batch, Session
+from coordinator.ports.migrations import MigrationTool
 from coordinator.secret import Secret
 
 ADAPTERS = {

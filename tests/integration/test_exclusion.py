@@ -13,7 +13,7 @@ from fixtures.database_alone import checkout
 from coordinator.adapters.databases import postgresql
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.errors import Waiting
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.secret import Secret
 
 

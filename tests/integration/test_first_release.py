@@ -11,7 +11,7 @@ from coordinator.adapters.clock import SystemClock
 from coordinator.graph import Step, StepId
 from coordinator.leases import Claim
 from coordinator.model import Colour, ServiceName, Version
-from coordinator.ports import Platform
+from coordinator.ports.platforms import Platform
 from coordinator.steps import Context
 from coordinator.steps.deploy import STEP as DEPLOY
 from coordinator.steps.switch import STEP as SWITCH

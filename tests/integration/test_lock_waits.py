@@ -28,7 +28,7 @@ from coordinator.graph import Step, StepId
 from coordinator.leases import Claim
 from coordinator.load import load_plan
 from coordinator.model import DatabaseName, LocksSpec, Migration, SourceFile
-from coordinator.ports import Patience
+from coordinator.ports.databases import Patience
 from coordinator.secret import Secret
 from coordinator.steps import Context
 from coordinator.steps.apply import STEP

@@ -21,7 +21,8 @@ from coordinator.apply import apply_migration, is_applied, read_ledger, revert_m
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.halfway import may_remain
 from coordinator.model import Migration, SourceFile
-from coordinator.ports import Batch, MigrationTool, Session
+from coordinator.ports.databases import Batch, Session
+from coordinator.ports.migrations import MigrationTool
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb

@@ -25,7 +25,7 @@ from coordinator.apply import apply_migration
 from coordinator.cli import app
 from coordinator.errors import DatabaseError, Interrupted
 from coordinator.model import LocksSpec, SourceFile
-from coordinator.ports import Batch, Patience
+from coordinator.ports.databases import Batch, Patience
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb

@@ -16,7 +16,7 @@ from coordinator.adapters.databases import mariadb, mysql
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.errors import DatabaseError, Usage, Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb

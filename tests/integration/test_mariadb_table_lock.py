@@ -15,7 +15,7 @@ from coordinator import discovery
 from coordinator.apply import apply_migration
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import SourceFile
-from coordinator.ports import Session, TableLock
+from coordinator.ports.databases import Session, TableLock
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb

@@ -17,7 +17,7 @@ from coordinator.adapters import postgresql_session
 from coordinator.adapters.databases.postgresql import connect
 from coordinator.adapters.postgresql_session import PostgresqlSession
 from coordinator.errors import DatabaseError, Usage, Waiting
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.secret import Secret
 
 LOCK_TIMEOUT = timedelta(seconds=20)
@@ -207,7 +207,7 @@ import sys
 from datetime import timedelta
 from coordinator.adapters import postgresql_session
 from coordinator.adapters.databases.postgresql import connect
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.secret import Secret
 
 database = connect(Secret(sys.stdin.readline().strip()), lock_timeout=timedelta(seconds=1))

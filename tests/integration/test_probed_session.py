@@ -13,7 +13,7 @@ from coordinator.adapters.rehearsals._postgresql.catalogue import catalogue
 from coordinator.adapters.rehearsals._postgresql.probe import ProbedSession
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Lock, StatementEvidence
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.secret import Secret
 
 BASE = """

@@ -21,7 +21,7 @@ from coordinator import discovery
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection
 from coordinator.model import Engine
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.rehearsal_ports import Description, RehearsalDatabase
 
 SEEDS = range(int(os.environ.get("COORDINATOR_TEST_SEEDS", "4")))

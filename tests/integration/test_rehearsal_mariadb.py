@@ -23,7 +23,7 @@ from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Objection
 from coordinator.model import Engine, Layer
-from coordinator.ports import Batch, Session
+from coordinator.ports.databases import Batch, Session
 from coordinator.queries import Query
 from coordinator.rehearsal_ports import VOLATILE, Description, Ran, RehearsalDatabase, RehearsalServer
 from coordinator.rehearse.ask import Between, State, ask_queries, compile_queries

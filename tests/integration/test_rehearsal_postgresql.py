@@ -11,7 +11,7 @@ from coordinator.adapters.rehearsals._postgresql.server import PostgresqlServer
 from coordinator.adapters.rehearsals.postgresql import REHEARSAL
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Objection
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.rehearsal_ports import Column, Description
 
 SHOP = """

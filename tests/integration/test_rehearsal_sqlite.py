@@ -22,7 +22,7 @@ from coordinator.apply import apply_migration
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Objection
 from coordinator.model import SourceFile
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.rehearsal_ports import VOLATILE, Ran, RehearsalDatabase, RehearsalServer
 from coordinator.secret import Secret
 
@@ -323,7 +323,7 @@ def test_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 VICTIM = """
 import sys
 from coordinator.adapters.rehearsals.sqlite import REHEARSAL
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 with REHEARSAL.server(url=None, live_version=None) as server, server.database() as database:
     with database.session() as session, database.clone():
         session.execute(Batch(("PRAGMA journal_mode = WAL", "CREATE TABLE a (x)"), transaction=False))

@@ -19,7 +19,7 @@ from coordinator.errors import StepFailed
 from coordinator.graph import StepId
 from coordinator.journal.events import Outcome, from_wire, name_of
 from coordinator.model import Colour
-from coordinator.ports import Answer
+from coordinator.ports.checks import Answer
 
 SWITCH = StepId("switch:api")
 PLAN = """

@@ -15,7 +15,7 @@ from coordinator.applied import Book
 from coordinator.apply import read_ledger
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.model import DatabaseName, Engine, LocksSpec, Migration, Script, SourceFile, Statement
-from coordinator.ports import Batch, Patience, Session
+from coordinator.ports.databases import Batch, Patience, Session
 from coordinator.secret import Secret
 from coordinator.series import KeptSeries, Series, may_follow
 

@@ -19,7 +19,7 @@ from coordinator.adapters.databases.sqlite import connect
 from coordinator.cli import app
 from coordinator.errors import DatabaseError, Interrupted
 from coordinator.model import LocksSpec
-from coordinator.ports import Batch, Patience
+from coordinator.ports.databases import Batch, Patience
 from coordinator.secret import Secret
 
 LOCKS = LocksSpec(timedelta(milliseconds=20), timedelta(milliseconds=100), timedelta(seconds=60))

@@ -16,7 +16,7 @@ from coordinator.adapters.databases.sqlite import connect
 from coordinator.adapters.rehearsals.sqlite import REHEARSAL
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Hazard
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
 from coordinator.rules import find_hazards
 from coordinator.secret import Secret

@@ -21,7 +21,8 @@ from coordinator.journal.events import Event, Outcome
 from coordinator.journal.fold import RunState
 from coordinator.load import load_plan
 from coordinator.model import CheckSpec, DatabaseName, Role, ServiceName
-from coordinator.ports import Answer, Platform, Subject
+from coordinator.ports.checks import Answer, Subject
+from coordinator.ports.platforms import Platform
 from coordinator.survey import alive_at_start, survey
 from coordinator.world import World
 

@@ -27,7 +27,7 @@ from coordinator.model import (
     MigrationsSpec,
     SecretRef,
 )
-from coordinator.ports import Ended
+from coordinator.ports.programs import Ended
 from coordinator.programs import VersionTable, apply_by_program
 from coordinator.secret import Secret
 from migrations_hooks.goose import TOOL

@@ -19,7 +19,7 @@ from coordinator.journal.events import Event, Outcome
 from coordinator.journal.fold import RunState
 from coordinator.load import load_plan
 from coordinator.model import Colour, ServiceName, Version
-from coordinator.ports import Platform
+from coordinator.ports.platforms import Platform
 from coordinator.survey import survey
 
 PLAN = """

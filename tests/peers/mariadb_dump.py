@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 
 _TABLES = """
 SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY 1

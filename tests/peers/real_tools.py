@@ -31,7 +31,8 @@ from coordinator.apply import apply_migration, read_ledger, revert_migration
 from coordinator.diagnostics import errors_of
 from coordinator.errors import CoordinatorError
 from coordinator.model import Engine, SourceFile
-from coordinator.ports import Batch, Reading
+from coordinator.ports.databases import Batch
+from coordinator.ports.migrations import Reading
 from coordinator.secret import Secret
 
 _MODULES = {

@@ -20,7 +20,7 @@ from peers.real_tools import ENGINES, World, dump_of
 from peers.test_killed_half_way import OURS, kill_when
 
 from coordinator.model import Engine
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 
 pytestmark = pytest.mark.peers
 NewWorld = Callable[[Engine], World]

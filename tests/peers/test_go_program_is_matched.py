@@ -16,7 +16,7 @@ from peers.real_tools import World, write_files
 from coordinator.applied import TABLE
 from coordinator.journal.events import Outcome
 from coordinator.model import Engine
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 
 pytestmark = pytest.mark.peers
 NewWorld = Callable[[Engine], World]

@@ -20,7 +20,7 @@ from fixtures.mariadb import ENGINE
 from peers.real_tools import ENGINES, LEDGERS, World, real_command, run_real, write_files
 
 from coordinator.model import Engine
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 
 pytestmark = pytest.mark.peers
 NewWorld = Callable[[Engine], World]

@@ -25,7 +25,7 @@ from peers.real_tools import LEDGERS, World, real_command, run_real, write_files
 
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine
-from coordinator.ports import Batch, Session
+from coordinator.ports.databases import Batch, Session
 
 pytestmark = [pytest.mark.peers, pytest.mark.mariadb]
 NewWorld = Callable[[Engine], World]

@@ -15,7 +15,7 @@ from peers.real_tools import World, real_command, run_ours, write_files
 from coordinator import discovery
 from coordinator.errors import Waiting
 from coordinator.model import Engine
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 
 pytestmark = pytest.mark.peers
 TOOL = "golang-migrate"

@@ -22,7 +22,7 @@ from fixtures.local import until
 from coordinator.adapters.databases import postgresql
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import LocksSpec
-from coordinator.ports import Batch, Patience
+from coordinator.ports.databases import Batch, Patience
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.peers

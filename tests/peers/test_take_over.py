@@ -10,7 +10,7 @@ from peers.real_tools import ENGINES, LEDGERS, World, run_ours, run_real, write_
 
 from coordinator.applied import TABLE, Book
 from coordinator.model import Engine
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 
 pytestmark = pytest.mark.peers
 NewWorld = Callable[[Engine], World]

@@ -11,7 +11,7 @@ from coordinator.adapters.rehearsals.postgresql import REHEARSAL
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.model import DatabaseName, Layer, Migration, Role, Script, ServiceName, Statement
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.subject import Subject

@@ -18,7 +18,7 @@ from hazard_table import BASE, ROWS, SAFE, SAFE_ALONE, Row
 from coordinator.adapters.rehearsals._postgresql.probe import ProbedSession
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Hazard, StatementEvidence
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.rules import NEXT, all_rules, find_hazards
 from coordinator.sql import split_statements
 

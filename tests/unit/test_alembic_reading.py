@@ -11,7 +11,8 @@ from fixtures.alembic_project import ENV, revision
 from coordinator import discovery
 from coordinator.diagnostics import Diagnostic
 from coordinator.model import Engine, Migration, Phase, SourceFile
-from coordinator.ports import Ledger, Reading, Target
+from coordinator.ports.databases import Target
+from coordinator.ports.migrations import Ledger, Reading
 
 TOOL = discovery.migration_tool("alembic")
 

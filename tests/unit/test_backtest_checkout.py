@@ -12,7 +12,7 @@ from coordinator.backtest.checkout import (
     pair_notes,
 )
 from coordinator.model import SourceFile
-from coordinator.ports import MigrationTool
+from coordinator.ports.migrations import MigrationTool
 from migrations_hooks.golang_migrate import TOOL as GOLANG_MIGRATE
 from migrations_hooks.goose import TOOL as GOOSE
 

@@ -19,7 +19,7 @@ from coordinator import discovery
 from coordinator.adapters import web
 from coordinator.adapters.clock import SystemClock
 from coordinator.model import Version
-from coordinator.ports import Answer, Subject
+from coordinator.ports.checks import Answer, Subject
 
 ANSWERS = {
     "/ready": (200, b"ready"),

@@ -9,7 +9,8 @@ import pytest
 from coordinator.diagnostics import Severity
 from coordinator.errors import StepFailed, Usage
 from coordinator.model import Engine, SourceFile
-from coordinator.ports import Ledger, Target
+from coordinator.ports.databases import Target
+from coordinator.ports.migrations import Ledger
 from migrations_hooks.golang_migrate import TOOL
 
 PG = Target(Engine.POSTGRESQL, "gt", "public", None)

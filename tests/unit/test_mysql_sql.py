@@ -9,7 +9,7 @@ from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.halfway import Ways, half_applied, may_remain, remains_of
 from coordinator.model import Engine, Script, SourceFile, Statement
-from coordinator.ports import Batch
+from coordinator.ports.databases import Batch
 from coordinator.sql import split_statements, stays_in_transaction, unsafe_statements
 
 MARIADB = Engine.MARIADB

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from coordinator.adapters.platforms._local.spec import LocalSpec
 from coordinator.diagnostics import Diagnostic
 from coordinator.model import SecretRef, ServiceSpec
-from coordinator.ports import PlatformKind
+from coordinator.ports.platforms import PlatformKind
 from coordinator.secret import Secret
 
 if TYPE_CHECKING:

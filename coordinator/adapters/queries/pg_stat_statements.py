@@ -19,7 +19,7 @@ from coordinator.diagnostics import Place
 from coordinator.errors import Usage
 from coordinator.fields import QuerySettings
 from coordinator.model import Engine, Role
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import QuerySource, Wanted
 from coordinator.sql import literal

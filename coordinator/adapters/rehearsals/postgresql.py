@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from coordinator.model import Layer
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import RehearsalEngine, RehearsalServer
 from coordinator.secret import Secret
 

@@ -18,7 +18,7 @@ from coordinator.adapters.rehearsals._sqlite.scratch import ScratchDatabase, scr
 from coordinator.adapters.sqlite_url import path_from
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import Layer
-from coordinator.ports import Batch, Session
+from coordinator.ports.databases import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalEngine, RehearsalServer
 from coordinator.secret import Secret
 

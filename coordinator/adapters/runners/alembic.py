@@ -25,7 +25,8 @@ from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.errors import StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
-from coordinator.ports import Ended, Session
+from coordinator.ports.databases import Session
+from coordinator.ports.programs import Ended
 from coordinator.secret import Secret, without
 
 Connect = Callable[[Secret], AbstractContextManager[Session]]

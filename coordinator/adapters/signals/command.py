@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema
 
 from coordinator.argv import Argv, argv_from
 from coordinator.fields import Duration, Spec
-from coordinator.ports import Answer, CheckKind, Subject
+from coordinator.ports.checks import Answer, CheckKind, Subject
 
 _TAIL = 64 * 1024
 

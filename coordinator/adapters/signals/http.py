@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from coordinator.fields import Duration, HttpPath, Spec
-from coordinator.ports import Answer, CheckKind, Subject
+from coordinator.ports.checks import Answer, CheckKind, Subject
 
 
 class HttpSpec(Spec):

@@ -35,7 +35,7 @@ from coordinator.adapters.platforms._kubernetes.objects import (
 from coordinator.adapters.platforms._kubernetes.site import Site
 from coordinator.adapters.web import NoReply, get
 from coordinator.model import Colour
-from coordinator.ports import Answer
+from coordinator.ports.checks import Answer
 
 _ASK: Final = timedelta(seconds=2)
 _SHOWN: Final = 3

@@ -55,7 +55,7 @@ from coordinator.adapters.platforms._kubernetes.waiting import (
 )
 from coordinator.errors import StepFailed
 from coordinator.model import Colour, Version
-from coordinator.ports import Side
+from coordinator.ports.platforms import Side
 
 _TRIES: Final = 6
 _SET_BY_RELEASE: Final = re.compile(

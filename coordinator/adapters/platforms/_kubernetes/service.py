@@ -48,7 +48,8 @@ from coordinator.adapters.platforms._kubernetes.spec import KubernetesSpec
 from coordinator.adapters.platforms._kubernetes.workers import take_over, working
 from coordinator.errors import StepFailed
 from coordinator.model import Colour, ServiceSpec, Version
-from coordinator.ports import Answer, Serving
+from coordinator.ports.checks import Answer
+from coordinator.ports.platforms import Serving
 
 _POLL: Final = 0.1
 _PATIENCE: Final = timedelta(seconds=10)

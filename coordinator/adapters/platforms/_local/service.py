@@ -24,7 +24,8 @@ from coordinator.adapters.platforms._local.sides import Sides
 from coordinator.adapters.platforms._local.spec import LocalSpec
 from coordinator.errors import StepFailed
 from coordinator.model import Colour, SecretRef, Version
-from coordinator.ports import Answer, Serving
+from coordinator.ports.checks import Answer
+from coordinator.ports.platforms import Serving
 from coordinator.secret import Secret
 
 _INHERITED = frozenset(

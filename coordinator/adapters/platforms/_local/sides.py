@@ -25,7 +25,7 @@ from coordinator.adapters.web import NoReply, get
 from coordinator.argv import argv_from
 from coordinator.errors import CoordinatorError, StepFailed
 from coordinator.model import Colour, SecretRef, Version
-from coordinator.ports import Side
+from coordinator.ports.platforms import Side
 from coordinator.secret import Secret, without
 
 _ASK: Final = timedelta(seconds=2)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 from coordinator.model import Engine, Layer
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import RehearsalServer
 from coordinator.secret import Secret
 

@@ -18,7 +18,7 @@ from coordinator.adapters.rehearsals._mysql.scratch import ScratchDatabase, Scra
 from coordinator.adapters.rehearsals._mysql.settings import STARTED_WITH, Traits, traits_from, traits_of
 from coordinator.errors import Usage
 from coordinator.model import Engine
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import RehearsalServer
 from coordinator.secret import Secret
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from coordinator.model import Engine
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 
 STARTED_WITH: Final = (
     "character_set_server",

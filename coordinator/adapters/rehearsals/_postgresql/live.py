@@ -10,7 +10,7 @@ from coordinator.adapters.postgresql_session import scrub
 from coordinator.adapters.postgresql_url import connect, parameters_of, shown_by
 from coordinator.adapters.rehearsals._postgresql.binaries import dump_binaries
 from coordinator.errors import DatabaseError, Usage
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.secret import Secret
 
 _ENVIRONMENT = {

@@ -27,7 +27,7 @@ from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Lock, StatementEvidence
 from coordinator.model import Statement
-from coordinator.ports import Batch, LockId, Target
+from coordinator.ports.databases import Batch, LockId, Target
 from coordinator.sql import (
     SqlStatement,
     controls_transaction,

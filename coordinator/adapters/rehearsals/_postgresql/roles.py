@@ -20,7 +20,7 @@ from psycopg import sql
 
 from coordinator.errors import DatabaseError
 from coordinator.evidence import StatementEvidence
-from coordinator.ports import Batch, LockId, Session, Target
+from coordinator.ports.databases import Batch, LockId, Session, Target
 from coordinator.sql import SqlStatement, split_statements
 
 _UNDEFINED: Final = ("42704", "22023")

@@ -26,7 +26,7 @@ from coordinator.adapters.rehearsals._postgresql.sample import fill
 from coordinator.adapters.rehearsals._postgresql.stars import expand
 from coordinator.adapters.rehearsals._postgresql.team_server import PREFIX, drop, lock_of
 from coordinator.evidence import Objection, StatementEvidence
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import Description, Ran, Values
 from coordinator.secret import Secret
 

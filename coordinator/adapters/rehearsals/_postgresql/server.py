@@ -10,7 +10,7 @@ from coordinator.adapters.rehearsals._postgresql.live import version_of
 from coordinator.adapters.rehearsals._postgresql.own_server import own_server
 from coordinator.adapters.rehearsals._postgresql.scratch import ScratchDatabase, ScratchServer, connected
 from coordinator.adapters.rehearsals._postgresql.team_server import drop_abandoned, refuse_unable
-from coordinator.ports import Session
+from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import RehearsalServer
 from coordinator.secret import Secret
 
