@@ -16,6 +16,9 @@ from coordinator.ports.databases import Session
 from coordinator.queries import Catalogue
 from coordinator.secret import Secret
 
+Tell = Callable[[str], None]
+"""Is told what a rehearsal is at, a line in the place of the one before: it may take minutes."""
+
 # -- query catalogues -------------------------------------------------------------------------------------
 
 

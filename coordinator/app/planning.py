@@ -20,7 +20,7 @@ from coordinator.load.platforms import lint_services
 from coordinator.ports import Ports
 from coordinator.prove import Proof, prove
 from coordinator.queries import Catalogue
-from coordinator.rehearsal_ports import EvidenceCache
+from coordinator.rehearsal_ports import EvidenceCache, Tell
 from coordinator.steps import StepKind
 from coordinator.survey import Survey, survey
 
@@ -31,8 +31,11 @@ def plan_release(
     *,
     watches_statements: bool = False,
     cache: EvidenceCache | None = None,
+    tell: Tell = lambda _: None,
 ) -> tuple[Proof, tuple[Diagnostic, ...]]:
     """Look at the world and work out the release; changes nothing. Returns warnings beside the proof.
+
+    `tell` is told how far a rehearsal is.
 
     Raises: PlanInvalid where files and databases do not fit together, DatabaseError and StepFailed where
     the world cannot be asked.
@@ -52,6 +55,7 @@ def plan_release(
         reads_live=True,
         watches_statements=watches_statements,
         cache=cache,
+        tell=tell,
     )
     return proof, (*linted, *seen.diagnostics, *problems, *warnings)
 
@@ -78,6 +82,7 @@ def work_out(
     reads_live: bool,
     watches_statements: bool,
     cache: EvidenceCache | None,
+    tell: Tell = lambda _: None,
 ) -> tuple[Proof, tuple[Diagnostic, ...]]:
     """Return the proof of a release whose world and queries are known already, and warnings.
 
@@ -85,7 +90,13 @@ def work_out(
     """
     plan = ports.plan
     rehearsed = rehearse_release(
-        ports, seen, catalogues, reads_live=reads_live, watches_statements=watches_statements, cache=cache
+        ports,
+        seen,
+        catalogues,
+        reads_live=reads_live,
+        watches_statements=watches_statements,
+        cache=cache,
+        tell=tell,
     )
     asked = fully_asked(seen, rehearsed.spans, uses_of(plan, seen))
     classified, undecided = classify(plan, seen, asked=asked)

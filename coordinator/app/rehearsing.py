@@ -15,7 +15,7 @@ from coordinator.model import Base, DatabaseName, DatabaseSpec, Layer, Plan, Rol
 from coordinator.ports import Ports
 from coordinator.programs import apply_on_scratch_by_program
 from coordinator.queries import Catalogue
-from coordinator.rehearsal_ports import EvidenceCache
+from coordinator.rehearsal_ports import EvidenceCache, Tell
 from coordinator.rehearse import Apply, Found, Live, Subject, Task, rehearse_database
 from coordinator.secret import Secret
 from coordinator.survey import DatabaseSurvey, Survey, alive_at_start
@@ -50,13 +50,15 @@ def rehearse_release(
     reads_live: bool,
     watches_statements: bool,
     cache: EvidenceCache | None,
+    tell: Tell = lambda _: None,
 ) -> Rehearsed:
     """Ask the engines about every version that has a catalogue.
 
     `reads_live` allows to look at the live databases: their versions, schemas and table sizes. `cache` has
     the evidence of earlier commands; without it everything is asked anew, and nothing kept.
     `watches_statements` has pending migrations rehearsed also where no catalogue is, for what their
-    statements lock. Where no scratch server can be had nothing is proven, and a warning says why.
+    statements lock. `tell` is told how far it is. Where no scratch server can be had nothing is proven, and
+    a warning says why.
     """
     rehearsed = Rehearsed()
     for name in ports.plan.databases:
@@ -66,7 +68,7 @@ def rehearse_release(
             continue
         try:
             rehearsal, spans = _rehearse(
-                ports, name, seen=seen, subjects=subjects, reads_live=reads_live, cache=cache
+                ports, name, seen=seen, subjects=subjects, reads_live=reads_live, cache=cache, tell=tell
             )
         except (Usage, DatabaseError) as error:
             rehearsed.diagnostics.append(_not_rehearsed(ports, name, error))
@@ -99,6 +101,7 @@ def _rehearse(
     subjects: tuple[Subject, ...],
     reads_live: bool,
     cache: EvidenceCache | None,
+    tell: Tell,
 ) -> Found:
     spec, database = ports.plan.databases[name], seen.databases[name]
     engine = discovery.rehearsal(spec.engine)
@@ -120,7 +123,7 @@ def _rehearse(
 
     def rehearse() -> Found:
         with engine.server(url=url, live_version=version) as server:
-            return rehearse_database(server, task)
+            return rehearse_database(server, task, tell=tell)
 
     if cache is None or url is not None or _runs_code(task):
         return rehearse()

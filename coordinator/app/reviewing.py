@@ -24,7 +24,7 @@ from coordinator.errors import PlanInvalid, Usage
 from coordinator.load import load_text
 from coordinator.model import Engine, Plan, Version
 from coordinator.prove import Proof
-from coordinator.rehearsal_ports import EvidenceCache
+from coordinator.rehearsal_ports import EvidenceCache, Tell
 from coordinator.steps import StepKind
 
 _FROM_NO_FILE = "(the command line)"
@@ -43,7 +43,12 @@ class Told:
 
 
 def review(
-    ports: ConnectedPorts, ref: str, kinds: Mapping[str, StepKind], *, cache: EvidenceCache | None = None
+    ports: ConnectedPorts,
+    ref: str,
+    kinds: Mapping[str, StepKind],
+    *,
+    cache: EvidenceCache | None = None,
+    tell: Tell = lambda _: None,
 ) -> tuple[Proof, tuple[Diagnostic, ...]]:
     """Work out the release from `ref` to the working tree; contacts nothing that is live.
 
@@ -58,7 +63,14 @@ def review(
         catalogues, problems = read_catalogues(ports, seen, live=tree)
         demand_sound(problems)
     proof, warnings = work_out(
-        ports, seen, catalogues, kinds=kinds, reads_live=False, watches_statements=True, cache=cache
+        ports,
+        seen,
+        catalogues,
+        kinds=kinds,
+        reads_live=False,
+        watches_statements=True,
+        cache=cache,
+        tell=tell,
     )
     return proof, (*seen.diagnostics, *problems, *warnings)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -26,7 +26,7 @@ from coordinator.journal.steps_on_wire import wire_from
 from coordinator.leases import Claim
 from coordinator.ports import Ports
 from coordinator.prove import Proof, risks
-from coordinator.rehearsal_ports import EvidenceCache
+from coordinator.rehearsal_ports import EvidenceCache, Tell
 from coordinator.steps import StepKind
 
 _FOLLOW: Final = timedelta(milliseconds=200)
@@ -77,11 +77,13 @@ class Runner:
         supersede: bool,
         accept_unproven: bool = False,
         cache: EvidenceCache | None = None,
+        telling: Callable[[], AbstractContextManager[Tell]] = lambda: nullcontext(lambda _: None),
         show: Callable[[Proof, tuple[Diagnostic, ...]], None],
     ) -> Ended:
         """Go on with the open run, or plan and start a new one; `show` gets the new one before it starts.
 
-        `accept_unproven` starts it also where something is not proven, and writes down what.
+        `accept_unproven` starts it also where something is not proven, and writes down what. `telling` opens
+        what is told how far a rehearsal is.
 
         Raises: PlanInvalid, Refused, Waiting `lease-held`, Usage `plan-changed`, StepFailed `live-not-ready`
         where there is nothing to release, Interrupted.
@@ -92,7 +94,8 @@ class Runner:
             if state is not None and not supersede:
                 demand_same(state, inputs_of(self.ports))
                 return self._engage(state, renew)
-            proof, warnings = plan_release(self.ports, self.kinds, cache=cache)
+            with telling() as tell:
+                proof, warnings = plan_release(self.ports, self.kinds, cache=cache, tell=tell)
             if not proof.graph:
                 demand_serving(self.ports)
             show(proof, warnings)

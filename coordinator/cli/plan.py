@@ -91,8 +91,11 @@ def _of_world(
     from coordinator.app.connected import step_kinds
     from coordinator.app.planning import plan_release
     from coordinator.cli.opening import open_ports
+    from coordinator.cli.rehearsal_line import rehearsal_line
 
-    return plan_release(open_ports(path, settings), step_kinds(), watches_statements=True, cache=cache)
+    ports = open_ports(path, settings)
+    with rehearsal_line() as tell:
+        return plan_release(ports, step_kinds(), watches_statements=True, cache=cache, tell=tell)
 
 
 def _of_review(
@@ -103,6 +106,7 @@ def _of_review(
     from coordinator.app.connected import ConnectedPorts, step_kinds
     from coordinator.app.reviewing import Told, plan_without_file, review
     from coordinator.cli.opening import open_ports
+    from coordinator.cli.rehearsal_line import rehearsal_line
 
     if told == Told() and (path.exists() or path != DEFAULT_PLAN):
         ports = open_ports(path, settings)
@@ -111,7 +115,8 @@ def _of_review(
         for each in draft.found():
             say(f"Without a plan file: {each}")
         ports = ConnectedPorts(plan, environment=os.environ)
-    return review(ports, ref, step_kinds(), cache=cache)
+    with rehearsal_line() as tell:
+        return review(ports, ref, step_kinds(), cache=cache, tell=tell)
 
 
 def _without_against() -> Usage:

@@ -63,6 +63,7 @@ def _run(
 ) -> ExitCode:
     from coordinator.app.place import Place, open_run
     from coordinator.cli.opening import open_cache
+    from coordinator.cli.rehearsal_line import rehearsal_line
     from coordinator.journal.events import Outcome
 
     return act(
@@ -70,7 +71,11 @@ def _run(
         settings,
         None if supersede else open_run(Place(path).journal),
         do=lambda runner: runner.run_release(
-            supersede=supersede, accept_unproven=accept_unproven, cache=open_cache(), show=_show
+            supersede=supersede,
+            accept_unproven=accept_unproven,
+            cache=open_cache(),
+            telling=rehearsal_line,
+            show=_show,
         ),
         wanted=Outcome.RELEASED,
         output=output,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from itertools import count
 from typing import Final
 
 from coordinator.apply import apply_on_scratch
@@ -14,7 +15,7 @@ from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, Statem
 from coordinator.model import DatabaseSpec, Layer, Migration, Role, Script
 from coordinator.ports.migrations import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
-from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
+from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer, Tell
 from coordinator.rehearse.backfilling import Trial, try_backfills
 from coordinator.rehearse.batch_plans import BatchScan, hazards_of_batches
 from coordinator.rehearse.drift import differences, matters
@@ -70,8 +71,10 @@ class _Rows(Enum):
     NEVER = auto()
 
 
-def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, dict[Use, tuple[Span, ...]]]:
-    """Return what the engine answered, and what it makes of each version's cells.
+def rehearse_database(
+    server: RehearsalServer, task: Task, *, tell: Tell = lambda _: None
+) -> tuple[Rehearsal, dict[Use, tuple[Span, ...]]]:
+    """Return what the engine answered, and what it makes of each version's cells; `tell` how far it is.
 
     Raises: DatabaseError or Usage where the scratch server fails. A migration that fails is no error here:
     what is behind it is unproven, and the note says why.
@@ -80,7 +83,7 @@ def rehearse_database(server: RehearsalServer, task: Task) -> tuple[Rehearsal, d
     refused: str | None = None
     order = tuple(_Rows) if needs_rows else (_Rows.NEVER,)
     for rows in order:
-        tried = _try(server, task, rows)
+        tried = _try(server, task, rows, tell)
         if isinstance(tried, Failure):
             return _without_base(server, task, tried)
         failure = tried.walked.failures[0] if tried.walked.failures else None
@@ -107,16 +110,16 @@ class _Tried:
     not_compared: tuple[str, ...]
 
 
-def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
+def _try(server: RehearsalServer, task: Task, rows: _Rows, tell: Tell) -> _Tried | Failure:
     """Walk through the states on new scratch databases; a failure is one of the base."""
     with ExitStack() as scratch:
         walk = scratch.enter_context(server.database(task.live.dump))
-        base_failure = None if task.live.dump is not None else _replay(walk, task)
+        base_failure = None if task.live.dump is not None else _replay(walk, task, tell)
         if base_failure is not None:
             return base_failure
         if task.live.dump is not None and any(each.is_code or each.by_program for each in task.pending):
             _record_applied(walk, task)
-        drift = _drift_of(walk, server, task)
+        drift = _drift_of(walk, server, task, tell)
         with_nulls = rows is _Rows.ALWAYS
         unfilled = () if rows is _Rows.NEVER else walk.fill(with_nulls=with_nulls)
         ahead = scratch.enter_context(walk.clone()) if task.pending else walk
@@ -124,6 +127,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows) -> _Tried | Failure:
         apply = _apply_for(task)
         if rows in (_Rows.ALWAYS, _Rows.FULL):
             apply = _filling(apply, with_nulls=with_nulls)
+        apply = _telling(apply, task, tell)
         trials: list[Trial] = []
         walked = walk_states(
             Pair(walk, ahead),
@@ -232,6 +236,17 @@ def _filling(apply: Apply, *, with_nulls: bool) -> Apply:
     return apply_and_fill
 
 
+def _telling(apply: Apply, task: Task, tell: Tell) -> Apply:
+    """Tell which migration is tried; each is twice: to see what it does, and between two states."""
+    tries, most = count(), 2 * len(task.pending)
+
+    def tell_and_apply(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
+        tell(f"Rehearsing {task.spec.name}, {100 * next(tries) // most} %: {migration.name}")
+        return apply(database, migration)
+
+    return tell_and_apply
+
+
 def _record_applied(base: RehearsalDatabase, task: Task) -> None:
     """Write into a dump's version table what the live one has, for programs read it; a dump has no rows.
 
@@ -257,10 +272,11 @@ def _apply_for(task: Task) -> Apply:
     return apply
 
 
-def _replay(scratch: RehearsalDatabase, task: Task) -> Failure | None:
+def _replay(scratch: RehearsalDatabase, task: Task, tell: Tell) -> Failure | None:
     """Apply the migrations that the live database has; return the first that an empty database refuses."""
     apply = _apply_for(task)
     for migration in task.applied:
+        tell(f"Rehearsing {task.spec.name}, making its schema as it is now: {migration.name}")
         error = apply(scratch, migration)
         if error is not None:
             return Failure(migration, error)
@@ -363,11 +379,11 @@ class _Drift:
     """What was asked about is not the live schema, in something that a query may notice."""
 
 
-def _drift_of(walk: RehearsalDatabase, server: RehearsalServer, task: Task) -> _Drift:
+def _drift_of(walk: RehearsalDatabase, server: RehearsalServer, task: Task, tell: Tell) -> _Drift:
     """Compare the two; there is no drift to be seen where only one of them is at hand."""
     if task.live.dump is not None:
         with server.database() as replayed:
-            failure = _replay(replayed, task)
+            failure = _replay(replayed, task, tell)
             if failure is not None:
                 return _Drift((f"the files do not make the live schema: {failure.told()}",))
             return _Drift(tuple(differences(replayed.catalogue(), walk.catalogue())))

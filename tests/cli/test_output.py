@@ -11,10 +11,11 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import pytest
+import yaml
 from fixtures.checkout import Checkout, waiting_check
 
 ESCAPE = "\x1b["
@@ -78,11 +79,13 @@ def test_what_has_no_plain_form_is_escaped_and_ends_no_command(checkout: Checkou
 class Terminal:
     """A terminal of `columns` and `lines` that a release draws on."""
 
-    def __init__(self, checkout: Checkout, *, columns: int, lines: int, **environment: str) -> None:
+    def __init__(
+        self, checkout: Checkout, command: Sequence[str], *, columns: int, lines: int, **environment: str
+    ) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.process = subprocess.Popen(
-            RUN,
+            command,
             cwd=checkout.folder,
             env=checkout.environment | {"TERM": "xterm-256color"} | environment,
             stdin=subprocess.DEVNULL,
@@ -113,9 +116,16 @@ class Terminal:
 
 
 @contextmanager
-def terminal(checkout: Checkout, *, columns: int = 80, lines: int = 24, **environment: str):
+def terminal(
+    checkout: Checkout,
+    command: Sequence[str] = RUN,
+    *,
+    columns: int = 80,
+    lines: int = 24,
+    **environment: str,
+):
     del checkout.environment["COLUMNS"]
-    with closing(Terminal(checkout, columns=columns, lines=lines, **environment)) as opened:
+    with closing(Terminal(checkout, command, columns=columns, lines=lines, **environment)) as opened:
         yield opened
 
 
@@ -174,3 +184,22 @@ def test_the_shell_completes_commands(checkout: Checkout):
     )
 
     assert completed.out.split() == ["rollback"]
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_terminal_tells_how_far_a_rehearsal_is_and_nothing_of_it_stays(checkout: Checkout, command: str):
+    (checkout.folder / "queries").mkdir()
+    (checkout.folder / "queries" / "users.sql").write_text("-- name: GetUser :one\nSELECT id FROM users;\n")
+    file = checkout.folder / "plan.yaml"
+    plan = yaml.safe_load(file.read_text())
+    plan["services"]["shop"]["queries"] = {"sql": "queries"}
+    file.write_text(yaml.safe_dump(plan))
+    argv = [sys.executable, "-m", "coordinator", command, "--set", "VERSION=1.4"]
+
+    with terminal(checkout, argv, columns=50, XDG_CACHE_HOME=str(checkout.folder / "empty")) as shown:
+        drawn = "".join(shown.chunks())
+
+    told = re.findall(r"\r\x1b\[2K(Rehearsing [^\r]*)\r", drawn)
+    assert told[0].startswith("Rehearsing shop, 0 %: 0")
+    assert max(map(len, told)) < 50
+    assert drawn.rpartition(told[-1])[2].startswith("\r\r\x1b[2K")
