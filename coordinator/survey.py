@@ -8,7 +8,7 @@ whose journal was lost) is recognised and goes on from where the world is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from coordinator.applied import edited, read_entries
@@ -16,7 +16,7 @@ from coordinator.apply import ledger_before, read_ledger
 from coordinator.backfills.order import order_problems
 from coordinator.backfills.standing import open_backfills
 from coordinator.diagnostics import Diagnostic, Place, Severity
-from coordinator.errors import Usage
+from coordinator.errors import Usage, Waiting
 from coordinator.halfway import may_remain
 from coordinator.marks import read_mark
 from coordinator.model import (
@@ -31,7 +31,7 @@ from coordinator.model import (
     Version,
 )
 from coordinator.ports import Ports
-from coordinator.ports.databases import Session, Target
+from coordinator.ports.databases import LockId, Session, Target
 from coordinator.ports.migrations import Ledger, MigrationTool
 from coordinator.ports.platforms import Serving
 
@@ -169,6 +169,9 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         misnamed = tuple(order_problems(specs, migrations))
         left, unfit = ((), ()) if misnamed else open_backfills(session, specs, pending.migrations)
         pooled = _pooled(session, ports.plan.databases[name])
+        problems = pending.diagnostics
+        if ledger.dirty is not None and problems:
+            problems = _with_holder(problems, session, tool.lock_ids(target))
     waiting = {each.version for each in pending.migrations}
     applied = tuple(each for each in migrations if each.version not in waiting)
     changed = tuple(edited(applied, entries, engine=target.engine))
@@ -177,7 +180,7 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     if begun is not None:
         warnings.append(_half_applied(begun))
     found = DatabaseSurvey(target, len(applied), pending.migrations, names, left)
-    return found, (*pending.diagnostics, *pooled, *warnings, *misnamed, *unfit)
+    return found, (*problems, *pooled, *warnings, *misnamed, *unfit)
 
 
 def _pooled(session: Session, spec: DatabaseSpec) -> tuple[Diagnostic, ...]:
@@ -188,6 +191,24 @@ def _pooled(session: Session, spec: DatabaseSpec) -> tuple[Diagnostic, ...]:
     except Usage as error:
         nothing_else = error.why or "", error.next_step or ""
         return (Diagnostic(error.code, spec.place, error.what, *nothing_else, severity=Severity.WARNING),)
+
+
+def _with_holder(
+    problems: tuple[Diagnostic, ...], session: Session, locks: tuple[LockId, ...]
+) -> tuple[Diagnostic, ...]:
+    """Say of a dirty version who still holds the tool's lock: a tool that was killed leaves its statement."""
+    try:
+        with session.locked(locks, timeout=timedelta(0)):
+            return problems
+    except Usage:
+        return problems  # nobody can tell, behind a pooler
+    except Waiting as held:
+        return tuple(
+            replace(each, why=f"It may still be at work: {held.what}", next_step=f"{held.next_step}")
+            if each.code == "database-dirty"
+            else each
+            for each in problems
+        )
 
 
 def _begun(
