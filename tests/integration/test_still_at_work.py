@@ -1,4 +1,4 @@
-"""A tool that was killed leaves its statement to the server: of a dirty version it is told who works on it."""
+"""A tool that was killed leaves its statement to the server: of a dirty version it is told who is at it."""
 
 from __future__ import annotations
 
