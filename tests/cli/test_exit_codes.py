@@ -308,7 +308,7 @@ def test_4_another_coordinator_holds_the_lease(checkout: Checkout):
 def test_5_a_migration_that_was_cut_off_half_way_waits_for_a_person(checkout: Checkout):
     checkout.migration(2, "half", HALF)
     killed = checkout.start_release("1.4")
-    until(lambda: checkout.columns("half") == {"id"})
+    until(lambda: checkout.columns("half") == {"id"} and checkout.marked() == 1)
     killed.signal(signal.SIGKILL)
     killed.wait()
 
