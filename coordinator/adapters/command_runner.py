@@ -42,16 +42,16 @@ class CommandRunner:
         self, migration: Migration, *, url: Secret, is_scratch: bool, note: Callable[[str], None]
     ) -> Ended:
         """Run the program until it and its children have ended."""
-        url = address_for(self._database.engine, url)
-        output = supervised.Output(note, (url, *self._secrets()))
-        if is_scratch:
-            return self._run(migration, url, None, output)
-        with supervised.held_by_program(self._lock) as lock:
-            ended = self._run(migration, url, lock, output)
-            if ended.exit_code is not None:
-                # Who detached itself on purpose holds the old file; the next program gets another one.
-                self._lock.unlink(missing_ok=True)
-            return ended
+        return run_command(
+            self._command,
+            {"{version}": str(migration.version)},
+            database=self._database,
+            url=url,
+            environment=self._environment,
+            secrets=self._secrets(),
+            lock=None if is_scratch else self._lock,
+            note=note,
+        )
 
     def scripts(self, migrations: Sequence[Migration], *, url: Secret) -> Mapping[MigrationId, Script | str]:
         """Return nothing: a program of the user is asked for nothing but its work."""
@@ -67,29 +67,57 @@ class CommandRunner:
         """Return when no program of an earlier command is left."""
         supervised.demand_gone(self._lock, timeout)
 
-    def _run(self, migration: Migration, url: Secret, lock: int | None, output: supervised.Output) -> Ended:
-        told = {"{version}": str(migration.version), "{url}": url.reveal()}
-        return supervised.run_supervised(
-            [filled(each, told) for each in argv_from(self._command.argv, folder=self._command.folder)],
-            folder=self._command.folder,
-            environment={**self._environment, **variable_of(self._database, url)},
-            deadline=self._command.deadline,
-            lock=lock,
-            output=output,
-        )
-
     @property
     def _lock(self) -> Path:
         return self._command.folder / ".coordinator" / "programs" / f"{self._database.name}.lock"
 
 
-def variable_of(database: DatabaseSpec, url: Secret) -> dict[str, str]:
+def run_command(
+    command: CommandSpec,
+    told: Mapping[str, str],
+    *,
+    database: DatabaseSpec,
+    url: Secret,
+    environment: Mapping[str, str],
+    secrets: tuple[Secret, ...],
+    lock: Path | None,
+    note: Callable[[str], None],
+) -> Ended:
+    """Run a `command` of the plan until it and its children have ended.
+
+    `told` has its placeholders beside `{url}`. It inherits the file `lock`, so that one which is left can be
+    seen. Raises: StepFailed `program-not-started` with nothing done.
+    """
+    url = _address_for(database.engine, url)
+    told = {**told, "{url}": url.reveal()}
+
+    def run(held: int | None) -> Ended:
+        return supervised.run_supervised(
+            [_filled(each, told) for each in argv_from(command.argv, folder=command.folder)],
+            folder=command.folder,
+            environment={**environment, **_variable_of(database, url)},
+            deadline=command.deadline,
+            lock=held,
+            output=supervised.Output(note, (url, *secrets)),
+        )
+
+    if lock is None:
+        return run(None)
+    with supervised.held_by_program(lock) as held:
+        ended = run(held)
+        if ended.exit_code is not None:
+            # Who detached itself on purpose holds the old file; the next program gets another one.
+            lock.unlink(missing_ok=True)
+        return ended
+
+
+def _variable_of(database: DatabaseSpec, url: Secret) -> dict[str, str]:
     """Return the environment variable that the plan names for a database's address, if it names one."""
     reference = database.url
     return {reference.name: url.reveal()} if reference.scheme == "env" else {}
 
 
-def address_for(engine: Engine, url: Secret) -> Secret:
+def _address_for(engine: Engine, url: Secret) -> Secret:
     """Return a database's address for a program that may run in another folder than this command."""
     if engine is not Engine.SQLITE:
         return url
@@ -97,6 +125,6 @@ def address_for(engine: Engine, url: Secret) -> Secret:
     return Secret(f"{written_like(path_from(url).absolute(), url).reveal()}{mark}{settings}")
 
 
-def filled(argument: str, told: Mapping[str, str]) -> str:
+def _filled(argument: str, told: Mapping[str, str]) -> str:
     """Return an argument with its placeholders replaced, each once: what comes in may hold braces too."""
     return re.sub("|".join(map(re.escape, told)), lambda found: told[found[0]], argument)

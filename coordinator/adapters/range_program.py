@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from coordinator.adapters import supervised
-from coordinator.adapters.command_runner import address_for, filled, variable_of
-from coordinator.argv import argv_from
+from coordinator.adapters.command_runner import run_command
 from coordinator.model import RANGE, CommandSpec, DatabaseSpec
 from coordinator.ports.programs import Ended
 from coordinator.secret import Secret
@@ -43,19 +42,14 @@ class RangeProgram:
 
     def run(self, condition: str, *, note: Callable[[str], None]) -> Ended:
         """Run the program until it and its children have ended."""
-        url = address_for(self._database.engine, self._url())
-        told = {RANGE: condition, "{url}": url.reveal()}
         supervised.demand_gone(self._lock, _GONE)
-        with supervised.held_by_program(self._lock) as lock:
-            ended = supervised.run_supervised(
-                [filled(each, told) for each in argv_from(self._command.argv, folder=self._command.folder)],
-                folder=self._command.folder,
-                environment={**self._environment, **variable_of(self._database, url)},
-                deadline=self._command.deadline,
-                lock=lock,
-                output=supervised.Output(note, (url, *self._secrets())),
-            )
-            if ended.exit_code is not None:
-                # Who detached itself on purpose holds the old file; the next program gets another one.
-                self._lock.unlink(missing_ok=True)
-            return ended
+        return run_command(
+            self._command,
+            {RANGE: condition},
+            database=self._database,
+            url=self._url(),
+            environment=self._environment,
+            secrets=self._secrets(),
+            lock=self._lock,
+            note=note,
+        )

@@ -118,8 +118,8 @@ def test_a_program_that_fails_is_told_with_its_rows_and_its_last_lines_and_gets_
     assert place.table.times_done() == {1: ROWS}
 
 
-def killed_at_work(place: Workplace) -> None:
-    """Work in a process of its own, and kill it while the program waits."""
+def at_work(place: Workplace) -> int:
+    """Work in a process of its own, and return its number when the program waits."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -127,6 +127,12 @@ def killed_at_work(place: Workplace) -> None:
         finally:
             os._exit(0)
     until((place.folder / "at-work").exists)
+    return pid
+
+
+def killed_at_work(place: Workplace) -> None:
+    """Work in a process of its own, and kill it while the program waits."""
+    pid = at_work(place)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 
@@ -150,13 +156,7 @@ def test_after_a_kill_the_program_is_gone_and_gets_the_same_rows_again(
 
 def test_no_program_works_beside_one_that_an_earlier_command_left(place: Workplace) -> None:
     (place.folder / "wait-before").touch()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            place.work().run()
-        finally:
-            os._exit(0)
-    until((place.folder / "at-work").exists)
+    pid = at_work(place)
     [supervisor] = [at for at, said in processes_of(place.folder).items() if "supervisor.py" in said]
     os.kill(pid, signal.SIGSTOP)
     os.kill(supervisor, signal.SIGKILL)

@@ -141,19 +141,9 @@ def test_a_release_through_transaction_mode_is_refused_before_anything_is_done(
     (tmp_path / "migrations" / "1_a.sql").write_text("-- +goose Up\nCREATE TABLE a (x int);\n")
 
     with pooled(database_url, "pool_mode = transaction") as url:
-        ended = subprocess.run(
-            [sys.executable, "-m", "coordinator", "run"],
-            cwd=tmp_path,
-            env={**os.environ, "URL": url},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-        doctor, plan = (
+        ended, doctor, plan = (
             subprocess.run(
-                [sys.executable, "-m", "coordinator", *command],
+                [sys.executable, "-m", "coordinator", command],
                 cwd=tmp_path,
                 env={**os.environ, "URL": url},
                 capture_output=True,
@@ -161,7 +151,7 @@ def test_a_release_through_transaction_mode_is_refused_before_anything_is_done(
                 timeout=120,
                 check=False,
             )
-            for command in (["doctor"], ["plan"])
+            for command in ("run", "doctor", "plan")
         )
 
     assert (ended.returncode, "error[pooled-sessions]" in ended.stderr) == (2, True), ended.stderr
