@@ -158,6 +158,25 @@ def send_up(
     return Standing.READY if is_open else Standing.CLOSED
 
 
+def batch_up(
+    tool: MigrationTool,
+    migration: Migration,
+    *,
+    target: Target,
+    ledger: Ledger,
+    patience: Patience,
+    book: Book,
+) -> Batch | None:
+    """Return the transaction in which all of a migration is applied, recorded and written down.
+
+    None where that takes more than one, or a look at the database: `send_up` does what is to be done then.
+    The book's table is there, and the file is `is_whole`.
+    """
+    batches = _patient(tool.up(migration, target=target, ledger=ledger), patience)
+    batches, late = applied.entered(batches, migration, tool=tool, target=target, book=book)
+    return batches[0] if len(batches) == 1 and late is None and batches[0].transaction else None
+
+
 def ledger_before(migration: Migration, migrations: Sequence[Migration]) -> Ledger:
     """Return the version table as it was before a tool that keeps the last version alone began."""
     below = [each.version for each in takewhile(lambda each: each.version != migration.version, migrations)]

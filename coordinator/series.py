@@ -16,10 +16,10 @@ from threading import Lock
 from typing import Final, Self
 
 from coordinator.applied import Book, Standing
-from coordinator.apply import demand_next, ledger_before, look, read_ledger, send_up
+from coordinator.apply import batch_up, demand_next, ledger_before, look, read_ledger, send_up
 from coordinator.halfway import may_remain
 from coordinator.model import DatabaseName, Engine, Migration, Script
-from coordinator.ports.databases import Patience, Session, Target
+from coordinator.ports.databases import Batch, LiveSession, Patience, Target
 from coordinator.ports.migrations import Ledger, MigrationTool
 from coordinator.sql import controls_transaction, split_statements
 
@@ -27,6 +27,8 @@ _CALM: Final = frozenset(
     {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMENT", "TRUNCATE", "GRANT", "REVOKE"}
 )
 """Statements after which a session is as it was, but for temporary tables."""
+_WORTH_IT: Final = 2
+"""Migrations that go together, at least."""
 _TEMPORARY: Final = frozenset({"TEMP", "TEMPORARY"})
 
 
@@ -61,7 +63,7 @@ def is_whole(migration: Migration, engine: Engine) -> bool:
 class Series:
     """An open session that holds the tool's locks, and what the version table says under them."""
 
-    session: Session
+    session: LiveSession
     tool: MigrationTool
     target: Target
     ledger: Ledger
@@ -74,7 +76,7 @@ class Series:
     @classmethod
     def opened(
         cls,
-        session: AbstractContextManager[Session],
+        session: AbstractContextManager[LiveSession],
         tool: MigrationTool,
         *,
         table: str | None,
@@ -134,6 +136,37 @@ class Series:
             after, self._coming = read_ledger(self.session, self.tool, self.target), ()
         self.ledger = after
 
+    def apply_all(
+        self, migrations: Sequence[Migration], *, patience: Patience, book: Book, labels: Sequence[str]
+    ) -> int:
+        """Apply and record what is to come, in one trip; return how many of them, from the first, are there.
+
+        None where that is not to be had, or would not be worth it: `apply` does it then, or says why not.
+        Each is `is_whole` and `may_follow`. Raises: DatabaseError that is ambiguous, and what the tool says
+        of a file, with nothing done; after an error it is of no use any more.
+        """
+        batches: list[Batch] = []
+        ledgers = [self.ledger]
+        is_fit = self.ledger.exists and self.standing is Standing.READY
+        for migration, due in zip(migrations, self._coming[self._at :] if is_fit else (), strict=False):
+            ledger = ledgers[-1]
+            after = self.tool.after(ledger, migration)
+            if due.version != migration.version or after is None:
+                break
+            batch = batch_up(
+                self.tool, migration, target=self.target, ledger=ledger, patience=patience, book=book
+            )
+            if batch is None:
+                break
+            batches.append(batch)
+            ledgers.append(after)
+        if len(batches) < _WORTH_IT:
+            return 0
+        count = self.session.execute_all(batches, labels=labels[: len(batches)])
+        self.ledger = ledgers[count]
+        self._at += count
+        return count
+
     def close(self) -> None:
         """Let go of the locks and disconnect."""
         self._held.close()
@@ -151,6 +184,12 @@ class KeptSeries:
         with self._alone:
             kept = self._idle.pop(database, None)
         return kept or begin()
+
+    def take_due(self, database: DatabaseName, migration: Migration) -> Series | None:
+        """Return the series that knows the migration as the tool's next one, which is the caller's then."""
+        with self._alone:
+            kept = self._idle.get(database)
+            return self._idle.pop(database) if kept is not None and kept.is_due(migration) else None
 
     def is_due(self, database: DatabaseName, migration: Migration) -> bool:
         """Tell whether a series is kept that knows the migration as the tool's next one."""

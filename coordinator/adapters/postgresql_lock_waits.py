@@ -106,10 +106,19 @@ _Act = Callable[[timedelta, LockWatch], None]
 class LockWaits:
     """Sends batches patiently; `beside` opens a second connection to the same database."""
 
-    def __init__(self, session: Session, beside: Callable[[], Connection], patience: Patience) -> None:
+    def __init__(
+        self,
+        session: Session,
+        beside: Callable[[], Connection],
+        patience: Patience,
+        *,
+        spent: timedelta = timedelta(),
+    ) -> None:
+        """`spent` is what others have waited already for what is sent first."""
         self._session = session
         self._beside = beside
         self._patience = patience
+        self._spent = spent
         self._budget = LockBudget(patience.locks)
         self._second: Connection | None = None
         self._is_alone = False
@@ -123,6 +132,8 @@ class LockWaits:
         """The lasting transactions that were told of."""
         self._has_run = False
         """A statement of the batch has happened, and stays."""
+        self.spent_once = timedelta()
+        """For how long others may have waited behind `once`; rather too long than too short."""
 
     def execute(self, batch: Batch) -> None:
         """Send a batch. Raises: DatabaseError `lock-blocked` when it is given up; Interrupted."""
@@ -131,21 +142,39 @@ class LockWaits:
             if not batch.transaction:
                 self._session.execute(alone, send=self._send_alone)
                 return
-            first = next((at for at, text in enumerate(batch.statements) if not _waits_for_rows(text)), None)
-            if first == 0:
+            if can_wait_briefly(batch):
                 self._repeat(
                     lambda allowed, watch: self._session.execute(
                         alone, opening=_setting("LOCAL", allowed), watch=watch
                     )
                 )
             else:
-                timeouts = self._timeouts(first)
+                texts = enumerate(batch.statements)
+                timeouts = self._timeouts(next((at for at, text in texts if not _waits_for_rows(text)), None))
                 self._repeat(
                     lambda allowed, watch: self._session.execute(alone, send=timeouts(allowed), watch=watch)
                 )
         finally:
-            if self._second is not None and not self._second.closed:
-                self._second.rollback()
+            self._end_look()
+
+    def once(self, send: Callable[[str, LockWatch], int]) -> int:
+        """Let several transactions be sent, each of which waits no longer than a first try does; once.
+
+        `send` gets what opens each, and what looks meanwhile. What it has cost is `spent_once`.
+        """
+        self._begin()
+        allowed = self._budget.allowed()
+        watch = self._watch(allowed)
+        try:
+            with watch:
+                return send(_setting("LOCAL", allowed), watch)
+        finally:
+            self.spent_once = max(allowed, timedelta(seconds=watch.stalled))
+            self._end_look()
+
+    def _end_look(self) -> None:
+        if self._second is not None and not self._second.closed:
+            self._second.rollback()
 
     def _open(self) -> Connection | None:
         """Return the second connection, opened when it is first asked for; None where there cannot be one."""
@@ -258,7 +287,8 @@ class LockWaits:
 
     def _begin(self) -> None:
         """Forget what an earlier statement wanted. What stays done must not be given up half-way for it."""
-        self._budget = LockBudget(self._patience.locks)
+        self._budget = LockBudget(self._patience.locks, spent=self._spent)
+        self._spent = timedelta()
         self._wanted, self._blockers, self._noted = set(), (), ()
 
     def _try(self, act: _Act, allowed: timedelta) -> None:
@@ -369,6 +399,11 @@ class LockWaits:
             statement=None if failure is None else failure.statement,
             is_busy=code == "lock-blocked",
         )
+
+
+def can_wait_briefly(batch: Batch) -> bool:
+    """Tell whether a transaction's waits are short from its beginning: nothing before them waits for rows."""
+    return not all(map(_waits_for_rows, batch.statements[:1]))
 
 
 def _setting(scope: str, wait: timedelta) -> str:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import accumulate
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -28,7 +29,7 @@ from coordinator.adapters.batches import (
     transaction_left_open,
 )
 from coordinator.adapters.postgresql_blockers import Connection, LockWatch
-from coordinator.adapters.postgresql_lock_waits import LockWaits, Send
+from coordinator.adapters.postgresql_lock_waits import LockWaits, Send, can_wait_briefly
 from coordinator.adapters.postgresql_pipeline import Refused, can_go_together, send_together
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
 from coordinator.errors import DatabaseError, Waiting
@@ -41,7 +42,9 @@ _RESET = "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; RESET ROLE;"
 """RESET ROLE last: a role of the URL's or of the user's own settings is the one to work as."""
 _RESETS = tuple(_RESET.removesuffix(";").split("; "))
 _ABOUT_SERVER = f"""{PROCESS}, EXISTS (
-SELECT FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval')"""
+SELECT FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'), coalesce((
+SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc
+WHERE proname = 'pg_logical_emit_message'), false)"""  # noqa: S608 - of constants
 _WATCH_CLIENT = "SET client_connection_check_interval = '500ms';"
 """A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work."""
 _POLL_SECONDS = 0.1
@@ -52,6 +55,11 @@ number of the trip, which no earlier one can have left."""
 _DEMAND = "SELECT 1 / CASE WHEN {} THEN 1 ELSE 0 END"
 """Fails where a condition does not hold: what stands behind it in a pipeline is not run."""
 _DIVISION_BY_ZERO = "22012"
+_LATER = "SET LOCAL synchronous_commit = off"
+"""The commit is answered before it is on the disk; the next one that waits for the disk takes it along, as
+the log is written in one order (PostgreSQL's manual, "Asynchronous Commit")."""
+_FLUSH = "SELECT pg_catalog.pg_logical_emit_message(true, 'coordinator', '')"
+"""The smallest transaction of any role that waits for the disk: a line in the log that nobody listens to."""
 _LOCK_NOT_AVAILABLE = "55P03"
 """lock_not_available (PostgreSQL, Appendix A): nothing happened, later it may work."""
 
@@ -88,6 +96,9 @@ class PostgresqlSession:
         """What lets the server notice that we are gone, where it can; None: it was not asked yet."""
         self._pid = connection.info.backend_pid
         self._trips = 0
+        self._can_flush = False
+        self._spent = timedelta()
+        """What others may have waited already for the transaction that is sent next."""
 
     @property
     def pid(self) -> int:
@@ -136,7 +147,8 @@ class PostgresqlSession:
         waits for, unless it is over too soon.
         """
         if batch.patience is not None and self._beside is not None:
-            LockWaits(self, self._beside, batch.patience).execute(batch)
+            spent, self._spent = self._spent, timedelta()
+            LockWaits(self, self._beside, batch.patience, spent=spent).execute(batch)
             return
         try:
             if batch.transaction and send is None and _can_go_at_once(batch):
@@ -152,6 +164,33 @@ class PostgresqlSession:
                 self._execute_each(batch, send or self.send)
         finally:
             self.roll_back()
+
+    def execute_all(self, batches: Sequence[Batch], *, labels: Sequence[str]) -> int:
+        """Send transactions in one trip, of which the last alone waits for the disk; see ports.LiveSession.
+
+        None where a transaction is not for one trip, or would have to wait patiently for rows.
+        """
+        patience = batches[0].patience
+        if patience is None or self._beside is None or not all(map(_can_follow, batches)):
+            return 0
+        if self._watch_client is None:
+            self.settle()
+        if not self._can_flush:
+            return 0
+        waits = LockWaits(self, self._beside, patience)
+        try:
+            count = waits.once(lambda opening, watch: self._send_all(batches, labels, opening, watch))
+        finally:
+            self.roll_back()
+        if count < len(batches):
+            self._spent = waits.spent_once
+        return count
+
+    def make_durable(self) -> None:
+        """Wait for the disk, where this role may; one that may not has left nothing behind that waits."""
+        self.settle()
+        if self._can_flush:
+            self.send(_FLUSH, commits=True)
 
     @contextmanager
     def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:
@@ -181,8 +220,9 @@ class PostgresqlSession:
         if self._watch_client is None:
             self._watch_client = ""
             with suppress(DatabaseError):  # a server whose platform cannot tell that a client is gone
-                [[process, can_watch]] = self.send(_ABOUT_SERVER)
+                [[process, can_watch, can_flush]] = self.send(_ABOUT_SERVER)
                 self._pid = int(str(process))
+                self._can_flush = bool(can_flush)
                 self._watch_client = _WATCH_CLIENT if can_watch else ""
                 self.send(self._watch_client)
         self._is_settled = True
@@ -206,6 +246,37 @@ class PostgresqlSession:
         )
         if refused is not None:
             raise self._error_at(refused, batch, first=len(settles) + len(before))
+
+    def _send_all(
+        self, batches: Sequence[Batch], labels: Sequence[str], opening: str, watch: LockWatch
+    ) -> int:
+        """Send each transaction behind the one before it, which has to be there or it does nothing itself.
+
+        That the one before is there is said by a setting that was made in it: a tool's own guard would be
+        content with a version that somebody else has recorded.
+        """
+        self._trips += 1
+        groups: list[tuple[str, ...]] = []
+        for at, (batch, label) in enumerate(zip(batches, labels, strict=True)):
+            self.relabel(label)
+            begun, before = f"{self._trips}.{at}", f"{self._trips}.{at - 1} is there"
+            demand = (_DEMAND.format(_IS_SETTLED.format(before)),) if at else ()
+            groups.append((*demand, *self._settling(), _SETTLED.format(begun)))
+            is_last = at + 1 == len(batches)
+            holds = f"{_IS_SETTLED.format(begun)} AND NOT EXISTS ({batch.guard})"
+            opened = ("BEGIN", opening, *(() if is_last else (_LATER,)), _DEMAND.format(holds))
+            groups.append((*opened, *batch.statements, _SETTLED.format(f"{begun} is there"), "COMMIT"))
+        refused = send_together(self._connection, groups, look=watch.look)
+        if refused is None:
+            return len(batches)
+        if refused.at is None or self._connection.closed:
+            raise self._error_from(refused.error, index=None, commits=True)
+        ends = accumulate(map(len, groups))
+        count = sum(end <= refused.at for end in ends) // 2
+        self.roll_back()
+        if count:
+            self.make_durable()
+        return count
 
     def _settling(self) -> tuple[str, ...]:
         own = (*self._settings.split(";"), self._label, self._watch_client or "")
@@ -312,6 +383,11 @@ class PostgresqlSession:
 
 def _nobody_looks() -> None:
     return None
+
+
+def _can_follow(batch: Batch) -> bool:
+    """Tell whether a transaction may be sent before the answer to the one before it is there."""
+    return batch.guard is not None and can_wait_briefly(batch) and _can_go_at_once(batch)
 
 
 def _can_go_at_once(batch: Batch) -> bool:

@@ -8,7 +8,7 @@ is missing in what is returned here is never more than *unproven*.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,7 +55,7 @@ def read_catalogues(
         return _read(ports.plan, uses_of(ports.plan, seen), places, sessions=sessions)
 
 
-_Sessions = Mapping[DatabaseName, partial[AbstractContextManager[Session]]]
+_Sessions = Mapping[DatabaseName, Callable[[], AbstractContextManager[Session]]]
 
 
 def _read(

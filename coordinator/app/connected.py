@@ -28,7 +28,7 @@ from coordinator.model import (
     ServiceName,
 )
 from coordinator.ports.checks import Answer, Subject
-from coordinator.ports.databases import Database, Session
+from coordinator.ports.databases import Database, LiveSession
 from coordinator.ports.machine import Clock
 from coordinator.ports.migrations import MigrationTool
 from coordinator.ports.platforms import Platform
@@ -133,12 +133,12 @@ class ConnectedPorts:
         other._by_version = {**self._by_version, database: _by_version(migrations)}  # noqa: SLF001 - our own
         return other
 
-    def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[Session]:
+    def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[LiveSession]:
         spec = self.plan.databases[database]
         return self._session_at(spec, self.resolve(spec.url), label=label)
 
     @staticmethod
-    def _session_at(spec: DatabaseSpec, url: Secret, *, label: str) -> AbstractContextManager[Session]:
+    def _session_at(spec: DatabaseSpec, url: Secret, *, label: str) -> AbstractContextManager[LiveSession]:
         connect = cast(
             "Callable[..., Database]", discovery.member(discovery.DATABASES, spec.engine, "connect")
         )

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from coordinator.backfills.progress import Progress
-from coordinator.engine.ahead import NOT_BEGUN, Paces, chain
+from coordinator.engine.ahead import NOT_BEGUN, TOGETHER, Paces, chain
 from coordinator.engine.decide import (
     Command,
     Finish,
@@ -40,7 +40,7 @@ from coordinator.leases import Claim
 from coordinator.ports import Ports
 from coordinator.ports.machine import Journal
 from coordinator.series import KeptSeries, is_whole
-from coordinator.steps import Context, Observation, StepKind
+from coordinator.steps import Context, Observation, PerformsAll, StepKind
 from coordinator.world import Seen
 
 _TICK: Final = 0.2
@@ -250,19 +250,40 @@ class Engine:
         began = brought = now()
         known: list[_Done] = []
         last: _Done | None = None
-        for at, (command, context) in enumerate(zip(job, contexts, strict=True)):
+        at = 0
+        while at < len(job):
+            command, context = job[at], contexts[at]
             if last is not None and (last.is_in_the_way or context.is_halted()):
                 known.append(_not_done(command, last, now()))
+                at += 1
                 continue
-            last = self._done(command, context, ahead)
-            known.append(last)
+            done = self._done_together(job[at : at + TOGETHER], contexts[at : at + TOGETHER])
+            done = done or (self._done(command, context, ahead),)
+            known += done
+            at, last = at + len(done), done[-1]
             is_tick = (now() - brought).total_seconds() >= _TICK
-            if is_tick and at + 1 < len(job) and isinstance(command, Start) and not last.is_in_the_way:
+            if is_tick and at < len(job) and isinstance(command, Start) and not last.is_in_the_way:
                 self._results.put(tuple(known))
                 known, brought = [], now()
         if isinstance(job[0], Start):
             self._paces.learn(job[0].step.database, len(job), now() - began)
         self._results.put(tuple(known))
+
+    def _done_together(self, job: _Job, contexts: Sequence[Context]) -> tuple[_Done, ...]:
+        """Do the first of several steps in one go; none where that is not to be had."""
+        kind, steps = self.kinds[job[0].step.kind], [command.step for command in job]
+        if len(job) == 1 or not isinstance(job[0], Start) or not isinstance(kind, PerformsAll):
+            return ()
+        now = self.ports.clock.now
+        try:
+            lines = kind.perform_all(steps, contexts)
+        except DatabaseError as error:
+            return tuple(_Done(step, Start, now(), error=error) for step in steps) if error.ambiguous else ()
+        except CoordinatorError:
+            return ()  # each of them by itself meets it again, and says it of itself
+        except BaseException as error:  # noqa: BLE001 - the loop's thread raises it: it is a bug
+            return (_Done(steps[0], Start, now(), error=error),)
+        return tuple(_Done(step, Start, now(), detail=line) for step, line in zip(steps, lines, strict=False))
 
     def _done(self, command: Start | Observe | Undo, context: Context, ahead: Sequence[Step]) -> _Done:
         step, kind = command.step, self.kinds[command.step.kind]

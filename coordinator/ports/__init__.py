@@ -21,7 +21,7 @@ from coordinator.model import (
     ServiceName,
 )
 from coordinator.ports.checks import Answer, Subject
-from coordinator.ports.databases import Session
+from coordinator.ports.databases import LiveSession
 from coordinator.ports.machine import Clock
 from coordinator.ports.migrations import MigrationTool
 from coordinator.ports.platforms import Platform
@@ -59,7 +59,7 @@ class Ports(Protocol):
         """Return that one of a database's migrations; None where there is none."""
         ...
 
-    def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[Session]:
+    def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[LiveSession]:
         """Connect to a database; see `Database.session`."""
         ...
 

@@ -108,9 +108,26 @@ class Session(Protocol):
         ...
 
 
+class LiveSession(Session, Protocol):
+    """A session on a database of the plan."""
+
+    def execute_all(self, batches: Sequence[Batch], *, labels: Sequence[str]) -> int:
+        """Send transactions one behind the other, each named by its label, in one trip if the engine can.
+
+        Return how many of them, from the first, are committed, and so that they would survive a crash of the
+        server; of those behind nothing has happened, and `execute` says why. An engine, or a batch, that is
+        not fit for it returns 0. Raises: DatabaseError that is ambiguous, where nobody knows of any of them.
+        """
+        ...
+
+    def make_durable(self) -> None:
+        """Return when what this session may have seen committed would survive a crash of the server."""
+        ...
+
+
 class Database(Protocol):
     """A database of the plan; connecting is cheap and happens for each step anew."""
 
-    def session(self, *, label: str) -> AbstractContextManager[Session]:
+    def session(self, *, label: str) -> AbstractContextManager[LiveSession]:
         """Connect; `label` names the step to the server (application_name), so that its work can be found."""
         ...

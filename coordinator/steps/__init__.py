@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from coordinator.backfills.progress import Progress
 from coordinator.backfills.work import Work
@@ -95,6 +95,19 @@ class StepKind(Protocol):
     @property
     def undo(self) -> Callable[[Step, Context], str] | None:
         """Take it back and return a line about it; repeating is harmless. None: there is no way back."""
+        ...
+
+
+@runtime_checkable
+class PerformsAll(Protocol):
+    """A kind of step of which several that follow each other may be performed in one go."""
+
+    def perform_all(self, steps: Sequence[Step], contexts: Sequence[Context]) -> Sequence[str]:
+        """Perform the first of the steps and return a line about each that is done; often none.
+
+        With those behind nothing has happened; `perform` does them, or says why not. Raises: DatabaseError
+        that is ambiguous, of each of them; other errors with nothing done.
+        """
         ...
 
 

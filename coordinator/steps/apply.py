@@ -8,6 +8,7 @@ does may be done again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Final
@@ -23,7 +24,7 @@ from coordinator.ports.databases import Session, Target
 from coordinator.ports.migrations import MigrationTool
 from coordinator.ports.programs import MigrationRunner
 from coordinator.programs import VersionTable, apply_by_program
-from coordinator.series import Series, may_follow
+from coordinator.series import Series, is_whole, may_follow
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
@@ -148,6 +149,8 @@ class Apply:
             target = session.target(spec.migrations.table)
             locks = tool.lock_ids(target) if context.in_doubt else ()
             with session.locked(locks, timeout=_LOCKS):
+                if context.in_doubt:
+                    session.make_durable()  # what is seen to be there now will be said to be done
                 beyond = _beyond(migration, session, context, spec)
                 is_done = is_applied(
                     session,
@@ -181,6 +184,32 @@ class Apply:
             lost=None if migration.is_atomic or (runner and runner.is_repeatable) else runner,
             may_have_begun=context.in_doubt and not is_kept and _may_have_begun(migration, tool, spec.engine),
         )
+
+    def perform_all(self, steps: Sequence[Step], contexts: Sequence[Context]) -> tuple[str, ...]:
+        """Apply the files that may go together behind the one before them, where the engine can."""
+        context, name = contexts[0], steps[0].its_database
+        engine = context.ports.plan.databases[name].engine
+        fit: list[Migration] = []
+        for step, each in zip(steps, contexts, strict=True):
+            migration = _migration(step, each)
+            is_fit = is_whole(migration, engine) and may_follow(migration.up, engine)
+            if each.from_line is not None or not is_fit:
+                break
+            fit.append(migration)
+        series = context.series.take_due(name, fit[0]) if fit else None
+        if series is None:
+            return ()
+        with ExitStack() as unless_kept:
+            unless_kept.callback(series.close)
+            count = series.apply_all(
+                fit,
+                patience=context.patience(name),
+                book=_book(context),
+                labels=[step.id for step in steps[: len(fit)]],
+            )
+            unless_kept.pop_all()
+        context.series.leave(name, series)
+        return tuple(f"state {step.state}" for step in steps[:count])
 
     def perform(self, step: Step, context: Context) -> str:
         """Apply the file, as patiently as the plan says where a table is busy."""

@@ -133,7 +133,7 @@ class CutPorts(ConnectedPorts):
     @contextmanager
     def session(self, database: DatabaseName, *, label: str) -> Iterator[Session]:
         with super().session(database, label=label) as session:
-            yield Cut(session, self._boundary, "execute")  # type: ignore[misc]
+            yield Cut(session, self._boundary, "execute", "execute_all")  # type: ignore[misc]
 
     def platform(self, service: ServiceName) -> Platform:
         if service not in self._in_files:
@@ -248,6 +248,7 @@ COMMANDS: Mapping[str, Callable[[Runner], Ended]] = {"run": run, "rollback": rol
 
 def child(order: dict[str, Any], reply: int) -> int:
     boundary = Boundary(order["kill_at"])
+    Path(order["folder"], "pid").write_text(str(os.getpid()))
     code = release(Path(order["folder"]), boundary, command=order["command"], blind=order["blind"])
     os.write(reply, json.dumps(boundary.passed).encode())
     return code
