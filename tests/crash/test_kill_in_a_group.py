@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shop import FILES, LEDGERS, connect, worth_a_kill
+from shop import FILES, LEDGERS, connect, instant, worth_a_kill
 
 from coordinator.app.place import Place, newest_first
 from coordinator.engine.ahead import NOT_BEGUN
@@ -52,7 +52,7 @@ class Many:
         name, text = FILES[self.tool](f"{version}_m", sql)
         (self.folder / "migrations" / name).write_text(phase + text)
 
-    def run(self, *, kill_at: int | list[str] | None = None) -> dict[str, Any]:
+    def run(self, *, kill_at: list[str] | None = None) -> dict[str, Any]:
         return self.order(command="run", folder=str(self.folder), kill_at=kill_at, blind=False)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -146,7 +146,7 @@ def test_a_kill_anywhere_in_a_group_leaves_nothing_unknown(new_release: Callable
         if not first < kill_at <= last:
             continue
         release = new_release()
-        assert release.run(kill_at=kill_at)["killed"]
+        assert release.run(kill_at=instant(names, kill_at))["killed"]
         state = next(newest_first(Place(release.folder / "plan.yaml").journal))
         in_doubt[sum(each.status is Status.STARTED for each in state.steps.values())] += 1
         said = list(release.problems_of_what_is_said())

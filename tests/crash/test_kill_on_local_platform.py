@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fixtures.local import local_platform, processes_of
-from shop import LEDGERS, Shop, boundaries, fill_database, finish, write_plan
+from shop import LEDGERS, Shop, boundaries, fill_database, finish, instant, write_plan
 
 from coordinator.adapters.platforms._local.service import Local
 from coordinator.journal.events import Outcome
@@ -69,7 +69,7 @@ def test_a_kill_around_an_effect_of_the_platform_is_recovered(new_shop: Callable
 
     for kill_at in chosen:
         shop = new_shop()
-        assert shop.run(kill_at=kill_at)["killed"]
+        assert shop.run(kill_at=instant(names, kill_at))["killed"]
         problems[f"{kill_at} {names[kill_at - 1]}"] = list(finish(shop))
 
     assert len(chosen) >= 2 * len(EFFECTS)
