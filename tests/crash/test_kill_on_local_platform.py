@@ -50,7 +50,7 @@ def new_shop(
         shops.append(shop)
         write_plan(folder, tool="goose", engine="sqlite", url=url)
         fill_database(shop)
-        shop.local.deploy(Colour.BLUE, Version("1.4"), deadline=timedelta(seconds=30))
+        shop.local.deploy(Colour.BLUE, Version("1.4"), deadline=timedelta(seconds=60))
         shop.local.switch(expected=None, to=Colour.BLUE)
         if request.param is not None:
             (folder / request.param).touch()
