@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from fixtures import mariadb as server_of_mariadb
+from hypothesis import HealthCheck, settings
 
 from coordinator.adapters.cache_folder import cache_folder
 
@@ -32,6 +33,9 @@ _NOT_DURABLE = (
     "ALTER SYSTEM SET autovacuum = off",
     "SELECT pg_reload_conf()",
 )
+# How long an example took, or drawing one, says how busy the machine is and nothing of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 _PEERS = "the real goose and golang-migrate, and with Argo's schema"
 _LEFT_OUT = ("browser", "cluster", "mariadb", "peers")
 _numbers = count(1)

@@ -18,13 +18,14 @@ from fixtures.checkout import Checkout
 from coordinator.errors import ExitCode
 
 MAKES_A_FOLDER = """
-import signal, sys, tempfile
+import sys, tempfile, time
 from coordinator.cli.edge import exit_with
 
 def command():
     with tempfile.TemporaryDirectory(dir=sys.argv[1]):
         print("made", flush=True)
-        signal.pause()
+        while True:
+            time.sleep(0.1)
 
 exit_with(command)
 """

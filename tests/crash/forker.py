@@ -44,7 +44,8 @@ class Boundary:
     """Counts the instants just before and just after each durable change, and dies at one of them.
 
     `kill_at` is its number, or its name, or names of which it is the last, met one after the other: a number
-    is not the same instant in each run, as what a worker brings back is written down when it comes.
+    is not the same instant in each run, as two steps may be at work and what a worker brings back is written
+    down when it comes.
     """
 
     def __init__(self, kill_at: int | str | list[str] | None) -> None:
@@ -165,7 +166,7 @@ class CutJournal:
         # Which events are written together is a matter of time, and their number is none.
         with ExitStack() as stack:
             for event in map(from_wire, records):
-                name = f"{name_of(event)} {getattr(event, 'step', run)}"
+                name = f"{name_of(event)} {getattr(event, 'step', 'run')}"
                 stack.enter_context(self._boundary.around(name))
             self._inner.append(run, sequence, *records)
 
@@ -282,9 +283,12 @@ def fork(order: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     import coordinator.engine.run as loop  # noqa: PLC0415
+    from coordinator.backfills import work  # noqa: PLC0415
     from coordinator.engine import ahead  # noqa: PLC0415
 
-    ahead._QUICK = timedelta(minutes=1)  # type: ignore[misc]  # groups of the same size on a busy machine
+    # Which boundaries a run has is the same on a busy machine: groups as large, and progress told once.
+    ahead._QUICK = timedelta(minutes=1)  # type: ignore[misc]
+    work._SAY = timedelta(days=1)  # type: ignore[misc]
     loop._TICK = 0.005  # type: ignore[misc]  # a test waits for results, not for people
     loop._PAUSES = (0.01,)  # type: ignore[misc,assignment]
     for name in ("deploy", "drain"):

@@ -126,10 +126,10 @@ class Shop:
     def engine(self) -> str:
         return self.url.partition(":")[0]
 
-    def run(self, *, kill_at: int | str | None = None, blind: bool = False) -> dict[str, Any]:
+    def run(self, *, kill_at: int | str | list[str] | None = None, blind: bool = False) -> dict[str, Any]:
         return self.order(command="run", folder=str(self.folder), kill_at=kill_at, blind=blind)
 
-    def roll_back(self, *, kill_at: int | str | None = None) -> dict[str, Any]:
+    def roll_back(self, *, kill_at: str | list[str] | None = None) -> dict[str, Any]:
         """Roll back; that is how it has to end from now on."""
         self.outcome = Outcome.ROLLED_BACK
         return self.order(command="rollback", folder=str(self.folder), kill_at=kill_at, blind=False)
@@ -292,6 +292,14 @@ def worth_a_kill(passed: Sequence[str]) -> list[int]:
         for number, (name, last) in pairs
         if name.startswith("after") or last.startswith("before")  # two steps are in their midst
     ]
+
+
+def instant(passed: Sequence[str], number: int) -> list[str]:
+    """Return what `kill_at` takes for the same boundary in another run, where two steps at a time may pass
+    theirs in another order.
+    """
+    name = passed[number - 1]
+    return [name] * passed[:number].count(name)
 
 
 def finish(shop: Shop) -> Iterator[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 
-from shop import LAST_INSTANT, Shop, kept, worth_a_kill
+from shop import LAST_INSTANT, Shop, instant, kept, worth_a_kill
 
 
 def test_a_release_whose_journal_was_lost_goes_on_from_the_world(shop: Shop) -> None:
@@ -18,7 +18,7 @@ def test_a_release_whose_journal_was_lost_goes_on_from_the_world(shop: Shop) -> 
     for kill_at in numbers:
         if names[kill_at - 1] in ("after change", "after execute"):  # the journal alone is gone anyway
             begin_anew()
-            assert shop.run(kill_at=kill_at)["killed"]
+            assert shop.run(kill_at=instant(names, kill_at))["killed"]
             shutil.rmtree(shop.folder / ".coordinator")
             ended = shop.run()
             problems[f"{kill_at} {names[kill_at - 1]}"] = [

@@ -22,6 +22,7 @@ from shop import (
     boundaries,
     fill_database,
     finish,
+    instant,
     worth_a_kill,
     write_plan,
 )
@@ -77,7 +78,7 @@ def test_a_kill_at_any_boundary_is_recovered_by_the_next_run(new_shop: Callable[
 
     for kill_at in worth_a_kill(names):
         shop = new_shop()
-        assert shop.run(kill_at=kill_at)["killed"]
+        assert shop.run(kill_at=instant(names, kill_at))["killed"]
         problems[f"{kill_at} {names[kill_at - 1]}"] = list(finish(shop))
 
     assert {kill_at: found for kill_at, found in problems.items() if found} == {}
@@ -108,7 +109,7 @@ def test_without_observation_the_same_kills_do_harm(new_shop: Callable[[], Shop]
 
     for kill_at in worth_a_kill(names):
         shop = new_shop()
-        shop.run(kill_at=kill_at, blind=True)
+        shop.run(kill_at=instant(names, kill_at), blind=True)
         ended = shop.run(blind=True)
         if ended["code"] != shop.exit_code or any(shop.problems_at_the_end()):
             harmed.append(names[kill_at - 1])

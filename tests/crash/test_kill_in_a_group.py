@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from fixtures.local import until
-from shop import FILES, LEDGERS, connect, worth_a_kill
+from shop import FILES, LEDGERS, connect, instant, worth_a_kill
 
 from coordinator.app.place import Place, newest_first
 from coordinator.engine.ahead import NOT_BEGUN
@@ -56,7 +56,7 @@ class Many:
         name, text = FILES[self.tool](f"{version}_m", sql)
         (self.folder / "migrations" / name).write_text(phase + text)
 
-    def run(self, *, kill_at: int | list[str] | None = None) -> dict[str, Any]:
+    def run(self, *, kill_at: list[str] | None = None) -> dict[str, Any]:
         return self.order(command="run", folder=str(self.folder), kill_at=kill_at, blind=False)
 
     def run_and_die_behind(self, version: int) -> None:
@@ -65,12 +65,13 @@ class Many:
             executed = ["after execute"] * (version - FIRST_OF_LAST + 1)
             assert self.run(kill_at=[f"after step-started expand:shop:{COUNT}_m", *executed])["killed"]
             return
-        self.write(version + 1, f"CREATE TABLE thing_{version + 1} AS SELECT 1 AS id FROM pg_sleep(1);")
+        self.write(version + 1, f"CREATE TABLE thing_{version + 1} AS SELECT 1 AS id FROM pg_sleep(600);")
         with ThreadPoolExecutor(1) as beside:
             running = beside.submit(self.run)
             until(lambda: version in self.things())
             os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
             assert running.result()["killed"]
+        self.write(version + 1, _text(version + 1))
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(connect(self.url)) as connection:
@@ -168,7 +169,7 @@ def test_a_kill_anywhere_in_a_group_leaves_nothing_unknown(new_release: Callable
         if not first < kill_at <= last:
             continue
         release = new_release()
-        assert release.run(kill_at=kill_at)["killed"]
+        assert release.run(kill_at=instant(names, kill_at))["killed"]
         state = next(newest_first(Place(release.folder / "plan.yaml").journal))
         in_doubt[sum(each.status is Status.STARTED for each in state.steps.values())] += 1
         said = list(release.problems_of_what_is_said())

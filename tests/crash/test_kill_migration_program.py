@@ -65,9 +65,10 @@ def kill_at_work(shop: Checkout, *marks: str) -> None:
 
 
 def programs(shop: Checkout) -> list[int]:
-    """Return the processes of the program and of its child."""
+    """Return the processes of the program and of its child, without its supervisor."""
     found = processes_of(shop.folder).items()
-    return [pid for pid, command in found if "migrate.py" in command or "time.sleep(600)" in command]
+    ours = [(pid, said) for pid, said in found if "supervisor.py" not in said]
+    return [pid for pid, said in ours if "migrate.py" in said or "time.sleep(600)" in said]
 
 
 def versions(shop: Checkout) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fixtures.local import local_platform, processes_of
-from shop import LEDGERS, Shop, boundaries, fill_database, finish, write_plan
+from shop import LEDGERS, Shop, boundaries, fill_database, finish, instant, write_plan
 
 from coordinator.adapters.platforms._local.service import Local
 from coordinator.journal.events import Outcome
@@ -50,7 +50,7 @@ def new_shop(
         shops.append(shop)
         write_plan(folder, tool="goose", engine="sqlite", url=url)
         fill_database(shop)
-        shop.local.deploy(Colour.BLUE, Version("1.4"), deadline=timedelta(seconds=30))
+        shop.local.deploy(Colour.BLUE, Version("1.4"), deadline=timedelta(seconds=60))
         shop.local.switch(expected=None, to=Colour.BLUE)
         if request.param is not None:
             (folder / request.param).touch()
@@ -69,7 +69,7 @@ def test_a_kill_around_an_effect_of_the_platform_is_recovered(new_shop: Callable
 
     for kill_at in chosen:
         shop = new_shop()
-        assert shop.run(kill_at=kill_at)["killed"]
+        assert shop.run(kill_at=instant(names, kill_at))["killed"]
         problems[f"{kill_at} {names[kill_at - 1]}"] = list(finish(shop))
 
     assert len(chosen) >= 2 * len(EFFECTS)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from shop import LAST_INSTANT, LIVE_SIDE, MANNERS, Shop, kept, worth_a_kill
+from shop import LAST_INSTANT, LIVE_SIDE, MANNERS, Shop, instant, kept, worth_a_kill
 
 from coordinator.app.place import Place, open_run
 
@@ -20,7 +20,7 @@ def test_a_release_that_was_killed_at_any_boundary_is_rolled_back(shop: Shop) ->
 
     for kill_at in worth_a_kill(names[: names.index(LAST_INSTANT)]):
         begin_anew()
-        assert shop.run(kill_at=kill_at)["killed"]
+        assert shop.run(kill_at=instant(names, kill_at))["killed"]
         problems[f"{kill_at} {names[kill_at - 1]}"] = [
             *roll_back(shop),
             *shop.problems_on_the_way(),
@@ -39,7 +39,7 @@ def test_a_rollback_that_is_killed_at_any_boundary_is_ended_by_the_next_one(shop
 
     for kill_at in worth_a_kill(names):
         begin_anew()
-        assert shop.roll_back(kill_at=kill_at)["killed"]
+        assert shop.roll_back(kill_at=instant(names, kill_at))["killed"]
         problems[f"{kill_at} {names[kill_at - 1]}"] = [
             *roll_back(shop),
             *shop.problems_on_the_way(),

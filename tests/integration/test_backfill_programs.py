@@ -81,7 +81,9 @@ class Workplace:
         return (self.folder / "told").read_text().splitlines()
 
     def programs(self) -> list[int]:
-        return [pid for pid, command in processes_of(self.folder).items() if "work.py" in command]
+        """Return the processes of the program, without its supervisor, which has the same words."""
+        found = processes_of(self.folder).items()
+        return [pid for pid, said in found if "work.py" in said and "supervisor.py" not in said]
 
 
 @pytest.fixture

@@ -162,12 +162,12 @@ def held_row(table: Items, row: int) -> Iterator[None]:
             cursor.execute("BEGIN IMMEDIATE" if table.engine is Engine.SQLITE else "BEGIN")
             cursor.execute(f"UPDATE items SET n = n WHERE id = {row}")
             is_held.set()
-            let_go.wait(30)
+            let_go.wait(120)
             connection.rollback()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    is_held.wait(30)
+    assert is_held.wait(60)
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ from coordinator.model import Colour, Version
 
 BLUE, GREEN = Colour
 V14, V15 = Version("1.4"), Version("1.5")
-SOON = timedelta(seconds=30)
+SOON = timedelta(seconds=60)
 GRACE = timedelta(seconds=5)
 
 

@@ -34,7 +34,7 @@ from coordinator.model import Colour, Version
 
 BLUE, GREEN = Colour
 V14, V15 = Version("1.4"), Version("1.5")
-SOON = timedelta(seconds=30)
+SOON = timedelta(seconds=60)
 GRACE = timedelta(seconds=5)
 
 
@@ -66,7 +66,7 @@ def test_a_client_that_ends_its_side_first_still_gets_the_whole_answer(platform:
     platform.bring_up(V14, deadline=SOON)
     port = platform.start_router().port
 
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"GET /long HTTP/1.0\r\n\r\n")
         connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as answer:
@@ -244,7 +244,7 @@ def spawn_and_die(*arguments, **keywords):
     os.kill(os.getpid(), signal.SIGKILL)
 
 spawn, sides.spawn = sides.spawn, spawn_and_die
-local_platform(Path(sys.argv[1])).deploy(Colour.BLUE, "1.4", deadline=timedelta(seconds=30))
+local_platform(Path(sys.argv[1])).deploy(Colour.BLUE, "1.4", deadline=timedelta(seconds=60))
 """
 
 

@@ -71,6 +71,8 @@ def test_a_session_of_the_old_version_makes_the_step_wait_and_is_named(context: 
 
 
 def test_the_step_goes_on_when_the_last_session_has_ended(context: Context, database_url: str):
+    services = context.ports.plan.services
+    services["shop"] = replace(services["shop"], drain_deadline=timedelta(minutes=1))  # type: ignore[index]
     left = psycopg.connect(database_url, application_name="shop-1.4")
     Timer(0.3, left.close).start()
 

@@ -215,7 +215,7 @@ class Simulation:
             self.write(events.StepObserved(AT, step, Seen.DONE if is_done else Seen.NOT_DONE, ""))
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(
     graph=graphs(),
     seed=st.integers(0, 2**32),

@@ -323,7 +323,7 @@ def releases_in_turns(draw: st.DrawFn) -> Drawn:
     return Drawn(release, cells)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.one_of(any_releases(), releases_in_turns()), st.integers(0, 2**32))
 def test_accepts_a_release_exactly_if_some_order_keeps_every_version_working(drawn: Drawn, seed: int):
     proof = drawn.proof()
@@ -335,7 +335,7 @@ def test_accepts_a_release_exactly_if_some_order_keeps_every_version_working(dra
             assert_no_version_breaks(drawn, Random(seed + turn))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.one_of(any_releases(), releases_in_turns()))
 def test_asks_people_before_there_is_no_way_back_and_before_what_it_needs_is_stopped(drawn: Drawn):
     before = ancestors(drawn.graph)
@@ -350,7 +350,7 @@ def test_asks_people_before_there_is_no_way_back_and_before_what_it_needs_is_sto
             assert not each.startswith("stop:") or APPROVE in before[each] or is_early
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.one_of(any_releases(), releases_in_turns()))
 def test_claims_first_frees_last_and_questions_a_version_before_it_gets_traffic(drawn: Drawn):
     before = ancestors(drawn.graph)

@@ -262,7 +262,7 @@ def _spans(draw: st.DrawFn, size: int) -> tuple[Span, ...]:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(releases())
 def test_agrees_with_brute_force_on_any_graph(drawn: tuple[Release, Graph, Evidence]):
     release, graph, evidence = drawn

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.adapters.rehearsals.postgresql import REHEARSAL as POSTGRESQL
@@ -174,7 +174,7 @@ def timeless(found: Found) -> Found:
 SHARED = Desk()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(tasks())
 def test_is_what_the_engine_says_whatever_was_asked_before(task):
     fresh = rehearse(task)

@@ -97,9 +97,8 @@ def database(postgres: str) -> Iterator[psycopg.Connection]:
 
 @settings(
     max_examples=25,
-    deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(drawn=schemas())
 def test_every_schema_is_filled_and_asked_without_a_trace(

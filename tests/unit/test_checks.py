@@ -92,10 +92,9 @@ def test_http_keeps_the_path_of_an_address(address: str):
 
 
 def test_http_takes_a_refused_connection_for_an_answer():
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port = server.getsockname()[1]
-
-    answer = ask("http", "/ready", f"http://127.0.0.1:{port}")
+    with closing(socket.socket()) as reserved:  # nobody listens there, and nobody else can
+        reserved.bind(("127.0.0.1", 0))
+        answer = ask("http", "/ready", f"http://127.0.0.1:{reserved.getsockname()[1]}")
 
     assert answer == Answer(ok=False, detail="GET /ready: connection refused")
 

@@ -185,7 +185,7 @@ def test_an_outcome_and_the_next_intent_are_made_durable_together(bench) -> None
 
 
 def test_steps_that_do_not_depend_on_each_other_run_side_by_side(bench) -> None:
-    both_are_there = threading.Barrier(2, timeout=30)
+    both_are_there = threading.Barrier(2, timeout=60)
     made = bench(a_step("a"), a_step("b"), kinds={"work": Made(do=lambda *_: str(both_are_there.wait()))})
 
     made.engine().run()

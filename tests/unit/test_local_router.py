@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
-from coordinator.adapters.platforms._local.addresses import free_port
+import pytest
+
+from coordinator.adapters.platforms._local import router as module
 from coordinator.adapters.platforms._local.records import Deployment, RouterRecord, SideRecord, StateFolder
 from coordinator.adapters.platforms._local.router import Router
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a client wait for longer than a busy machine needs to start a service."""
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 60.0)
 
 
 def router_in(folder: StateFolder, *, target: str) -> Router:
@@ -43,9 +52,10 @@ def test_a_client_waits_while_its_service_is_started_again(tmp_path: Path):
             client = asyncio.create_task(exchange(server.sockets[0].getsockname()[1], b"hello"))
             while not router._accepted:
                 await asyncio.sleep(0)
-            port = free_port()
-            deploy(folder, "blue", port)
-            async with await asyncio.start_server(echo, "127.0.0.1", port):
+            reserved = socket.socket()  # nobody listens there, and nobody else can
+            reserved.bind(("127.0.0.1", 0))
+            deploy(folder, "blue", reserved.getsockname()[1])
+            async with await asyncio.start_server(echo, sock=reserved):
                 return await client
 
     assert asyncio.run(scenario()) == b"hello"
