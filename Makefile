@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart check test test-peers test-mariadb test-mysql test-browser test-cluster golden bench bench-backfill bench-cluster bench-locks bench-migrations clean
+.PHONY: quickstart check test test-peers test-mariadb test-mysql test-browser test-cluster golden bench bench-backfill bench-cluster bench-locks bench-migrations bench-plan clean
 
 quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back, REFUSED=1 a refusal
 	@$(BIN)/python plans/quickstart/quickstart.py $(if $(REFUSED),--mistake rehearsal,$(if $(ROLLBACK),--mistake $(ROLLBACK:1=verify)))
@@ -47,6 +47,9 @@ bench-locks: .venv/.dev  ## what readers notice of a release that has to wait, b
 
 bench-migrations: .venv/.dev  ## a thousand small migrations by coordinator, goose, golang-migrate (Go) and Alembic
 	$(BIN)/python bench/many_migrations.py
+
+bench-plan: .venv/.dev  ## how long `coordinator plan` takes of 100 and of 200 pending migrations
+	$(BIN)/python bench/plan_time.py
 
 bench-backfill: .venv/.dev  ## a million rows: one UPDATE, a loop of 1,000 rows, a backfill; and what the application notices (pgbench)
 	$(BIN)/python bench/backfill.py

@@ -18,7 +18,7 @@ from coordinator.model import BackfillSpec, DatabaseSpec, Migration, Role
 from coordinator.ports.databases import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.batch_plans import BatchScan, batch_scans
-from coordinator.rehearse.walk import Working
+from coordinator.rehearse.walk import Visit, Working
 from coordinator.sameness import difference
 
 _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -35,6 +35,13 @@ class Trial:
     finding: Finding
     scans: tuple[BatchScan, ...] = ()
     """What every batch reads from end to end."""
+
+
+def trying(database: DatabaseSpec, pending: Sequence[Migration], trials: list[Trial]) -> Visit:
+    """Return what tries the backfills at each state of a walk, and adds what they did to `trials`."""
+    return lambda scratch, state, working: trials.extend(
+        try_backfills(scratch, database, pending, state=state, working=working)
+    )
 
 
 def try_backfills(

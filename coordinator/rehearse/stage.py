@@ -16,7 +16,7 @@ from coordinator.model import DatabaseSpec, Layer, Migration, Role, Script
 from coordinator.ports.migrations import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer, Tell
-from coordinator.rehearse.backfilling import Trial, try_backfills
+from coordinator.rehearse.backfilling import Trial, trying
 from coordinator.rehearse.batch_plans import BatchScan, hazards_of_batches
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
@@ -122,7 +122,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows, tell: Tell) -> _Tried
         drift = _drift_of(walk, server, task, tell)
         with_nulls = rows is _Rows.ALWAYS
         unfilled = () if rows is _Rows.NEVER else walk.fill(with_nulls=with_nulls)
-        ahead = scratch.enter_context(walk.clone()) if task.pending else walk
+        ahead = scratch.enter_context(walk.clone()) if task.pending and _asks(task) else walk
         beside = scratch.enter_context(walk.clone()) if _has_programs(task) else None
         apply = _apply_for(task)
         if rows in (_Rows.ALWAYS, _Rows.FULL):
@@ -136,9 +136,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows, tell: Tell) -> _Tried
             layers=task.layers,
             apply=apply,
             engine=task.spec.engine,
-            visit=lambda database, state, working: trials.extend(
-                try_backfills(database, task.spec, task.pending, state=state, working=working)
-            ),
+            visit=trying(task.spec, task.pending, trials) if task.spec.backfills else None,
         )
         otherwise, not_compared = _otherwise(beside if not walked.failures else None, task)
     return _Tried(walked, drift, unfilled, tuple(trials), otherwise, not_compared)
@@ -154,6 +152,11 @@ def _otherwise(beside: RehearsalDatabase | None, task: Task) -> tuple[str | None
         by_file=_apply_for(task),
         by_program=task.run_code,
     )
+
+
+def _asks(task: Task) -> bool:
+    """Tell whether any state has a question to answer: of a version's query, or of a backfill."""
+    return bool(task.spec.backfills) or any(each.catalogue.queries for each in task.subjects)
 
 
 def _has_programs(task: Task) -> bool:
@@ -237,8 +240,8 @@ def _filling(apply: Apply, *, with_nulls: bool) -> Apply:
 
 
 def _telling(apply: Apply, task: Task, tell: Tell) -> Apply:
-    """Tell which migration is tried; each is twice: to see what it does, and between two states."""
-    tries, most = count(), 2 * len(task.pending)
+    """Tell which migration is tried: to see what it does, and once more between two states that are asked."""
+    tries, most = count(), len(task.pending) * (2 if _asks(task) else 1)
 
     def tell_and_apply(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
         tell(f"Rehearsing {task.spec.name}, {100 * next(tries) // most} %: {migration.name}")

@@ -4,7 +4,8 @@
     ahead  s0 ── m1 … mk ── sk               stands at the last one from the start: next's own state
 
 The live version's own state is the first and the next one's is the last, so both are at hand before the first
-question. Where nothing is pending one database is both.
+question. Where nothing is pending, or nothing is to be asked, one database is both: then `ahead` alone goes,
+for what the migrations do is seen there, and a state of `walk` that nobody asks about could answer nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ Visit = Callable[[RehearsalDatabase, int, Working], None]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two scratch databases with the same schema and rows, both at the first state; one, if nothing pends."""
+    """Two scratch databases with the same schema and rows, both at the first state.
+
+    One, if nothing pends or no subject has a query and nobody visits.
+    """
 
     walk: RehearsalDatabase
     ahead: RehearsalDatabase
@@ -98,7 +102,7 @@ def walk_states(
     goes_on: bool = False,
     keys: Sequence[str] | None = None,
     memory: Memory | None = None,
-    visit: Visit = lambda *_: None,
+    visit: Visit | None = None,
 ) -> Walked:
     """Apply `pending` state by state and ask about every query of every subject.
 
@@ -117,6 +121,9 @@ def walk_states(
     here = State(pair.walk, layers, memory.at(names[0]))
     last = State(pair.ahead, layers, memory.at(names[-1]))
     asked = tuple(each for each in subjects if each.role is Role.LIVE or known == len(pending))
+    if pending and pair.walk is pair.ahead:
+        assert visit is None, "nobody can look at states that `ahead` has left behind"
+        return _unasked(asked, states=known + 1, ahead=ahead)
     compiled = {
         each.use: compile_queries(
             here if each.role is Role.LIVE or not pending else last,
@@ -127,7 +134,8 @@ def walk_states(
     }
     walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(ahead, pending))
     walk.ask(here)
-    visit(pair.walk, 0, walk.working())
+    if visit is not None:
+        visit(pair.walk, 0, walk.working())
     refused = [each.migration for each in failures]
     for state, migration in enumerate(pending[:known], 1):
         with ExitStack() as sessions:
@@ -138,9 +146,22 @@ def walk_states(
             walk.cross(held)
         here = State(pair.walk, layers, memory.at(names[state]))
         walk.ask(here)
-        visit(pair.walk, state, walk.working())
+        if visit is not None:
+            visit(pair.walk, state, walk.working())
     walk.judge_sessions()
     return Walked(asked, compiled, walk.answers, statements, failures)
+
+
+def _unasked(subjects: Sequence[Subject], *, states: int, ahead: _Ahead) -> Walked:
+    """Return what a walk finds that has nothing to ask: no answer at any of the states."""
+    assert not any(each.catalogue.queries for each in subjects), "they are asked at states of their own"
+    return Walked(
+        tuple(subjects),
+        {each.use: [] for each in subjects},
+        {each.use: [[] for _ in range(states)] for each in subjects},
+        tuple(ahead.statements),
+        tuple(ahead.failures),
+    )
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from coordinator.adapters.rehearsals._postgresql.sample import fill
+from coordinator.adapters.rehearsals._postgresql.tables import tables
 from tests.fixtures.scratch import emptied, filled, opened
 
 
@@ -241,3 +242,30 @@ def test_makes_the_same_rows_each_time(connection: psycopg.Connection) -> None:
         found.append((scratch.rows("b"), scratch.rows("a")))
 
     assert found[0] == found[1]
+
+
+def test_reads_only_the_tables_that_no_earlier_filling_met(connection: psycopg.Connection) -> None:
+    connection.execute(
+        """CREATE SCHEMA other; CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE "B c" (id int);
+        CREATE TABLE other.a (id int PRIMARY KEY, n int CHECK (n > 4) REFERENCES other.a)"""
+    )
+    everything = tables(connection)
+    names = [table.name for table in everything]
+
+    for left_out in ([], names[:1], names[1:], names, ["unknown"]):
+        assert tables(connection, without=left_out) == tuple(
+            table for table in everything if table.name not in left_out
+        )
+    assert sorted(names) == ['"B c"', "a", "other.a"]
+
+
+def test_a_table_that_is_made_again_under_a_filled_name_stays_empty(connection: psycopg.Connection) -> None:
+    seen: set[str] = set()
+    connection.execute("CREATE TABLE a (id int); CREATE TABLE b (id int)")
+    fill(connection, filled=seen)
+
+    connection.execute("DROP TABLE a; CREATE TABLE a (id int); ALTER TABLE b RENAME TO c; TRUNCATE c")
+    fill(connection, filled=seen)
+
+    assert connection.execute("SELECT FROM a").fetchall() == []
+    assert len(connection.execute("SELECT FROM c").fetchall()) == 3

@@ -40,7 +40,7 @@ class _Filling:
         self._connection = connection
         self._wishes = tuple(wish for wish in _WISHES if with_nulls or wish != "sparse")
         self._suggestions = Suggestions(connection)
-        self._tables = [table for table in tables(connection) if table.name not in filled]
+        self._tables = tables(connection, without=filled)
         self._waiting = {
             table.oid: table for table in self._tables if not table.is_ledger and self._is_empty(table)
         }

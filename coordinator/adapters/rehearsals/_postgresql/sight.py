@@ -177,10 +177,9 @@ def _counted(
 
 
 def _changes(before: Mapping[Thing, str], after: Mapping[Thing, str]) -> Iterator[Change]:
-    for thing in sorted(before.keys() | after.keys(), key=str):
-        if before.get(thing) != after.get(thing):
-            kind, relation, name = thing
-            yield Change(kind, relation, name, before.get(thing), after.get(thing))
+    for thing in sorted({each for each, _ in before.items() ^ after.items()}, key=str):
+        kind, relation, name = thing
+        yield Change(kind, relation, name, before.get(thing), after.get(thing))
 
 
 def _in_transaction(connection: psycopg.Connection[tuple[object, ...]]) -> bool:

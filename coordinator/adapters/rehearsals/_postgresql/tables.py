@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import psycopg
@@ -17,6 +17,7 @@ SELECT c.oid::int8, c.oid::regclass::text, c.relname, c.relkind = 'p',
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+  AND c.oid::regclass::text <> ALL(%s)
 ORDER BY n.nspname, c.relname
 """
 _COLUMNS = """
@@ -126,9 +127,15 @@ class Table:
         return all(self.column(name).is_required for name in key.columns)
 
 
-def tables(connection: psycopg.Connection) -> tuple[Table, ...]:
-    """Return the tables of the user's schemas by name, without partitions and what an extension owns."""
-    found = [row for row in connection.execute(_TABLES).fetchall() if row[4]]
+def tables(connection: psycopg.Connection, *, without: Collection[str] = ()) -> tuple[Table, ...]:
+    """Return the tables of the user's schemas by name, without partitions and what an extension owns.
+
+    Those whose `name` is in `without` are left out, and nothing more is read of them: a schema is filled once
+    for each migration that changes it.
+    """
+    found = [row for row in connection.execute(_TABLES, [list(without)]).fetchall() if row[4]]
+    if not found:
+        return ()
     oids = [row[0] for row in found]
 
     def about(query: str) -> dict[int, list[tuple[object, ...]]]:
