@@ -60,12 +60,16 @@ def _is_alone(text: str) -> bool:
 
 
 def send_together(
-    connection: Connection, groups: Sequence[Sequence[str]], *, look: Callable[[], float | None]
+    connection: Connection,
+    groups: Sequence[Sequence[str]],
+    *,
+    look: Callable[[], float | None],
+    soon: float = SOON,
 ) -> Refused | None:
     """Send the statements and wait for all answers; return the first that was refused.
 
     What stands behind it in its group was not run; every group is tried. `look` is called while the server
-    works, if that takes longer than most do, and returns in how many seconds again, None for never.
+    works, if that takes longer than `soon` seconds, and returns in how many again, None for never.
     """
     wire = connection.pgconn
     failures: list[Refused] = []
@@ -75,7 +79,7 @@ def send_together(
             for text in group:
                 wire.send_query_params(text.encode(), None)
             wire.pipeline_sync()
-        _take_answers(wire, len(groups), failures, _Wait(wire, look))
+        _take_answers(wire, len(groups), failures, _Wait(wire, look, soon))
         wire.exit_pipeline_mode()
     except psycopg.Error as error:
         connection.close()  # whatever it was, nobody knows any more what the next answer would be to
@@ -110,10 +114,10 @@ def _refused(result: PGresult, at: int) -> Refused:
 class _Wait:
     """Sends what is left and takes what has come, and looks meanwhile."""
 
-    def __init__(self, wire: PGconn, look: Callable[[], float | None]) -> None:
+    def __init__(self, wire: PGconn, look: Callable[[], float | None], soon: float) -> None:
         self._wire = wire
         self._look = look
-        self._next = time.monotonic() + SOON
+        self._next = time.monotonic() + soon
         """When it is time for a look; infinity: never again."""
         self._poll = select.poll()
         self._is_sent = False

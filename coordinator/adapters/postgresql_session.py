@@ -28,7 +28,7 @@ from coordinator.adapters.batches import (
     transaction_ended,
     transaction_left_open,
 )
-from coordinator.adapters.postgresql_blockers import Connection, LockWatch
+from coordinator.adapters.postgresql_blockers import SOON, Connection, LockWatch
 from coordinator.adapters.postgresql_lock_waits import LockWaits, Send, can_wait_briefly
 from coordinator.adapters.postgresql_pipeline import Refused, can_go_together, send_together
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
@@ -266,7 +266,9 @@ class PostgresqlSession:
             holds = f"{_IS_SETTLED.format(begun)} AND NOT EXISTS ({batch.guard})"
             opened = ("BEGIN", opening, *(() if is_last else (_LATER,)), _DEMAND.format(holds))
             groups.append((*opened, *batch.statements, _SETTLED.format(f"{begun} is there"), "COMMIT"))
-        refused = send_together(self._connection, groups, look=watch.look)
+        # Each of them waits no longer than a first try, so it is soon enough to look when that is over.
+        soon = SOON if watch.limit is None else watch.limit.total_seconds()
+        refused = send_together(self._connection, groups, look=watch.look, soon=soon)
         if refused is None:
             return len(batches)
         if refused.at is None or self._connection.closed:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from properties.test_recalled_evidence import tasks, timeless
 
 from coordinator.adapters.rehearsals.postgresql import REHEARSAL as POSTGRESQL
@@ -23,7 +23,7 @@ from coordinator.rehearsal_ports import RehearsalServer
 from coordinator.rehearse import Found, Task, rehearse_database, stage
 
 NOTHING = Catalogue("a test", ())
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=25)
 
 
 @dataclass
