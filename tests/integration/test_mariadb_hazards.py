@@ -31,9 +31,11 @@ SCHEMA = (
     "CREATE TABLE m (id int PRIMARY KEY) ENGINE=MyISAM",
     """CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id)
     (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE)""",
+    "CREATE TABLE hashed (id int PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 3",
 )
 
 WITHOUT_A_COPY = {Engine.MARIADB: "NOCOPY", Engine.MYSQL: "INPLACE"}[ENGINE]
+MOVING = {Engine.MARIADB: "ALGORITHM=COPY", Engine.MYSQL: "ALGORITHM=INPLACE"}[ENGINE]
 LONGER = f"ALGORITHM={'INSTANT' if ENGINE is Engine.MARIADB else 'INPLACE'} LOCK=NONE on t"
 
 
@@ -78,11 +80,23 @@ def hazards(
         ("ALTER TABLE t ADD FULLTEXT w (words)", "ALGORITHM=INPLACE LOCK=SHARED on t", ("t",)),
         ("ALTER TABLE t MODIFY n bigint NOT NULL", "ALGORITHM=COPY LOCK=SHARED on t", ("t",)),
         ("ALTER TABLE m ADD COLUMN z int", "ALGORITHM=COPY LOCK=SHARED on m", ("m",)),
-        ("ALTER TABLE t ADD COLUMN z int, ALGORITHM=COPY", "ALGORITHM=COPY LOCK=DEFAULT on t", ("t",)),
-        ("ALTER TABLE parted TRUNCATE PARTITION p0", None, ()),
+        ("ALTER TABLE t ADD COLUMN z int, ALGORITHM=COPY", "ALGORITHM=COPY LOCK=SHARED on t", ("t",)),
+        ("ALTER TABLE t ADD COLUMN z int, LOCK=SHARED", "ALGORITHM=DEFAULT LOCK=SHARED on t", ()),
+        ("ALTER TABLE parted TRUNCATE PARTITION p0", "metadata lock (by the manual) on parted", ()),
         ("RENAME TABLE m TO o", "metadata lock (by the manual) on m", ()),
         ("DROP INDEX k ON t", "metadata lock (by the manual) on t", ()),
-        ("ALTER TABLE parted DROP PARTITION p0", None, ()),
+        ("ALTER TABLE parted REORGANIZE PARTITION p1 INTO (PARTITION p2 VALUES LESS THAN MAXVALUE)",
+         f"{MOVING} LOCK=SHARED on parted", ("parted",)),
+        ("ALTER TABLE `parted` REBUILD PARTITION ALL;", f"{MOVING} LOCK=SHARED on parted", ("parted",)),
+        ("ALTER TABLE hashed COALESCE PARTITION 1", f"{MOVING} LOCK=SHARED on hashed", ("hashed",)),
+        ("ALTER TABLE hashed ADD PARTITION PARTITIONS 2", f"{MOVING} LOCK=SHARED on hashed", ("hashed",)),
+        ("ALTER TABLE hashed REMOVE PARTITIONING", "ALGORITHM=COPY LOCK=SHARED on hashed", ("hashed",)),
+        ("ALTER TABLE hashed PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN MAXVALUE)",
+         "ALGORITHM=COPY LOCK=SHARED on hashed", ("hashed",)),
+        ("ALTER TABLE hashed ADD COLUMN z int, ALGORITHM=COPY PARTITION BY HASH (id) PARTITIONS 5",
+         "ALGORITHM=COPY LOCK=SHARED on hashed", ("hashed",)),
+        ("ALTER TABLE hashed ADD COLUMN z int PARTITION BY HASH (id) PARTITIONS 5",
+         "ALGORITHM=COPY LOCK=SHARED on hashed", ("hashed",)),
     ],
 )  # fmt: skip
 def test_tells_the_cheapest_way_that_the_server_accepts(
@@ -94,6 +108,48 @@ def test_tells_the_cheapest_way_that_the_server_accepts(
 
     assert modes(seen) == ([] if mode is None else [mode])
     assert seen.rewritten == rewritten
+
+
+def test_a_statement_that_names_its_algorithm_alone_is_a_hazard_by_the_lock_that_it_takes(
+    database: RehearsalDatabase,
+):
+    [hazard] = hazards(database, "ALTER TABLE t ADD FULLTEXT w (words), ALGORITHM=INPLACE")
+
+    assert hazard.code == CODE
+    assert "ALGORITHM=INPLACE LOCK=SHARED" in hazard.what
+
+
+@pytest.mark.parametrize("clause", ["DROP PARTITION p0", "TRUNCATE PARTITION p0"])
+def test_a_partition_that_goes_needs_its_table_for_a_moment(database: RehearsalDatabase, clause: str):
+    apply(database, f"ALTER TABLE parted {clause}")
+
+    [seen] = database.take_statements()
+
+    assert "metadata lock (by the manual) on parted" in modes(seen)
+    assert not [mode for mode in modes(seen) if "SHARED" in mode or "COPY" in mode]
+
+
+def test_a_partition_with_its_own_bounds_is_added_without_a_hazard(database: RehearsalDatabase):
+    apply(database, "ALTER TABLE parted DROP PARTITION p1")
+    database.take_statements()
+
+    assert not hazards(database, "ALTER TABLE parted ADD PARTITION (PARTITION p1 VALUES LESS THAN MAXVALUE)")
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "COALESCE PARTITION 1",
+        "REBUILD PARTITION ALL",
+        "ADD PARTITION PARTITIONS 2",
+        "REMOVE PARTITIONING",
+        "PARTITION BY HASH (id) PARTITIONS 7",
+    ],
+)
+def test_rows_that_move_between_partitions_are_a_hazard(database: RehearsalDatabase, clause: str):
+    [hazard] = hazards(database, f"ALTER TABLE hashed {clause}")
+
+    assert hazard.code == CODE
 
 
 def test_the_schema_ends_as_it_would_without_watching(server: RehearsalServer):
@@ -177,7 +233,7 @@ def test_what_copies_a_table_is_a_hazard_and_the_sql_offered_is_none(server: Reh
         ("DELETE FROM t LIMIT 1000", []),
         ("INSERT INTO m VALUES (9)", []),
         ("TRUNCATE m", ["truncate-locks-table"]),
-        ("LOCK TABLES t WRITE; UPDATE t SET a = 1 WHERE id = 4; UNLOCK TABLES", ["explicit-lock"]),
+        ("LOCK TABLES m WRITE; UPDATE m SET id = 9 WHERE id = 4; UNLOCK TABLES", ["explicit-lock"]),
         ("LOCK TABLES t READ, m AS o READ", ["explicit-lock", "explicit-lock"]),
         ("CREATE TABLE fresh (a int); LOCK TABLES fresh WRITE", []),
         ("ALTER TABLE t ADD moment datetime; ALTER TABLE t MODIFY moment timestamp", [CODE, ZONE]),

@@ -4,16 +4,19 @@ The statement is sent with each pair in turn, the one that disturbs least first.
 refuses before it has done anything, and what it accepts is the statement itself, so the schema ends as it
 would without. It is what the server takes by itself where a statement says nothing (MySQL 8.0 Reference
 Manual 17.12.1, MariaDB's "InnoDB Online DDL Overview"). Of other statements the manual says what they lock.
+A statement that names its ALGORITHM alone is asked for the LOCK; one that names a LOCK is taken at its word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from coordinator.adapters.mysql_session import Rows
+from coordinator.adapters.rehearsals._mysql import partitions
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
+from coordinator.adapters.rehearsals._scratch.tokens import Token
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Lock
 from coordinator.model import Engine
@@ -29,6 +32,7 @@ _PAIRS: Final = (
     ("COPY", "SHARED"),
     ("COPY", "EXCLUSIVE"),
 )
+_LOCKS: Final = ("NONE", "SHARED", "EXCLUSIVE")
 _OF_MARIADB_ALONE: Final = "NOCOPY"
 _REFUSALS: Final = ("Error 1845.", "Error 1846.")
 """ER_ALTER_OPERATION_NOT_SUPPORTED, and the same with a reason; anything else is about the statement."""
@@ -50,7 +54,7 @@ class Way:
     table: str
     algorithm: str
     lock: str
-    copies: bool
+    copies: bool = False
     """All rows of the table are written anew."""
 
     def lock_on(self, *, is_new: bool) -> Lock:
@@ -66,32 +70,50 @@ def run_cheapest(
     if table is None:
         send(text)
         return None
-    if {"ALGORITHM", "LOCK"} & set(statement.words):
+    clause = partitions.clause_of(text) if statement.words[0] == "ALTER" else None
+    if clause is not None and not partitions.is_answered(clause, engine):
         send(text)
-        return _stated(statement, table)
-    comma = "," if statement.words[0] == "ALTER" else ""
-    body = _without_end(text)
+        stops = partitions.stops_writers(clause, text, engine)
+        return Way(table, "COPY", "SHARED", copies=True) if stops else None
+    if {"ALGORITHM", "LOCK"} & set(statement.words):
+        said = Way(table, *_said(statement))
+        if clause is not None and partitions.copies_only(clause, engine):
+            send(text)
+            return replace(said, algorithm="COPY", lock="SHARED", copies=True)
+        return _run_stated(statement, text, said, send)
     refused: set[str] = set()
-    for algorithm, lock in _PAIRS:
-        if algorithm == _OF_MARIADB_ALONE and engine is not Engine.MARIADB:
-            continue
-        chosen = f"ALGORITHM={algorithm}" + (f"{comma} LOCK={lock}" if lock else "")
+    for algorithm, lock in _pairs(engine, clause):
+        words = [f"ALGORITHM={algorithm}", *([f"LOCK={lock}"] if lock else [])]
         try:
-            send(f"{body}{comma} {chosen}")
+            send(_with(text, statement, words, in_front=clause is not None))
         except DatabaseError as error:
             if error.why not in _REFUSALS:
-                break  # partitions take no such words; or the statement fails, and shall say so itself
+                break  # the statement fails, and shall say so itself
             refused.add(algorithm)
         else:
             is_rebuilt = algorithm == "INPLACE" and _OF_MARIADB_ALONE in refused
-            return Way(table, algorithm, lock or "NONE", copies=algorithm == "COPY" or is_rebuilt)
+            moves = clause is not None and lock not in (None, "NONE")
+            return Way(table, algorithm, lock or "NONE", copies=algorithm == "COPY" or is_rebuilt or moves)
     send(text)
     return None
 
 
+def _pairs(engine: Engine, clause: str | None) -> list[tuple[str, str | None]]:
+    """Return the pairs of ALGORITHM and LOCK that a server is asked about, and whose answer holds."""
+    is_copy = clause is not None and partitions.copies_only(clause, engine)
+    return [
+        (algorithm, lock)
+        for algorithm, lock in _PAIRS
+        if (algorithm == "COPY" or not is_copy)
+        and (algorithm != _OF_MARIADB_ALONE or engine is Engine.MARIADB)
+    ]
+
+
 def brief_locks(statement: SqlStatement, tables: frozenset[str], old: frozenset[str]) -> Iterator[Lock]:
     """Yield what a statement locks for a moment, of which the server tells nothing."""
-    if any(statement.words[: len(start)] == start for start in _BRIEF):
+    clause = partitions.clause_of(statement.text) if statement.words[:1] == ("ALTER",) else None
+    is_brief = clause is not None and partitions.is_brief(clause)
+    if is_brief or any(statement.words[: len(start)] == start for start in _BRIEF):
         named = {token.name for token in tokens_of(statement.text)}
         for table in sorted(tables):
             if table.lower() in named:
@@ -109,23 +131,52 @@ def _changed_table(statement: SqlStatement) -> str | None:
 
 
 def _name_after(keyword: str, text: str) -> str | None:
-    tokens = tokens_of(text)
+    token = _token_after(keyword, tokens_of(text))
+    return token.text.strip("`") if token is not None and token.name is not None else None
+
+
+def _token_after(keyword: str, tokens: list[Token]) -> Token | None:
+    """Return a name's token behind a keyword; of `schema.name` the last."""
     place = next((at for at, token in enumerate(tokens) if token.keyword == keyword), len(tokens))
     names = [token for token in tokens[place + 1 :] if token.keyword not in ("IF", "EXISTS")]
     if len(names) > 2 and names[1].text == ".":  # noqa: PLR2004 - `schema.name`
         names = names[2:]
-    return names[0].text.strip("`") if names and names[0].name is not None else None
+    return names[0] if names else None
 
 
-def _stated(statement: SqlStatement, table: str) -> Way:
-    """Return what a statement says itself; the server has accepted it."""
+def _said(statement: SqlStatement) -> tuple[str, str]:
+    """Return the ALGORITHM and the LOCK that a statement names itself."""
     words = statement.words
     said = {word: words[at + 1] for at, word in enumerate(words[:-1]) if word in ("ALGORITHM", "LOCK")}
-    algorithm = said.get("ALGORITHM", "DEFAULT")
-    return Way(table, algorithm, said.get("LOCK", "DEFAULT"), copies=algorithm == "COPY")
+    return said.get("ALGORITHM", "DEFAULT"), said.get("LOCK", "DEFAULT")
 
 
-def _without_end(text: str) -> str:
-    """Return a statement without its `;` and what stands behind its last word."""
-    tokens = [token for token in tokens_of(text) if token.text != ";"]
-    return text[: tokens[-1].end]
+def _run_stated(statement: SqlStatement, text: str, said: Way, send: Callable[[str], Rows]) -> Way:
+    """Run a statement that names its ALGORITHM or LOCK; where it names no LOCK, the server says which."""
+    way = replace(said, copies=said.algorithm == "COPY")
+    if said.lock == "DEFAULT" and said.algorithm in ("COPY", "INPLACE", "NOCOPY"):
+        has_partitions = partitions.clause_of(text) is not None
+        for lock in _LOCKS:
+            try:
+                send(_with(text, statement, [f"LOCK={lock}"], in_front=has_partitions))
+            except DatabaseError as error:
+                if error.why not in _REFUSALS:
+                    break
+            else:
+                return replace(way, lock=lock)
+    send(text)
+    return way
+
+
+def _with(text: str, statement: SqlStatement, words: list[str], *, in_front: bool) -> str:
+    """Return a statement with more words: behind it, or behind the table's name where partitions follow."""
+    comma = "," if statement.words[0] == "ALTER" else ""
+    if not in_front:
+        tokens = [token for token in tokens_of(text) if token.text != ";"]
+        return f"{text[: tokens[-1].end]}{comma} {f'{comma} '.join(words)}"
+    tokens = tokens_of(text)
+    name = _token_after("TABLE", tokens)
+    assert name is not None, "a table was found by the same name"
+    rest = next(token for token in tokens if token.start >= name.end)
+    behind = "" if rest.keyword in ("PARTITION", "REMOVE") else ","
+    return f"{text[: name.end]} {', '.join(words)}{behind} {text[rest.start :]}"
