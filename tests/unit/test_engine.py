@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fixtures.engine_bench import NOW, Bench, Made, a_step
 
-from coordinator.adapters.clock import SystemClock
 from coordinator.adapters.journals.sqlite import SqliteJournal
 from coordinator.backfills.progress import Progress
 from coordinator.engine import run as loop
@@ -20,93 +19,11 @@ from coordinator.engine.run import Engine
 from coordinator.errors import DatabaseError, InDoubt, Interrupted, JournalConflict, StepFailed, Waiting
 from coordinator.graph import Graph, Step, StepId
 from coordinator.journal import events
-from coordinator.journal.events import Event, Outcome, from_wire, name_of, to_wire
-from coordinator.journal.fold import RunState, Status, fold
-from coordinator.journal.steps_on_wire import wire_from
-from coordinator.leases import Claim
+from coordinator.journal.events import Outcome, from_wire, name_of, to_wire
+from coordinator.journal.fold import Status, fold
 from coordinator.model import OnFailure, ServiceName
-from coordinator.steps import Context, Observation
+from coordinator.steps import Context
 from coordinator.world import Seen
-
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
-
-
-UNFENCED = SimpleNamespace(fence=lambda _: None)
-"""A platform that only one coordinator ever touches."""
-
-
-@dataclass
-class Made:
-    """A kind of step whose every part is a function of the test's."""
-
-    do: Callable[[Step, Context], str] = lambda *_: "done"
-    look: Callable[[Step, Context], Seen] = lambda *_: Seen.NOT_DONE
-    undo: Callable[[Step, Context], str] | None = None
-
-    def effects(self, _: Step) -> tuple[()]:
-        return ()
-
-    def perform(self, step: Step, context: Context) -> str:
-        return self.do(step, context)
-
-    def observe(self, step: Step, context: Context) -> Observation:
-        return Observation(self.look(step, context))
-
-
-@dataclass
-class Watcher:
-    seen: list[Event] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def saw(self, event: Event, _: RunState) -> None:
-        self.seen.append(event)
-
-    def noted(self, _: StepId, text: str) -> None:
-        self.notes.append(text)
-
-    def ticked(self, _: RunState, *, now: datetime) -> None: ...
-
-
-@dataclass
-class Bench:
-    """A run of made-up steps in a journal on disk."""
-
-    journal: Any
-    graph: Graph
-    kinds: dict[str, Made]
-    on_failure: OnFailure = OnFailure.ROLLBACK
-    watcher: Watcher = field(default_factory=Watcher)
-    is_stopping: Callable[[], bool] = lambda: False
-    requests: list[Event] = field(default_factory=list)
-    demand_alone: Callable[[], None] = lambda: None
-
-    def begin(self) -> None:
-        started = events.RunStarted(NOW, "r", "plan.yaml", {}, wire_from(self.graph), False, "0", {})
-        self.journal.append("r@1", 1, to_wire(started))
-
-    def past(self) -> list[Event]:
-        return [from_wire(record) for record in self.journal.records("r@1")]
-
-    def names(self) -> list[str]:
-        return [f"{name_of(event)} {getattr(event, 'step', '')}".strip() for event in self.past()]
-
-    def engine(self) -> Engine:
-        plan = SimpleNamespace(on_failure=self.on_failure)
-        return Engine(
-            state=fold("r@1", self.past()),
-            ports=SimpleNamespace(plan=plan, clock=SystemClock(), platform=lambda _: UNFENCED),
-            journal=self.journal,
-            audience=self.watcher,
-            kinds=self.kinds,
-            claim=Claim("d", "r"),
-            is_stopping=self.is_stopping,
-            take_requests=self._take,
-            demand_alone=self.demand_alone,
-        )
-
-    def _take(self, _: RunState) -> Sequence[Event]:
-        taken, self.requests = self.requests, []
-        return taken
 
 
 @pytest.fixture(autouse=True)
@@ -123,11 +40,6 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
         return made
 
     return make
-
-
-def a_step(name: str, *after: str, kind: str = "work", no_return: bool = False, service: str = "") -> Step:
-    its = ServiceName(service) if service else None
-    return Step(StepId(name), kind, tuple(StepId(each) for each in after), service=its, no_return=no_return)
 
 
 def test_the_journal_knows_how_far_a_step_was_that_ends_or_is_interrupted(bench) -> None:
