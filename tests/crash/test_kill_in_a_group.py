@@ -35,6 +35,7 @@ databases:
 """
 COUNT, FIRST_OF_LAST = 7, 4
 """Groups of one, two and four. PostgreSQL gets the last two groups in one go each."""
+_SLOW = "CREATE TABLE thing_{} AS SELECT 1 AS id FROM pg_sleep(current_setting('shop.pause')::float);"
 BROKEN = "CREATE TABLE thing_6 (id integer PRIMARY KEY); SELECT nothing FROM nowhere;"
 
 
@@ -65,13 +66,21 @@ class Many:
             executed = ["after execute"] * (version - FIRST_OF_LAST + 1)
             assert self.run(kill_at=[f"after step-started expand:shop:{COUNT}_m", *executed])["killed"]
             return
-        self.write(version + 1, f"CREATE TABLE thing_{version + 1} AS SELECT 1 AS id FROM pg_sleep(600);")
+        self.write(version + 1, _SLOW.format(version + 1))
+        self.be_slow(600)
         with ThreadPoolExecutor(1) as beside:
             running = beside.submit(self.run)
             until(lambda: version in self.things())
             os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
             assert running.result()["killed"]
-        self.write(version + 1, _text(version + 1))
+        self.be_slow(0)
+
+    def be_slow(self, seconds: int) -> None:
+        """Let the database pause for so long in what is `_SLOW`, in sessions that begin from now on."""
+        setting = f"format('ALTER DATABASE %I SET shop.pause = {seconds}', current_database())"
+        with closing(connect(self.url)) as connection:
+            connection.execute(f"DO $$ BEGIN EXECUTE {setting}; END $$")
+            connection.commit()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(connect(self.url)) as connection:
