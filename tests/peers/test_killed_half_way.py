@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -83,6 +83,18 @@ class Checkout:
         assert run_real(self.tool, world, self.migrations, "up") == 0
 
 
+def instants(of: Sequence[int], killed: list[bool]) -> Iterator[tuple[int, int]]:
+    """Yield each with its number, and the first anew while nobody was killed at work.
+
+    On a busy machine a program may come to its end before its killer has read the line.
+    """
+    yield from enumerate(of)
+    for number in range(len(of), 30):
+        if any(killed):
+            return
+        yield number, of[0]
+
+
 def kill_when(
     done: int, world: World, command: list[str], *, cwd: Path, environment: dict[str, str], pause: float
 ) -> bool:
@@ -119,47 +131,39 @@ def tool(request: pytest.FixtureRequest) -> str:
 def test_the_real_tool_goes_on_where_coordinator_was_killed(
     tool: str, engine: Engine, *, new_world: NewWorld, tmp_path: Path
 ):
-    chance, killed = random.Random(1), 0
-    for number, done in enumerate(INSTANTS):
+    chance, killed = random.Random(1), list[bool]()
+    for number, done in instants(INSTANTS, killed):
         checkout = Checkout(tmp_path / str(number), tool, engine)
         mixed, pure = new_world(engine), new_world(engine)
         assert run_real(tool, pure, checkout.migrations, "up") == 0
 
         command, environment = checkout.coordinator(mixed)
-        killed += kill_when(
-            done,
-            mixed,
-            command,
-            cwd=checkout.folder,
-            environment=environment,
-            pause=chance.uniform(0, 0.005),
+        pause = chance.uniform(0, 0.005)
+        killed.append(
+            kill_when(done, mixed, command, cwd=checkout.folder, environment=environment, pause=pause)
         )
         checkout.go_on(mixed)
 
         ended = checkout.run(mixed)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert left(mixed, tool) == left(pure, tool)
-    assert killed, "it was always done already"
+    assert any(killed), "it was always done already"
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_coordinator_goes_on_where_the_real_tool_was_killed_or_says_what_to_do(
     tool: str, engine: Engine, *, new_world: NewWorld, tmp_path: Path
 ):
-    chance, killed = random.Random(2), 0
-    for number, done in enumerate(INSTANTS):
+    chance, killed = random.Random(2), list[bool]()
+    for number, done in instants(INSTANTS, killed):
         checkout = Checkout(tmp_path / str(number), tool, engine)
         mixed, pure = new_world(engine), new_world(engine)
         assert run_real(tool, pure, checkout.migrations, "up") == 0
 
         command = real_command(tool, mixed, checkout.migrations, "up")
-        killed += kill_when(
-            done,
-            mixed,
-            command,
-            cwd=checkout.folder,
-            environment=dict(os.environ),
-            pause=chance.uniform(0, 0.002),
+        environment, pause = dict(os.environ), chance.uniform(0, 0.002)
+        killed.append(
+            kill_when(done, mixed, command, cwd=checkout.folder, environment=environment, pause=pause)
         )
         if tool == "golang-migrate" and (rows := mixed.ledger(tool)) and rows[0][1]:
             refused = checkout.run(mixed)
@@ -170,4 +174,4 @@ def test_coordinator_goes_on_where_the_real_tool_was_killed_or_says_what_to_do(
         ended = checkout.run(mixed)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert left(mixed, tool) == left(pure, tool)
-    assert killed, "it was always done already"
+    assert any(killed), "it was always done already"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import pytest
 from fixtures.local import until
 
 from coordinator.adapters.databases import postgresql
+from coordinator.adapters.platforms._local.addresses import free_port
 from coordinator.errors import DatabaseError, Usage
 from coordinator.model import LocksSpec
 from coordinator.ports.databases import Batch, Patience
@@ -45,9 +45,7 @@ def pooled(url: str, *settings: str) -> Iterator[str]:
     query, name = parse_qs(parts.query), parts.path.lstrip("/")
     host = query.get("host", [parts.hostname or "127.0.0.1"])[0]
     user = parts.username or "postgres"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     lines = [
         "[databases]",
         f"{name} = host={host} port={parts.port or 5432} user={user}",
