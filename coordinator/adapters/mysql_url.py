@@ -73,6 +73,13 @@ _IGNORED: Final = frozenset(
     }
 )
 """They change what Go's driver does with values, or what is always so here."""
+_CHECK: Final = "Check the URL, the network and the server."
+_NO_RIGHT: Final = 1044
+"""ER_DBACCESS_DENIED_ERROR: the password was right."""
+_RIGHTS: Final = (
+    "Grant the user its rights on that database. If they come by a role, make it one that is active at login:"
+    " `SET DEFAULT ROLE … TO user` on MySQL, `SET DEFAULT ROLE … FOR user` on MariaDB."
+)
 _OF_TLS: Final = frozenset({"tls", "ssl-mode", "x-tls-insecure-skip-verify"}).union(*_FILES.values())
 _KNOWN: Final = frozenset(
     {"tls", "ssl-mode", "timeout", "connect_timeout", "unix_socket", "x-tls-insecure-skip-verify"}
@@ -138,7 +145,7 @@ def connect_at(address: Address, *, label: str, secrets: tuple[str, ...]) -> Con
         raise DatabaseError(
             "database-unreachable",
             f"The database cannot be reached: {scrub(message_of(error), secrets)}.",
-            next_step="Check the URL, the network and the server.",
+            next_step=_RIGHTS if error.args[:1] == (_NO_RIGHT,) else _CHECK,
         ) from None  # its own text may quote what is in the URL
 
 

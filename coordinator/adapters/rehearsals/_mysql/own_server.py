@@ -41,6 +41,8 @@ _OF_KIND: Final[Mapping[Engine, tuple[str, ...]]] = {
         "--loose-innodb-redo-log-capacity=8M",  # since 8.0.30
     ),
 }
+_MADE_WITH: Final = ("lower_case_table_names",)
+"""What MySQL keeps from the day on which its data folder was made, and does not start without."""
 _MAKE_SECONDS: Final = 120.0
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.01
@@ -54,7 +56,7 @@ def own_server(program: Program, settings: Mapping[str, str]) -> Iterator[Addres
     """
     user = unprivileged(_UNPRIVILEGED)
     with scratch_folder(KIND, (user.pw_uid, user.pw_gid) if user else None) as folder:
-        _make_data(program, folder, user)
+        _make_data(program, folder, user, settings)
         server = _launched(program, folder, user, settings)
         try:
             yield _wait_until_ready(server, folder)
@@ -71,7 +73,9 @@ def _address(folder: Path) -> Address:
     )  # fmt: skip
 
 
-def _make_data(program: Program, folder: Path, user: pwd.struct_passwd | None) -> None:
+def _make_data(
+    program: Program, folder: Path, user: pwd.struct_passwd | None, settings: Mapping[str, str]
+) -> None:
     data = data_folder(folder)
     temporary = folder / _TEMPORARY
     temporary.mkdir(mode=0o700)
@@ -81,7 +85,7 @@ def _make_data(program: Program, folder: Path, user: pwd.struct_passwd | None) -
         # It makes the folder itself, as its user: a folder of ours would keep it out.
         command = [
             str(program.path), "--no-defaults", "--initialize-insecure", f"--datadir={data}",
-            f"--tmpdir={temporary}", *_SMALL, *_OF_KIND[Engine.MYSQL],
+            f"--tmpdir={temporary}", *_SMALL, *_OF_KIND[Engine.MYSQL], *_given(settings, _MADE_WITH),
         ]  # fmt: skip
     elif (installer := program.installer()) is not None:
         command = [
@@ -111,7 +115,6 @@ def _launched(
     program: Program, folder: Path, user: pwd.struct_passwd | None, settings: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     data = data_folder(folder)
-    given = [f"--{name.replace('_', '-')}={settings[name]}" for name in STARTED_WITH if name in settings]
     command = [
         str(program.path),
         "--no-defaults",
@@ -125,7 +128,7 @@ def _launched(
         f"--secure-file-priv={folder}",
         *_SMALL,
         *_OF_KIND[program.traits.engine],
-        *given,
+        *_given(settings, STARTED_WITH),
     ]
     with (folder / "log").open("wb") as output:
         return subprocess.Popen(
@@ -137,6 +140,10 @@ def _launched(
             start_new_session=True,  # Ctrl-C is for us; we end it when we are done
             **as_user(user),
         )
+
+
+def _given(settings: Mapping[str, str], names: tuple[str, ...]) -> list[str]:
+    return [f"--{name.replace('_', '-')}={settings[name]}" for name in names if name in settings]
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], folder: Path) -> Address:
