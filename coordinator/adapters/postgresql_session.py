@@ -59,7 +59,8 @@ _LATER = "SET LOCAL synchronous_commit = off"
 """The commit is answered before it is on the disk; the next one that waits for the disk takes it along, as
 the log is written in one order (PostgreSQL's manual, "Asynchronous Commit")."""
 _FLUSH = "SELECT pg_catalog.pg_logical_emit_message(true, 'coordinator', '')"
-"""The smallest transaction of any role that waits for the disk: a line in the log that nobody listens to."""
+"""The smallest transaction of any role that waits for the disk: an empty message in the server's log. Who
+decodes the log and asks for messages sees it."""
 _LOCK_NOT_AVAILABLE = "55P03"
 """lock_not_available (PostgreSQL, Appendix A): nothing happened, later it may work."""
 
@@ -277,7 +278,11 @@ class PostgresqlSession:
         count = sum(end <= refused.at for end in ends) // 2
         self.roll_back()
         if count:
-            self.make_durable()
+            try:
+                self.make_durable()
+            except DatabaseError as error:
+                error.ambiguous = True  # they are there, and nobody knows for how long
+                raise
         return count
 
     def _settling(self) -> tuple[str, ...]:

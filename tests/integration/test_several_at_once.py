@@ -285,6 +285,21 @@ def test_what_was_seen_survives_a_crash_once_somebody_asked_for_it(server: Crash
     assert count(url) == 1
 
 
+def test_where_nobody_can_wait_for_the_disk_all_of_them_are_in_doubt(
+    begin: Begin, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = begin(database_url, "goose", migrations_of("goose", *tables(*"abcc")))
+
+    def refuse() -> None:
+        raise DatabaseError("statement-failed", "no right any more")
+
+    monkeypatch.setattr(together.series.session, "make_durable", refuse)
+    with pytest.raises(DatabaseError) as unknown:
+        together.apply_rest()
+
+    assert unknown.value.ambiguous
+
+
 def test_a_connection_that_is_lost_leaves_all_of_them_in_doubt(begin: Begin, server: CrashingServer) -> None:
     url = server.new_database("lost")
     files = (*tables("a", "b"), "CREATE TABLE c AS SELECT 1 FROM pg_sleep(60)", *tables("d"))
