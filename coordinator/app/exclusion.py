@@ -20,6 +20,8 @@ from coordinator.ports import Ports
 from coordinator.ports.databases import LockId, Session
 
 _LOCK_ID: Final = int.from_bytes(b"coord", "big")
+_LETS_GO: Final = timedelta(seconds=5)
+"""How long a lost session of ours may still hold the lock: a server says that it ends it before it has."""
 
 
 @contextmanager
@@ -35,9 +37,10 @@ def alone_on_databases(ports: Ports) -> Iterator[Callable[[], None]]:
         def hold_all() -> None:
             for name, spec in sorted(ports.plan.databases.items()):
                 if spec.engine is not Engine.SQLITE and not _is_alive(held.get(name)):
-                    held.pop(name, None)
+                    lost = held.pop(name, None)
+                    timeout = timedelta() if lost is None else _LETS_GO
                     with suppress(DatabaseError):  # whatever needs this database will say so, and better
-                        held[name] = _hold(ports, name, open_locks)
+                        held[name] = _hold(ports, name, open_locks, timeout=timeout)
 
         hold_all()
         yield hold_all
@@ -58,10 +61,10 @@ def _lock_id(session: Session) -> LockId:
     return _LOCK_ID
 
 
-def _hold(ports: Ports, name: DatabaseName, open_locks: ExitStack) -> Session:
+def _hold(ports: Ports, name: DatabaseName, open_locks: ExitStack, *, timeout: timedelta) -> Session:
     session = open_locks.enter_context(ports.session(name, label=f"coordinator {ports.plan.release}"))
     try:
-        open_locks.enter_context(session.locked((_lock_id(session),), timeout=timedelta()))
+        open_locks.enter_context(session.locked((_lock_id(session),), timeout=timeout))
     except Waiting as error:
         raise Waiting(
             "lease-held",

@@ -16,6 +16,8 @@ from coordinator.errors import Waiting
 from coordinator.ports.databases import Batch
 from coordinator.secret import Secret
 
+LOCK_ID = int.from_bytes(b"coord", "big")
+
 
 def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(
     tmp_path: Path, database_url: str
@@ -51,6 +53,18 @@ def test_a_lock_that_was_lost_is_taken_again(tmp_path: Path, database_url: str) 
 
         with pytest.raises(Waiting), alone_on_databases(second):
             pass
+
+
+def test_a_lost_session_that_still_holds_the_lock_is_given_time_to_end(
+    tmp_path: Path, database_url: str
+) -> None:
+    with alone_on_databases(checkout(tmp_path, database_url)) as demand_alone:
+        end_other_sessions(database_url)
+        dying = psycopg.connect(database_url, autocommit=True)
+        dying.execute(f"SELECT pg_advisory_lock({LOCK_ID})")
+        threading.Timer(0.3, dying.close).start()
+
+        demand_alone()
 
 
 def test_a_coordinator_whose_lock_another_one_took_over_stops(tmp_path: Path, database_url: str) -> None:
