@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import psycopg
@@ -97,18 +98,7 @@ def look(connection: psycopg.Connection[tuple[object, ...]], last: Sight | None)
     Raises: psycopg.Error; a transaction is then aborted.
     """
     cursor = connection.execute(_LOOK)
-    relations = {
-        int(str(oid)): Relation(
-            str(name),
-            (str(schema), str(bare)),
-            str(kind),
-            _number(file),
-            _number(scans) or 0,
-            _number(writes) or 0,
-            _number(owner),
-        )
-        for oid, name, schema, bare, kind, file, scans, writes, owner in cursor.fetchall()
-    }
+    relations = dict(_relation(row) for row in cursor.fetchall())
     cursor.nextset()
     locks = frozenset((int(str(oid)), str(mode)) for oid, mode in cursor.fetchall())
     cursor.nextset()
@@ -126,6 +116,17 @@ def look(connection: psycopg.Connection[tuple[object, ...]], last: Sight | None)
         )
         connection.execute("SELECT " + ", ".join(restored))
     return Sight(relations, locks, writes, things_from(rows))
+
+
+@lru_cache(maxsize=16_384)
+def _relation(row: tuple[object, ...]) -> tuple[int, Relation]:
+    """Return a relation by its oid; nearly all rows of a look are those of the look before."""
+    oid, name, schema, bare, kind, file, scans, writes, owner = row
+    table = (str(schema), str(bare))
+    return int(str(oid)), Relation(
+        *(str(name), table, str(kind), _number(file)),
+        *(_number(scans) or 0, _number(writes) or 0, _number(owner)),
+    )
 
 
 def names_of(tables: Iterable[Table], sight: Sight, *, old: frozenset[int]) -> frozenset[str]:

@@ -28,8 +28,10 @@ def in_order(all_tables: Sequence[_T]) -> list[_T]:
     while left:
         names = {table.name.lower() for table in left}
         ready = [table for table in left if not (_parents(table) - {table.name.lower()}) & names]
-        done += ready or left[:1]
-        left = [table for table in left if table not in done]
+        taken = ready or left[:1]
+        done += taken
+        gone = {table.name for table in taken}  # a name is a table's own, and sooner compared than a table
+        left = [table for table in left if table.name not in gone]
     return done
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted
@@ -19,6 +20,9 @@ SCHEMA: Final = "main"
 _NORMAL: Final = 0
 _HIDDEN: Final = 1
 """table_xinfo's `hidden`: 0 an ordinary column, 1 one of a virtual table, 2 and 3 generated ones."""
+_READ_BEFORE: Final = 16_384
+"""Texts whose tokens are not looked for again. A catalogue is read around each statement of a migration, and
+nearly all of its tables are those of the time before; what is made of a text depends on nothing else."""
 _GENERATED: Final = {2: "generated virtual", 3: "generated stored"}
 
 
@@ -90,14 +94,15 @@ def tables(connection: sqlite3.Connection) -> list[Table]:
 def _table(
     connection: sqlite3.Connection, name: str, sql: str, *, without_rowid: bool, is_strict: bool
 ) -> Table:
+    columns = columns_of_table(connection, name)
     return Table(
         name,
         sql,
         is_strict,
         without_rowid,
-        columns_of_table(connection, name),
+        columns,
         tuple(_foreign_keys(connection, name)),
-        tuple(_uniques(connection, name)),
+        tuple(_uniques(connection, name, columns)),
     )
 
 
@@ -129,14 +134,16 @@ def _foreign_keys(connection: sqlite3.Connection, name: str) -> Iterator[Foreign
         )
 
 
-def _uniques(connection: sqlite3.Connection, name: str) -> Iterator[tuple[str, ...]]:
+def _uniques(
+    connection: sqlite3.Connection, name: str, columns: Sequence[TableColumn]
+) -> Iterator[tuple[str, ...]]:
     for _, index, unique, _, partial in connection.execute(
         f"PRAGMA main.index_list({quoted(name)})"
     ).fetchall():
         rows = connection.execute(f"PRAGMA main.index_info({quoted(index)})").fetchall()
         if unique and not partial and all(column is not None for _, _, column in rows):
             yield tuple(column for _, _, column in rows)
-    if keys := tuple(each.name for each in columns_of_table(connection, name) if each.key):
+    if keys := tuple(each.name for each in columns if each.key):
         yield keys
 
 
@@ -181,7 +188,12 @@ def catalogue(connection: sqlite3.Connection) -> Mapping[str, str]:
     return found
 
 
-def _of_table(table: Table) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=_READ_BEFORE)
+def _of_table(table: Table) -> tuple[tuple[str, str], ...]:
+    return tuple(_things_of(table))
+
+
+def _things_of(table: Table) -> Iterator[tuple[str, str]]:
     full = f"{SCHEMA}.{table.name}"
     options = ["strict"] * table.is_strict + ["without rowid"] * table.without_rowid
     yield f"table {full}", " ".join(["table", *options])
@@ -200,6 +212,7 @@ def _of_table(table: Table) -> Iterator[tuple[str, str]]:
         yield f"constraint {full}.unique ({', '.join(columns)})", "unique"
 
 
+@lru_cache(maxsize=_READ_BEFORE)
 def _folded(sql: str) -> str:
     """Return a text with one blank between its tokens, so that a new indentation is no change."""
     return " ".join(token.text for token in tokens_of(sql))
