@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,7 +175,9 @@ def tables_in(schema: Mapping[str, str]) -> frozenset[str]:
     )
 
 
-def narrowed(tables: Set[str], before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+def narrowed(
+    tables: set[str] | frozenset[str], before: Mapping[str, str], after: Mapping[str, str]
+) -> set[str]:
     """Return those of some tables that have fewer columns than before.
 
     Such a table has lost a column by its name, so only where a name is gone the columns are counted: counting
