@@ -153,6 +153,18 @@ COORDINATOR = (sys.executable, "-m", "coordinator")
 ALEMBIC = (sys.executable, "-m", "alembic", "upgrade", "head")
 
 
+def timed(argv: list[str], *, folder: Path, environment: dict[str, str], called: str) -> float:
+    """Run a whole command and return how long it took; end the benchmark where it fails."""
+    began = time.perf_counter()
+    ended = subprocess.run(
+        argv, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    took = time.perf_counter() - began
+    if ended.returncode:
+        sys.exit(f"{called}: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+    return took
+
+
 @dataclass(frozen=True)
 class Runner:
     """A line of the table: whose folder, and the command that applies it."""
@@ -166,18 +178,7 @@ class Runner:
         """Apply everything to an empty database and return how long the whole command took."""
         shutil.rmtree(self.folder / ".coordinator", ignore_errors=True)
         url = for_sqlalchemy(world) if self.tool == "alembic" else world.url
-        began = time.perf_counter()
-        ended = subprocess.run(
-            self.argv(world),
-            cwd=self.folder,
-            env={**os.environ, "URL": url},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        took = time.perf_counter() - began
-        if ended.returncode:
-            sys.exit(f"{self.name}: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+        took = timed(self.argv(world), folder=self.folder, environment={"URL": url}, called=self.name)
         made = sum(name.startswith("thing_") for name in world.tables())
         assert made == (migrations + 1) // 2, f"{self.name} made {made} tables"
         return took

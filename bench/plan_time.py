@@ -11,17 +11,13 @@ database is enough. The cache of evidence is emptied before each: nothing was re
 
 from __future__ import annotations
 
-import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from argparse import ArgumentParser
 from pathlib import Path
 
-from many_migrations import COORDINATOR, SERVERS, Bench, write_sql
+from many_migrations import COORDINATOR, SERVERS, Bench, timed, write_sql
 
 from coordinator.model import Engine
 
@@ -54,19 +50,8 @@ def write_queries(folder: Path, engine: Engine, *, queries: int, migrations: int
 def seconds(bench: Bench, folder: Path) -> float:
     """Plan once, for an empty database, and return how long it took."""
     shutil.rmtree(folder / ".coordinator", ignore_errors=True)
-    began = time.perf_counter()
-    ended = subprocess.run(
-        [*COORDINATOR, "plan"],
-        cwd=folder,
-        env={**os.environ, "URL": bench.new_world().url, "XDG_CACHE_HOME": str(folder / ".coordinator")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    took = time.perf_counter() - began
-    if ended.returncode:
-        sys.exit(f"plan ended with {ended.returncode}: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
-    return took
+    environment = {"URL": bench.new_world().url, "XDG_CACHE_HOME": str(folder / ".coordinator")}
+    return timed([*COORDINATOR, "plan"], folder=folder, environment=environment, called="plan")
 
 
 def main() -> None:

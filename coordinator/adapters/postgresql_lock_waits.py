@@ -132,8 +132,6 @@ class LockWaits:
         """The lasting transactions that were told of."""
         self._has_run = False
         """A statement of the batch has happened, and stays."""
-        self.spent_once = timedelta()
-        """For how long others may have waited behind `once`; rather too long than too short."""
 
     def execute(self, batch: Batch) -> None:
         """Send a batch. Raises: DatabaseError `lock-blocked` when it is given up; Interrupted."""
@@ -157,20 +155,21 @@ class LockWaits:
         finally:
             self._end_look()
 
-    def once(self, send: Callable[[str, LockWatch], int]) -> int:
+    def once(self, send: Callable[[str, LockWatch], int]) -> tuple[int, timedelta]:
         """Let several transactions be sent, each of which waits no longer than a first try does; once.
 
-        `send` gets what opens each, and what looks meanwhile. What it has cost is `spent_once`.
+        `send` gets what opens each, and what looks meanwhile. Return what it returns, and for how long others
+        may have waited; rather too long than too short.
         """
         self._begin()
         allowed = self._budget.allowed()
         watch = self._watch(allowed)
         try:
             with watch:
-                return send(_setting("LOCAL", allowed), watch)
+                count = send(_setting("LOCAL", allowed), watch)
         finally:
-            self.spent_once = max(allowed, timedelta(seconds=watch.stalled))
             self._end_look()
+        return count, max(allowed, timedelta(seconds=watch.stalled))
 
     def _end_look(self) -> None:
         if self._second is not None and not self._second.closed:

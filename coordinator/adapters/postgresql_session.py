@@ -180,11 +180,11 @@ class PostgresqlSession:
             return 0
         waits = LockWaits(self, self._beside, patience)
         try:
-            count = waits.once(lambda opening, watch: self._send_all(batches, labels, opening, watch))
+            count, spent = waits.once(lambda opening, watch: self._send_all(batches, labels, opening, watch))
         finally:
             self.roll_back()
         if count < len(batches):
-            self._spent = waits.spent_once
+            self._spent = spent
         return count
 
     def make_durable(self) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from fixtures.one_statement import migrations_of
 
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql
 from coordinator.applied import Book
 from coordinator.apply import read_ledger
 from coordinator.errors import DatabaseError, StepFailed, Waiting
-from coordinator.model import DatabaseName, Engine, LocksSpec, Migration, Script, SourceFile, Statement
+from coordinator.model import DatabaseName, Engine, LocksSpec, Migration, Script, Statement
 from coordinator.ports.databases import Batch, Patience, Session
 from coordinator.secret import Secret
 from coordinator.series import KeptSeries, Series, may_follow
@@ -27,15 +27,9 @@ BOOK = Book("shop-1", lambda _: None)
 PATIENCE = Patience(LocksSpec(), lambda _: None, lambda _: None, lambda _: None)
 
 
-def migrations_of(*statements: str) -> tuple[Migration, ...]:
-    files = []
-    for number, statement in enumerate(statements, 1):
-        content = f"-- +goose Up\n{statement};\n".encode()
-        files.append(SourceFile(f"{number}_m.sql", content, hashlib.sha256(content).hexdigest()))
-    return GOOSE.read(files).migrations
-
-
-THREE = migrations_of("CREATE TABLE a (x int)", "CREATE TABLE b (x int)", "CREATE TABLE c (x int)")
+THREE = migrations_of(
+    GOOSE.name, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)", "CREATE TABLE c (x int)"
+)
 
 
 @pytest.fixture
@@ -152,7 +146,7 @@ def test_only_a_migration_that_leaves_the_session_as_it_was_is_followed_in_it(
 
 def test_a_setting_that_a_migration_leaves_does_not_reach_the_next_one(begin) -> None:
     series = begin()
-    files = migrations_of("SET search_path = pg_catalog", "CREATE TABLE b (x int)")
+    files = migrations_of(GOOSE.name, "SET search_path = pg_catalog", "CREATE TABLE b (x int)")
     for each in files:
         series.apply(each, migrations=files, patience=PATIENCE, book=BOOK, label=each.name)
 

@@ -4,8 +4,7 @@ behind a refused one has not happened.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
@@ -14,13 +13,14 @@ import psycopg
 import pytest
 from fixtures.crashing import CrashingServer, crashing_server
 from fixtures.local import until
+from fixtures.one_statement import migrations_of
 
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql
 from coordinator.applied import Book
 from coordinator.apply import read_ledger
 from coordinator.errors import DatabaseError, Waiting
-from coordinator.model import LocksSpec, Migration, SourceFile
+from coordinator.model import LocksSpec, Migration
 from coordinator.ports.databases import Patience
 from coordinator.secret import Secret
 from coordinator.series import Series
@@ -31,15 +31,6 @@ REFUSED_AT_ITS_COMMIT = """
 CREATE TABLE c (x int UNIQUE, y int REFERENCES c (x) DEFERRABLE INITIALLY DEFERRED);
 INSERT INTO c VALUES (1, 99)"""
 LOCKS = LocksSpec(timedelta(milliseconds=30), timedelta(milliseconds=200), timedelta(seconds=1))
-
-
-def migrations_of(tool: str, *statements: str) -> tuple[Migration, ...]:
-    files = []
-    for number, statement in enumerate(statements, 1):
-        head, name = ("-- +goose Up\n", f"{number}_m.sql") if tool == "goose" else ("", f"{number}_m.up.sql")
-        content = f"{head}{statement};\n".encode()
-        files.append(SourceFile(name, content, hashlib.sha256(content).hexdigest()))
-    return discovery.migration_tool(tool).read(files).migrations
 
 
 Begin = Callable[..., "Release"]
@@ -203,26 +194,21 @@ def test_a_table_that_somebody_holds_is_waited_for_briefly_and_then_as_the_plan_
 
 
 @pytest.mark.parametrize(
-    ("statements", "expected"),
-    [
-        (("CREATE TABLE b (x int)", "DO $$ BEGIN END $$"), "b"),
-        (("CREATE TABLE b (x int)", "INSERT INTO a VALUES (1)"), "b"),
-        (("CREATE TABLE b (x int)", "SET search_path = pg_catalog"), "b"),
-    ],
+    "unfit",
+    ["DO $$ BEGIN END $$", "INSERT INTO a VALUES (1)", "SET search_path = pg_catalog"],
     ids=["a-block", "rows-first", "a-setting"],
 )
 def test_what_is_not_fit_for_one_trip_is_left_to_go_by_itself(
-    begin: Begin, statements: Sequence[str], expected: str, database_url: str
+    begin: Begin, unfit: str, database_url: str
 ) -> None:
-    files = (*tables("a"), *statements)
-    together = begin(database_url, "goose", migrations_of("goose", *files))
+    together = begin(database_url, "goose", migrations_of("goose", *tables("a", "b"), unfit))
 
     assert together.apply_rest() == 0
 
     assert together.made("b") == ""
     for each in together.migrations[1:]:
         together.apply(each)
-    assert together.made("b") == expected
+    assert together.made("b") == "b"
 
 
 # -- a server that crashes -----------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def run_cheapest(
         if clause is not None and partitions.copies_only(clause, engine):
             send(text)
             return replace(said, algorithm="COPY", lock="SHARED", copies=True)
-        return _run_stated(statement, text, said, send)
+        return _run_stated(statement, text, said, send, in_front=clause is not None)
     refused: set[str] = set()
     for algorithm, lock in _pairs(engine, clause):
         words = [f"ALGORITHM={algorithm}", *([f"LOCK={lock}"] if lock else [])]
@@ -151,14 +151,15 @@ def _said(statement: SqlStatement) -> tuple[str, str]:
     return said.get("ALGORITHM", "DEFAULT"), said.get("LOCK", "DEFAULT")
 
 
-def _run_stated(statement: SqlStatement, text: str, said: Way, send: Callable[[str], Rows]) -> Way:
+def _run_stated(
+    statement: SqlStatement, text: str, said: Way, send: Callable[[str], Rows], *, in_front: bool
+) -> Way:
     """Run a statement that names its ALGORITHM or LOCK; where it names no LOCK, the server says which."""
     way = replace(said, copies=said.algorithm == "COPY")
     if said.lock == "DEFAULT" and said.algorithm in ("COPY", "INPLACE", "NOCOPY"):
-        has_partitions = partitions.clause_of(text) is not None
         for lock in _LOCKS:
             try:
-                send(_with(text, statement, [f"LOCK={lock}"], in_front=has_partitions))
+                send(_with(text, statement, [f"LOCK={lock}"], in_front=in_front))
             except DatabaseError as error:
                 if error.why not in _REFUSALS:
                     break
