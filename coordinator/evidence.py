@@ -136,6 +136,10 @@ class Change:
 
 LOCK_TABLES: Final = "LOCK TABLES"
 """The mode of a lock that MySQL and MariaDB hold until UNLOCK TABLES or the session's end."""
+FOREIGN_KEY_MOMENT: Final = "metadata lock (of a foreign key)"
+"""MySQL: on a table that the statement does not name, for a moment, against everybody."""
+FOREIGN_KEY_COPY: Final = "foreign key LOCK=SHARED"
+"""MySQL and MariaDB: writers of a table that the statement does not name wait until its child is copied."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,12 @@ MYSQL: Final = frozenset({"mysql", "mariadb"})
 ALONE: Final = "-- alone in a file that runs without a transaction (goose: -- +goose NO TRANSACTION)"
 """Opens a statement that PostgreSQL runs in no transaction."""
 SHORT_WAIT: Final = "SET lock_timeout = '50ms'; -- where it fails nothing has changed: try again"
+MYSQL_SHORT_WAIT: Final = (
+    "SET SESSION lock_wait_timeout = 1; -- where it fails nothing has changed: try again"
+)
+"""MySQL counts in whole seconds."""
 BRIEF: Final = timedelta(seconds=1)
+_LOCK_WAIT: Final = re.compile(r"\block_wait_timeout\s*:?=\s*(?P<seconds>\d+)", re.IGNORECASE)
 _TIMEOUT: Final = re.compile(r"(?:=|\bTO\b)\s*'?(?P<number>\d+)\s*(?P<unit>ms|s|min|h|d)?\b", re.IGNORECASE)
 _UNITS: Final = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 """Those of PostgreSQL's settings; a number without one is milliseconds, 0 and DEFAULT are no limit."""
@@ -119,7 +124,7 @@ class Context:
         )
 
     def waits_briefly(self, statement: StatementEvidence) -> bool:
-        """Tell whether the migration itself sets a short lock_timeout before the statement."""
+        """Tell whether the migration itself sets a short lock_timeout before it, or lock_wait_timeout."""
         own = self._own_timeouts(statement)
         return bool(own) and own[-1] is not None and own[-1] <= BRIEF
 
@@ -138,6 +143,8 @@ class Context:
                 value = _TIMEOUT.search(text_of(each))
                 milliseconds = float(value["number"]) * _UNITS[value["unit"] or "ms"] if value else 0
                 found.append(timedelta(milliseconds=milliseconds) if milliseconds else None)
+            elif words[:1] == ("SET",) and (value := _LOCK_WAIT.search(text_of(each))):
+                found.append(timedelta(seconds=float(value["seconds"])))
         return found
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from coordinator.evidence import StatementEvidence
+from coordinator.evidence import FOREIGN_KEY_COPY, StatementEvidence
 from coordinator.rules import MYSQL, NEXT, Context, Danger, Rule, added, text_of
 
 _BEHIND_TYPE: Final = re.compile(r" (?:\w+_(?:ci|cs|bin)\b|not null|default |as \(|on update)")
@@ -15,13 +15,21 @@ _STOPS: Final = ("LOCK=SHARED", _STOPS_ALL)
 
 
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
+    parents = [
+        each.relation
+        for each in statement.locks
+        if each.mode == FOREIGN_KEY_COPY and not each.is_new and context.is_old(each.relation)
+    ]
+    too = f", and writers of {', '.join(parents)} wait as long, for a foreign key" if parents else ""
     for lock in statement.locks:
+        if lock.mode == FOREIGN_KEY_COPY:
+            continue
         if lock.is_new or not lock.mode.endswith(_STOPS) or not context.takes_long(lock.relation):
             continue
         table, who = lock.relation, "reads or writes" if lock.mode.endswith(_STOPS_ALL) else "writes"
         yield Danger(
             f"The cheapest way to change {table}{context.told_size(table)} is {lock.mode}.",
-            f"Nobody {who} it until the last row is copied or read, and a replica does the same again.",
+            f"Nobody {who} it until the last row is copied or read{too}; a replica does the same again.",
             _rewrite(statement, table),
         )
 
@@ -31,7 +39,8 @@ def _rewrite(statement: StatementEvidence, table: str) -> str:
     if any((each.after or "").startswith("foreign key") for each in added(statement, "constraint")):
         return (
             "-- no row is checked then: look for rows without a parent first\n"
-            f"SET SESSION foreign_key_checks = 0;\n{text[:-1]}, ALGORITHM=INPLACE, LOCK=NONE;"
+            "SET SESSION foreign_key_checks = 0, lock_wait_timeout = 1;\n"
+            f"{text[:-1]}, ALGORITHM=INPLACE, LOCK=NONE;"
         )
     changed = [each for each in statement.changes if each.kind == "column" and each.before is not None]
     if len(changed) == 1 and changed[0].after is not None:

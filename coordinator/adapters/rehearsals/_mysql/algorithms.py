@@ -34,8 +34,9 @@ _PAIRS: Final = (
 )
 _LOCKS: Final = ("NONE", "SHARED", "EXCLUSIVE")
 _OF_MARIADB_ALONE: Final = "NOCOPY"
-_REFUSALS: Final = ("Error 1845.", "Error 1846.")
-"""ER_ALTER_OPERATION_NOT_SUPPORTED, and the same with a reason; anything else is about the statement."""
+_REFUSALS: Final = ("Error 1845.", "Error 1846.", "Error 4092.")
+"""ER_ALTER_OPERATION_NOT_SUPPORTED, the same with a reason, and ER_INNODB_MAX_ROW_VERSION: the table had its
+last INSTANT change (the replayed files count). Anything else is about the statement."""
 _BY_THE_MANUAL: Final = "metadata lock (by the manual)"
 """Exclusive, and held for a moment: it waits for every transaction that has used the table."""
 _BRIEF: Final = (

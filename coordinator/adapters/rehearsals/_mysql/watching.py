@@ -16,6 +16,7 @@ from coordinator.adapters.rehearsals._mysql.catalogue import changes_between
 from coordinator.adapters.rehearsals._mysql.connection import without_scratch
 from coordinator.adapters.rehearsals._mysql.copying import without_definer
 from coordinator.adapters.rehearsals._mysql.reading import tables_read_whole
+from coordinator.adapters.rehearsals._mysql.relatives import as_locks, locks_on_relatives
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
@@ -38,7 +39,8 @@ _CHANGES_ROWS: Final = frozenset(
 _CHANGED: Final = frozenset({1048, 1264, 1265, 1292, 1364, 1366, 1406})
 """ER_BAD_NULL_ERROR, ER_WARN_DATA_OUT_OF_RANGE, WARN_DATA_TRUNCATED, ER_TRUNCATED_WRONG_VALUE,
 ER_NO_DEFAULT_FOR_FIELD, ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, ER_DATA_TOO_LONG: errors in a strict mode."""
-_OF_PARTITIONS: Final = frozenset({"DROP", "TRUNCATE", "EXCHANGE"})
+_OF_PARTITIONS: Final = frozenset({"CONVERT", "DROP", "EXCHANGE", "TRUNCATE"})
+"""Clauses that take rows out of a table, or put others into it."""
 
 
 class Watcher:
@@ -104,6 +106,16 @@ class Watcher:
         after = self._look()
         is_new_file = way is not None and numbers.get(way.table) != self._numbers().get(way.table)
         copies = way is not None and (way.copies or is_new_file)
+        changes = changes_between(before, after)
+        locks = tuple(self._locks(statement, way, tables_in(before)))
+        related = locks_on_relatives(
+            statement,
+            way=way,
+            named=[each.relation for each in locks],
+            before=before,
+            changes=changes,
+            engine=self._engine,
+        )
         self._evidence.append(
             StatementEvidence(
                 migration="",
@@ -111,11 +123,11 @@ class Watcher:
                 place=Place(""),
                 in_transaction=stays_in_transaction(statement),
                 seconds=seconds,
-                locks=tuple(self._locks(statement, way, tables_in(before))),
+                locks=(*locks, *as_locks(related, self._old)),
                 rewritten=(way.table,) if way is not None and copies and way.table in self._old else (),
                 written=tuple(sorted(self._old & _written(statement, tables_in(before)))),
                 scanned=tuple(sorted(scanned)),
-                changes=changes_between(before, after),
+                changes=changes,
                 warnings=warnings,
             )
         )
