@@ -18,6 +18,7 @@ from coordinator.model import BackfillSpec, DatabaseSpec, Migration, Role
 from coordinator.ports.databases import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.batch_plans import BatchScan, batch_scans
+from coordinator.rehearse.independence import shared_by_batches
 from coordinator.rehearse.walk import Visit, Working
 from coordinator.sameness import difference
 
@@ -25,7 +26,7 @@ _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing is measured here, and nobody rests."""
 _AT_ONCE: Final = (
     "it works on the sample rows, and nobody knows whether a batch reads what another one writes while"
-    " {} are under way at once"
+    " {} are under way at once: {}"
 )
 _RAN: Final = Finding(Verdict.PROVEN, Basis.REHEARSED, "it ran on the sample rows")
 
@@ -77,7 +78,8 @@ def _try(
     with scratch.clone() as copy:
         finding = _run(scratch, copy, database, spec, working=working)
         if finding is _RAN and spec.sessions > 1:
-            finding = _unproven(_AT_ONCE.format(spec.sessions))
+            shared = shared_by_batches(copy, spec)
+            finding = finding if shared is None else _unproven(_AT_ONCE.format(spec.sessions, shared))
         scans = () if finding.verdict is Verdict.BROKEN else batch_scans(copy, spec)
     return Trial(spec.name, state, finding, scans)
 
