@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -12,7 +13,7 @@ from itertools import count
 import pytest
 from fixtures.backfilling import Items, items
 
-from coordinator.backfills.cursor import begin_cursor
+from coordinator.backfills.cursor import begin_cursor, move_cursor
 from coordinator.backfills.work import Work
 from coordinator.errors import CoordinatorError, DatabaseError, Interrupted, Waiting
 from coordinator.model import Engine
@@ -27,7 +28,7 @@ _END = (
 )
 SLOW_FIRST = """
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN {before} PERFORM pg_sleep(0.3) WHERE NEW.id = 1; {after} RETURN NEW; END $$
+BEGIN {before} PERFORM pg_sleep(0.4) WHERE NEW.id = 1; {after} RETURN NEW; END $$
 """
 ON_UPDATE = "CREATE TRIGGER slow BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION slow()"
 TAKEN_BACK = "a batch beside others was taken back"
@@ -75,6 +76,36 @@ def test_those_that_are_committed_are_at_each_instant_what_lies_before_the_curso
 
     assert len(set(seen)) > 3
     assert all(done == highest == passed for done, highest, passed in seen)
+
+
+class NotItsTurn(Exception):
+    """What keeps a batch from its fence."""
+
+
+@pytest.mark.parametrize("is_its_turn", [True, False])
+def test_before_its_fence_a_batch_has_changed_its_rows_and_nobody_sees_it(
+    table: Items, *, is_its_turn: bool
+) -> None:
+    seen: list[dict[int, int]] = []
+
+    def wait_for_turn() -> None:
+        seen.append(table.times_done())
+        with table.session() as other:
+            seen.append({-1: begin_cursor(other, table.spec).batches})
+        if not is_its_turn:
+            raise NotItsTurn
+
+    with table.session() as session, ExitStack() as expected:
+        cursor = begin_cursor(session, table.spec)
+        change = ("UPDATE items SET n = n + 1 WHERE id <= 10",)
+        moved = cursor.past(("10",), 10)
+        if not is_its_turn:
+            expected.enter_context(pytest.raises(NotItsTurn))
+        move_cursor(session, table.spec, cursor, moved, statements=change, before_fence=wait_for_turn)
+
+    assert seen == [{0: ROWS}, {-1: 0}]
+    assert table.times_done() == ({0: ROWS - 10, 1: 10} if is_its_turn else {0: ROWS})
+    assert cursor_of(table) == (10 if is_its_turn else 0, 0)
 
 
 def test_a_refused_batch_is_named_by_its_keys_and_those_before_it_stay(table: Items) -> None:
@@ -244,6 +275,34 @@ def test_at_half_speed_the_sessions_rest_together_as_long_as_they_worked(table: 
     assert 0.5 * worked < sum(rested, timedelta()) < worked
 
 
+def test_a_rate_of_rows_is_that_of_all_sessions_together(table: Items) -> None:
+    tick, ticks, rested = timedelta(seconds=0.01), count(), []
+
+    work = table.work(wait=rested.append, **TWO)
+    work.now = lambda: datetime(2026, 1, 1, tzinfo=UTC) + next(ticks) * tick + sum(rested, timedelta())
+    work.run()
+
+    whole = next(ticks) * tick + sum(rested, timedelta())
+    assert timedelta(seconds=ROWS / 50 - 1) <= whole <= timedelta(seconds=ROWS / 50 + 2)
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_where_a_role_sees_what_was_there_before_each_row_is_done_once_all_the_same(
+    table: Items, isolation: str
+) -> None:
+    """The fence of a batch that began early cannot see that the cursor came to it."""
+    name = table.query("SELECT current_database()")[0][0]
+    table.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'")
+    with_trigger(table)
+
+    table.work(**TWO).run()
+
+    assert table.query("SHOW transaction_isolation") == [(isolation,)]
+    assert table.times_done() == {1: ROWS}
+    assert cursor_of(table) == (ROWS, 1)
+    assert [note for note in table.notes if TAKEN_BACK in note]
+
+
 def test_where_a_server_gives_one_connection_it_is_done_in_that_one(table: Items) -> None:
     work, given = table.work(**TWO), []
     connect = work.connect
@@ -263,10 +322,10 @@ def test_where_a_server_gives_one_connection_it_is_done_in_that_one(table: Items
 
 
 def test_the_batches_after_a_meeting_are_done_one_at_a_time_and_longer_after_each(table: Items) -> None:
-    """Every batch is refused while the one before it is not there, so that each attempt is a meeting."""
+    """Every batch is refused while the one before it is not there; that takes a while where two are begun."""
     with_trigger(
         table,
-        before="PERFORM pg_sleep(0.05) WHERE NEW.id % 5 = 0;"
+        before="PERFORM pg_sleep(0.4) WHERE NEW.id IN (5, 50, 135);"
         " IF EXISTS (SELECT FROM items WHERE n = 0 AND id <= NEW.id - 5) THEN"
         " RAISE EXCEPTION 'too early'; END IF;",
     )
