@@ -26,6 +26,9 @@ _REFERRED: Final = {
     "1451": re.compile(r"foreign key constraint fails \((?:`[^`]*`\.)?`(?P<child>[^`]*)`"),
 }
 """What PostgreSQL (ri_triggers.c) and MySQL say where a row is taken away that another one refers to."""
+_REFERRED_BY_ANY: Final = frozenset({"SQLITE_CONSTRAINT_FOREIGNKEY", "1217"})
+"""The same without a table's name, so any new table may be the reason. SQLite has no other words; MySQL has
+these for an account that may not see the other table, in 8.0.15 for one with rights on the whole database."""
 
 _Answer = TypeVar("_Answer")
 Described = dict[str, Description | Objection]
@@ -214,11 +217,8 @@ def _refused(here: Objection, answer: Answer, *, layers: Collection[Layer], betw
 
 
 def _new_child(objection: Objection, new_tables: frozenset[str]) -> str | None:
-    """Return the new table, in words, whose sample rows refer to what the query takes away, if that is why.
-
-    SQLite says of a foreign key only that it failed, so any new table may be the reason.
-    """
-    if objection.code == "SQLITE_CONSTRAINT_FOREIGNKEY" and new_tables:
+    """Return the new table, in words, whose sample rows refer to what a query takes away, if that is why."""
+    if objection.code in _REFERRED_BY_ANY and new_tables:
         return "tables"
     pattern = _REFERRED.get(objection.code)
     match = pattern.search(objection.message) if pattern else None

@@ -78,9 +78,12 @@ WHERE d.refclassid = 'pg_proc'::regclass AND (
 _ACTIONS: Final = {"Update": "confupdtype", "Delete": "confdeltype", "Insert": "confupdtype"}
 """What a foreign key that points at a table does with its own rows. An insert is followed by nothing."""
 _LOOKS_AROUND: Final = re.compile(
-    r"\b(\w+_to_xml\w*|currval|lastval|nextval|setval|(?:pg|lo)_\w+)\b|U&[\"']", re.IGNORECASE
+    r"\b(\w+_to_xml\w*|ts_stat|ts_rewrite|currtid\d?|currval|lastval|nextval|setval|loread|lowrite|(?:pg|lo)_\w+)\b"
+    r"|U&[\"']",
+    re.IGNORECASE,
 )
-"""Of the server's own functions, those that read more than they are given; and names that cannot be read."""
+"""Of the server's own functions, those that read more than they are given (some run a query that is a text);
+and names that cannot be read."""
 _COMMENT: Final = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 

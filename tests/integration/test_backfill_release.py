@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from fixtures.audience import Audience
 from fixtures.backfilling import Items
+from fixtures.mariadb import ENGINE
 
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.place import Place
@@ -72,15 +73,19 @@ class Shop:
 
     def begin(self) -> None:
         """Release the table with its rows, before there is a backfill."""
-        rows = (
+        into = "INTO orders (id, total)"
+        counted = (
             f"WITH RECURSIVE t (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t WHERE i < {ROWS}) SELECT i, i"
         )
-        rows = f"SELECT seq, seq FROM seq_1_to_{ROWS}" if self.engine == "mariadb" else f"{rows} FROM t"
+        rows = {
+            Engine.MARIADB: f"INSERT {into} SELECT seq, seq FROM seq_1_to_{ROWS}",
+            Engine.MYSQL: f"INSERT /*+ SET_VAR(cte_max_recursion_depth = {ROWS}) */ {into} {counted} FROM t",
+        }.get(Engine(self.engine), f"INSERT {into} {counted} FROM t")
         (self.folder / "migrations").mkdir()
         (self.folder / "plan.yaml").write_text(PLAN.format(engine=self.engine).partition("    backfills")[0])
         self._add("1_base", "expand", BASE)
-        self._add("2_rows", "migrate", f"INSERT INTO orders (id, total) {rows}")
-        self.run()
+        self._add("2_rows", "migrate", rows)
+        assert self.run().exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
 
     @property
     def ports(self) -> ConnectedPorts:
@@ -106,8 +111,8 @@ class Shop:
         if self.engine == "sqlite":
             with closing(sqlite3.connect(self.url.removeprefix("sqlite://"), isolation_level=None)) as file:
                 return file.execute(sql).fetchall()
-        if self.engine == "mariadb":
-            return Items(Engine.MARIADB, self.url).query(sql)
+        if Engine(self.engine).speaks_mysql:
+            return Items(ENGINE, self.url).query(sql)
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
@@ -129,7 +134,7 @@ def postgresql_shop(tmp_path: Path, database_url: str) -> Shop:
 
 @pytest.fixture
 def mariadb_shop(tmp_path: Path, mariadb_url: str) -> Shop:
-    made = Shop(tmp_path, "mariadb", mariadb_url)
+    made = Shop(tmp_path, ENGINE.value, mariadb_url)
     made.begin()
     return made
 

@@ -55,6 +55,10 @@ SHARED = {
     "UPDATE items SET n = n::fitting WHERE {range}": "function fits",
     "UPDATE items SET n = nextval('numbers') WHERE {range}": "nextval",
     "UPDATE items SET code = table_to_xml('items', true, false, '') WHERE {range}": "table_to_xml",
+    "UPDATE items SET n = (SELECT sum(nentry) FROM ts_stat('SELECT to_tsvector(code) FROM items'))"
+    " WHERE {range}": "ts_stat",
+    "UPDATE items SET code = ts_rewrite(code::tsquery, 'SELECT code::tsquery, code::tsquery FROM items')"
+    " WHERE {range}": "ts_rewrite",
     "UPDATE items SET id = id + 1000 WHERE {range}": "may change id, its key",
     'UPDATE items SET n = 1, "id" /* the key */ = 5 WHERE {range}': "may change id, its key",
     "UPDATE items SET (n, id) = (1, 5) WHERE {range}": "may change id, its key",
