@@ -31,7 +31,6 @@ SCHEMA = (
     "CREATE OPERATOR |+| (FUNCTION = steps, LEFTARG = int, RIGHTARG = int)",
     "CREATE FUNCTION fits(a int) RETURNS boolean LANGUAGE sql AS 'SELECT a >= looks()'",
     "CREATE FUNCTION sums() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
-    "CREATE DOMAIN fitting AS int CHECK (fits(VALUE))",
 )
 NEXT_TO_NOTHING = [
     "UPDATE items SET n = n + 1 WHERE {range}",
@@ -53,7 +52,6 @@ SHARED = {
     "UPDATE items SET n = looks() WHERE {range}": "function looks",
     "UPDATE items SET n = n |+| 1 WHERE {range}": "function steps",
     "INSERT INTO names SELECT code, total(n) FROM items WHERE {range} GROUP BY code": "function total",
-    "UPDATE items SET n = n::fitting WHERE {range}": "function fits",
     "UPDATE items SET n = nextval('numbers') WHERE {range}": "nextval",
     "UPDATE items SET code = table_to_xml('items', true, false, '') WHERE {range}": "table_to_xml",
     "UPDATE items SET n = (SELECT sum(nentry) FROM ts_stat('SELECT to_tsvector(code) FROM items'))"
@@ -137,7 +135,9 @@ def test_what_a_batch_may_have_in_common_with_another_is_said(database: Rehearsa
         ("CREATE RULE also AS ON UPDATE TO items DO ALSO DELETE FROM names", "a rule"),
         ("ALTER TABLE items ENABLE ROW LEVEL SECURITY", "row security of items"),
         ("ALTER TABLE items ADD CHECK (fits(n))", "function fits"),
-        ("ALTER TABLE items ADD more fitting", "function fits"),
+        ("ALTER TABLE items ADD CHECK (n |+| 1 > 0)", "function steps"),
+        ("CREATE DOMAIN fitting AS int CHECK (fits(VALUE))", "function fits"),
+        ("CREATE DOMAIN most AS int DEFAULT looks()", "function looks"),
         ("CREATE TABLE special (more int) INHERITS (items)", "another table"),
         (
             "CREATE TABLE after (item int REFERENCES items ON UPDATE SET NULL)",
