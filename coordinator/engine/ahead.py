@@ -7,9 +7,7 @@ on it may have happened. A group is a chain that nothing else branches off from 
 that may stop half-way.
 
 It begins with one and doubles while groups are quick: whoever reads the journal while a long migration runs
-finds the intent of that one alone. Once groups are as large as they get, the next one's intents are written
-while one is at work, so that the database need not wait for the journal. Rejected: groups by the size of the
-files, which says nothing about time.
+finds the intent of that one alone. Rejected: groups by the size of the files, which says nothing about time.
 """
 
 from __future__ import annotations
@@ -26,8 +24,8 @@ from coordinator.model import DatabaseName
 
 NOT_BEGUN: Final = "it was not begun"
 """What is known of a step whose group ended before it: its intent is taken back."""
-_MOST: Final = 32
-"""Intents that are written at once, of which two groups may stand ahead."""
+_MOST: Final = 64
+"""Intents that are written at once; beyond it the share of the flush is too small to be measured."""
 TOGETHER: Final = 16
 """Migrations that are performed in one go at most: whoever asks to stop waits for what has been sent."""
 _QUICK: Final = timedelta(milliseconds=500)
@@ -42,23 +40,15 @@ def chain(
     `is_whole` tells of a migration whether either all of it is there, recorded, or nothing.
     """
     found = [first]
-    while len(found) < most:
-        step = follower(found[-1], first, state, is_whole=is_whole, tried=tried)
-        if step is None:
+    while len(found) < most and first.kind == "apply" and is_whole(found[-1]):
+        behind = state.graph.successors(found[-1].id)
+        if len(behind) != 1:
+            break
+        step = state.graph.step(behind[0])
+        if not _may_follow(step, first, state) or step.id in tried or not is_whole(step):
             break
         found.append(step)
     return tuple(found)
-
-
-def follower(
-    last: Step, first: Step, state: RunState, *, is_whole: Callable[[Step], bool], tried: Collection[StepId]
-) -> Step | None:
-    """Return the migration that may be begun behind `last`, whose group began with `first`."""
-    behind = state.graph.successors(last.id) if last.kind == "apply" else ()
-    if len(behind) != 1 or not is_whole(last):
-        return None
-    step = state.graph.step(behind[0])
-    return step if _may_follow(step, first, state) and step.id not in tried and is_whole(step) else None
 
 
 def _may_follow(step: Step, first: Step, state: RunState) -> bool:
@@ -81,10 +71,6 @@ class Paces:
     def size(self, database: DatabaseName | None) -> int:
         """Return how many may be begun now."""
         return self._sizes.get(database, 1)
-
-    def is_full(self, database: DatabaseName | None) -> bool:
-        """Tell whether groups have been quick for so long that they grow no more."""
-        return self.size(database) == _MOST
 
     def learn(self, database: DatabaseName | None, count: int, took: timedelta) -> None:
         """Take in how long so many took."""

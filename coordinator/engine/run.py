@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from coordinator.backfills.progress import Progress
-from coordinator.engine.ahead import Paces, chain, follower
+from coordinator.engine.ahead import Paces, chain
 from coordinator.engine.decide import (
     Command,
     Finish,
@@ -36,7 +36,6 @@ from coordinator.journal import events
 from coordinator.journal.events import Event
 from coordinator.journal.fold import RunState, Status
 from coordinator.leases import Claim
-from coordinator.model import DatabaseName
 from coordinator.ports import Ports
 from coordinator.ports.machine import Journal
 from coordinator.series import KeptSeries, is_whole
@@ -85,9 +84,7 @@ class Engine:
     """Make sure that no other coordinator acts; raises Waiting `lease-held` if one does."""
     problems: list[CoordinatorError] = field(default_factory=list)
     """What workers met and no event tells: why a step waits, or could not be observed."""
-    _in_flight: dict[StepId, Future[Done]] = field(default_factory=dict)
-    _lines: dict[DatabaseName, tuple[Step, Future[Done]]] = field(default_factory=dict)
-    """The last migration that was begun in each database, and the job that it belongs to."""
+    _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
     _tried: set[StepId] = field(default_factory=set)
     _results: queue.SimpleQueue[tuple[Done, ...]] = field(default_factory=queue.SimpleQueue)
     _unwritten: list[tuple[Event, RunState]] = field(default_factory=list)
@@ -137,14 +134,11 @@ class Engine:
 
     def _act(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...] | None:
         """Carry out what decide says; return the stuck steps if it says that nothing is left to do."""
-        stuck: tuple[StepId, ...] | None = None
         begun: list[Job] = []
-        if not self.is_stopping():
-            stuck = self._take_up(begun)
-            begun += self._begin_behind()
-        self._submit_durably(workers, begun)
-        if begun:  # the first of a line is at work now
-            self._submit_durably(workers, self._begin_behind())
+        stuck = None if self.is_stopping() else self._take_up(begun)
+        self._make_durable()
+        for job in begun:
+            self._submit(workers, job)
         at_work = map(self.state.graph.step, self._in_flight)
         self._series.end_all_but({step.database for step in at_work if step.kind == "apply"})
         return stuck
@@ -187,54 +181,18 @@ class Engine:
             self._write(events.StepStarted(self.ports.clock.now(), each.id))
         return tuple(map(Start, steps))
 
-    def _begin_behind(self) -> list[Job]:
-        """Write the intents of what may be begun while the migrations before it are still at work."""
-        begun: list[Job] = []
-        if self.state.rollback or self.state.abort or not self._is_all_well():
-            return begun
-        for database, (last, _) in tuple(self._lines.items()):
-            at_work = {self._in_flight[each] for each in self._in_flight if self._is_of(each, database)}
-            if last.id not in self._in_flight or len(at_work) != 1 or not self._paces.is_full(database):
-                continue
-            step = follower(last, last, self.state, is_whole=self._is_whole, tried=self._tried)
-            if step is not None:
-                self.demand_alone()
-                begun.append(self._begin(step))
-        return begun
-
-    def _is_all_well(self) -> bool:
-        """Tell whether every step that is neither pending nor done is at work."""
-        return all(step.id in self._in_flight for step in self.state.moved())
-
-    def _is_of(self, step: StepId, database: DatabaseName) -> bool:
-        return self.state.graph.step(step).database == database
-
     def _is_whole(self, step: Step) -> bool:
         name = step.its_database
         found = None if step.migration is None else self.ports.migration(name, step.migration)
         return found is not None and is_whole(found, self.ports.plan.databases[name].engine)
-
-    def _submit_durably(self, workers: ThreadPoolExecutor, begun: Sequence[Job]) -> None:
-        self._make_durable()
-        for job in begun:
-            self._submit(workers, job)
 
     def _submit(self, workers: ThreadPoolExecutor, job: Job) -> None:
         steps = self.state.graph if isinstance(job[0], Undo) else ()
         ahead = [each for each in steps if each.no_return and self._is_pending(each)]
         contexts = [self._context(command) for command in job]
         worker = Worker(self.kinds, self.state.run, self.ports.clock, self._paces, self._results.put)
-        at_work = workers.submit(worker.do, job, contexts, ahead=ahead, behind=self._at_work_before(job))
+        at_work = workers.submit(worker.do, job, contexts, ahead)
         self._in_flight.update((command.step.id, at_work) for command in job)
-        if isinstance(job[0], Start) and job[0].step.kind == "apply":
-            self._lines[job[0].step.its_database] = (job[-1].step, at_work)
-
-    def _at_work_before(self, job: Job) -> Future[Done] | None:
-        """Return the job that must end well before this one begins; None where what it follows is done."""
-        first = job[0].step
-        found = self._lines.get(first.its_database) if isinstance(job[0], Start) and first.database else None
-        is_before = found is not None and found[0].id in self._in_flight and found[0].id in first.after
-        return found[1] if found is not None and is_before else None
 
     def _context(self, command: Start | Observe | Undo) -> Context:
         step = command.step

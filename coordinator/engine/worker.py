@@ -1,14 +1,12 @@
 """What a worker does: one job, step after step, and what it brings back. It never touches the journal.
 
-A job is one step, or several that are begun together (ahead.py); one may be begun while the one before it is
-still at work, and waits for how that ends. A worker that is cut off leaves its steps in doubt, never in a
-guessed state.
+A job is one step, or several that are begun together (ahead.py). A worker that is cut off leaves its steps in
+doubt, never in a guessed state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -59,18 +57,15 @@ class Worker:
     bring: Callable[[tuple[Done, ...]], None]
     """Takes what is known of some of a job's steps."""
 
-    def do(
-        self, job: Job, contexts: Sequence[Context], *, ahead: Sequence[Step], behind: Future[Done] | None
-    ) -> Done:
-        """Do one command after the other, bring back what came of them, and return the last of it.
+    def do(self, job: Job, contexts: Sequence[Context], ahead: Sequence[Step]) -> None:
+        """Do one command after the other and bring back what came of them, every so often.
 
-        `ahead` are the steps of no return that have not begun. `behind` is the job that comes before this
-        one: if that ends badly, nothing of this one is begun.
+        `ahead` are the steps of no return that have not begun.
         """
         now = self.clock.now
-        last = None if behind is None else behind.result()
         began = brought = now()
         known: list[Done] = []
+        last: Done | None = None
         at = 0
         while at < len(job):
             command, context = job[at], contexts[at]
@@ -89,7 +84,6 @@ class Worker:
         if isinstance(job[0], Start):
             self.paces.learn(job[0].step.database, len(job), now() - began)
         self.bring(tuple(known))
-        return known[-1]
 
     def _done_together(self, job: Job, contexts: Sequence[Context]) -> tuple[Done, ...]:
         """Do the first of several steps in one go; none where that is not to be had."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +15,7 @@ from coordinator.engine import ahead, worker
 from coordinator.engine import run as loop
 from coordinator.engine.ahead import NOT_BEGUN
 from coordinator.engine.run import Engine
-from coordinator.errors import CoordinatorError, DatabaseError, Interrupted, StepFailed
+from coordinator.errors import CoordinatorError, DatabaseError, StepFailed
 from coordinator.graph import Graph, Step, StepId
 from coordinator.journal.fold import Status
 from coordinator.model import DatabaseName
@@ -46,15 +45,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]
     monkeypatch.setattr(ahead, "_QUICK", timedelta(minutes=1))
     monkeypatch.setattr(Engine, "_is_whole", lambda *_: True)
 
-    def run(kind: Together | Callable[[Bench], Together]) -> Bench:
+    def run(kind: Together) -> Bench:
         names = [f"m{number}" for number in range(1, 8)]
         before = [(), *((StepId(each),) for each in names)]
         steps = (
             Step(StepId(name), "apply", after, database=SHOP)
             for name, after in zip(names, before, strict=False)
         )
-        made = Bench(SqliteJournal(tmp_path / "journal"), Graph(tuple(steps)), {})
-        made.kinds["apply"] = kind if isinstance(kind, Together) else kind(made)
+        made = Bench(SqliteJournal(tmp_path / "journal"), Graph(tuple(steps)), {"apply": kind})
         made.begin()
         made.engine().run()
         return made
@@ -157,110 +155,3 @@ def test_a_bug_is_raised_as_it_is(run: Callable[..., Bench]) -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(Together(do_all=stumble))
-
-
-# -- a group that is begun while the one before it is at work ---------------------------------------------
-
-
-@pytest.fixture
-def at_most_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let groups grow to two: m1, then m2 and m3, m4 and m5, m6 and m7."""
-    monkeypatch.setattr(ahead, "_MOST", 2)
-
-
-def intents_while(made: Bench, group: Sequence[Step]) -> list[str]:
-    """Return the steps that have begun when a group is at work and the loop had time to begin others."""
-    for _ in range(100):
-        begun = [each.partition(" ")[2] for each in made.names() if each.startswith("step-started")]
-        if len(begun) > int(group[-1].id[1:]):
-            break
-        time.sleep(0.01)
-    return begun
-
-
-@pytest.mark.usefixtures("at_most_two")
-def test_the_intents_of_the_next_group_are_written_while_one_is_at_work(run: Callable[..., Bench]) -> None:
-    begun: dict[str, list[str]] = {}
-
-    def look(made: Bench) -> Together:
-        def do_all(steps: Sequence[Step], _: Sequence[Context]) -> Sequence[str]:
-            begun[steps[0].id] = intents_while(made, steps)
-            return ["" for _ in steps]
-
-        return Together(do_all=do_all)
-
-    made = run(look)
-
-    assert begun["m2"] == ["m1", "m2", "m3", "m4", "m5"], "the next group alone, and not all that is to come"
-    assert begun["m4"] == ["m1", "m2", "m3", "m4", "m5", "m6", "m7"]
-    assert set(statuses(made).values()) == {Status.DONE}
-
-
-@pytest.mark.usefixtures("at_most_two")
-def test_behind_a_group_that_fails_nothing_is_begun(run: Callable[..., Bench]) -> None:
-    alone: list[str] = []
-
-    def fail(made: Bench) -> Together:
-        def do(step: Step, _: Context) -> str:
-            alone.append(step.id)
-            if step.id == "m3":
-                assert intents_while(made, [step])[-1] == "m5"
-                raise StepFailed("statement-failed", "no")
-            return ""
-
-        return Together(do=do)
-
-    made = run(fail)
-
-    assert alone == ["m1", "m2", "m3"]
-    assert list(statuses(made).values())[2:] == [Status.FAILED, *[Status.PENDING] * 4]
-    state = made.engine().state
-    assert [state.steps[StepId(each)].detail for each in ("m4", "m5", "m6")] == [NOT_BEGUN, NOT_BEGUN, ""]
-
-
-@pytest.mark.usefixtures("at_most_two")
-def test_behind_a_group_that_is_in_doubt_nothing_is_begun_until_that_is_known(
-    run: Callable[..., Bench],
-) -> None:
-    done: list[str] = []
-    lost: list[str] = []
-
-    def lose_once(made: Bench) -> Together:
-        def do_all(steps: Sequence[Step], _: Sequence[Context]) -> Sequence[str]:
-            if not lost:
-                lost.extend(intents_while(made, steps))
-                raise DatabaseError("connection-lost", "gone", ambiguous=True)
-            done.extend(each.id for each in steps)
-            return ["" for _ in steps]
-
-        def look(step: Step, context: Context) -> Seen:
-            assert not (context.in_doubt and done[1:]), "it is known before anything else is done"
-            return Seen.DONE if context.in_doubt and step.id == "m2" else Seen.NOT_DONE
-
-        return Together(look=look, do=lambda step, _: done.append(step.id) or "", do_all=do_all)
-
-    made = run(lose_once)
-
-    assert lost[-2:] == ["m4", "m5"]
-    assert done[1:] == ["m3", "m4", "m5", "m6", "m7"]
-    assert set(statuses(made).values()) == {Status.DONE}
-
-
-@pytest.mark.usefixtures("at_most_two")
-def test_whoever_asks_to_stop_waits_for_one_group(run: Callable[..., Bench]) -> None:
-    asked: list[str] = []
-
-    def stop(made: Bench) -> Together:
-        made.is_stopping = lambda: bool(asked)
-
-        def do_all(steps: Sequence[Step], _: Sequence[Context]) -> Sequence[str]:
-            intents_while(made, steps)
-            asked.extend(each.id for each in steps)
-            return ["" for _ in steps]
-
-        return Together(do_all=do_all)
-
-    with pytest.raises(Interrupted):
-        run(stop)
-
-    assert asked == ["m2", "m3"]
