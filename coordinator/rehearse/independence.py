@@ -35,12 +35,7 @@ FROM pg_catalog.pg_depend d
 LEFT JOIN pg_catalog.pg_class r ON d.refclassid = 'pg_class'::regclass AND r.oid = d.refobjid
 LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
 LEFT JOIN pg_catalog.pg_proc f ON (f.provolatile <> 'i' OR f.prokind = 'a') AND (
-  (d.refclassid = 'pg_proc'::regclass AND f.oid = d.refobjid)
-  OR f.oid = o.oprcode
-  OR (d.refclassid = 'pg_type'::regclass AND f.oid IN (
-    SELECT u.refobjid FROM pg_catalog.pg_depend u JOIN pg_catalog.pg_constraint c ON c.oid = u.objid
-    WHERE u.classid = 'pg_constraint'::regclass AND u.refclassid = 'pg_proc'::regclass
-    AND c.contypid = d.refobjid)))
+  (d.refclassid = 'pg_proc'::regclass AND f.oid = d.refobjid) OR f.oid = o.oprcode)
 WHERE d.classid = 'pg_proc'::regclass AND d.objid = '{_ASKING}()'::regprocedure
 """  # noqa: S608 - of constants
 """What a statement uses beside what every server has: relations, and functions that may look around. An
@@ -66,15 +61,18 @@ SELECT 'foreign key ' || c.conname FROM pg_catalog.pg_constraint c JOIN written 
 WHERE c.contype = 'f' AND c.{action} IN ('c', 'n', 'd')
 UNION ALL
 SELECT 'function ' || f.proname FROM pg_catalog.pg_depend d
-JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid AND f.provolatile <> 'i'
-WHERE d.refclassid = 'pg_proc'::regclass AND (
-  (d.classid = 'pg_constraint'::regclass AND d.objid IN (
-    SELECT c.oid FROM pg_catalog.pg_constraint c WHERE c.conrelid IN (SELECT oid FROM written)
-    OR c.contypid IN (
-      SELECT atttypid FROM pg_catalog.pg_attribute WHERE attrelid IN (SELECT oid FROM written))))
+LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+JOIN pg_catalog.pg_proc f ON f.provolatile <> 'i' AND (
+  (d.refclassid = 'pg_proc'::regclass AND f.oid = d.refobjid) OR f.oid = o.oprcode)
+WHERE (d.classid = 'pg_constraint'::regclass AND d.objid IN (
+    SELECT oid FROM pg_catalog.pg_constraint WHERE contypid <> 0 OR conrelid IN (SELECT oid FROM written)))
   OR (d.classid = 'pg_attrdef'::regclass AND d.objid IN (
-    SELECT oid FROM pg_catalog.pg_attrdef WHERE adrelid IN (SELECT oid FROM written))))
+    SELECT oid FROM pg_catalog.pg_attrdef WHERE adrelid IN (SELECT oid FROM written)))
+  OR (d.classid = 'pg_type'::regclass AND d.objid IN (
+    SELECT oid FROM pg_catalog.pg_type WHERE typtype = 'd'))
 """
+"""What else runs when rows are written. A domain counts wherever it stands: a column's type may hold it deep
+inside, and the statement may name it too."""
 _ACTIONS: Final = {"Update": "confupdtype", "Delete": "confdeltype", "Insert": "confupdtype"}
 """What a foreign key that points at a table does with its own rows. An insert is followed by nothing."""
 _LOOKS_AROUND: Final = re.compile(

@@ -215,7 +215,10 @@ def test_a_connection_that_is_lost_is_opened_again_and_each_row_done_once(table:
     assert any("Connecting again" in note for note in table.notes)
 
 
-def test_it_goes_on_where_it_was_stopped(table: Items) -> None:
+@pytest.mark.parametrize("next_sessions", [1, 2, 3])
+def test_it_goes_on_where_it_was_stopped_in_any_number_of_sessions(
+    table: Items, *, next_sessions: int
+) -> None:
     with_trigger(table)
     asked: list[timedelta] = []
 
@@ -228,7 +231,7 @@ def test_it_goes_on_where_it_was_stopped(table: Items) -> None:
         table.work(wait=stop, **TWO).run()
     between = table.times_done()
     passed = cursor_of(table)
-    table.work(**TWO).run()
+    table.work(**{**TWO, "sessions": next_sessions}).run()
 
     assert 0 < between[1] < ROWS
     assert passed == (between[1], 0), "what was under way is there with its cursor"
