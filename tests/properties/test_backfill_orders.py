@@ -1,8 +1,8 @@
 """Backfills of compiled releases against brute force: what may happen while one runs, and what before it.
 
 The brute force knows no phases and none of the compiler's cuts. It walks all instants that a graph allows,
-and asks at each what the plan's words promise: a backfill finds the schema that it needs, what waits for it has
-not begun, and it was judged at every state at which it may run.
+and asks at each what the plan's words promise: a backfill finds the schema that it needs, what waits for it
+has not begun, and it was judged at every state at which it may run.
 """
 
 from __future__ import annotations
