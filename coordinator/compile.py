@@ -214,7 +214,7 @@ def _applied(
     for spec in release.completed(database, phased):
         is_open = spec in release.backfills[database]
         worked = (_backfill_id("backfill", database, spec),) if is_open else ()
-        step = _backfill_step("complete", database, spec, (*after, *worked))
+        step = _backfill_step("complete", database, spec, tuple(dict.fromkeys((*after, *worked))))
         yield step
         asked.append(step.id)
     yield _apply(database, phased, state, (*after, *asked))

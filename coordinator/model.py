@@ -256,6 +256,8 @@ class BackfillSpec:
     """How far a replica may be behind before it waits; None: nobody looks."""
     repeatable: bool = False
     """It leaves rows alone that are done, so that the table may be gone over again."""
+    sessions: int = 1
+    """How many batches may be under way at once, each in a session of its own."""
     command: CommandSpec | None = None
     """A program with `{range}` among its arguments, in place of `sql`: it may do a range more than once."""
 

@@ -164,10 +164,9 @@ class Goose:
     def up(self, migration: Migration, *, target: Target, ledger: Ledger) -> tuple[Batch, ...]:
         """Return what applies and records a migration."""
         version = int(migration.version)
-        moved = _is_applied_query(target, version)
+        moved = f"SELECT 1 {_from(target)}WHERE {_is_applied(target, version)} IS TRUE"
         if ledger.applied:
-            last = _is_applied_query(target, int(ledger.applied[0]))
-            moved = f"{moved} UNION ALL SELECT 1 {_from(target)}WHERE NOT EXISTS ({last})"
+            moved = f"{moved} OR {_is_applied(target, int(ledger.applied[0]))} IS NOT TRUE"
         assert migration.up is not None, "a file without an Up section is an error of `read`"
         return _batches(migration.up, _insert(target, version), target=target, guard=moved)
 
@@ -181,9 +180,7 @@ class Goose:
         """Return what undoes a migration and takes its rows away."""
         del migrations, ledger
         delete = f"DELETE FROM {_table(target)} WHERE version_id = {migration.version}"  # noqa: S608
-        gone = (
-            f"SELECT 1 {_from(target)}WHERE NOT EXISTS ({_is_applied_query(target, int(migration.version))})"
-        )
+        gone = f"SELECT 1 {_from(target)}WHERE {_is_applied(target, int(migration.version))} IS NOT TRUE"
         script = migration.down or Script((), transaction=True)
         return _batches(script, delete, target=target, guard=gone)
 
@@ -270,9 +267,9 @@ def _insert(target: Target, version: int) -> str:
     return f"INSERT INTO {_table(target)} (version_id, is_applied) VALUES ({version}, {_TRUE[target.engine]})"  # noqa: S608
 
 
-def _is_applied_query(target: Target, version: int) -> str:
-    newest = f"SELECT is_applied FROM {_table(target)} WHERE version_id = {version} ORDER BY id DESC LIMIT 1"  # noqa: S608
-    return f"SELECT 1 FROM ({newest}) AS newest WHERE is_applied = {_TRUE[target.engine]}"  # noqa: S608
+def _is_applied(target: Target, version: int) -> str:
+    """Return an expression for what the newest row of a version says; NULL where there is none."""
+    return f"(SELECT is_applied FROM {_table(target)} WHERE version_id = {version} ORDER BY id DESC LIMIT 1)"  # noqa: S608
 
 
 def _batches(script: Script, record: str, *, target: Target, guard: str) -> tuple[Batch, ...]:

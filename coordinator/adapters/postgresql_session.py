@@ -306,8 +306,8 @@ class PostgresqlSession:
             self.send(begin)
         elif self.send(f"{begin}{batch.guard}", answer=-1):
             raise ledger_changed()
-        if batch.fence is not None and len(self.send(f"{batch.fence} RETURNING 1")) != 1:
-            raise cursor_moved()
+        if batch.before_fence is None:
+            self._pass_fence(batch)
         # What is the tool's own goes out with the commit; whoever looks between statements sees each.
         records = batch.records if send is None else 0
         texts = batch.statements[: len(batch.statements) - records]
@@ -315,7 +315,14 @@ class PostgresqlSession:
             (send or self.send)(text, index=index, commits=False)
             if self._connection.info.transaction_status is not TransactionStatus.INTRANS:
                 raise transaction_ended(index)
+        if batch.before_fence is not None:
+            batch.before_fence()
+            self._pass_fence(batch)
         self.send(";".join((*batch.statements[len(texts) :], "COMMIT")), commits=True)
+
+    def _pass_fence(self, batch: Batch) -> None:
+        if batch.fence is not None and len(self.send(f"{batch.fence} RETURNING 1")) != 1:
+            raise cursor_moved()
 
     def _execute_each(self, batch: Batch, send: Send) -> None:
         for index, text in enumerate(batch.statements):

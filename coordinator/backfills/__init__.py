@@ -4,6 +4,7 @@
     cursor  our own table in the same database: how far it got
     pace    how many rows the next batch has, and how long to rest before it (pure)
     progress  how far it is, and about how long it still takes (pure)
+    ahead   several batches under way at once, committed in their order
     ranges  a program in the place of SQL: a range at least once
     work    the loop: look, change, rest; again after whatever ended it
     verdicts  what the rehearsals make of it for the release (pure)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from coordinator.backfills.keys import Place
@@ -104,13 +105,21 @@ def begin_cursor(session: Session, spec: BackfillSpec) -> Cursor:
 
 
 def move_cursor(
-    session: Session, spec: BackfillSpec, was: Cursor, now: Cursor, *, statements: tuple[str, ...] = ()
+    session: Session,
+    spec: BackfillSpec,
+    was: Cursor,
+    now: Cursor,
+    *,
+    statements: tuple[str, ...] = (),
+    before_fence: Callable[[], None] | None = None,
 ) -> None:
     """Move the cursor from where it was read, together with the rows that `statements` change.
 
+    `before_fence` is called when they are changed; the cursor moves when it returns, and nothing does if not.
     Raises: DatabaseError `cursor-moved` where it stands elsewhere; nothing is changed then.
     """
     engine = session.target(None).engine
+    assert before_fence is None or engine is Engine.POSTGRESQL, "the others have the fence first"
     place = "NULL" if now.place is None else literal(json.dumps(now.place), engine)
     fence = _MOVE.format(
         batches=now.batches,
@@ -121,4 +130,4 @@ def move_cursor(
         digest=digest_of(spec),
         was=was.batches,
     )
-    session.execute(Batch(statements, transaction=True, fence=fence))
+    session.execute(Batch(statements, transaction=True, fence=fence, before_fence=before_fence))

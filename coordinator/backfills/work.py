@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from coordinator.backfills.ahead import Begun, going_ahead, is_lost
 from coordinator.backfills.cursor import Cursor, begin_cursor, move_cursor
 from coordinator.backfills.keys import Key, Place, key_of, number_from
 from coordinator.backfills.pace import Pace
@@ -27,6 +28,9 @@ _TAILS: Final = 5
 """How many batches are done in a row for rows that came in after the last one was thought to be."""
 _LOOK_AT_REPLICAS: Final = timedelta(seconds=1)
 _SAY: Final = timedelta(seconds=1)
+_ALONE: Final = 8
+"""How many batches are done one at a time after several at once were in each other's way; twice as many after
+each such meeting, because there is a reason for it that does not go away."""
 _BUSY: Final = frozenset({"40001", "40P01", "55P03"})
 """serialization_failure, deadlock_detected, lock_not_available (PostgreSQL, Appendix A)."""
 
@@ -50,6 +54,8 @@ class Work:
     """Rows that this command did."""
     _has_gone_again: bool = False
     _tails: int = 0
+    _meetings: int = 0
+    _alone: int = 0
     _busy_since: datetime | None = None
     _said: datetime | None = None
     _looked: datetime | None = None
@@ -76,8 +82,7 @@ class Work:
                     self._give_way(error)
                     continue
                 tries = 0 if self.done > before else tries
-                is_lost = error.code in ("connection-lost", "database-unreachable")
-                if not is_lost or tries == len(_PAUSES):
+                if not is_lost(error) or tries == len(_PAUSES):
                     raise
                 # Whether the last commit happened is no question: the cursor is read again.
                 self.note(f"{error.what} Connecting again in {_PAUSES[tries]:g} s.")
@@ -90,6 +95,8 @@ class Work:
         while True:
             self.wait(timedelta())
             self._wait_for_replicas(session)
+            if self.spec.sessions > 1 and not self._alone:
+                cursor = self._go_ahead(session, key, cursor)
             chosen = _choose(session, key, cursor, self._pace.rows)
             if chosen is not None:
                 moved = self._change(session, key, cursor, chosen)
@@ -103,12 +110,54 @@ class Work:
                 return f"{cursor.passed:,} row(s) passed, none left"
             cursor = self._go_on(session, cursor, left, has_moved=chosen is not None)
 
+    def _go_ahead(self, session: Session, key: Key, cursor: Cursor) -> Cursor:
+        """Do whole batches, several at once, and return where the cursor stands then.
+
+        It ends before the last rows of the table, and before a batch that has to be done by itself.
+        """
+        if key.nth_after(cursor.place, self._pace.rows, session) is None:
+            return cursor
+        head, rested = cursor, self.now()
+        with going_ahead(session, self.connect, self.spec, now=self.now, note=self.note) as ahead:
+            while True:
+                last, rows = None, self._pace.rows
+                if idle := ahead.idle:
+                    self.wait(timedelta())
+                    self._wait_for_replicas(idle)
+                    last = key.nth_after(head.place, rows, idle)
+                if last is not None:
+                    was, head = head, head.past(last, rows)
+                    ahead.begin(was, head, self._batch(key, was, last))
+                    continue
+                if ahead.is_empty:
+                    return cursor
+                ended = ahead.end_oldest()
+                if ended is None:
+                    return self._go_on_alone(cursor)
+                cursor = ended.now
+                self._end(key, ended)
+                # What others did meanwhile is work too: at half speed all of them rest half of the time.
+                self.wait(self._pace.rest(ended.rows, (self.now() - rested).total_seconds()))
+                rested = self.now()
+
+    def _end(self, key: Key, ended: Begun) -> None:
+        self.done, self._busy_since, self._tails = self.done + ended.rows, None, 0
+        self._pace = self._pace.after(ended.rows, ended.seconds)
+        self._tell(key, ended.now)
+
+    def _go_on_alone(self, cursor: Cursor) -> Cursor:
+        """Return the cursor, and do the next batches one at a time: what is wrong shows without others."""
+        self._alone = _ALONE * 2 ** min(self._meetings, 16)
+        self._meetings += 1
+        self.note(f"a batch beside others was taken back: {self._alone:,} batches are done one at a time")
+        return cursor
+
     def _change(self, session: Session, key: Key, cursor: Cursor, chosen: Chosen) -> Cursor | None:
         """Do one batch and return where the cursor stands then; None where its rows were busy."""
         moved = cursor.past(chosen.last, chosen.rows)
         began = self.now()
         try:
-            statements = () if self.program else self._batch(key, cursor, chosen)
+            statements = () if self.program else self._batch(key, cursor, chosen.last)
             if self.program:
                 do_by_program(self.program, self.spec, key.between(cursor.place, chosen.last), note=self.note)
             move_cursor(session, self.spec, cursor, moved, statements=statements)
@@ -119,6 +168,7 @@ class Work:
             return None
         seconds = (self.now() - began).total_seconds()
         self.done, self._busy_since = self.done + chosen.rows, None
+        self._alone = max(0, self._alone - 1)
         self._tell(key, moved)
         rest = self._pace.rest(chosen.rows, seconds)
         if not chosen.is_rest:
@@ -126,13 +176,13 @@ class Work:
         self.wait(rest)
         return moved
 
-    def _batch(self, key: Key, cursor: Cursor, chosen: Chosen) -> tuple[str, ...]:
+    def _batch(self, key: Key, cursor: Cursor, last: Place) -> tuple[str, ...]:
         """Return what a batch sends beside the cursor.
 
         A server that crashes may lose the last commits that it did not wait for, of rows and cursor alike, so
         nothing is done twice. The commit at the end is waited for, and makes all those before it durable.
         """
-        text = self.spec.statement(key.between(cursor.place, chosen.last))
+        text = self.spec.statement(key.between(cursor.place, last))
         if self.database.engine is not Engine.POSTGRESQL:
             return (text,)  # the session has the plan's patience already
         attempt = self.database.locks.attempt // timedelta(milliseconds=1)

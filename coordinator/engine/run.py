@@ -4,8 +4,7 @@ and writes the outcome; the journal has one writer, this thread.
 Order is everything here: intent before effect, outcome after it, and no effect before its intent is durable.
 The outcome of one step and the intent of the next become durable together, with one flush to the disk, and so
 do the intents of migrations that are begun together (ahead.py). Whatever kills the process between any two
-lines, the next command finds a journal from which decide goes on. A worker that is cut off leaves its step in
-doubt, never in a guessed state.
+lines, the next command finds a journal from which decide goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from coordinator.backfills.progress import Progress
-from coordinator.engine.ahead import NOT_BEGUN, TOGETHER, Paces, chain
+from coordinator.engine.ahead import Paces, chain
 from coordinator.engine.decide import (
     Command,
     Finish,
@@ -30,7 +29,7 @@ from coordinator.engine.decide import (
     Undo,
     decide,
 )
-from coordinator.engine.way_back import demand_way_back
+from coordinator.engine.worker import Done, Job, Worker
 from coordinator.errors import CoordinatorError, DatabaseError, InDoubt, Interrupted, Waiting
 from coordinator.graph import Step, StepId
 from coordinator.journal import events
@@ -40,13 +39,11 @@ from coordinator.leases import Claim
 from coordinator.ports import Ports
 from coordinator.ports.machine import Journal
 from coordinator.series import KeptSeries, is_whole
-from coordinator.steps import Context, Observation, PerformsAll, StepKind
+from coordinator.steps import Context, StepKind
 from coordinator.world import Seen
 
 _TICK: Final = 0.2
 """Seconds between two looks at requests, signals and the display."""
-_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between attempts to observe a step in doubt."""
 _PROGRESS: Final = timedelta(seconds=5)
 """How often the journal hears how far a step is: what whoever looks at a killed run may be behind."""
 _WORKERS: Final = 16
@@ -69,27 +66,6 @@ class Audience(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What a worker brings back: exactly one event's worth of knowledge, or the problem it met."""
-
-    step: Step
-    task: type[Command]
-    at: datetime
-    detail: str = ""
-    observation: Observation | None = None
-    error: BaseException | None = None
-
-    @property
-    def is_in_the_way(self) -> bool:
-        """Tell whether what comes after this step must not begin, or could not be looked for either."""
-        return self.error is not None or (self.task is Start and self.observation is not None)
-
-
-_Job = tuple[Start | Observe | Undo, ...]
-"""What one worker does, one after the other."""
-
-
 @dataclass
 class Engine:
     """One command's work on one run. Holds the state after the last event that it wrote."""
@@ -110,7 +86,7 @@ class Engine:
     """What workers met and no event tells: why a step waits, or could not be observed."""
     _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
     _tried: set[StepId] = field(default_factory=set)
-    _results: queue.SimpleQueue[tuple[_Done, ...]] = field(default_factory=queue.SimpleQueue)
+    _results: queue.SimpleQueue[tuple[Done, ...]] = field(default_factory=queue.SimpleQueue)
     _unwritten: list[tuple[Event, RunState]] = field(default_factory=list)
     """Events that count already and are not durable yet, each with the state after it: no effect before."""
     _progress: dict[StepId, Progress] = field(default_factory=dict)
@@ -158,7 +134,7 @@ class Engine:
 
     def _act(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...] | None:
         """Carry out what decide says; return the stuck steps if it says that nothing is left to do."""
-        begun: list[_Job] = []
+        begun: list[Job] = []
         stuck = None if self.is_stopping() else self._take_up(begun)
         self._make_durable()
         for job in begun:
@@ -167,7 +143,7 @@ class Engine:
         self._series.end_all_but({step.database for step in at_work if step.kind == "apply"})
         return stuck
 
-    def _take_up(self, begun: list[_Job]) -> tuple[StepId, ...] | None:
+    def _take_up(self, begun: list[Job]) -> tuple[StepId, ...] | None:
         """Write what decide says, and add to `begun` what a worker is to do when that is durable."""
         situation = Situation(
             in_flight=self._in_flight.keys(),
@@ -182,10 +158,7 @@ class Engine:
         for command in commands:
             match command:
                 case Start(step):
-                    steps = self._begun_with(step)
-                    for each in steps:
-                        self._write(events.StepStarted(now(), each.id))
-                    begun.append(tuple(map(Start, steps)))
+                    begun.append(self._begin(step))
                 case Observe():
                     _add_look(begun, command)
                 case Undo(step):
@@ -200,23 +173,25 @@ class Engine:
                     return steps
         return None
 
-    def _begun_with(self, step: Step) -> tuple[Step, ...]:
-        """Return the step, and the migrations whose intents are written with its own."""
+    def _begin(self, step: Step) -> Job:
+        """Write the intent of a step, and of the migrations that are begun with it; return all of them."""
         size = self._paces.size(step.database)
-        return chain(step, self.state, is_whole=self._is_whole, tried=self._tried, most=size)
+        steps = chain(step, self.state, is_whole=self._is_whole, tried=self._tried, most=size)
+        for each in steps:
+            self._write(events.StepStarted(self.ports.clock.now(), each.id))
+        return tuple(map(Start, steps))
 
     def _is_whole(self, step: Step) -> bool:
         name = step.its_database
         found = None if step.migration is None else self.ports.migration(name, step.migration)
         return found is not None and is_whole(found, self.ports.plan.databases[name].engine)
 
-    def _submit(self, workers: ThreadPoolExecutor, job: _Job) -> None:
-        is_way_back = isinstance(job[0], Undo)
-        ahead = [
-            each for each in self.state.graph if is_way_back and each.no_return and self._is_pending(each)
-        ]
+    def _submit(self, workers: ThreadPoolExecutor, job: Job) -> None:
+        steps = self.state.graph if isinstance(job[0], Undo) else ()
+        ahead = [each for each in steps if each.no_return and self._is_pending(each)]
         contexts = [self._context(command) for command in job]
-        at_work = workers.submit(self._work, job, contexts, ahead)
+        worker = Worker(self.kinds, self.state.run, self.ports.clock, self._paces, self._results.put)
+        at_work = workers.submit(worker.do, job, contexts, ahead)
         self._in_flight.update((command.step.id, at_work) for command in job)
 
     def _context(self, command: Start | Observe | Undo) -> Context:
@@ -240,59 +215,6 @@ class Engine:
     def _is_turning(self, command: Command) -> bool:
         """Tell whether a forward step's waiting has lost its point: the run goes back, or is given up."""
         return isinstance(command, Start) and bool(self.state.rollback or self.state.abort)
-
-    def _work(self, job: _Job, contexts: Sequence[Context], ahead: Sequence[Step]) -> None:
-        """Do one command after the other in a worker and bring back what came of it, every tick.
-
-        It never touches the journal. `ahead` are the steps of no return that have not begun.
-        """
-        now = self.ports.clock.now
-        began = brought = now()
-        known: list[_Done] = []
-        last: _Done | None = None
-        at = 0
-        while at < len(job):
-            command, context = job[at], contexts[at]
-            if last is not None and (last.is_in_the_way or context.is_halted()):
-                known.append(_not_done(command, last, now()))
-                at += 1
-                continue
-            done = self._done_together(job[at : at + TOGETHER], contexts[at : at + TOGETHER])
-            done = done or (self._done(command, context, ahead),)
-            known += done
-            at, last = at + len(done), done[-1]
-            is_tick = (now() - brought).total_seconds() >= _TICK
-            if is_tick and at < len(job) and isinstance(command, Start) and not last.is_in_the_way:
-                self._results.put(tuple(known))
-                known, brought = [], now()
-        if isinstance(job[0], Start):
-            self._paces.learn(job[0].step.database, len(job), now() - began)
-        self._results.put(tuple(known))
-
-    def _done_together(self, job: _Job, contexts: Sequence[Context]) -> tuple[_Done, ...]:
-        """Do the first of several steps in one go; none where that is not to be had."""
-        kind, steps = self.kinds[job[0].step.kind], [command.step for command in job]
-        if len(job) == 1 or not isinstance(job[0], Start) or not isinstance(kind, PerformsAll):
-            return ()
-        now = self.ports.clock.now
-        try:
-            lines = kind.perform_all(steps, contexts)
-        except DatabaseError as error:
-            return tuple(_Done(step, Start, now(), error=error) for step in steps) if error.ambiguous else ()
-        except CoordinatorError:
-            return ()  # each of them by itself meets it again, and says it of itself
-        except BaseException as error:  # noqa: BLE001 - the loop's thread raises it: it is a bug
-            return (_Done(steps[0], Start, now(), error=error),)
-        return tuple(_Done(step, Start, now(), detail=line) for step, line in zip(steps, lines, strict=False))
-
-    def _done(self, command: Start | Observe | Undo, context: Context, ahead: Sequence[Step]) -> _Done:
-        step, kind = command.step, self.kinds[command.step.kind]
-        try:
-            if isinstance(command, Undo) and step.service is not None:
-                demand_way_back(ahead, self.kinds, context)
-            return _carry_out(command, _Fenced(kind, self.state.run), context)
-        except BaseException as error:  # noqa: BLE001 - the loop's thread raises what is not a problem of the world
-            return _Done(step, type(command), context.ports.clock.now(), error=error)
 
     def _collect(self) -> None:
         """Write the outcome of every worker that is done, waiting a tick for the first."""
@@ -322,7 +244,7 @@ class Engine:
             speed = round(progress.per_second, 1)
             self._write(events.StepProgressed(at, step, progress.passed, progress.total, speed))
 
-    def _event_of(self, done: _Done) -> Event | None:
+    def _event_of(self, done: Done) -> Event | None:
         """Return what a worker's result means; None leaves the step as it is, in doubt."""
         now, step = done.at, done.step.id
         if done.error is None:
@@ -338,7 +260,7 @@ class Engine:
         self._tried.add(step)
         return self._event_of_problem(done, done.error, now)
 
-    def _event_of_problem(self, done: _Done, error: CoordinatorError, now: datetime) -> Event | None:
+    def _event_of_problem(self, done: Done, error: CoordinatorError, now: datetime) -> Event | None:
         step = done.step.id
         if done.task is Undo:
             return events.UndoFailed(now, step, error.code, str(error))
@@ -372,60 +294,7 @@ class Engine:
             self.audience.saw(event, state)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fenced:
-    """A kind of step whose service is this run's alone before it is looked at or changed.
-
-    The fence contacts the platform, so it is as patient as what it stands before.
-    """
-
-    kind: StepKind
-    run: str
-
-    def observe(self, step: Step, context: Context) -> Observation:
-        self._take(step, context)
-        return self.kind.observe(step, context)
-
-    def perform(self, step: Step, context: Context) -> str:
-        return self.kind.perform(step, context)
-
-    def undo(self, step: Step, context: Context) -> str:
-        assert self.kind.undo is not None, step.kind
-        self._take(step, context)
-        return self.kind.undo(step, context)
-
-    def _take(self, step: Step, context: Context) -> None:
-        if step.service is not None:
-            context.ports.platform(step.service).fence(self.run)
-
-
-def _carry_out(command: Start | Observe | Undo, kind: _Fenced, context: Context) -> _Done:
-    step, task, now = command.step, type(command), context.ports.clock.now
-    if isinstance(command, Undo):
-        detail = kind.undo(step, context)
-        return _Done(step, task, now(), detail=detail)
-    if isinstance(command, Observe):
-        observation = _observe_patiently(step, kind, context)
-        return _Done(step, task, now(), observation=observation)
-    observation = kind.observe(step, context)
-    if observation.seen is Seen.DONE:
-        return _Done(step, task, now(), detail=f"was done already: {observation.detail}")
-    if observation.seen is Seen.UNKNOWN:
-        return _Done(step, task, now(), observation=observation)
-    detail = kind.perform(step, context)
-    return _Done(step, task, now(), detail=detail)
-
-
-def _not_done(command: Start | Observe | Undo, last: _Done, at: datetime) -> _Done:
-    """Return what is known of a step that its worker did not come to: an intent ahead, or still in doubt."""
-    if isinstance(command, Start):
-        seen = Observation(Seen.NOT_DONE, NOT_BEGUN)
-        return _Done(command.step, Start, at, observation=seen)
-    error = last.error or Interrupted("interrupted", "The command was asked to stop.")
-    return _Done(command.step, type(command), at, error=error)
-
-
-def _add_look(begun: list[_Job], command: Observe) -> None:
+def _add_look(begun: list[Job], command: Observe) -> None:
     """Add a look: one after the other at the migrations of a database, as each takes the tool's locks."""
     step = command.step
     for at, job in enumerate(begun):
@@ -434,16 +303,3 @@ def _add_look(begun: list[_Job], command: Observe) -> None:
             begun[at] = (*job, command)
             return
     begun.append((command,))
-
-
-def _observe_patiently(step: Step, kind: _Fenced, context: Context) -> Observation:
-    """Observe, and where the world does not answer (a server restarts), ask again for half a minute."""
-    for pause in _PAUSES:
-        try:
-            return kind.observe(step, context)
-        except CoordinatorError as error:
-            if isinstance(error, Interrupted):
-                raise
-            context.note(f"{error} Asking again in {pause:g} s.")
-            context.wait(timedelta(seconds=pause))
-    return kind.observe(step, context)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from coordinator.diagnostics import Place
 from coordinator.fields import PositiveDuration, Spec
@@ -142,6 +142,15 @@ class Backfill(Spec):
         "10s without it.",
         examples=["5s"],
     )
+    sessions: int = Field(
+        default=1,
+        ge=1,
+        le=8,
+        description="How many batches may be under way at once, each in a session of its own; they are "
+        "committed in their order. More than one (PostgreSQL, with `sql`) is for a statement that reads "
+        "nothing that other batches write.",
+        examples=[2],
+    )
     repeatable: bool = Field(
         default=False,
         description="The statement leaves rows alone that are done, so that the table may be gone over once "
@@ -162,29 +171,64 @@ class Backfill(Spec):
                 "`{key}` is about `command`, and there is none. Add `command:`, or remove `{key}`.",
                 {"key": "deadline"},
             )
+        if self.command is not None and self.sessions > 1:
+            raise PydanticCustomError(
+                "backfill-sessions",
+                "Two programs of `{name}` never run beside each other. Remove `sessions`.",
+                {"name": self.name},
+            )
         return self
 
 
 def demand_backfills(backfills: Sequence[Backfill], engine: Engine) -> None:
-    """Check what only all of them with their engine show. Raises: PydanticCustomError."""
+    """Check what only all of them with their engine show.
+
+    Raises: PydanticCustomError, or ValidationError where it is about one key of one of them.
+    """
     names = [each.name for each in backfills]
     if len(set(names)) != len(names):
         raise PydanticCustomError("backfill-twice", "Two backfills have the same name. Rename one of them.")
-    for each in backfills:
-        if each.replication_lag is not None and engine is not Engine.POSTGRESQL:
-            raise PydanticCustomError(
+    found = [
+        InitErrorDetails(type=error, loc=("backfills", position, key), input=each.name)
+        for position, each in enumerate(backfills)
+        for key, error in _unfit(each, engine)
+    ]
+    if found:
+        raise ValidationError.from_exception_data("backfills", found)
+
+
+def _unfit(backfill: Backfill, engine: Engine) -> Iterator[tuple[str, PydanticCustomError]]:
+    """Yield each key that says what the engine cannot do, and the error."""
+    told = {"engine": engine.value, "name": backfill.name}
+    if backfill.replication_lag is not None and engine is not Engine.POSTGRESQL:
+        yield (
+            "replication_lag",
+            PydanticCustomError(
                 "backfill-lag-unseen",
                 "A server of {engine} does not know how far its replicas are behind. Remove "
                 "`replication_lag` from `{name}`, and give it a `rate` that they can follow.",
-                {"engine": engine.value, "name": each.name},
-            )
-        if len(each.key) > 1 and engine.speaks_mysql:
-            raise PydanticCustomError(
+                told,
+            ),
+        )
+    if backfill.sessions > 1 and engine is not Engine.POSTGRESQL:
+        yield (
+            "sessions",
+            PydanticCustomError(
+                "backfill-sessions",
+                "On {engine} a backfill has one session. Remove `sessions` from `{name}`.",
+                told,
+            ),
+        )
+    if len(backfill.key) > 1 and engine.speaks_mysql:
+        yield (
+            "key",
+            PydanticCustomError(
                 "backfill-key",
                 "{engine} finds no rows by several columns at once without reading the table. Give "
                 "`{name}` a key of one column.",
-                {"engine": engine.value, "name": each.name},
-            )
+                told,
+            ),
+        )
 
 
 def backfills_from(
@@ -207,6 +251,7 @@ def backfills_from(
             replication_lag=_LAG
             if engine is Engine.POSTGRESQL and not each.replication_lag
             else each.replication_lag,
+            sessions=each.sessions,
             repeatable=each.repeatable,
         )
         for position, each in enumerate(backfills)

@@ -59,7 +59,8 @@ class Batch:
     query that goes first in the transaction: if it returns a row, somebody else moved the ledger, and the
     batch is refused whole (DatabaseError `ledger-changed`). `fence` is a statement that goes first and must
     change exactly one row, or somebody else was faster and the batch is refused whole (DatabaseError
-    `cursor-moved`). With `patience` an engine whose waiting locks
+    `cursor-moved`). With `before_fence` (PostgreSQL) the fence goes last: that is called when all texts are
+    done, and what it raises takes the batch back. With `patience` an engine whose waiting locks
     make others wait (PostgreSQL) tries again and again, each time briefly, and never repeats what has
     happened; when it gives up it is a DatabaseError `lock-blocked`.
     """
@@ -72,6 +73,7 @@ class Batch:
 
     On PostgreSQL each of them is one statement."""
     fence: str | None = None
+    before_fence: Callable[[], None] | None = field(default=None, compare=False)
     patience: Patience | None = field(default=None, compare=False)
     marks: tuple[str | None, ...] = field(default=(), compare=False)
     """What is sent after each of so many first texts: in the transaction if one is open, else durable."""

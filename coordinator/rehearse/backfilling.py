@@ -18,11 +18,16 @@ from coordinator.model import BackfillSpec, DatabaseSpec, Migration, Role
 from coordinator.ports.databases import Batch, Session
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.batch_plans import BatchScan, batch_scans
+from coordinator.rehearse.independence import shared_by_batches
 from coordinator.rehearse.walk import Visit, Working
 from coordinator.sameness import difference
 
 _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing is measured here, and nobody rests."""
+_AT_ONCE: Final = (
+    "it works on the sample rows, and nobody knows whether a batch reads what another one writes while"
+    " {} are under way at once: {}"
+)
 _RAN: Final = Finding(Verdict.PROVEN, Basis.REHEARSED, "it ran on the sample rows")
 
 
@@ -72,6 +77,9 @@ def _try(
         return Trial(spec.name, state, _unproven("a program does it, and no rehearsal runs that"))
     with scratch.clone() as copy:
         finding = _run(scratch, copy, database, spec, working=working)
+        if finding is _RAN and spec.sessions > 1:
+            shared = shared_by_batches(copy, spec)
+            finding = finding if shared is None else _unproven(_AT_ONCE.format(spec.sessions, shared))
         scans = () if finding.verdict is Verdict.BROKEN else batch_scans(copy, spec)
     return Trial(spec.name, state, finding, scans)
 
@@ -84,7 +92,7 @@ def _run(
     *,
     working: Working,
 ) -> Finding:
-    hurried = replace(spec, percent=100, rows_per_second=None, replication_lag=None)
+    hurried = replace(spec, percent=100, rows_per_second=None, replication_lag=None, sessions=1)
     try:
         with copy.session() as session:
             has_rows = key_of(session, spec).last_after(None, session) is not None

@@ -77,15 +77,16 @@ def _on_postgresql(session: Session, choice: str, work: str) -> Iterator[str]:
 def _nodes_of(session: Session, text: str) -> tuple[Mapping[str, object], ...]:
     [[plans]] = session.query(f"EXPLAIN (FORMAT JSON, VERBOSE) {text}")
     assert isinstance(plans, list), "EXPLAIN (FORMAT JSON) answers with a list"
-    return tuple(_nodes(plans[0]["Plan"]))
+    return tuple(nodes_below(plans[0]["Plan"]))
 
 
-def _nodes(node: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+def nodes_below(node: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    """Yield a node of a plan of PostgreSQL, and all of which it is made."""
     yield node
     parts = node.get("Plans", [])
     assert isinstance(parts, list), "the parts of a plan are a list"
     for each in parts:
-        yield from _nodes(each)
+        yield from nodes_below(each)
 
 
 def _on_sqlite(session: Session, choice: str, work: str) -> Iterator[str]:

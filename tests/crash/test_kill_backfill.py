@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -58,12 +59,14 @@ def dying(engine: Engine, at: int) -> None:
     """Let this process die before the `at`-th text that it sends, which is after the one before."""
     kind, name = SENDS[engine]
     send, sent = getattr(kind, name), 0
+    counting = threading.Lock()  # a backfill in several sessions has several threads
 
     def deadly(self: object, text: str, **keywords: object) -> object:
         nonlocal sent
-        sent += not text.lstrip().startswith(SETTINGS)
-        if sent == at:
-            die()
+        with counting:
+            sent += not text.lstrip().startswith(SETTINGS)
+            if sent == at:
+                die()
         return send(self, text, **keywords)
 
     setattr(kind, name, deadly)
@@ -95,6 +98,66 @@ def test_a_backfill_that_is_killed_at_any_instant_does_each_row_once(table: Item
         table.execute("UPDATE items SET n = 0", "DELETE FROM coordinator_backfill")
 
     assert next(instants) > 25, "it sends something before, in and after each batch"
+
+
+@pytest.fixture(params=["together", "the second ahead"])
+def table_in_two(request: pytest.FixtureRequest, database_url: str) -> Items:
+    """A table whose first batch may take so long that the second one waits for its turn."""
+    table = items(Engine.POSTGRESQL, database_url, rows=ROWS)
+    if request.param != "together":
+        table.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(0.02) WHERE NEW.id IN (1, 4); RETURN NEW; END'",
+            "CREATE TRIGGER slow BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION slow()",
+        )
+    return table
+
+
+def test_a_backfill_in_two_sessions_that_is_killed_at_any_instant_does_each_row_once(
+    table_in_two: Items,
+) -> None:
+    table, small = table_in_two, {"rows_per_second": 1, "sessions": 2}
+
+    def work_and_die(at: int) -> None:
+        dying(table.engine, at)
+        table.work(**small).run()
+
+    instants, found = count(1), set()
+    for at in instants:
+        if not killed(partial(work_and_die, at)):
+            break
+        [[began]] = table.query("SELECT to_regclass('coordinator_backfill') IS NOT NULL")
+        found |= set(table.query("SELECT passed FROM coordinator_backfill")) if began else set()
+        table.work(**small).run()
+
+        assert table.times_done() == {1: ROWS}, f"killed at instant {at}"
+        assert table.query("SELECT passed, is_done FROM coordinator_backfill") == [(ROWS, 1)]
+        table.execute("UPDATE items SET n = 0", "DELETE FROM coordinator_backfill")
+
+    assert next(instants) > 25, "it sends something before, in and after each batch"
+    assert len(found) >= ROWS, "a kill leaves any number of batches, and their cursor"
+
+
+def test_a_backfill_in_two_sessions_that_is_killed_again_and_again_does_each_row_once(
+    database_url: str,
+) -> None:
+    rows, chance, kills = 20_000, random.Random(7), 0
+    table = items(Engine.POSTGRESQL, database_url, rows=rows)
+
+    def work_for_a_while() -> None:
+        signal.signal(signal.SIGALRM, lambda *_: die())
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.02, 0.12) * 1.1**kills)
+        table.work(rows_per_second=rows // 40, sessions=2, wait=lambda _: time.sleep(0.01)).run()
+
+    while killed(work_for_a_while):
+        chance.random()
+        kills += 1
+        done = table.times_done()
+        assert set(done) <= {0, 1}
+    table.work(sessions=2).run()
+
+    assert table.times_done() == {1: rows}
+    assert kills > 3
 
 
 class ProgramInProcess:

@@ -165,6 +165,46 @@ def test_a_release_with_a_backfill_is_proven_and_released_and_then_there_is_noth
     assert any_shop.run().state is None
 
 
+def test_a_release_with_a_backfill_in_several_sessions_is_proven_where_its_batches_share_nothing(
+    postgresql_shop: Shop,
+) -> None:
+    postgresql_shop.write()
+    plan = postgresql_shop.folder / "plan.yaml"
+    plan.write_text(plan.read_text() + "        sessions: 2\n")
+
+    proof, _ = postgresql_shop.plan()
+    ended = postgresql_shop.run()
+
+    assert (proof.diagnostics, risks(proof)) == ((), ())
+    assert proof.evidence.backfills["shop", "cents"].verdict is Verdict.PROVEN  # type: ignore[index]
+    assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE, ended.problems
+    assert postgresql_shop.execute("SELECT count(*), sum(cents) FROM orders") == [
+        (ROWS, 50 * ROWS * (ROWS + 1))
+    ]
+
+
+def test_a_release_whose_batches_may_read_of_each_other_is_unproven_and_released_where_that_is_accepted(
+    postgresql_shop: Shop,
+) -> None:
+    sql = "UPDATE orders SET cents = (SELECT total FROM orders o WHERE o.id = orders.id) * 100 WHERE {range}"
+    postgresql_shop.write(sql=f'"{sql}"')
+    plan = postgresql_shop.folder / "plan.yaml"
+    plan.write_text(plan.read_text() + "        sessions: 2\n")
+
+    proof, _ = postgresql_shop.plan()
+    with pytest.raises(Refused) as refused:
+        postgresql_shop.run()
+    ended = postgresql_shop.run(accept_unproven=True)
+
+    [risk] = risks(proof)
+    assert "2 are under way at once: it reads its table more than once" in risk.why
+    assert [each.code for each in refused.value.diagnostics] == ["unproven"]
+    assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE, ended.problems
+    assert postgresql_shop.execute("SELECT count(*), sum(cents) FROM orders") == [
+        (ROWS, 50 * ROWS * (ROWS + 1))
+    ]
+
+
 PROGRAM = """
 import os, sqlite3, sys
 with sqlite3.connect(os.environ["URL"].removeprefix("sqlite://")) as connection:

@@ -7,11 +7,11 @@ remembers what met. Where the two differ, one of them is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain, combinations, islice
+from itertools import islice
 
 import pytest
 from builders import Release, Service, effects_of, without_edge
+from fixtures.instants import instants
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -24,20 +24,6 @@ from coordinator.world import SchemaMoves, Starts, Stops, TrafficMoves
 Cell = tuple[str, int, str, Role]
 MANY = 3_000
 """Instants of a drawn graph beyond which brute force takes too long for a test."""
-
-
-def instants(graph: Graph) -> Iterator[tuple[frozenset[StepId], frozenset[StepId]]]:
-    """Yield every set of finished steps with every set of steps that may be under way then."""
-    seen, waiting = set(), [frozenset[StepId]()]
-    while waiting:
-        done = waiting.pop()
-        if done in seen:
-            continue
-        seen.add(done)
-        ready = [step.id for step in graph if step.id not in done and done.issuperset(step.after)]
-        waiting.extend(done | {step} for step in ready)
-        for busy in chain.from_iterable(combinations(ready, size) for size in range(len(ready) + 1)):
-            yield done, frozenset(busy)
 
 
 class BruteForce:

@@ -126,11 +126,21 @@ def test_what_is_left_must_be_asked_by_a_query() -> None:
 
 def test_several_columns_are_a_key_where_the_engine_finds_rows_by_them() -> None:
     assert backfill_of(key="[shop, number]").key == ("shop", "number")
-    assert codes_of(key="[shop, number]", engine="mariadb")[0][0] == "backfill-key"
+    assert codes_of(key="[shop, number]", engine="mariadb") == [("backfill-key", 12)]
 
 
 def test_a_server_that_does_not_know_its_replicas_is_not_asked_about_them() -> None:
-    assert codes_of("        replication_lag: 3s\n", engine="mariadb")[0][0] == "backfill-lag-unseen"
+    assert codes_of("        replication_lag: 3s\n", engine="mariadb") == [("backfill-lag-unseen", 15)]
+
+
+def test_batches_of_several_sessions_are_for_sql_on_postgresql() -> None:
+    assert backfill_of().sessions == 1
+    assert backfill_of("        sessions: 2\n").sessions == 2
+    assert codes_of("        sessions: 2\n", engine="sqlite") == [("backfill-sessions", 15)]
+    assert codes_of("        sessions: 2\n", engine="mariadb") == [("backfill-sessions", 15)]
+    assert codes_of("        sessions: 9\n")[0][1] == 15
+    refused = command_of("[./fill, '{range}']", "        sessions: 2\n").diagnostics
+    assert [each.code for each in refused] == ["backfill-sessions"]
 
 
 def test_two_backfills_of_one_name_are_refused() -> None:
