@@ -24,7 +24,7 @@ test-peers: .venv/.dev  ## the same migrations through the real goose and golang
 test-mariadb: .venv/.dev  ## the same promises kept on a MariaDB, and the real tools there; needs mariadbd (and Go)
 	$(BIN)/pytest -m mariadb -n 2 tests/contracts tests/crash tests/integration tests/peers
 
-test-mysql: .venv/.dev  ## the promises of test-mariadb on a MySQL 8: COORDINATOR_TEST_MYSQLD names its mysqld, else PATH
+test-mysql: .venv/.dev  ## the promises of test-mariadb on a MySQL 8 or 9: COORDINATOR_TEST_MYSQLD names its mysqld, else PATH
 	COORDINATOR_TEST_MYSQLD=$${COORDINATOR_TEST_MYSQLD:-mysqld} $(BIN)/pytest -m mariadb -n 2 tests/contracts tests/crash tests/integration tests/peers
 
 test-browser: .venv/.dev  ## the page of plan --html in a headless Chromium; needs one (apt-get install chromium)

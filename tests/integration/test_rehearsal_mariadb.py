@@ -411,13 +411,23 @@ def test_tells_of_the_live_server_what_answers_depend_on(mariadb_url: str):
 
 
 def test_another_version_is_a_note_and_another_kind_decides_nothing(mariadb: str):
-    with REHEARSAL.server(url=None, live_version=f"{ENGINE} 5.2.1 {{}}") as server:
+    another = f"{ENGINE} {'99' if enforces_checks() else '5'}.2.1"
+    with REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=f"{another} {{}}") as server:
         assert server.doubt is None
-        assert f"the live server is {ENGINE} 5.2.1: another major version" in server.notes[0]
+        assert f"the live server is {another}: another major version" in server.notes[0]
     with REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=f"{OTHER} 8.0.1 {{}}") as server:
         assert server.doubt == (
             f"{NAME} was asked, and the live server is {OTHER_NAME}: they read SQL differently"
         )
+
+
+def test_where_one_of_the_two_forgets_checks_nothing_is_decided(mariadb: str):
+    """MySQL 8.0.15 would prove what 8.0.16, of the same series, refuses row by row."""
+    live_one = f"{ENGINE} {'5' if enforces_checks() else '99'}.2.1"
+    with REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=f"{live_one} {{}}") as server:
+        assert server.doubt is not None
+        assert f"the live server is {live_one}: " in server.doubt
+        assert "reads a CHECK and forgets it" in server.doubt
 
 
 # -- the live database --------------------------------------------------------------------------------------

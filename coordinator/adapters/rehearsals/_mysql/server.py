@@ -107,14 +107,26 @@ def _doubt(traits: Traits, live: Traits | None, engine: Engine) -> str | None:
     """Return why what this server answers proves nothing: it is another one than the live one."""
     wanted = engine if live is None else live.engine
     if traits.engine is wanted:
-        return None
+        return _doubt_about_checks(traits, live)
     asked, live_one = _NAMES[traits.engine], _NAMES[wanted]
     return f"{asked} was asked, and the live server is {live_one}: they read SQL differently"
+
+
+def _doubt_about_checks(traits: Traits, live: Traits | None) -> str | None:
+    if live is None or traits.enforces_checks is live.enforces_checks:
+        return None
+    forgetful, other = (live, traits) if traits.enforces_checks else (traits, live)
+    return (
+        f"{traits.name} was asked, and the live server is {live.name}: {forgetful.version} reads a CHECK and"
+        f" forgets it, {other.version} refuses rows by it"
+    )
 
 
 def _notes(maintenance: Connection, traits: Traits, live: Traits | None) -> Iterator[str]:
     if live is None:
         yield "the live server's settings are not known: its sql_mode and its collations may be others"
+        if not traits.enforces_checks:
+            yield f"{traits.name} reads a CHECK and forgets it, so no row was refused by one"
         return
     if live.engine is not traits.engine or live.series != traits.series:
         yield f"rehearsed on {traits.name}, the live server is {live.name}: another major version"

@@ -29,6 +29,8 @@ STARTED_WITH: Final = (
 """What a server of our own is started with."""
 _OF_DATABASE: Final = ("character_set_database", "collation_database")
 _READ: Final = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})"
+_ENFORCES_CHECKS: Final = {Engine.MARIADB: (10, 2, 1), Engine.MYSQL: (8, 0, 16)}
+"""Since when; a series of MySQL is on both sides of it."""
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
 
 
@@ -50,6 +52,11 @@ class Traits:
     def series(self) -> tuple[str, ...]:
         """Return what decides about SQL of its version: `10.11`, `8.0`."""
         return tuple(self.version.split(".")[:2])
+
+    @property
+    def enforces_checks(self) -> bool:
+        """Tell whether a CHECK refuses rows; an older server reads it and forgets it."""
+        return tuple(map(int, self.version.split("."))) >= _ENFORCES_CHECKS[self.engine]
 
 
 def live_version(session: Session) -> str:
