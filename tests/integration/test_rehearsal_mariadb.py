@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.local import until
-from fixtures.mariadb import ADAPTER, ENGINE, NAME, enforces_checks, root_connection, series
+from fixtures.mariadb import ADAPTER, ENGINE, NAME, enforces_checks, root_connection, series, version
 from fixtures.sqlite_rehearsal import apply, found_by
 
 from coordinator import discovery
@@ -197,9 +197,9 @@ def test_what_is_the_moments_the_servers_or_the_plans_is_not_compared(
 
 def test_a_group_with_several_values_is_not_compared_where_the_live_mode_lets_it_pass(mariadb: str):
     """MySQL's own mode refuses such a query, MariaDB's does not."""
-    version = version_with(sql_mode="STRICT_TRANS_TABLES")
+    live_one = version_with(sql_mode="STRICT_TRANS_TABLES")
     with (
-        REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=version) as server,
+        REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=live_one) as server,
         scratch(server) as database,
     ):
         database.fill()
@@ -364,7 +364,7 @@ def test_statements_about_accounts_are_left_out_and_said(server: RehearsalServer
 
 def version_with(**settings: str) -> str:
     """Return the version of a live server with these settings."""
-    return f"{ENGINE} {series()}.1 {json.dumps(settings)}"
+    return f"{ENGINE} {'.'.join(map(str, version()))} {json.dumps(settings)}"
 
 
 @pytest.mark.parametrize(("mode", "layer"), [("STRICT_TRANS_TABLES", "execute"), ("", "")])
@@ -403,11 +403,11 @@ def test_takes_over_what_the_live_server_was_started_with(mariadb_url: str):
 
 def test_tells_of_the_live_server_what_answers_depend_on(mariadb_url: str):
     with live(mariadb_url) as session:
-        version = REHEARSAL.live_version(session)
+        said = REHEARSAL.live_version(session)
 
-    assert version.startswith(f"{ENGINE} {series()}.")
-    assert re.search(r'"sql_mode": "[A-Z_,]*STRICT_TRANS_TABLES', version)
-    assert '"collation_database": ' in version
+    assert said.startswith(f"{ENGINE} {series()}.")
+    assert re.search(r'"sql_mode": "[A-Z_,]*STRICT_TRANS_TABLES', said)
+    assert '"collation_database": ' in said
 
 
 def test_another_version_is_a_note_and_another_kind_decides_nothing(mariadb: str):
@@ -419,6 +419,14 @@ def test_another_version_is_a_note_and_another_kind_decides_nothing(mariadb: str
         assert server.doubt == (
             f"{NAME} was asked, and the live server is {OTHER_NAME}: they read SQL differently"
         )
+
+
+def test_another_version_of_a_series_is_a_note_where_its_sql_changes_within(mariadb: str):
+    live_one = f"{ENGINE} {series()}.99"
+    with REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=f"{live_one} {{}}") as server:
+        noted = any(f"the live server is {live_one}: MySQL changed its SQL" in each for each in server.notes)
+
+    assert noted is (ENGINE is Engine.MYSQL and version()[:2] == (8, 0))
 
 
 def test_where_one_of_the_two_forgets_checks_nothing_is_decided(mariadb: str):

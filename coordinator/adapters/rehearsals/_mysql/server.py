@@ -130,6 +130,8 @@ def _notes(maintenance: Connection, traits: Traits, live: Traits | None) -> Iter
         return
     if live.engine is not traits.engine or live.series != traits.series:
         yield f"rehearsed on {traits.name}, the live server is {live.name}: another major version"
+    elif live.changes_within and live.version != traits.version:
+        yield f"rehearsed on {traits.name}, the live server is {live.name}: MySQL changed its SQL in between"
     if live.engine is not traits.engine:
         return
     names = ", ".join(f"'{name}'" for name in STARTED_WITH)

@@ -31,6 +31,7 @@ _OF_DATABASE: Final = ("character_set_database", "collation_database")
 _READ: Final = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})"
 _ENFORCES_CHECKS: Final = {Engine.MARIADB: (10, 2, 1), Engine.MYSQL: (8, 0, 16)}
 """Since when; a series of MySQL is on both sides of it."""
+_LAST: Final = (999, 999, 999)
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
 
 
@@ -55,8 +56,17 @@ class Traits:
 
     @property
     def enforces_checks(self) -> bool:
-        """Tell whether a CHECK refuses rows; an older server reads it and forgets it."""
-        return tuple(map(int, self.version.split("."))) >= _ENFORCES_CHECKS[self.engine]
+        """Tell whether a CHECK refuses rows; an older server reads it and forgets it.
+
+        A series alone (`8.0`) counts as its last version.
+        """
+        numbers = tuple(map(int, self.version.split(".")))
+        return (*numbers, *_LAST[len(numbers) :]) >= _ENFORCES_CHECKS[self.engine]
+
+    @property
+    def changes_within(self) -> bool:
+        """Tell whether SQL changes from version to version of its series."""
+        return self.engine is Engine.MYSQL and self.series == ("8", "0")
 
 
 def live_version(session: Session) -> str:
