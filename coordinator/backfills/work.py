@@ -84,6 +84,8 @@ class Work:
                 tries = 0 if self.done > before else tries
                 if not is_lost(error) or tries == len(_PAUSES):
                     raise
+                if self.spec.sessions > 1 and not self._alone:
+                    self._part()  # a server that ends who waits in a transaction would do so again and again
                 # Whether the last commit happened is no question: the cursor is read again.
                 self.note(f"{error.what} Connecting again in {_PAUSES[tries]:g} s.")
                 self.wait(timedelta(seconds=_PAUSES[tries]))
@@ -133,7 +135,8 @@ class Work:
                     return cursor
                 ended = ahead.end_oldest()
                 if ended is None:
-                    return self._go_on_alone(cursor)
+                    self._part()
+                    return cursor
                 cursor = ended.now
                 self._end(key, ended)
                 # What others did meanwhile is work too: at half speed all of them rest half of the time.
@@ -145,12 +148,11 @@ class Work:
         self._pace = self._pace.after(ended.rows, ended.seconds)
         self._tell(key, ended.now)
 
-    def _go_on_alone(self, cursor: Cursor) -> Cursor:
-        """Return the cursor, and do the next batches one at a time: what is wrong shows without others."""
+    def _part(self) -> None:
+        """Do the next batches one at a time: what is wrong shows without others."""
         self._alone = _ALONE * 2 ** min(self._meetings, 16)
         self._meetings += 1
         self.note(f"a batch beside others was taken back: {self._alone:,} batches are done one at a time")
-        return cursor
 
     def _change(self, session: Session, key: Key, cursor: Cursor, chosen: Chosen) -> Cursor | None:
         """Do one batch and return where the cursor stands then; None where its rows were busy."""
