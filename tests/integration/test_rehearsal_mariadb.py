@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from fixtures.local import until
-from fixtures.mariadb import ADAPTER, ENGINE, NAME, enforces_checks, root_connection, series, version
+from fixtures.mariadb import ENGINE, enforces_checks, root_connection
+from fixtures.mysql_rehearsal import INSERT, REHEARSAL, SCHEMA, live, scratch, version_with
 from fixtures.sqlite_rehearsal import apply, found_by
 
-from coordinator import discovery
 from coordinator.diagnostics import Place
-from coordinator.errors import DatabaseError, Usage
+from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection
 from coordinator.model import Engine, Layer
-from coordinator.ports.databases import Batch, Session
+from coordinator.ports.databases import Batch
 from coordinator.queries import Query
 from coordinator.rehearsal_ports import VOLATILE, Description, Ran, RehearsalDatabase, RehearsalServer
 from coordinator.rehearse.ask import Between, State, ask_queries, compile_queries
@@ -31,22 +21,6 @@ from coordinator.rehearse.moment import is_no_answer
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb
-OTHER = Engine.MYSQL if ENGINE is Engine.MARIADB else Engine.MARIADB
-OTHER_NAME = "MySQL" if ENGINE is Engine.MARIADB else "MariaDB"
-REHEARSAL = discovery.rehearsal(ENGINE)
-SCHEMA = (
-    """CREATE TABLE customers (id int PRIMARY KEY AUTO_INCREMENT, email varchar(80) NOT NULL,
-    name varchar(40), vip tinyint(1) NOT NULL DEFAULT 0, UNIQUE KEY customers_email (email))""",
-    """CREATE TABLE orders (id int PRIMARY KEY AUTO_INCREMENT, customer_id int NOT NULL,
-    total decimal(10, 2) NOT NULL, state enum('open', 'paid') NOT NULL DEFAULT 'open', note text,
-    made timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, CONSTRAINT of_customer FOREIGN KEY (customer_id)
-    REFERENCES customers (id), CONSTRAINT positive CHECK (total >= 0))""",
-    "CREATE TABLE logs (id int PRIMARY KEY AUTO_INCREMENT, line varchar(90)) ENGINE=MyISAM",
-    "CREATE VIEW big AS SELECT id, total FROM orders WHERE total > 0",
-    "CREATE VIEW noted AS SELECT id, note FROM orders",
-    "CREATE FUNCTION doubled (n int) RETURNS int DETERMINISTIC RETURN n * 2",
-)
-INSERT = "INSERT INTO orders (customer_id, total) VALUES (?, ?)"
 BY_A_CHECK = {Engine.MARIADB: "4025", Engine.MYSQL: "3819"}
 """With which number a row is refused."""
 COUNTED = {
@@ -62,13 +36,6 @@ COUNTED = {
 """A table whose rows are counted in the server's other way: MySQL has no sequences."""
 
 
-@contextmanager
-def scratch(server: RehearsalServer) -> Iterator[RehearsalDatabase]:
-    with server.database() as database:
-        apply(database, *SCHEMA)
-        yield database
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[RehearsalServer]:
     with REHEARSAL.server(url=None, live_version=None) as server:
@@ -79,13 +46,6 @@ def server() -> Iterator[RehearsalServer]:
 def database(server: RehearsalServer) -> Iterator[RehearsalDatabase]:
     with scratch(server) as database:
         yield database
-
-
-@contextmanager
-def live(url: str) -> Iterator[Session]:
-    opened = ADAPTER.connect(Secret(url), lock_timeout=timedelta(seconds=10))
-    with opened.session(label="test") as session:
-        yield session
 
 
 # -- what it sees ---------------------------------------------------------------------------------------
@@ -359,85 +319,6 @@ def test_statements_about_accounts_are_left_out_and_said(server: RehearsalServer
     assert "`CREATE USER …`, `GRANT SELECT …`" in " ".join(server.notes)
 
 
-# -- the live server's settings ---------------------------------------------------------------------------
-
-
-def version_with(**settings: str) -> str:
-    """Return the version of a live server with these settings."""
-    return f"{ENGINE} {'.'.join(map(str, version()))} {json.dumps(settings)}"
-
-
-@pytest.mark.parametrize(("mode", "layer"), [("STRICT_TRANS_TABLES", "execute"), ("", "")])
-def test_reads_texts_in_the_mode_of_the_live_server(mode: str, layer: str):
-    """A column without default breaks an INSERT that leaves it out in a strict mode, and only there."""
-    change = "ALTER TABLE orders ADD COLUMN place varchar(9) NOT NULL"
-    with (
-        REHEARSAL.server(url=None, live_version=version_with(sql_mode=mode)) as server,
-        scratch(server) as database,
-    ):
-        assert found_by(database, change, INSERT)[0] == layer
-
-
-def test_takes_over_what_the_live_server_was_started_with(mariadb_url: str):
-    settings = {
-        "sql_mode": "ANSI_QUOTES,PIPES_AS_CONCAT",
-        "lower_case_table_names": "1",
-        "character_set_database": "utf8mb4",
-        "collation_database": "utf8mb4_bin",
-        "explicit_defaults_for_timestamp": "OFF",
-    }
-    with REHEARSAL.server(url=None, live_version=version_with(**settings)) as server:
-        assert server.notes == ()
-        with server.database() as database:
-            apply(database, "CREATE TABLE Big (a varchar(9), t timestamp)")
-            catalogue = database.catalogue()
-            with database.clone() as clone:
-                assert dict(clone.catalogue()) == dict(catalogue)
-            [ran] = database.execute([("SELECT count(*) || 'x' FROM BIG", ())], role=None)
-
-    assert isinstance(ran, Ran)
-    assert ran.rows == (("0x",),)
-    assert catalogue["column big.a"] == "varchar(9) utf8mb4_bin"
-    assert "not null" in catalogue["column big.t"], "the first timestamp of a table, in the old way"
-
-
-def test_tells_of_the_live_server_what_answers_depend_on(mariadb_url: str):
-    with live(mariadb_url) as session:
-        said = REHEARSAL.live_version(session)
-
-    assert said.startswith(f"{ENGINE} {series()}.")
-    assert re.search(r'"sql_mode": "[A-Z_,]*STRICT_TRANS_TABLES', said)
-    assert '"collation_database": ' in said
-
-
-def test_another_version_is_a_note_and_another_kind_decides_nothing(mariadb: str):
-    another = f"{ENGINE} {'99' if enforces_checks() else '5'}.2.1"
-    with REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=f"{another} {{}}") as server:
-        assert server.doubt is None
-        assert f"the live server is {another}: another major version" in server.notes[0]
-    with REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=f"{OTHER} 8.0.1 {{}}") as server:
-        assert server.doubt == (
-            f"{NAME} was asked, and the live server is {OTHER_NAME}: they read SQL differently"
-        )
-
-
-def test_another_version_of_a_series_is_a_note_where_its_sql_changes_within(mariadb: str):
-    live_one = f"{ENGINE} {series()}.99"
-    with REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=f"{live_one} {{}}") as server:
-        noted = any(f"the live server is {live_one}: MySQL changed its SQL" in each for each in server.notes)
-
-    assert noted is (ENGINE is Engine.MYSQL and version()[:2] == (8, 0))
-
-
-def test_where_one_of_the_two_forgets_checks_nothing_is_decided(mariadb: str):
-    """MySQL 8.0.15 would prove what 8.0.16, of the same series, refuses row by row."""
-    live_one = f"{ENGINE} {'5' if enforces_checks() else '99'}.2.1"
-    with REHEARSAL.server(url=Secret(f"{mariadb}mysql"), live_version=f"{live_one} {{}}") as server:
-        assert server.doubt is not None
-        assert f"the live server is {live_one}: " in server.doubt
-        assert "reads a CHECK and forgets it" in server.doubt
-
-
 # -- the live database --------------------------------------------------------------------------------------
 
 
@@ -469,96 +350,3 @@ def test_says_what_of_a_dump_the_scratch_server_does_not_take(server: RehearsalS
         pass
 
     assert refusal.value.code == "dump-not-restored"
-
-
-# -- a server of the team -----------------------------------------------------------------------------------
-
-
-def test_knows_the_live_server_by_whatever_address(mariadb_url: str, mariadb: str):
-    with live(mariadb_url) as session:
-        again = Secret(mariadb.replace("127.0.0.1", "localhost") + "mysql?timeout=5s")
-
-        assert REHEARSAL.is_live_server(again, session)
-
-
-def test_a_server_of_the_team_is_left_as_it_was(mariadb_url: str, mariadb: str):
-    def things() -> list[object]:
-        with root_connection(mariadb) as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT user FROM mysql.user UNION ALL SELECT schema_name FROM information_schema.schemata"
-            )
-            return [each for each in cursor.fetchall() if "rehearsal" in each[0]]
-
-    with REHEARSAL.server(url=Secret(mariadb_url), live_version=None) as server, scratch(server) as database:
-        database.fill()
-        assert (
-            found_by(database, "ALTER TABLE orders DROP COLUMN note", "SELECT note FROM orders")[0]
-            == "prepare"
-        )
-        assert things()
-
-    assert things() == []
-
-
-def test_refuses_a_user_who_may_not_make_databases(mariadb_url: str, mariadb: str):
-    with root_connection(mariadb) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE USER poor IDENTIFIED BY 'secret'")
-        cursor.execute(f"GRANT ALL ON {mariadb_url.rpartition('/')[2]}.* TO poor")
-    url = Secret(mariadb_url.replace("root@", "poor:secret@"))
-
-    with pytest.raises(Usage) as refusal, REHEARSAL.server(url=url, live_version=None):
-        pass
-
-    assert refusal.value.code == "rehearsal-server-unfit"
-
-
-def start_rehearsing(*arguments: str) -> subprocess.Popen[str]:
-    """Start a command that rehearses, and return when it holds a scratch database."""
-    program = Path(__file__).parent.parent / "fixtures" / "rehearsing.py"
-    command = [sys.executable, str(program), ENGINE.value, *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def test_what_a_killed_command_left_on_the_teams_server_goes_with_the_next(mariadb_url: str, mariadb: str):
-    def left() -> int:
-        with root_connection(mariadb) as connection, connection.cursor() as cursor:
-            return cursor.execute(
-                "SELECT user FROM mysql.user WHERE user LIKE 'coordinator%' UNION ALL"
-                " SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'coordinator_r%'"
-            )
-
-    with start_rehearsing(mariadb_url) as process:
-        process.kill()
-    assert left() == 2
-
-    def swept() -> bool:
-        with REHEARSAL.server(url=Secret(mariadb_url), live_version=None):
-            return left() == 0
-
-    until(swept)  # the server notices in its own time that a connection is gone
-
-
-def test_a_killed_commands_own_server_is_ended_by_the_next(monkeypatch: pytest.MonkeyPatch):
-    with tempfile.TemporaryDirectory(prefix="ct-") as folder:
-        Path(folder).chmod(0o755)  # the server may run as another user
-        monkeypatch.setenv("TMPDIR", folder)
-        monkeypatch.setattr(tempfile, "tempdir", None)
-        with start_rehearsing() as process:
-            process.kill()
-        [left] = Path(folder).iterdir()
-        server = int((left / "data" / "server.pid").read_text())
-        os.kill(server, 0)
-
-        with REHEARSAL.server(url=None, live_version=None):
-            assert not left.exists()
-
-        until(lambda: not Path(f"/proc/{server}").exists())  # killed, it keeps its number until it is reaped
-        with pytest.raises(ProcessLookupError):
-            os.kill(server, 0)
-
-
-def test_identity_changes_with_the_program():
-    assert f"{ENGINE} {series()}." in str(REHEARSAL.identity(live_version=None))
