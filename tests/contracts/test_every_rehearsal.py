@@ -179,7 +179,7 @@ def test_describes_parameters_and_columns(place: Place, filled: RehearsalDatabas
         (1, ["id", "email"]),
         (0, ["customer_id", "total"]),
         (3, None),
-        (4, ["id"]),
+        (4, None if place.engine is Engine.MYSQL else ["id"]),  # it has no RETURNING
         (2, None),
         (1, None),
         (0, ["count" if place.engine is Engine.POSTGRESQL else "count(*)"]),
@@ -277,7 +277,7 @@ def test_sees_a_constraint_that_an_old_query_does_not_meet(place: Place, databas
     database.fill()
     query = QUERIES[place.engine][2]
     questions = asks(database, (query,))
-    apply(database, "ALTER TABLE customers ADD COLUMN phone text NOT NULL DEFAULT ''")
+    apply(database, "ALTER TABLE customers ADD COLUMN phone varchar(20) NOT NULL DEFAULT ''")
     [works] = database.execute(questions, role=None)
     broken_questions = asks(database, ("INSERT INTO customers (id, email) VALUES (900, 'new@example')",))
     if place.engine is not Engine.SQLITE:
@@ -285,7 +285,7 @@ def test_sees_a_constraint_that_an_old_query_does_not_meet(place: Place, databas
     else:
         apply(
             database,
-            "CREATE TABLE copy (id integer PRIMARY KEY, email text NOT NULL UNIQUE, name text,"
+            "CREATE TABLE copy (id integer PRIMARY KEY, email varchar(80) NOT NULL UNIQUE, name text,"
             " phone text NOT NULL)",
             "INSERT INTO copy SELECT * FROM customers",
             "DROP TABLE customers",
