@@ -37,7 +37,12 @@ MYSQL_SHORT_WAIT: Final = (
 )
 """MySQL counts in whole seconds."""
 BRIEF: Final = timedelta(seconds=1)
-_LOCK_WAIT: Final = re.compile(r"\block_wait_timeout\s*:?=\s*(?P<seconds>\d+)", re.IGNORECASE)
+_LOCK_WAIT: Final = re.compile(
+    r"(?<!global[\s.])(?<!persist[\s.])(?<!persist_only[\s.])"
+    r"\block_wait_timeout\s*:?=\s*(?:(?P<seconds>\d+)|default)",
+    re.IGNORECASE,
+)
+"""MySQL's, of this session alone."""
 _TIMEOUT: Final = re.compile(r"(?:=|\bTO\b)\s*'?(?P<number>\d+)\s*(?P<unit>ms|s|min|h|d)?\b", re.IGNORECASE)
 _UNITS: Final = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 """Those of PostgreSQL's settings; a number without one is milliseconds, 0 and DEFAULT are no limit."""
@@ -144,7 +149,7 @@ class Context:
                 milliseconds = float(value["number"]) * _UNITS[value["unit"] or "ms"] if value else 0
                 found.append(timedelta(milliseconds=milliseconds) if milliseconds else None)
             elif words[:1] == ("SET",) and (value := _LOCK_WAIT.search(text_of(each))):
-                found.append(timedelta(seconds=float(value["seconds"])))
+                found.append(timedelta(seconds=float(value["seconds"])) if value["seconds"] else None)
         return found
 
 

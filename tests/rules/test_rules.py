@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from coordinator.diagnostics import Place
-from coordinator.evidence import Change, Lock, StatementEvidence
+from coordinator.evidence import FOREIGN_KEY_MOMENT, Change, Lock, StatementEvidence
 from coordinator.model import Statement
 from coordinator.rules import bare, find_hazards, quoted, schema_of
 
@@ -139,6 +139,33 @@ def test_a_batch_is_offered_only_where_it_ends_by_itself(sql, expected):
 )
 def test_the_wait_is_what_the_migration_set_last(setting, expected):
     assert codes(evidence("SET lock_timeout = '2s'"), evidence(setting), ALTER) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_hazard"),
+    [
+        (("SET SESSION lock_wait_timeout = 1",), False),
+        (("SET @@lock_wait_timeout := 1",), False),
+        (("SET foreign_key_checks = 0, lock_wait_timeout = 1",), False),
+        (("SET lock_wait_timeout = 600",), True),
+        (("SET innodb_lock_wait_timeout = 1",), True),
+        (("SET GLOBAL lock_wait_timeout = 1",), True),
+        (("SET @@global.lock_wait_timeout = 1",), True),
+        (("SET PERSIST lock_wait_timeout = 1",), True),
+        (("SET lock_wait_timeout = 1", "SET lock_wait_timeout = DEFAULT"), True),
+    ],
+)
+def test_on_mysql_a_short_wait_is_one_of_the_session(settings, is_hazard):
+    key = "foreign key (customer) references customers (id) on update restrict on delete restrict"
+    adds = evidence(
+        "ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES customers (id)",
+        locks=(Lock("customers", FOREIGN_KEY_MOMENT, is_new=False),),
+        changes=(Change("constraint", "orders", "k", None, key),),
+    )
+
+    found = codes(*map(evidence, settings), adds, engine="mysql 9.7.4", wait=None)
+
+    assert found == ["foreign-key-locks-parent"] * is_hazard
 
 
 def test_a_name_that_went_to_an_old_table_is_no_longer_new():
