@@ -29,7 +29,7 @@ from coordinator.engine.decide import (
     Undo,
     decide,
 )
-from coordinator.engine.worker import Done, Job, Worker
+from coordinator.engine.jobs import Done, Job, Jobs
 from coordinator.errors import CoordinatorError, DatabaseError, InDoubt, Interrupted, Waiting
 from coordinator.graph import Step, StepId
 from coordinator.journal import events
@@ -190,8 +190,8 @@ class Engine:
         steps = self.state.graph if isinstance(job[0], Undo) else ()
         ahead = [each for each in steps if each.no_return and self._is_pending(each)]
         contexts = [self._context(command) for command in job]
-        worker = Worker(self.kinds, self.state.run, self.ports.clock, self._paces, self._results.put)
-        at_work = workers.submit(worker.do, job, contexts, ahead)
+        jobs = Jobs(self.kinds, self.state.run, self.ports.clock, self._paces, self._results.put)
+        at_work = workers.submit(jobs.do, job, contexts, ahead)
         self._in_flight.update((command.step.id, at_work) for command in job)
 
     def _context(self, command: Start | Observe | Undo) -> Context:

@@ -284,14 +284,14 @@ def fork(order: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     import coordinator.engine.run as loop  # noqa: PLC0415
     from coordinator.backfills import work  # noqa: PLC0415
-    from coordinator.engine import ahead, worker  # noqa: PLC0415
+    from coordinator.engine import ahead, jobs  # noqa: PLC0415
 
     # Which boundaries a run has is the same on a busy machine: groups as large, and progress told once.
     ahead._QUICK = timedelta(minutes=1)  # type: ignore[misc]
     work._SAY = timedelta(days=1)  # type: ignore[misc]
     loop._TICK = 0.005  # type: ignore[misc]  # a test waits for results, not for people
-    worker._BRING = timedelta(milliseconds=5)  # type: ignore[misc]
-    worker._PAUSES = (0.01,)  # type: ignore[misc,assignment]
+    jobs._BRING = timedelta(milliseconds=5)  # type: ignore[misc]
+    jobs._PAUSES = (0.01,)  # type: ignore[misc,assignment]
     for name in ("deploy", "drain"):
         sys.modules[f"coordinator.steps.{name}"]._POLL = timedelta(milliseconds=1)  # type: ignore[attr-defined]
     sys.modules["coordinator.app.planning"].lint_services = (  # type: ignore[attr-defined]

@@ -14,8 +14,8 @@ from fixtures.file_release import BLUE, GREEN, Ports, checkout, release, serving
 
 from coordinator.app.place import Place
 from coordinator.app.running import Ended
+from coordinator.engine import jobs
 from coordinator.engine import run as loop
-from coordinator.engine import worker
 from coordinator.errors import StepFailed
 from coordinator.graph import StepId
 from coordinator.journal.events import Outcome, from_wire, name_of
@@ -42,7 +42,7 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "_TICK", 0.01)
-    monkeypatch.setattr(worker, "_PAUSES", ())
+    monkeypatch.setattr(jobs, "_PAUSES", ())
 
 
 @pytest.fixture

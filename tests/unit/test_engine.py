@@ -14,8 +14,8 @@ from fixtures.engine_bench import NOW, Bench, Made, a_step
 
 from coordinator.adapters.journals.sqlite import SqliteJournal
 from coordinator.backfills.progress import Progress
+from coordinator.engine import jobs
 from coordinator.engine import run as loop
-from coordinator.engine import worker
 from coordinator.engine.run import Engine
 from coordinator.errors import DatabaseError, InDoubt, Interrupted, JournalConflict, StepFailed, Waiting
 from coordinator.graph import Graph, Step, StepId
@@ -30,7 +30,7 @@ from coordinator.world import Seen
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "_TICK", 0.01)
-    monkeypatch.setattr(worker, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(jobs, "_PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from fixtures.engine_bench import Bench, Made
 
 from coordinator.adapters.journals.sqlite import SqliteJournal
-from coordinator.engine import ahead, worker
+from coordinator.engine import ahead, jobs
 from coordinator.engine import run as loop
 from coordinator.engine.ahead import NOT_BEGUN
 from coordinator.engine.run import Engine
@@ -41,7 +41,7 @@ class Together(Made):
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
     """Return what runs seven migrations, in groups of one, two and four, and returns what came of it."""
     monkeypatch.setattr(loop, "_TICK", 0.01)
-    monkeypatch.setattr(worker, "_PAUSES", (0.0,))
+    monkeypatch.setattr(jobs, "_PAUSES", (0.0,))
     monkeypatch.setattr(ahead, "_QUICK", timedelta(minutes=1))
     monkeypatch.setattr(Engine, "_is_whole", lambda *_: True)
 
@@ -81,7 +81,7 @@ def test_several_are_performed_in_one_go_and_each_is_done(run: Callable[..., Ben
 def test_no_more_go_at_once_than_somebody_who_asks_to_stop_waits_for(
     run: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "TOGETHER", 3)
+    monkeypatch.setattr(jobs, "TOGETHER", 3)
     kind = Together(do_all=lambda steps, _: ["" for _ in steps])
 
     run(kind)

@@ -47,7 +47,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class Jobs:
     """Does the jobs of one run; its methods are called by many threads."""
 
     kinds: Mapping[str, StepKind]
