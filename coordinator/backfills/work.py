@@ -84,7 +84,7 @@ class Work:
                 tries = 0 if self.done > before else tries
                 if not is_lost(error) or tries == len(_PAUSES):
                     raise
-                if self.spec.sessions > 1 and not self._alone:
+                if self._goes_ahead:
                     self._part()  # a server that ends who waits in a transaction would do so again and again
                 # Whether the last commit happened is no question: the cursor is read again.
                 self.note(f"{error.what} Connecting again in {_PAUSES[tries]:g} s.")
@@ -97,7 +97,7 @@ class Work:
         while True:
             self.wait(timedelta())
             self._wait_for_replicas(session)
-            if self.spec.sessions > 1 and not self._alone:
+            if self._goes_ahead:
                 cursor = self._go_ahead(session, key, cursor)
             chosen = _choose(session, key, cursor, self._pace.rows)
             if chosen is not None:
@@ -111,6 +111,11 @@ class Work:
                 move_cursor(session, self.spec, cursor, cursor.at_end())
                 return f"{cursor.passed:,} row(s) passed, none left"
             cursor = self._go_on(session, cursor, left, has_moved=chosen is not None)
+
+    @property
+    def _goes_ahead(self) -> bool:
+        """Tell whether several batches are under way at once, as things are."""
+        return self.spec.sessions > 1 and not self._alone
 
     def _go_ahead(self, session: Session, key: Key, cursor: Cursor) -> Cursor:
         """Do whole batches, several at once, and return where the cursor stands then.

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 from fixtures.mariadb import ENGINE
+from fixtures.mysql_rehearsal import watched
 from fixtures.sqlite_rehearsal import apply
 from pymysql import OperationalError
 from pymysql.cursors import Cursor
@@ -60,10 +61,7 @@ def server() -> Iterator[RehearsalServer]:
 
 @pytest.fixture
 def database(server: RehearsalServer) -> Iterator[RehearsalDatabase]:
-    with server.database() as database:
-        apply(database, *SCHEMA)
-        database.fill()
-        database.take_statements()
+    with watched(server, *SCHEMA) as database:
         yield database
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from fixtures.mariadb import ENGINE, version
+from fixtures.mysql_rehearsal import watched
 from fixtures.sqlite_rehearsal import apply
 from pymysql import OperationalError
 
@@ -52,10 +53,7 @@ def server() -> Iterator[RehearsalServer]:
 
 @pytest.fixture
 def database(server: RehearsalServer) -> Iterator[RehearsalDatabase]:
-    with server.database() as database:
-        apply(database, *SCHEMA)
-        database.fill()
-        database.take_statements()
+    with watched(server, *SCHEMA) as database:
         yield database
 
 
