@@ -123,8 +123,9 @@ class Engine:
                 raise Interrupted(
                     "interrupted", "Stopped on request.", next_step="`coordinator run` goes on from here."
                 )
-            self._write_progress()
-            self._collect()
+            if self.state.outcome is None:
+                self._write_progress()
+                self._collect()
             self.audience.ticked(self.state, now=self.ports.clock.now())
         return ()
 
