@@ -19,6 +19,7 @@ from typing import Final
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration, Script
+from coordinator.own_tables import execute_with_table
 from coordinator.ports.databases import Batch, Session, Target
 from coordinator.ports.migrations import MigrationTool
 from coordinator.sql import literal, tokens
@@ -111,7 +112,7 @@ def is_open(session: Session, target: Target, standing: Standing, book: Book) ->
         names = " CHARACTER SET utf8mb4" if target.engine.speaks_mysql else ""
         create = _CREATE.format(table=table_of(target), names=names)
         try:
-            session.execute(Batch((create,), transaction=True))
+            execute_with_table(session, Batch((create,), transaction=True))
         except DatabaseError as error:
             if error.code == "connection-lost":
                 raise

@@ -210,6 +210,8 @@ class Rehearsal:
     that did not."""
     failed: str | None = None
     """The pending migration that the scratch database refused."""
+    doubt: str | None = None
+    """Why no answer decides anything: the SQL of the server that gave it may not be that of the live one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
+from coordinator.own_tables import execute_with_table
 from coordinator.ports import Ports
 from coordinator.ports.databases import Batch, Patience, Session
 from coordinator.sql import literal
@@ -51,7 +52,8 @@ def acquire(session: Session, claim: Claim, *, supersede: bool, patience: Patien
     conflict = _CONFLICT[engine.speaks_mysql, supersede]
     create = _CREATE_ON_MYSQL if engine.speaks_mysql else _CREATE
     try:
-        session.execute(Batch((create, f"{insert} {conflict}"), transaction=True, patience=patience))
+        batch = Batch((create, f"{insert} {conflict}"), transaction=True, patience=patience)
+        execute_with_table(session, batch)
     except DatabaseError as error:
         if error.code != "lock-blocked":
             raise

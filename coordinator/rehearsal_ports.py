@@ -210,9 +210,9 @@ class RehearsalServer(Protocol):
     version: str
     """Name and version: `postgresql 18.6`."""
     notes: tuple[str, ...]
-    """What a verdict must say about it: another major version than the live server's."""
+    """What a verdict must say about it: a setting that differs from the live server's."""
     doubt: str | None
-    """Why nothing that it answers decides anything: it is another kind of server than the live one."""
+    """Why nothing that it answers decides anything: its SQL may be another one than the live server's."""
 
     def database(self, dump: str | None = None) -> AbstractContextManager[RehearsalDatabase]:
         """Make a scratch database, empty or with the schema of a dump; it is removed at the end."""

@@ -187,7 +187,8 @@ def look_at_server(ports: Ports, name: DatabaseName) -> str:
     live, version = _live(ports, name, scratch=url)
     with engine.server(url=url, live_version=version) as server, server.database(live.dump):
         where = "on the scratch server of the plan" if url else "on this machine"
-        return "; ".join((f"{server.version} {where}", *server.notes))
+        doubts = () if server.doubt is None else (f"nothing is decided by it: {server.doubt}",)
+        return "; ".join((f"{server.version} {where}", *doubts, *server.notes))
 
 
 def _live(ports: Ports, name: DatabaseName, *, scratch: Secret | None) -> tuple[Live, str]:

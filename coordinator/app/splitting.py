@@ -179,7 +179,15 @@ class _Search:
         if self.name not in found.rehearsals:
             first = found.diagnostics[0]
             raise Usage("split-not-possible", first.what, why=first.why, next_step=first.next_step)
-        return found.rehearsals[self.name]
+        rehearsal = found.rehearsals[self.name]
+        if rehearsal.doubt is not None:
+            raise Usage(
+                "split-not-possible",
+                "The rehearsal decides nothing, so nobody knows which statements have to wait.",
+                why=f"{rehearsal.doubt[:1].upper()}{rehearsal.doubt[1:]}.",
+                next_step="Install a server like the live one here, or name one: `rehearsal: {url: env:…}`.",
+            )
+        return rehearsal
 
     def _to_move(
         self, rehearsal: Rehearsal, first: tuple[Migration, ...], *, is_first: bool

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from coordinator.backfills.keys import Place
 from coordinator.errors import StepFailed
 from coordinator.model import BackfillSpec, Engine
+from coordinator.own_tables import execute_with_table
 from coordinator.ports.databases import Batch, Session
 from coordinator.sql import literal
 
@@ -25,7 +26,7 @@ _CREATE = (
 _READ = "SELECT digest, batches, passed, position, is_done FROM coordinator_backfill WHERE name = {name}"
 _INSERT = (
     "INSERT INTO coordinator_backfill (name, digest, batches, passed, position, is_done)"
-    " VALUES ({name}, '{digest}', 0, 0, NULL, 0)"
+    " VALUES ({name}, '{digest}', 0, 0, NULL, 0) {unless_there}"
 )
 _MOVE = (
     "UPDATE coordinator_backfill SET batches = {batches}, passed = {passed}, position = {place},"
@@ -92,16 +93,25 @@ def read_cursor(session: Session, spec: BackfillSpec) -> Cursor | None:
 
 
 def begin_cursor(session: Session, spec: BackfillSpec) -> Cursor:
-    """Return where a backfill stands, before the first row if it never began."""
+    """Return where a backfill stands, before the first row if it never began.
+
+    Of two who begin it at the same moment both get the one cursor, and its fence tells them apart.
+    Raises: StepFailed `backfill-changed`.
+    """
     if cursor := read_cursor(session, spec):
         return cursor
     engine = session.target(None).engine
     name = "varchar(64) CHARACTER SET ascii" if engine.speaks_mysql else "text"
     text = "text CHARACTER SET utf8mb4" if engine.speaks_mysql else "text"
-    insert = _INSERT.format(name=literal(spec.name, engine), digest=digest_of(spec))
+    unless_there = "ON DUPLICATE KEY UPDATE name = name" if engine.speaks_mysql else "ON CONFLICT DO NOTHING"
+    insert = _INSERT.format(
+        name=literal(spec.name, engine), digest=digest_of(spec), unless_there=unless_there
+    )
     create = _CREATE.format(name=name, text=text)
-    session.execute(Batch((create, insert), transaction=True))
-    return Cursor(0, 0, None, is_done=False)
+    execute_with_table(session, Batch((create, insert), transaction=True))
+    begun = read_cursor(session, spec)
+    assert begun is not None, "it was written, and nobody takes a cursor away"
+    return begun
 
 
 def move_cursor(

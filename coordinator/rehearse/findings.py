@@ -88,14 +88,15 @@ def spans_of(
         lacking = Finding(Verdict.UNPROVEN, Basis.REHEARSED, lacks)
         findings = [lacking if each.verdict is Verdict.PROVEN else each for each in findings]
     if doubt is not None:
-        findings = [_doubted(each, doubt) for each in findings]
+        findings = [doubted(each, doubt) for each in findings]
     if failure is not None:
         reason = failure.told()
         findings += [Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)] * (last + 1 - len(findings))
     return spans_from(findings)
 
 
-def _doubted(finding: Finding, doubt: str) -> Finding:
+def doubted(finding: Finding, doubt: str) -> Finding:
+    """Return what a finding is worth where nothing that the server answers decides anything."""
     answer = "" if finding.verdict is Verdict.PROVEN else f"; there, {finding.reason}"
     return Finding(Verdict.UNPROVEN, finding.basis, f"{doubt}{answer}")
 

@@ -23,6 +23,7 @@ from coordinator.rehearse.findings import (
     already_failing_of,
     breaks_of,
     counts_of,
+    doubted,
     failing_texts,
     spans_from,
     spans_of,
@@ -199,15 +200,21 @@ def _rehearsal(
             *([tried.otherwise] if tried.otherwise else []),
             *tried.not_compared,
         ),
-        backfills=tuple((each.name, each.state, _of_live(each.finding, tried)) for each in tried.trials),
+        backfills=tuple(
+            (each.name, each.state, _of_live(each.finding, tried, doubt=server.doubt))
+            for each in tried.trials
+        ),
         batch_scans=scans,
         is_whole=failure is None,
         failed=failure.migration.name if failure else None,
+        doubt=server.doubt,
     )
 
 
-def _of_live(finding: Finding, tried: _Tried) -> Finding:
-    """Return what a backfill's trial says of the live database, whose schema may be another one."""
+def _of_live(finding: Finding, tried: _Tried, *, doubt: str | None) -> Finding:
+    """Return what a backfill's trial says of the live database, whose schema and SQL may be others."""
+    if doubt is not None:
+        return doubted(finding, doubt)
     lacks = tried.otherwise or (_OTHER_SCHEMA if tried.drift.matters else None)
     if lacks and finding.verdict is Verdict.PROVEN:
         return Finding(Verdict.UNPROVEN, Basis.REHEARSED, lacks)
@@ -303,8 +310,9 @@ def _without_base(
         base=_told_base(task),
         layers=(),
         catalogues={},
-        notes=(*server.notes, reason),
+        notes=(*_doubts(server), *server.notes, reason),
         is_whole=False,
+        doubt=server.doubt,
     )
     unproven = Finding(Verdict.UNPROVEN, Basis.REHEARSED, reason)
     cells = spans_from([unproven] * (len(task.pending) + 1))
@@ -344,6 +352,7 @@ def _told_base(task: Task) -> str:
 
 
 _NO_PROGRAM: Final = "nothing says that its program may work on a scratch database (`rehearse: true`)"
+_MEND_DOUBT: Final = "install a server like the live one here, or name one: `rehearsal: {url: env:…}`"
 _OTHER_SCHEMA: Final = (
     "the answers are those of the schema that the files make, and the live one differs (drift);"
     " `rehearsal: {base: dump}` asks about the live one"
@@ -352,7 +361,7 @@ _OTHER_SCHEMA: Final = (
 
 def _doubts(server: RehearsalServer) -> Iterator[str]:
     if server.doubt is not None:
-        yield f"nothing is decided by it: {server.doubt}"
+        yield f"nothing is decided by it: {server.doubt}; {_MEND_DOUBT}"
 
 
 def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:

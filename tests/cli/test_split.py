@@ -10,6 +10,12 @@ import pytest
 import yaml
 from fixtures.checkout import Checkout
 
+from coordinator.adapters.rehearsals.postgresql import PostgresqlRehearsal
+from coordinator.app.connected import ConnectedPorts, step_kinds
+from coordinator.app.splitting import split_file
+from coordinator.errors import Usage
+from coordinator.load import load_plan
+
 BOTH = """-- +goose Up
 -- The new name of the total, in cents.
 ALTER TABLE orders ADD COLUMN total_cents bigint;
@@ -217,3 +223,23 @@ def test_both_files_of_golang_migrate_become_four(checkout: Checkout, database_u
     with psycopg.connect(database_url) as connection:
         described = connection.execute("SELECT * FROM orders").description or ()
     assert {column.name for column in described} == {"id", "total_cents"}
+
+
+def test_a_server_whose_sql_may_be_another_one_than_the_live_servers_cuts_nothing(
+    checkout: Checkout, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing breaks there for certain; that no statement has to wait would be the wrong thing to say."""
+    checkout.environment["SHOP_URL"] = database_url
+    prepare(checkout, engine="postgresql").migration(2, "cents", BOTH)
+    settings, environment = {"VERSION": "1.5"}, checkout.environment
+    plan = load_plan(checkout.folder / "plan.yaml", settings=settings, environment=environment)
+    monkeypatch.setattr(PostgresqlRehearsal, "live_version", lambda *_: "postgresql 99.1")
+
+    with pytest.raises(Usage, match="decides nothing") as refusal:
+        split_file(
+            ConnectedPorts(plan, environment=environment),
+            checkout.folder / "migrations" / "00002_cents.sql",
+            step_kinds(),
+        )
+
+    assert "the live server is postgresql 99.1" in refusal.value.why

@@ -1,4 +1,4 @@
-"""Which server of this machine rehearses: of the live server's kind and series, as far as it has one.
+"""Which server of this machine rehearses: of the live server's kind and SQL, as far as it has one.
 
 A `mysqld` may be MariaDB's, as on Debian: each program is asked what it is, and that says nothing of what the
 plan calls its database.
@@ -58,7 +58,7 @@ class Program:
 def server_program(engine: Engine, live_version: str | None) -> Program:
     """Return the program to rehearse with. Raises: Usage `no-rehearsal-server`."""
     live = traits_from(live_version)
-    kind, series = (live.engine, live.series) if live else (engine, ())
+    kind = live.engine if live else engine
     found = list(_found())
     if not found:
         raise Usage(
@@ -68,13 +68,13 @@ def server_program(engine: Engine, live_version: str | None) -> Program:
             next_step="Install the server's package of your distribution (Debian: mariadb-server), or name a"
             " scratch server of your team as the database's `rehearsal: {url: env:…}`.",
         )
-    return max(
-        found, key=lambda each: (each.traits.engine is kind, each.traits.series == series, _order(each))
-    )
+    return max(found, key=lambda each: _order(each, kind, live))
 
 
-def _order(program: Program) -> tuple[int, ...]:
-    return tuple(map(int, program.traits.version.split(".")))
+def _order(program: Program, kind: Engine, live: Traits | None) -> tuple[bool, bool, tuple[int, ...]]:
+    traits = program.traits
+    has_its_sql = live is not None and traits.has_sql_of(live)
+    return traits.engine is kind, has_its_sql, tuple(map(int, traits.version.split(".")))
 
 
 def _found() -> Iterator[Program]:

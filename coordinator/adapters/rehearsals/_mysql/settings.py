@@ -31,6 +31,9 @@ _OF_DATABASE: Final = ("character_set_database", "collation_database")
 _READ: Final = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})"
 _ENFORCES_CHECKS: Final = {Engine.MARIADB: (10, 2, 1), Engine.MYSQL: (8, 0, 16)}
 """Since when; a series of MySQL is on both sides of it."""
+_BUG_FIXES_ALONE: Final = (8, 0, 34)
+"""Since when MySQL 8.0 gets no new SQL (Oracle, "Introducing MySQL Innovation and Long-Term Support (LTS)
+versions"). Before, each version brought some. All other series have theirs from the first version on."""
 _LAST: Final = (999, 999, 999)
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
 
@@ -60,13 +63,23 @@ class Traits:
 
         A series alone (`8.0`) counts as its last version.
         """
-        numbers = tuple(map(int, self.version.split(".")))
+        numbers = self._numbers
         return (*numbers, *_LAST[len(numbers) :]) >= _ENFORCES_CHECKS[self.engine]
 
+    def has_sql_of(self, other: Traits) -> bool:
+        """Tell whether the other one accepts the SQL that this one accepts, and no other.
+
+        Of MySQL's `8.0` alone nobody knows which it is.
+        """
+        if (self.engine, self.series) != (other.engine, other.series):
+            return False
+        if self.engine is not Engine.MYSQL or self.series != ("8", "0") or self.version == other.version:
+            return True
+        return min(self._numbers, other._numbers) >= _BUG_FIXES_ALONE
+
     @property
-    def changes_within(self) -> bool:
-        """Tell whether SQL changes from version to version of its series."""
-        return self.engine is Engine.MYSQL and self.series == ("8", "0")
+    def _numbers(self) -> tuple[int, ...]:
+        return tuple(map(int, self.version.split(".")))
 
 
 def live_version(session: Session) -> str:

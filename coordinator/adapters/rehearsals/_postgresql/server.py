@@ -21,11 +21,11 @@ _STARTED = "SELECT extract(epoch FROM pg_catalog.pg_postmaster_start_time())::te
 class PostgresqlServer:
     """A place for scratch databases; see rehearsal_ports.RehearsalServer."""
 
-    def __init__(self, scratch: ScratchServer, *, version: str, notes: tuple[str, ...]) -> None:
+    def __init__(self, scratch: ScratchServer, *, version: str, doubt: str | None) -> None:
         self._scratch = scratch
         self.version = version
-        self.notes = notes
-        self.doubt: str | None = None
+        self.notes: tuple[str, ...] = ()
+        self.doubt = doubt
 
     @contextmanager
     def database(self, dump: str | None = None) -> Iterator[ScratchDatabase]:
@@ -60,7 +60,13 @@ def server(url: Secret | None, live_version: str | None) -> Iterator[RehearsalSe
 
 
 def _server(scratch: ScratchServer, live_version: str | None) -> PostgresqlServer:
+    """Return the server; its minor version may be another one, for SQL is the same in all of a major version
+    (PostgreSQL's versioning policy: a minor release contains fixes alone).
+    """
     version = version_of(scratch.server_version)
     differs = live_version is not None and major_of(live_version) != major_of(version)
-    note = f"rehearsed on {version}, the live server is {live_version}: another major version"
-    return PostgresqlServer(scratch, version=version, notes=(note,) if differs else ())
+    doubt = (
+        f"{version} was asked, and the live server is {live_version}: what one major version accepts the"
+        " other may refuse"
+    )
+    return PostgresqlServer(scratch, version=version, doubt=doubt if differs else None)
