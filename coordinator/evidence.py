@@ -140,6 +140,8 @@ FOREIGN_KEY_MOMENT: Final = "metadata lock (of a foreign key)"
 """MySQL: on a table that the statement does not name, for a moment, against everybody."""
 FOREIGN_KEY_COPY: Final = "foreign key LOCK=SHARED"
 """MySQL and MariaDB: writers of a table that the statement does not name wait until its child is copied."""
+PARTITION_CHECK: Final = "partition check"
+"""MySQL and MariaDB: begins the mode of a lock on what becomes a partition, until its rows are read."""
 
 
 @dataclass(frozen=True, slots=True)

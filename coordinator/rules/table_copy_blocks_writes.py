@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from coordinator.evidence import FOREIGN_KEY_COPY, StatementEvidence
+from coordinator.evidence import FOREIGN_KEY_COPY, PARTITION_CHECK, StatementEvidence
 from coordinator.rules import MYSQL, NEXT, Context, Danger, Rule, added, text_of
 
 _BEHIND_TYPE: Final = re.compile(r" (?:\w+_(?:ci|cs|bin)\b|not null|default |as \(|on update)")
@@ -22,7 +22,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
     ]
     too = f", and writers of {', '.join(parents)} wait as long, for a foreign key" if parents else ""
     for lock in statement.locks:
-        if lock.mode == FOREIGN_KEY_COPY:
+        if lock.mode == FOREIGN_KEY_COPY or lock.mode.startswith(PARTITION_CHECK):
             continue
         if lock.is_new or not lock.mode.endswith(_STOPS) or not context.takes_long(lock.relation):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -153,6 +154,50 @@ def test_a_partition_that_goes_needs_its_table_for_a_moment(database: RehearsalD
 
     assert "metadata lock (by the manual) on parted" in modes(seen)
     assert not [mode for mode in modes(seen) if "SHARED" in mode or "COPY" in mode]
+
+
+BECOMES_A_PARTITION = [
+    ("ALTER TABLE parted EXCHANGE PARTITION p0 WITH TABLE single", "writes"),
+    *([("ALTER TABLE ranged CONVERT TABLE `single` TO PARTITION r1 VALUES LESS THAN (20)", "reads or writes")]
+      if ENGINE is Engine.MARIADB else []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "who"), BECOMES_A_PARTITION)
+def test_a_table_that_becomes_a_partition_is_a_hazard_by_its_own_size(
+    database: RehearsalDatabase, sql: str, who: str
+):
+    apply(database, "CREATE TABLE single (id int PRIMARY KEY)")
+    apply(
+        database,
+        "CREATE TABLE ranged (id int PRIMARY KEY)"
+        " PARTITION BY RANGE (id) (PARTITION r0 VALUES LESS THAN (5))",
+    )
+    database.take_statements()
+
+    [hazard] = hazards(database, sql, sizes={"single": 10**9, "parted": 1, "ranged": 1})
+
+    assert hazard.code == "attach-partition-scans-table"
+    assert "Each row of single (1000 MB live) is read" in hazard.what
+    assert re.search(rf"^Nobody {who} single or (parted|ranged) meanwhile\.$", hazard.why)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "files"),
+    [
+        ({"single": 1, "parted": 10**9},
+         ("ALTER TABLE parted EXCHANGE PARTITION p0 WITH TABLE single",)),
+        ({"parted": 10**9},
+         ("CREATE TABLE one (id int PRIMARY KEY); ALTER TABLE parted EXCHANGE PARTITION p0 WITH TABLE one",)),
+    ],
+)  # fmt: skip
+def test_a_small_or_a_new_table_becomes_a_partition_without_a_hazard(
+    database: RehearsalDatabase, sizes: dict[str, int], files: tuple[str, ...]
+):
+    apply(database, "CREATE TABLE single (id int PRIMARY KEY)")
+    database.take_statements()
+
+    assert not hazards(database, *files, sizes=sizes)
 
 
 def test_a_partition_with_its_own_bounds_is_added_without_a_hazard(database: RehearsalDatabase):

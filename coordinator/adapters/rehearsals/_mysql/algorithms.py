@@ -15,7 +15,7 @@ from typing import Final
 
 from coordinator.adapters.mysql_session import Rows
 from coordinator.adapters.rehearsals._mysql import partitions
-from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
+from coordinator.adapters.rehearsals._mysql.tokens import name_in, tokens_of
 from coordinator.adapters.rehearsals._scratch.tokens import Token
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Lock
@@ -137,12 +137,9 @@ def _name_after(keyword: str, text: str) -> str | None:
 
 
 def _token_after(keyword: str, tokens: list[Token]) -> Token | None:
-    """Return a name's token behind a keyword; of `schema.name` the last."""
+    """Return a name's token behind a keyword."""
     place = next((at for at, token in enumerate(tokens) if token.keyword == keyword), len(tokens))
-    names = [token for token in tokens[place + 1 :] if token.keyword not in ("IF", "EXISTS")]
-    if len(names) > 2 and names[1].text == ".":  # noqa: PLR2004 - `schema.name`
-        names = names[2:]
-    return names[0] if names else None
+    return name_in(tokens[place + 1 :])
 
 
 def _said(statement: SqlStatement) -> tuple[str, str]:

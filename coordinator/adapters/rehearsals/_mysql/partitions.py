@@ -8,16 +8,21 @@ holds there was measured (MariaDB 10.11, with rows written and read meanwhile), 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
-from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
+from coordinator.adapters.rehearsals._mysql.tokens import name_in, tokens_of
 from coordinator.model import Engine
 
 WHOLE: Final = "PARTITION BY"
 REMOVED: Final = "REMOVE PARTITIONING"
 _MOVES_ROWS: Final = frozenset({WHOLE, REMOVED, "COALESCE", "REBUILD", "REORGANIZE"})
 _MEASURED: Final = frozenset({"ADD", "COALESCE", "REBUILD", "REORGANIZE"})
-_BRIEF: Final = frozenset({"DROP", "EXCHANGE", "TRUNCATE"})
+_TABLE_BECOMES_ONE: Final = "TO"
+"""Stands before PARTITION in CONVERT TABLE … TO PARTITION."""
+_BRIEF: Final = frozenset({"CONVERT", "DROP", "EXCHANGE", "TRUNCATE", _TABLE_BECOMES_ONE})
+_CHECKS: Final = {"WITH": "SHARED", "CONVERT": "EXCLUSIVE"}
+"""What stands before TABLE where its rows are read, and what its users wait for meanwhile (measured)."""
 _ANSWERED: Final = _MOVES_ROWS | {"ADD", "DROP"}
 _WITHOUT_ROWS: Final = frozenset({"VALUES", "HISTORY"})
 """A partition that is added with its own bounds is empty; one of HASH or KEY takes rows of the others."""
@@ -51,6 +56,20 @@ def stops_writers(clause: str, text: str, engine: Engine) -> bool:
     return clause != "ADD" or _WITHOUT_ROWS.isdisjoint(token.keyword for token in tokens_of(text))
 
 
+def checked_table(text: str) -> tuple[str, str] | None:
+    """Return the table of which each row is looked at, whether it belongs into the partition, and the LOCK
+    that both tables have meanwhile.
+    """
+    tokens = [token for token in tokens_of(text) if token.depth == 0]
+    words = [token.keyword for token in tokens]
+    if "PARTITION" not in words or ("WITHOUT", "VALIDATION") in pairwise(words):
+        return None
+    for at, (before, word) in enumerate(pairwise(words)):
+        if word == "TABLE" and before in _CHECKS and (name := name_in(tokens[at + 2 :])) is not None:
+            return name.text.strip("`"), _CHECKS[before]
+    return None
+
+
 def is_brief(clause: str) -> bool:
-    """Tell whether it needs the table for a moment only, against everybody."""
+    """Tell whether it needs the table for a moment, against everybody; of `checked_table` also longer."""
     return clause in _BRIEF

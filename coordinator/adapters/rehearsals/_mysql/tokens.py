@@ -30,3 +30,11 @@ _TOKEN: Final = re.compile(
 def tokens_of(text: str) -> list[Token]:
     """Return the tokens of a text; what is none of MySQL's comes as single characters."""
     return read(_TOKEN, text)
+
+
+def name_in(tokens: list[Token]) -> Token | None:
+    """Return the token of the name that begins them; of `schema.name` the last."""
+    names = [token for token in tokens if token.keyword not in ("IF", "EXISTS")]
+    if len(names) > 2 and names[1].text == ".":  # noqa: PLR2004 - `schema.name`
+        names = names[2:]
+    return names[0] if names else None

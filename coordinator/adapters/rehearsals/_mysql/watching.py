@@ -15,12 +15,13 @@ from coordinator.adapters.rehearsals._mysql.algorithms import Way, brief_locks, 
 from coordinator.adapters.rehearsals._mysql.catalogue import changes_between
 from coordinator.adapters.rehearsals._mysql.connection import without_scratch
 from coordinator.adapters.rehearsals._mysql.copying import without_definer
+from coordinator.adapters.rehearsals._mysql.partitions import checked_table
 from coordinator.adapters.rehearsals._mysql.reading import tables_read_whole
 from coordinator.adapters.rehearsals._mysql.relatives import as_locks, locks_on_relatives
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
-from coordinator.evidence import LOCK_TABLES, Lock, StatementEvidence
+from coordinator.evidence import LOCK_TABLES, PARTITION_CHECK, Lock, StatementEvidence
 from coordinator.model import Engine, Statement
 from coordinator.sql import SqlStatement, stays_in_transaction
 
@@ -136,6 +137,9 @@ class Watcher:
         if way is not None:
             yield way.lock_on(is_new=way.table not in self._old)
         yield from brief_locks(statement, tables, self._old)
+        if statement.words[:1] == ("ALTER",) and (checked := checked_table(statement.text)):
+            table, lock = checked
+            yield Lock(table, f"{PARTITION_CHECK} LOCK={lock}", is_new=table not in self._old)
         if statement.words[:1] == ("LOCK",):
             for table in sorted(self._in_use()):
                 yield Lock(table, LOCK_TABLES, is_new=table not in self._old)
