@@ -202,7 +202,7 @@ def demand_serving(ports: Ports) -> None:
     """
     for name in ports.plan.services:
         platform = ports.platform(name)
-        platform.public_address()
+        platform.let_clients_in()
         serving = platform.survey()
         side = serving.live and serving.sides[serving.live]
         if side and not side.ready:

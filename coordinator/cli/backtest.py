@@ -75,7 +75,7 @@ def backtest(
         )
         return _backtest(past, output)
 
-    exit_with(run)
+    exit_with(run, as_json=output is BacktestOutput.JSON)
 
 
 def _backtest(past: Past, output: BacktestOutput) -> ExitCode:

@@ -39,7 +39,10 @@ def doctor(
     It looks at the plan, its journal, its databases, what they are rehearsed on, and its services, and
     changes nothing. With --rbac it contacts nobody.
     """
-    exit_with(lambda: _show_rights(plan, settings) if rbac else _doctor(plan, settings, output))
+    exit_with(
+        lambda: _show_rights(plan, settings) if rbac else _doctor(plan, settings, output),
+        as_json=output is Output.JSON,
+    )
 
 
 def _show_rights(path: Path, settings: list[str] | None) -> ExitCode:

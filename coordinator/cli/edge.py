@@ -112,8 +112,28 @@ def json_text(name: str, version: int, fields: dict[str, object]) -> str:
 
 def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Print diagnostics in the order of their places, one a line."""
-    for each in sorted(diagnostics, key=lambda each: each.place):
+    for each in _in_order(diagnostics):
         say(str(each))
+
+
+def problems_text(exit_code: ExitCode, diagnostics: Iterable[Diagnostic]) -> str:
+    """Return the JSON document of a command that was ended by these problems."""
+    return _problems_text(exit_code, [each.as_json() for each in _in_order(diagnostics)])
+
+
+def _problems_text(exit_code: ExitCode, found: list[dict[str, object]]) -> str:
+    return json_text("problems", 1, {"exit_code": exit_code, "diagnostics": found})
+
+
+def _in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    return sorted(diagnostics, key=lambda each: each.place)
+
+
+def _without_place(error: CoordinatorError) -> dict[str, object]:
+    """Return a problem of the world as Diagnostic.as_json writes one of a file."""
+    nowhere = dict.fromkeys(("file", "line", "column"))
+    told = {"what": error.what, "why": error.why, "next": error.next_step}
+    return {"code": error.code, "severity": "error", **nowhere, **told}
 
 
 def say_problem(error: CoordinatorError) -> None:
@@ -121,8 +141,10 @@ def say_problem(error: CoordinatorError) -> None:
     say(f"{_WORDS.get(error.exit_code, 'error')}[{error.code}]: {error}")
 
 
-def exit_with(command: Callable[[], ExitCode | None]) -> None:
+def exit_with(command: Callable[[], ExitCode | None], *, as_json: bool = False) -> None:
     """Run a command's body and leave the process with its exit code.
+
+    With `as_json` a problem that ends it is the document on stdout: the body shows its own last of all.
 
     A pipeline that gives up sends SIGTERM, a lost terminal SIGHUP: both end a command as Ctrl-C does, so that
     it removes what it made. What is ignored stays so (nohup).
@@ -130,10 +152,10 @@ def exit_with(command: Callable[[], ExitCode | None]) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
-    sys.exit(_exit_code_of(command))
+    sys.exit(_exit_code_of(command, as_json=as_json))
 
 
-def _exit_code_of(command: Callable[[], ExitCode | None]) -> int:
+def _exit_code_of(command: Callable[[], ExitCode | None], *, as_json: bool) -> int:
     try:
         return command() or ExitCode.DONE
     except CoordinatorError as error:
@@ -141,6 +163,9 @@ def _exit_code_of(command: Callable[[], ExitCode | None]) -> int:
         say_diagnostics(diagnostics)
         if not diagnostics:
             say_problem(error)
+        if as_json:
+            found = [each.as_json() for each in _in_order(diagnostics)] or [_without_place(error)]
+            show(_problems_text(error.exit_code, found))
         return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -13,9 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coordinator.cli.edge import json_text
+from coordinator.cli.edge import json_text, problems_text
 from coordinator.diagnostics import Diagnostic, did_you_mean
-from coordinator.errors import Usage
+from coordinator.errors import ExitCode, Usage
 
 if TYPE_CHECKING:
     from coordinator.prove import Proof
@@ -46,10 +46,12 @@ class Outcome:
 
 
 def form_of(outcome: Outcome, form: PlanOutput, *, width: int) -> str | None:
-    """Return the outcome in a form, None where the form has no word for problems without a proof."""
+    """Return the outcome in a form, None where the form has no word for problems of an invalid plan."""
     if form in _FOR_PIPELINES:
         return _for_pipeline(outcome, form, width=width)
-    return None if outcome.proof is None else _of_proof(outcome.proof, form, width=width)
+    if outcome.proof is None:
+        return problems_text(ExitCode.INVALID, outcome.problems) if form is PlanOutput.JSON else None
+    return _of_proof(outcome.proof, form, width=width)
 
 
 def _of_proof(proof: Proof, form: PlanOutput, *, width: int) -> str:

@@ -37,7 +37,7 @@ def status(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show router, port and both sides of each service."""
-    exit_with(lambda: _status(plan, settings or [], output))
+    exit_with(lambda: _status(plan, settings or [], output), as_json=output is Output.JSON)
 
 
 @local.command()

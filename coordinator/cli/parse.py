@@ -11,7 +11,7 @@ import typer
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, say_diagnostics, show, show_json
 from coordinator.cli.options import OutputOption
-from coordinator.errors import ExitCode
+from coordinator.errors import ExitCode, PlanInvalid
 from coordinator.model import Engine
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def parse(  # noqa: PLR0917 - Typer alone calls it, by name
     The statements are shown as they are sent to the engine, one text each. Those of a revision of Alembic are
     what its offline mode says: its env.py and the revision are run for that, without a database.
     """
-    exit_with(lambda: _parse(file, tool, engine, python, output=output))
+    exit_with(lambda: _parse(file, tool, engine, python, output=output), as_json=output is Output.JSON)
 
 
 def _parse(path: Path, key: str, engine: Engine, python: str | None, *, output: Output) -> ExitCode:
@@ -47,9 +47,9 @@ def _parse(path: Path, key: str, engine: Engine, python: str | None, *, output: 
 
     tool = _tool(key)
     parsed = tool.parse(_source(path), engine)
-    say_diagnostics(parsed.diagnostics)
     if errors_of(parsed.diagnostics):
-        return ExitCode.INVALID
+        raise PlanInvalid(parsed.diagnostics)
+    say_diagnostics(parsed.diagnostics)
     if key in discovery.names(discovery.RUNNERS):
         return _parse_code(path, tool, engine, python, output=output)
     _show(path, {"up": parsed.up, "down": parsed.down}, engine, output)
@@ -108,7 +108,6 @@ def _source(path: Path) -> SourceFile:
     import hashlib
 
     from coordinator.diagnostics import Diagnostic, Place
-    from coordinator.errors import PlanInvalid
     from coordinator.load.migrations import MAX_MIGRATION_BYTES
     from coordinator.load.source import read_bytes
     from coordinator.model import SourceFile

@@ -82,7 +82,10 @@ def plan(
         told = Told(migrations, tool, engine, tuple(queries or ()), sqlc)
         return _of_review(plan, settings, against, told=told, cache=open_cache(is_wanted=not no_cache))
 
-    exit_with(lambda: _plan(make, output, reports=reports_from(report or []), html=html))
+    exit_with(
+        lambda: _plan(make, output, reports=reports_from(report or []), html=html),
+        as_json=output is PlanOutput.JSON,
+    )
 
 
 def _of_world(
@@ -138,24 +141,37 @@ def _plan(
     try:
         proof, warnings = make()
     except PlanInvalid as error:
-        _tell(Outcome(None, error.diagnostics), output, reports)
+        outcome = Outcome(None, error.diagnostics)
+        if output is not PlanOutput.JSON:  # which every command's end shows
+            _show(outcome, output)
+        _write_reports(outcome, reports)
         raise
     say_diagnostics(warnings)
-    _tell(Outcome(proof, warnings), output, reports)
+    outcome, is_last = Outcome(proof, warnings), output is PlanOutput.JSON
+    if not is_last:
+        _show(outcome, output)
+    _write_reports(outcome, reports)
     if html is not None:
         from coordinator.report.page import as_html
 
         write_whole(html, as_html(proof))
+    if is_last:  # where a file cannot be written, that problem is the one document
+        _show(outcome, output)
     say_diagnostics(proof.diagnostics)
     return ExitCode.REFUSED if proof.diagnostics else ExitCode.DONE
 
 
-def _tell(outcome: Outcome, output: PlanOutput, reports: Sequence[tuple[PlanOutput, Path]]) -> None:
+def _show(outcome: Outcome, output: PlanOutput) -> None:
     from coordinator.report.wrapping import WIDTH
 
     text = form_of(outcome, output, width=columns_of(sys.stdout, otherwise=WIDTH))
     if text is not None:
         show(text)
+
+
+def _write_reports(outcome: Outcome, reports: Sequence[tuple[PlanOutput, Path]]) -> None:
+    from coordinator.report.wrapping import WIDTH
+
     for form, file in reports:
         text = form_of(outcome, form, width=WIDTH)
         if text is not None:

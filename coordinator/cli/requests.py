@@ -50,7 +50,7 @@ def approve(
 
     A coordinator that works on the run takes it over; otherwise `coordinator run` goes on.
     """
-    exit_with(lambda: _approve(plan, step, who or _user(), output))
+    exit_with(lambda: _approve(plan, step, who or _user(), output), as_json=output is Output.JSON)
 
 
 def _approve(path: Path, step: str, who: str, output: Output) -> None:
@@ -75,7 +75,7 @@ def rollback(
     Traffic goes back to the old version, the new one is scaled down, and the schema stays where both work. If
     another coordinator works on the run, it does this, and is shown here.
     """
-    exit_with(lambda: _rollback(plan, settings, output))
+    exit_with(lambda: _rollback(plan, settings, output), as_json=output is Output.JSON)
 
 
 def _rollback(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
@@ -96,7 +96,7 @@ def abort(
 
     Traffic, versions and schema stay where they are; the databases are free for another release.
     """
-    exit_with(lambda: _abort(plan, settings, output))
+    exit_with(lambda: _abort(plan, settings, output), as_json=output is Output.JSON)
 
 
 def _abort(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
@@ -123,7 +123,9 @@ def settle(  # noqa: PLR0917 - typer takes them by name
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Say what a step in doubt came to, after you looked."""
-    exit_with(lambda: _settle(plan, step, came, from_line=from_line, output=output))
+    exit_with(
+        lambda: _settle(plan, step, came, from_line=from_line, output=output), as_json=output is Output.JSON
+    )
 
 
 def _settle(path: Path, step: str, came: Came, *, from_line: int, output: Output) -> None:

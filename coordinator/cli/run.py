@@ -54,7 +54,8 @@ def run(
     remembers what --set said. Ctrl-C stops after the effect at hand.
     """
     exit_with(
-        lambda: _run(plan, settings, supersede=supersede, accept_unproven=accept_unproven, output=output)
+        lambda: _run(plan, settings, supersede=supersede, accept_unproven=accept_unproven, output=output),
+        as_json=output is Output.JSON,
     )
 
 

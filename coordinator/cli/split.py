@@ -32,7 +32,9 @@ def split(
     Each statement is rehearsed with the queries of both versions. The two files are shown, and written only
     with --write: the first takes the place of the file, the second gets the next version.
     """
-    exit_with(lambda: _split(file, plan, settings, is_written=write, output=output))
+    exit_with(
+        lambda: _split(file, plan, settings, is_written=write, output=output), as_json=output is Output.JSON
+    )
 
 
 def _split(

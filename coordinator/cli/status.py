@@ -26,7 +26,7 @@ def status(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show the steps of the newest run, and what it waits for."""
-    exit_with(lambda: _watch(plan) if watch else _status(plan, output))
+    exit_with(lambda: _watch(plan) if watch else _status(plan, output), as_json=output is Output.JSON)
 
 
 def _newest(path: Path) -> RunState | None:
@@ -88,7 +88,9 @@ def history(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List the runs so far, or every event of one."""
-    exit_with(lambda: _events(plan, run, output) if run else _history(plan, output))
+    exit_with(
+        lambda: _events(plan, run, output) if run else _history(plan, output), as_json=output is Output.JSON
+    )
 
 
 def _history(path: Path, output: Output) -> None:

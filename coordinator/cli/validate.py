@@ -25,7 +25,7 @@ def validate(
 
     Every problem is shown at its line, and nothing is contacted.
     """
-    exit_with(lambda: _validate(plan, settings or [], output))
+    exit_with(lambda: _validate(plan, settings or [], output), as_json=output is Output.JSON)
 
 
 def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:

@@ -85,6 +85,10 @@ class Platform(Protocol):
         """Return the base URL that clients use, for monitoring."""
         ...
 
+    def let_clients_in(self) -> None:
+        """Start the platform's own router again, where it had died; asks nobody, and changes nothing else."""
+        ...
+
     def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:
         """Let `colour` take about `percent` of the new connections beside live; return the true share.
 

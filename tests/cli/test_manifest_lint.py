@@ -141,13 +141,15 @@ def test_validate_shows_problems_as_json(web: Web):
 
 
 @pytest.mark.parametrize("name", ["plan", "run"])
-def test_json_of_a_release_is_whole_or_nothing_and_problems_stand_on_stderr(web: Web, name: str):
+def test_json_of_a_release_is_whole_or_has_the_problems_that_stand_on_stderr(web: Web, name: str):
     web.write(PROBE, "")
     wrong = web.call(name, "--output", "json")
     web.write("seconds: 5}", "seconds: 1}")
     warned = web.call(name, "--output", "json")
 
-    assert (wrong.exit_code, wrong.out, wrong.err) == (2, "", NO_PROBE)
+    assert (wrong.exit_code, wrong.err) == (2, NO_PROBE)
+    [problem] = wrong.json("coordinator/problems/1")["diagnostics"]
+    assert (problem["code"], problem["line"], problem["what"]) == ("no-readiness-probe", 13, WHAT)
     assert warned.exit_code == 0
     assert warned.json(f"coordinator/{name}/1")["release"] == "web-1.5"
     assert warned.err.startswith(SHORT_SLEEP)

@@ -142,6 +142,19 @@ def test_a_release_of_deployments_that_are_there_needs_no_right_to_make_any(clus
     assert "create" not in {each.verb for each in cluster.asked if each.resource == "deployments"}
 
 
+@pytest.mark.parametrize("kind", [plain, confirmed, watched_worker])
+def test_a_run_with_nothing_to_do_changes_nothing_and_asks_no_pod(cluster, folder, kind):
+    lay_out(folder, port=cluster.port, web=kind(cluster))
+    release(folder, "1.4")
+    cluster.asked.clear()
+
+    ended = release(folder, "1.4")
+
+    assert ended.state is None
+    assert {each.verb for each in cluster.asked} == {"get", "list"}
+    assert {"web-preview"} & {each.name for each in cluster.asked} == set()
+
+
 # -- without one of them -----------------------------------------------------------------------------------
 
 WITHOUT = {

@@ -160,6 +160,9 @@ class Kubernetes:
         is_asked = bool(asked_at_service(self._site.service))
         return self._relays.address_of(f"{self._site.spec.service}:{port}", is_asked=is_asked)
 
+    def let_clients_in(self) -> None:
+        """Do nothing: the cluster routes by itself."""
+
     def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:
         """Scale `colour` so that it has the wanted share of all Pods, then let the Service select both."""
         until = until_from(deadline)

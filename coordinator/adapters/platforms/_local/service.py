@@ -88,6 +88,10 @@ class Local:
         """Return where the router listens; starts it if need be."""
         return url(self.start_router().port)
 
+    def let_clients_in(self) -> None:
+        """Start the router if need be."""
+        self.start_router()
+
     def canary(self, colour: Colour, percent: int, *, deadline: timedelta) -> float:  # noqa: ARG002
         """Refuse: the router sends all new connections to one colour."""
         raise StepFailed(
