@@ -193,6 +193,8 @@ def _own_ways(tree: ast.Module, words: frozenset[str]) -> str | None:
         return "env.py sets options of the connection"
     asked = [each for each in ast.walk(tree) if _is_offline(each)]
     top = [each for each in tree.body if isinstance(each, ast.If) and _is_offline(each.test)]
+    if not asked:
+        return "env.py has no way of its own without a database (`is_offline_mode`)"
     if len(asked) != 1 or len(top) != 1:
         return "env.py looks whether there is a database (`is_offline_mode`)"
     calls = [
@@ -248,10 +250,30 @@ def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
         match each:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
-                    if isinstance(target, ast.Name) and target.id in _NAMES:
-                        yield target.id, value
+                    yield from _bound(target, value)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if name in _NAMES:
                 yield name, value
+
+
+def _bound(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    """Yield what is assigned to each of the names, also in `revision, down_revision = "b", "a"`."""
+    targets, values = _items(target), _items(value)
+    if isinstance(target, ast.Name):
+        if target.id in _NAMES:
+            yield target.id, value
+    elif targets and len(targets) == len(values):
+        for each, its_value in zip(targets, values, strict=True):
+            yield from _bound(each, its_value)
+    else:
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name) and node.id in _NAMES:
+                yield node.id, node  # what it becomes is not to be read
+
+
+def _items(sequence: ast.expr) -> list[ast.expr]:
+    """Return the items of a tuple or a list that stand there one by one; none of anything else."""
+    items = sequence.elts if isinstance(sequence, ast.Tuple | ast.List) else []
+    return [] if any(isinstance(each, ast.Starred) for each in items) else items
 
 
 def _literal(value: ast.expr) -> tuple[str, ...] | None:

@@ -52,6 +52,26 @@ def test_parents_come_first_whatever_the_files_are_called():
     assert order(revision("c"), revision("b", "c"), revision("a", "b")) == ["c", "b", "a"]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        'revision, down_revision = "b", "a"',
+        '[revision, (down_revision, label)] = ["b", ("a", None)]',
+        'down_revision = "a"\nrevision = identifier = "b"',
+    ],
+)
+def test_names_may_be_assigned_together(names: str):
+    assert order({"b.py": f"{names}\ndef upgrade():\n    pass\n"}, revision("a")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("names", ["revision, down_revision = NAMES", 'revision, *rest = "b", None'])
+def test_names_that_are_unpacked_from_elsewhere_cannot_be_read(names: str):
+    found = read({"b.py": f"{names}\n"}).diagnostics
+
+    assert {each.code for each in found} == {"alembic-revision"}
+    assert "`revision` is nothing that can be read" in found[0].what
+
+
 def test_a_merge_comes_behind_all_that_it_merges():
     files = [revision("m", "a", "b"), revision("b", "base"), revision("a", "base"), revision("base")]
 
