@@ -205,8 +205,8 @@ def undone(step: str) -> tuple[Event, Event]:
             HANDOVER,
             [*up_to("stop:app", HANDOVER), began("deploy:app"), *ABORTED],
             (
-                "1 on blue was stopped, and 2 on green is not known to work: perhaps nobody does the work until"
-                " the next release"
+                "1 on blue was stopped, and 2 on green is not known to work: perhaps nobody does the work"
+                " until the next release"
             ),
         ),
         (HANDOVER, up_to("deploy:app", HANDOVER), "2 on green works"),
