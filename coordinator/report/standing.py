@@ -79,7 +79,13 @@ def _handed_over(deploy: Step, stop: Step, state: RunState) -> str:
         return f"{_named(stop)} works, as before"
     if stopped is Status.UNDONE:
         return f"{_named(stop)} works again"
-    return f"{_named(stop)} was stopped, and {deploy.version} on {deploy.colour} is not known to work yet"
+    was = "was stopped" if stopped in (Status.DONE, Status.UNDOING) else "may be stopped"
+    began = state.steps[deploy.id].first is not None
+    then = "is not known to work" if began else "was not started"
+    who = "perhaps nobody" if began or was == "may be stopped" else "nobody"
+    until = "" if state.outcome is None else " until the next release"
+    next_one = f"{deploy.version} on {deploy.colour}"
+    return f"{_named(stop)} {was}, and {next_one} {then}: {who} does the work{until}"
 
 
 def _named(stop: Step) -> str:

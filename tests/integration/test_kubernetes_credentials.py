@@ -44,6 +44,28 @@ def test_gives_up_when_new_credentials_are_refused_too():
     assert "token-" not in str(caught.value)
 
 
+@pytest.mark.parametrize("call", [*READS, *WRITES])
+def test_believes_no_server_that_starts_and_knows_nobody_yet(call):
+    """It took the same credentials before, and asks about tokens what is not there yet."""
+    with ApiStub(GOOD, *[UNAUTHORIZED] * 4, GOOD, unready=[UNAUTHORIZED] * 2) as stub:
+        api = Api(Doors(stub.address), context="tests")
+        api.get(SERVICE)
+        (READS | WRITES)[call](api)
+
+    assert stub.left == 0
+
+
+def test_gives_up_when_a_server_that_is_ready_takes_them_no_more():
+    with ApiStub(GOOD, *[UNAUTHORIZED] * 3, GOOD) as stub:
+        api = Api(Doors(stub.address), context="tests")
+        api.get(SERVICE)
+        with pytest.raises(StepFailed) as caught:
+            api.get(SERVICE)
+
+    assert caught.value.code == "cluster-credentials-rejected"
+    assert stub.left == 1
+
+
 def test_reads_credentials_anew_once_for_all_threads():
     threads = 8
     with ApiStub(*[UNAUTHORIZED] * threads, *[GOOD] * threads, hold=threads) as stub:

@@ -155,6 +155,9 @@ CANARY = Release({"app": Service(canary=(10, 50))}).graph()
 HANDOVER = Release({"app": Service(worker=Worker.HANDOVER)}).graph()
 
 
+ABORTED = (events.AbortRequested(LATER, "ann"), events.RunFinished(LATER, Outcome.ABORTED))
+
+
 def undone(step: str) -> tuple[Event, Event]:
     return events.UndoStarted(LATER, StepId(step)), events.UndoFinished(LATER, StepId(step), "")
 
@@ -178,7 +181,33 @@ def undone(step: str) -> tuple[Event, Event]:
         (
             HANDOVER,
             [*up_to("stop:app", HANDOVER), began("deploy:app")],
-            "1 on blue was stopped, and 2 on green is not known to work yet",
+            "1 on blue was stopped, and 2 on green is not known to work: perhaps nobody does the work",
+        ),
+        (
+            HANDOVER,
+            [*up_to("acquire-lease", HANDOVER), began("stop:app")],
+            "1 on blue may be stopped, and 2 on green was not started: perhaps nobody does the work",
+        ),
+        (
+            HANDOVER,
+            up_to("stop:app", HANDOVER),
+            "1 on blue was stopped, and 2 on green was not started: nobody does the work",
+        ),
+        (
+            HANDOVER,
+            [*up_to("stop:app", HANDOVER), *ABORTED],
+            (
+                "1 on blue was stopped, and 2 on green was not started: nobody does the work until the next"
+                " release"
+            ),
+        ),
+        (
+            HANDOVER,
+            [*up_to("stop:app", HANDOVER), began("deploy:app"), *ABORTED],
+            (
+                "1 on blue was stopped, and 2 on green is not known to work: perhaps nobody does the work"
+                " until the next release"
+            ),
         ),
         (HANDOVER, up_to("deploy:app", HANDOVER), "2 on green works"),
         (

@@ -83,6 +83,7 @@ class Api:
         self._enter = enter
         self._door = enter()
         self._renewal = Lock()
+        self._was_let_in = False
         self._patience = patience
         self._wait = wait
         self.context = context
@@ -285,7 +286,7 @@ class Api:
                 door, renewed = self.renewed(door), True
                 continue
             if isinstance(outcome, Reply):
-                if failures.is_denial(outcome) and denials.may_pass(door):
+                if self._is_hasty(outcome) and denials.may_pass(door):
                     continue
                 if outcome.status < _REDIRECT or outcome.status in allowed:
                     return outcome
@@ -312,6 +313,15 @@ class Api:
         except (NotSent, Lost, Untrusted) as error:
             return error
 
+    def _is_hasty(self, reply: Reply) -> bool:
+        """Tell whether a server that starts may have refused us before it had read what it decides by.
+
+        It may say so of a right, and for seconds of credentials whose authenticator is not there yet
+        (kubernetes/kubernetes#65785); those that were never taken are believed to be wrong at once.
+        """
+        self._was_let_in = self._was_let_in or reply.status < _BAD_REQUEST
+        return failures.is_denial(reply) or (self._was_let_in and reply.status == _UNAUTHORIZED)
+
     def _is_ready(self, door: Door) -> bool:
         outcome = self._try(door, "GET", "/readyz", headers=_HEADERS, body=None)
         return isinstance(outcome, Reply) and outcome.status == _OK
@@ -321,7 +331,7 @@ class Api:
 
 
 class Denials:
-    """The denials that one request met. One is believed of a server that was ready before it denied.
+    """The refusals that one request met. One is believed of a server that was ready before it refused.
 
     A server that nobody may ask whether it is ready is believed when the patience is over.
     """
