@@ -8,7 +8,8 @@ UPDATE, 1.8 of the loop.
 
 Then a load of readers and writers, for what it costs them: pgbench at a fixed rate that an idle machine bears
 with ease, so that whoever had to wait counts from when he was due. Windows of some seconds take turns in one
-load, without and with a backfill at half speed. The server keeps its WAL segments, as one that has run for a
+load, without and with a backfill at half speed, over a table three times as large, so that a quick machine
+does not come to its end before the last window. The server keeps its WAL segments, as one that has run for a
 while does: a new one is filled with zeros and flushed while every commit waits. Goal: a p99 below 1.2 of the
 ordinary one's.
 
@@ -55,6 +56,8 @@ LOOP_ROWS = 1_000
 RATE, CLIENTS, LIMIT = 200, 4, 1.2
 LEAD = 2.0
 """Seconds of load before the first window."""
+UNDER_LOAD = 3
+"""How many times the rows of the race the table under load has."""
 WINDOWS, PAUSE = 6, 0.5
 """How many windows a round has, every other one with a backfill, and how many seconds lie between two."""
 READER = r"""
@@ -271,7 +274,8 @@ def main() -> None:
         if asked.only != "speed":
             if pgbench is None:
                 sys.exit("pgbench is missing: apt-get install postgresql-client or -contrib")
-            stall(url, pgbench, rows=asked.rows, rounds=asked.rounds, seconds=asked.seconds)
+            rows = UNDER_LOAD * asked.rows
+            stall(url, pgbench, rows=rows, rounds=asked.rounds, seconds=asked.seconds)
 
 
 if __name__ == "__main__":
