@@ -25,7 +25,7 @@ from typing import Final
 
 from coordinator.backfills.cursor import Cursor, move_cursor
 from coordinator.errors import DatabaseError
-from coordinator.model import BackfillSpec
+from coordinator.model import BackfillSpec, Engine
 from coordinator.ports.databases import Session
 
 _PATIENCE: Final = 5.0
@@ -98,7 +98,15 @@ class Ahead:
                 if before is not None:
                     _demand_committed(before)
 
-            move_cursor(session, self._spec, was, now, statements=statements, before_fence=await_turn)
+            move_cursor(
+                session,
+                self._spec,
+                was,
+                now,
+                engine=Engine.POSTGRESQL,
+                statements=statements,
+                before_fence=await_turn,
+            )
             return seconds
 
         self._begun.append(Begun(session, was, now, self._threads.submit(change)))

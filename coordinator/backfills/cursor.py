@@ -120,15 +120,16 @@ def move_cursor(
     was: Cursor,
     now: Cursor,
     *,
+    engine: Engine,
     statements: tuple[str, ...] = (),
     before_fence: Callable[[], None] | None = None,
 ) -> None:
     """Move the cursor from where it was read, together with the rows that `statements` change.
 
+    The engine is told and not asked for: that would be a trip to the server for each batch.
     `before_fence` is called when they are changed; the cursor moves when it returns, and nothing does if not.
     Raises: DatabaseError `cursor-moved` where it stands elsewhere; nothing is changed then.
     """
-    engine = session.target(None).engine
     assert before_fence is None or engine is Engine.POSTGRESQL, "the others have the fence first"
     place = "NULL" if now.place is None else literal(json.dumps(now.place), engine)
     fence = _MOVE.format(

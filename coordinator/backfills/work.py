@@ -108,7 +108,7 @@ class Work:
                 cursor = moved
             left = number_from(session, self.spec.remaining, self.spec)
             if not left:
-                move_cursor(session, self.spec, cursor, cursor.at_end())
+                self._move(session, cursor, cursor.at_end())
                 return f"{cursor.passed:,} row(s) passed, none left"
             cursor = self._go_on(session, cursor, left, has_moved=chosen is not None)
 
@@ -167,7 +167,7 @@ class Work:
             statements = () if self.program else self._batch(key, cursor, chosen.last)
             if self.program:
                 do_by_program(self.program, self.spec, key.between(cursor.place, chosen.last), note=self.note)
-            move_cursor(session, self.spec, cursor, moved, statements=statements)
+            self._move(session, cursor, moved, statements)
         except DatabaseError as error:
             if not _is_busy(error):
                 raise _refused(error, self.spec, cursor, chosen) from error
@@ -182,6 +182,9 @@ class Work:
             self._pace, self._tails = self._pace.after(chosen.rows, seconds), 0
         self.wait(rest)
         return moved
+
+    def _move(self, session: Session, was: Cursor, now: Cursor, statements: tuple[str, ...] = ()) -> None:
+        move_cursor(session, self.spec, was, now, engine=self.database.engine, statements=statements)
 
     def _batch(self, key: Key, cursor: Cursor, last: Place) -> tuple[str, ...]:
         """Return what a batch sends beside the cursor.
@@ -230,7 +233,7 @@ class Work:
         if self.spec.repeatable and not self._has_gone_again:
             self.note(f"{left:,} row(s) are left after all were passed: going over the table again")
             self._has_gone_again, self._tails = True, 0
-            move_cursor(session, self.spec, cursor, cursor.at_start())
+            self._move(session, cursor, cursor.at_start())
             return cursor.at_start()
         raise Waiting(
             "backfill-incomplete",

@@ -101,7 +101,15 @@ def test_before_its_fence_a_batch_has_changed_its_rows_and_nobody_sees_it(
         moved = cursor.past(("10",), 10)
         if not is_its_turn:
             expected.enter_context(pytest.raises(NotItsTurn))
-        move_cursor(session, table.spec, cursor, moved, statements=change, before_fence=wait_for_turn)
+        move_cursor(
+            session,
+            table.spec,
+            cursor,
+            moved,
+            engine=Engine.POSTGRESQL,
+            statements=change,
+            before_fence=wait_for_turn,
+        )
 
     assert seen == [{0: ROWS}, {-1: 0}]
     assert table.times_done() == ({0: ROWS - 10, 1: 10} if is_its_turn else {0: ROWS})

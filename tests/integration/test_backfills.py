@@ -17,7 +17,7 @@ from coordinator.backfills.cursor import begin_cursor, move_cursor, read_cursor
 from coordinator.backfills.progress import Progress
 from coordinator.errors import DatabaseError, Interrupted, StepFailed, Waiting
 from coordinator.model import Engine
-from coordinator.ports.databases import Batch
+from coordinator.ports.databases import Batch, Target
 
 ENGINES = [
     Engine.POSTGRESQL,
@@ -58,6 +58,22 @@ def test_each_row_is_done_once_and_not_again_by_the_next_command(table: Items) -
     assert cursor is not None
     assert cursor.is_done
     assert cursor.batches >= ROWS // 50
+
+
+def test_not_every_batch_asks_what_it_is_connected_to(table: Items, monkeypatch: pytest.MonkeyPatch) -> None:
+    with table.session() as session:
+        kind, target = type(session), session.target(None)
+    asked: list[object] = []
+
+    def told(*_: object) -> Target:
+        asked.append(None)
+        return target
+
+    monkeypatch.setattr(kind, "target", told)
+    table.work(**SMALL).run()
+
+    [[batches]] = table.query("SELECT batches FROM coordinator_backfill")
+    assert len(asked) < int(str(batches))
 
 
 def test_its_speed_counts_the_time_of_its_first_batch_too(table: Items) -> None:
@@ -140,10 +156,10 @@ def test_a_cursor_moves_only_from_where_it_was_read_and_takes_the_rows_back_othe
         cursor = begin_cursor(session, table.spec)
         change = ("UPDATE items SET n = n + 1 WHERE id <= 10",)
         moved = cursor.past(("10",), 10)
-        move_cursor(session, table.spec, cursor, moved, statements=change)
+        move_cursor(session, table.spec, cursor, moved, engine=table.engine, statements=change)
 
         with pytest.raises(DatabaseError) as caught:
-            move_cursor(session, table.spec, cursor, moved, statements=change)
+            move_cursor(session, table.spec, cursor, moved, engine=table.engine, statements=change)
 
         assert caught.value.code == "cursor-moved"
         assert read_cursor(session, table.spec) == moved
