@@ -14,7 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -43,14 +43,32 @@ class Holder:
         return f"process {self.pid} ({self.name})"
 
 
-class LockWaits:
-    """The tries of one batch on one connection."""
+@dataclass(frozen=True, slots=True)
+class _Busy:
+    """A try that was refused."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, patience: Patience) -> None:
+    failure: DatabaseError
+    blockers: tuple[Holder, ...]
+    was_queue: bool
+    """Readers had to wait for it."""
+
+
+class LockWaits:
+    """The tries of one batch, or of several at once, on one connection."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        patience: Patience,
+        *,
+        spent: timedelta = timedelta(),
+    ) -> None:
+        """`spent` is what readers may have waited already for what is sent first."""
         self._connection = connection
         self._path = path
         self._patience = patience
-        self._budget = LockBudget(patience.locks)
+        self._budget = LockBudget(patience.locks, spent=spent)
         self._told = ""
 
     def repeat(self, act: Callable[[], None], *, may_stop: bool = True) -> None:
@@ -60,36 +78,56 @@ class LockWaits:
 
         Raises: DatabaseError `lock-blocked` when the budget is spent or the deadline over; Interrupted.
         """
+        with self._short_waits():
+            while busy := self._try(act):
+                now = time.monotonic()
+                if self._budget.is_over(now):
+                    raise self._given_up(busy.failure, busy.blockers) from busy.failure
+                self._note(busy.blockers)
+                pause = self._budget.pause(now) if busy.was_queue else _LOOK
+                (self._patience.wait if may_stop else self._patience.sleep)(pause)
         self._budget = LockBudget(self._patience.locks)
-        keeps_readers_out = self._has_rollback_journal()
+
+    def once(self, act: Callable[[], None]) -> tuple[bool, timedelta]:
+        """Do `act`, which must leave nothing when it is refused as busy, and not again.
+
+        Return whether it was done, and for how long readers may have waited if it was not.
+        """
+        with self._short_waits():
+            busy = self._try(act)
+        return busy is None, self._budget.spent
+
+    @contextmanager
+    def _short_waits(self) -> Iterator[None]:
+        """Let each try say how long it waits, and the connection wait as it did before when they are over."""
         [(ordinary,)] = self._connection.execute("PRAGMA busy_timeout").fetchall()
         try:
-            while True:
-                allowed = self._budget.allowed(is_known=True)
-                self._connection.execute(f"PRAGMA busy_timeout = {max(1, allowed // _MILLISECOND)}")
-                began = time.monotonic()
-                try:
-                    act()
-                except DatabaseError as error:
-                    if error.code != BUSY:
-                        raise
-                    failure = error
-                else:
-                    return
-                now = time.monotonic()
-                has_begun = self._connection.in_transaction
-                blockers = holders(self._path)  # before our own rollback lets them pass
-                if has_begun:
-                    self._connection.execute("ROLLBACK")
-                was_queue = keeps_readers_out and (has_begun or failure.statement is not None)
-                self._budget.charge(min(now - began, allowed.total_seconds()) if was_queue else 0.0, now)
-                if self._budget.is_over(now):
-                    raise self._given_up(failure, blockers) from failure
-                self._note(blockers)
-                pause = self._budget.pause(now) if was_queue else _LOOK
-                (self._patience.wait if may_stop else self._patience.sleep)(pause)
+            yield
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {ordinary}")
+
+    def _try(self, act: Callable[[], None]) -> _Busy | None:
+        """Do `act`; return why not where it is refused as busy, rolled back and taken from the budget."""
+        allowed = self._budget.allowed(is_known=True)
+        self._connection.execute(f"PRAGMA busy_timeout = {max(1, allowed // _MILLISECOND)}")
+        keeps_readers_out = self._has_rollback_journal()
+        began = time.monotonic()
+        try:
+            act()
+        except DatabaseError as error:
+            if error.code != BUSY:
+                raise
+            failure = error
+        else:
+            return None
+        now = time.monotonic()
+        has_begun = self._connection.in_transaction
+        blockers = holders(self._path)  # before our own rollback lets them pass
+        if has_begun:
+            self._connection.execute("ROLLBACK")
+        was_queue = keeps_readers_out and (has_begun or failure.statement is not None)
+        self._budget.charge(min(now - began, allowed.total_seconds()) if was_queue else 0.0, now)
+        return _Busy(failure, blockers, was_queue)
 
     def _has_rollback_journal(self) -> bool:
         with suppress(sqlite3.Error):

@@ -3,6 +3,7 @@
 Python's `executescript` commits whatever is open and its `execute` takes one statement only, so a text of
 several statements is cut here, where SQLite itself says that a statement is complete (it knows triggers).
 SQLite has no advisory locks: the write lock and the batch's guard make two coordinators exclude each other.
+Several transactions that follow each other become one, each in a savepoint: a commit waits for the disk.
 A release and its rehearsal use the same session, so that both meet the same errors.
 """
 
@@ -10,10 +11,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from coordinator.adapters.batches import (
@@ -26,12 +29,19 @@ from coordinator.adapters.sqlite_lock_waits import BUSY, LockWaits
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine
 from coordinator.ports.databases import Batch, LockId, Target
+from coordinator.sql import split_statements
 
 _BLANKS = " \t\n\f\r"
 """White space as SQLite's tokenizer has it: after anything else, a no-break space say, it has to answer."""
 _LEADING = _BLANKS + "\v\ufeff"
 """What SQLite skips before a statement; its check of completeness knows no trigger after the last two."""
 
+_WORTH_IT = 2
+_LONGEST = 0.02
+"""Seconds after which several transactions that became one are committed, however many are still to come."""
+_UNDONE = frozenset({"ALTER", "CREATE", "DELETE", "DROP", "INSERT", "UPDATE"})
+_ELSEWHERE = frozenset({"TEMP", "TEMPORARY", "VIRTUAL"})
+"""What is in no file, or kept by a module of its own (CREATE VIRTUAL TABLE)."""
 _TOLD = 3
 _FOREIGN_KEY_CHECK = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?foreign_key_check\b", re.IGNORECASE)
 
@@ -47,6 +57,10 @@ class SqliteSession:
         self._connection = connection
         self._path = path
         self._watch = watch
+        self._spent = timedelta()
+        """What readers may have waited already for the transaction that is sent next."""
+        self._stopped_at: Batch | None = None
+        """What several that went together ended before: it goes by itself."""
 
     def relabel(self, label: str) -> None:
         """Do nothing: SQLite knows no names of sessions."""
@@ -67,7 +81,8 @@ class SqliteSession:
         """Send a batch; with `transaction`, either all of it is committed on return or none of it."""
         waits = None
         if batch.patience is not None:
-            waits = LockWaits(self._connection, self._path, batch.patience)
+            spent, self._spent = self._spent, timedelta()
+            waits = LockWaits(self._connection, self._path, batch.patience, spent=spent)
         try:
             if not batch.transaction:
                 self._execute_each(batch, waits)
@@ -79,9 +94,36 @@ class SqliteSession:
             self._roll_back()
 
     def execute_all(self, batches: Sequence[Batch], *, labels: Sequence[str]) -> int:
-        """Send none: there is no trip to be saved."""
-        del batches, labels
-        return 0
+        """Send transactions as savepoints of one, which waits for the disk once; see ports.LiveSession.
+
+        Others wait for the write lock at most `_LONGEST` longer than for the slowest of them alone. Where the
+        file is busy, or has no room, none of them is there. None goes so where foreign keys are enforced: a
+        row without its parent that one leaves behind would be forgiven where a later one brings the parent.
+        """
+        del labels
+        patience = batches[0].patience
+        fit = tuple(takewhile(lambda each: each != self._stopped_at and _can_share(each), batches))
+        if patience is None or len(fit) < _WORTH_IT:
+            return 0
+        if self._send("PRAGMA foreign_keys") != [(0,)]:
+            return 0
+        count = 0
+
+        def act() -> None:
+            nonlocal count
+            count = self._execute_in_one(fit)
+
+        try:
+            is_done, spent = LockWaits(self._connection, self._path, patience).once(act)
+        except DatabaseError as error:
+            if error.ambiguous:
+                raise
+            return 0  # there is no room for all of them, and perhaps for the first
+        finally:
+            self._roll_back()
+        if not is_done:
+            self._spent = spent
+        return count
 
     def make_durable(self) -> None:
         """Do nothing: a commit is as durable as this database makes it when it is answered."""
@@ -94,6 +136,36 @@ class SqliteSession:
 
     def _execute_together(self, batch: Batch) -> None:
         self._send("BEGIN IMMEDIATE")
+        self._execute_inside(batch)
+        self._send("COMMIT", commits=True)
+
+    def _execute_in_one(self, batches: Sequence[Batch]) -> int:
+        """Commit batches together, up to the first that is refused; return how many, or none of them."""
+        self._send("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        count = 0
+        for batch in batches:
+            self._send("SAVEPOINT one_of_several")
+            try:
+                self._execute_inside(batch)
+            except DatabaseError as error:
+                self._stopped_at = batch
+                if error.code == BUSY:
+                    raise
+                if not self._connection.in_transaction:  # a conflict or a trigger has rolled back all of them
+                    return self._execute_in_one(batches[:count]) if count else 0
+                self._send("ROLLBACK TO one_of_several")
+                break
+            self._send("RELEASE one_of_several")
+            count += 1
+            if time.monotonic() - began > _LONGEST:
+                break
+        if count:
+            self._send("COMMIT", commits=True)
+        return count
+
+    def _execute_inside(self, batch: Batch) -> None:
+        """Send a batch in the transaction that is open."""
         if batch.guard is not None and self._send(batch.guard):
             raise ledger_changed()
         if batch.fence is not None and len(self._send(f"{batch.fence} RETURNING 1")) != 1:
@@ -103,7 +175,6 @@ class SqliteSession:
                 self._run(statement, text, index=index, offset=offset)
                 if not self._connection.in_transaction:
                     raise transaction_ended(index)
-        self._send("COMMIT", commits=True)
 
     def _execute_each(self, batch: Batch, waits: LockWaits | None) -> None:
         has_run = False
@@ -145,6 +216,25 @@ class SqliteSession:
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _can_share(batch: Batch) -> bool:
+    """Tell whether a transaction does as a savepoint of a longer one what it does by itself."""
+    return (
+        batch.transaction
+        and batch.guard is not None
+        and batch.fence is None
+        and all(_can_be_undone(each) for text in batch.statements for _, each in split_complete(text))
+    )
+
+
+def _can_be_undone(statement: str) -> bool:
+    """Tell whether a savepoint undoes all of a statement, read by SQLite and by us as one."""
+    pieces = split_statements(statement, Engine.SQLITE)
+    if len(pieces) != 1 or not pieces[0].is_closed:
+        return False
+    words = pieces[0].words
+    return words[:1] != () and words[0] in _UNDONE and _ELSEWHERE.isdisjoint(words)
 
 
 def split_complete(text: str) -> Iterator[tuple[int, str]]:
