@@ -11,7 +11,8 @@ of the versions that use its database, or the approval and the stop before contr
 it is complete is asked again right before the migration that waits for it.
 
 A worker has no traffic, and so no canary and nothing to drain; its switch marks which version does the work.
-One whose versions must not work at once is handed over: live is stopped before next is deployed.
+One whose versions must not work at once is handed over: live is stopped before next is deployed. Where a run
+of such a release was lost, what works then is verified again before anything else.
 
 The live version is stopped before contract begins, not after it: a version that still runs, with traffic or
 without, may use the schema (a timer, a queue, a request that drain gave up on), and then the proof would
@@ -22,7 +23,7 @@ nobody knows any more that its other side ever served, so a rollback must not se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -41,9 +42,12 @@ APPROVE = StepId("approve:contract")
 def compile_release(plan: Plan, survey: Survey, evidence: Evidence) -> Graph:
     """Return the graph of the release; an empty one if there is nothing to do."""
     release = _Release.of(plan, survey, evidence)
-    if not release.moving and not any(evidence.phased.values()) and not any(release.backfills.values()):
+    checks = tuple(_verify_again(plan, survey))
+    pending = (*evidence.phased.values(), *release.backfills.values(), checks)
+    if not release.moving and not any(pending):
         return Graph(())
-    steps = [step for transform in TRANSFORMS for step in transform(release)]
+    acquire, *others = (step for transform in TRANSFORMS for step in transform(release))
+    steps = [acquire, *checks, *_behind(checks, others)]
     return Graph((*steps, _release_after(steps)))
 
 
@@ -227,6 +231,28 @@ def _of(kind: str, service: ServiceName) -> StepId:
 def add_lease(_: _Release) -> Iterator[Step]:
     """Claim the databases for this release, before anything changes."""
     yield Step(ACQUIRE, "acquire-lease")
+
+
+def _verify_again(plan: Plan, survey: Survey) -> Iterator[Step]:
+    """Yield the checks of what an earlier run handed over and may not have verified."""
+    for name, service in survey.services.items():
+        if not service.is_verified:
+            yield Step(
+                _of("verify", name),
+                "verify",
+                (ACQUIRE,),
+                service=name,
+                role=Role.NEXT,
+                colour=service.next_colour,
+                version=plan.services[name].version,
+            )
+
+
+def _behind(checks: Sequence[Step], steps: Iterable[Step]) -> Iterator[Step]:
+    """Yield the steps, those that begin the release behind `checks`."""
+    ids = tuple(each.id for each in checks)
+    for step in steps:
+        yield replace(step, after=(*step.after, *ids)) if ids and ACQUIRE in step.after else step
 
 
 def add_expand(release: _Release) -> Iterator[Step]:

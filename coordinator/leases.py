@@ -80,6 +80,14 @@ def is_held(session: Session, claim: Claim) -> bool:
     return bool(rows)
 
 
+def is_taken(session: Session) -> bool:
+    """Tell whether any release holds the lease: one that is under way, or that came to no end."""
+    return bool(
+        session.query(_EXISTS[session.target(None).engine])
+        and session.query("SELECT 1 FROM coordinator_lease")
+    )
+
+
 def release(session: Session, claim: Claim) -> None:
     """Give the lease back; one that is not ours, or not there, is left alone."""
     if is_held(session, claim):

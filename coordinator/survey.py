@@ -18,6 +18,7 @@ from coordinator.backfills.standing import open_backfills
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import Usage, Waiting
 from coordinator.halfway import may_remain
+from coordinator.leases import is_taken
 from coordinator.marks import read_mark
 from coordinator.model import (
     BackfillSpec,
@@ -29,6 +30,7 @@ from coordinator.model import (
     ServiceName,
     ServiceSpec,
     Version,
+    Worker,
 )
 from coordinator.ports import Ports
 from coordinator.ports.databases import LockId, Session, Target
@@ -60,6 +62,8 @@ class ServiceSurvey:
     next_colour: Colour
     live_colour: Colour | None
     """The old version's colour; None where nothing is to be replaced."""
+    is_verified: bool = True
+    """Nobody can doubt that what is there was verified; a handover leaves nothing else that tells."""
 
     @property
     def live_version(self) -> Version | None:
@@ -108,7 +112,7 @@ def survey(ports: Ports) -> Survey:
         databases[name], found = survey_database(ports, name)
         diagnostics.extend(found)
     services = {
-        name: service_survey(spec, ports.platform(name).survey())
+        name: _doubted(ports, spec, service_survey(spec, ports.platform(name).survey()))
         for name, spec in ports.plan.services.items()
     }
     diagnostics.extend(each for service in services.values() for each in service.serving.diagnostics)
@@ -124,6 +128,19 @@ def survey(ports: Ports) -> Survey:
         and any(databases[used].applied for used in ports.plan.services[name].uses)
     )
     return Survey(databases, services, tuple(diagnostics))
+
+
+def _doubted(ports: Ports, spec: ServiceSpec, service: ServiceSurvey) -> ServiceSurvey:
+    """Return the survey of a service, which may not be verified where a release that handed it over has not
+    ended: what it replaced is gone before it starts, so that it looks the same then and ever after.
+    """
+    if spec.worker is not Worker.HANDOVER or not service.is_settled:
+        return service
+    for database in spec.uses:
+        with ports.session(database, label="coordinator survey") as session:
+            if is_taken(session):
+                return replace(service, is_verified=False)
+    return service
 
 
 def nobody_serves(spec: ServiceSpec) -> Diagnostic:

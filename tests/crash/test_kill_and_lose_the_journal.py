@@ -4,9 +4,16 @@ the world is; what stands in between works as if the journal were there.
 
 from __future__ import annotations
 
+import json
 import shutil
 
 from shop import LAST_INSTANT, Shop, instant, kept, worth_a_kill
+
+
+def passed(shop: Shop) -> set[str]:
+    """Return which kinds of checks passed, under whichever command."""
+    lines = map(json.loads, (shop.folder / "history").read_text().splitlines())
+    return {line["passed"] for line in lines if "passed" in line}
 
 
 def test_a_release_whose_journal_was_lost_goes_on_from_the_world(shop: Shop) -> None:
@@ -23,9 +30,21 @@ def test_a_release_whose_journal_was_lost_goes_on_from_the_world(shop: Shop) -> 
             ended = shop.run()
             problems[f"{kill_at} {names[kill_at - 1]}"] = [
                 *([] if ended["code"] == 0 else [f"the run ended with {ended['code']}"]),
+                *([] if "verify" in passed(shop) else ["nobody verified what works now"]),
                 *shop.problems_on_the_way(),
                 *shop.problems_at_the_end(),
             ]
 
     assert len(problems) >= 7
     assert {kill_at: found for kill_at, found in problems.items() if found} == {}
+
+
+def test_what_a_release_ended_with_is_not_verified_again(shop: Shop) -> None:
+    assert shop.run()["code"] == 0
+    (shop.folder / "history").unlink()
+    shutil.rmtree(shop.folder / ".coordinator")
+
+    ended = shop.run()
+
+    assert ended["code"] == 0
+    assert not (shop.folder / "history").exists() or "verify" not in passed(shop)

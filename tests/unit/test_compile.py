@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -89,6 +90,24 @@ def test_a_worker_that_is_handed_over_stops_before_the_next_one_starts():
         "release-lease": ["contract:db:00002_m2"],
     }
     assert not release.proof().diagnostics
+
+
+def test_what_was_handed_over_and_may_not_be_verified_is_verified_before_all_else():
+    release = Release({"app": Service(("db",), live="2", worker=Worker.HANDOVER)}, {"db": "expand contract"})
+    survey = release.survey()
+    app = replace(survey.services[ServiceName("app")], is_verified=False)
+    survey = replace(survey, services={ServiceName("app"): app})
+
+    graph = compile_release(release.plan(), survey, release.evidence())
+
+    assert {step.id: list(step.after) for step in graph} == {
+        "acquire-lease": [],
+        "verify:app": ["acquire-lease"],
+        "expand:db:00001_m1": ["acquire-lease", "verify:app"],
+        "contract:db:00002_m2": ["expand:db:00001_m1"],
+        "release-lease": ["contract:db:00002_m2"],
+    }
+    assert graph.step(StepId("verify:app")).colour is Colour.BLUE
 
 
 def test_people_are_asked_after_a_handover_was_watched():
