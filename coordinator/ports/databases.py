@@ -114,7 +114,7 @@ class LiveSession(Session, Protocol):
     """A session on a database of the plan."""
 
     def execute_all(self, batches: Sequence[Batch], *, labels: Sequence[str]) -> int:
-        """Send transactions one behind the other, each named by its label, in one trip if the engine can.
+        """Send transactions one behind the other, each named by its label, in one trip or one commit.
 
         Return how many of them, from the first, are committed, and so that they would survive a crash of the
         server; of those behind nothing has happened, and `execute` says why. An engine, or a batch, that is
