@@ -13,6 +13,7 @@ import pytest
 from fixtures.local import processes_of, until
 from fixtures.mariadb import ENGINE
 
+from coordinator.adapters.evidence_cache import EvidenceFile
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
 from coordinator.evidence import Finding, Verdict
@@ -95,7 +96,8 @@ class Shop:
         """Return what the rehearsal says of the backfill."""
         environment = {**os.environ, **self.environment, "URL": self.url}
         plan = load_plan(self.folder / "plan.yaml", settings={}, environment=environment)
-        proof, _ = plan_release(ConnectedPorts(plan, environment=environment), step_kinds())
+        cache = EvidenceFile(self.folder / "evidence", tell=lambda _: None)
+        proof, _ = plan_release(ConnectedPorts(plan, environment=environment), step_kinds(), cache=cache)
         return proof.evidence.backfills["shop", "cents"]  # type: ignore[index]
 
     def told(self) -> list[str]:
