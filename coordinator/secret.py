@@ -53,7 +53,8 @@ def without(text: str, secrets: Iterable[Secret]) -> str:
     return text
 
 
-def _forms(secret: Secret) -> Iterator[str]:
+def passwords_in(secret: Secret) -> frozenset[str]:
+    """Return the password of a secret that is a URL, as it stands and as it is meant; none of others."""
     value = secret.reveal()
     try:
         password = urlsplit(value).password or ""
@@ -62,5 +63,9 @@ def _forms(secret: Secret) -> Iterator[str]:
     # SQLAlchemy takes a password with a slash as it stands, where a URL would end its host.
     raw = _RAW_PASSWORD.match(value)
     written = raw[1] if raw else ""
-    for each in {value, password, unquote(password), written, unquote(written)} - {""}:
+    return frozenset({password, unquote(password), written, unquote(written)} - {""})
+
+
+def _forms(secret: Secret) -> Iterator[str]:
+    for each in {secret.reveal(), *passwords_in(secret)} - {""}:
         yield from (each, quote(each, safe=""), b64encode(each.encode()).decode())

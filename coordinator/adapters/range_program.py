@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 
 from coordinator.adapters import supervised
 from coordinator.adapters.command_runner import run_command
+from coordinator.adapters.live_address import LiveAddress
 from coordinator.model import RANGE, CommandSpec, DatabaseSpec
 from coordinator.ports.programs import Ended
 from coordinator.secret import Secret
@@ -38,11 +40,13 @@ class RangeProgram:
         self._url = url
         self._environment = environment
         self._secrets = secrets
-        self._lock = command.folder / ".coordinator" / "programs" / f"{database.name}.{name}.lock"
+        self._name = name
 
     def run(self, condition: str, *, note: Callable[[str], None]) -> Ended:
         """Run the program until it and its children have ended."""
-        supervised.demand_gone(self._lock, _GONE)
+        lock = self._lock
+        if lock is not None:
+            supervised.demand_gone(lock, _GONE)
         return run_command(
             self._command,
             {RANGE: condition},
@@ -50,6 +54,32 @@ class RangeProgram:
             url=self._url(),
             environment=self._environment,
             secrets=self._secrets(),
-            lock=self._lock,
+            lock=lock,
             note=note,
         )
+
+    def on_scratch(self, url: Secret, *, live: Secret) -> RangeProgram | str:
+        """Return what runs it on the scratch database at `url`; a text says why it may not be run there."""
+        address = LiveAddress(live, self._database.engine, self._command.folder)
+        if any(address.is_in(each) for each in self._command.argv):
+            return "its `command` has the live database's address, or the password, in its own words"
+        return _OnScratch(
+            self._database,
+            self._name,
+            self._command,
+            url=lambda: url,
+            environment=address.kept_from(self._environment),
+            secrets=lambda: (live, *self._secrets()),
+        )
+
+    @property
+    def _lock(self) -> Path | None:
+        return self._command.folder / ".coordinator" / "programs" / f"{self._database.name}.{self._name}.lock"
+
+
+class _OnScratch(RangeProgram):
+    """The same on a database that nobody else knows: no other program can be in its way there."""
+
+    @property
+    def _lock(self) -> None:
+        return None

@@ -11,11 +11,12 @@ from coordinator.app.recalling import Recall
 from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Rehearsal, Span, Use
-from coordinator.model import Base, DatabaseName, DatabaseSpec, Layer, Plan, Role
+from coordinator.model import BackfillSpec, Base, DatabaseName, DatabaseSpec, Layer, Plan, Role
 from coordinator.ports import Ports
+from coordinator.ports.programs import RangeProgram
 from coordinator.programs import apply_on_scratch_by_program
 from coordinator.queries import Catalogue
-from coordinator.rehearsal_ports import EvidenceCache, Tell
+from coordinator.rehearsal_ports import EvidenceCache, RehearsalDatabase, Tell
 from coordinator.rehearse import Apply, Found, Live, Subject, Task, rehearse_database
 from coordinator.secret import Secret
 from coordinator.survey import DatabaseSurvey, Survey, alive_at_start
@@ -119,6 +120,7 @@ def _rehearse(
         layers=tuple(layer for layer in Layer if layer in spec.rehearsal.layers and layer in engine.layers),
         live=live,
         run_code=_code_on_scratch(ports, name),
+        run_range=partial(_range_program_on_scratch, ports, name),
     )
 
     def rehearse() -> Found:
@@ -132,6 +134,8 @@ def _rehearse(
 
 def _runs_code(task: Task) -> bool:
     """Tell whether a program of the user is asked, whose answer depends on more than we can see."""
+    if any(each.command is not None and each.command.rehearses for each in task.spec.backfills):
+        return True
     migrations = (*task.applied, *task.pending)
     return task.run_code is not None and any(each.is_code or each.by_program for each in migrations)
 
@@ -147,6 +151,15 @@ def _code_on_scratch(ports: Ports, name: DatabaseName) -> Apply | None:
         like=_written_like(ports, spec),
         table=spec.migrations.table,
     )
+
+
+def _range_program_on_scratch(
+    ports: Ports, name: DatabaseName, database: RehearsalDatabase, backfill: BackfillSpec
+) -> RangeProgram | str:
+    program = ports.range_program(name, backfill)
+    assert program is not None, "who has no program is not asked"
+    live = _written_like(ports, ports.plan.databases[name])
+    return program.on_scratch(database.address(live), live=live)
 
 
 def _written_like(ports: Ports, spec: DatabaseSpec) -> Secret:

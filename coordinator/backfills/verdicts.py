@@ -84,7 +84,8 @@ def breaks(graph: Graph, evidence: Evidence, plan: Plan) -> Iterator[Diagnostic]
                 spec.place,
                 f"Backfill `{spec.name}` does not work on `{database}`: {finding.reason}.",
                 "It would stop the release half-way, and what waits for it could not begin.",
-                "Mend its `sql`, its `remaining`, or the migrations that it stands `after` and `before`.",
+                "Mend its `sql` or its program, its `remaining`, or the migrations that it stands `after` and"
+                " `before`.",
             )
 
 

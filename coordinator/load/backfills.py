@@ -14,7 +14,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from coordinator.diagnostics import Place
 from coordinator.fields import PositiveDuration, Spec
 from coordinator.load.choice import OneOrMore
-from coordinator.load.command import PLACEHOLDER, URL
+from coordinator.load.command import PLACEHOLDER, URL, told_nowhere
 from coordinator.load.texts import Name, Text, Unrepeated
 from coordinator.load.tree import Node, find
 from coordinator.load.tree import Path as TreePath
@@ -127,6 +127,12 @@ class Backfill(Spec):
         default=timedelta(hours=1),
         description="How long `command` may take for one batch; then it is ended.",
     )
+    rehearse: bool = Field(
+        default=False,
+        description="`command` may be tried on a scratch database, with sample rows: it works where `{url}` "
+        "or the variable of `url: env:NAME` leads and nowhere else, and what else it calls (a service) can "
+        "bear that. Without it the backfill is unproven.",
+    )
     remaining: Annotated[Text, AfterValidator(_is_question)] = Field(
         description="A query with one number: the rows that are left. It is done when this is zero.",
         examples=["SELECT count(*) FROM orders WHERE total_cents IS NULL"],
@@ -165,12 +171,13 @@ class Backfill(Spec):
                 "A backfill has either `sql` or `command`, and `{name}` has {count}. Write one of them.",
                 {"name": self.name, "count": "neither" if self.sql is None else "both"},
             )
-        if self.command is None and "deadline" in self.model_fields_set:
-            raise PydanticCustomError(
-                "idle-setting",
-                "`{key}` is about `command`, and there is none. Add `command:`, or remove `{key}`.",
-                {"key": "deadline"},
-            )
+        for key in ("deadline", "rehearse"):
+            if self.command is None and key in self.model_fields_set:
+                raise PydanticCustomError(
+                    "idle-setting",
+                    "`{key}` is about `command`, and there is none. Add `command:`, or remove `{key}`.",
+                    {"key": key},
+                )
         if self.command is not None and self.sessions > 1:
             raise PydanticCustomError(
                 "backfill-sessions",
@@ -180,8 +187,8 @@ class Backfill(Spec):
         return self
 
 
-def demand_backfills(backfills: Sequence[Backfill], engine: Engine) -> None:
-    """Check what only all of them with their engine show.
+def demand_backfills(backfills: Sequence[Backfill], engine: Engine, *, has_variable: bool) -> None:
+    """Check what only all of them with their database show; `has_variable`: one names its address.
 
     Raises: PydanticCustomError, or ValidationError where it is about one key of one of them.
     """
@@ -191,14 +198,16 @@ def demand_backfills(backfills: Sequence[Backfill], engine: Engine) -> None:
     found = [
         InitErrorDetails(type=error, loc=("backfills", position, key), input=each.name)
         for position, each in enumerate(backfills)
-        for key, error in _unfit(each, engine)
+        for key, error in _unfit(each, engine, has_variable=has_variable)
     ]
     if found:
         raise ValidationError.from_exception_data("backfills", found)
 
 
-def _unfit(backfill: Backfill, engine: Engine) -> Iterator[tuple[str, PydanticCustomError]]:
-    """Yield each key that says what the engine cannot do, and the error."""
+def _unfit(
+    backfill: Backfill, engine: Engine, *, has_variable: bool
+) -> Iterator[tuple[str, PydanticCustomError]]:
+    """Yield each key that says what cannot be done on the database, and the error."""
     told = {"engine": engine.value, "name": backfill.name}
     if backfill.replication_lag is not None and engine is not Engine.POSTGRESQL:
         yield (
@@ -210,6 +219,8 @@ def _unfit(backfill: Backfill, engine: Engine) -> Iterator[tuple[str, PydanticCu
                 told,
             ),
         )
+    if backfill.rehearse and not has_variable and not any(URL in each for each in backfill.command or ()):
+        yield "rehearse", told_nowhere()
     if backfill.sessions > 1 and engine is not Engine.POSTGRESQL:
         yield (
             "sessions",
@@ -266,7 +277,7 @@ def _command(backfill: Backfill, *, folder: Path, place: Place) -> CommandSpec |
         folder=folder,
         deadline=backfill.deadline,
         is_repeatable=True,
-        rehearses=False,
+        rehearses=backfill.rehearse,
         place=place,
     )
 

@@ -43,6 +43,16 @@ Command = Annotated[
 """A program and its arguments, without a shell."""
 
 
+def told_nowhere() -> PydanticCustomError:
+    """Return the error of a `rehearse` whose program would find its database by itself."""
+    return PydanticCustomError(
+        "rehearse-anywhere",
+        "Nothing tells `command` where the scratch database is: it would work on the live one. Add "
+        "{url} to its arguments, write `url: env:NAME` and let it read NAME, or remove `rehearse`.",
+        {"url": URL},
+    )
+
+
 def missing_programs(databases: Iterable[DatabaseSpec]) -> tuple[Diagnostic, ...]:
     """Return an error for each `command` of migrations that names a program that is not there."""
     commands = (each.migrations.command for each in databases)

@@ -18,7 +18,7 @@ from coordinator import discovery
 from coordinator.fields import Duration, PositiveDuration, QuerySettings, SecretReference, Spec
 from coordinator.load.backfills import Backfill, demand_backfills
 from coordinator.load.choice import CheckChoice, OneOrMore, PlatformChoice, QueriesChoices
-from coordinator.load.command import URL, Command
+from coordinator.load.command import URL, Command, told_nowhere
 from coordinator.load.texts import DatabaseReference, Name, Release, Text, Tool, Unrepeated, VersionText
 from coordinator.model import Base, Engine, Layer, LocksSpec, OnFailure, Worker
 
@@ -151,7 +151,7 @@ class Database(Spec):
 
     @model_validator(mode="after")
     def _can_be_backfilled(self) -> Self:
-        demand_backfills(self.backfills, self.engine)
+        demand_backfills(self.backfills, self.engine, has_variable=self.url.scheme == "env")
         return self
 
     @model_validator(mode="after")
@@ -168,12 +168,7 @@ class Database(Spec):
     def _command_is_told_where(self) -> Self:
         command = self.migrations.command or ()
         if self.migrations.rehearse and self.url.scheme != "env" and not any(URL in each for each in command):
-            raise PydanticCustomError(
-                "rehearse-anywhere",
-                "Nothing tells `command` where the scratch database is: it would work on the live one. Add "
-                "{url} to its arguments, write `url: env:NAME` and let it read NAME, or remove `rehearse`.",
-                {"url": URL},
-            )
+            raise told_nowhere()
         return self
 
 

@@ -89,3 +89,10 @@ class RangeProgram(Protocol):
         Waiting `program-running` where one of an earlier command is still there.
         """
         ...
+
+    def on_scratch(self, url: Secret, *, live: Secret) -> RangeProgram | str:
+        """Return what runs it on the scratch database at `url`; a text says why it may not be run there.
+
+        It gets nothing of this command that leads it to the database at `live`, as far as that can be seen.
+        """
+        ...

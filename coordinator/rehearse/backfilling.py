@@ -1,24 +1,28 @@
 """Run each backfill on a copy of a scratch database at each state that it may meet: with our own loop, on the
-sample rows. What the engine refuses there it refuses in a release.
+sample rows. What the engine refuses there it refuses in a release. A program that fails there may do so for
+the lack of something that has nothing to do with the schema, so that refuses nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from coordinator.backfills.keys import key_of
+from coordinator.backfills.keys import key_of, number_from
 from coordinator.backfills.order import SWITCH, named
+from coordinator.backfills.ranges import do_by_program
 from coordinator.backfills.work import Work
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.evidence import Basis, Finding, Objection, Verdict
 from coordinator.model import BackfillSpec, DatabaseSpec, Migration, Role
 from coordinator.ports.databases import Batch, Session
+from coordinator.ports.programs import RangeProgram
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.batch_plans import BatchScan, batch_scans
 from coordinator.rehearse.independence import shared_by_batches
+from coordinator.rehearse.twice import Content, content_of, done_twice
 from coordinator.rehearse.walk import Visit, Working
 from coordinator.sameness import difference
 
@@ -28,7 +32,16 @@ _AT_ONCE: Final = (
     "it works on the sample rows, and nobody knows whether a batch reads what another one writes while"
     " {} are under way at once: {}"
 )
+_NOT_ALLOWED: Final = (
+    "a program does it, and nothing says that it may work on a scratch database (`rehearse: true`)"
+)
+_OF_PROGRAMS: Final = frozenset({"backfill-program-failed", "program-not-started"})
+_TWICE: Final = "its program gets the rows a second time, as it may in a release"
 _RAN: Final = Finding(Verdict.PROVEN, Basis.REHEARSED, "it ran on the sample rows")
+
+
+ProgramOnScratch = Callable[[RehearsalDatabase, BackfillSpec], RangeProgram | str]
+"""Returns what runs a backfill's program on a scratch database; a text says why it may not be run there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +55,15 @@ class Trial:
     """What every batch reads from end to end."""
 
 
-def trying(database: DatabaseSpec, pending: Sequence[Migration], trials: list[Trial]) -> Visit:
+def trying(
+    database: DatabaseSpec,
+    pending: Sequence[Migration],
+    trials: list[Trial],
+    program: ProgramOnScratch | None = None,
+) -> Visit:
     """Return what tries the backfills at each state of a walk, and adds what they did to `trials`."""
     return lambda scratch, state, working: trials.extend(
-        try_backfills(scratch, database, pending, state=state, working=working)
+        try_backfills(scratch, database, pending, state=state, working=working, program=program)
     )
 
 
@@ -56,6 +74,7 @@ def try_backfills(
     *,
     state: int,
     working: Working,
+    program: ProgramOnScratch | None = None,
 ) -> tuple[Trial, ...]:
     """Return what the backfills do at a state; those whose migration comes later are left out.
 
@@ -67,24 +86,39 @@ def try_backfills(
         for spec in database.backfills
         if named(pending, spec.after) is None or named(reached, spec.after) is not None
     ]
-    return tuple(_try(scratch, database, spec, state=state, working=working) for spec in ready)
+    return tuple(
+        _try(scratch, database, spec, state=state, working=working, program=program) for spec in ready
+    )
 
 
 def _try(
-    scratch: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec, *, state: int, working: Working
+    scratch: RehearsalDatabase,
+    database: DatabaseSpec,
+    spec: BackfillSpec,
+    *,
+    state: int,
+    working: Working,
+    program: ProgramOnScratch | None,
 ) -> Trial:
-    if spec.command is not None:
-        return Trial(spec.name, state, _unproven("a program does it, and no rehearsal runs that"))
     with scratch.clone() as copy:
-        finding = _run(scratch, copy, database, spec, working=working)
+        try:
+            if spec.command is None:
+                finding = _by_sql(scratch, copy, database, spec, working=working)
+            elif program is None or not spec.command.rehearses:
+                finding = _unproven(_NOT_ALLOWED)
+            else:
+                finding = _by_program(scratch, copy, database, spec, working=working, program=program)
+        except (Waiting, StepFailed, DatabaseError) as error:
+            finding = _refused(error)
         if finding is _RAN and spec.sessions > 1:
             shared = shared_by_batches(copy, spec)
             finding = finding if shared is None else _unproven(_AT_ONCE.format(spec.sessions, shared))
-        scans = () if finding.verdict is Verdict.BROKEN else batch_scans(copy, spec)
+        is_explained = spec.command is None and finding.verdict is not Verdict.BROKEN
+        scans = batch_scans(copy, spec) if is_explained else ()
     return Trial(spec.name, state, finding, scans)
 
 
-def _run(
+def _by_sql(
     scratch: RehearsalDatabase,
     copy: RehearsalDatabase,
     database: DatabaseSpec,
@@ -92,32 +126,110 @@ def _run(
     *,
     working: Working,
 ) -> Finding:
-    hurried = replace(spec, percent=100, rows_per_second=None, replication_lag=None, sessions=1)
-    try:
+    with copy.session() as session:
+        has_rows = key_of(session, spec).last_after(None, session) is not None
+    _work(copy, database, spec)
+    if spec.repeatable:
         with copy.session() as session:
-            has_rows = key_of(session, spec).last_after(None, session) is not None
-        Work(
-            database,
-            hurried,
-            connect=copy.session,
-            now=lambda: _ANY_TIME,
-            wait=lambda _: None,
-            note=lambda _: None,
-        ).run()
-        with copy.session() as session:
-            if spec.repeatable and _changes_again(session, spec):
+            if _changes_again(session, spec):
                 return _broken("it is `repeatable`, and changes rows again that it has done")
-        if met := next(_differences(scratch, copy, spec, working), None):
-            return met
-    except Waiting as error:
-        return _unproven(f"on the sample rows it does not complete: {error.what.rstrip('.')}")
+    if met := next(_differences(scratch, copy, spec, working), None):
+        return met
+    return _RAN if has_rows else _no_rows(spec)
+
+
+def _by_program(
+    scratch: RehearsalDatabase,
+    copy: RehearsalDatabase,
+    database: DatabaseSpec,
+    spec: BackfillSpec,
+    *,
+    working: Working,
+    program: ProgramOnScratch,
+) -> Finding:
+    """Return what a program did; one that has nothing to do there shows nothing, not even where it works."""
+    runs = program(copy, spec)
+    if isinstance(runs, str):
+        return _unproven(f"its program is not rehearsed: {runs}")
+    with copy.session() as session:
+        key = key_of(session, spec)
+        last = key.last_after(None, session)
+        is_done = number_from(session, spec.remaining, spec) == 0
+    if last is None:
+        return _no_rows(spec)
+    if is_done:
+        return _unproven("none of the sample rows is left to be done, so its program showed nothing")
+    _work(copy, database, spec, runs)
+    met = next(_differences(scratch, copy, spec, working), None)
+    if met is not None and met.verdict is Verdict.BROKEN:
+        return met
+
+    rows = key.between(None, last[0])
+    again = _second_time(scratch, copy, database, spec, program=program, rows=rows)
+    return again or met or _RAN
+
+
+def _second_time(
+    scratch: RehearsalDatabase,
+    copy: RehearsalDatabase,
+    database: DatabaseSpec,
+    spec: BackfillSpec,
+    *,
+    program: ProgramOnScratch,
+    rows: str,
+) -> Finding | None:
+    """Have a program do rows again that it has done; return what speaks against that, None if nothing."""
+
+    def on(place: RehearsalDatabase) -> RangeProgram:
+        found = program(place, spec)
+        assert not isinstance(found, str), "it has run already"
+        return found
+
+    def anew() -> Content:
+        with scratch.clone() as other:
+            _work(other, database, spec, on(other))
+            return content_of(other, database.engine)
+
+    once = content_of(copy, database.engine)
+    try:
+        do_by_program(on(copy), spec, rows, note=_unheard)
     except StepFailed as error:
-        return _broken(f"{error.what.rstrip('.')}")
-    except DatabaseError as error:
-        said = " ".join(part for part in (error.what, error.why) if part).rstrip(".")
-        is_of_rows = (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
-        return _unproven(f"a sample row stands in its way: {said}") if is_of_rows else _broken(said)
-    return _RAN if has_rows else _unproven(f"there was no sample row in `{spec.table}`")
+        return _unproven(f"{_TWICE}: {error.what.rstrip('.')}")
+    other = done_twice(spec, once=once, twice=content_of(copy, database.engine), anew=anew)
+    if other is None:
+        return None
+    said = f"{_TWICE}, and then {other.reason}"
+    return _broken(said) if other.is_certain else _unproven(said)
+
+
+def _refused(error: Waiting | StepFailed | DatabaseError) -> Finding:
+    """Return what it means that a backfill did not come to its end."""
+    what = error.what.rstrip(".")
+    match error:
+        case Waiting():
+            return _unproven(f"on the sample rows it does not complete: {what}")
+        case StepFailed():
+            return _unproven(what) if error.code in _OF_PROGRAMS else _broken(what)
+        case DatabaseError():
+            said = " ".join(part for part in (error.what, error.why) if part).rstrip(".")
+            is_of_rows = (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
+            return _unproven(f"a sample row stands in its way: {said}") if is_of_rows else _broken(said)
+
+
+def _work(
+    copy: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec, program: RangeProgram | None = None
+) -> None:
+    """Do all rows of a copy, as fast as it goes."""
+    hurried = replace(spec, percent=100, rows_per_second=None, replication_lag=None, sessions=1)
+    Work(
+        database,
+        hurried,
+        connect=copy.session,
+        now=lambda: _ANY_TIME,
+        wait=lambda _: None,
+        note=_unheard,
+        program=program,
+    ).run()
 
 
 def _differences(
@@ -161,6 +273,14 @@ def _rows(session: Session, table: str) -> list[str]:
 
 
 _ALL: Final = "SELECT * FROM {table}"
+
+
+def _unheard(_line: str) -> None:
+    """A rehearsal shows no progress; the last lines of a program that fails are in the finding."""
+
+
+def _no_rows(spec: BackfillSpec) -> Finding:
+    return _unproven(f"there was no sample row in `{spec.table}`")
 
 
 def _broken(reason: str) -> Finding:

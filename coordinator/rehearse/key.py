@@ -40,15 +40,16 @@ class Circumstances:
     do not see may change: collations, time zones. Evidence is of today, or it is none."""
 
 
-_LEFT_OUT = frozenset({"tool", "run_code"})
+_LEFT_OUT = frozenset({"tool", "run_code", "run_range"})
 
 
 def key_of(task: Task, circumstances: Circumstances) -> str:
     """Return the key: other tasks and other circumstances have other ones.
 
     Live sizes are left out: they change by the minute, and only hazards, which are found anew each time,
-    depend on them. The tool is a part of the program, and is told by its type. What runs code is the user's,
-    and may do something else each time: whoever asks for the key has no such task.
+    depend on them. The tool is a part of the program, and is told by its type. What runs code, or does a
+    backfill's rows, is the user's, and may do something else each time: whoever asks for the key has no such
+    task.
     """
     live = replace(task.live, sizes=None, dump=_without_token(task.live.dump))
     told = replace(task, live=live)

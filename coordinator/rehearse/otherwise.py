@@ -8,15 +8,14 @@ comes out otherwise when the very same SQL is sent twice, a time say, tells noth
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration
-from coordinator.rehearsal_ports import BOOKS, RehearsalDatabase
+from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.drift import differences
+from coordinator.rehearse.rows import rows_of, tables_of
 from coordinator.rehearse.walk import Apply
-
-_Row = tuple[str, ...]
 
 
 def done_otherwise(
@@ -43,7 +42,7 @@ def done_otherwise(
             told = line.replace("in the live database", "when it runs")
             told = told.replace("the files make", "its SQL makes")
             return _otherwise(told), ()
-        return _compare_rows(said, again, beside, tables=dict(_tables(schema)), engine=engine)
+        return _compare_rows(said, again, beside, tables=dict(tables_of(schema)), engine=engine)
 
 
 def _compare_rows(
@@ -56,8 +55,9 @@ def _compare_rows(
 ) -> tuple[str | None, tuple[str, ...]]:
     not_compared: list[str] = []
     for table, columns in tables.items():
-        query = _query(table, columns, engine)
-        by_sql, once_more, by_program = (_rows(database, query) for database in (said, again, ran))
+        by_sql, once_more, by_program = (
+            rows_of(database, table, columns, engine) for database in (said, again, ran)
+        )
         moving = [
             place
             for place in range(len(columns))
@@ -91,31 +91,3 @@ def _failed(migration: Migration, error: DatabaseError, *, is_by_program: bool) 
 
 def _otherwise(told: str) -> str:
     return f"the program of the migrations does something else than the SQL that it says: {told}"
-
-
-def _tables(schema: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each table of a catalogue with its columns."""
-    for table in (name.removeprefix("table ") for name in schema if name.startswith("table ")):
-        start = f"column {table}."
-        columns = tuple(name.removeprefix(start) for name in schema if name.startswith(start))
-        if columns and table.rpartition(".")[2] not in BOOKS:
-            yield table, columns
-
-
-def _query(table: str, columns: Sequence[str], engine: Engine) -> str:
-    """Return what reads a table; PostgreSQL's catalogue has its names quoted already."""
-    listed = ", ".join(_quoted(each, engine) for each in columns)
-    place = table if engine is Engine.POSTGRESQL else _quoted(table.removeprefix("main."), engine)
-    return f"SELECT {listed} FROM {place}"  # noqa: S608 - quoted names
-
-
-def _quoted(name: str, engine: Engine) -> str:
-    if engine is Engine.POSTGRESQL:
-        return name
-    quote = "`" if engine.speaks_mysql else '"'
-    return quote + name.replace(quote, quote * 2) + quote
-
-
-def _rows(database: RehearsalDatabase, query: str) -> list[_Row]:
-    with database.session() as session:
-        return [tuple(map(repr, row)) for row in session.query(query)]

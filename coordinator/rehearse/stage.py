@@ -16,7 +16,7 @@ from coordinator.model import DatabaseSpec, Layer, Migration, Role, Script
 from coordinator.ports.migrations import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer, Tell
-from coordinator.rehearse.backfilling import Trial, trying
+from coordinator.rehearse.backfilling import ProgramOnScratch, Trial, trying
 from coordinator.rehearse.batch_plans import BatchScan, hazards_of_batches
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
@@ -58,6 +58,7 @@ class Task:
     live: Live = Live()
     run_code: Apply | None = None
     """What applies a migration that is code; None where its program may not be tried out."""
+    run_range: ProgramOnScratch | None = None
 
 
 class _Rows(Enum):
@@ -137,7 +138,7 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows, tell: Tell) -> _Tried
             layers=task.layers,
             apply=apply,
             engine=task.spec.engine,
-            visit=trying(task.spec, task.pending, trials) if task.spec.backfills else None,
+            visit=trying(task.spec, task.pending, trials, task.run_range) if task.spec.backfills else None,
         )
         otherwise, not_compared = _otherwise(beside if not walked.failures else None, task)
     return _Tried(walked, drift, unfilled, tuple(trials), otherwise, not_compared)

@@ -229,8 +229,28 @@ def test_a_release_whose_backfill_is_a_program_is_unproven_and_released_where_th
     ended = shop.run(accept_unproven=True)
 
     [risk] = risks(proof)
-    assert "no rehearsal runs that" in risk.why
+    assert "nothing says that it may work on a scratch database (`rehearse: true`)" in risk.why
     assert [each.code for each in refused.value.diagnostics] == ["unproven"]
+    assert rows_then == [(0,)], "nothing was done"
+    assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE, ended.problems
+    assert shop.execute("SELECT count(*), sum(cents) FROM orders") == [(ROWS, 50 * ROWS * (ROWS + 1))]
+
+
+def test_a_release_whose_backfill_is_a_program_that_is_rehearsed_is_released_without_a_word(
+    shop: Shop,
+) -> None:
+    shop.write()
+    (shop.folder / "fill.py").write_text(PROGRAM)
+    plan = shop.folder / "plan.yaml"
+    [sql] = [line for line in plan.read_text().splitlines() if " sql: " in line]
+    command = '        command: [python, fill.py, "{range}"]\n        rehearse: true\n        before: 4_less'
+    plan.write_text(plan.read_text().replace(sql, command))
+
+    proof, _ = shop.plan()
+    rows_then = shop.execute("SELECT count(*) FROM pragma_table_info('orders') WHERE name = 'cents'")
+    ended = shop.run()
+
+    assert (proof.diagnostics, risks(proof)) == ((), ())
     assert rows_then == [(0,)], "nothing was done"
     assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE, ended.problems
     assert shop.execute("SELECT count(*), sum(cents) FROM orders") == [(ROWS, 50 * ROWS * (ROWS + 1))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -84,8 +85,9 @@ def test_a_statement_that_is_no_batch_is_refused_at_its_line(sql: str) -> None:
     assert codes_of(sql=f'"{sql}"') == [("backfill-sql", 13)]
 
 
-def command_of(command: str, more: str = ""):
+def command_of(command: str, more: str = "", *, url: str | None = None):
     text = PLAN.format(engine="sqlite")
+    text = text if url is None else re.sub(r"url: \S+", f"url: {url}", text)
     [sql] = [line for line in text.splitlines() if " sql: " in line]
     text = text.replace(sql, f"        command: {command}")
     return load_text(text + more, Path("shop/plan.yaml"), settings={}, environment={})
@@ -118,6 +120,29 @@ def test_a_program_that_is_not_told_which_rows_is_refused(command: str, code: st
 def test_a_backfill_has_one_of_both_and_a_deadline_only_for_a_program() -> None:
     assert [code for code, _ in codes_of("        command: [./fill, '{range}']\n")] == ["backfill-command"]
     assert [code for code, _ in codes_of("        deadline: 2m\n")] == ["idle-setting"]
+    assert [code for code, _ in codes_of("        rehearse: true\n")] == ["idle-setting"]
+
+
+def test_a_program_is_rehearsed_where_the_plan_says_so_and_tells_it_where() -> None:
+    by_variable = command_of("[./fill, '{range}']", "        rehearse: true\n").plan
+    by_argument = command_of("[./fill, '{range}', '{url}']").plan
+
+    assert by_variable is not None
+    assert by_argument is not None
+    [said], [not_said] = (each.databases["shop"].backfills for each in (by_variable, by_argument))
+    assert (said.command.rehearses, not_said.command.rehearses) == (True, False)
+
+
+def test_a_program_that_nothing_tells_where_to_work_is_not_rehearsed() -> None:
+    codes = [
+        [
+            (each.code, each.place.line)
+            for each in command_of(command, "        rehearse: true\n", url="file:address").diagnostics
+        ]
+        for command in ("[./fill, '{range}']", "[./fill, '{range}', '{url}']")
+    ]
+
+    assert codes == [[("rehearse-anywhere", 15)], []]
 
 
 def test_what_is_left_must_be_asked_by_a_query() -> None:

@@ -154,7 +154,7 @@ def _others(value: Any) -> Iterator[Any]:
 def keys() -> Iterator[tuple[str, str]]:
     yield "as it is", key_of(TASK, AT)
     for each in fields(Task):
-        if each.name in ("tool", "run_code"):
+        if each.name in ("tool", "run_code", "run_range"):
             continue
         for what, changed in changes(getattr(TASK, each.name)):
             if not what.startswith("sizes"):
