@@ -22,6 +22,8 @@ class Rows:
 
     columns: tuple[str, ...]
     rows: Sequence[Row]
+    has_trigger: bool = False
+    """What stands in it may be a trigger's work, which counts up whatever is written."""
 
     def moving(self, other: Rows) -> tuple[str, ...]:
         """Return the columns whose values are others there."""
@@ -43,9 +45,14 @@ Content = Mapping[str, Rows]
 
 def content_of(database: RehearsalDatabase, engine: Engine) -> Content:
     """Return the rows of all tables but those in which books are kept."""
+    schema = database.catalogue()
     return {
-        table: Rows(columns, rows_of(database, table, columns, engine))
-        for table, columns in tables_of(database.catalogue())
+        table: Rows(
+            columns,
+            rows_of(database, table, columns, engine),
+            has_trigger=any(name.startswith(f"trigger {table}.") for name in schema),
+        )
+        for table, columns in tables_of(schema)
     }
 
 
@@ -55,7 +62,8 @@ class Repeated:
 
     reason: str
     is_certain: bool
-    """The rows that the backfill goes over are others, in what a first time always leaves the same."""
+    """The rows that the backfill goes over are others, in what a first time always leaves the same, and no
+    trigger may have written there."""
 
 
 def done_twice(
@@ -79,7 +87,8 @@ def done_twice(
             names = ", ".join(f"`{table}.{each}`" for each in new_each_time)
             found.append(Repeated(f"nobody can tell: it writes {names} anew each time", is_certain=False))
         else:
-            found.append(Repeated(_told(table, once[table], twice[table], new_each_time), table == own))
+            is_certain = table == own and not once[table].has_trigger
+            found.append(Repeated(_told(table, once[table], twice[table], new_each_time), is_certain))
     return next((each for each in found if each.is_certain), found[0])
 
 

@@ -39,6 +39,15 @@ def test_a_value_that_a_first_time_leaves_always_the_same_is_certain() -> None:
     assert found == Repeated("`public.items.n` is not what the first time left", is_certain=True)
 
 
+def test_a_value_that_a_trigger_may_have_written_is_not_certain() -> None:
+    twice = content([("1", "2", "10:00"), ("2", "2", "10:00")], "1")
+    once = {name: replace(rows, has_trigger=True) for name, rows in ONCE.items()}
+
+    found = done_twice(COUNT_UP, once=once, twice=twice, anew=lambda: once)
+
+    assert found == Repeated("`public.items.n` is not what the first time left", is_certain=False)
+
+
 def test_a_value_that_each_first_time_leaves_otherwise_tells_nothing() -> None:
     later = content([("1", "1", "10:02"), ("2", "1", "10:02")], "1")
 
