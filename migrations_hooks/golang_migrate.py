@@ -314,8 +314,7 @@ def _batches(script: Script | None, version: int, *, target: Target, ledger: Led
     guard = _moved_query(target, _current(ledger))
     if target.engine is Engine.SQLITE:
         _refuse_own_transaction(texts)
-        return (Batch((*texts, *clean), transaction=True, guard=guard),)
-    if script is None or script.transaction:
+    if target.engine is Engine.SQLITE or script is None or script.transaction:
         return (Batch((*texts, *clean), transaction=True, guard=guard, records=len(clean)),)
     return (
         Batch(
