@@ -17,7 +17,7 @@ from coordinator.ports.programs import RangeProgram
 from coordinator.programs import apply_on_scratch_by_program
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import EvidenceCache, RehearsalDatabase, Tell
-from coordinator.rehearse import Apply, Found, Live, Subject, Task, rehearse_database
+from coordinator.rehearse import MEND_DOUBT, Apply, Found, Live, Subject, Task, rehearse_database
 from coordinator.secret import Secret
 from coordinator.survey import DatabaseSurvey, Survey, alive_at_start
 
@@ -193,15 +193,20 @@ def _url_is_live(name: DatabaseName) -> Usage:
 def look_at_server(ports: Ports, name: DatabaseName) -> str:
     """Return what a database would be rehearsed on; with `base: dump`, after the dump was tried there.
 
-    Raises: Usage or DatabaseError where it cannot be rehearsed.
+    Raises: Usage or DatabaseError where it cannot be rehearsed, or not on what decides anything.
     """
     engine = discovery.rehearsal(ports.plan.databases[name].engine)
     url = scratch_url(ports, name)
     live, version = _live(ports, name, scratch=url)
     with engine.server(url=url, live_version=version) as server, server.database(live.dump):
         where = "on the scratch server of the plan" if url else "on this machine"
-        doubts = () if server.doubt is None else (f"nothing is decided by it: {server.doubt}",)
-        return "; ".join((f"{server.version} {where}", *doubts, *server.notes))
+        if server.doubt is not None:
+            raise Usage(
+                "rehearsal-limited",
+                f"{server.version} {where} would decide nothing: {server.doubt}.",
+                next_step=MEND_DOUBT,
+            )
+        return "; ".join((f"{server.version} {where}", *server.notes))
 
 
 def _live(ports: Ports, name: DatabaseName, *, scratch: Secret | None) -> tuple[Live, str]:

@@ -26,6 +26,7 @@ from coordinator.evidence import Break, Rehearsal, Use, Verdict
 from coordinator.model import DatabaseName, Migration, Phase, Role, Script, SourceFile
 from coordinator.pieces import NewMigration, Piece, alone, pieces_of
 from coordinator.queries import Catalogue
+from coordinator.rehearse import MEND_DOUBT
 from coordinator.splits import Placed, Split
 from coordinator.steps import StepKind
 from coordinator.survey import Survey, survey
@@ -185,7 +186,7 @@ class _Search:
                 "split-not-possible",
                 "The rehearsal decides nothing, so nobody knows which statements have to wait.",
                 why=f"{rehearsal.doubt[:1].upper()}{rehearsal.doubt[1:]}.",
-                next_step="Install a server like the live one here, or name one: `rehearsal: {url: env:…}`.",
+                next_step=MEND_DOUBT,
             )
         return rehearsal
 

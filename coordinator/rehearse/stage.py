@@ -353,7 +353,7 @@ def _told_base(task: Task) -> str:
 
 
 _NO_PROGRAM: Final = "nothing says that its program may work on a scratch database (`rehearse: true`)"
-_MEND_DOUBT: Final = "install a server like the live one here, or name one: `rehearsal: {url: env:…}`"
+MEND_DOUBT: Final = "Install a server like the live one here, or name one: `rehearsal: {url: env:…}`."
 _OTHER_SCHEMA: Final = (
     "the answers are those of the schema that the files make, and the live one differs (drift);"
     " `rehearsal: {base: dump}` asks about the live one"
@@ -362,7 +362,7 @@ _OTHER_SCHEMA: Final = (
 
 def _doubts(server: RehearsalServer) -> Iterator[str]:
     if server.doubt is not None:
-        yield f"nothing is decided by it: {server.doubt}; {_MEND_DOUBT}"
+        yield f"nothing is decided by it: {server.doubt}. {MEND_DOUBT}"
 
 
 def _of_drift(tried: _Tried, task: Task) -> Iterator[str]:

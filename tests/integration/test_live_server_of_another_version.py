@@ -14,6 +14,7 @@ from coordinator.adapters.rehearsals.postgresql import PostgresqlRehearsal
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
 from coordinator.app.rehearsing import look_at_server
+from coordinator.errors import Usage
 from coordinator.evidence import Verdict
 from coordinator.load import load_plan
 from coordinator.model import DatabaseName
@@ -91,5 +92,8 @@ def test_it_is_said_first_where_the_files_do_not_apply(
     assert proof.evidence.rehearsals[SHOP].notes[0].startswith("nothing is decided by it: postgresql ")
 
 
-def test_doctor_says_so(ports: ConnectedPorts):
-    assert "nothing is decided by it: postgresql " in look_at_server(ports, SHOP)
+def test_doctor_fails_with_it(ports: ConnectedPorts):
+    with pytest.raises(
+        Usage, match=r"would decide nothing: .* the live server is postgresql 99.1"
+    ):
+        look_at_server(ports, SHOP)
