@@ -93,7 +93,5 @@ def test_it_is_said_first_where_the_files_do_not_apply(
 
 
 def test_doctor_fails_with_it(ports: ConnectedPorts):
-    with pytest.raises(
-        Usage, match=r"would decide nothing: .* the live server is postgresql 99.1"
-    ):
+    with pytest.raises(Usage, match=r"would decide nothing: .* the live server is postgresql 99.1"):
         look_at_server(ports, SHOP)
