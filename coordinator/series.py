@@ -18,7 +18,7 @@ from typing import Final, Self
 from coordinator.applied import Book, Standing
 from coordinator.apply import batch_up, demand_next, ledger_before, look, read_ledger, send_up
 from coordinator.halfway import may_remain
-from coordinator.model import DatabaseName, Engine, Migration, Script
+from coordinator.model import DatabaseName, Engine, Migration, MigrationId, Script
 from coordinator.ports.databases import Batch, LiveSession, Patience, Target
 from coordinator.ports.migrations import Ledger, MigrationTool
 from coordinator.sql import controls_transaction, split_statements
@@ -72,6 +72,8 @@ class Series:
     _coming: tuple[Migration, ...] = ()
     """What the tool would apply next, where that is known; the first is due."""
     _at: int = 0
+    _stopped_at: MigrationId | None = None
+    """What several that went together ended before: it goes by itself, and is not sent with others again."""
 
     @classmethod
     def opened(
@@ -151,7 +153,7 @@ class Series:
         for migration, due in zip(migrations, self._coming[self._at :] if is_fit else (), strict=False):
             ledger = ledgers[-1]
             after = self.tool.after(ledger, migration)
-            if due.version != migration.version or after is None:
+            if due.version != migration.version or after is None or due.version == self._stopped_at:
                 break
             batch = batch_up(
                 self.tool, migration, target=self.target, ledger=ledger, patience=patience, book=book
@@ -163,6 +165,8 @@ class Series:
         if len(batches) < _WORTH_IT:
             return 0
         count = self.session.execute_all(batches, labels=labels[: len(batches)])
+        if count < len(batches):
+            self._stopped_at = migrations[count].version
         self.ledger = ledgers[count]
         self._at += count
         return count

@@ -59,8 +59,6 @@ class SqliteSession:
         self._watch = watch
         self._spent = timedelta()
         """What readers may have waited already for the transaction that is sent next."""
-        self._stopped_at: Batch | None = None
-        """What several that went together ended before: it goes by itself."""
 
     def relabel(self, label: str) -> None:
         """Do nothing: SQLite knows no names of sessions."""
@@ -102,7 +100,7 @@ class SqliteSession:
         """
         del labels
         patience = batches[0].patience
-        fit = tuple(takewhile(lambda each: each != self._stopped_at and _can_share(each), batches))
+        fit = tuple(takewhile(_can_share, batches))
         if patience is None or len(fit) < _WORTH_IT:
             return 0
         if self._send("PRAGMA foreign_keys") != [(0,)]:
@@ -149,7 +147,6 @@ class SqliteSession:
             try:
                 self._execute_inside(batch)
             except DatabaseError as error:
-                self._stopped_at = batch
                 if error.code == BUSY:
                     raise
                 if not self._connection.in_transaction:  # a conflict or a trigger has rolled back all of them
