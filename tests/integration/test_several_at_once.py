@@ -14,23 +14,18 @@ import pytest
 from fixtures.crashing import CrashingServer, crashing_server
 from fixtures.local import until
 from fixtures.one_statement import migrations_of
+from fixtures.several import Several
 
-from coordinator import discovery
 from coordinator.adapters.databases import postgresql
-from coordinator.applied import Book
 from coordinator.apply import read_ledger
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import LocksSpec, Migration
-from coordinator.ports.databases import Patience
 from coordinator.secret import Secret
-from coordinator.series import Series
 
 TOOLS = ("goose", "golang-migrate")
-BOOK = Book("shop-1", lambda _: None)
 REFUSED_AT_ITS_COMMIT = """
 CREATE TABLE c (x int UNIQUE, y int REFERENCES c (x) DEFERRABLE INITIALLY DEFERRED);
 INSERT INTO c VALUES (1, 99)"""
-LOCKS = LocksSpec(timedelta(milliseconds=30), timedelta(milliseconds=200), timedelta(seconds=1))
 
 
 Begin = Callable[..., "Release"]
@@ -40,36 +35,15 @@ def tables(*names: str) -> tuple[str, ...]:
     return tuple(f"CREATE TABLE {name} (x int)" for name in names)
 
 
-class Release:
-    """A series on a database, of which the first migration is applied by itself."""
+class Release(Several):
+    """A series on a PostgreSQL."""
+
+    locks = LocksSpec(timedelta(milliseconds=30), timedelta(milliseconds=200), timedelta(seconds=1))
 
     def __init__(self, url: str, tool: str, migrations: tuple[Migration, ...]) -> None:
         self.url = url
-        self.tool = discovery.migration_tool(tool)
-        self.migrations = migrations
-        self.pauses = 0
         session = postgresql.connect(Secret(url), lock_timeout=timedelta(seconds=5)).session(label="first")
-        self.series = Series.opened(session, self.tool, table=None, book=BOOK, lock_timeout=timedelta())
-        self.apply(migrations[0])
-
-    @property
-    def patience(self) -> Patience:
-        def pause(_: timedelta) -> None:
-            self.pauses += 1
-
-        return Patience(LOCKS, pause, pause, lambda _: None)
-
-    def apply(self, migration: Migration) -> None:
-        self.series.apply(
-            migration, migrations=self.migrations, patience=self.patience, book=BOOK, label=migration.name
-        )
-
-    def apply_rest(self) -> int:
-        return self.apply_those(self.migrations[1:])
-
-    def apply_those(self, migrations: tuple[Migration, ...]) -> int:
-        labels = [f"expand:{each.name}" for each in migrations]
-        return self.series.apply_all(migrations, patience=self.patience, book=BOOK, labels=labels)
+        super().__init__(session, tool, migrations)
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         with psycopg.connect(self.url) as connection:
@@ -115,7 +89,7 @@ def test_all_of_them_are_applied_and_recorded_as_they_are_one_by_one(
 ) -> None:
     together = begin(database_url, tool, migrations_of(tool, *tables("a", "b", "c", "d")))
 
-    assert together.apply_rest() == 3
+    assert together.apply_from(2) == 3
 
     assert together.made("abcd") == "abcd"
     assert together.applied() == versions(tool, 4)
@@ -139,7 +113,7 @@ def test_behind_a_refused_one_nothing_has_happened_and_it_says_itself_why(
 ) -> None:
     together = begin(database_url, tool, migrations_of(tool, *tables("a", "b"), broken, *tables("d")))
 
-    count = together.apply_rest()
+    count = together.apply_from(2)
 
     assert count in (0, 1)
     assert together.made("abcd") == "ab"[: 1 + count]
@@ -159,9 +133,9 @@ def test_a_refused_one_is_not_sent_with_others_again(begin: Begin, database_url:
     )
     files = ("CREATE SEQUENCE runs", *tables("b"), broken, *tables("d"))
     together = begin(database_url, "goose", migrations_of("goose", *files))
-    assert together.apply_rest() == 1
+    assert together.apply_from(2) == 1
 
-    assert together.apply_those(together.migrations[2:]) == 0
+    assert together.apply_from(3) == 0
 
     assert together.rows("SELECT last_value, is_called FROM runs") == [(1, True)]
 
@@ -172,7 +146,7 @@ def test_none_follows_one_that_somebody_else_has_recorded(begin: Begin, database
     with psycopg.connect(database_url) as somebody:
         somebody.execute("INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, true)")
 
-    assert together.apply_rest() == 1
+    assert together.apply_from(2) == 1
 
     assert together.made("abcd") == "ab"
     with pytest.raises(DatabaseError, match="version table changed"):
@@ -185,7 +159,7 @@ def test_none_goes_where_the_tools_table_was_moved_before(begin: Begin, tool: st
     with psycopg.connect(database_url) as somebody:
         somebody.execute(f"DELETE FROM {table}")
 
-    assert together.apply_rest() == 0
+    assert together.apply_from(2) == 0
 
     assert together.made("abc") == "a"
 
@@ -198,7 +172,7 @@ def test_a_table_that_somebody_holds_is_waited_for_briefly_and_then_as_the_plan_
     with psycopg.connect(database_url) as holder:
         holder.execute("BEGIN; SELECT * FROM a")
 
-        assert together.apply_rest() == 1
+        assert together.apply_from(2) == 1
         assert together.pauses == 0, "who is held up by one of several says so, and waits by itself"
         with pytest.raises(Waiting) as blocked:
             together.apply(together.migrations[2])
@@ -218,7 +192,7 @@ def test_what_is_not_fit_for_one_trip_is_left_to_go_by_itself(
 ) -> None:
     together = begin(database_url, "goose", migrations_of("goose", *tables("a", "b"), unfit))
 
-    assert together.apply_rest() == 0
+    assert together.apply_from(2) == 0
 
     assert together.made("b") == ""
     for each in together.migrations[1:]:
@@ -268,7 +242,7 @@ def test_what_is_said_to_be_there_survives_a_crash_of_the_server(
     url = server.new_database(f"made_{names}")
     together = begin(url, "goose", migrations_of("goose", *tables(*names)))
 
-    assert together.apply_rest() == 2
+    assert together.apply_from(2) == 2
     server.crash()
 
     assert together.made("abcd") == "abc"
@@ -296,7 +270,7 @@ def test_where_nobody_can_wait_for_the_disk_all_of_them_are_in_doubt(
 
     monkeypatch.setattr(together.series.session, "make_durable", refuse)
     with pytest.raises(DatabaseError) as unknown:
-        together.apply_rest()
+        together.apply_from(2)
 
     assert unknown.value.ambiguous
 
@@ -306,7 +280,7 @@ def test_a_connection_that_is_lost_leaves_all_of_them_in_doubt(begin: Begin, ser
     files = (*tables("a", "b"), "CREATE TABLE c AS SELECT 1 FROM pg_sleep(60)", *tables("d"))
     together = begin(url, "goose", migrations_of("goose", *files))
     with ThreadPoolExecutor(1) as beside:
-        applying = beside.submit(together.apply_rest)
+        applying = beside.submit(together.apply_from, 2)
         until(lambda: together.made("b") == "b")
         server.crash()
         with pytest.raises(DatabaseError) as lost:

@@ -13,21 +13,17 @@ from typing import Any
 
 import pytest
 from fixtures.one_statement import migrations_of
+from fixtures.several import Several
 
-from coordinator import discovery
 from coordinator.adapters import sqlite_session
 from coordinator.adapters.sqlite_session import SqliteSession
-from coordinator.applied import Book
 from coordinator.apply import read_ledger
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import LocksSpec, Migration
-from coordinator.ports.databases import LiveSession, Patience
-from coordinator.series import Series
+from coordinator.ports.databases import LiveSession
 
 TOOLS = ("goose", "golang-migrate")
 LEDGERS = {"goose": "goose_db_version", "golang-migrate": "schema_migrations"}
-BOOK = Book("shop-1", lambda _: None)
-LOCKS = LocksSpec(timedelta(milliseconds=20), timedelta(milliseconds=40), timedelta(seconds=60))
 ROLLS_BACK = """CREATE TABLE c (x integer UNIQUE);
 CREATE TRIGGER refuse BEFORE INSERT ON c BEGIN SELECT RAISE(ROLLBACK, 'not here'); END;
 INSERT INTO c VALUES (1)"""
@@ -52,18 +48,14 @@ class Remembering(sqlite3.Connection):
         return super().execute(sql, *values)
 
 
-class Release:
-    """A series on a file, of which the first migration is applied by itself."""
+class Release(Several):
+    """A series on a file."""
+
+    locks = LocksSpec(timedelta(milliseconds=20), timedelta(milliseconds=40), timedelta(seconds=60))
 
     def __init__(self, path: Path, tool: str, migrations: tuple[Migration, ...]) -> None:
         self.path = path
-        self.tool = discovery.migration_tool(tool)
-        self.migrations = migrations
-        self.pauses = 0
-        self.series = Series.opened(
-            self._session(), self.tool, table=None, book=BOOK, lock_timeout=timedelta()
-        )
-        self.apply(migrations[0])
+        super().__init__(self._session(), tool, migrations)
         self.connection.sent.clear()
 
     @contextmanager
@@ -72,28 +64,9 @@ class Release:
         with closing(self.connection):
             yield SqliteSession(self.connection, self.path)
 
-    @property
-    def patience(self) -> Patience:
-        def pause(_: timedelta) -> None:
-            self.pauses += 1
-
-        return Patience(LOCKS, pause, pause, lambda _: None)
-
-    def apply(self, migration: Migration) -> None:
-        self.series.apply(
-            migration, migrations=self.migrations, patience=self.patience, book=BOOK, label=migration.name
-        )
-
     def apply_one_by_one(self, version: int = 2) -> None:
         for each in self.migrations[version - 1 :]:
             self.apply(each)
-
-    def apply_from(self, version: int) -> int:
-        """Apply in one go what begins with a version."""
-        rest = self.migrations[version - 1 :]
-        return self.series.apply_all(
-            rest, patience=self.patience, book=BOOK, labels=[each.name for each in rest]
-        )
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
