@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,6 +76,22 @@ def test_writes_the_intent_before_the_effect_and_the_outcome_after_it(bench) -> 
 
     assert during == [["run-started", "step-started a"]]
     assert made.names() == ["run-started", "step-started a", "step-finished a", "run-finished"]
+
+
+def test_when_the_outcome_is_there_no_result_is_waited_for(bench) -> None:
+    made = bench(a_step("a"), kinds={"work": Made()})
+    engine = made.engine()
+    results, outcomes = engine._results, []
+
+    def get(**timeout: float) -> object:
+        outcomes.append(engine.state.outcome)
+        return results.get(**timeout)
+
+    engine._results = SimpleNamespace(get=get, get_nowait=results.get_nowait, put=results.put)
+    engine.run()
+
+    assert set(outcomes) == {None}
+    assert engine.state.outcome is not None
 
 
 def test_an_outcome_and_the_next_intent_are_made_durable_together(bench) -> None:
