@@ -18,7 +18,10 @@ import socket
 from typing import Any
 
 TAKEN = b"t"
-"""What is answered before anything is forked: from here on nobody else may do what was asked."""
+"""What is answered before anything is forked: from here on nobody else may do what was asked.
+
+The coordinator that is tired of waiting refuses it first, so that who sends it in vain ends here.
+"""
 ENDED = b"e"
 """What is answered when the supervisor has ended and nothing of the request is left here."""
 LONGEST = 1 << 15

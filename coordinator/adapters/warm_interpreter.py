@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
@@ -123,9 +123,10 @@ class _Process:
         except OSError:
             return False
         if not self.says(forker.TAKEN):
-            self._process.kill()
-            self._process.wait()
-            if not self.says(forker.TAKEN):  # nor has it at the last moment
+            with suppress(OSError):
+                self._channel.shutdown(socket.SHUT_RD)  # it cannot say so from here on, and then does nothing
+            if not self.says(forker.TAKEN):  # nor did it at the last moment
+                self._process.kill()
                 return False
         self.has_taken = True
         return True

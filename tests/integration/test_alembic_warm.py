@@ -17,6 +17,7 @@ import pytest
 from fixtures.alembic_project import ENV, LINE, SHOP, apply_next, heads, plan_in, revision, write_project
 from fixtures.local import processes_of, until
 
+from coordinator.adapters import warm_interpreter
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
 from coordinator.errors import InDoubt, StepFailed, Waiting
@@ -259,6 +260,22 @@ def test_with_an_interpreter_that_cannot_be_forked_each_revision_has_one_of_its_
     assert [each[0] for each in told(tmp_path)] == ["_alembic_child.py"] * 2
 
 
+def test_an_interpreter_that_comes_too_late_does_not_run_what_another_one_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(warm_interpreter, "_PATIENCE", 0.5)
+    late = "import sys, time\nif '_alembic_warm' in str(sys.orig_argv):\n    time.sleep(3)\n"
+    ports = project(tmp_path, TELLS, more=python_with(tmp_path, late, start=""))
+
+    apply_next(ports, "b2")
+
+    assert (
+        warm(tmp_path) != []
+    )  # what was started is a shell; the interpreter itself is not reached by a kill
+    until(lambda: warm(tmp_path) == [])
+    assert [each[0] for each in told(tmp_path)] == ["_alembic_child.py"]
+
+
 @pytest.mark.parametrize("which", [1, 2])
 def test_a_fork_that_cannot_be_had_is_a_program_that_was_not_started(which: int, tmp_path: Path):
     code = f"""
@@ -281,11 +298,11 @@ os.fork = limited
     assert heads(ports) == {"a1"}
 
 
-def python_with(folder: Path, code: str) -> str:
+def python_with(folder: Path, code: str, start: str = "exec ") -> str:
     """Return the plan's word for an interpreter that runs some code when it starts."""
     (folder / "site").mkdir()
     (folder / "site" / "sitecustomize.py").write_text(code)
     python = folder / "python"
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={folder}/site exec {sys.executable} "$@"\n')
+    python.write_text(f'#!/bin/sh\nexport PYTHONPATH={folder}/site\n{start}{sys.executable} "$@"\nexit $?\n')
     python.chmod(0o755)
     return "python: ./python"
