@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Final
@@ -72,6 +73,15 @@ class Output:
             self._note(text)
 
 
+@dataclass(frozen=True, slots=True)
+class Pipes:
+    """Our ends of a supervisor's standard input, standard output and standard error."""
+
+    control: IO[bytes]
+    said: IO[bytes]
+    lines: IO[bytes]
+
+
 def run_supervised(
     argv: Sequence[str],
     *,
@@ -96,44 +106,51 @@ def run_supervised(
         pass_fds=() if lock is None else (lock,),
         start_new_session=True,
     ) as process:
-        is_late = _watch(process, output, deadline.total_seconds())
+        assert process.stdin is not None
         assert process.stdout is not None
-        said = process.stdout.read().decode(errors="replace")
-        process.wait()
+        assert process.stderr is not None
+        pipes = Pipes(process.stdin, process.stdout, process.stderr)
+        return watch(pipes, argv[0], deadline=deadline, output=output)
+
+
+def watch(pipes: Pipes, program: str, *, deadline: timedelta, output: Output) -> Ended:
+    """Return how the program of a supervisor ended, whose descriptors are the other ends of the pipes.
+
+    Raises: StepFailed `program-not-started` with nothing done.
+    """
+    is_late = _watch(pipes, output, deadline.total_seconds())
+    said = pipes.said.read().decode(errors="replace")
     output.end()
     if said.startswith(_NOT_STARTED):
         raise StepFailed(
             "program-not-started",
-            f"`{argv[0]}` could not be started: {said.removeprefix(_NOT_STARTED)}.",
+            f"`{program}` could not be started: {said.removeprefix(_NOT_STARTED)}.",
             why="The plan's `command` names it.",
             next_step="Build it, or correct `command`; a name with a slash starts at the plan's folder.",
         )
     return Ended(int(said) if said else None, output.last, is_late=is_late)
 
 
-def _watch(process: subprocess.Popen[bytes], output: Output, seconds: float) -> bool:
+def _watch(pipes: Pipes, output: Output, seconds: float) -> bool:
     """Read until the supervisor has ended; return whether the program's time was up."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
     until, is_late = time.monotonic() + seconds, False
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stderr, selectors.EVENT_READ)
-        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(pipes.lines, selectors.EVENT_READ)
+        selector.register(pipes.said, selectors.EVENT_READ)
         while True:
             left = until - time.monotonic()
             if left <= 0 and not is_late:
                 is_late, until = True, time.monotonic() + _GRACE
-                _tell(process.stdin)
+                _tell(pipes.control)
             elif left <= 0:
-                process.stdin.close()  # the supervisor kills all of them
+                pipes.control.close()  # the supervisor kills all of them
                 until = time.monotonic() + seconds + _GRACE
             ready = {key.fileobj for key, _ in selector.select(max(0.0, until - time.monotonic()))}
-            if process.stderr in ready and not _take(process.stderr, output):
-                selector.unregister(process.stderr)
-            if process.stdout in ready:
+            if pipes.lines in ready and not _take(pipes.lines, output):
+                selector.unregister(pipes.lines)
+            if pipes.said in ready:
                 break  # it has said how the program ended, or is gone itself
-    _drain(process.stderr, output)
+    _drain(pipes.lines, output)
     return is_late
 
 

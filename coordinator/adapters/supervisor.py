@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 END_GENTLY = b"t"
@@ -33,11 +34,21 @@ def main(lock: int, argv: list[str]) -> None:
             start_new_session=True,
         )
     except OSError as error:
-        os.write(1, f"not started: {error.strerror}".encode())
+        say_not_started(error, 1)
         return
-    threading.Thread(target=_obey, args=(program.pid,), daemon=True).start()
-    exit_code = program.wait()
-    _signal_group(program.pid, signal.SIGKILL)  # what it left behind
+    supervise(program.pid, program.wait)
+
+
+def say_not_started(error: OSError, to: int) -> None:
+    """Say why there is no program."""
+    os.write(to, f"not started: {error.strerror}".encode())
+
+
+def supervise(program: int, wait: Callable[[], int]) -> None:
+    """End the program, which leads a process group, when it is to end; `wait` returns its exit code."""
+    threading.Thread(target=_obey, args=(program,), daemon=True).start()
+    exit_code = wait()
+    _signal_group(program, signal.SIGKILL)  # what it left behind
     os.write(1, str(exit_code).encode())
 
 

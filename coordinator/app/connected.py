@@ -47,6 +47,7 @@ class ConnectedPorts:
         self._secrets: dict[SecretRef, Secret] = {}
         self._migrations: dict[DatabaseName, tuple[Migration, ...]] = {}
         self._platforms: dict[ServiceName, Platform] = {}
+        self._runners: dict[DatabaseName, MigrationRunner] = {}
         self._connecting = Lock()
         problems: list[Diagnostic] = []
         for name, spec in plan.databases.items():
@@ -80,7 +81,10 @@ class ConnectedPorts:
     def runner(self, database: DatabaseName) -> MigrationRunner | None:
         spec = self.plan.databases[database]
         if spec.migrations.tool in discovery.names(discovery.RUNNERS):
-            return self._runner_of_tool(spec)
+            with self._connecting:
+                if database not in self._runners:
+                    self._runners[database] = self._runner_of_tool(spec)
+                return self._runners[database]
         if spec.migrations.command is None:
             return None
         from coordinator.adapters.command_runner import CommandRunner  # noqa: PLC0415 - hardly a plan names one
@@ -97,12 +101,13 @@ class ConnectedPorts:
             "Callable[..., MigrationRunner]",
             discovery.member(discovery.RUNNERS, spec.migrations.tool, "connect"),
         )
+        known, session_at = self._secrets, self._session_at  # not `self`: what keeps a runner ends it too
         return connect(
             spec,
             folder=self.plan.folder,
             environment=self._environment,
-            secrets=lambda: tuple(self._secrets.values()),
-            connect=lambda url: self._session_at(spec, url, label="coordinator alembic"),
+            secrets=lambda: tuple(known.values()),
+            connect=lambda url: session_at(spec, url, label="coordinator alembic"),
         )
 
     def range_program(self, database: DatabaseName, backfill: BackfillSpec) -> RangeProgram | None:

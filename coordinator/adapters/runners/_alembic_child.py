@@ -19,6 +19,7 @@ import sys
 import traceback
 from contextlib import suppress
 from hashlib import sha256
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from traceback import walk_stack
@@ -27,8 +28,6 @@ from typing import Any
 REQUEST = "COORDINATOR_ALEMBIC_REQUEST"
 _DRIVERS = {"postgresql": ("psycopg", "psycopg2", "asyncpg", "pg8000"), "mysql": ("pymysql", "MySQLdb")}
 """Which driver to take where the project names none, by what is installed."""
-
-
 _OLDEST = (1, 9)
 _READS_TOML = (1, 16)
 _KEPT = 10_000
@@ -42,9 +41,7 @@ class Refused(Exception):
 def main() -> None:
     """Do what the request says and answer."""
     request = json.loads(os.environ.pop(REQUEST))
-    sys.path[:] = [
-        each for each in sys.path if Path(each or ".").resolve() != Path(__file__).resolve().parent
-    ]
+    forget_own_folder()
     answer: dict[str, Any] = {}
     try:
         _demand_alembic()
@@ -58,6 +55,12 @@ def main() -> None:
         _write(request["answer"], answer)
         sys.exit(1)
     _write(request["answer"], answer)
+
+
+def forget_own_folder() -> None:
+    """Let no module beside this file be imported: one has the name of Alembic."""
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != here]
 
 
 def _write(path: str, answer: dict[str, Any]) -> None:
@@ -149,7 +152,7 @@ def _url(address: str, like: str | None) -> str:
     if driver:
         name = base if "+" in scheme else name
     else:
-        driver = next((each for each in _DRIVERS.get(name, ()) if _is_installed(each)), "")
+        driver = next((each for each in _DRIVERS.get(name, ()) if find_spec(each)), "")
     if name == "sqlite":
         rest = f"/{rest.partition('?')[0]}"  # an absolute path
     return f"{name}+{driver}{colon}{rest}" if driver else f"{name}{colon}{rest}"
@@ -158,12 +161,6 @@ def _url(address: str, like: str | None) -> str:
 def _dialect(address: str) -> str:
     scheme = address.partition("://")[0].partition("+")[0]
     return {"postgres": "postgresql", "mariadb": "mysql"}.get(scheme, scheme)
-
-
-def _is_installed(module: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(module) is not None
 
 
 def _script(config: Any, request: dict[str, Any]) -> Any:

@@ -1,8 +1,10 @@
 """Alembic as a ports.MigrationRunner: a process with the user's env.py for each revision that is applied.
 
 The process (_alembic_child.py) is told the database by address and by what its server says about itself, so
-that it changes no other. It gets the plan's `try` as lock_timeout; where a revision was refused a lock and
-certainly nothing of it stayed, it runs again, as often as the plan's budget allows.
+that it changes no other. From the second one on it is a fork of a warm interpreter (_alembic_warm.py): a
+revision takes less time, and finds as little of the one before it. It gets the plan's `try` as lock_timeout;
+where a revision was refused a lock and certainly nothing of it stayed, it runs again, as often as the plan's
+budget allows.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from coordinator.adapters import supervised
-from coordinator.adapters.runners import _alembic_child
+from coordinator.adapters.runners import _alembic_child, _alembic_warm
 from coordinator.adapters.runners._alembic_said import Sent, sent_otherwise
 from coordinator.adapters.runners._alembic_trail import read_trail
 from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
+from coordinator.adapters.warm_interpreter import WarmInterpreter
 from coordinator.errors import StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports.databases import Session
@@ -68,6 +71,11 @@ class AlembicRunner:
         self._environment = environment
         self._secrets = secrets
         self._connect = connect
+        self._warm = WarmInterpreter(
+            [self._python, "-u", _alembic_warm.__file__],
+            folder=_root(spec.migrations.folder),
+            environment=environment,
+        )
 
     def up(
         self, migration: Migration, *, url: Secret, is_scratch: bool, note: Callable[[str], None]
@@ -185,11 +193,17 @@ class AlembicRunner:
 
     def _start(self, request: Mapping[str, object], lock: int | None, output: supervised.Output) -> Ended:
         is_reading = request["kind"] == "scripts"
+        variables = {_alembic_child.REQUEST: json.dumps(request)}
+        folder, deadline = _root(self._spec.migrations.folder), self._spec.migrations.deadline
+        if not is_reading:
+            ended = self._warm.run(variables, folder=folder, deadline=deadline, lock=lock, output=output)
+            if ended is not None:
+                return ended
         return supervised.run_supervised(
             [self._python, "-u", _alembic_child.__file__],
-            folder=_root(self._spec.migrations.folder),
-            environment={**self._environment, _alembic_child.REQUEST: json.dumps(request)},
-            deadline=_SCRIPTS_DEADLINE if is_reading else self._spec.migrations.deadline,
+            folder=folder,
+            environment={**self._environment, **variables},
+            deadline=_SCRIPTS_DEADLINE if is_reading else deadline,
             lock=lock,
             output=output,
         )
