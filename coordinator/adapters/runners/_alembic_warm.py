@@ -7,6 +7,7 @@ env.py nor a revision ever runs in this process, so none finds what another one 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module, invalidate_caches
@@ -25,6 +26,7 @@ def main() -> None:
     child.forget_own_folder()
     for each in _MODULES:
         import_module(each)
+    gc.freeze()  # a fork would else look through all that was imported when it ends, and so copy its memory
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("Something that is imported has started a thread, of which a fork would have half.")
 
