@@ -46,7 +46,6 @@ class WarmInterpreter:
         self,
         variables: Mapping[str, str],
         *,
-        folder: Path,
         deadline: timedelta,
         lock: int | None,
         output: Output,
@@ -58,7 +57,7 @@ class WarmInterpreter:
         if not self._in_use.acquire(blocking=False):
             return None
         try:
-            request = json.dumps({"variables": dict(variables), "folder": str(folder)}).encode()
+            request = json.dumps(dict(variables)).encode()
             process = self._started()
             if process is None or len(request) > forker.LONGEST:
                 return None

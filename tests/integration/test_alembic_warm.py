@@ -100,6 +100,18 @@ def test_no_revision_finds_what_another_one_left(tmp_path: Path):
     assert heads(ports) == {"d4"}
 
 
+def test_a_plan_may_lie_in_another_folder_than_the_command_is_run_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path.parent)
+    ports = project(Path(tmp_path.name), TELLS)
+
+    for version in ("b2", "c3"):
+        apply_next(ports, version)
+
+    assert [each[:1] + each[2:3] for each in told(tmp_path)] == [["_alembic_warm.py", str(tmp_path)]] * 2
+
+
 def test_a_rehearsal_runs_revisions_in_forks_too(tmp_path: Path):
     says = "coordinator: phase=expand"
     asks = {

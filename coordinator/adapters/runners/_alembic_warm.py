@@ -30,9 +30,7 @@ def main() -> None:
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("Something that is imported has started a thread, of which a fork would have half.")
 
-    request = forker.next_request(supervisor)
-    os.environ.update(request["variables"])
-    os.chdir(request["folder"])
+    os.environ.update(forker.next_request(supervisor))
     sys.argv[:] = [child.__file__]
     invalidate_caches()
     child.main()

@@ -196,7 +196,7 @@ class AlembicRunner:
         variables = {_alembic_child.REQUEST: json.dumps(request)}
         folder, deadline = _root(self._spec.migrations.folder), self._spec.migrations.deadline
         if not is_reading:
-            ended = self._warm.run(variables, folder=folder, deadline=deadline, lock=lock, output=output)
+            ended = self._warm.run(variables, deadline=deadline, lock=lock, output=output)
             if ended is not None:
                 return ended
         return supervised.run_supervised(
