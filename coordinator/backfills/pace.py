@@ -24,7 +24,15 @@ _SECONDS: Final = {
 """How long a batch shall take at full speed. SQLite has one writer, and everybody else waits for it."""
 _SECONDS_OF_PROGRAM: Final = 5.0
 """A program is started for each batch, which takes its time, and we hold no row meanwhile."""
-_LEAST: Final = 0.05
+_SLOWED: Final = {
+    Engine.POSTGRESQL: (7, 0.003),
+    Engine.MYSQL: (4, 0.05),
+    Engine.MARIADB: (4, 0.05),
+    Engine.SQLITE: (4, 0.05),
+}
+"""How steeply a batch of a slowed backfill gets smaller, as a power of its share of the time, and how many
+seconds it takes at least. PostgreSQL's commits are not waited for, so small batches cost little there: what
+each writes to the log is then soon on the disk, and no commit of the application flushes much of it."""
 _COURTESY: Final = 0.1
 """What part of its work a sole writer rests after it: others ask again and again whether they may write."""
 _GROWTH: Final = 4
@@ -44,7 +52,8 @@ class Pace:
     @classmethod
     def of(cls, spec: BackfillSpec, engine: Engine) -> Pace:
         """Return the pace of the first batch; one that is slowed down works in smaller pieces."""
-        seconds = max(_LEAST, _SECONDS[engine] * (spec.percent / 100) ** 4)
+        power, least = _SLOWED[engine]
+        seconds = max(least, _SECONDS[engine] * (spec.percent / 100) ** power)
         pace = cls(spec, seconds if spec.command is None else _SECONDS_OF_PROGRAM)
         rows = min(FIRST, spec.rows_per_second or FIRST)
         return replace(pace, rows=rows, is_sole_writer=engine is Engine.SQLITE)

@@ -30,6 +30,16 @@ def test_a_batch_does_not_grow_beyond_four_times_the_last() -> None:
     assert pace_of().after(FIRST, 0.0001).rows == 4 * FIRST
 
 
+@pytest.mark.parametrize("engine", Engine)
+def test_a_slowed_backfill_works_in_pieces_that_are_smallest_where_a_commit_waits_for_nothing(
+    engine: Engine,
+) -> None:
+    whole, half, tenth = (pace_of(engine, percent=each).seconds for each in (100, 50, 10))
+
+    assert whole > half >= tenth
+    assert (half < 0.01) is (engine is Engine.POSTGRESQL)
+
+
 def test_a_batch_whose_rows_are_held_is_halved_until_it_has_one_row() -> None:
     pace = pace_of()
 
