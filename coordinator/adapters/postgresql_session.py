@@ -296,7 +296,7 @@ class PostgresqlSession:
         index = refused.at - first
         if index == -1 and batch.guard is not None and refused.error.sqlstate == _DIVISION_BY_ZERO:
             return ledger_changed()
-        is_of_file = 0 <= index < len(batch.statements) - batch.records
+        is_of_file = 0 <= index < len(batch.of_file)
         is_commit = index == len(batch.statements)
         return self._error_from(refused.error, index=index if is_of_file else None, commits=is_commit)
 
@@ -406,7 +406,7 @@ def _can_follow(batch: Batch) -> bool:
 
 def _can_go_at_once(batch: Batch) -> bool:
     """Tell whether nobody has to look between a transaction's statements. Its records are the tool's own."""
-    return batch.fence is None and can_go_together(batch.statements[: len(batch.statements) - batch.records])
+    return batch.fence is None and can_go_together(batch.of_file)
 
 
 _LABEL_BYTES = 63

@@ -220,12 +220,11 @@ def _can_share(batch: Batch) -> bool:
 
     Its records, which are the tool's own, do.
     """
-    of_file = batch.statements[: len(batch.statements) - batch.records]
     return (
         batch.transaction
         and batch.guard is not None
         and batch.fence is None
-        and all(_can_be_undone(each) for text in of_file for _, each in split_complete(text))
+        and all(_can_be_undone(each) for text in batch.of_file for _, each in split_complete(text))
     )
 
 

@@ -78,6 +78,11 @@ class Batch:
     marks: tuple[str | None, ...] = field(default=(), compare=False)
     """What is sent after each of so many first texts: in the transaction if one is open, else durable."""
 
+    @property
+    def of_file(self) -> tuple[str, ...]:
+        """Return the texts that are the file's."""
+        return self.statements[: len(self.statements) - self.records]
+
     def mark_after(self, index: int) -> str | None:
         """Return what is sent after the text at `index`."""
         return self.marks[index] if index < len(self.marks) else None

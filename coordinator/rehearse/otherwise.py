@@ -7,7 +7,6 @@ comes out otherwise when the very same SQL is sent twice, a time say, tells noth
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from coordinator.errors import DatabaseError
@@ -58,23 +57,15 @@ def _compare_rows(
         by_sql, once_more, by_program = (
             rows_of(database, table, columns, engine) for database in (said, again, ran)
         )
-        moving = [
-            place
-            for place in range(len(columns))
-            if Counter(row[place] for row in by_sql) != Counter(row[place] for row in once_more)
-        ]
-        kept = [place for place in range(len(columns)) if place not in moving]
-        first, second, found = (
-            Counter(tuple(row[place] for place in kept) for row in rows)
-            for rows in (by_sql, once_more, by_program)
-        )
+        moving = by_sql.moving(once_more)
+        first, second, found = (each.counted(without=moving) for each in (by_sql, once_more, by_program))
         if first != second:
             not_compared.append(f"`{table}`")
         elif first != found:
             other = (first - found).total(), (found - first).total()
             told = f"it leaves other rows in `{table}`: of those that its SQL leaves, {other[0]} are missing"
             return _otherwise(f"{told}, and {other[1]} are there that its SQL does not leave"), ()
-        not_compared.extend(f"`{table}.{columns[place]}`" for place in moving if first == second)
+        not_compared.extend(f"`{table}.{each}`" for each in moving if first == second)
     if not not_compared:
         return None, ()
     names = ", ".join(not_compared)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from coordinator.model import Engine
 from coordinator.rehearsal_ports import BOOKS, RehearsalDatabase
@@ -10,10 +12,37 @@ from coordinator.rehearsal_ports import BOOKS, RehearsalDatabase
 Row = tuple[str, ...]
 
 
-def rows_of(database: RehearsalDatabase, table: str, columns: Sequence[str], engine: Engine) -> list[Row]:
-    """Return the rows of a table as `tables_of` names it, each value as a text."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All rows of one table, each value as a text."""
+
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    has_trigger: bool = False
+    """What stands in it may be a trigger's work, which counts up whatever is written."""
+
+    def moving(self, other: Rows) -> tuple[str, ...]:
+        """Return the columns whose values are others there."""
+        places = range(len(self.columns))
+        return tuple(self.columns[each] for each in places if self._of((each,)) != other._of((each,)))
+
+    def counted(self, *, without: Collection[str] = ()) -> Counter[Row]:
+        """Return how often each row is there, whatever stands in some columns."""
+        return self._of([at for at, name in enumerate(self.columns) if name not in without])
+
+    def differs(self, other: Rows, *, without: Collection[str] = ()) -> bool:
+        """Tell whether other rows are there, whatever stands in some columns."""
+        return self.counted(without=without) != other.counted(without=without)
+
+    def _of(self, places: Sequence[int]) -> Counter[Row]:
+        return Counter(tuple(row[place] for place in places) for row in self.rows)
+
+
+def rows_of(database: RehearsalDatabase, table: str, columns: Sequence[str], engine: Engine) -> Rows:
+    """Return the rows of a table as `tables_of` names it."""
     with database.session() as session:
-        return [tuple(map(repr, row)) for row in session.query(_query(table, columns, engine))]
+        found = session.query(_query(table, columns, engine))
+    return Rows(columns, [tuple(map(repr, row)) for row in found])
 
 
 def tables_of(schema: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -7,37 +7,12 @@ once more on rows that it has not seen, and what differs there too tells nothing
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coordinator.model import BackfillSpec, Engine
 from coordinator.rehearsal_ports import RehearsalDatabase
-from coordinator.rehearse.rows import Row, rows_of, tables_of
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """All rows of one table."""
-
-    columns: tuple[str, ...]
-    rows: Sequence[Row]
-    has_trigger: bool = False
-    """What stands in it may be a trigger's work, which counts up whatever is written."""
-
-    def moving(self, other: Rows) -> tuple[str, ...]:
-        """Return the columns whose values are others there."""
-        places = range(len(self.columns))
-        return tuple(self.columns[each] for each in places if self._of((each,)) != other._of((each,)))
-
-    def differs(self, other: Rows, *, without: Sequence[str] = ()) -> bool:
-        """Tell whether other rows are there, whatever stands in some columns."""
-        kept = [at for at, name in enumerate(self.columns) if name not in without]
-        return self._of(kept) != other._of(kept)
-
-    def _of(self, places: Sequence[int]) -> Counter[Row]:
-        return Counter(tuple(row[place] for place in places) for row in self.rows)
-
+from coordinator.rehearse.rows import Rows, rows_of, tables_of
 
 Content = Mapping[str, Rows]
 """The rows of each table of a scratch database."""
@@ -47,8 +22,7 @@ def content_of(database: RehearsalDatabase, engine: Engine) -> Content:
     """Return the rows of all tables but those in which books are kept."""
     schema = database.catalogue()
     return {
-        table: Rows(
-            columns,
+        table: replace(
             rows_of(database, table, columns, engine),
             has_trigger=any(name.startswith(f"trigger {table}.") for name in schema),
         )

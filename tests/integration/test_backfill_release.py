@@ -213,14 +213,20 @@ print("cents of", done, "orders")
 """
 
 
-def test_a_release_whose_backfill_is_a_program_is_unproven_and_released_where_that_is_accepted(
-    shop: Shop,
-) -> None:
+def write_with_program(shop: Shop, *more: str) -> None:
+    """Write the project with a program in place of the SQL; `more` are further lines of its backfill."""
     shop.write()
     (shop.folder / "fill.py").write_text(PROGRAM)
     plan = shop.folder / "plan.yaml"
     [sql] = [line for line in plan.read_text().splitlines() if " sql: " in line]
-    plan.write_text(plan.read_text().replace(sql, '        command: [python, fill.py, "{range}"]'))
+    lines = ('command: [python, fill.py, "{range}"]', *more)
+    plan.write_text(plan.read_text().replace(sql, "\n".join(f"        {each}" for each in lines)))
+
+
+def test_a_release_whose_backfill_is_a_program_is_unproven_and_released_where_that_is_accepted(
+    shop: Shop,
+) -> None:
+    write_with_program(shop)
 
     proof, _ = shop.plan()
     with pytest.raises(Refused) as refused:
@@ -239,12 +245,7 @@ def test_a_release_whose_backfill_is_a_program_is_unproven_and_released_where_th
 def test_a_release_whose_backfill_is_a_program_that_is_rehearsed_is_released_without_a_word(
     shop: Shop,
 ) -> None:
-    shop.write()
-    (shop.folder / "fill.py").write_text(PROGRAM)
-    plan = shop.folder / "plan.yaml"
-    [sql] = [line for line in plan.read_text().splitlines() if " sql: " in line]
-    command = '        command: [python, fill.py, "{range}"]\n        rehearse: true\n        before: 4_less'
-    plan.write_text(plan.read_text().replace(sql, command))
+    write_with_program(shop, "rehearse: true", "before: 4_less")
 
     proof, _ = shop.plan()
     rows_then = shop.execute("SELECT count(*) FROM pragma_table_info('orders') WHERE name = 'cents'")

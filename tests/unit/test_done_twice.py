@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from fixtures.backfilling import COUNT_UP
 
-from coordinator.rehearse.twice import Content, Repeated, Rows, done_twice
+from coordinator.rehearse.rows import Rows
+from coordinator.rehearse.twice import Content, Repeated, done_twice
 
 COLUMNS = ("id", "n", "at")
 
