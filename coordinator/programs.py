@@ -7,10 +7,11 @@ never while the program runs; two coordinators are kept apart by app/exclusion.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import takewhile
 
 from coordinator.applied import Book, enter
 from coordinator.apply import demand_next, read_ledger
@@ -44,10 +45,19 @@ class VersionTable:
                 demand_next(self.tool, next_one, self.migrations, ledger=ledger)
             return ledger
 
-    def beyond(self, migration: Migration, ledger: Ledger) -> tuple[str, ...]:
-        """Return the migrations that come only after `migration`, and that the table has too."""
-        pending = {each.version for each in self.tool.pending(self.migrations, ledger).migrations}
-        return tuple(each.name for each in self._after(migration) if each.version not in pending)
+    def beyond(
+        self, migration: Migration, ledger: Ledger, *, begun: Collection[MigrationId] = ()
+    ) -> tuple[str, ...]:
+        """Return the migrations that come only after `migration`, and that the table has too.
+
+        Those that were `begun` as well are none of them.
+        """
+        expected = self.pending(ledger).union(begun)
+        return tuple(each.name for each in self._after(migration) if each.version not in expected)
+
+    def pending(self, ledger: Ledger) -> frozenset[MigrationId]:
+        """Return what the table does not have."""
+        return frozenset(each.version for each in self.tool.pending(self.migrations, ledger).migrations)
 
     def _after(self, migration: Migration) -> Sequence[Migration]:
         """Return all that stand behind a migration; of a graph those alone that rest on it."""
@@ -62,30 +72,73 @@ class VersionTable:
         return [each for each in behind if each.version in resting]
 
 
-def apply_by_program(
-    connect: Callable[[], AbstractContextManager[Session]],
-    versions: VersionTable,
-    migration: Migration,
-    *,
-    runner: MigrationRunner,
-    url: Secret,
-    book: Book,
-) -> str:
-    """Have the program apply and record `migration`, which must be the tool's next one; return a line.
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """What applies migrations that are code to one live database, and records them."""
 
-    Raises: as apply_migration before the program ran. After it StepFailed `program-failed` where it says
-    itself that it failed, InDoubt where what it did is not what the table says, and an ambiguous
-    DatabaseError where the table could not be read.
-    """
-    with connect() as session:
-        before = versions.look(session, next_one=migration)
-    ended = runner.up(migration, url=url, is_scratch=False, note=book.note)
-    try:
-        with connect() as session:
+    connect: Callable[[], AbstractContextManager[Session]]
+    versions: VersionTable
+    runner: MigrationRunner
+    url: Secret
+    book: Book
+
+    def apply(self, migration: Migration) -> str:
+        """Have the program apply and record `migration`, which must be the tool's next one; return a line.
+
+        Raises: as apply_migration before the program ran. After it StepFailed `program-failed` where it says
+        itself that it failed, InDoubt where what it did is not what the table says, and an ambiguous
+        DatabaseError where the table could not be read.
+        """
+        versions, runner = self.versions, self.runner
+        with self.connect() as session:
+            before = versions.look(session, next_one=migration)
+        ended = runner.up(migration, url=self.url, is_scratch=False, note=self.book.note)
+        with _readable_or_ambiguous(migration), self.connect() as session:
             after = versions.look(session)
             if migration.version in after.applied:
-                target = session.target(versions.table)
-                enter(session, migration, tool=versions.tool, target=target, book=book)
+                self._enter([migration], session)
+        added = frozenset(after.applied) - frozenset(before.applied)
+        if after.dirty is not None or added - {migration.version} or versions.beyond(migration, after):
+            raise _ran_further(migration, ended, _others(added, migration, versions, after))
+        if migration.version not in added:
+            is_whole = migration.is_atomic
+            ran = "" if is_whole else runner.what_ran(migration)
+            raise _not_recorded(migration, ended, ran, is_repeatable=runner.is_repeatable or is_whole)
+        return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {ended.told}")
+
+    def apply_together(self, migrations: Sequence[Migration]) -> tuple[str, ...]:
+        """Have one program apply and record migrations; return a line for each that is there, from the first.
+
+        None where each has a program of its own. Each `is_atomic`, and the first must be the tool's next one.
+        Raises: as apply_migration before the program ran; after it an ambiguous DatabaseError where the table
+        could not be read, or has more than these.
+        """
+        versions = self.versions
+        with self.connect() as session:
+            before = versions.look(session, next_one=migrations[0])
+        if self.runner.up_together(migrations, url=self.url, note=self.book.note) is None:
+            return ()
+        with _readable_or_ambiguous(migrations[0]), self.connect() as session:
+            after = versions.look(session)
+            added = versions.pending(before) - versions.pending(after)
+            there = list(takewhile(lambda each: each.version in added, migrations))
+            self._enter(there, session)
+        if len(added) > len(there):  # a look at each of them says what it sees
+            what = f"The version table changed by more than {', '.join(each.name for each in migrations)}."
+            raise DatabaseError("migration-ran-further", what, ambiguous=True)
+        return ("its program has applied it",) * len(there)
+
+    def _enter(self, migrations: Sequence[Migration], session: Session) -> None:
+        target = session.target(self.versions.table)
+        for each in migrations:
+            enter(session, each, tool=self.versions.tool, target=target, book=self.book)
+
+
+@contextmanager
+def _readable_or_ambiguous(migration: Migration) -> Iterator[None]:
+    """Raise whatever hinders the look at what a program did as an ambiguous DatabaseError."""
+    try:
+        yield
     except CoordinatorError as error:  # whatever it is: the program may have done its work
         what = (
             f"The program for {migration.name} has ended, and the version table cannot be read: {error.what}"
@@ -93,14 +146,6 @@ def apply_by_program(
         raise DatabaseError(
             error.code, what, why=error.why, next_step=error.next_step, ambiguous=True
         ) from error
-    added = frozenset(after.applied) - frozenset(before.applied)
-    if after.dirty is not None or added - {migration.version} or versions.beyond(migration, after):
-        raise _ran_further(migration, ended, _others(added, migration, versions, after))
-    if migration.version not in added:
-        is_whole = migration.is_atomic
-        ran = "" if is_whole else runner.what_ran(migration)
-        raise _not_recorded(migration, ended, ran, is_repeatable=runner.is_repeatable or is_whole)
-    return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {ended.told}")
 
 
 def apply_on_scratch_by_program(

@@ -27,7 +27,9 @@ _CALM: Final = frozenset(
     {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMENT", "TRUNCATE", "GRANT", "REVOKE"}
 )
 """Statements after which a session is as it was, but for temporary tables."""
-_WORTH_IT: Final = 2
+_TOGETHER: Final = 16
+"""Migrations that go in one trip at most: whoever asks to stop waits for what has been sent."""
+WORTH_IT: Final = 2
 """Migrations that go together, at least."""
 _TEMPORARY: Final = frozenset({"TEMP", "TEMPORARY"})
 
@@ -52,7 +54,9 @@ def may_follow(script: Script | None, engine: Engine) -> bool:
 def is_whole(migration: Migration, engine: Engine) -> bool:
     """Tell whether all of a migration is there with its record, or nothing of it, whenever it is cut off."""
     script = migration.up
-    if migration.is_code or may_remain(script, engine):
+    if migration.is_code:
+        return migration.is_atomic
+    if may_remain(script, engine):
         return False
     texts = script.statements if script else ()
     pieces = (piece for text in texts for piece in split_statements(text.text, engine))
@@ -150,7 +154,8 @@ class Series:
         batches: list[Batch] = []
         ledgers = [self.ledger]
         is_fit = self.ledger.exists and self.standing is Standing.READY
-        for migration, due in zip(migrations, self._coming[self._at :] if is_fit else (), strict=False):
+        coming = self._coming[self._at :] if is_fit else ()
+        for migration, due in zip(migrations[:_TOGETHER], coming, strict=False):
             ledger = ledgers[-1]
             after = self.tool.after(ledger, migration)
             if due.version != migration.version or after is None or due.version == self._stopped_at:
@@ -162,7 +167,7 @@ class Series:
                 break
             batches.append(batch)
             ledgers.append(after)
-        if len(batches) < _WORTH_IT:
+        if len(batches) < WORTH_IT:
             return 0
         count = self.session.execute_all(batches, labels=labels[: len(batches)])
         if count < len(batches):
@@ -181,6 +186,7 @@ class KeptSeries:
     """The series between two migrations, by database; safe to share between threads."""
 
     _idle: dict[DatabaseName, Series] = field(default_factory=dict)
+    _stopped_at: dict[DatabaseName, MigrationId] = field(default_factory=dict)
     _alone: Lock = field(default_factory=Lock)
 
     def take_or(self, database: DatabaseName, begin: Callable[[], Series]) -> Series:
@@ -200,6 +206,16 @@ class KeptSeries:
         with self._alone:
             kept = self._idle.get(database)
         return kept is not None and kept.is_due(migration)
+
+    def stop_at(self, database: DatabaseName, migration: Migration) -> None:
+        """Remember what the programs of several migrations ended before: it gets one of its own."""
+        with self._alone:
+            self._stopped_at[database] = migration.version
+
+    def has_stopped_at(self, database: DatabaseName, migration: Migration) -> bool:
+        """Tell whether a program of several migrations ended before this one."""
+        with self._alone:
+            return self._stopped_at.get(database) == migration.version
 
     def leave(self, database: DatabaseName, series: Series) -> None:
         """Keep a series for the next migration."""

@@ -53,6 +53,13 @@ class CommandRunner:
             note=note,
         )
 
+    def up_together(
+        self, migrations: Sequence[Migration], *, url: Secret, note: Callable[[str], None]
+    ) -> Ended | None:
+        """Return None: what a program commits, and when, only its user knows."""
+        del migrations, url, note
+        return None
+
     def scripts(self, migrations: Sequence[Migration], *, url: Secret) -> Mapping[MigrationId, Script | str]:
         """Return nothing: a program of the user is asked for nothing but its work."""
         del migrations, url

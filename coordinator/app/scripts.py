@@ -8,7 +8,7 @@ is pending there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from coordinator.diagnostics import Diagnostic, Place, Severity
@@ -44,10 +44,12 @@ def _with_scripts(
     applied = (each for each in ports.migrations(name) if each.version not in waiting)
     pending = tuple(_scripted(each, known) for each in database.pending)
     replayed = tuple(_scripted(each, known) for each in applied)
-    unknown = tuple(
-        _unknown(each, str(known[each.version])) for each in pending if each.is_code and each.version in known
-    )
-    return replace(database, pending=pending, replayed=replayed), unknown
+    unknown: dict[str, list[Migration]] = {}
+    for each in pending:
+        if each.is_code and each.version in known:
+            unknown.setdefault(str(known[each.version]), []).append(each)
+    problems = tuple(_unknown(several, why) for why, several in unknown.items())
+    return replace(database, pending=pending, replayed=replayed), problems
 
 
 def _scripted(migration: Migration, known: Mapping[MigrationId, Script | str]) -> Migration:
@@ -65,13 +67,17 @@ def _address(ports: Ports, name: DatabaseName) -> Secret:
         return Secret(f"{ports.plan.databases[name].engine}://")
 
 
-def _unknown(migration: Migration, why: str) -> Diagnostic:
+def _unknown(migrations: Sequence[Migration], why: str) -> Diagnostic:
+    """Return a warning about migrations whose SQL is not known for one reason, which may be env.py."""
+    first, *others = migrations
+    names = f"`{first.name}`" + (f" and {len(others)} more, up to `{others[-1].name}`," if others else "")
+    sends, it_runs, it_is = ("send", "they run", "Each is") if others else ("sends", "it runs", "It is")
     return Diagnostic(
         "migration-sql-unknown",
-        Place(migration.files[0].path),
-        f"What `{migration.name}` sends is not known before it runs: {why.rstrip('.')}.",
-        "It is run as a whole on the scratch database: what it leads to is seen there, and the locks of its"
-        " single statements are not.",
-        "Where that matters, put what it asks the database into a revision of its own.",
+        Place(first.files[0].path),
+        f"What {names} {sends} is not known before {it_runs}: {why.rstrip('.')}.",
+        f"{it_is} run as a whole on the scratch database: what it leads to is seen there, and the locks of"
+        " its single statements are not.",
+        "Where that matters, put what asks the database into a revision of its own.",
         severity=Severity.WARNING,
     )

@@ -26,10 +26,8 @@ NOT_BEGUN: Final = "it was not begun"
 """What is known of a step whose group ended before it: its intent is taken back."""
 _MOST: Final = 64
 """Intents that are written at once; beyond it the share of the flush is too small to be measured."""
-TOGETHER: Final = 16
-"""Migrations that are performed in one go at most: whoever asks to stop waits for what has been sent."""
-_QUICK: Final = timedelta(milliseconds=500)
-"""A group that took longer is followed by a smaller one."""
+_QUICK: Final = timedelta(seconds=2)
+"""A group that took longer is followed by a smaller one. It may be a program, which has to start first."""
 
 
 def chain(

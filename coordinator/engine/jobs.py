@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from coordinator.engine.ahead import NOT_BEGUN, TOGETHER, Paces
+from coordinator.engine.ahead import NOT_BEGUN, Paces
 from coordinator.engine.decide import Command, Observe, Start, Undo
 from coordinator.engine.way_back import demand_way_back
 from coordinator.errors import CoordinatorError, DatabaseError, Interrupted
@@ -73,7 +73,7 @@ class Jobs:
                 known.append(_not_done(command, last, now()))
                 at += 1
                 continue
-            done = self._done_together(job[at : at + TOGETHER], contexts[at : at + TOGETHER])
+            done = self._done_together(job[at:], contexts[at:])
             done = done or (self._done(command, context, ahead),)
             known += done
             at, last = at + len(done), done[-1]

@@ -36,6 +36,7 @@ from coordinator.journal import events
 from coordinator.journal.events import Event
 from coordinator.journal.fold import RunState, Status
 from coordinator.leases import Claim
+from coordinator.model import MigrationId
 from coordinator.ports import Ports
 from coordinator.ports.machine import Journal
 from coordinator.series import KeptSeries, is_whole
@@ -208,7 +209,15 @@ class Engine:
             report=lambda progress: self._progress.update({step.id: progress}),
             from_line=self.state.steps[step.id].from_line,
             series=self._series,
+            begun=self._begun(step) if isinstance(command, Observe) else frozenset(),
         )
+
+    def _begun(self, step: Step) -> frozenset[MigrationId]:
+        """Return the migrations of a step's database that are not yet to come."""
+        there = (
+            each for each in self.state.graph if each.database == step.database and not self._is_pending(each)
+        )
+        return frozenset(each.migration for each in there if each.migration is not None)
 
     def _is_pending(self, step: Step) -> bool:
         return self.state.status(step.id) is Status.PENDING

@@ -63,6 +63,16 @@ class MigrationRunner(Protocol):
         """
         ...
 
+    def up_together(
+        self, migrations: Sequence[Migration], *, url: Secret, note: Callable[[str], None]
+    ) -> Ended | None:
+        """Run one program for migrations that follow each other; None where each has one of its own.
+
+        Each of them `is_atomic`, and is committed before the next one begins. How many of them, from the
+        first, are there the version table says, however it ended. As in `up`, of a live database.
+        """
+        ...
+
     def scripts(self, migrations: Sequence[Migration], *, url: Secret) -> Mapping[MigrationId, Script | str]:
         """Return what migrations send, by their version, without running them; a text says why not.
 

@@ -18,7 +18,7 @@ from coordinator.backfills.work import Work
 from coordinator.errors import Interrupted, StepFailed
 from coordinator.graph import Step
 from coordinator.leases import Claim
-from coordinator.model import BackfillSpec, DatabaseName, ServiceSpec
+from coordinator.model import BackfillSpec, DatabaseName, MigrationId, ServiceSpec
 from coordinator.ports import Ports
 from coordinator.ports.checks import Subject
 from coordinator.ports.databases import Patience
@@ -57,6 +57,8 @@ class Context:
     """Where in its file a person said that a migration is to go on; 0: at its beginning."""
     series: KeptSeries = field(default_factory=UnkeptSeries)
     """What one migration of a database leaves open for the next."""
+    begun: frozenset[MigrationId] = frozenset()
+    """The migrations of the step's database that were begun, ever, or may have been."""
 
     def wait(self, duration: timedelta) -> None:
         """Wait. Raises: Interrupted as soon as the command is to stop; the step is then repeated later."""

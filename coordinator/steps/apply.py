@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
+from itertools import takewhile
 from typing import Final
 
 from coordinator.applied import Book
@@ -23,8 +24,8 @@ from coordinator.model import DatabaseSpec, Engine, Migration
 from coordinator.ports.databases import Session, Target
 from coordinator.ports.migrations import MigrationTool
 from coordinator.ports.programs import MigrationRunner
-from coordinator.programs import VersionTable, apply_by_program
-from coordinator.series import Series, is_whole, may_follow
+from coordinator.programs import Programs, VersionTable
+from coordinator.series import WORTH_IT, Series, is_whole, may_follow
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
 from coordinator.world import Effect, SchemaMoves, Seen
@@ -59,6 +60,21 @@ def _versions(context: Context, spec: DatabaseSpec) -> VersionTable:
     """Return the version table of a database beside its files."""
     tool, migrations = context.ports.tool(spec.name), context.ports.migrations(spec.name)
     return VersionTable(tool, migrations, spec.migrations.table, _LOCKS)
+
+
+def _programs(step: Step, context: Context) -> Programs:
+    """Return what applies migrations that are code; it takes the tool's locks itself, so they are let go."""
+    spec, ports = context.ports.plan.databases[step.its_database], context.ports
+    runner = ports.runner(spec.name)
+    assert runner is not None, "code without a runner is an error of the plan"
+    context.series.end(spec.name)
+    return Programs(
+        lambda: ports.session(spec.name, label=step.id),
+        _versions(context, spec),
+        runner,
+        ports.resolve(spec.url),
+        _book(context),
+    )
 
 
 def _book(context: Context) -> Book:
@@ -116,11 +132,12 @@ def _as_unrecorded(
 
 
 def _beyond(migration: Migration, session: Session, context: Context, spec: DatabaseSpec) -> tuple[str, ...]:
-    """Return what a program in doubt may have applied beside its own migration."""
+    """Return what a program in doubt may have applied beside the migrations that were begun."""
     if not migration.is_code or not context.in_doubt:
         return ()
     versions = _versions(context, spec)
-    return versions.beyond(migration, read_ledger(session, versions.tool, session.target(versions.table)))
+    ledger = read_ledger(session, versions.tool, session.target(versions.table))
+    return versions.beyond(migration, ledger, begun=context.begun)
 
 
 class Apply:
@@ -188,6 +205,8 @@ class Apply:
     def perform_all(self, steps: Sequence[Step], contexts: Sequence[Context]) -> tuple[str, ...]:
         """Apply the files that may go together behind the one before them, where the engine can."""
         context, name = contexts[0], steps[0].its_database
+        if _migration(steps[0], context).is_code:
+            return self._apply_together_by_program(steps, context)
         engine = context.ports.plan.databases[name].engine
         fit: list[Migration] = []
         for step, each in zip(steps, contexts, strict=True):
@@ -226,19 +245,18 @@ class Apply:
         return self._apply(step, context)
 
     def _apply_by_program(self, step: Step, context: Context) -> str:
-        spec, migration = context.ports.plan.databases[step.its_database], _migration(step, context)
-        runner = context.ports.runner(spec.name)
-        assert runner is not None, "code without a runner is an error of the plan"
-        context.series.end(spec.name)  # the program takes the tool's locks itself
-        line = apply_by_program(
-            lambda: context.ports.session(spec.name, label=step.id),
-            _versions(context, spec),
-            migration,
-            runner=runner,
-            url=context.ports.resolve(spec.url),
-            book=_book(context),
-        )
-        return f"state {step.state}: {line}"
+        return f"state {step.state}: {_programs(step, context).apply(_migration(step, context))}"
+
+    def _apply_together_by_program(self, steps: Sequence[Step], context: Context) -> tuple[str, ...]:
+        name = steps[0].its_database
+        all_of_them = (_migration(step, context) for step in steps)
+        fit = list(takewhile(lambda each: each.is_code and each.is_atomic, all_of_them))
+        if len(fit) < WORTH_IT or context.series.has_stopped_at(name, fit[0]):
+            return ()
+        lines = _programs(steps[0], context).apply_together(fit)
+        if 0 < len(lines) < len(fit):
+            context.series.stop_at(name, fit[len(lines)])
+        return tuple(f"state {step.state}: {line}" for step, line in zip(steps, lines, strict=False))
 
     def _apply(self, step: Step, context: Context) -> str:
         spec, ports = context.ports.plan.databases[step.its_database], context.ports

@@ -183,6 +183,22 @@ MORE_STATEMENTS = MORE_ROWS.replace(
 )
 
 
+def test_what_is_not_known_for_one_reason_is_one_warning(database_url: str, tmp_path: Path):
+    files = {
+        **LINE,
+        **revision("d4", "c3", up="op.get_bind()", said=EXPAND),
+        **revision("e5", "d4", up="op.get_bind()", said=EXPAND),
+        **revision("f6", "e5", up='op.bulk_insert(sa.table("item"), [])', said=EXPAND),
+    }
+    ports = plan_in(write_project(tmp_path, files), database_url)
+
+    _, diagnostics = plan_release(ports, step_kinds(), watches_statements=True)
+
+    both, alone = warned(diagnostics)
+    assert both.startswith("What `d4` and 1 more, up to `e5`, send is not known before they run: it asks the")
+    assert alone.startswith("What `f6` sends is not known before it runs: it inserts values")
+
+
 def planned(folder: Path, url: str, env: str, files=LINE, *, applied=(), rehearsal: str = ""):
     """Return what is found of the next version, and the rehearsal."""
     ports = plan_in(write_project(folder, files, env=env), url, locks=rehearsal)

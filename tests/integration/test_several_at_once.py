@@ -16,6 +16,7 @@ from fixtures.local import until
 from fixtures.one_statement import migrations_of
 from fixtures.several import Several
 
+from coordinator import series
 from coordinator.adapters.databases import postgresql
 from coordinator.apply import read_ledger
 from coordinator.errors import DatabaseError, Waiting
@@ -96,6 +97,17 @@ def test_all_of_them_are_applied_and_recorded_as_they_are_one_by_one(
     assert together.entries() == ["1", "2", "3", "4"]
     is_reset = "SELECT setting = reset_val FROM pg_settings WHERE name = 'synchronous_commit'"
     assert together.series.session.query(is_reset) == [(True,)]
+
+
+def test_no_more_go_at_once_than_somebody_who_asks_to_stop_waits_for(
+    begin: Begin, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series, "_TOGETHER", 2)
+    together = begin(database_url, "goose", migrations_of("goose", *tables("a", "b", "c", "d")))
+
+    assert together.apply_from(2) == 2
+
+    assert together.made("abcd") == "abc"
 
 
 @pytest.mark.parametrize(

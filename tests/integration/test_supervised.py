@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from coordinator.model import (
     SecretRef,
 )
 from coordinator.ports.programs import Ended
-from coordinator.programs import VersionTable, apply_by_program
+from coordinator.programs import Programs, VersionTable
 from coordinator.secret import Secret
 from migrations_hooks.goose import TOOL
 
@@ -136,6 +136,10 @@ class _Records:
         del migration
         return Ended(0, ())
 
+    def up_together(
+        self, migrations: Sequence[Migration], *, url: Secret, note: Callable[[str], None]
+    ) -> Ended | None: ...
+
     def demand_gone(self, timeout: timedelta) -> None: ...
 
 
@@ -149,15 +153,12 @@ def test_a_table_that_cannot_be_looked_at_afterwards_leaves_the_step_in_doubt(tm
             raise Waiting("migration-lock-held", "Somebody else holds the lock.")
         return session
 
+    versions = VersionTable(TOOL, (MOVE,), None, timedelta(seconds=1))
+    book = Book("shop-1", print)
+    programs = Programs(connect, versions, _Records(), Secret("sqlite://shop.db"), book)
+
     with pytest.raises(DatabaseError) as failed:
-        apply_by_program(
-            connect,
-            VersionTable(TOOL, (MOVE,), None, timedelta(seconds=1)),
-            MOVE,
-            runner=_Records(),
-            url=Secret("sqlite://shop.db"),
-            book=Book("shop-1", print),
-        )
+        programs.apply(MOVE)
 
     assert failed.value.ambiguous
     assert "has ended, and the version table cannot be read" in failed.value.what

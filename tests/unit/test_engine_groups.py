@@ -78,17 +78,6 @@ def test_several_are_performed_in_one_go_and_each_is_done(run: Callable[..., Ben
     assert made.engine().state.steps[StepId("m5")].detail == "with 4"
 
 
-def test_no_more_go_at_once_than_somebody_who_asks_to_stop_waits_for(
-    run: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs, "TOGETHER", 3)
-    kind = Together(do_all=lambda steps, _: ["" for _ in steps])
-
-    run(kind)
-
-    assert kind.asked == [["m2", "m3"], ["m4", "m5", "m6"]]
-
-
 def test_what_was_not_done_in_one_go_is_done_alone_and_the_rest_is_tried_together_again(
     run: Callable[..., Bench],
 ) -> None:

@@ -15,9 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from io import StringIO
@@ -30,6 +33,14 @@ _DRIVERS = {"postgresql": ("psycopg", "psycopg2", "asyncpg", "pg8000"), "mysql":
 """Which driver to take where the project names none, by what is installed."""
 _OLDEST = (1, 9)
 _READS_TOML = (1, 16)
+_CALM = re.compile(
+    r"\s*(?:CREATE|ALTER|DROP|INSERT|UPDATE|DELETE|COMMENT|TRUNCATE|GRANT|REVOKE)\b", re.IGNORECASE
+)
+"""What begins a statement after which a session is as it was."""
+_LEAVES_SOMETHING = re.compile(
+    r";\s*\S|\bTEMP(?:ORARY)?\b|^\s*ALTER\s+(?:SYSTEM|ROLE|USER|DATABASE)\b", re.IGNORECASE
+)
+"""What is several statements, makes what goes with the session, or changes what a new one begins with."""
 _KEPT = 10_000
 """Letters of a statement that are written down."""
 
@@ -181,29 +192,70 @@ def _script(config: Any, request: dict[str, Any]) -> Any:
 
 
 def _upgrade(request: dict[str, Any], answer: dict[str, Any]) -> None:
-    """Apply one revision, and nothing else, on the database of the request."""
+    """Apply the revisions of the request from the first on, and nothing else, on its database.
+
+    Each of several commits by itself. The last ones may be left for another process.
+    """
     from alembic.runtime.environment import EnvironmentContext
 
     config = _config(request)
     script = _script(config, request)
     _guard(request, answer)
-    wanted = next(iter(request["revisions"]))
-    trail = _Trail(request["trail"], wanted, *request["revisions"][wanted])
+    wanted = list(request["revisions"])
+    place = request["trail"] if len(wanted) == 1 else None
+    trail = _Trail(place, wanted[0], *request["revisions"][wanted[0]])
 
     def steps(heads: Any, context: Any) -> Any:
         _demand_table(request["table"], context)
-        found = list(script._upgrade_revs(wanted, heads))
-        names = [each.revision.revision for each in found]
-        if names != [wanted]:
-            raise Refused(f"`upgrade {wanted}` would apply {', '.join(names) or 'nothing'}.")
+        found = _in_order(script, wanted if _commits_each(context) else wanted[:1], heads)
         answer["began"] = True
         if request["trail"] is None:
-            _listen(answer, request["revisions"][wanted][0])
+            _listen(answer, request["revisions"][wanted[0]][0])
         trail.begin()
-        return found
+        return found if len(found) == 1 else _while_session_is_as_new(found)
 
-    with EnvironmentContext(config, script, fn=steps, as_sql=False, destination_rev=wanted):
+    with EnvironmentContext(config, script, fn=steps, as_sql=False, destination_rev=wanted[-1]) as made:
+        if len(wanted) > 1:
+            _replace(made, "configure", partial(made.configure, transaction_per_migration=True))
         script.run_env()
+
+
+def _commits_each(context: Any) -> bool:
+    """Tell whether a revision is committed before the next one begins, as env.py uses its connection."""
+    in_own = getattr(context, "_in_external_transaction", True)
+    return not in_own and bool(getattr(context, "_transaction_per_migration", False))
+
+
+def _in_order(script: Any, wanted: list[str], heads: Any) -> list[Any]:
+    """Return Alembic's steps for as many of the revisions, from the first, as it applies in this order."""
+    for count in range(len(wanted), 0, -1):
+        found = list(script._upgrade_revs(wanted[count - 1], heads))
+        names = [each.revision.revision for each in found]
+        if names == wanted[:count]:
+            return found
+    raise Refused(f"`upgrade {wanted[0]}` would apply {', '.join(names) or 'nothing'}.")
+
+
+def _while_session_is_as_new(steps: list[Any]) -> Iterator[Any]:
+    """Yield steps until one sends what may leave something in the session.
+
+    The next one would find that there, and not if it ran after a kill: it has to run in a session of its own.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    sent: list[str] = []
+    event.listen(Engine, "before_cursor_execute", lambda _, __, text, *___: sent.append(text))
+    for each in steps:
+        yield each
+        if not all(map(_leaves_alone, sent)):
+            return
+        sent.clear()
+
+
+def _leaves_alone(text: str) -> bool:
+    """Tell whether a session is certainly as it was after a text."""
+    return _CALM.match(text) is not None and _LEAVES_SOMETHING.search(text) is None
 
 
 def _listen(answer: dict[str, Any], path: str) -> None:
@@ -263,7 +315,7 @@ def _scripts(request: dict[str, Any], answer: dict[str, Any]) -> None:
             answer["scripts"][name] = recording.found()
 
 
-def _replace(of: type, method: str, by: Any) -> None:
+def _replace(of: object, method: str, by: Any) -> None:
     setattr(of, method, by)
 
 

@@ -1,4 +1,6 @@
-"""Alembic as a ports.MigrationRunner: a process with the user's env.py for each revision that is applied.
+"""Alembic as a ports.MigrationRunner: a process with the user's env.py for a revision that is applied.
+
+Several that follow each other, each of which is whole or not there at all, may share a process.
 
 The process (_alembic_child.py) is told the database by address and by what its server says about itself, so
 that it changes no other. From the second one on it is a fork of a warm interpreter (_alembic_warm.py): a
@@ -81,12 +83,7 @@ class AlembicRunner:
         self, migration: Migration, *, url: Secret, is_scratch: bool, note: Callable[[str], None]
     ) -> Ended:
         """Run one revision; again where a lock was not to be had and nothing happened."""
-        request = {
-            "kind": "upgrade",
-            "identity_query": _IDENTITY[self._spec.engine],
-            "identity": self._identity(url),
-            "settings": [] if is_scratch else _settings(self._spec),
-        }
+        request = self._upgrade(url, [] if is_scratch else _settings(self._spec))
         until = time.monotonic() + self._spec.locks.deadline.total_seconds()
         tries = _tries(self._spec)
         for at in range(tries):
@@ -107,6 +104,16 @@ class AlembicRunner:
             " lets them pass. Nothing of it happened.",
             next_step="Run again when the table is less busy, or allow more: `locks: {budget: …}`.",
         )
+
+    def up_together(
+        self, migrations: Sequence[Migration], *, url: Secret, note: Callable[[str], None]
+    ) -> Ended | None:
+        """Run revisions in one process, as `alembic upgrade` does, but each in a transaction of its own.
+
+        It ends before one that was refused a lock, and behind one that may leave something in the session.
+        """
+        request = self._upgrade(url, _settings(self._spec))
+        return self._run(request, migrations, url=url, is_scratch=False, note=note)[0]
 
     def scripts(self, migrations: Sequence[Migration], *, url: Secret) -> Mapping[MigrationId, Script | str]:
         """Return what each revision sends, from Alembic's offline mode; a text says why that is not known."""
@@ -145,6 +152,14 @@ class AlembicRunner:
         other = sent_otherwise(sent, migration, engine=self._spec.engine, table=table)
         if other is not None:
             raise StepFailed("program-failed", other)
+
+    def _upgrade(self, url: Secret, settings: list[str]) -> dict[str, object]:
+        return {
+            "kind": "upgrade",
+            "identity_query": _IDENTITY[self._spec.engine],
+            "identity": self._identity(url),
+            "settings": settings,
+        }
 
     def _identity(self, url: Secret) -> list[str]:
         with self._connect(url) as session:
