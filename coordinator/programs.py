@@ -79,7 +79,7 @@ def apply_by_program(
     """
     with connect() as session:
         before = versions.look(session, next_one=migration)
-    ended = runner.up(migration, url=url, is_scratch=False, note=book.note)
+    ended = runner.up(migration, url=url, live=None, note=book.note)
     try:
         with connect() as session:
             after = versions.look(session)
@@ -109,13 +109,16 @@ def apply_on_scratch_by_program(
     *,
     tool: MigrationTool,
     runner: MigrationRunner,
-    like: Secret,
+    live: Secret,
     table: str | None,
 ) -> DatabaseError | None:
     """Have the program apply `migration` to a scratch database; return why it is not there afterwards.
 
-    `like` is an address as the program reads it.
+    `live` is the live address, which the program must not reach, and whose form it reads; empty where nobody
+    knows it.
     """
+    if (why := runner.why_not_rehearsed(live)) is not None:
+        return not_rehearsed(why)
 
     def applied() -> frozenset[MigrationId]:
         with database.session() as session:
@@ -123,10 +126,12 @@ def apply_on_scratch_by_program(
 
     try:
         before = applied()
-        ended = runner.up(migration, url=database.address(like), is_scratch=True, note=_unheard)
+        ended = runner.up(migration, url=database.address(live), live=live, note=_unheard)
         added = applied() - before
     except StepFailed as error:
         return DatabaseError("program-failed", error.what, why=error.why, next_step=error.next_step)
+    if ended.is_late:  # it would hang as long on other rows
+        return not_rehearsed(f"its program did not come to its end: {ended.told}")
     if added == {migration.version} and ended.exit_code == 0:
         return None
     versions = ", ".join(sorted(map(str, added))) or "nothing"

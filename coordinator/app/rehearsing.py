@@ -180,7 +180,7 @@ def _code_on_scratch(ports: Ports, name: DatabaseName) -> Apply | None:
         apply_on_scratch_by_program,
         tool=ports.tool(name),
         runner=runner,
-        like=_written_like(ports, spec),
+        live=_live_address(ports, spec),
         table=spec.migrations.table,
     )
 
@@ -190,12 +190,12 @@ def _range_program_on_scratch(
 ) -> RangeProgram | str:
     program = ports.range_program(name, backfill)
     assert program is not None, "who has no program is not asked"
-    live = _written_like(ports, ports.plan.databases[name])
+    live = _live_address(ports, ports.plan.databases[name])
     return program.on_scratch(database.address(live), live=live)
 
 
-def _written_like(ports: Ports, spec: DatabaseSpec) -> Secret:
-    """Return the live address, as a sample of what the program reads; where none is set any form will do."""
+def _live_address(ports: Ports, spec: DatabaseSpec) -> Secret:
+    """Return the live address, which a program must not reach and whose form it reads; empty: not known."""
     try:
         return ports.resolve(spec.url)
     except Usage:

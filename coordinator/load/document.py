@@ -55,7 +55,8 @@ class Migrations(Spec):
     )
     deadline: PositiveDuration = Field(
         default=timedelta(hours=1),
-        description="How long `command`, or Alembic, may take for one migration; then it is ended.",
+        description="How long `command`, or Alembic, may take for one migration; then it is ended. In a "
+        "rehearsal it has 5 minutes at most.",
     )
     repeatable: bool = Field(
         default=False,

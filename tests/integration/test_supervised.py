@@ -50,7 +50,7 @@ def runner_of(folder: Path, code: str) -> CommandRunner:
 
 
 def run(runner: CommandRunner, note: Callable[[str], None] = print) -> Ended:
-    return runner.up(MOVE, url=Secret("postgresql://shop:s3cret@db/shop"), is_scratch=False, note=note)
+    return runner.up(MOVE, url=Secret("postgresql://shop:s3cret@db/shop"), live=None, note=note)
 
 
 def test_a_secret_is_hidden_also_where_it_comes_in_pieces() -> None:
