@@ -337,6 +337,19 @@ def programs_of(folder: Path) -> list[int]:
     return [pid for pid, said in processes_of(folder).items() if "fill.py" in said]
 
 
+def test_a_key_that_cannot_be_gone_over_is_refused_also_where_the_program_is_not_run(shop: Shop) -> None:
+    shop.write(FILL)
+    plan = shop.folder / "plan.yaml"
+    plan.write_text(
+        plan.read_text().replace("key: id", "key: total").replace("rehearse: true", "rehearse: false")
+    )
+
+    found = shop.finding()
+
+    assert (found.verdict, shop.told()) == (Verdict.BROKEN, [])
+    assert "total" in found.reason
+
+
 def test_a_program_that_is_rehearsed_does_not_outlive_a_command_that_is_killed(shop: Shop) -> None:
     shop.write("time.sleep(600)\n")
     shop.environment = {"MARK": str(shop.folder)}
