@@ -62,7 +62,7 @@ def replay_past(past: Past, *, told: Callable[[Release], None]) -> tuple[Backtes
     if past.server_version is not None:
         wrong = wrong_server_version(past.server_version, past.engine)
         if wrong is not None:
-            raise Usage(*wrong)
+            raise Usage(wrong.type, wrong.message())
     live = None if past.server_version is None else f"{past.engine} {past.server_version}"
     with discovery.rehearsal(past.engine).server(url=None, live_version=live) as server:
         if server.doubt is not None:

@@ -171,7 +171,7 @@ class Database(Spec):
         if self.server_version is not None:
             wrong = wrong_server_version(self.server_version, self.engine)
             if wrong is not None:
-                raise PydanticCustomError(*wrong)
+                raise wrong
         return self
 
     @model_validator(mode="after")

@@ -87,14 +87,22 @@ def example_of_server_version(engine: Engine) -> str:
     return _SERVER_VERSIONS[engine][1]
 
 
-def wrong_server_version(version: str, engine: Engine) -> tuple[str, str] | None:
-    """Return the code and the text of why an engine's server cannot have a version; None where it can."""
+def wrong_server_version(version: str, engine: Engine) -> PydanticCustomError | None:
+    """Return why an engine's server cannot have a version; None where it can."""
     if engine not in _SERVER_VERSIONS:
-        return "idle-setting", f"The version of a live server is said, and {engine} has no server. Remove it."
+        return PydanticCustomError(
+            "idle-setting",
+            "The version of a live server is said, and {engine} has no server. Remove it.",
+            {"engine": engine.value},
+        )
     form, example = _SERVER_VERSIONS[engine]
     if form.fullmatch(version):
         return None
-    return "bad-server-version", f"No server of {engine} has such a version. Write one like `{example}`."
+    return PydanticCustomError(
+        "bad-server-version",
+        "No server of {engine} has such a version. Write one like `{example}`.",
+        {"engine": engine.value, "example": example},
+    )
 
 
 def _form(pattern: str) -> WithJsonSchema:
