@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -30,6 +32,8 @@ while (place / "hang").exists():
     time.sleep(0.1)
 if not (place / "idle").exists():
     with sqlite3.connect(address.removeprefix("sqlite://")) as connection:
+        rows = [row[0] for row in connection.execute("SELECT version_id FROM goose_db_version ORDER BY id")]
+        (place / "rows").write_text(json.dumps(rows))
         connection.execute("ALTER TABLE users ADD COLUMN age integer")
         connection.execute("INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, 1)", [version])
 """
@@ -41,12 +45,17 @@ def shop(tmp_path: Path) -> Iterator[Checkout]:
     """Yield a checkout at 1.4, whose 1.5 needs a column that a migration in code adds."""
     with closing(Checkout(tmp_path / "shop")) as made:
         made.released("1.4")
-        (made.folder / "migrate.py").write_text(PROGRAM)
-        (made.folder / "migrations" / "00002_age.go").write_text("package migrations\n")
-        for version, query in QUERIES.items():
-            (made.folder / "queries" / version).mkdir(parents=True)
-            (made.folder / "queries" / version / "q.sql").write_text(f"-- name: Get :one\n{query};\n")
+        with_code(made)
         yield made
+
+
+def with_code(shop: Checkout) -> None:
+    """Write a migration in code, its program, and the queries of both versions."""
+    (shop.folder / "migrate.py").write_text(PROGRAM)
+    (shop.folder / "migrations" / "00002_age.go").write_text("package migrations\n")
+    for version, query in QUERIES.items():
+        (shop.folder / "queries" / version).mkdir(parents=True)
+        (shop.folder / "queries" / version / "q.sql").write_text(f"-- name: Get :one\n{query};\n")
 
 
 def name_program(shop: Checkout, *arguments: str, **settings: object) -> None:
@@ -138,6 +147,32 @@ def test_on_a_dump_the_program_finds_what_is_applied_and_is_tried_as_well(shop: 
     assert found["verdict"] == "proven", found["findings"]
     assert found["rehearsals"]["shop"]["base"] == "from the schema of the live database"
     assert asked(shop)
+
+
+def test_on_a_dump_where_nothing_is_applied_a_program_that_comes_first_is_tried(tmp_path: Path) -> None:
+    """goose counts from its row for version 0, which the live table has, and a dump of the schema has not."""
+    with closing(Checkout(tmp_path / "first")) as shop:
+        (shop.folder / "migrations" / "00001_users.sql").unlink()
+        with closing(sqlite3.connect(shop.database)) as connection:
+            connection.executescript(
+                "CREATE TABLE users (id integer PRIMARY KEY, name text);"
+                "CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+                " version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL,"
+                " tstamp TIMESTAMP DEFAULT (datetime('now')));"
+                "INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1);"
+            )
+        shop.released("1.4")
+        with_code(shop)
+        name_program(shop, "{url}")
+        file = shop.folder / "plan.yaml"
+        plan = yaml.safe_load(file.read_text())
+        plan["databases"]["shop"]["rehearsal"] = {"base": "dump"}
+        file.write_text(yaml.safe_dump(plan, sort_keys=False))
+
+        found = planned(shop)
+
+        assert found["verdict"] == "proven", found["findings"]
+        assert json.loads((shop.folder / "rows").read_text()) == [0]
 
 
 def test_the_live_address_is_kept_from_the_program_in_whatever_variable_it_stands(shop: Checkout) -> None:
