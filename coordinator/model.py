@@ -281,6 +281,9 @@ class DatabaseSpec:
     rehearsal: RehearsalSpec = RehearsalSpec()
     locks: LocksSpec = LocksSpec()
     backfills: tuple[BackfillSpec, ...] = ()
+    server_version: str | None = None
+    """The live server's version as the plan says it, for whoever may not ask it."""
+    server_version_at: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

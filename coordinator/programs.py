@@ -92,7 +92,7 @@ class Programs:
         versions, runner = self.versions, self.runner
         with self.connect() as session:
             before = versions.look(session, next_one=migration)
-        ended = runner.up(migration, url=self.url, is_scratch=False, note=self.book.note)
+        ended = runner.up(migration, url=self.url, live=None, note=self.book.note)
         with _readable_or_ambiguous(migration), self.connect() as session:
             after = versions.look(session)
             if migration.version in after.applied:
@@ -154,13 +154,16 @@ def apply_on_scratch_by_program(
     *,
     tool: MigrationTool,
     runner: MigrationRunner,
-    like: Secret,
+    live: Secret,
     table: str | None,
 ) -> DatabaseError | None:
     """Have the program apply `migration` to a scratch database; return why it is not there afterwards.
 
-    `like` is an address as the program reads it.
+    `live` is the live address, which the program must not reach, and whose form it reads; empty where nobody
+    knows it.
     """
+    if (why := runner.why_not_rehearsed(live)) is not None:
+        return not_rehearsed(why)
 
     def applied() -> frozenset[MigrationId]:
         with database.session() as session:
@@ -168,10 +171,12 @@ def apply_on_scratch_by_program(
 
     try:
         before = applied()
-        ended = runner.up(migration, url=database.address(like), is_scratch=True, note=_unheard)
+        ended = runner.up(migration, url=database.address(live), live=live, note=_unheard)
         added = applied() - before
     except StepFailed as error:
         return DatabaseError("program-failed", error.what, why=error.why, next_step=error.next_step)
+    if ended.is_late:  # it would hang as long on other rows
+        return not_rehearsed(f"its program did not come to its end: {ended.told}")
     if added == {migration.version} and ended.exit_code == 0:
         return None
     versions = ", ".join(sorted(map(str, added))) or "nothing"

@@ -264,6 +264,10 @@ class RehearsalEngine(Protocol):
         """
         ...
 
+    def has_sql_of(self, version: str, live_version: str) -> bool:
+        """Tell whether SQL of `version`, as `RehearsalServer.version` writes it, is the live server's."""
+        ...
+
     def live_catalogue(self, session: Session) -> Mapping[str, str]:
         """Return the live schema as `RehearsalDatabase.catalogue` writes it; only reads."""
         ...

@@ -37,7 +37,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What became of a file; without `files` all its statements are of one phase, and it may stay whole."""
+    """What became of a file; without `files` all its statements are of one phase, and it may stay whole.
+
+    Whether it may can be unproven too, and then the notes say why.
+    """
 
     migration: Migration
     statements: tuple[Placed, ...]
@@ -46,7 +49,7 @@ class Split:
     replaced: tuple[str, ...] = ()
     """Paths of the old files."""
     verdict: Verdict | None = None
-    """That on the release with the new files."""
+    """That on the release with the new files; without files None, or UNPROVEN."""
     notes: tuple[str, ...] = ()
     """What a person has to look at, a sentence each."""
 

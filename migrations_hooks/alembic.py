@@ -96,6 +96,11 @@ class Alembic:
         )
         return Batch((f"CREATE TABLE {_table(target)} ({', '.join(columns)})",), transaction=True)
 
+    def first_rows(self, target: Target) -> tuple[str, ...]:
+        """Return nothing: where nothing is applied its table has no row."""
+        del target
+        return ()
+
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
         """Return what the heads do not stand on, and the heads that no file has."""
         parents = {each.version: each.parents for each in migrations}

@@ -152,7 +152,11 @@ class Goose:
         is_there = f"SELECT 1 {_from(target)}WHERE ({self.ledger_exists_query(target)})"
         if target.engine.speaks_mysql:
             return _made_aside(target, guard=is_there)
-        return Batch((create, _insert(target, 0)), transaction=True, guard=is_there)
+        return Batch((create, *self.first_rows(target)), transaction=True, guard=is_there)
+
+    def first_rows(self, target: Target) -> tuple[str, ...]:
+        """Return the row for version 0, from which goose counts."""
+        return (_insert(target, 0),)
 
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
         """Return what is not applied, ascending; a version below an applied one is out of order."""

@@ -2,20 +2,24 @@
 
 The address goes to it in two ways: as `{url}` among its arguments, and in the very environment variable that
 the plan's `url: env:NAME` names. A program that reads NAME so works on a scratch database unchanged. There
-is no shell, and a relative program is looked for from the plan's folder.
+is no shell, and a relative program is looked for from the plan's folder. In a rehearsal the live address is
+kept from it (live_address.py).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from coordinator.adapters import supervised
+from coordinator.adapters.live_address import LiveAddress
 from coordinator.adapters.sqlite_url import path_from, written_like
 from coordinator.argv import argv_from
 from coordinator.model import CommandSpec, DatabaseSpec, Engine, Migration, MigrationId, Script
+from coordinator.ports import programs
 from coordinator.ports.programs import Ended
 from coordinator.secret import Secret
 
@@ -39,7 +43,7 @@ class CommandRunner:
         self._secrets = secrets
 
     def up(
-        self, migration: Migration, *, url: Secret, is_scratch: bool, note: Callable[[str], None]
+        self, migration: Migration, *, url: Secret, live: Secret | None, note: Callable[[str], None]
     ) -> Ended:
         """Run the program until it and its children have ended."""
         return run_command(
@@ -49,7 +53,8 @@ class CommandRunner:
             url=url,
             environment=self._environment,
             secrets=self._secrets(),
-            lock=None if is_scratch else self._lock,
+            live=live,
+            lock=self._lock,
             note=note,
         )
 
@@ -59,6 +64,11 @@ class CommandRunner:
         """Return None: what a program commits, and when, only its user knows."""
         del migrations, url, note
         return None
+
+    def why_not_rehearsed(self, live: Secret) -> str | None:
+        """Look for the live address in the command."""
+        address = LiveAddress(live, self._database.engine, self._command.folder)
+        return address.why_not_rehearsed(self._command.argv)
 
     def scripts(self, migrations: Sequence[Migration], *, url: Secret) -> Mapping[MigrationId, Script | str]:
         """Return nothing: a program of the user is asked for nothing but its work."""
@@ -87,29 +97,37 @@ def run_command(
     url: Secret,
     environment: Mapping[str, str],
     secrets: tuple[Secret, ...],
-    lock: Path | None,
+    live: Secret | None,
+    lock: Path,
     note: Callable[[str], None],
 ) -> Ended:
     """Run a `command` of the plan until it and its children have ended.
 
     `told` has its placeholders beside `{url}`. It inherits the file `lock`, so that one which is left can be
-    seen. Raises: StepFailed `program-not-started` with nothing done.
+    seen. With `live`, the live address, `url` leads to a scratch database, where nobody else is: the program
+    gets no lock, no more time than a rehearsal has, and nothing of the environment that leads to the live
+    one. Raises: StepFailed `program-not-started` with nothing done.
     """
     url = _address_for(database.engine, url)
     told = {**told, "{url}": url.reveal()}
+    deadline = command.deadline
+    if live is not None:
+        environment = LiveAddress(live, database.engine, command.folder).kept_from(environment)
+        secrets = (live, *secrets)
+        deadline = min(deadline, programs.ON_SCRATCH)
 
     def run(held: int | None) -> Ended:
         return supervised.run_supervised(
             [_filled(each, told) for each in argv_from(command.argv, folder=command.folder)],
             folder=command.folder,
             environment={**environment, **_variable_of(database, url)},
-            deadline=command.deadline,
+            deadline=deadline,
             lock=held,
             output=supervised.Output(note, (url, *secrets)),
         )
 
-    if lock is None:
-        return run(None)
+    if live is not None:
+        return replace(run(None), is_hurried=deadline < command.deadline)
     with supervised.held_by_program(lock) as held:
         ended = run(held)
         if ended.exit_code is not None:

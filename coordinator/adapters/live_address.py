@@ -8,7 +8,7 @@ file in its arguments. What it reads from a file of its own, or has compiled in,
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -53,6 +53,12 @@ class LiveAddress:
             re.search(rf"(?:^|[:=]['\"]?){re.escape(each)}(?:['\"]?(?:$|[@\s&;]))", text)
             for each in passwords
         )
+
+    def why_not_rehearsed(self, argv: Sequence[str]) -> str | None:
+        """Return why a program may not be run on a scratch database: its own words lead there."""
+        if any(self.is_in(each) for each in argv):
+            return "its `command` has the live database's address, or the password, in its own words"
+        return None
 
     def kept_from(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return an environment without what leads there, and without what leads to any server."""

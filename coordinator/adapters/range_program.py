@@ -34,19 +34,21 @@ class RangeProgram:
         url: Callable[[], Secret],
         environment: Mapping[str, str],
         secrets: Callable[[], tuple[Secret, ...]],
+        live: Secret | None = None,
     ) -> None:
+        """Make one for the database at `url`: a scratch database, where `live` has the live address."""
         self._database = database
         self._command = command
         self._url = url
         self._environment = environment
         self._secrets = secrets
         self._name = name
+        self._live = live
 
     def run(self, condition: str, *, note: Callable[[str], None]) -> Ended:
         """Run the program until it and its children have ended."""
-        lock = self._lock
-        if lock is not None:
-            supervised.demand_gone(lock, _GONE)
+        if self._live is None:
+            supervised.demand_gone(self._lock, _GONE)
         return run_command(
             self._command,
             {RANGE: condition},
@@ -54,32 +56,24 @@ class RangeProgram:
             url=self._url(),
             environment=self._environment,
             secrets=self._secrets(),
-            lock=lock,
+            live=self._live,
+            lock=self._lock,
             note=note,
         )
 
     def on_scratch(self, url: Secret, *, live: Secret) -> RangeProgram | str:
         """Return what runs it on the scratch database at `url`; a text says why it may not be run there."""
         address = LiveAddress(live, self._database.engine, self._command.folder)
-        if any(address.is_in(each) for each in self._command.argv):
-            return "its `command` has the live database's address, or the password, in its own words"
-        return _OnScratch(
+        return address.why_not_rehearsed(self._command.argv) or RangeProgram(
             self._database,
             self._name,
             self._command,
             url=lambda: url,
-            environment=address.kept_from(self._environment),
-            secrets=lambda: (live, *self._secrets()),
+            environment=self._environment,
+            secrets=self._secrets,
+            live=live,
         )
 
     @property
-    def _lock(self) -> Path | None:
+    def _lock(self) -> Path:
         return self._command.folder / ".coordinator" / "programs" / f"{self._database.name}.{self._name}.lock"
-
-
-class _OnScratch(RangeProgram):
-    """The same on a database that nobody else knows: no other program can be in its way there."""
-
-    @property
-    def _lock(self) -> None:
-        return None

@@ -119,7 +119,8 @@ def watch(pipes: Pipes, program: str, *, deadline: timedelta, output: Output) ->
     Raises: StepFailed `program-not-started` with nothing done.
     """
     is_late = _watch(pipes, output, deadline.total_seconds())
-    said = pipes.said.read().decode(errors="replace")
+    # It says it in one piece. To wait for the pipe's end would be to wait for whoever else has it open.
+    said = os.read(pipes.said.fileno(), _LONGEST).decode(errors="replace")
     output.end()
     if said.startswith(_NOT_STARTED):
         raise StepFailed(

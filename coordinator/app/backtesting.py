@@ -21,6 +21,7 @@ from coordinator.backtest.verdict import Backtest, Release
 from coordinator.diagnostics import Diagnostic, Place, did_you_mean
 from coordinator.errors import Usage
 from coordinator.load.migrations import source_files
+from coordinator.load.texts import wrong_server_version
 from coordinator.model import Engine, Layer, Role, Version
 from coordinator.ports.migrations import MigrationTool
 from coordinator.queries import Catalogue, Query
@@ -48,6 +49,8 @@ class Past:
     order: Order
     layers: frozenset[Layer]
     engine: Engine
+    server_version: str | None = None
+    """The live server's version; None: nobody says it."""
 
 
 def replay_past(past: Past, *, told: Callable[[Release], None]) -> tuple[Backtest, float]:
@@ -56,12 +59,17 @@ def replay_past(past: Past, *, told: Callable[[Release], None]) -> tuple[Backtes
     Raises: Usage where there is no repository, no tag, no tool or no server.
     """
     start = time.monotonic()
-    with discovery.rehearsal(past.engine).server(url=None, live_version=None) as server:
+    if past.server_version is not None:
+        wrong = wrong_server_version(past.server_version, past.engine)
+        if wrong is not None:
+            raise Usage(wrong.type, wrong.message())
+    live = None if past.server_version is None else f"{past.engine} {past.server_version}"
+    with discovery.rehearsal(past.engine).server(url=None, live_version=live) as server:
         if server.doubt is not None:
             raise Usage(
                 "no-rehearsal-server",
-                f"No server of this machine can answer for {past.engine}: {server.doubt}.",
-                next_step=f"Install {past.engine}, or name the other engine with --engine.",
+                f"No server of this machine can answer for {live or past.engine}: {server.doubt}.",
+                next_step=f"Install {live or past.engine}, or correct --engine and --server-version.",
             )
         found = replay_on(server, past, told=told)
     return found, time.monotonic() - start

@@ -14,6 +14,7 @@ from posixpath import relpath
 
 from coordinator.app.finding import Found, MigrationFolder
 from coordinator.app.finding.deployment import Workload
+from coordinator.load.texts import example_of_server_version
 from coordinator.model import Engine
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
@@ -59,6 +60,8 @@ class Database:
     folder: str
     why: str
     """Where it was found and what it was taken for, a sentence."""
+    server_version: str | None = None
+    """The live server's; no file of a repository tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +235,11 @@ def _database(database: Database, *, is_only: bool) -> Iterator[str]:
         yield "    # A mysql:// URL may lead to a MariaDB, and no file tells: then write mariadb. The server"
         yield "    # is asked before anything is done, and a plan that names the other one is refused."
     yield f"    engine: {database.engine}"
+    if database.server_version is not None:
+        yield f"    server_version: {json.dumps(database.server_version)}"
+    elif database.engine != Engine.SQLITE:
+        yield "    # FILL IN: the live server's version, for `plan --against`, which does not ask it:"
+        yield f'    # server_version: "{example_of_server_version(Engine(database.engine))}"'
     yield "    # FILL IN: the environment variable (or file:PATH) that holds the URL; never the URL itself."
     yield f"    url: env:{variable}"
     yield from _TOOL_HINTS.get(database.tool, ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -69,7 +69,14 @@ def rehearse_release(
             continue
         try:
             rehearsal, spans = _rehearse(
-                ports, name, seen=seen, subjects=subjects, reads_live=reads_live, cache=cache, tell=tell
+                ports,
+                name,
+                seen=seen,
+                subjects=subjects,
+                reads_live=reads_live,
+                cache=cache,
+                tell=tell,
+                warn=rehearsed.diagnostics.append,
             )
         except (Usage, DatabaseError) as error:
             rehearsed.diagnostics.append(_not_rehearsed(ports, name, error))
@@ -103,11 +110,14 @@ def _rehearse(
     reads_live: bool,
     cache: EvidenceCache | None,
     tell: Tell,
+    warn: Callable[[Diagnostic], None],
 ) -> Found:
     spec, database = ports.plan.databases[name], seen.databases[name]
     engine = discovery.rehearsal(spec.engine)
     url = scratch_url(ports, name)
-    live, version = _live(ports, name, scratch=url) if reads_live else (Live(), None)
+    live, version = _live(ports, name, scratch=url) if reads_live else (Live(), said_version(spec))
+    if version is not None and (wrong := _wrong_version(spec, version)) is not None:
+        warn(wrong)
     pending = {each.version for each in database.pending}
     task = Task(
         spec,
@@ -132,6 +142,28 @@ def _rehearse(
     return Recall(cache, ports.clock).or_rehearse(task, engine, live_version=version, rehearse=rehearse)
 
 
+def said_version(spec: DatabaseSpec) -> str | None:
+    """Return the live server's version by the plan's word, as RehearsalServer.version writes it."""
+    return None if spec.server_version is None else f"{spec.engine.value} {spec.server_version}"
+
+
+def _wrong_version(spec: DatabaseSpec, live_version: str) -> Diagnostic | None:
+    """Return that the plan says another version than the live server, which is the one that counts."""
+    said = said_version(spec)
+    if said is None or discovery.rehearsal(spec.engine).has_sql_of(said, live_version):
+        return None
+    version, _, _ = live_version.partition(" {")
+    return Diagnostic(
+        "server-version-differs",
+        spec.server_version_at or spec.place,
+        f"The plan says that the live server of `{spec.name}` is {said}, and it is {version}.",
+        "This release is judged by the server. What asks nothing live (`plan --against`) goes by the plan, so"
+        " it asks about SQL that may not be the server's.",
+        f'Write `server_version: "{version.partition(" ")[2]}"`.',
+        severity=Severity.WARNING,
+    )
+
+
 def _runs_code(task: Task) -> bool:
     """Tell whether a program of the user is asked, whose answer depends on more than we can see."""
     if any(each.command is not None and each.command.rehearses for each in task.spec.backfills):
@@ -148,7 +180,7 @@ def _code_on_scratch(ports: Ports, name: DatabaseName) -> Apply | None:
         apply_on_scratch_by_program,
         tool=ports.tool(name),
         runner=runner,
-        like=_written_like(ports, spec),
+        live=_live_address(ports, spec),
         table=spec.migrations.table,
     )
 
@@ -158,12 +190,12 @@ def _range_program_on_scratch(
 ) -> RangeProgram | str:
     program = ports.range_program(name, backfill)
     assert program is not None, "who has no program is not asked"
-    live = _written_like(ports, ports.plan.databases[name])
+    live = _live_address(ports, ports.plan.databases[name])
     return program.on_scratch(database.address(live), live=live)
 
 
-def _written_like(ports: Ports, spec: DatabaseSpec) -> Secret:
-    """Return the live address, as a sample of what the program reads; where none is set any form will do."""
+def _live_address(ports: Ports, spec: DatabaseSpec) -> Secret:
+    """Return the live address, which a program must not reach and whose form it reads; empty: not known."""
     try:
         return ports.resolve(spec.url)
     except Usage:
@@ -198,6 +230,8 @@ def look_at_server(ports: Ports, name: DatabaseName) -> str:
     engine = discovery.rehearsal(ports.plan.databases[name].engine)
     url = scratch_url(ports, name)
     live, version = _live(ports, name, scratch=url)
+    if (wrong := _wrong_version(ports.plan.databases[name], version)) is not None:
+        raise Usage(wrong.code, f"{wrong.place}: {wrong.what}", why=wrong.why, next_step=wrong.next_step)
     with engine.server(url=url, live_version=version) as server, server.database(live.dump):
         where = "on the scratch server of the plan" if url else "on this machine"
         if server.doubt is not None:

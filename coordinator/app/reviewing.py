@@ -40,6 +40,7 @@ class Told:
     engine: Engine | None = None
     queries: tuple[str, ...] = ()
     sqlc: str | None = None
+    server_version: str | None = None
 
 
 def review(
@@ -82,6 +83,10 @@ def plan_without_file(told: Told, folder: Path) -> tuple[Plan, Draft]:
     """
     draft = replace(
         draft_from(_as_told(find(folder), told), name=folder.resolve().name, folder="."), service="app"
+    )
+    draft = replace(
+        draft,
+        databases=tuple(replace(each, server_version=told.server_version) for each in draft.databases),
     )
     if not draft.databases:
         raise Usage(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from coordinator.app.rehearsing import rehearse_release
 from coordinator.app.schemas import Halves, Schemas
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.errors import PlanInvalid, Refused, Usage
-from coordinator.evidence import Break, Rehearsal, Use, Verdict
+from coordinator.evidence import Break, Rehearsal, Span, Use, Verdict
 from coordinator.model import DatabaseName, Migration, Phase, Role, Script, SourceFile
 from coordinator.pieces import NewMigration, Piece, alone, pieces_of
 from coordinator.queries import Catalogue
@@ -98,13 +98,19 @@ class _Search:
                 next_step="Name the `queries` of the services that use it in the plan.",
             )
         up, is_wrapped = self._pieces(self.whole.up)
-        kept, moved = self._partition(up, is_wrapped=is_wrapped)
+        kept, moved, lacking = self._partition(up, is_wrapped=is_wrapped)
         phases = {**dict.fromkeys(kept, ""), **moved}
         placed = tuple(
             Placed(each, Phase.CONTRACT if each in moved else Phase.EXPAND, phases[each]) for each in up
         )
         if not kept or not moved:
-            return Split(self.whole, placed)
+            is_certain = not kept or not lacking  # to wait until the old version is gone is never too late
+            return Split(
+                self.whole,
+                placed,
+                verdict=None if is_certain else Verdict.UNPROVEN,
+                notes=() if is_certain else lacking,
+            )
         first, second = kept, tuple(each for each in up if each in moved)
         down, _ = self._pieces(self.whole.down) if self.whole.down else ((), True)
         ways_back, notes = self._compared((first, second), down, is_wrapped=is_wrapped)
@@ -151,8 +157,8 @@ class _Search:
 
     def _partition(
         self, pieces: tuple[Piece, ...], *, is_wrapped: bool
-    ) -> tuple[tuple[Piece, ...], dict[Piece, str]]:
-        """Return what can stay where it is, and what has to wait with the reason."""
+    ) -> tuple[tuple[Piece, ...], dict[Piece, str], tuple[str, ...]]:
+        """Return what can stay where it is, what has to wait with the reason, and why that is not certain."""
         moved: dict[Piece, str] = {}
         while True:
             kept = tuple(each for each in pieces if each not in moved)
@@ -160,14 +166,26 @@ class _Search:
             virtual = dict(zip(alone(self.whole, pieces, transaction=is_wrapped), pieces, strict=True))
             first = tuple(each for each, piece in virtual.items() if piece in kept)
             second = tuple(each for each, piece in virtual.items() if piece in last)
-            rehearsal = self._rehearse((*self.before, *first, *self.after, *second))
+            rehearsal, spans = self._rehearse((*self.before, *first, *self.after, *second))
             found = self._to_move(rehearsal, first, is_first=not moved)
             if found is None:
-                return kept, moved
+                return kept, moved, tuple(self._lacking(spans, last=len(self.before) + len(first)))
             migration, reason = found
             moved[virtual[migration]] = reason
 
-    def _rehearse(self, pending: tuple[Migration, ...]) -> Rehearsal:
+    def _lacking(self, spans: Mapping[Use, tuple[Span, ...]], *, last: int) -> Iterator[str]:
+        """Yield why nobody knows of a live version that it bears what comes before it is gone."""
+        for use in self._live():
+            version = self.seen.services[use[1]].live_version
+            reasons = [
+                each.finding.reason
+                for each in spans.get(use, ())
+                if each.first <= last and each.finding.verdict is Verdict.UNPROVEN
+            ]
+            if reasons:
+                yield f"`{use[1]}` {version or '(live)'}: {reasons[0]}"
+
+    def _rehearse(self, pending: tuple[Migration, ...]) -> tuple[Rehearsal, Mapping[Use, tuple[Span, ...]]]:
         database = replace(self.seen.databases[self.name], pending=pending)
         found = rehearse_release(
             self.ports,
@@ -188,7 +206,7 @@ class _Search:
                 why=f"{rehearsal.doubt[:1].upper()}{rehearsal.doubt[1:]}.",
                 next_step=MEND_DOUBT,
             )
-        return rehearsal
+        return rehearsal, found.spans
 
     def _to_move(
         self, rehearsal: Rehearsal, first: tuple[Migration, ...], *, is_first: bool

@@ -50,6 +50,10 @@ def backtest(
         typer.Option(metavar="LAYERS", help="What is asked, with commas; prepare is always."),
     ] = None,
     engine: Annotated[Engine, typer.Option(help="The engine to rehearse on.")] = Engine.POSTGRESQL,
+    server_version: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="The live server's version; another one answers nothing."),
+    ] = None,
     output: Annotated[BacktestOutput, typer.Option(help="The form of the result.")] = BacktestOutput.TEXT,
 ) -> None:
     """Replay a repository's past releases: which order each would have needed.
@@ -72,6 +76,7 @@ def backtest(
             order=order,
             layers=_layers(layers or []),
             engine=engine,
+            server_version=server_version,
         )
         return _backtest(past, output)
 

@@ -53,6 +53,9 @@ def plan(
     ] = None,
     tool: Annotated[str | None, typer.Option(help="Whose migrations they are.")] = None,
     engine: Annotated[Engine | None, typer.Option(help="Which engine they are for.")] = None,
+    server_version: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="The live server's version.")
+    ] = None,
     queries: Annotated[
         list[str] | None, typer.Option(metavar="PATH", help="Files of queries; may be repeated.")
     ] = None,
@@ -74,12 +77,12 @@ def plan(
         from coordinator.cli.opening import open_cache
 
         if against is None:
-            if migrations or tool or engine or queries or sqlc:
+            if migrations or tool or engine or server_version or queries or sqlc:
                 raise _without_against()
             return _of_world(plan, settings, cache=open_cache(is_wanted=not no_cache))
         from coordinator.app.reviewing import Told
 
-        told = Told(migrations, tool, engine, tuple(queries or ()), sqlc)
+        told = Told(migrations, tool, engine, tuple(queries or ()), sqlc, server_version)
         return _of_review(plan, settings, against, told=told, cache=open_cache(is_wanted=not no_cache))
 
     exit_with(
@@ -125,7 +128,8 @@ def _of_review(
 def _without_against() -> Usage:
     return Usage(
         "only-with-against",
-        "--migrations, --tool, --engine, --queries and --sqlc stand in for a plan file in a review.",
+        "--migrations, --tool, --engine, --server-version, --queries and --sqlc stand in for a plan file in a"
+        " review.",
         why="A release needs a plan that says where its databases and services are.",
         next_step="Add --against REF, or name the plan file alone.",
     )

@@ -93,7 +93,11 @@ def decide(state: RunState, situation: Situation) -> tuple[Command, ...]:
 
 
 def _go_on(state: RunState, situation: Situation) -> tuple[Command, ...]:
-    failed = [step for step in state.moved() if state.status(step.id) is Status.FAILED]
+    failed = [
+        step
+        for step in state.moved()
+        if state.status(step.id) is Status.FAILED and not _is_of_earlier_run(step, state)
+    ]
     if failed and situation.on_failure is OnFailure.ROLLBACK and not state.is_beyond_return():
         return (TurnBack(_reason(state, failed[0])),)
     stuck = tuple(step.id for step in state.moved() if _is_stuck(step, state, situation))
@@ -106,6 +110,15 @@ def _go_on(state: RunState, situation: Situation) -> tuple[Command, ...]:
     if ready:
         return (Rest(tuple(step.id for step in ready)),)
     return (Finish(Outcome.RELEASED),)
+
+
+def _is_of_earlier_run(step: Step, state: RunState) -> bool:
+    """Tell whether a step verifies what an earlier run has handed over: what it replaced is gone, so this run
+    has no way back from there. It would give the lease back, which alone tells that nobody verified it.
+    """
+    return step.kind == "verify" and not any(
+        each.kind == "deploy" and each.service == step.service for each in state.graph
+    )
 
 
 def _is_stuck(step: Step, state: RunState, situation: Situation) -> bool:

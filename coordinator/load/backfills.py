@@ -125,7 +125,8 @@ class Backfill(Spec):
     )
     deadline: PositiveDuration = Field(
         default=timedelta(hours=1),
-        description="How long `command` may take for one batch; then it is ended.",
+        description="How long `command` may take for one batch; then it is ended. In a rehearsal it has 5 "
+        "minutes at most.",
     )
     rehearse: bool = Field(
         default=False,

@@ -92,6 +92,10 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
         backfills=backfills_from(
             database.backfills, (*path, "backfills"), root, engine=database.engine, folder=folder
         ),
+        server_version=database.server_version,
+        server_version_at=find(root, (*path, "server_version")).value_place
+        if database.server_version is not None
+        else None,
     )
 
 

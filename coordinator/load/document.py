@@ -19,7 +19,16 @@ from coordinator.fields import Duration, PositiveDuration, QuerySettings, Secret
 from coordinator.load.backfills import Backfill, demand_backfills
 from coordinator.load.choice import CheckChoice, OneOrMore, PlatformChoice, QueriesChoices
 from coordinator.load.command import URL, Command, told_nowhere
-from coordinator.load.texts import DatabaseReference, Name, Release, Text, Tool, Unrepeated, VersionText
+from coordinator.load.texts import (
+    DatabaseReference,
+    Name,
+    Release,
+    Text,
+    Tool,
+    Unrepeated,
+    VersionText,
+    wrong_server_version,
+)
 from coordinator.model import Base, Engine, Layer, LocksSpec, OnFailure, Worker
 
 
@@ -46,7 +55,8 @@ class Migrations(Spec):
     )
     deadline: PositiveDuration = Field(
         default=timedelta(hours=1),
-        description="How long `command`, or Alembic, may take for one migration; then it is ended.",
+        description="How long `command`, or Alembic, may take for one migration; then it is ended. In a "
+        "rehearsal it has 5 minutes at most.",
     )
     repeatable: bool = Field(
         default=False,
@@ -138,6 +148,13 @@ class Database(Spec):
         description="Where the connection's URL is, never the URL itself: `env:NAME` for an environment "
         "variable, `file:PATH` for a file (relative to the plan file; one newline at its end is ignored)."
     )
+    server_version: Text | None = Field(
+        default=None,
+        description="The live server's version, for `plan --against`, which asks nothing live: a rehearsal "
+        "on another major version (PostgreSQL) or series (MariaDB, MySQL) then decides nothing. What asks "
+        "the server goes by its answer, and warns where this is another one.",
+        examples=["16", "10.11"],
+    )
     migrations: Migrations = Field(description="Where its migrations are.")
     locks: Locks = Field(
         default_factory=Locks, description="How long its migrations may make the application wait for locks."
@@ -148,6 +165,14 @@ class Database(Spec):
     backfills: tuple[Backfill, ...] = Field(
         default=(), description="What is changed row by row, in batches, while the release goes on."
     )
+
+    @model_validator(mode="after")
+    def _has_a_server_of_that_version(self) -> Self:
+        if self.server_version is not None:
+            wrong = wrong_server_version(self.server_version, self.engine)
+            if wrong is not None:
+                raise wrong
+        return self
 
     @model_validator(mode="after")
     def _can_be_backfilled(self) -> Self:

@@ -10,10 +10,17 @@ from pydantic_core import PydanticCustomError
 
 from coordinator import discovery
 from coordinator.load.choice import unknown_name
+from coordinator.model import Engine
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][!-~]{0,127}")
 _RELEASE_LENGTH = 100
+_SERVER_VERSIONS = {
+    Engine.POSTGRESQL: (re.compile(r"[1-9]\d?(\.\d{1,3}){0,2}"), "16"),
+    Engine.MYSQL: (re.compile(r"[1-9]\d?(\.\d{1,3}){1,2}"), "8.4"),
+    Engine.MARIADB: (re.compile(r"[1-9]\d?(\.\d{1,3}){1,2}"), "10.11"),
+}
+"""How a server's version is written, which has at least what decides about SQL; and an example."""
 
 
 def _is_name(value: str) -> str:
@@ -73,6 +80,29 @@ def _without_repetition(values: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(values)) != len(values):
         raise PydanticCustomError("repeated-value", "A value stands here twice. Remove one.")
     return values
+
+
+def example_of_server_version(engine: Engine) -> str:
+    """Return how a version of an engine's servers is written."""
+    return _SERVER_VERSIONS[engine][1]
+
+
+def wrong_server_version(version: str, engine: Engine) -> PydanticCustomError | None:
+    """Return why an engine's server cannot have a version; None where it can."""
+    if engine not in _SERVER_VERSIONS:
+        return PydanticCustomError(
+            "idle-setting",
+            "The version of a live server is said, and {engine} has no server. Remove it.",
+            {"engine": engine.value},
+        )
+    form, example = _SERVER_VERSIONS[engine]
+    if form.fullmatch(version):
+        return None
+    return PydanticCustomError(
+        "bad-server-version",
+        "No server of {engine} has such a version. Write one like `{example}`.",
+        {"engine": engine.value, "example": example},
+    )
 
 
 def _form(pattern: str) -> WithJsonSchema:

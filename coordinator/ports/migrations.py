@@ -94,6 +94,10 @@ class MigrationTool(Protocol):
         """Return what the tool itself sends to make its version table."""
         ...
 
+    def first_rows(self, target: Target) -> tuple[str, ...]:
+        """Return what writes the rows that the version table has before anything is applied."""
+        ...
+
     def pending(self, migrations: Sequence[Migration], ledger: Ledger) -> Pending:
         """Return what the tool would still apply, and why it may not: missing, out of order, dirty, newer."""
         ...

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from coordinator.model import Migration, MigrationId, Script
 from coordinator.secret import Secret
 
+ON_SCRATCH: Final = timedelta(minutes=5)
+"""How long a program may take on the sample rows of a rehearsal, where its `deadline` is for all of a
+migration or batch, and one that hangs would take it at every state.
+"""
 _FEW_LINES = 5
 """How many of a program's last lines a message has."""
 
@@ -23,11 +27,16 @@ class Ended:
     """The last lines of its output, without secrets."""
     is_late: bool = False
     """It was ended because its time was up."""
+    is_hurried: bool = False
+    """Its time was what a rehearsal gives it, which is less than the plan's `deadline`."""
 
     @property
     def told(self) -> str:
         """How it ended and the last that it said, as the end of a sentence."""
         match self:
+            case Ended(is_late=True, is_hurried=True):
+                minutes = ON_SCRATCH // timedelta(minutes=1)
+                how = f"it was killed because its time was up: a rehearsal gives it {minutes} minutes"
             case Ended(is_late=True):
                 how = "it was killed because its time was up (`deadline`)"
             case Ended(exit_code=None):
@@ -53,13 +62,16 @@ class MigrationRunner(Protocol):
         migration: Migration,
         *,
         url: Secret,
-        is_scratch: bool,
+        live: Secret | None,
         note: Callable[[str], None],
     ) -> Ended:
         """Run the program until it has ended, and everything that it started; `note` gets its output by line.
 
-        It works on the database at `url`. It takes the tool's own locks, so nobody here may hold them. When
-        this process dies it is killed. Raises: StepFailed `program-not-started` with nothing done.
+        It works on the database at `url`. Where that is a scratch database, `live` is the live address, empty
+        if nobody knows it: the program must not reach it, and gets no more time than ON_SCRATCH. It takes the
+        tool's own locks, so nobody here may hold them. When this process dies it is killed.
+
+        Raises: StepFailed `program-not-started` with nothing done.
         """
         ...
 
@@ -71,6 +83,10 @@ class MigrationRunner(Protocol):
         Each of them `is_atomic`, and is committed before the next one begins. How many of them, from the
         first, are there the version table says, however it ended. As in `up`, of a live database.
         """
+        ...
+
+    def why_not_rehearsed(self, live: Secret) -> str | None:
+        """Return why it may not be run on a scratch database though it `rehearses`; None if it may."""
         ...
 
     def scripts(self, migrations: Sequence[Migration], *, url: Secret) -> Mapping[MigrationId, Script | str]:

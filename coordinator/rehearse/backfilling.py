@@ -113,8 +113,12 @@ def _try(
         if finding is _RAN and spec.sessions > 1:
             shared = shared_by_batches(copy, spec)
             finding = finding if shared is None else _unproven(_AT_ONCE.format(spec.sessions, shared))
-        is_explained = spec.command is None and finding.verdict is not Verdict.BROKEN
-        scans = batch_scans(copy, spec) if is_explained else ()
+        scans: tuple[BatchScan, ...] = ()
+        if finding.verdict is not Verdict.BROKEN:
+            try:
+                scans = batch_scans(copy, spec)
+            except StepFailed as error:  # of a program that is not run nobody has looked at the key before
+                finding = _refused(error)
     return Trial(spec.name, state, finding, scans)
 
 

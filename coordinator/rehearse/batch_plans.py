@@ -41,7 +41,8 @@ An automatic index is built anew, from all rows, by each statement.
 def batch_scans(copy: RehearsalDatabase, spec: BackfillSpec) -> tuple[BatchScan, ...]:
     """Return the tables that every batch reads from end to end; none where no row is there to ask with.
 
-    The copy keeps the settings that the question needs, and is to be thrown away.
+    Of a program, whose statements nobody knows, the choice of its rows alone is asked about. The copy keeps
+    the settings that the question needs, and is to be thrown away.
     """
     with copy.session() as session:
         target = session.target(None)
@@ -55,7 +56,7 @@ def batch_scans(copy: RehearsalDatabase, spec: BackfillSpec) -> tuple[BatchScan,
         if first is None or last is None:
             return ()
         between = key.between(None if first == last[0] else first, last[0])
-        work = spec.statement(between)
+        work = [] if spec.sql is None else [spec.statement(between)]
         try:
             found = [*_READ_WHOLE[key.engine](session, key.choice(first, FIRST), work)]
         except DatabaseError:  # a statement that the engine runs and does not explain
@@ -63,8 +64,9 @@ def batch_scans(copy: RehearsalDatabase, spec: BackfillSpec) -> tuple[BatchScan,
     return tuple((spec.name, table) for table in dict.fromkeys(found))
 
 
-def _on_postgresql(session: Session, choice: str, work: str) -> Iterator[str]:
-    choosing, working = _nodes_of(session, choice), _nodes_of(session, work)
+def _on_postgresql(session: Session, choice: str, work: Sequence[str]) -> Iterator[str]:
+    choosing = _nodes_of(session, choice)
+    working = [node for text in work for node in _nodes_of(session, text)]
     is_sorted = any(node["Node Type"] == "Sort" for node in choosing)  # all that lies behind the cursor
     for node in (*choosing, *working):
         is_whole = node["Node Type"] == "Seq Scan" or (
@@ -89,9 +91,11 @@ def nodes_below(node: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         yield from nodes_below(each)
 
 
-def _on_sqlite(session: Session, choice: str, work: str) -> Iterator[str]:
+def _on_sqlite(session: Session, choice: str, work: Sequence[str]) -> Iterator[str]:
     tables = {str(name) for (name,) in session.query("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    for *_, detail in (row for text in (choice, work) for row in session.query(f"EXPLAIN QUERY PLAN {text}")):
+    for *_, detail in (
+        row for text in (choice, *work) for row in session.query(f"EXPLAIN QUERY PLAN {text}")
+    ):
         found = _SQLITE_SCAN.match(str(detail))
         if found:
             name = str(found[1] or found[2])
@@ -99,21 +103,21 @@ def _on_sqlite(session: Session, choice: str, work: str) -> Iterator[str]:
                 yield f"main.{name}"
 
 
-def _on_mariadb(session: Session, choice: str, work: str) -> Iterator[str]:
-    for text in (choice, work):
+def _on_mariadb(session: Session, choice: str, work: Sequence[str]) -> Iterator[str]:
+    for text in (choice, *work):
         for _, _, table, kind, possible, *_ in session.query(f"EXPLAIN {text}"):
             if kind in _WHOLE and possible is None and table is not None:
                 yield str(table)
 
 
-def _on_mysql(session: Session, choice: str, work: str) -> Iterator[str]:
-    for text in (choice, work):
+def _on_mysql(session: Session, choice: str, work: Sequence[str]) -> Iterator[str]:
+    for text in (choice, *work):
         for _, _, table, _, kind, possible, *_ in session.query(f"EXPLAIN FORMAT=TRADITIONAL {text}"):
             if kind in _WHOLE and possible is None and table is not None:
                 yield str(table)
 
 
-_READ_WHOLE: Final[Mapping[Engine, Callable[[Session, str, str], Iterator[str]]]] = {
+_READ_WHOLE: Final[Mapping[Engine, Callable[[Session, str, Sequence[str]], Iterator[str]]]] = {
     Engine.POSTGRESQL: _on_postgresql,
     Engine.SQLITE: _on_sqlite,
     Engine.MARIADB: _on_mariadb,

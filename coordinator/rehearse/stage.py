@@ -13,6 +13,7 @@ from coordinator.apply import apply_on_scratch
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, StatementEvidence, Use, Verdict
 from coordinator.model import DatabaseSpec, Layer, Migration, Role, Script
+from coordinator.ports.databases import Batch
 from coordinator.ports.migrations import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer, Tell
@@ -263,6 +264,11 @@ def _record_applied(base: RehearsalDatabase, task: Task) -> None:
 
     Raises: DatabaseError.
     """
+    with base.session() as session:
+        target = session.target(task.spec.migrations.table)
+        [[is_there]] = session.query(task.tool.ledger_exists_query(target))
+        if is_there and (rows := task.tool.first_rows(target)):
+            session.execute(Batch(rows, transaction=True))
     for migration in task.applied:
         record = replace(migration, up=Script((), transaction=True), is_code=False, by_program=False)
         with base.session() as session:

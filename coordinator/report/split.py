@@ -20,7 +20,13 @@ def _lines(found: Split, *, is_written: bool) -> Iterator[str]:
         if each.reason:
             yield f"            {each.reason}"
     if not found.files:
-        yield f"\nAll of them are of one phase ({found.statements[0].phase}): it may stay as it is."
+        phase = found.statements[0].phase
+        if found.verdict is None:
+            yield f"\nAll of them are of one phase ({phase}): it may stay as it is."
+        else:
+            unproven = f"whether it may stay as it is, is {found.verdict}."
+            yield f"\nNone of them was seen to break the old version; {unproven}"
+            yield from found.notes
         return
     for file in found.files:
         yield f"\n--- {file.path}\n{file.content.decode().rstrip()}"

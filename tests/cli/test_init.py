@@ -93,6 +93,7 @@ def test_writes_a_plan_from_goose_sqlc_and_manifests(tmp_path: Path):
     )
 
     assert "engine: postgresql" in text
+    assert '    # server_version: "16"\n' in text
     assert "# migrations: 1 files of goose. Engine: sqlc.yaml says so." in text
     assert "migrations: {tool: goose, dir: migrations}" in text
     assert "- sqlc: sqlc.yaml" in text
@@ -138,6 +139,7 @@ def test_finds_golang_migrate_on_sqlite_plain_queries_and_a_procfile(tmp_path: P
     )
 
     assert "engine: sqlite" in text
+    assert "server_version" not in text
     assert "migrations: {tool: golang-migrate, dir: db}" in text
     assert "- sql: db/queries" in text
     assert "  notes-app:\n    # FILL IN" in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +150,27 @@ def test_a_file_that_the_old_version_bears_stays_whole(shop: Checkout) -> None:
     assert shown.exit_code == 0
     assert "All of them are of one phase (expand): it may stay as it is." in shown.out
     assert sorted(texts(shop)) == ["00001_orders.sql", "00002_cents.sql"]
+
+
+def test_that_a_file_may_stay_whole_is_unproven_where_another_schema_than_the_live_one_was_asked(
+    shop: Checkout, request: pytest.FixtureRequest
+) -> None:
+    shop.migration(2, "cents", "ALTER TABLE orders ADD COLUMN total_cents bigint;")
+    drift = "ALTER TABLE orders ADD COLUMN by_hand integer"
+    if request.node.callspec.params["shop"] == "postgresql":
+        with psycopg.connect(shop.environment["SHOP_URL"], autocommit=True) as connection:
+            connection.execute(drift)
+    else:
+        with closing(sqlite3.connect(shop.database)) as connection:
+            connection.execute(drift)
+
+    shown = split(shop, "00002_cents.sql")
+    document = split(shop, "00002_cents.sql", "--output", "json").json("coordinator/split/1")
+
+    assert shown.exit_code == 0
+    assert "whether it may stay as it is, is unproven." in shown.out
+    assert "`shop` 1.4: the answers are those of the schema that the files make" in shown.out
+    assert (document["verdict"], document["files"], len(document["notes"])) == ("unproven", [], 1)
 
 
 def test_a_rename_is_refused_because_no_cut_lets_both_versions_work(shop: Checkout) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import pytest
 from shop import LAST_INSTANT, Shop, instant, kept, worth_a_kill
 
 
@@ -48,3 +49,23 @@ def test_what_a_release_ended_with_is_not_verified_again(shop: Shop) -> None:
 
     assert ended["code"] == 0
     assert not (shop.folder / "history").exists() or "verify" not in passed(shop)
+
+
+@pytest.mark.parametrize("shop", ["worker: handover"], indirect=True)
+def test_what_was_handed_over_and_fails_is_asked_until_it_passes(shop: Shop) -> None:
+    begin_anew = kept(shop)
+    names = shop.run()["passed"]
+    begin_anew()
+    assert shop.run(kill_at=names.index("before step-started verify:shop") + 1)["killed"]
+    shutil.rmtree(shop.folder / ".coordinator")
+    (shop.folder / "fail-verify").touch()
+
+    codes = [shop.run()["code"], shop.run()["code"]]
+
+    assert codes == [1, 1]
+    assert shop.has_lease()
+    assert "verify" not in passed(shop)
+    assert "name" in shop.columns(), "contract waits for what was not verified"
+    (shop.folder / "fail-verify").unlink()
+    assert shop.run()["code"] == 0
+    assert [*shop.problems_on_the_way(), *shop.problems_at_the_end()] == []

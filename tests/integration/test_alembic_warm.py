@@ -276,7 +276,16 @@ def test_an_interpreter_that_comes_too_late_does_not_run_what_another_one_ran(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(warm_interpreter, "_PATIENCE", 0.5)
-    late = "import sys, time\nif '_alembic_warm' in str(sys.orig_argv):\n    time.sleep(3)\n"
+    late = f"""
+import os, sys, time
+if '_alembic_warm' in str(sys.orig_argv):
+    time.sleep(3)
+    fork = os.fork
+    def tells():
+        open({str(tmp_path / "forked")!r}, "w").close()
+        return fork()
+    os.fork = tells
+"""
     ports = project(tmp_path, TELLS, more=python_with(tmp_path, late, start=""))
 
     apply_next(ports, "b2")
@@ -286,6 +295,7 @@ def test_an_interpreter_that_comes_too_late_does_not_run_what_another_one_ran(
     )  # what was started is a shell; the interpreter itself is not reached by a kill
     until(lambda: warm(tmp_path) == [])
     assert [each[0] for each in told(tmp_path)] == ["_alembic_child.py"]
+    assert not (tmp_path / "forked").exists(), "a fork that is killed in time would tell nothing either"
 
 
 @pytest.mark.parametrize("which", [1, 2])

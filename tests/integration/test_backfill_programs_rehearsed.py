@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from coordinator.app.planning import plan_release
 from coordinator.evidence import Finding, Verdict
 from coordinator.load import load_plan
 from coordinator.model import Engine
+from coordinator.ports import programs
 
 PLAN = """\
 version: 1
@@ -215,6 +217,18 @@ def test_a_program_that_takes_too_long_is_ended(shop: Shop) -> None:
     assert "its time was up (`deadline`)" in found.reason
 
 
+def test_a_program_that_hangs_does_not_take_its_deadline_at_every_state(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "ON_SCRATCH", timedelta(seconds=1))
+    shop.write("time.sleep(600)\n", deadline="1h")
+
+    found = shop.finding()
+
+    assert found.verdict is Verdict.UNPROVEN
+    assert "its time was up: a rehearsal gives it" in found.reason
+
+
 def test_a_program_that_does_no_row_is_unproven(shop: Shop) -> None:
     shop.write("")
 
@@ -319,8 +333,21 @@ def test_a_command_that_names_the_live_database_itself_is_not_rehearsed(
     assert "has the live database's address" in found.reason
 
 
-def programs(folder: Path) -> list[int]:
+def programs_of(folder: Path) -> list[int]:
     return [pid for pid, said in processes_of(folder).items() if "fill.py" in said]
+
+
+def test_a_key_that_cannot_be_gone_over_is_refused_also_where_the_program_is_not_run(shop: Shop) -> None:
+    shop.write(FILL)
+    plan = shop.folder / "plan.yaml"
+    plan.write_text(
+        plan.read_text().replace("key: id", "key: total").replace("rehearse: true", "rehearse: false")
+    )
+
+    found = shop.finding()
+
+    assert (found.verdict, shop.told()) == (Verdict.BROKEN, [])
+    assert "total" in found.reason
 
 
 def test_a_program_that_is_rehearsed_does_not_outlive_a_command_that_is_killed(shop: Shop) -> None:
@@ -333,10 +360,10 @@ def test_a_program_that_is_rehearsed_does_not_outlive_a_command_that_is_killed(s
         finally:
             os._exit(0)
     until((shop.folder / "told").exists)
-    before = programs(shop.folder)
+    before = programs_of(shop.folder)
 
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 
     assert len(before) == 2, "the program, and who watches it"
-    until(lambda: not programs(shop.folder))
+    until(lambda: not programs_of(shop.folder))

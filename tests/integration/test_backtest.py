@@ -18,9 +18,10 @@ import pytest
 from fixtures.repository import Repository
 
 from coordinator.app.backtesting import Past as BacktestSettings
-from coordinator.app.backtesting import replay_on
+from coordinator.app.backtesting import replay_on, replay_past
 from coordinator.backtest.tags import Order
 from coordinator.discovery import rehearsal
+from coordinator.errors import Usage
 from coordinator.model import Engine, Layer
 from coordinator.rehearsal_ports import RehearsalServer
 from coordinator.report.backtest import as_json
@@ -77,7 +78,11 @@ class Replay:
     past: Past
 
     def document(self, **settings: object) -> Document:
-        """Return the JSON result; what is not said is as the tests have it: `queries`, `migrations`."""
+        """Return the JSON result of the settings."""
+        return as_json(replay_on(self.server, self.settings(**settings), told=lambda _: None), seconds=0)
+
+    def settings(self, **settings: object) -> BacktestSettings:
+        """Return settings; what is not said is as the tests have it: `queries`, `migrations`."""
         usual = BacktestSettings(
             folder=self.past.folder,
             tool=self.past.tool,
@@ -90,8 +95,7 @@ class Replay:
             layers=frozenset({Layer.PREPARE}),
             engine=Engine.POSTGRESQL,
         )
-        wanted = replace(usual, **settings)  # type: ignore[arg-type]
-        return as_json(replay_on(self.server, wanted, told=lambda _: None), seconds=0)
+        return replace(usual, **settings)  # type: ignore[arg-type]
 
     def releases(self, **settings: object) -> list[Document]:
         """Return what was found out about each release."""
@@ -475,3 +479,31 @@ def test_the_command_prints_one_document_and_ends_well_whatever_it_found(past: P
     assert [each["already_failing"] for each in document["releases"]] == [["GetOrder"]]
     assert page.startswith("<!doctype html>")
     assert "v1.0 → v1.1" in page
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        (
+            "99",
+            r"No server of this machine can answer for postgresql 99: .* the live server is postgresql 99",
+        ),
+        ("newest", "No server of postgresql has such a version"),
+    ],
+)
+def test_refuses_to_answer_for_a_server_of_another_version(
+    past: Past, replay: Replay, version: str, said: str
+):
+    first_release(past)
+
+    with pytest.raises(Usage, match=said):
+        replay_past(replay.settings(server_version=version), told=lambda _: None)
+
+
+def test_answers_for_a_server_of_the_version_that_is_here(past: Past, replay: Replay):
+    first_release(past)
+    major = replay.server.version.partition(" ")[2].partition(".")[0]
+
+    document = past.command("--queries", "queries", "--server-version", major, output="json")
+
+    assert json.loads(document)["engine"].startswith(f"postgresql {major}.")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from fixtures.backfilling import COUNT_UP
 from fixtures.sqlite_rehearsal import apply
 
 from coordinator import discovery
-from coordinator.model import Engine
+from coordinator.diagnostics import Place
+from coordinator.model import CommandSpec, Engine
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.batch_plans import batch_scans, hazards_of_batches
 
@@ -69,6 +72,20 @@ def test_an_index_in_another_order_of_columns_does_not_serve_the_choice_of_rows(
         scans = batch_scans(copy, spec)
 
     assert [table.rpartition(".")[2] for _, table in scans] == ["pairs"]
+
+
+@pytest.mark.parametrize(("table", "key", "read"), [("items", "id", []), ("pairs", "a b", ["pairs"])])
+def test_of_a_program_the_choice_of_its_rows_is_asked_about(
+    database: RehearsalDatabase, table: str, key: str, read: list[str]
+) -> None:
+    program = CommandSpec(("./fill",), Path(), timedelta(minutes=1), False, False, Place("plan.yaml"))
+    spec = replace(COUNT_UP, sql=None, command=program, table=table, key=tuple(key.split()))
+    with database.clone() as copy:
+        apply(copy, "CREATE TABLE pairs (a int NOT NULL, b int NOT NULL, n int, UNIQUE (b, a))")
+        copy.fill()
+        scans = batch_scans(copy, spec)
+
+    assert [table.rpartition(".")[2] for _, table in scans] == read
 
 
 def test_a_table_without_rows_tells_nothing(database: RehearsalDatabase) -> None:

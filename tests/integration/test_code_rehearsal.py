@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +14,26 @@ import pytest
 import yaml
 from fixtures.checkout import Checkout
 
+from coordinator.app.connected import ConnectedPorts, step_kinds
+from coordinator.app.planning import plan_release
+from coordinator.evidence import Verdict
+from coordinator.load import load_plan
+from coordinator.model import DatabaseName
+from coordinator.ports import programs
+
 PROGRAM = """
-import os, pathlib, sqlite3, sys
+import json, os, pathlib, sqlite3, sys, time
 version, address = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else os.environ["SHOP_URL"]
 place = pathlib.Path(__file__).parent
+(place / "seen").write_text(json.dumps(dict(os.environ)))
 with (place / "asked").open("a") as asked:
     asked.write(address + "\\n")
+while (place / "hang").exists():
+    time.sleep(0.1)
 if not (place / "idle").exists():
     with sqlite3.connect(address.removeprefix("sqlite://")) as connection:
+        rows = [row[0] for row in connection.execute("SELECT version_id FROM goose_db_version ORDER BY id")]
+        (place / "rows").write_text(json.dumps(rows))
         connection.execute("ALTER TABLE users ADD COLUMN age integer")
         connection.execute("INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, 1)", [version])
 """
@@ -30,12 +45,17 @@ def shop(tmp_path: Path) -> Iterator[Checkout]:
     """Yield a checkout at 1.4, whose 1.5 needs a column that a migration in code adds."""
     with closing(Checkout(tmp_path / "shop")) as made:
         made.released("1.4")
-        (made.folder / "migrate.py").write_text(PROGRAM)
-        (made.folder / "migrations" / "00002_age.go").write_text("package migrations\n")
-        for version, query in QUERIES.items():
-            (made.folder / "queries" / version).mkdir(parents=True)
-            (made.folder / "queries" / version / "q.sql").write_text(f"-- name: Get :one\n{query};\n")
+        with_code(made)
         yield made
+
+
+def with_code(shop: Checkout) -> None:
+    """Write a migration in code, its program, and the queries of both versions."""
+    (shop.folder / "migrate.py").write_text(PROGRAM)
+    (shop.folder / "migrations" / "00002_age.go").write_text("package migrations\n")
+    for version, query in QUERIES.items():
+        (shop.folder / "queries" / version).mkdir(parents=True)
+        (shop.folder / "queries" / version / "q.sql").write_text(f"-- name: Get :one\n{query};\n")
 
 
 def name_program(shop: Checkout, *arguments: str, **settings: object) -> None:
@@ -127,3 +147,84 @@ def test_on_a_dump_the_program_finds_what_is_applied_and_is_tried_as_well(shop: 
     assert found["verdict"] == "proven", found["findings"]
     assert found["rehearsals"]["shop"]["base"] == "from the schema of the live database"
     assert asked(shop)
+
+
+def test_on_a_dump_where_nothing_is_applied_a_program_that_comes_first_is_tried(tmp_path: Path) -> None:
+    """goose counts from its row for version 0, which the live table has, and a dump of the schema has not."""
+    with closing(Checkout(tmp_path / "first")) as shop:
+        (shop.folder / "migrations" / "00001_users.sql").unlink()
+        with closing(sqlite3.connect(shop.database)) as connection:
+            connection.executescript(
+                "CREATE TABLE users (id integer PRIMARY KEY, name text);"
+                "CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+                " version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL,"
+                " tstamp TIMESTAMP DEFAULT (datetime('now')));"
+                "INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1);"
+            )
+        shop.released("1.4")
+        with_code(shop)
+        name_program(shop, "{url}")
+        file = shop.folder / "plan.yaml"
+        plan = yaml.safe_load(file.read_text())
+        plan["databases"]["shop"]["rehearsal"] = {"base": "dump"}
+        file.write_text(yaml.safe_dump(plan, sort_keys=False))
+
+        found = planned(shop)
+
+        assert found["verdict"] == "proven", found["findings"]
+        assert json.loads((shop.folder / "rows").read_text()) == [0]
+
+
+def test_the_live_address_is_kept_from_the_program_in_whatever_variable_it_stands(shop: Checkout) -> None:
+    name_program(shop, "{url}")
+    shop.environment |= {
+        "GOOSE_DBSTRING": str(shop.database),
+        "OTHER_URL": f"sqlite://{shop.database}",
+        "PGPASSWORD": "s3cret",
+        "KEPT": "yes",
+    }
+
+    found = planned(shop)
+
+    seen = (shop.folder / "seen").read_text()
+    assert found["verdict"] == "proven", found["findings"]
+    assert '"KEPT": "yes"' in seen
+    assert str(shop.database) not in seen
+    assert "s3cret" not in seen
+    assert shop.release("1.5").exit_code == 0
+    assert str(shop.database) in (shop.folder / "seen").read_text(), "a release keeps nothing from it"
+
+
+@pytest.mark.parametrize("write", [str, lambda file: f"sqlite://{file}", lambda _: "--db=shop.db"])
+def test_a_command_that_names_the_live_database_itself_is_not_rehearsed(
+    shop: Checkout, write: Callable[[Path], str]
+) -> None:
+    name_program(shop, "{url}", write(shop.database))
+
+    found = planned(shop)
+
+    assert (found["verdict"], asked(shop)) == ("unproven", [])
+    assert any(
+        "`00002_age` was not rehearsed: it is code, and its `command` has the live database's address"
+        in each["reason"]
+        for each in found["findings"]
+    )
+
+
+@pytest.mark.parametrize("deadline", ["1h", "1s"])
+def test_a_program_that_hangs_is_ended_and_proves_nothing_whatever_its_deadline(
+    shop: Checkout, monkeypatch: pytest.MonkeyPatch, deadline: str
+) -> None:
+    name_program(shop, "{url}", deadline=deadline)
+    (shop.folder / "hang").touch()
+    if deadline == "1h":
+        monkeypatch.setattr(programs, "ON_SCRATCH", timedelta(seconds=1))
+    plan = load_plan(shop.folder / "plan.yaml", settings={"VERSION": "1.5"}, environment=shop.environment)
+
+    proof, _ = plan_release(ConnectedPorts(plan, environment=shop.environment), step_kinds())
+
+    notes = " ".join(proof.evidence.rehearsals[DatabaseName("shop")].notes)
+    assert proof.verdict is Verdict.UNPROVEN
+    assert "its program did not come to its end: it was killed because its time was up" in notes
+    assert ("a rehearsal gives it" in notes) is (deadline == "1h")
+    assert len(asked(shop)) == 1, "other rows would not help"

@@ -5,15 +5,18 @@ The live server says that it is of another major version than all that is here; 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import psycopg
 import pytest
+from fixtures.repository import Repository
 
 from coordinator.adapters.rehearsals.postgresql import PostgresqlRehearsal
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
 from coordinator.app.rehearsing import look_at_server
+from coordinator.app.reviewing import Told, plan_without_file, review
 from coordinator.errors import Usage
 from coordinator.evidence import Verdict
 from coordinator.load import load_plan
@@ -55,8 +58,15 @@ def ports(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
         text = f"-- +goose Up\n-- coordinator: phase={phase}\n{sql}\n"
         (tmp_path / "migrations" / f"{name}.sql").write_text(text)
     monkeypatch.setattr(PostgresqlRehearsal, "live_version", lambda *_: "postgresql 99.1")
-    environment = {"URL": database_url}
-    plan = load_plan(tmp_path / "plan.yaml", settings={}, environment=environment)
+    return loaded(tmp_path, database_url)
+
+
+def loaded(folder: Path, url: str, *, said: str = "") -> ConnectedPorts:
+    """Return the ports of the plan; with `said` it has a version of the live server."""
+    line = f"    server_version: {said}\n" if said else ""
+    (folder / "plan.yaml").write_text(PLAN.replace("    url: env:URL\n", f"    url: env:URL\n{line}"))
+    environment = {"URL": url}
+    plan = load_plan(folder / "plan.yaml", settings={}, environment=environment)
     return ConnectedPorts(plan, environment=environment)
 
 
@@ -95,3 +105,81 @@ def test_it_is_said_first_where_the_files_do_not_apply(
 def test_doctor_fails_with_it(ports: ConnectedPorts):
     with pytest.raises(Usage, match=r"would decide nothing: .* the live server is postgresql 99.1"):
         look_at_server(ports, SHOP)
+
+
+# -- the plan's own word ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def major(database_url: str) -> str:
+    """Return the major version of the server that the tests have."""
+    with psycopg.connect(database_url) as connection:
+        return str(connection.info.server_version // 10000)
+
+
+@pytest.fixture
+def repository(ports: ConnectedPorts, tmp_path: Path) -> Repository:
+    """Return the plan in a repository, with the second migration as what a branch adds."""
+    made = Repository(tmp_path / "branch")
+    made.write("queries/2.sql", (tmp_path / "queries" / "2.sql").read_text())
+    first, second = sorted((tmp_path / "migrations").iterdir())
+    made.write(f"migrations/{first.name}", first.read_text())
+    made.commit("v1")
+    made.write(f"migrations/{second.name}", second.read_text())
+    return made
+
+
+def reviewed(folder: Path, *, said: str = "") -> tuple[Verdict, str]:
+    """Return the verdict of a review, and the first note of its rehearsal."""
+    proof, _ = review(loaded(folder, "nobody asks there", said=said), "v1", step_kinds())
+    return proof.evidence.backfills[SHOP, "cents"].verdict, "".join(proof.evidence.rehearsals[SHOP].notes[:1])
+
+
+def test_a_review_goes_by_the_version_that_the_plan_says(repository: Repository, major: str):
+    assert reviewed(repository.folder)[0] is Verdict.PROVEN, "nobody knows the version, so nobody doubts"
+    assert reviewed(repository.folder, said=major)[0] is Verdict.PROVEN
+
+    verdict, note = reviewed(repository.folder, said="99")
+
+    assert verdict is Verdict.UNPROVEN
+    assert re.match(r"nothing is decided by it: postgresql .* the live server is postgresql 99:", note)
+
+
+def test_a_review_without_a_plan_goes_by_the_version_of_the_command(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(repository.folder)
+    plan, _ = plan_without_file(
+        Told("migrations", "goose", queries=("queries",), server_version="99.1"), Path()
+    )
+
+    proof, _ = review(ConnectedPorts(plan, environment={}), "v1", step_kinds())
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    assert proof.verdict is Verdict.UNPROVEN
+    assert "the live server is postgresql 99.1" in rehearsal.notes[0]
+
+
+def test_the_live_servers_answer_counts_where_the_plan_says_another_one(
+    ports: ConnectedPorts, tmp_path: Path, database_url: str, major: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.undo()
+
+    proof, warnings = plan_release(loaded(tmp_path, database_url, said="9.6"), step_kinds())
+
+    [warning] = [each for each in warnings if each.code == "server-version-differs"]
+    assert proof.verdict is Verdict.PROVEN
+    assert (Path(warning.place.file).name, warning.place.line) == ("plan.yaml", 7)
+    assert f"of `shop` is postgresql 9.6, and it is postgresql {major}." in warning.what
+
+    _, warnings = plan_release(loaded(tmp_path, database_url, said=f"{major}.99"), step_kinds())
+    assert not [each for each in warnings if each.code == "server-version-differs"], "its SQL is the same"
+
+
+def test_doctor_fails_where_the_plan_says_another_one(
+    ports: ConnectedPorts, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.undo()
+
+    with pytest.raises(Usage, match=r"plan\.yaml:7:\d+: The plan says .* postgresql 9\.6, and it is"):
+        look_at_server(loaded(tmp_path, database_url, said="9.6"), SHOP)

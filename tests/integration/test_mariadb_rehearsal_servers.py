@@ -62,6 +62,22 @@ def test_takes_over_what_the_live_server_was_started_with(mariadb_url: str):
     assert "not null" in catalogue["column big.t"], "the first timestamp of a table, in the old way"
 
 
+def test_says_that_settings_are_not_known_where_only_the_plan_tells_the_version():
+    with REHEARSAL.server(url=None, live_version=f"{ENGINE} {series()}") as server:
+        notes, doubt = server.notes, server.doubt
+
+    assert doubt is None
+    assert notes == (
+        "the live server's settings are not known: its sql_mode and its collations may be others",
+    )
+
+
+def test_doubts_a_series_that_only_the_plan_tells():
+    with REHEARSAL.server(url=None, live_version=f"{ENGINE} 5.6") as server:
+        assert server.doubt is not None
+        assert f"the live server is {ENGINE} 5.6" in server.doubt
+
+
 def test_tells_of_the_live_server_what_answers_depend_on(mariadb_url: str):
     with live(mariadb_url) as session:
         said = REHEARSAL.live_version(session)

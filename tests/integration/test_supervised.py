@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 from fixtures.local import processes_of, until
 
 from coordinator.adapters.command_runner import CommandRunner
 from coordinator.adapters.databases import sqlite
-from coordinator.adapters.supervised import Output
+from coordinator.adapters.supervised import Output, Pipes, watch
 from coordinator.applied import Book
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError, StepFailed, Waiting
@@ -50,7 +51,7 @@ def runner_of(folder: Path, code: str) -> CommandRunner:
 
 
 def run(runner: CommandRunner, note: Callable[[str], None] = print) -> Ended:
-    return runner.up(MOVE, url=Secret("postgresql://shop:s3cret@db/shop"), is_scratch=False, note=note)
+    return runner.up(MOVE, url=Secret("postgresql://shop:s3cret@db/shop"), live=None, note=note)
 
 
 def test_a_secret_is_hidden_also_where_it_comes_in_pieces() -> None:
@@ -96,6 +97,35 @@ def test_what_the_program_leaves_behind_is_ended_with_it(tmp_path: Path) -> None
 
     assert ended.exit_code == 0
     until(lambda: not processes_of(tmp_path))
+
+
+def test_what_the_supervisor_said_is_heard_while_somebody_has_its_pipe_open() -> None:
+    (control_of, control), (said_of, said), (lines_of, lines) = os.pipe(), os.pipe(), os.pipe()
+    os.write(said, b"7")
+    os.close(lines)
+    is_released = Event()
+
+    def release() -> None:
+        is_released.set()
+        os.close(said)
+
+    holder = Timer(30, release)
+    holder.start()
+    with (
+        os.fdopen(control, "wb") as first,
+        os.fdopen(said_of, "rb") as second,
+        os.fdopen(lines_of, "rb") as third,
+    ):
+        ended = watch(
+            Pipes(first, second, third), "it", deadline=timedelta(minutes=1), output=Output(print, ())
+        )
+    holder.cancel()
+    os.close(control_of)
+    if not is_released.is_set():
+        os.close(said)
+
+    assert ended.exit_code == 7
+    assert not is_released.is_set(), "it was waited for who has it open"
 
 
 def test_a_program_that_is_no_program_was_not_started(tmp_path: Path) -> None:

@@ -204,3 +204,28 @@ def test_tells_who_is_missing_in_the_order_of_the_plan():
     assert missing_approvals(gate, state_of("a+")) == ("ann", "bob")
     assert missing_approvals(gate, state_of("a+ ann!")) == ("bob",)
     assert missing_approvals(gate, state_of("a+ bob! ann!")) == ()
+
+
+def test_what_an_earlier_run_handed_over_and_fails_leads_nowhere_back():
+    """To give the lease back would be to call it verified: the next run asks the lease and nothing else."""
+    graph = Graph(
+        (
+            _step("lease", kind="acquire-lease"),
+            _step("verify", "lease", kind="verify", service="app"),
+            _step("other", "verify", service="web"),
+            _step("other-verify", "other", kind="verify", service="web"),
+        )
+    )
+    begun = RunStarted(AT, "shop-2", "plan.yaml", {}, wire_from(graph), False, "0.1.0")
+    failed = fold("shop-2@1", [begun, *_events("lease+"), *_events("verify-")])
+    later = fold(
+        "shop-2@1",
+        [begun, *_events("lease+"), *_events("verify+"), *_events("other+"), *_events("other-verify-")],
+    )
+
+    def told(state: RunState, *tried: str) -> tuple[Command, ...]:
+        return decide(state, Situation(set(), set(map(StepId, tried)), UNDOABLE, OnFailure.ROLLBACK))
+
+    assert told(failed, "verify") == rest("verify")
+    assert told(failed) == (Start(graph.step(StepId("verify"))),), "the next command asks again"
+    assert told(later) == (TurnBack("other-verify failed: it broke"),), "what this run deployed goes back"

@@ -47,6 +47,12 @@ class PostgresqlRehearsal:
 
         return live_version(session)
 
+    def has_sql_of(self, version: str, live_version: str) -> bool:
+        """Compare the major versions."""
+        from coordinator.adapters.rehearsals._postgresql.binaries import major_of  # noqa: PLC0415
+
+        return major_of(version) == major_of(live_version)
+
     def live_catalogue(self, session: Session) -> Mapping[str, str]:
         """Return the live schema as the scratch database's `catalogue` writes it."""
         from coordinator.adapters.rehearsals._postgresql.catalogue import (  # noqa: PLC0415

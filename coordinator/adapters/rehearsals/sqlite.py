@@ -97,6 +97,10 @@ class SqliteRehearsal:
         [[version]] = session.query("SELECT sqlite_version()")
         return f"sqlite {version}"
 
+    def has_sql_of(self, version: str, live_version: str) -> bool:
+        """Compare the libraries."""
+        return version == live_version
+
     def live_catalogue(self, session: Session) -> Mapping[str, str]:
         """Return the live schema as the scratch database's catalogue writes it."""
         with _reading(Path(session.target(None).database)) as connection:

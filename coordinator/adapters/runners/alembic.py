@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,13 +31,13 @@ from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.adapters.warm_interpreter import WarmInterpreter
 from coordinator.errors import StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
+from coordinator.ports import programs
 from coordinator.ports.databases import Session
 from coordinator.ports.programs import Ended
 from coordinator.secret import Secret, without
 
 Connect = Callable[[Secret], AbstractContextManager[Session]]
 
-_SCRIPTS_DEADLINE: Final = timedelta(minutes=5)
 _PAUSES: Final = (0.1, 0.3, 1.0, 3.0)
 _LOCK_TIMEOUT: Final = "55P03"
 _DIALECTS: Final = {Engine.MARIADB: "mysql"}
@@ -80,9 +81,10 @@ class AlembicRunner:
         )
 
     def up(
-        self, migration: Migration, *, url: Secret, is_scratch: bool, note: Callable[[str], None]
+        self, migration: Migration, *, url: Secret, live: Secret | None, note: Callable[[str], None]
     ) -> Ended:
         """Run one revision; again where a lock was not to be had and nothing happened."""
+        is_scratch = live is not None
         request = self._upgrade(url, [] if is_scratch else _settings(self._spec))
         until = time.monotonic() + self._spec.locks.deadline.total_seconds()
         tries = _tries(self._spec)
@@ -114,6 +116,11 @@ class AlembicRunner:
         """
         request = self._upgrade(url, _settings(self._spec))
         return self._run(request, migrations, url=url, is_scratch=False, note=note)[0]
+
+    def why_not_rehearsed(self, live: Secret) -> str | None:
+        """Return nothing: each of its connections is asked which database it is, before anything is sent."""
+        del live
+        return None
 
     def scripts(self, migrations: Sequence[Migration], *, url: Secret) -> Mapping[MigrationId, Script | str]:
         """Return what each revision sends, from Alembic's offline mode; a text says why that is not known."""
@@ -192,11 +199,16 @@ class AlembicRunner:
                 "answer": str(answer),
             }
             if is_scratch:
-                ended = self._start(whole, None, output)
+                of_plan = (
+                    programs.ON_SCRATCH if request["kind"] == "scripts" else self._spec.migrations.deadline
+                )
+                deadline = min(of_plan, programs.ON_SCRATCH)
+                ended = self._start(whole, None, output, deadline=deadline)
+                ended = replace(ended, is_hurried=deadline < of_plan)
             else:
                 with supervised.held_by_program(self._lock) as lock:
                     self._trail.unlink(missing_ok=True)  # what it says is about the last process alone
-                    ended = self._start(whole, lock, output)
+                    ended = self._start(whole, lock, output, deadline=self._spec.migrations.deadline)
             return ended, json.loads(answer.read_text()) if answer.exists() else {}
 
     def _told(self, url: Secret) -> Secret:
@@ -206,19 +218,24 @@ class AlembicRunner:
         scheme = url.reveal().partition("://")[0] if names_driver(url) else "sqlite"
         return Secret(f"{scheme}://{path_from(url).absolute()}")
 
-    def _start(self, request: Mapping[str, object], lock: int | None, output: supervised.Output) -> Ended:
-        is_reading = request["kind"] == "scripts"
+    def _start(
+        self,
+        request: Mapping[str, object],
+        lock: int | None,
+        output: supervised.Output,
+        *,
+        deadline: timedelta,
+    ) -> Ended:
         variables = {_alembic_child.REQUEST: json.dumps(request)}
-        folder, deadline = _root(self._spec.migrations.folder), self._spec.migrations.deadline
-        if not is_reading:
+        if request["kind"] != "scripts":
             ended = self._warm.run(variables, deadline=deadline, lock=lock, output=output)
             if ended is not None:
                 return ended
         return supervised.run_supervised(
             [self._python, "-u", _alembic_child.__file__],
-            folder=folder,
+            folder=_root(self._spec.migrations.folder),
             environment={**self._environment, **variables},
-            deadline=_SCRIPTS_DEADLINE if is_reading else deadline,
+            deadline=deadline,
             lock=lock,
             output=output,
         )

@@ -50,6 +50,13 @@ class MysqlRehearsal:
 
         return live_version(session)
 
+    def has_sql_of(self, version: str, live_version: str) -> bool:
+        """Compare the kind, the series, and in MySQL 8.0 the version."""
+        from coordinator.adapters.rehearsals._mysql.settings import traits_from  # noqa: PLC0415
+
+        said, live = traits_from(version), traits_from(live_version)
+        return said is not None and live is not None and said.has_sql_of(live)
+
     def live_catalogue(self, session: Session) -> Mapping[str, str]:
         """Return the live schema as the scratch database's `catalogue` writes it."""
         from coordinator.adapters.rehearsals._mysql.catalogue import catalogue  # noqa: PLC0415

@@ -123,8 +123,9 @@ def _difference(traits: Traits, live: Traits) -> str | None:
 
 
 def _notes(maintenance: Connection, traits: Traits, live: Traits | None) -> Iterator[str]:
-    if live is None:
+    if live is None or not live.settings:
         yield "the live server's settings are not known: its sql_mode and its collations may be others"
+    if live is None:
         if not traits.enforces_checks:
             yield f"{traits.name} reads a CHECK and forgets it, so no row was refused by one"
         return
