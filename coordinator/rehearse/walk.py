@@ -22,7 +22,8 @@ from coordinator.model import Engine, Layer, Migration, Role
 from coordinator.programs import NOT_REHEARSED
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.ask import Between, Described, State, ask_queries, compile_queries, fails
-from coordinator.rehearse.subject import Answer, Compiled, Subject
+from coordinator.rehearse.subject import WORKS, Answer, Compiled, Subject
+from coordinator.rehearse.within import instants, joined, placed
 from coordinator.sql import split_statements
 
 _T = TypeVar("_T")
@@ -138,6 +139,7 @@ def walk_states(
         visit(pair.walk, 0, walk.working())
     refused = [each.migration for each in failures]
     for state, migration in enumerate(pending[:known], 1):
+        walk.ask_within(here, migration, engine)
         with ExitStack() as sessions:
             held = walk.hold(here, sessions)
             error = apply(pair.walk, migration)
@@ -149,6 +151,7 @@ def walk_states(
         if visit is not None:
             visit(pair.walk, state, walk.working())
     walk.judge_sessions()
+    walk.judge_within()
     return Walked(asked, compiled, walk.answers, statements, failures)
 
 
@@ -261,6 +264,8 @@ class _Walk:
     answers: dict[Use, list[list[Answer]]] = field(default_factory=dict)
     crossings: dict[Use, list[dict[int, Objection]]] = field(default_factory=dict)
     """For each migration, what a session that was there before it met, by the query's number."""
+    within: dict[Use, list[dict[int, Answer]]] = field(default_factory=dict)
+    """For each migration, what was met between its statements, by the query's number."""
 
     def ask(self, here: State) -> None:
         """Ask about every query of every subject at the next state."""
@@ -270,12 +275,7 @@ class _Walk:
             if len(answers) == (0 if is_live else len(self.writers)):  # its own state: it was asked there
                 answers.append([each.own for each in self.compiled[subject.use]])
                 continue
-            between = Between(
-                writer=next((name for name in self._between(self.writers, subject) if name), None),
-                new_tables=frozenset[str]().union(*self._between(self.new_tables, subject))
-                if is_live
-                else frozenset(),
-            )
+            between = self._what_lies(subject, state=len(answers))
             answers.append(
                 ask_queries(here, self.compiled[subject.use], role=subject.database_role, between=between)
             )
@@ -296,10 +296,51 @@ class _Walk:
             for subject in self.subjects
         ]
 
-    def _between(self, of_migrations: Sequence[_T], subject: Subject) -> Sequence[_T]:
-        """Return what stands for the migrations between a version's own state and where the walk stands."""
-        state = len(self.answers[subject.use])
-        return of_migrations[:state] if subject.role is Role.LIVE else of_migrations[state:]
+    def _what_lies(self, subject: Subject, *, state: int, within: int = 0) -> Between:
+        """Return what stands between a version's own state and `state`, or `within` the migration to it."""
+
+        def between(of_migrations: Sequence[_T]) -> Sequence[_T]:
+            return of_migrations[:state] if is_live else of_migrations[state - within :]
+
+        is_live = subject.role is Role.LIVE
+        return Between(
+            writer=next((name for name in between(self.writers) if name), None),
+            new_tables=frozenset[str]().union(*between(self.new_tables)) if is_live else frozenset(),
+        )
+
+    def ask_within(self, here: State, migration: Migration, engine: Engine) -> None:
+        """Ask what a version that works at the last state meets between the statements of a migration."""
+        found: dict[Use, dict[int, Answer]] = {each.use: {} for each in self.subjects}
+        if any(map(self.compiled.get, found)):
+            for copy, line in instants(here.database, migration, engine):
+                for subject in self.subjects:
+                    last, met = self.answers[subject.use][-1], found[subject.use]
+                    places = [place for place, each in enumerate(last) if each.broken is None]
+                    answers = ask_queries(
+                        State(copy, self.layers),
+                        [self.compiled[subject.use][place] for place in places],
+                        role=subject.database_role,
+                        between=self._what_lies(subject, state=len(self.answers[subject.use]), within=1),
+                    )
+                    for place, answer in zip(places, answers, strict=True):
+                        own = self.compiled[subject.use][place].own
+                        new = placed(
+                            replace(answer, unchecked=answer.unchecked[len(own.unchecked) :]), migration, line
+                        )
+                        met[place] = joined(met.get(place, WORKS), new)
+        for use, met in found.items():
+            self.within.setdefault(use, []).append(met)
+
+    def judge_within(self) -> None:
+        """Add what was met between statements, where a version works on both sides; as with a session."""
+        for subject in self.subjects:
+            answers = self.answers[subject.use]
+            for state, met in enumerate(self.within.get(subject.use, ()), 1):
+                before, after = answers[state - 1], answers[state]
+                for place, answer in met.items():
+                    if before[place].broken is None and after[place].broken is None:
+                        states = after if subject.role is Role.LIVE else before
+                        states[place] = joined(states[place], answer)
 
     def hold(self, here: State, sessions: ExitStack) -> Held:
         """Prepare, in sessions that stay, what works at the state where the walk stands."""

@@ -1,12 +1,14 @@
 """Sample values for a query's parameters, with which it runs at the version's own state and meets rows.
 
 Candidates are tried until the server takes them, and a try that meets rows is preferred. A written column has
-a value that another row has, unless it is unique: that is how a new UNIQUE is met.
+a value that another row has, unless it is unique: that is how a new UNIQUE is met. Further sets follow
+(_scratch/sets.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from coordinator.adapters.rehearsals._mysql.asking import is_limit
@@ -22,8 +24,9 @@ from coordinator.adapters.rehearsals._mysql.execution import Ground, lasting, ru
 from coordinator.adapters.rehearsals._mysql.sample import values_in
 from coordinator.adapters.rehearsals._mysql.schema import Table
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
-from coordinator.adapters.rehearsals._mysql.values import candidates
+from coordinator.adapters.rehearsals._mysql.values import candidates, edges, members
 from coordinator.adapters.rehearsals._scratch.meanings import Meaning, in_turn, meanings
+from coordinator.adapters.rehearsals._scratch.sets import Beside, other_case, with_further
 from coordinator.adapters.rehearsals._scratch.tokens import Token
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Ran, Values
@@ -33,21 +36,33 @@ _FRESH: Final = (7, 101)
 _UNKNOWN: Final[tuple[SqlValue, ...]] = (1, "sample", 0, "2001-02-03 03:04:05", "{}", "[]", None)
 _ALL: Final = 1_000
 """Rows that a LIMIT with a parameter keeps: all of them, so that their order decides nothing."""
+_Set = tuple[SqlValue, ...]
 _ENDED: Final = frozenset({REFUSED, "1969", "3024", "1317"})
 """Ours, ER_STATEMENT_TIMEOUT, ER_QUERY_TIMEOUT, ER_QUERY_INTERRUPTED: other values would take as long."""
 
 
 def choose(ground: Ground, text: str) -> Values | Objection:
-    """Return values with which a text runs here, if there are any; the first objection where none do."""
+    """Return sets of values with which a text runs here, if there are any; else the first objection."""
     if (refused := refusal_of(text) or lasting(ground, text)) is not None:
         return refused
     try:
         count = describe(ground.connection, text).parameters
     except REFUSALS as error:
         return objection_from(error)
-    found: Values | None = None
+    first = _first(ground, text, choices := _choices(ground, text, count))
+    if isinstance(first, Objection):
+        return first
+    return with_further(
+        first,
+        _beside(ground, text, count) if choices else (),
+        run=partial(_tried, ground, text),
+        is_hopeless=lambda ended: ended.code in _ENDED,
+    )
+
+
+def _first(ground: Ground, text: str, choices: Sequence[Sequence[SqlValue]]) -> _Set | Objection:
+    found: _Set | None = None
     refusal: Objection | None = None
-    choices = _choices(ground, text, count)
     for values in in_turn(choices):
         ran = _tried(ground, text, values)
         if isinstance(ran, Objection):
@@ -85,6 +100,40 @@ def _choices(ground: Ground, text: str, count: int) -> list[Sequence[SqlValue]]:
         else _UNKNOWN
         for place in places
     ]
+
+
+def _beside(ground: Ground, text: str, count: int) -> list[Beside[SqlValue]]:
+    """Return what each parameter could be beside its first value."""
+    tokens = tokens_of(text)
+    names = {token.name for token in tokens}
+    known = meanings(tokens, [table for table in ground.schema.tables if table.name.lower() in names])
+    places = [place for place, token in enumerate(tokens) if token.kind == "parameter"]
+    if len(places) != count:
+        return [Beside()] * count
+    return [
+        Beside()
+        if is_limit(tokens, place) or (meaning := known.get(tokens[place].start)) is None
+        else _of_column(ground, meaning)
+        for place in places
+    ]
+
+
+def _of_column(ground: Ground, meaning: Meaning[Table]) -> Beside[SqlValue]:
+    table, column = meaning.table, meaning.table.columns[meaning.place]
+    points = any(column.name in key.columns for key in table.foreign_keys)
+    rows = values_in(ground.connection, table, column.name)
+    is_free = meaning.is_written and not points and "auto_increment" not in column.extra
+    return Beside(
+        rows=rows,
+        uniques=frozenset(each for each in table.uniques if column.name in each)
+        if meaning.is_written
+        else frozenset(),
+        edges=edges(column) if is_free else (),
+        labels=members(column),
+        other_case=other_case(rows) if column.collation and not points and not members(column) else None,
+        is_written=meaning.is_written,
+        may_be_null=not column.not_null,
+    )
 
 
 def _of_limit(tokens: Sequence[Token], place: int) -> Sequence[SqlValue]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -29,6 +30,7 @@ from coordinator.adapters.rehearsals._mysql.connection import (
 from coordinator.adapters.rehearsals._mysql.schema import Schema, Table
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.adapters.rehearsals._scratch.rows import sorted_texts, steady
+from coordinator.adapters.rehearsals._scratch.sets import run_all
 from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted, target_of
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import VOLATILE, Column, Ran, Values
@@ -66,7 +68,11 @@ class Ground:
 
 
 def execute(ground: Ground, text: str, values: Values) -> Ran | Objection:
-    """Run a text with its values, twice, and take it back."""
+    """Run a text with each set of its values, twice, and take it back."""
+    return run_all(values, partial(_execute, ground, text))
+
+
+def _execute(ground: Ground, text: str, values: Values) -> Ran | Objection:
     if (refusal := refusal_of(text) or lasting(ground, text)) is not None:
         return refusal
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from coordinator.adapters.rehearsals._mysql.connection import SqlValue
@@ -22,11 +22,59 @@ def typed(column: TableColumn, number: int) -> SqlValue:
     if column.declared == "tinyint(1)":
         return number % 2
     if column.kind in ("enum", "set"):
-        members: list[str] = [each.replace("''", "'") for each in _MEMBER.findall(column.declared)]
-        return members[number % len(members)]
+        every = _members(column)
+        return every[number % len(every)]
     if column.kind in ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"):
         return f"{column.name} {number}".encode()[-(column.length or 1) :]
     return _BY_TYPE.get(column.kind, _text)(column, number)
+
+
+def _members(column: TableColumn) -> list[str]:
+    return [each.replace("''", "'") for each in _MEMBER.findall(column.declared)]
+
+
+def members(column: TableColumn) -> Sequence[SqlValue]:
+    """Return every value of an enum; other columns have none."""
+    return _members(column) if column.kind == "enum" else ()
+
+
+def edges(column: TableColumn) -> Sequence[SqlValue]:
+    """Return values at the edges of a column's type: the largest, below zero, empty. Some types have none."""
+    if column.declared == "tinyint(1)" or column.kind in ("enum", "set"):
+        return ()
+    if column.kind in _BYTES:
+        return _edges_of_integer(_BYTES[column.kind], is_unsigned="unsigned" in column.declared)
+    if column.kind in _LONGEST_TEXT:
+        longest = min(column.length or _LONGEST_TEXT[column.kind], _LONGEST_TEXT[column.kind])
+        return ("x" * longest, "", "Ä😀"[:longest])
+    if column.kind == "decimal" and (found := _PRECISION.search(column.declared)):
+        precision, scale = int(found[1]), int(found[2] or 0)
+        return (f"{'9' * (precision - scale) or '0'}.{'9' * scale or '0'}", "-1", "0")
+    return _EDGES.get(column.kind, ())
+
+
+def _edges_of_integer(width: int, *, is_unsigned: bool) -> Sequence[SqlValue]:
+    largest = 2 ** (8 * width - (not is_unsigned)) - 1
+    return (largest, 0) if is_unsigned else (largest, -1, 0)
+
+
+_BYTES: Final[Mapping[str, int]] = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}
+_LONGEST_TEXT: Final[Mapping[str, int]] = {
+    "char": 255,
+    "varchar": 20_000,
+    "tinytext": 255,
+    **dict.fromkeys(("text", "mediumtext", "longtext"), 20_000),
+}
+"""Characters of the longest text that is tried."""
+_PRECISION: Final = re.compile(r"\((\d+)(?:,\s*(\d+))?\)")
+_EDGES: Final[Mapping[str, Sequence[SqlValue]]] = {
+    "float": (-1.0, 0.0, 1e10),
+    "double": (-1.0, 0.0, 1e10),
+    "date": ("1901-01-01", "2199-01-01"),
+    "datetime": ("2001-02-03 03:04:05.123456", "1901-01-01 00:00:00", "2199-01-01 00:00:00"),
+    "timestamp": ("2001-02-03 03:04:05.123456",),
+    "json": ("[]", "{}"),
+}
 
 
 def _text(column: TableColumn, number: int) -> str:

@@ -19,6 +19,11 @@ Rows = tuple[tuple[str | None, ...], ...]
 def sorted_texts(rows: Sequence[tuple[object, ...]], text_of: Callable[[object], str]) -> Rows:
     """Return rows as sorted texts; NULL, which has none, comes last."""
     texts = [tuple(None if cell is None else shortened(text_of(cell)) for cell in row) for row in rows]
+    return sorted_rows(texts)
+
+
+def sorted_rows(texts: Sequence[tuple[str | None, ...]]) -> Rows:
+    """Return rows of texts in an order that says nothing."""
     return tuple(sorted(texts, key=_sortable))
 
 

@@ -1,19 +1,23 @@
 """Sample values for a query's parameters, with which it runs at the version's own state and meets rows.
 
 Candidates are tried until SQLite takes them, and a try that meets rows is preferred. A written
-column has a value that another row has, unless it is unique: that is how a new UNIQUE is met.
+column has a value that another row has, unless it is unique: that is how a new UNIQUE is met. Further sets
+follow (_scratch/sets.py).
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.meanings import Meaning, in_turn, meanings
+from coordinator.adapters.rehearsals._scratch.sets import Beside, other_case, with_further
 from coordinator.adapters.rehearsals._scratch.tokens import Token
 from coordinator.adapters.rehearsals._sqlite.asking import count_of
+from coordinator.adapters.rehearsals._sqlite.columns import type_of
 from coordinator.adapters.rehearsals._sqlite.connection import (
     REFUSALS,
     REFUSED,
@@ -25,36 +29,51 @@ from coordinator.adapters.rehearsals._sqlite.execution import run_on
 from coordinator.adapters.rehearsals._sqlite.sample import parent_values
 from coordinator.adapters.rehearsals._sqlite.schema import Table
 from coordinator.adapters.rehearsals._sqlite.tokens import parameters_of, tokens_of
-from coordinator.adapters.rehearsals._sqlite.values import candidates
+from coordinator.adapters.rehearsals._sqlite.values import candidates, edges
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Ran, Values
 
 _FRESH: Final = (7, 1_007)
 """Numbers of rows that fill never makes."""
+_Set = tuple[SqlValue, ...]
 _UNKNOWN: Final[tuple[SqlValue, ...]] = (1, "sample", 0, "{}", "[]", None)
 
 
 def choose(path: Path, tables: Mapping[str, Table], text: str) -> Values | Objection:
-    """Return values with which a text runs here, if there are any; the first objection where none do."""
+    """Return sets of values with which a text runs here, if there are any; else the first objection."""
     tokens = tokens_of(text)
     parameters = parameters_of(tokens)
-    found: Values | None = None
-    refusal: Objection | None = None
     try:
         with asking(path) as connection:
-            choices = _choices(connection, tables, tokens, parameters)
-            for values in in_turn(choices):
-                ran = _tried(connection, text, values)
-                if isinstance(ran, Objection):
-                    refusal = refusal or ran
-                    if ran.code == REFUSED:
-                        break  # other values would not help, and an endless query takes its time
-                elif ran.count or not choices:
-                    return values
-                else:
-                    found = values if found is None else found
+            choices, beside = _choices(connection, tables, tokens, parameters)
+            first = _first(connection, text, choices)
+            if isinstance(first, Objection):
+                return first
+            return with_further(
+                first,
+                beside,
+                run=partial(_tried, connection, text),
+                is_hopeless=lambda ended: ended.code == REFUSED,
+            )
     except REFUSALS as error:
         return objection_from(error)
+
+
+def _first(
+    connection: sqlite3.Connection, text: str, choices: Sequence[Sequence[SqlValue]]
+) -> _Set | Objection:
+    found: _Set | None = None
+    refusal: Objection | None = None
+    for values in in_turn(choices):
+        ran = _tried(connection, text, values)
+        if isinstance(ran, Objection):
+            refusal = refusal or ran
+            if ran.code == REFUSED:
+                break  # other values would not help, and an endless query takes its time
+        elif ran.count or not choices:
+            return values
+        else:
+            found = values if found is None else found
     return found if found is not None else refusal or Objection("SQLITE_MISUSE", "no value was found")
 
 
@@ -70,9 +89,11 @@ def _choices(
     tables: Mapping[str, Table],
     tokens: Sequence[Token],
     parameters: Sequence[tuple[Token, int]],
-) -> list[Sequence[SqlValue]]:
+) -> tuple[list[Sequence[SqlValue]], list[Beside[SqlValue]]]:
+    """Return values to try for each parameter, and what it could be beside these."""
     used = [tables[name] for token in tokens if (name := token.name) is not None and name in tables]
     found: list[Sequence[SqlValue]] = [_UNKNOWN] * count_of(parameters)
+    beside: list[Beside[SqlValue]] = [Beside()] * len(found)
     known = meanings(tokens, used)
     places = {token.start: place for place, token in enumerate(tokens)}
     for token, number in parameters:
@@ -84,7 +105,24 @@ def _choices(
             continue
         if (meaning := known.get(token.start)) is not None:
             found[number - 1] = _values_for(connection, tables, meaning)
-    return found
+            beside[number - 1] = _of_column(connection, meaning)
+    return found, beside
+
+
+def _of_column(connection: sqlite3.Connection, meaning: Meaning[Table]) -> Beside[SqlValue]:
+    table, column = meaning.table, meaning.table.columns[meaning.place]
+    points = any(column.name in key.columns for key in table.foreign_keys)
+    rows = parent_values(connection, table, column.name)
+    return Beside(
+        rows=rows,
+        uniques=frozenset[tuple[str | None, ...]](each for each in table.uniques if column.name in each)
+        if meaning.is_written
+        else frozenset(),
+        edges=edges(column) if meaning.is_written and not points else (),
+        other_case=None if points or type_of(column.declared) != "TEXT" else other_case(rows),
+        is_written=meaning.is_written,
+        may_be_null=not column.not_null and not column.key,
+    )
 
 
 # -- which values ---------------------------------------------------------------------------------------

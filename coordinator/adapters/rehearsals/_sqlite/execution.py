@@ -10,10 +10,12 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.rows import sorted_texts, steady
+from coordinator.adapters.rehearsals._scratch.sets import run_all
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.adapters.rehearsals._sqlite.asking import compile_text
 from coordinator.adapters.rehearsals._sqlite.columns import describe, type_of
@@ -37,7 +39,11 @@ _OF_FILE: Final = ("pragma_", "sqlite_", "dbstat")
 
 
 def run(path: Path, text: str, values: Values) -> Ran | Objection:
-    """Run a text with its values and take it back."""
+    """Run a text with each set of its values and take it back."""
+    return run_all(values, partial(_run, path, text))
+
+
+def _run(path: Path, text: str, values: Values) -> Ran | Objection:
     try:
         with asking(path) as connection:
             ran = run_on(connection, text, values)

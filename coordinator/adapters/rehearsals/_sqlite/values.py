@@ -6,7 +6,8 @@ text of that shape; SQLite says which of them it takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
@@ -43,6 +44,28 @@ _BY_TYPE: Final[Mapping[str, Callable[[str, int], SqlValue]]] = {
     "DATETIME": lambda _, number: f"2001-02-{number % 28 + 1:02} 03:04:05",
     "TIMESTAMP": lambda _, number: f"2001-02-{number % 28 + 1:02} 03:04:05",
     "TIME": lambda _, number: f"03:04:{number % 60:02}",
+}
+
+
+def edges(column: TableColumn) -> Sequence[SqlValue]:
+    """Return values at the edges of a column's type: below zero, empty, long. Some types have none."""
+    if column.key:
+        return ()
+    of_type = _EDGES.get(type_of(column.declared))
+    length = _LENGTH.search(column.declared)
+    return of_type(int(length[1]) if length else _LONGEST_TEXT) if of_type else ()
+
+
+_LONGEST_TEXT: Final = 20_000
+_LENGTH: Final = re.compile(r"\((\d+)\)")
+_EDGES: Final[Mapping[str, Callable[[int], Sequence[SqlValue]]]] = {
+    "INTEGER": lambda _: (2_147_483_648, -1, 0),
+    "NUMERIC": lambda _: (1.2345, -1, 0),
+    "REAL": lambda _: (-1.5, 0.0, 1e10),
+    "TEXT": lambda length: ("x" * min(length, _LONGEST_TEXT), "", "007"),
+    "DATE": lambda _: ("1901-01-01", "2199-01-01"),
+    "DATETIME": lambda _: ("2001-02-03 03:04:05.123456",),
+    "TIMESTAMP": lambda _: ("2001-02-03 03:04:05.123456",),
 }
 
 
