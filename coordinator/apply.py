@@ -17,9 +17,9 @@ from coordinator import applied, marks
 from coordinator.applied import Book, Standing
 from coordinator.diagnostics import errors_of
 from coordinator.errors import CoordinatorError, DatabaseError, StepFailed, Waiting
-from coordinator.halfway import Remains, Ways, half_applied, remains_of
+from coordinator.halfway import Remains, Ways, half_applied, remains_of, was_taken_back
 from coordinator.marks import Marks
-from coordinator.model import Migration, Script
+from coordinator.model import Engine, Migration, Script
 from coordinator.ports.databases import Batch, Patience, Session, Target
 from coordinator.ports.migrations import Ledger, MigrationTool, Pending
 from coordinator.sql import controls_transaction, split_statements
@@ -208,7 +208,7 @@ def apply_on_scratch(
         if not is_there:
             session.execute(tool.create_ledger(target))
         batches = tool.up(migration, target=target, ledger=Ledger(exists=True))
-        batches = tuple(map(_as_it_stands, batches))
+        batches = tuple(_as_it_stands(each, target.engine) for each in batches)
         _execute(session, batches, migration.up, path=migration.files[0].path, target=target)
     except DatabaseError as error:
         return error
@@ -217,13 +217,13 @@ def apply_on_scratch(
     return None
 
 
-def _as_it_stands(batch: Batch) -> Batch:
+def _as_it_stands(batch: Batch, engine: Engine) -> Batch:
     """Return a batch without its guard; a file that begins and ends transactions gets none around it.
 
     `run` refuses such a file. The tool that applied it then lost its own transaction half-way, which leaves
     behind what the file alone does.
     """
-    statements = (each for text in batch.statements for each in split_statements(text))
+    statements = (each for text in batch.statements for each in split_statements(text, engine))
     is_its_own = any(controls_transaction(each) for each in statements)
     return replace(batch, guard=None, transaction=batch.transaction and not is_its_own)
 
@@ -342,18 +342,20 @@ def _execute(
             if remains and remains.committed and ways is not None:
                 raise half_applied(error, remains, what=what, ways=ways()) from error
             has_begun = not _nothing_happened(error, batch, remains)
-            if is_marked and not has_begun and ways is not None:
+            is_back = was_taken_back(error, batch, target.engine)
+            if is_marked and ways is not None and (is_back or not has_begun):
                 session.execute(Batch(ways().back, transaction=True))  # no mark either of what did not happen
                 is_marked = False
+            is_apart = script is not None and not script.transaction and (is_sent or not batch.transaction)
             is_untouched = not has_begun and not is_marked
             if error.code == "lock-blocked" and is_untouched:
                 raise Waiting("lock-blocked", what, why=error.why, next_step=error.next_step) from error
             raise DatabaseError(
                 error.code,
                 what,
-                why=error.why
-                if script is None or script.transaction
-                else f"{error.why} It runs without a transaction: what stood before the failure stays.",
+                why=f"{error.why} It runs without a transaction: what stood before the failure stays."
+                if is_apart and not is_back
+                else error.why,
                 next_step=error.next_step,
                 sqlstate=error.sqlstate,
                 ambiguous=error.ambiguous,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Basis, Evidence, Finding, Phased, Span, Use, Verdict
@@ -120,8 +121,8 @@ def _undecided(migration: Migration, guess: Guess, place: Place) -> Diagnostic:
         f"`{migration.name}` declares no phase, and none can be guessed for"
         f" `{' '.join(guess.statement.words[:5])} …`:",
         f"{guess.why}.",
-        "Write `-- coordinator: phase=expand` (or migrate, or contract) into the file, or change it in two"
-        " releases: add the new form, move over, remove the old one.",
+        f"Write `{_comment(place)} coordinator: phase=expand` (or migrate, or contract) into the file, or"
+        " change it in two releases: add the new form, move over, remove the old one.",
     )
 
 
@@ -131,9 +132,13 @@ def _unread(migration: Migration, place: Place) -> Diagnostic:
         place,
         f"`{migration.name}` declares no phase, and it is code, from which none can be guessed.",
         "It may add what the new version needs, or take away what the live one needs.",
-        "Write a comment into the file: `// coordinator: phase=expand` (or migrate, or contract); in Python"
-        " `# coordinator: phase=expand`.",
+        f"Write `{_comment(place)} coordinator: phase=expand` (or migrate, or contract) into the file.",
     )
+
+
+def _comment(place: Place) -> str:
+    """Return what begins a comment in a migration's file."""
+    return {".py": "#", ".go": "//"}.get(PurePosixPath(place.file).suffix, "--")
 
 
 def _mixed(migration: Migration, contract: Guess, place: Place) -> Diagnostic:
@@ -144,7 +149,7 @@ def _mixed(migration: Migration, contract: Guess, place: Place) -> Diagnostic:
         f" {contract.why}).",
         "What it adds is wanted before the new version starts, what it takes away must wait until the old one"
         " is gone.",
-        "Split it into two migrations, or declare its phase with `-- coordinator: phase=…`.",
+        f"Split it into two migrations, or declare its phase with `{_comment(place)} coordinator: phase=…`.",
     )
 
 

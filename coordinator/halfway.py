@@ -14,10 +14,18 @@ from dataclasses import dataclass
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Script, Statement
 from coordinator.ports.databases import Batch
-from coordinator.sql import SqlStatement, controls_transaction, split_statements, stays_in_transaction
+from coordinator.sql import (
+    SqlStatement,
+    controls_transaction,
+    has_own_transaction,
+    split_statements,
+    stays_in_transaction,
+)
 
 _MOST_NAMED = 12
 _MOST_LETTERS = 60
+_LOST = ("08", "57P", "58", "XX")
+"""Classes of SQLSTATE of a server or a connection that went away: whatever it did may have been done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,18 @@ def remains_of(
         return None
     count = len(_all_of(script.statements[:whole], engine)) + within
     return Remains(pieces[:count], pieces[count:])
+
+
+def was_taken_back(error: DatabaseError, batch: Batch, engine: Engine) -> bool:
+    """Tell whether the text that was refused is one transaction of its own, and nothing was sent before it.
+
+    MySQL commits each change of the schema whatever it says, and SQLite refuses such a file.
+    """
+    if engine is not Engine.POSTGRESQL or error.statement != 0 or error.ambiguous:
+        return False
+    if error.sqlstate is None or error.sqlstate.startswith(_LOST):
+        return False
+    return has_own_transaction(split_statements(batch.statements[0], engine))
 
 
 def _controls_transactions(script: Script, engine: Engine) -> bool:

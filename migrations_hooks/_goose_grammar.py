@@ -6,15 +6,18 @@ comment that mentions +goose is an annotation or an error. One thing is refused 
 StatementBegin block without content goose drops the next line, statement or not. Many people end a
 section with such a block; no line is left to drop there, and none before another block. A file is written
 for the same parser: what it would cut elsewhere is put into a block.
+
+Going up, goose reads the annotations of a Down section and forgets its statements. So one that does not end
+is a warning: the file is applied, as goose applies it, and has no way back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from coordinator.diagnostics import Diagnostic, Place
+from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.model import Script, Statement
 from coordinator.pieces import NewMigration, Piece
 
@@ -52,7 +55,7 @@ _SWITCHES = frozenset({"no transaction", "envsub on", "envsub off"})
 
 @dataclass(frozen=True, slots=True)
 class GooseFile:
-    """A file as goose reads it; `down` is None where the file has no Down section."""
+    """A file as goose reads it; `down` is None where the file has no Down section that goose can read."""
 
     up: Script
     down: Script | None
@@ -146,10 +149,14 @@ class _Parser:
         if self._is_blank():
             return None
         first = next(number for number, line in self.buffer if line.strip(_SPACE))
-        return self.problem_at(
+        problem = self.problem_at(
             first,
             "The statement that begins here does not end: its last line must end in `;`.",
         )
+        if self.down is None:
+            return problem
+        why = "goose applies this file, and cannot read it when it is to be undone."
+        return replace(problem, why=why, severity=Severity.WARNING)
 
     def problem_at(self, number: int, what: str) -> Diagnostic:
         """Return a problem of a line; line 0 is the whole file."""
@@ -193,7 +200,7 @@ def parse_file(text: str, path: str) -> GooseFile:
         if problem:
             break
     problem = problem or parser.finish(number)
-    down = None if parser.down is None else Script(tuple(parser.down), parser.transaction)
+    down = None if parser.down is None or problem else Script(tuple(parser.down), parser.transaction)
     return GooseFile(Script(tuple(parser.up), parser.transaction), down, (problem,) if problem else ())
 
 

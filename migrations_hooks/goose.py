@@ -12,7 +12,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
-from coordinator.diagnostics import Diagnostic, Place, Severity
+from coordinator.diagnostics import Diagnostic, Place, Severity, errors_of
 from coordinator.errors import StepFailed, Usage
 from coordinator.model import Engine, Migration, Script, SourceFile
 from coordinator.pieces import NewMigration
@@ -91,7 +91,7 @@ class Goose:
         parsed = parse_file(text, file.path)
         _, phase_problems = declared_phase(text, file.path)
         problems = (*parsed.problems, *phase_problems)
-        if parsed.problems:
+        if errors_of(parsed.problems):
             return Parsed(None, None, problems)
         warnings = () if parsed.down is None else _as_warnings(_unsafe(parsed.down, file.path, engine))
         return Parsed(parsed.up, parsed.down, (*problems, *_unsafe(parsed.up, file.path, engine), *warnings))

@@ -82,7 +82,6 @@ SAME_POSTGRESQL: dict[str, str] = {
     "own transaction in small letters": "begin;\n" + A + "end;\n",
     "start transaction": "START TRANSACTION;\n" + A + "COMMIT;\n",
     "own transaction that is rolled back": "BEGIN;\n" + A + "ROLLBACK;\n" + B,
-    "own transaction that fails": "BEGIN;\n" + A + FAILS + "COMMIT;\n",
     "own transaction, then a failure": "BEGIN;\n" + A + "COMMIT;\n" + FAILS,
     "savepoints": "BEGIN;\nSAVEPOINT s;\n" + A + "ROLLBACK TO SAVEPOINT s;\n" + B + "COMMIT;\n",
     "commit without begin": A + "COMMIT;\n" + B,
@@ -129,6 +128,11 @@ CLEAN_POSTGRESQL: dict[str, str] = {
     "psql command": "\\set x 1\n" + A,
     "dollar quote that never ends": A + "DO $$ BEGIN\n",
     "division by zero": A + "INSERT INTO a SELECT 1 / 0;\n",
+    "own transaction that fails": "BEGIN;\n" + A + FAILS + "COMMIT;\n",
+    "own transaction that fails at its commit": (
+        "BEGIN;\nCREATE TABLE a (x integer UNIQUE DEFERRABLE INITIALLY DEFERRED);\n"
+        "INSERT INTO a VALUES (1), (1);\nCOMMIT;\n"
+    ),
     "deferred constraint that fails at commit": (
         "CREATE TABLE a (x integer UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO a VALUES (1), (1);\n"
     ),

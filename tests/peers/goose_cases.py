@@ -54,6 +54,8 @@ FILES: dict[str, str | bytes] = {
     "up ends with an empty block": UP + A + BEGIN + END + "\n" + DOWN + "DROP TABLE a;\n",
     "an empty block before another": UP + BEGIN + END + BEGIN + A + END + B,
     "up is an empty block": UP + BEGIN + "-- nothing\n" + END + DOWN + BEGIN + END,
+    "down that does not end": UP + A + DOWN + "DROP TABLE a\nDROP TABLE b\n",
+    "down whose block does not end": UP + A + DOWN + BEGIN + "DROP TABLE a;\n",
     "down only": DOWN + "DROP TABLE a;\n",
     "down before up": DOWN + "DROP TABLE a;\n" + UP + A,
     "up twice": UP + A + UP + B,
@@ -189,9 +191,6 @@ TRAPS: dict[str, Trap] = {
         "goose-envsub",
         ends_well=True,
         tables=frozenset({"from_environment"}),
-    ),
-    "unfinished down": Trap(
-        UP + A + DOWN + "DROP TABLE a\n", "goose-syntax", ends_well=True, tables=frozenset("a")
     ),
     "lone carriage return hides a statement": Trap(
         UP + "-- about a\r" + A + B, "migration-encoding", ends_well=True, tables=frozenset("b")

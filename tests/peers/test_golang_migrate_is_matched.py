@@ -82,6 +82,7 @@ def test_a_failure_leaves_the_same_schema_and_no_dirty_version(
 
     assert code == 1
     assert outcome.error is not None
+    assert "stays" not in outcome.error.why
     (real_schema, real_ledger), (our_schema, our_ledger) = real.snapshot(TOOL), ours.snapshot(TOOL)
     assert our_schema == real_schema
     assert (real_ledger, our_ledger) == (((1, True),), ())

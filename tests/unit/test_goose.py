@@ -110,7 +110,7 @@ def test_a_file_without_a_down_section_has_no_down():
         (UP + END, 2),
         (UP + BEGIN + "SELECT 1;\n", 3),
         (UP + BEGIN + DOWN, 3),
-        (UP + "SELECT 1;\n" + DOWN + "SELECT 2\n", 4),
+        (UP + DOWN + BEGIN + "SELECT 1;\n", 4),
         (UP + "--" + "x" * (4 << 20), 2),
     ],
 )
@@ -118,6 +118,15 @@ def test_says_in_which_line_goose_stops(text: str, line: int):
     [problem] = TOOL.parse(source(text)).diagnostics
 
     assert (problem.code, problem.place.line) == ("goose-syntax", line)
+
+
+def test_a_way_back_that_goose_cannot_read_is_none_and_a_warning():
+    parsed = TOOL.parse(source(UP + "SELECT 1;\n" + DOWN + "SELECT 2;\nDROP TABLE a\nDROP TABLE b\n"))
+    [problem] = parsed.diagnostics
+
+    assert (problem.code, problem.severity, problem.place.line) == ("goose-syntax", Severity.WARNING, 5)
+    assert parsed.up is not None
+    assert parsed.down is None
 
 
 @pytest.mark.parametrize("content", ["", "-- nothing\n", "  \n"])
