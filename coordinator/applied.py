@@ -11,7 +11,7 @@ Comments and blanks are no code: a file that differs in them alone is the same m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -149,12 +149,14 @@ def enter_late(session: Session, entry: Batch, book: Book) -> None:
         book.note(f"An edit of this file will not be noticed. {error.what}")
 
 
-def enter(session: Session, migration: Migration, *, tool: MigrationTool, target: Target, book: Book) -> None:
-    """Write the entry of a migration that its own program has applied and recorded."""
+def enter(
+    session: Session, migrations: Sequence[Migration], *, tool: MigrationTool, target: Target, book: Book
+) -> None:
+    """Write the entries of migrations that their own program has applied and recorded."""
     [[standing]] = session.query(standing_query(target))
     if is_open(session, target, Standing(str(standing)), book):
-        entry = _insert(migration, tool=tool, target=target, release=book.release)
-        enter_late(session, Batch((entry,), transaction=True), book)
+        entries = (_insert(each, tool=tool, target=target, release=book.release) for each in migrations)
+        enter_late(session, Batch(tuple(entries), transaction=True), book)
 
 
 def read_entries(session: Session, tool: MigrationTool, target: Target) -> Mapping[str, Entry]:

@@ -95,8 +95,7 @@ class Programs:
         ended = runner.up(migration, url=self.url, live=None, note=self.book.note)
         with _readable_or_ambiguous(migration), self.connect() as session:
             after = versions.look(session)
-            if migration.version in after.applied:
-                self._enter([migration], session)
+            self._enter([migration] if migration.version in after.applied else [], session)
         added = frozenset(after.applied) - frozenset(before.applied)
         if after.dirty is not None or added - {migration.version} or versions.beyond(migration, after):
             raise _ran_further(migration, ended, _others(added, migration, versions, after))
@@ -129,9 +128,9 @@ class Programs:
         return ("its program has applied it",) * len(there)
 
     def _enter(self, migrations: Sequence[Migration], session: Session) -> None:
-        target = session.target(self.versions.table)
-        for each in migrations:
-            enter(session, each, tool=self.versions.tool, target=target, book=self.book)
+        if migrations:
+            target = session.target(self.versions.table)
+            enter(session, migrations, tool=self.versions.tool, target=target, book=self.book)
 
 
 @contextmanager
