@@ -46,14 +46,17 @@ class VersionTable:
             return ledger
 
     def beyond(
-        self, migration: Migration, ledger: Ledger, *, begun: Collection[MigrationId] = ()
+        self, migration: Migration, ledger: Ledger, *, in_doubt: Collection[MigrationId] = ()
     ) -> tuple[str, ...]:
         """Return the migrations that come only after `migration`, and that the table has too.
 
-        Those that were `begun` as well are none of them.
+        None where one of them is `in_doubt` as well: it was begun, and what comes after it is said of it.
         """
-        expected = self.pending(ledger).union(begun)
-        return tuple(each.name for each in self._after(migration) if each.version not in expected)
+        pending = self.pending(ledger)
+        applied = [each for each in self._after(migration) if each.version not in pending]
+        return (
+            () if any(each.version in in_doubt for each in applied) else tuple(each.name for each in applied)
+        )
 
     def pending(self, ledger: Ledger) -> frozenset[MigrationId]:
         """Return what the table does not have."""

@@ -209,15 +209,13 @@ class Engine:
             report=lambda progress: self._progress.update({step.id: progress}),
             from_line=self.state.steps[step.id].from_line,
             series=self._series,
-            begun=self._begun(step) if isinstance(command, Observe) else frozenset(),
+            others_in_doubt=self._in_doubt_with(step) if isinstance(command, Observe) else frozenset(),
         )
 
-    def _begun(self, step: Step) -> frozenset[MigrationId]:
-        """Return the migrations of a step's database that are not yet to come."""
-        there = (
-            each for each in self.state.graph if each.database == step.database and not self._is_pending(each)
-        )
-        return frozenset(each.migration for each in there if each.migration is not None)
+    def _in_doubt_with(self, step: Step) -> frozenset[MigrationId]:
+        others = (each for each in self.state.graph if each.database == step.database and each != step)
+        in_doubt = (each for each in others if self.state.status(each.id) is Status.STARTED)
+        return frozenset(each.migration for each in in_doubt if each.migration is not None)
 
     def _is_pending(self, step: Step) -> bool:
         return self.state.status(step.id) is Status.PENDING

@@ -57,8 +57,8 @@ class Context:
     """Where in its file a person said that a migration is to go on; 0: at its beginning."""
     series: KeptSeries = field(default_factory=UnkeptSeries)
     """What one migration of a database leaves open for the next."""
-    begun: frozenset[MigrationId] = frozenset()
-    """The migrations of the step's database that were begun, ever, or may have been."""
+    others_in_doubt: frozenset[MigrationId] = frozenset()
+    """The migrations of the step's database of which an attempt began, too, and nobody knows how it ended."""
 
     def wait(self, duration: timedelta) -> None:
         """Wait. Raises: Interrupted as soon as the command is to stop; the step is then repeated later."""

@@ -132,12 +132,12 @@ def _as_unrecorded(
 
 
 def _beyond(migration: Migration, session: Session, context: Context, spec: DatabaseSpec) -> tuple[str, ...]:
-    """Return what a program in doubt may have applied beside the migrations that were begun."""
+    """Return what a program in doubt may have applied beside the migrations that it was begun for."""
     if not migration.is_code or not context.in_doubt:
         return ()
     versions = _versions(context, spec)
     ledger = read_ledger(session, versions.tool, session.target(versions.table))
-    return versions.beyond(migration, ledger, begun=context.begun)
+    return versions.beyond(migration, ledger, in_doubt=context.others_in_doubt)
 
 
 class Apply:
