@@ -18,11 +18,11 @@ from typing import Final
 from coordinator.app.catalogues import read_catalogues
 from coordinator.app.connected import ConnectedPorts
 from coordinator.app.planning import demand_sound, work_out
-from coordinator.app.rehearsing import rehearse_release
+from coordinator.app.rehearsing import rehearse_release, uses_of
 from coordinator.app.schemas import Halves, Schemas
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.errors import PlanInvalid, Refused, Usage
-from coordinator.evidence import Break, Rehearsal, Span, Use, Verdict
+from coordinator.evidence import NOTHING_KNOWN, Break, Rehearsal, Span, Use, Verdict
 from coordinator.model import DatabaseName, Migration, Phase, Role, Script, SourceFile
 from coordinator.pieces import NewMigration, Piece, alone, pieces_of
 from coordinator.queries import Catalogue
@@ -175,11 +175,13 @@ class _Search:
 
     def _lacking(self, spans: Mapping[Use, tuple[Span, ...]], *, last: int) -> Iterator[str]:
         """Yield why nobody knows of a live version that it bears what comes before it is gone."""
-        for use in self._live():
+        for use in uses_of(self.ports.plan, self.seen):
+            if use[0] != self.name or use[2] is not Role.LIVE:
+                continue
             version = self.seen.services[use[1]].live_version
             reasons = [
                 each.finding.reason
-                for each in spans.get(use, ())
+                for each in spans.get(use, (Span(0, last, NOTHING_KNOWN),))
                 if each.first <= last and each.finding.verdict is Verdict.UNPROVEN
             ]
             if reasons:

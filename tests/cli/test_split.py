@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ import yaml
 from fixtures.checkout import Checkout
 
 from coordinator.adapters.rehearsals.postgresql import PostgresqlRehearsal
+from coordinator.app import splitting
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.splitting import split_file
 from coordinator.errors import Usage
+from coordinator.evidence import Verdict
 from coordinator.load import load_plan
+from coordinator.model import ServiceName
+from coordinator.ports import Ports
+from coordinator.survey import Survey, survey
 
 BOTH = """-- +goose Up
 -- The new name of the total, in cents.
@@ -171,6 +177,34 @@ def test_that_a_file_may_stay_whole_is_unproven_where_another_schema_than_the_li
     assert "whether it may stay as it is, is unproven." in shown.out
     assert "`shop` 1.4: the answers are those of the schema that the files make" in shown.out
     assert (document["verdict"], document["files"], len(document["notes"])) == ("unproven", [], 1)
+
+
+def test_that_a_file_may_stay_whole_is_unproven_where_a_live_service_has_no_queries(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(checkout, engine="sqlite")
+    checkout.migration(2, "cents", "ALTER TABLE orders ADD COLUMN total_cents bigint;")
+    file = checkout.folder / "plan.yaml"
+    text, other = yaml.safe_load(file.read_text()), yaml.safe_load(file.read_text())
+    text["services"]["admin"] = other["services"]["shop"]
+    del text["services"]["admin"]["queries"]
+    file.write_text(yaml.safe_dump(text, sort_keys=False))
+    plan = load_plan(file, settings={"VERSION": "1.5"}, environment=checkout.environment)
+
+    def with_admin(ports: Ports) -> Survey:
+        seen = survey(ports)
+        both = {name: seen.services[ServiceName("shop")] for name in seen.services}
+        return replace(seen, services=both)
+
+    monkeypatch.setattr(splitting, "survey", with_admin)
+    found = split_file(
+        ConnectedPorts(plan, environment=checkout.environment),
+        checkout.folder / "migrations" / "00002_cents.sql",
+        step_kinds(),
+    )
+
+    assert found.verdict is Verdict.UNPROVEN
+    assert [each.partition(":")[0] for each in found.notes] == ["`admin` 1.4"]
 
 
 def test_a_rename_is_refused_because_no_cut_lets_both_versions_work(shop: Checkout) -> None:

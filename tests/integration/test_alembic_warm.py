@@ -21,6 +21,7 @@ from coordinator.adapters import warm_interpreter
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
 from coordinator.errors import InDoubt, StepFailed, Waiting
+from coordinator.ports import programs
 
 MORE = {**LINE, **revision("d4", "c3")}
 SAYS = """
@@ -130,6 +131,22 @@ def test_a_rehearsal_runs_revisions_in_forks_too(tmp_path: Path):
     assert rehearsal.is_whole
     assert len(ran) >= len(asks)
     assert ran == ["_alembic_child.py", *["_alembic_warm.py"] * (len(ran) - 1)]
+
+
+def test_a_revision_that_hangs_in_a_rehearsal_does_not_take_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(programs, "ON_SCRATCH", timedelta(seconds=8))
+    asks = revision("a1", up="op.get_bind()", said="coordinator: phase=expand")
+    ports = plan_in(write_project(tmp_path, asks, env=SAYS + ENV), f"sqlite:///{tmp_path}/shop.db")
+    does(tmp_path, f"from alembic import context\nif not context.is_offline_mode():\n    exec({HANGS!r})\n")
+
+    proof, _ = plan_release(ports, step_kinds(), watches_statements=True)
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    assert not rehearsal.is_whole
+    assert "its time was up: a rehearsal gives it" in " ".join(rehearsal.notes)
+    demand_free(ports)
 
 
 def test_the_interpreter_ends_with_the_world_of_the_plan(tmp_path: Path):
