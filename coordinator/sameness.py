@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from coordinator.rehearsal_ports import VOLATILE, Column, Ran
 
@@ -36,8 +37,19 @@ def difference(own: Ran, here: Ran) -> str | None:
         return clause
     if own.written is None or here.written is None:
         return None
-    kept = _pairs(own.written.columns, here.written.columns)
-    return _difference_of_rows(own.written, here.written, kept, verb="wrote")
+    ours, theirs = own.written, here.written
+    kept = _steady(ours, theirs, _pairs(ours.columns, theirs.columns))
+    if ours.only_changed != theirs.only_changed:
+        ours = _changed_alone(ours, [place for place, _ in kept])
+        theirs = _changed_alone(theirs, [place for _, place in kept])
+    return _difference_of_rows(ours, theirs, kept, verb="wrote")
+
+
+def _changed_alone(written: Ran, places: Sequence[int]) -> Ran:
+    """Leave out the rows that were there before, as far as these columns tell."""
+    present = {tuple(row[place] for place in places) for row in written.present}
+    rows = tuple(row for row in written.rows if tuple(row[place] for place in places) not in present)
+    return replace(written, rows=rows, count=None if written.count is None else len(rows))
 
 
 def _pairs(own: Sequence[Column], here: Sequence[Column]) -> list[tuple[int, int]]:
@@ -68,12 +80,7 @@ def _by_place(own: Ran, here: Ran) -> list[tuple[int, int]]:
 def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, verb: str) -> str | None:
     if own.count is None or here.count is None:
         return None
-    steady = [
-        (ours, theirs)
-        for ours, theirs in pairs
-        if VOLATILE not in (row[ours] for row in own.rows)
-        and VOLATILE not in (row[theirs] for row in here.rows)
-    ]
+    steady = _steady(own, here, pairs)
     before = Counter(tuple(row[ours] for ours, _ in steady) for row in own.rows)
     after = Counter(tuple(row[theirs] for _, theirs in steady) for row in here.rows)
     gone = sorted((before - after).elements(), key=_sortable)
@@ -85,6 +92,16 @@ def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, ve
     if own.count != here.count:
         return f"{verb} {_rows(own.count)}, now {here.count}"
     return _changed(gone, new, _names(own, steady), verb=verb) if gone and new else None
+
+
+def _steady(own: Ran, here: Ran, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the pairs of columns that have the same values whenever they are asked."""
+    return [
+        (ours, theirs)
+        for ours, theirs in pairs
+        if VOLATILE not in (row[ours] for row in own.rows)
+        and VOLATILE not in (row[theirs] for row in here.rows)
+    ]
 
 
 def _without_grown(gone: list[_Row], new: list[_Row], is_json: list[bool]) -> tuple[list[_Row], list[_Row]]:
