@@ -8,8 +8,9 @@ another type is told by `describe` as well.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from coordinator.rehearsal_ports import VOLATILE, Column, Ran
@@ -23,6 +24,14 @@ _ALIKE = (
     frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"}),
 )
 """Types that write the same value in the same way."""
+_CONVERTED = (
+    frozenset({"date", "datetime", "timestamp"}),
+    frozenset({"decimal", "double", "float", "tinyint", "smallint", "mediumint", "int", "bigint"}),
+    frozenset({"INTEGER", "NUMERIC", "REAL", "TEXT"}),
+)
+"""Types of MySQL, MariaDB and SQLite into which a value is turned without a word when it is written: a time
+loses its day's hour, a number its fraction, `007` its zeros. No type of a parameter tells of it there."""
+_FRACTION = re.compile(r"-?\d+\.\d+")
 _SHOWN = 60
 """Characters of a value in a sentence."""
 
@@ -37,12 +46,44 @@ def difference(own: Ran, here: Ran) -> str | None:
         return clause
     if own.written is None or here.written is None:
         return None
-    ours, theirs = own.written, here.written
-    kept = _steady(ours, theirs, _pairs(ours.columns, theirs.columns))
+    ours, theirs, pairs = _written_alike(own.written, here.written)
+    kept = _steady(ours, theirs, pairs)
     if ours.only_changed != theirs.only_changed:
         ours = _changed_alone(ours, [place for place, _ in kept])
         theirs = _changed_alone(theirs, [place for _, place in kept])
     return _difference_of_rows(ours, theirs, kept, verb="wrote")
+
+
+def _written_alike(own: Ran, here: Ran) -> tuple[Ran, Ran, list[tuple[int, int]]]:
+    """Pair columns as with results, and those whose values were turned into another type, as plain texts."""
+    places = {key: place for place, key in enumerate(_numbered(here.columns))}
+    named = [(place, places[key]) for place, key in enumerate(_numbered(own.columns)) if key in places]
+    alike = _pairs(own.columns, here.columns)
+    turned = [
+        (ours, theirs)
+        for ours, theirs in named
+        if (ours, theirs) not in alike
+        and any({own.columns[ours].type, here.columns[theirs].type} <= family for family in _CONVERTED)
+    ]
+    own = _in_plain_texts(own, {ours for ours, _ in turned})
+    return own, _in_plain_texts(here, {theirs for _, theirs in turned}), sorted([*alike, *turned])
+
+
+def _in_plain_texts(ran: Ran, places: Collection[int]) -> Ran:
+    return replace(
+        ran,
+        rows=tuple(
+            tuple(_plain(cell) if at in places else cell for at, cell in enumerate(row)) for row in ran.rows
+        ),
+    )
+
+
+def _plain(cell: str | None) -> str | None:
+    """Return a value without quotes, and a fraction without its last zeros."""
+    if cell is None or cell == VOLATILE:
+        return cell
+    text = cell.strip("'")
+    return text.rstrip("0").rstrip(".") if _FRACTION.fullmatch(text) else text
 
 
 def _changed_alone(written: Ran, places: Sequence[int]) -> Ran:
