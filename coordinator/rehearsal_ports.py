@@ -136,7 +136,11 @@ class Ran:
     columns: tuple[Column, ...] = ()
     """Those of `rows`, where they are known; the same column has the same name in another state."""
     written: Ran | None = None
-    """Rows of the table that it writes which were not there before; None where it writes none."""
+    """Rows of the table that it writes, also those that it wrote as they were; None where it writes none."""
+    only_changed: bool = False
+    """Of `written`: those that it wrote as they were are not among the rows, for the engine cannot tell."""
+    present: tuple[tuple[str | None, ...], ...] = ()
+    """Of `written`: what was there before, where others may be of the kind that `only_changed` means."""
 
 
 class RehearsalDatabase(Protocol):

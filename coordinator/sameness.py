@@ -8,8 +8,10 @@ another type is told by `describe` as well.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from coordinator.rehearsal_ports import VOLATILE, Column, Ran
 
@@ -22,6 +24,14 @@ _ALIKE = (
     frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"}),
 )
 """Types that write the same value in the same way."""
+_CONVERTED = (
+    frozenset({"date", "datetime", "timestamp"}),
+    frozenset({"decimal", "double", "float", "tinyint", "smallint", "mediumint", "int", "bigint"}),
+    frozenset({"INTEGER", "NUMERIC", "REAL", "TEXT"}),
+)
+"""Types of MySQL, MariaDB and SQLite into which a value is turned without a word when it is written: a time
+loses its day's hour, a number its fraction, `007` its zeros. No type of a parameter tells of it there."""
+_FRACTION = re.compile(r"-?\d+\.\d+")
 _SHOWN = 60
 """Characters of a value in a sentence."""
 
@@ -36,8 +46,51 @@ def difference(own: Ran, here: Ran) -> str | None:
         return clause
     if own.written is None or here.written is None:
         return None
-    kept = _pairs(own.written.columns, here.written.columns)
-    return _difference_of_rows(own.written, here.written, kept, verb="wrote")
+    ours, theirs, pairs = _written_alike(own.written, here.written)
+    kept = _steady(ours, theirs, pairs)
+    if ours.only_changed != theirs.only_changed:
+        ours = _changed_alone(ours, [place for place, _ in kept])
+        theirs = _changed_alone(theirs, [place for _, place in kept])
+    return _difference_of_rows(ours, theirs, kept, verb="wrote")
+
+
+def _written_alike(own: Ran, here: Ran) -> tuple[Ran, Ran, list[tuple[int, int]]]:
+    """Pair columns as with results, and those whose values were turned into another type, as plain texts."""
+    places = {key: place for place, key in enumerate(_numbered(here.columns))}
+    named = [(place, places[key]) for place, key in enumerate(_numbered(own.columns)) if key in places]
+    alike = _pairs(own.columns, here.columns)
+    turned = [
+        (ours, theirs)
+        for ours, theirs in named
+        if (ours, theirs) not in alike
+        and any({own.columns[ours].type, here.columns[theirs].type} <= family for family in _CONVERTED)
+    ]
+    own = _in_plain_texts(own, {ours for ours, _ in turned})
+    return own, _in_plain_texts(here, {theirs for _, theirs in turned}), sorted([*alike, *turned])
+
+
+def _in_plain_texts(ran: Ran, places: Collection[int]) -> Ran:
+    return replace(
+        ran,
+        rows=tuple(
+            tuple(_plain(cell) if at in places else cell for at, cell in enumerate(row)) for row in ran.rows
+        ),
+    )
+
+
+def _plain(cell: str | None) -> str | None:
+    """Return a value without quotes, and a fraction without its last zeros."""
+    if cell is None or cell == VOLATILE:
+        return cell
+    text = cell.strip("'")
+    return text.rstrip("0").rstrip(".") if _FRACTION.fullmatch(text) else text
+
+
+def _changed_alone(written: Ran, places: Sequence[int]) -> Ran:
+    """Leave out the rows that were there before, as far as these columns tell."""
+    present = {tuple(row[place] for place in places) for row in written.present}
+    rows = tuple(row for row in written.rows if tuple(row[place] for place in places) not in present)
+    return replace(written, rows=rows, count=None if written.count is None else len(rows))
 
 
 def _pairs(own: Sequence[Column], here: Sequence[Column]) -> list[tuple[int, int]]:
@@ -68,12 +121,7 @@ def _by_place(own: Ran, here: Ran) -> list[tuple[int, int]]:
 def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, verb: str) -> str | None:
     if own.count is None or here.count is None:
         return None
-    steady = [
-        (ours, theirs)
-        for ours, theirs in pairs
-        if VOLATILE not in (row[ours] for row in own.rows)
-        and VOLATILE not in (row[theirs] for row in here.rows)
-    ]
+    steady = _steady(own, here, pairs)
     before = Counter(tuple(row[ours] for ours, _ in steady) for row in own.rows)
     after = Counter(tuple(row[theirs] for _, theirs in steady) for row in here.rows)
     gone = sorted((before - after).elements(), key=_sortable)
@@ -85,6 +133,16 @@ def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, ve
     if own.count != here.count:
         return f"{verb} {_rows(own.count)}, now {here.count}"
     return _changed(gone, new, _names(own, steady), verb=verb) if gone and new else None
+
+
+def _steady(own: Ran, here: Ran, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the pairs of columns that have the same values whenever they are asked."""
+    return [
+        (ours, theirs)
+        for ours, theirs in pairs
+        if VOLATILE not in (row[ours] for row in own.rows)
+        and VOLATILE not in (row[theirs] for row in here.rows)
+    ]
 
 
 def _without_grown(gone: list[_Row], new: list[_Row], is_json: list[bool]) -> tuple[list[_Row], list[_Row]]:

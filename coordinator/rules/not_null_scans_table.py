@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rules import NEXT, Context, Danger, Rule, added, bare, quoted
+from coordinator.rules import NEXT, Context, Danger, Rule, added, bare, quoted, words_of
 
 
 def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
-    if any((each.after or "").startswith("PRIMARY KEY") for each in added(statement, "constraint")):
+    has_key = any((each.after or "").startswith("PRIMARY KEY") for each in added(statement, "constraint"))
+    if has_key and "USING" not in words_of(statement):
         return  # another rule speaks of it
+    what = "PRIMARY KEY USING INDEX, and with it SET NOT NULL," if has_key else "SET NOT NULL"
     for column in statement.changes:
         table = column.relation or ""
         if (
@@ -25,7 +27,7 @@ def _check(statement: StatementEvidence, context: Context) -> Iterator[Danger]:
             continue
         check = quoted(bare(table), bare(column.name), "not_null")
         yield Danger(
-            f"SET NOT NULL on {table}.{column.name} reads all of {table}{context.told_size(table)}.",
+            f"{what} on {table}.{column.name} reads all of {table}{context.told_size(table)}.",
             "It holds an ACCESS EXCLUSIVE lock meanwhile: nobody reads or writes the table.",
             f"ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({column.name} IS NOT NULL) NOT VALID;\n"
             f"{NEXT}\nALTER TABLE {table} VALIDATE CONSTRAINT {check};\n"

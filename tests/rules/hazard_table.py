@@ -83,6 +83,7 @@ ROWS = (
     Row("drop foreign key", "ALTER TABLE lines DROP CONSTRAINT lines_order_id_fkey", ("foreign-key-locks-parent",)),
     Row("drop table with foreign key", "DROP TABLE lines", ("foreign-key-locks-parent",)),
     Row("add unique", "ALTER TABLE orders ADD CONSTRAINT one_code UNIQUE (code)", ("unique-builds-under-lock",)),
+    Row("add primary key using index, nullable", "CREATE UNIQUE INDEX numbered ON events_2 (id); ALTER TABLE events_2 ADD PRIMARY KEY USING INDEX numbered", ("index-blocks-writes", "not-null-scans-table")),
     Row("add primary key", "ALTER TABLE events_2 ADD PRIMARY KEY (id)", ("unique-builds-under-lock",), before="ALTER TABLE events_2 ALTER id SET NOT NULL"),
     breaks("drop unique", "ALTER TABLE customers DROP CONSTRAINT customers_email_key",
            "INSERT INTO customers (id, email) VALUES ($1, $2) ON CONFLICT (email) DO NOTHING", Layer.PLAN, "42P10"),

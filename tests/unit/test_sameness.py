@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from coordinator.rehearsal_ports import VOLATILE, Column, Ran
 from coordinator.sameness import difference
 
@@ -86,6 +90,45 @@ def test_leaves_a_written_column_out_whose_type_changed() -> None:
     here = Ran((), 1, (), written=ran(("1", "5.0"), columns=(ID, Column("total", "double precision"))))
 
     assert difference(own, here) is None
+
+
+@pytest.mark.parametrize(
+    ("was", "became", "value", "now"),
+    [
+        ("datetime", "date", "2001-02-03 03:04:05", "2001-02-03"),
+        ("decimal", "int", "1.50", "2"),
+        ("TEXT", "INTEGER", "'007'", "7"),
+    ],
+)
+def test_sees_that_a_value_is_turned_into_another_type_with_a_loss(was, became, value, now):
+    own = Ran((), 1, (), written=ran((value,), columns=(Column("v", was),)))
+    here = Ran((), 1, (), written=ran((now,), columns=(Column("v", became),)))
+
+    assert difference(own, here) is not None
+
+
+@pytest.mark.parametrize(
+    ("was", "became", "value", "now"),
+    [
+        ("datetime", "timestamp", "2001-02-03 03:04:05", "2001-02-03 03:04:05"),
+        ("int", "decimal", "5", "5.00"),
+        ("INTEGER", "TEXT", "5", "'5'"),
+        ("INTEGER", "REAL", "5", "5.0"),
+    ],
+)
+def test_says_nothing_of_a_value_that_only_another_type_writes_otherwise(was, became, value, now):
+    own = Ran((), 1, (), written=ran((value,), columns=(Column("v", was),)))
+    here = Ran((), 1, (), written=ran((now,), columns=(Column("v", became),)))
+
+    assert difference(own, here) is None
+
+
+def test_counts_rows_that_were_written_as_they_were_only_where_both_can_tell():
+    touched = replace(ran(("1", "5"), ("2", "6")), present=(("1", "4"), ("2", "6")))
+    changed = replace(ran(("1", "5")), only_changed=True, present=(("1", "4"), ("2", "6")))
+
+    assert difference(Ran((), 1, (), touched), Ran((), 1, (), changed)) is None
+    assert difference(Ran((), 1, (), touched), Ran((), 1, (), ran(("1", "5")))) is not None
 
 
 def test_compares_columns_by_place_where_no_names_are_known() -> None:

@@ -2,7 +2,8 @@
 
 One set of values meets too little, so a query gets several: sets that find the sample rows, a write that
 repeats what a row already has (a UNIQUE that is added would refuse it), one with NULL wherever the column
-takes it now (NOT NULL), two at the edges of the types (CHECK, a shorter type, a foreign key), two that copy a
+takes it now (NOT NULL), two at the edges of the types (CHECK, a shorter type, a foreign key), for each unique
+column one that repeats a row there alone and one everywhere else, one in the other case, two that copy a
 row as it is (columns that a check ties to each other), and one for each value of an enum. Each set is tried
 at the query's own state, and only those that run there are kept: what they bring elsewhere is then the
 migration's doing. A set that is refused as a whole is tried again parameter by parameter.
@@ -26,7 +27,7 @@ from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Values
 
 _NAME: Final = "coordinator_ask_"
-_MOST_SETS: Final = 8
+_MOST_SETS: Final = 12
 
 
 def choose(

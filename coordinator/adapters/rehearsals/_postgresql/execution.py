@@ -61,8 +61,10 @@ class _Target:
     """The table that a text writes."""
 
     name: str
-    before: Counter[Row] | None
-    """The rows before, for a view: what is behind it was written is told by the difference alone."""
+    before: Reply
+    """The rows before."""
+    is_view: bool
+    """What is behind it was written is told by the difference alone."""
 
     @property
     def query(self) -> str:
@@ -70,7 +72,7 @@ class _Target:
 
         Which rows an UPDATE changes depends on columns that a state may lack; which it touches does not.
         """
-        if self.before is not None:
+        if self.is_view:
             return f"SELECT * FROM {self.name}"
         return f"SELECT * FROM {self.name} WHERE age(xmin) <= age(pg_current_xact_id()::xid)"
 
@@ -179,9 +181,9 @@ def _seen(each: _Try, replies: list[Reply], query_at: int) -> _Seen | Objection:
 def _new_rows(after: Reply, target: _Target | None) -> Reply | None:
     if after.rows is None or target is None:
         return None
-    if target.before is None:
+    if not target.is_view:
         return replace(after, count=len(after.rows))
-    rows = tuple((Counter(after.rows) - target.before).elements())
+    rows = tuple((Counter(after.rows) - Counter(target.before.rows)).elements())
     return Reply(columns=after.columns, rows=rows, count=len(rows))
 
 
@@ -211,17 +213,12 @@ def _targets(connection: psycopg.Connection, texts: set[str]) -> Mapping[str, _T
         " JOIN pg_catalog.pg_class ON oid = to_regclass(name) WHERE relkind IN ('r', 'p', 'v')",
         [names],
     ).fetchall()
-    views = [relation for _, relation, is_view in found if is_view]
-    replies = rolled_back(connection, [[Command(f"SELECT * FROM {relation}")] for relation in views])
-    before = {
-        relation: Counter(reply.rows)
-        for relation, [reply] in zip(views, replies, strict=True)
-        if reply.objection is None and reply.rows is not None
-    }
+    relations = [relation for _, relation, _ in found]
+    replies = rolled_back(connection, [[Command(f"SELECT * FROM {relation}")] for relation in relations])
     known = {
-        name: _Target(relation, before.get(relation))
-        for name, relation, is_view in found
-        if not is_view or relation in before
+        name: _Target(relation, reply, is_view)
+        for (name, relation, is_view), [reply] in zip(found, replies, strict=True)
+        if reply.objection is None and reply.rows is not None
     }
     return {text: known[name] for text, name in named.items() if name in known}
 
@@ -305,7 +302,15 @@ def _ran(rounds: list[tuple[_Try, _Seen, _Seen | Objection]], reading: _Reading)
     if not _CUTS.isdisjoint(words) and "ORDER" not in words:
         result = replace(result, rows=tuple(tuple(VOLATILE for _ in row) for row in result.rows))
     written = [(a.written, b.written) for a, b in pairs if a.written is not None and b.written is not None]
-    return Ran(result.rows, result.count, result.columns, _joined(written, reading) if written else None)
+    target = rounds[0][0].target
+    if not written or target is None:
+        return Ran(result.rows, result.count, result.columns)
+    joined = replace(
+        _joined(written, reading),
+        only_changed=target.is_view,
+        present=tuple(reading.rows(target.before)),
+    )
+    return Ran(result.rows, result.count, result.columns, joined)
 
 
 def _joined(pairs: Sequence[tuple[Reply, Reply]], reading: _Reading) -> Ran:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -123,6 +123,9 @@ class Knowledge:
             rows=tuple(None if value is None else read(value) for value in rows),
             fresh=tuple(dict.fromkeys(read(value) for value in pool if value not in rows)),
             edges=tuple(read(value) for value in self._edges(table, column)),
+            other_case=_other_case(rows)
+            if binding.is_written and self._is_free_text(table, column)
+            else None,
             is_written=binding.is_written,
             is_unique=column.name in table.unique,
             may_be_null=binding.is_written and not column.is_required,
@@ -147,11 +150,24 @@ class Knowledge:
     def _edges(self, table: Table, column: TableColumn) -> tuple[str, ...]:
         if any(column.name in key.columns for key in table.foreign_keys):
             return ()
+        if numeric := re.search(r"numeric\((\d+),(\d+)\)", column.type):
+            precision, scale = int(numeric[1]), int(numeric[2])
+            return ("-1", f"{'9' * (precision - scale) or '0'}.{'9' * scale or '0'}")
         edges = self.types.edges(column.type_oid)
         length = re.search(r"char\w*(?: varying)?\((\d+)\)", column.type)
         if length:
             edges = tuple(edge if len(edge) <= int(length[1]) else "x" * int(length[1]) for edge in edges)
         return edges
+
+    def _is_free_text(self, table: Table, column: TableColumn) -> bool:
+        is_text = _KINDS.get(self.types.type(column.type_oid).name) == "text"
+        return is_text and not any(column.name in key.columns for key in table.foreign_keys)
+
+
+def _other_case(rows: Sequence[str | None]) -> str | None:
+    """Return the first text of a column in the other case, if it has one."""
+    text = next((each for each in rows if each), "")
+    return text.swapcase() if text.swapcase() != text else None
 
 
 def _reader(wanted: str, given: str) -> Callable[[str], str] | None:

@@ -27,6 +27,7 @@ class Parameter:
     """How many parameters before it stand for the same column: two new rows of one text must differ."""
     labels: tuple[str, ...] = ()
     """Every value of an enum: a migration may rename any of them."""
+    other_case: str | None = None
 
     def of_row(self, place: int) -> str:
         """Return the value of a row, or of another where that one has none."""
@@ -62,6 +63,10 @@ class Parameter:
             return self.edges[place]
         return self.usual(0)
 
+    def in_other_case(self) -> str:
+        """Return what a row has in the other case, where a text is written: a unique index may mind."""
+        return self.other_case or self.usual(0)
+
     def _new(self, place: int) -> str:
         values = self.fresh or self.plain
         return values[(place + self.turn) % len(values)]
@@ -84,10 +89,29 @@ class Question:
             each.of_row(place) if each.is_written and each.is_unique else each.usual(0)
             for place, each in enumerate(every)
         )
+        keys = [place for place, each in enumerate(every) if each.is_written and each.is_unique]
+        alone = [
+            tuple(each.of_row(0) if place in some else each.usual(0) for place, each in enumerate(every))
+            for key in keys
+            for some in ({key}, {*keys} - {key})
+        ]
+        cased = tuple(each.in_other_case() for each in every)
         edges = [tuple(each.edge(place) for each in every) for place in range(2)]
         rows = [tuple(each.of_one_row(place) for each in every) for place in range(2)]
         nulls = tuple(each.null() for each in every)
-        return [usual[0], moved, *usual[1:], repeated, crossed, nulls, *edges, *rows, *self.labelled()]
+        return [
+            usual[0],
+            moved,
+            *usual[1:],
+            repeated,
+            crossed,
+            nulls,
+            *edges,
+            *alone,
+            cased,
+            *rows,
+            *self.labelled(),
+        ]
 
     def labelled(self) -> list[Sample]:
         """Return sets that name every value of an enum, whether it is read or written."""

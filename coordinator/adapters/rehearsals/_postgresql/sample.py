@@ -10,6 +10,7 @@ filled once: rows that come in a later state would be a difference that no migra
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import psycopg
@@ -21,6 +22,11 @@ from coordinator.adapters.rehearsals._postgresql.tables import ForeignKey, Table
 
 _WISHES: Final = ("full", "sparse", "full")
 _TRIES: Final = 12
+_MATERIALIZED: Final = """
+SELECT oid::regclass::text FROM pg_catalog.pg_class
+WHERE relkind = 'm' AND relispopulated AND oid::regclass::text <> ALL(%s) ORDER BY oid
+"""
+"""In the order in which they were made: one may read another."""
 
 
 def fill(connection: psycopg.Connection, *, filled: set[str], with_nulls: bool = True) -> tuple[str, ...]:
@@ -45,6 +51,7 @@ class _Filling:
             table.oid: table for table in self._tables if not table.is_ledger and self._is_empty(table)
         }
         filled.update(table.name for table in self._tables)
+        self._filled = filled
         self._problems: dict[int, str] = {}
         self._open_keys: list[tuple[Table, ForeignKey]] = []
 
@@ -62,6 +69,7 @@ class _Filling:
                 self._problems[table.oid] = f"`{table.name}`: {problem}"
         for table, key in self._open_keys:
             self._close(table, key)
+        self._refresh()
         return tuple(self._problems[table.oid] for table in self._tables if table.oid in self._problems)
 
     def _next(self) -> Table:
@@ -122,6 +130,13 @@ class _Filling:
         except psycopg.Error as error:
             return (error.diag.message_primary or str(error)).strip()
         return None if done.rowcount else "a rule or a trigger drops them"
+
+    def _refresh(self) -> None:
+        """Let materialized views have the rows, as if they were made after them; each once, as a table."""
+        for [name] in self._connection.execute(_MATERIALIZED, [sorted(self._filled)]).fetchall():
+            self._filled.add(name)
+            with suppress(psycopg.Error):  # one that no sample row suits stays as it is
+                self._connection.execute(f"REFRESH MATERIALIZED VIEW {name}")
 
     def _close(self, table: Table, key: ForeignKey) -> None:
         """Set a reference that had to wait for its parent, in the first row, if the engine lets us."""

@@ -40,7 +40,9 @@ class Beside(Generic[ValueT]):
     edges: Sequence[ValueT] = ()
     labels: Sequence[ValueT] = ()
     other_case: ValueT | None = None
-    """What a row has, in the other case: a collation may tell the two apart or not."""
+    """What a row has, in the other case, for a collation that tells the two apart, or does not.
+
+    A read keeps it where it finds the row: to find more than before breaks nobody."""
     is_written: bool = False
     may_be_null: bool = False
 
@@ -57,7 +59,7 @@ def with_further(
     `is_hopeless` tells of a refusal that says that a further try would take too long.
     """
     found, tried, few = [first], {_key(first)}, 1
-    for sample, is_label in _sets(first, parameters):
+    for sample, is_label, must_meet in _sets(first, parameters):
         if (few >= MOST_SETS and not is_label) or len(tried) > _MOST_TRIES + _MOST_LABELS:
             continue
         for each in (sample, *_parts(first, sample)):
@@ -69,6 +71,8 @@ def with_further(
                 if is_hopeless(ended):
                     return tuple(found)
                 continue
+            if must_meet and not ended.count:
+                break
             found.append(each)
             few += not is_label
             if each == sample:
@@ -78,34 +82,27 @@ def with_further(
 
 def _sets(
     first: tuple[ValueT | None, ...], parameters: Sequence[Beside[ValueT]]
-) -> Iterator[tuple[tuple[ValueT | None, ...], bool]]:
-    """Yield sets to try, each with whether it is there for the value of an enum."""
+) -> Iterator[tuple[tuple[ValueT | None, ...], bool, bool]]:
+    """Yield sets to try, each with whether it is for the value of an enum, and whether it must meet rows."""
 
     def changed(new: Mapping[int, ValueT | None]) -> tuple[ValueT | None, ...]:
         return tuple(new.get(place, value) for place, value in enumerate(first))
 
     every = list(enumerate(parameters))
     for index in sorted({index for each in parameters for index in each.uniques}, key=str):
-        yield changed({at: each.rows[0] for at, each in every if index in each.uniques and each.rows}), False
-    yield changed({at: None for at, each in every if each.is_written and each.may_be_null}), False
+        new = {at: each.rows[0] for at, each in every if index in each.uniques and each.rows}
+        yield changed(new), False, False
+    yield changed({at: None for at, each in every if each.is_written and each.may_be_null}), False, False
     for writes in (False, True):
-        yield (
-            changed(
-                {at: each.other_case for at, each in every if each.other_case and each.is_written is writes}
-            ),
-            False,
-        )
+        cased = {at: each.other_case for at, each in every if each.other_case and each.is_written is writes}
+        yield changed(cased), False, not writes
     for turn in range(max((len(each.edges) for each in parameters), default=0)):
-        yield changed({at: each.edges[turn] for at, each in every if turn < len(each.edges)}), False
+        yield changed({at: each.edges[turn] for at, each in every if turn < len(each.edges)}), False, False
     for row in (1, 2):
-        yield (
-            changed(
-                {at: each.rows[row] for at, each in every if not each.is_written and row < len(each.rows)}
-            ),
-            False,
-        )
+        read = {at: each.rows[row] for at, each in every if not each.is_written and row < len(each.rows)}
+        yield changed(read), False, False
     for turn in range(min(max((len(each.labels) for each in parameters), default=0), _MOST_LABELS)):
-        yield changed({at: each.labels[turn] for at, each in every if turn < len(each.labels)}), True
+        yield changed({at: each.labels[turn] for at, each in every if turn < len(each.labels)}), True, False
 
 
 def _parts(
