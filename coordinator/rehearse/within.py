@@ -28,6 +28,8 @@ from coordinator.sql import (
 
 _SILENT: Final = frozenset({"ANALYZE", "COMMENT", "PRAGMA", "RESET", "SET", "USE", "VACUUM"})
 """First words of statements after which every query finds what it found before."""
+_ADDS: Final = (("CREATE", "INDEX"), ("CREATE", "TABLE"))
+"""The same where no other schema's table can be hidden by it, as PostgreSQL's search_path lets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def steps_of(migration: Migration, engine: Engine) -> tuple[Visible, ...]:
             texts, says = [], False
         texts.append(text)
         line = at
-        says = says or not all(_SILENT.issuperset(each.words[:1]) for each in parts)
+        says = says or not all(_is_silent(each, engine) for each in parts)
         for each in parts:
             holds = _holds(each, engine, holds=holds)
         if says and not holds and not stays:
@@ -78,6 +80,11 @@ def _pieces(script: Script, engine: Engine) -> Iterator[tuple[str, int, Sequence
             continue
         for piece in pieces:
             yield piece.text, statement.line + piece.line - 1, (piece,)
+
+
+def _is_silent(statement: SqlStatement, engine: Engine) -> bool:
+    adds = statement.words[:2] in _ADDS and engine is not Engine.POSTGRESQL
+    return adds or _SILENT.issuperset(statement.words[:1])
 
 
 def _holds(statement: SqlStatement, engine: Engine, *, holds: bool) -> bool:

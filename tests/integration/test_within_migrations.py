@@ -142,6 +142,7 @@ def lines_of(text: str, engine: Engine) -> list[int]:
         (Engine.POSTGRESQL, f"{TOGETHER}DROP VIEW a;\nDROP VIEW b;\n", []),
         (Engine.POSTGRESQL, f"{ALONE}SET lock_timeout = 1;\nDROP VIEW a;\nDROP VIEW b;\n", [4, 5]),
         (Engine.MARIADB, f"{TOGETHER}UPDATE t SET a = 1;\nUPDATE t SET b = 1;\n", []),
+        (Engine.MARIADB, f"{TOGETHER}CREATE TABLE a (i int);\nCREATE INDEX b ON a (i);\nDROP VIEW c;\n", [4]),
         (Engine.MARIADB, f"{TOGETHER}UPDATE t SET a = 1;\nDELETE FROM t;\nDROP VIEW a;\n", [3, 4]),
         (Engine.MARIADB, f"{ALONE}UPDATE t SET a = 1;\nDELETE FROM t;\nDROP VIEW a;\n", [3, 4, 5]),
         (
