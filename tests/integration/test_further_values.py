@@ -86,3 +86,24 @@ def _change(engine: Engine, columns: dict[str, str]) -> str:
         if engine is Engine.SQLITE
         else text.replace("ALTER TABLE rebuilt RENAME TO", "RENAME TABLE rebuilt TO")
     )
+
+
+NAMED = "INSERT INTO people (id, email, note) VALUES (?, ?, ?)"
+TAKEN = {
+    Engine.SQLITE: f"{NAMED} ON CONFLICT DO NOTHING",
+    ENGINE: f"{NAMED} ON DUPLICATE KEY UPDATE age = age + 1",
+}
+
+
+def test_a_unique_index_with_a_row_without_a_value_is_met_where_another_row_has_one(
+    place: tuple[Engine, RehearsalServer],
+):
+    engine, server = place
+    with server.database() as database:
+        apply(database, f"CREATE TABLE people ({_listed({**COLUMNS, 'note': STRICT[engine]})})")
+        database.fill()
+        apply(database, "CREATE UNIQUE INDEX one_note ON people (note)")
+        drop = "DROP INDEX one_note" + ("" if engine is Engine.SQLITE else " ON people")
+        found, said = found_by(database, drop, TAKEN[engine])
+
+    assert found == "result", said

@@ -17,17 +17,18 @@ from coordinator.adapters.rehearsals._mysql.connection import (
     REFUSED,
     SqlValue,
     describe,
+    fetch,
     objection_from,
     refusal_of,
 )
 from coordinator.adapters.rehearsals._mysql.execution import Ground, lasting, run_once
-from coordinator.adapters.rehearsals._mysql.sample import values_in
+from coordinator.adapters.rehearsals._mysql.sample import ROWS, values_in
 from coordinator.adapters.rehearsals._mysql.schema import Table
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.adapters.rehearsals._mysql.values import candidates, edges, members
 from coordinator.adapters.rehearsals._scratch.meanings import Meaning, in_turn, meanings
-from coordinator.adapters.rehearsals._scratch.sets import Beside, other_case, with_further
-from coordinator.adapters.rehearsals._scratch.tokens import Token
+from coordinator.adapters.rehearsals._scratch.sets import Beside, column_of, other_case, with_further
+from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Ran, Values
 
@@ -121,7 +122,9 @@ def _beside(ground: Ground, text: str, count: int) -> list[Beside[SqlValue]]:
 def _of_column(ground: Ground, meaning: Meaning[Table]) -> Beside[SqlValue]:
     table, column = meaning.table, meaning.table.columns[meaning.place]
     points = any(column.name in key.columns for key in table.foreign_keys)
-    rows = values_in(ground.connection, table, column.name)
+    listed = ", ".join(quoted(each.name) for each in table.columns)
+    found = fetch(ground.connection, f"SELECT {listed} FROM {quoted(table.name)} LIMIT {ROWS}")
+    rows: list[SqlValue] = column_of([tuple(row) for row in found], meaning.place)
     is_free = meaning.is_written and not points and "auto_increment" not in column.extra
     return Beside(
         rows=rows,

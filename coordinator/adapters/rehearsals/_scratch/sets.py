@@ -34,7 +34,7 @@ class Beside(Generic[ValueT]):
     """What one parameter could be beside its value in the first set."""
 
     rows: Sequence[ValueT | None] = ()
-    """What its column has, row by row."""
+    """What its column has, row by row, in the order of `column_of`."""
     uniques: frozenset[tuple[str | None, ...]] = frozenset()
     """The unique indexes that its column is a part of, if it is written."""
     edges: Sequence[ValueT] = ()
@@ -45,6 +45,12 @@ class Beside(Generic[ValueT]):
     A read keeps it where it finds the row: to find more than before breaks nobody."""
     is_written: bool = False
     may_be_null: bool = False
+
+
+def column_of(rows: Sequence[tuple[ValueT | None, ...]], place: int) -> list[ValueT | None]:
+    """Return what whole rows have in one column, the fullest row first, as no index has them."""
+    ordered = sorted(rows, key=lambda row: (row.count(None), [str(cell) for cell in row]))
+    return [row[place] for row in ordered]
 
 
 def with_further(

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.meanings import Meaning, in_turn, meanings
-from coordinator.adapters.rehearsals._scratch.sets import Beside, other_case, with_further
-from coordinator.adapters.rehearsals._scratch.tokens import Token
+from coordinator.adapters.rehearsals._scratch.sets import Beside, column_of, other_case, with_further
+from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted
 from coordinator.adapters.rehearsals._sqlite.asking import count_of
 from coordinator.adapters.rehearsals._sqlite.columns import type_of
 from coordinator.adapters.rehearsals._sqlite.connection import (
@@ -26,7 +26,7 @@ from coordinator.adapters.rehearsals._sqlite.connection import (
     objection_from,
 )
 from coordinator.adapters.rehearsals._sqlite.execution import run_on
-from coordinator.adapters.rehearsals._sqlite.sample import parent_values
+from coordinator.adapters.rehearsals._sqlite.sample import ROWS, parent_values
 from coordinator.adapters.rehearsals._sqlite.schema import Table
 from coordinator.adapters.rehearsals._sqlite.tokens import parameters_of, tokens_of
 from coordinator.adapters.rehearsals._sqlite.values import candidates, edges
@@ -112,7 +112,9 @@ def _choices(
 def _of_column(connection: sqlite3.Connection, meaning: Meaning[Table]) -> Beside[SqlValue]:
     table, column = meaning.table, meaning.table.columns[meaning.place]
     points = any(column.name in key.columns for key in table.foreign_keys)
-    rows = parent_values(connection, table, column.name)
+    listed = ", ".join(quoted(each.name) for each in table.columns)
+    found = connection.execute(f"SELECT {listed} FROM {quoted(table.name)} LIMIT {ROWS}").fetchall()
+    rows: list[SqlValue] = column_of(found, meaning.place)
     return Beside(
         rows=rows,
         uniques=frozenset[tuple[str | None, ...]](each for each in table.uniques if column.name in each)
