@@ -244,9 +244,9 @@ kind = sa.Enum("a", "b", name="kind")
 op.create_table(
     "Order",
     sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
-    sa.Column("kind", kind, nullable=False),
+    sa.Column("kind", kind, nullable=False, index=True),
     sa.Column("at", sa.DateTime, server_default=sa.func.now(), index=True),
-    sa.Column("item", sa.Integer, sa.ForeignKey("item.id", ondelete="CASCADE"), comment="whose"),
+    sa.Column("item", sa.Integer, sa.ForeignKey("item.id", ondelete="CASCADE"), comment="whose", index=True),
     sa.CheckConstraint("item > 0", name="known"),
 )
 table = sa.table("Order", sa.column("kind", kind), sa.column("item", sa.Integer))

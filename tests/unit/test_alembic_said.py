@@ -16,8 +16,8 @@ RAN = (
 )
 
 
-def other(*sent: tuple[int | None, str]) -> str | None:
-    script = Script(tuple(Statement(each, 1) for each in SAID), transaction=True)
+def other(*sent: tuple[int | None, str], said: tuple[str, ...] = SAID) -> str | None:
+    script = Script(tuple(Statement(each, 1) for each in said), transaction=True)
     migration = Migration("b2", "b2", script, None, (), by_program=True)
     return sent_otherwise(sent, migration, engine=Engine.POSTGRESQL, table="alembic_version")
 
@@ -38,3 +38,25 @@ def test_values_reads_and_the_version_table_are_no_difference():
 )
 def test_what_is_more_less_or_other_is_named(sent: tuple[tuple[int | None, str], ...], said: str):
     assert said in (other(*sent) or "")
+
+
+TABLE = "CREATE TABLE item (a integer, b integer)"
+INDEXES = (
+    "CREATE INDEX ix_a ON item (a)",
+    "CREATE UNIQUE INDEX ix_b ON item (b)",
+    "CREATE INDEX ix_c ON item (c)",
+)
+
+
+def test_the_indexes_of_a_table_come_in_any_order():
+    sent = [(5, each) for each in (TABLE, *reversed(INDEXES))]
+
+    assert other(*sent, said=(TABLE, *INDEXES)) is None
+
+
+def test_an_index_more_or_on_the_other_side_of_another_statement_is_named():
+    more = [(5, each) for each in (TABLE, *INDEXES, "CREATE INDEX ix_d ON item (d)")]
+    moved = [(5, each) for each in (INDEXES[0], TABLE)]
+
+    assert "it sends `CREATE INDEX ix_d" in (other(*more, said=(TABLE, *INDEXES)) or "")
+    assert "`CREATE INDEX ix_a" in (other(*moved, said=(TABLE, INDEXES[0])) or "")

@@ -3,14 +3,16 @@
 Rows are compared by the rehearsal, and a step of data on an empty table leaves none. So the statements are
 compared as well, each by its first words: values are written out offline and bound online, so that whole
 texts differ where nothing does. What only reads is left out (SQLAlchemy looks whether a type is there), and
-so is what Alembic itself does to its version table. What a hook sends past SQLAlchemy, by the driver's own
-cursor, nobody hears.
+so is what Alembic itself does to its version table. SQLAlchemy makes the indexes of a table in no order,
+another one in each process: indexes that are made one after the other are compared in any. What a hook sends
+past SQLAlchemy, by the driver's own cursor, nobody hears.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Final
 
 from coordinator.model import Engine, Migration
@@ -18,6 +20,8 @@ from coordinator.sql import split_statements
 
 Sent = tuple[int | None, str]
 """The line of the revision's file that sent a statement, None where another one did; and its text."""
+_Written = tuple[tuple[str, ...], str]
+"""The first words of a statement, and its text."""
 
 _FIRST: Final = 3
 _READING: Final = frozenset(
@@ -32,14 +36,14 @@ def sent_otherwise(sent: Iterable[Sent], migration: Migration, *, engine: Engine
     `table` is the version table's name, without its schema.
     """
     assert migration.up is not None, "its statements are known"
-    said = list(_written((each.text for each in migration.up.statements), engine))
+    said = _in_order(_written((each.text for each in migration.up.statements), engine))
     books = table.upper()
-    ran = [
+    ran = _in_order(
         (words, text)
         for line, whole in sent
         for words, text in _written((whole,), engine)
         if line is not None or books not in words
-    ]
+    )
     match = SequenceMatcher(None, _heads(said), _heads(ran), autojunk=False)
     for kind, first, until, begin, end in match.get_opcodes():
         if kind != "equal":
@@ -49,7 +53,7 @@ def sent_otherwise(sent: Iterable[Sent], migration: Migration, *, engine: Engine
     return None
 
 
-def _written(texts: Iterable[str], engine: Engine) -> Iterator[tuple[tuple[str, ...], str]]:
+def _written(texts: Iterable[str], engine: Engine) -> Iterator[_Written]:
     """Yield the first words and the text of each statement that does more than read."""
     for text in texts:
         for each in split_statements(text, engine):
@@ -57,7 +61,20 @@ def _written(texts: Iterable[str], engine: Engine) -> Iterator[tuple[tuple[str, 
                 yield each.words[:_FIRST], each.text
 
 
-def _heads(statements: Sequence[tuple[tuple[str, ...], str]]) -> list[tuple[str, ...]]:
+def _in_order(statements: Iterable[_Written]) -> list[_Written]:
+    """Return the statements with each row of new indexes sorted."""
+    found: list[_Written] = []
+    for makes_index, group in groupby(statements, key=lambda each: _makes_index(each[0])):
+        row = list(group)
+        found += sorted(row) if makes_index else row
+    return found
+
+
+def _makes_index(words: tuple[str, ...]) -> bool:
+    return words[:2] == ("CREATE", "INDEX") or words[:3] == ("CREATE", "UNIQUE", "INDEX")
+
+
+def _heads(statements: Sequence[_Written]) -> list[tuple[str, ...]]:
     return [words for words, _ in statements]
 
 
