@@ -64,6 +64,12 @@ def test_what_was_sent_without_an_answer_is_not_said_to_be_there(tmp_path: Path)
     assert said.endswith("perhaps still at work on the server: line 17 (ALTER TABLE item ADD y int).")
 
 
+def test_sqlite_has_no_server_that_may_still_be_at_work(tmp_path: Path):
+    said = told(tmp_path, HEAD, ALTER, engine=Engine.SQLITE)
+
+    assert said == "Refused, or sent without an answer: line 17 (ALTER TABLE item ADD y int)."
+
+
 def test_what_a_hook_sent_is_told_apart_from_the_file(tmp_path: Path):
     assert "outside of the file (CREATE TABLE x)" in told(
         tmp_path, HEAD, ["sends", 0, None, "CREATE TABLE x", True]

@@ -45,10 +45,11 @@ def read_trail(file: Path, migration: Migration, engine: Engine) -> str:
     is_there = [each for each in sent if each.is_for_good]
     unseen = [each for each in sent if each.is_ended and not each.is_for_good]
     under_way = [each for each in sent if not each.is_ended]
+    at_work = "" if engine is Engine.SQLITE else " and perhaps still at work on the server"
     told = (
         (is_there, "There for good"),
         (unseen, "Ran, and nobody saw it committed"),
-        (under_way, "Refused, or sent without an answer and perhaps still at work on the server"),
+        (under_way, f"Refused, or sent without an answer{at_work}"),
     )
     return " ".join(f"{how}: {_named(each)}." for each, how in told if each)
 
