@@ -96,12 +96,20 @@ BOOKS: Final = frozenset(
 # -- rehearsal ------------------------------------------------------------------------------------------
 
 
+Origin = tuple[str, str]
+"""A table, as the engine writes its name, and a column of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a result, with its type as the engine writes it (`character varying(20)`)."""
 
     name: str
     type: str
+    origin: Origin | None = None
+    """The column of a table that it shows, as far as the engine tells."""
+    may_be_null: bool = True
+    """Of its origin: a row may have NULL there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,8 @@ class Ran:
     """Rows of the table that it writes, also those that it wrote as they were; None where it writes none."""
     only_changed: bool = False
     """Of `written`: those that it wrote as they were are not among the rows, for the engine cannot tell."""
+    table: str | None = None
+    """Of `written`: the table, as it is written in the origin of a column."""
     present: tuple[tuple[str | None, ...], ...] = ()
     """Of `written`: what was there before, where others may be of the kind that `only_changed` means."""
 

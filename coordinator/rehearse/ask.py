@@ -15,11 +15,12 @@ from typing import Final, TypeVar
 from coordinator.evidence import Objection
 from coordinator.model import Layer
 from coordinator.queries import Query
-from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
+from coordinator.rehearsal_ports import Description, Origin, Ran, RehearsalDatabase, Values
 from coordinator.rehearse.description import mismatch, other_strings
 from coordinator.rehearse.moment import is_no_answer
 from coordinator.rehearse.subject import WORKS, Answer, Compiled
 from coordinator.sameness import difference
+from coordinator.sql import split_statements
 
 _REFERRED: Final = {
     "23503": re.compile(r'^update or delete on table .* on table "(?P<child>[^"]*)"'),
@@ -117,6 +118,10 @@ def _asks(queries: Sequence[Compiled]) -> list[tuple[str, Values]]:
 # -- at another state ------------------------------------------------------------------------------------
 
 
+Nulls = dict[Origin, str]
+"""Columns in which INSERTs leave NULL, each with the name of one of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Between:
     """What lies between a version's own state and the one where it is asked."""
@@ -128,9 +133,17 @@ class Between:
 
 
 def ask_queries(
-    state: State, queries: Sequence[Compiled], *, role: str | None, between: Between
+    state: State,
+    queries: Sequence[Compiled],
+    *,
+    role: str | None,
+    between: Between,
+    nulls: Nulls | None = None,
 ) -> list[Answer]:
-    """Return how each query fares at `state`; those that fail at their own state are not asked again."""
+    """Return how each query fares at `state`; those that fail at their own state are not asked again.
+
+    What they leave NULL there is put into `nulls`.
+    """
     answers = {place: each.own for place, each in enumerate(queries) if each.own.broken is None}
 
     asked = [place for place in answers if queries[place].description is not None]
@@ -146,10 +159,43 @@ def ask_queries(
     if asked:
         ran = state.database.execute(_asks([queries[each] for each in asked]), role=role)
         for place, result in zip(asked, ran, strict=True):
+            if nulls is not None and isinstance(result, Ran):
+                nulls.update(nulls_of(queries[place], result))
             answers[place] = _ran(
                 queries[place], result, answers[place], layers=state.layers, between=between
             )
     return [answers.get(place, each.own) for place, each in enumerate(queries)]
+
+
+def nulls_of(query: Compiled, ran: Ran) -> Nulls:
+    """Return the columns that an INSERT leaves NULL in every row, whatever values it has.
+
+    A row that an UPDATE leaves so was so before: a backfill may be about to change that.
+    """
+    statements = split_statements(query.text)
+    is_insert = bool(statements) and statements[0].words[:1] in (("INSERT",), ("REPLACE",))
+    if not is_insert or ran.written is None or ran.written.table is None or not ran.written.rows:
+        return {}
+    cells = zip(*ran.written.rows, strict=True)
+    return {
+        (ran.written.table, column.name): query.query.name
+        for column, values in zip(ran.written.columns, cells, strict=True)
+        if all(value is None for value in values)
+    }
+
+
+def meets_null(query: Compiled, here: Description, nulls: Nulls) -> str | None:
+    """Return which column of a result could not be NULL at the own state, and is left so by others here."""
+    own = query.description
+    if own is None or not query.query.reads_result:
+        return None
+    for before, now in zip(own.columns or (), here.columns or (), strict=False):
+        if before.origin and not before.may_be_null and now.may_be_null and now.origin in nulls:
+            return (
+                f"column `{before.name}` may be NULL: the other version's `{nulls[now.origin]}` leaves it so,"
+                " and where this one was made no row could be"
+            )
+    return None
 
 
 def _still(answers: dict[int, Answer], places: Sequence[int]) -> list[int]:
@@ -159,11 +205,12 @@ def _still(answers: dict[int, Answer], places: Sequence[int]) -> list[int]:
 def fails(answer: Answer, layer: Layer, objection: Objection) -> Answer:
     """Return the answer with a layer's refusal; one that says nothing of the schema leaves it open."""
     if is_no_answer(objection.code):
-        return _unknown(answer, layer, f"there was no answer: {objection.message} ({objection.code})")
+        return unknown(answer, layer, f"there was no answer: {objection.message} ({objection.code})")
     return Answer((layer, objection), answer.unchecked)
 
 
-def _unknown(answer: Answer, layer: Layer, reason: str) -> Answer:
+def unknown(answer: Answer, layer: Layer, reason: str) -> Answer:
+    """Return the answer with what a layer leaves open."""
     return Answer(answer.broken, (*answer.unchecked, (layer, reason)))
 
 
@@ -183,7 +230,7 @@ def _compared(
         return answer
     if found.unless is None:
         return fails(answer, Layer.DESCRIBE, found.objection)
-    return _unknown(answer, Layer.DESCRIBE, f"{found.objection.message}: {found.unless}")
+    return unknown(answer, Layer.DESCRIBE, f"{found.objection.message}: {found.unless}")
 
 
 def _ran(
@@ -202,15 +249,15 @@ def _ran(
     if between.writer is None:
         return fails(answer, Layer.RESULT, Objection("result-differs", f"the query {found}"))
     reason = f"the query {found}; `{between.writer}` writes rows, and nobody knows if it minds"
-    return _unknown(answer, Layer.RESULT, reason)
+    return unknown(answer, Layer.RESULT, reason)
 
 
 def _refused(here: Objection, answer: Answer, *, layers: Collection[Layer], between: Between) -> Answer:
     told = f"{here.message} ({here.code})"
     if Layer.EXECUTE not in layers:
-        return _unknown(answer, Layer.RESULT, f"it did not run, so there is no result to compare: {told}")
+        return unknown(answer, Layer.RESULT, f"it did not run, so there is no result to compare: {told}")
     if (table := _new_child(here, between.new_tables)) is not None:
-        return _unknown(
+        return unknown(
             answer, Layer.EXECUTE, f"it fails where a row of the new {table} refers to its row: {told}"
         )
     return fails(answer, Layer.EXECUTE, here)

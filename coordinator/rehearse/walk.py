@@ -20,8 +20,19 @@ from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection, StatementEvidence, Use
 from coordinator.model import Engine, Layer, Migration, Role
 from coordinator.programs import NOT_REHEARSED
-from coordinator.rehearsal_ports import RehearsalDatabase
-from coordinator.rehearse.ask import Between, Described, State, ask_queries, compile_queries, fails
+from coordinator.rehearsal_ports import Description, RehearsalDatabase
+from coordinator.rehearse.ask import (
+    Between,
+    Described,
+    Nulls,
+    State,
+    ask_queries,
+    compile_queries,
+    fails,
+    meets_null,
+    nulls_of,
+    unknown,
+)
 from coordinator.rehearse.subject import WORKS, Answer, Compiled, Subject
 from coordinator.rehearse.within import instants, joined, placed
 from coordinator.sql import split_statements
@@ -269,16 +280,36 @@ class _Walk:
 
     def ask(self, here: State) -> None:
         """Ask about every query of every subject at the next state."""
+        left: dict[Use, Nulls] = {}
         for subject in self.subjects:
             answers = self.answers.setdefault(subject.use, [])
+            compiled, nulls = self.compiled[subject.use], left.setdefault(subject.use, {})
             is_live = subject.role is Role.LIVE
             if len(answers) == (0 if is_live else len(self.writers)):  # its own state: it was asked there
-                answers.append([each.own for each in self.compiled[subject.use]])
+                answers.append([each.own for each in compiled])
+                for each in compiled:
+                    nulls.update(nulls_of(each, each.ran) if each.ran is not None else {})
                 continue
             between = self._what_lies(subject, state=len(answers))
             answers.append(
-                ask_queries(here, self.compiled[subject.use], role=subject.database_role, between=between)
+                ask_queries(here, compiled, role=subject.database_role, between=between, nulls=nulls)
             )
+        if Layer.DESCRIBE in self.layers:
+            self._judge_nulls(here, left)
+
+    def _judge_nulls(self, here: State, left: Mapping[Use, Nulls]) -> None:
+        """Add what a version may not be able to read that another one writes, if that one can run here."""
+        for subject in self.subjects:
+            nulls: Nulls = {}
+            for use, found in left.items():
+                if use != subject.use and all(each.broken is None for each in self.answers[use][-1]):
+                    nulls.update(found)
+            answers = self.answers[subject.use][-1]
+            for place, query in enumerate(self.compiled[subject.use]):
+                now = here.described.get(query.text)
+                why = meets_null(query, now, nulls) if isinstance(now, Description) else None
+                if why is not None and answers[place].broken is None:
+                    answers[place] = unknown(answers[place], Layer.DESCRIBE, why)
 
     def working(self) -> Working:
         """Return what works where the walk stands."""

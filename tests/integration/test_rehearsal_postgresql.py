@@ -56,7 +56,11 @@ def test_describes_what_a_compiled_client_scans(shop):
 
     assert found == Description(
         ("numeric",),
-        (Column("id", "bigint"), Column("email", "character varying(80)"), Column("total", "numeric(10,2)")),
+        (
+            Column("id", "bigint", ("customers", "id"), may_be_null=False),
+            Column("email", "character varying(80)", ("customers", "email")),
+            Column("total", "numeric(10,2)", ("orders", "total"), may_be_null=False),
+        ),
     )
 
 

@@ -71,7 +71,12 @@ class Described:
     @property
     def columns(self) -> tuple[Column, ...]:
         """Return the columns as a client sees them."""
-        return tuple(Column(each.name, type_of(each)) for each in self.fields)
+        return tuple(map(_column, self.fields))
+
+
+def _column(field: Any) -> Column:
+    origin = (field.org_table, field.org_name) if field.org_table and field.org_name else None
+    return Column(field.name, type_of(field), origin, may_be_null=bool(field.flags % 2 == 0))
 
 
 def settle(connection: Connection, engine: Engine, sql_mode: str | None) -> None:
@@ -134,7 +139,7 @@ def run(connection: Connection, text: str, values: Sequence[object], *, most: in
         cursor.execute(f"EXECUTE coordinator_asked{' USING ' if names else ''}{', '.join(names)}")
         fields = getattr(cursor, "_result").fields if cursor.description else None  # noqa: B009 - no public name
         rows = tuple(cursor.fetchmany(most)) if fields else ()
-        columns = None if fields is None else tuple(Column(each.name, type_of(each)) for each in fields)
+        columns = None if fields is None else tuple(map(_column, fields))
         return Result(rows, columns, cursor.rowcount)
 
 

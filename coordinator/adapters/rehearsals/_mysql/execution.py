@@ -197,7 +197,7 @@ def _written(connection: Connection, table: Table | None, before: Counter[Row]) 
         return None
     columns = tuple(Column(each.name, each.kind) for each in table.columns)
     new = list((_rows_in(connection, table) - before).elements())
-    return Ran(sorted_texts(new, _text_of), len(new), columns)
+    return Ran(sorted_texts(new, _text_of), len(new), columns, table=table.name)
 
 
 def _text_of(value: object) -> str:

@@ -28,12 +28,14 @@ from coordinator.adapters.rehearsals._postgresql.pipeline import (
 )
 from coordinator.errors import Usage
 from coordinator.evidence import Objection
-from coordinator.rehearsal_ports import Column, Description
+from coordinator.rehearsal_ports import Column, Description, Origin
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Held = Callable[[], list[Objection | None]]
 _Type = tuple[int, int]
 """A type's oid and its modifier (-1: none), as RowDescription has them."""
+_Place = tuple[int, int]
+"""The oid of the table that a column of a result comes from, and its number there; (0, 0): from none."""
 _NOTHING = -1
 
 
@@ -53,17 +55,21 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """Types of the parameters, names and types of the columns; None where it returns no rows."""
+    """Types of the parameters, names, types and places of the columns; None where it returns no rows."""
 
     parameters: tuple[int, ...]
-    columns: tuple[tuple[str, _Type], ...] | None
+    columns: tuple[tuple[str, _Type, _Place], ...] | None
 
 
 def prepare(connection: Connection, texts: Sequence[str]) -> list[Description | Objection]:
     """Return what a compiled client would learn of each text, or why it cannot be prepared."""
     answers = _ask(connection, [_Question(text) for text in texts])
-    names = _type_names(connection, [answer for answer in answers if isinstance(answer, _Parsed)])
-    return [answer if isinstance(answer, Objection) else _description(answer, names) for answer in answers]
+    parsed = [answer for answer in answers if isinstance(answer, _Parsed)]
+    names, origins = _type_names(connection, parsed), _origins(connection, parsed)
+    return [
+        answer if isinstance(answer, Objection) else _description(answer, names, origins)
+        for answer in answers
+    ]
 
 
 def plan(connection: Connection, texts: Sequence[str], *, role: str | None) -> list[Objection | None]:
@@ -200,7 +206,7 @@ def _as_role(connection: Connection, role: str | None) -> Iterator[None]:
 
 def _type_names(connection: Connection, answers: Sequence[_Parsed]) -> dict[_Type, str]:
     types = {(oid, _NOTHING) for each in answers for oid in each.parameters}
-    types |= {type_ for each in answers for _, type_ in each.columns or ()}
+    types |= {type_ for each in answers for _, type_, _ in each.columns or ()}
     ordered = sorted(types)
     rows = connection.execute(
         "SELECT pg_catalog.format_type(o, CASE WHEN m <> -1 THEN m END) FROM unnest(%s::oid[], %s::int4[])"
@@ -210,12 +216,32 @@ def _type_names(connection: Connection, answers: Sequence[_Parsed]) -> dict[_Typ
     return {type_: str(name) for type_, [name] in zip(ordered, rows, strict=True)}
 
 
-def _description(parsed: _Parsed, names: dict[_Type, str]) -> Description:
+def _origins(connection: Connection, answers: Sequence[_Parsed]) -> dict[_Place, tuple[Origin, bool]]:
+    """Return of places in tables their names, and whether NULL may stand there."""
+    places = sorted({place for each in answers for _, _, place in each.columns or ()})
+    rows = connection.execute(
+        "SELECT attrelid::int8, attnum, attrelid::regclass::text, attname, NOT (attnotnull OR typnotnull)"
+        " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = atttypid"
+        " JOIN unnest(%s::oid[], %s::int4[]) AS u(o, n) ON (attrelid, attnum) = (o, n)",
+        [[oid for oid, _ in places], [number for _, number in places]],
+    ).fetchall()
+    return {
+        (int(str(oid)), int(str(number))): ((str(table), str(column)), bool(may_be_null))
+        for oid, number, table, column, may_be_null in rows
+    }
+
+
+def _description(
+    parsed: _Parsed, names: dict[_Type, str], origins: dict[_Place, tuple[Origin, bool]]
+) -> Description:
     return Description(
         tuple(names[oid, _NOTHING] for oid in parsed.parameters),
         None
         if parsed.columns is None
-        else tuple(Column(name, names[type_]) for name, type_ in parsed.columns),
+        else tuple(
+            Column(name, names[type_], *origins.get(place, (None, True)))
+            for name, type_, place in parsed.columns
+        ),
     )
 
 
@@ -272,7 +298,11 @@ def _result(pgconn: PGconn) -> PGresult:
 
 def _parsed(result: PGresult) -> _Parsed:
     columns = tuple(
-        ((result.fname(place) or b"").decode(errors="replace"), (result.ftype(place), result.fmod(place)))
+        (
+            (result.fname(place) or b"").decode(errors="replace"),
+            (result.ftype(place), result.fmod(place)),
+            (result.ftable(place), result.ftablecol(place)),
+        )
         for place in range(result.nfields)
     )
     return _Parsed(tuple(result.param_type(place) for place in range(result.nparams)), columns or None)

@@ -307,6 +307,7 @@ def _ran(rounds: list[tuple[_Try, _Seen, _Seen | Objection]], reading: _Reading)
         return Ran(result.rows, result.count, result.columns)
     joined = replace(
         _joined(written, reading),
+        table=target.name,
         only_changed=target.is_view,
         present=tuple(reading.rows(target.before)),
     )
