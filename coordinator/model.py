@@ -163,6 +163,8 @@ class Migration:
     """A program applies it, and `up` is what it says that it will send; what it then does may differ."""
     parents: tuple[MigrationId, ...] = ()
     """What must be applied before it, where the tool's files make a graph and no line."""
+    branch_labels: tuple[str, ...] = ()
+    """Those that Alembic is to find in its file, as order and phases rest on them."""
     needs_database: str | None = None
     """Why the SQL that it sends cannot be had without a database."""
     is_atomic: bool = False

@@ -19,6 +19,8 @@ from coordinator.model import Phase, SourceFile
 from coordinator.sql import decode
 
 _NAMES: Final = ("revision", "down_revision", "branch_labels", "depends_on")
+_LABELS: Final = {"EXPAND_BRANCH": "expand", "CONTRACT_BRANCH": "contract"}
+"""What OpenStack calls its labels (neutron.db.migration.cli); Alembic's process sees whether they are."""
 _DECLARATION = re.compile(r"[ \t]*(?:#|--|)[ \t]*coordinator:(?P<rest>.*)")
 _PHASE = re.compile(r"\s*phase\s*=\s*(?P<phase>\w+)\s*")
 _DATE = re.compile(r"^Create Date: *(\S.*)$", re.MULTILINE)
@@ -141,7 +143,7 @@ def read_revision(file: SourceFile) -> tuple[Revision | None, tuple[Diagnostic, 
     wrong: list[Diagnostic] = []
     for name, value in _assignments(tree):
         places[name] = Place(file.path, value.lineno, value.col_offset + 1)
-        names = _literal(value)
+        names = _literal(value, _LABELS if name == "branch_labels" else {})
         if names is None or (name == "revision" and (len(names) != 1 or _NO_IDENTIFIER.search(names[0]))):
             wrong.append(_no_literal(name, places[name]))
         else:
@@ -276,15 +278,20 @@ def _items(sequence: ast.expr) -> list[ast.expr]:
     return [] if any(isinstance(each, ast.Starred) for each in items) else items
 
 
-def _literal(value: ast.expr) -> tuple[str, ...] | None:
-    """Return the names that an expression is: none, one, or a sequence of them; None for anything else."""
+def _literal(value: ast.expr, constants: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return the names that an expression is: none, one, or a sequence of them; None for anything else.
+
+    `constants` says what a name stands for, whatever module has it.
+    """
     match value:
+        case ast.Name(id=name) | ast.Attribute(attr=name) if name in constants:
+            return (constants[name],)
         case ast.Constant(value=None):
             return ()
         case ast.Constant(value=str() as name):
             return (name,)
         case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items):
-            found = [_literal(each) for each in items]
+            found = [_literal(each, constants) for each in items]
             return None if None in found else tuple(name for each in found if each for name in each)
     return None
 

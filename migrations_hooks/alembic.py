@@ -164,6 +164,7 @@ def _migration(placed: Placed, environment: Environment, engine: Engine) -> Migr
         declared_at=revision.phase_at,
         is_code=True,
         parents=placed.parents,
+        branch_labels=revision.labels,
         needs_database=revision.asks or environment.asks,
         is_atomic=not commits,
     )

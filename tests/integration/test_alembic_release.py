@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from fixtures.alembic_project import (
     ENV,
+    INI,
     LINE,
     SHOP,
     apply_next,
@@ -320,6 +321,26 @@ def test_branches_give_the_phases_and_the_order(database_url: str, tmp_path: Pat
     assert done(release(ports))
 
     assert heads(ports) == {"a1", "z1"}
+
+
+@pytest.mark.parametrize(("label", "is_done"), [("expand", True), ("contract", False)])
+def test_labels_that_are_constants_must_be_what_they_are_called(label: str, is_done: bool, tmp_path: Path):
+    named = (
+        revision("a1").popitem()[1].replace("branch_labels = None", "branch_labels = (names.EXPAND_BRANCH,)")
+    )
+    files = {"a1.py": f"import names\n{named}"}
+    ini = INI.replace("[alembic]", "[alembic]\nprepend_sys_path = .")
+    ports = plan_in(write_project(tmp_path, files, ini=ini), f"sqlite:///{tmp_path}/shop.db")
+    (tmp_path / "names.py").write_text(f"EXPAND_BRANCH = {label!r}\n")
+    audience = Audience()
+
+    assert done(release(ports, audience)) is is_done
+
+    reasons = [each.reason for each in audience.failed]
+    assert all("are contract, and expand where it was read" in each for each in reasons)
+    assert len(reasons) == (not is_done)
+    if is_done:
+        assert heads(ports) == {"a1"}
 
 
 def test_a_branch_goes_on_beside_another_one_that_is_applied_already(url: str, tmp_path: Path):

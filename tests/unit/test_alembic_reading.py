@@ -48,6 +48,20 @@ EXPAND = revision("z1", labels=("expand",))
 CONTRACT = revision("a1", labels=("contract",))
 
 
+@pytest.mark.parametrize(
+    ("label", "phase"),
+    [
+        ("(cli.EXPAND_BRANCH,)", Phase.EXPAND),
+        ("[CONTRACT_BRANCH]", Phase.CONTRACT),
+        ("cli.EXPAND_BRANCH", Phase.EXPAND),
+    ],
+)
+def test_the_constants_of_openstack_are_its_labels(label: str, phase: Phase):
+    found = one({"a.py": f"from neutron.db.migration import cli\nrevision = 'a'\nbranch_labels = {label}\n"})
+
+    assert (found.declared, found.branch_labels) == (phase, (phase.value,))
+
+
 def test_parents_come_first_whatever_the_files_are_called():
     assert order(revision("c"), revision("b", "c"), revision("a", "b")) == ["c", "b", "a"]
 
@@ -125,6 +139,8 @@ def test_a_comment_of_another_phase_than_the_branch_is_refused():
     [
         ("revision = 'a'\ndown_revision = make()\n", "alembic-revision", 2),
         ("x = 1\n", "alembic-revision", 1),
+        ("revision = 'a'\nbranch_labels = (cli.OTHER_BRANCH,)\n", "alembic-revision", 2),
+        ("revision = 'a'\ndown_revision = EXPAND_BRANCH\n", "alembic-revision", 2),
         ("revision = 'a@b'\n", "alembic-revision", 1),
         ("revision = 'a'\ndef upgrade(:\n", "alembic-syntax", 2),
         ("revision = 'a'\ndown_revision = 'gone'\n", "alembic-parent-missing", 2),

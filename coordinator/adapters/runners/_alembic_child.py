@@ -185,6 +185,13 @@ def _script(config: Any, request: dict[str, Any]) -> Any:
             raise Refused(f"Alembic finds revision {name} in {revision.path}, and the plan in {path}.")
         if sha256(Path(path).read_bytes()).hexdigest() != digest:
             raise Refused(f"{path} was changed while the command ran.")
+        said = getattr(revision.module, "branch_labels", None) or ()
+        labels = sorted({said} if isinstance(said, str) else said)
+        if labels != sorted(request["labels"][name]):
+            raise Refused(
+                f"The branch labels of {path} are {', '.join(labels) or 'none'}, and"
+                f" {', '.join(request['labels'][name]) or 'none'} where it was read."
+            )
     return script
 
 

@@ -196,6 +196,7 @@ class AlembicRunner:
                     str(each.version): [str(Path(each.files[0].path).absolute()), each.files[0].digest]
                     for each in migrations
                 },
+                "labels": {str(each.version): each.branch_labels for each in migrations},
                 "answer": str(answer),
             }
             if is_scratch:
