@@ -24,6 +24,22 @@ if TYPE_CHECKING:
     from coordinator.rehearsal_ports import EvidenceCache
 
 
+PageFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", dir_okay=False, help="Write the release as a page too, to look at or to keep."
+    ),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REF",
+        help="Take a git commit as what is live, and contact nothing; `merge-base` is where this branch left"
+        " the default one.",
+    ),
+]
+
+
 @app.command()
 def plan(
     plan: PlanFile = DEFAULT_PLAN,
@@ -34,20 +50,8 @@ def plan(
         list[str] | None,
         typer.Option(metavar="FORM=FILE", help="Write the result in this form too; may be repeated."),
     ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", dir_okay=False, help="Write the release as a page too, to look at or to keep."
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REF",
-            help="Take a git commit as what is live, and contact nothing; `merge-base` is where this branch"
-            " left the default one.",
-        ),
-    ] = None,
+    html: PageFile = None,
+    against: Against = None,
     migrations: Annotated[
         str | None, typer.Option(metavar="DIR", help="With --against: the migrations, in place of a plan.")
     ] = None,

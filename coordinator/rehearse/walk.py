@@ -363,15 +363,9 @@ class _Walk:
             self.within.setdefault(use, []).append(met)
 
     def judge_within(self) -> None:
-        """Add what was met between statements, where a version works on both sides; as with a session."""
-        for subject in self.subjects:
-            answers = self.answers[subject.use]
-            for state, met in enumerate(self.within.get(subject.use, ()), 1):
-                before, after = answers[state - 1], answers[state]
-                for place, answer in met.items():
-                    if before[place].broken is None and after[place].broken is None:
-                        states = after if subject.role is Role.LIVE else before
-                        states[place] = joined(states[place], answer)
+        """Add what was met between statements."""
+        for answers, place, answer in self._met_on_the_way(self.within):
+            answers[place] = joined(answers[place], answer)
 
     def hold(self, here: State, sessions: ExitStack) -> Held:
         """Prepare, in sessions that stay, what works at the state where the walk stands."""
@@ -396,15 +390,22 @@ class _Walk:
             self.crossings.setdefault(use, []).append(met)
 
     def judge_sessions(self) -> None:
-        """Add what only an old session met: a live version breaks at the state that the migration led to.
+        """Add what only an old session met."""
+        for answers, place, objection in self._met_on_the_way(self.crossings):
+            answers[place] = fails(answers[place], Layer.SESSION, objection)
 
-        A next version breaks at the one before: it has to start when the migration is behind it.
+    def _met_on_the_way(
+        self, met: Mapping[Use, Sequence[Mapping[int, _T]]]
+    ) -> Iterator[tuple[list[Answer], int, _T]]:
+        """Yield what was met at a migration by a query that works on both sides, and the answers it goes to.
+
+        A live version breaks at the state that the migration led to. A next version breaks at the one before:
+        it has to start when the migration is behind it.
         """
         for subject in self.subjects:
             answers = self.answers[subject.use]
-            for state, met in enumerate(self.crossings.get(subject.use, ()), 1):
+            for state, found in enumerate(met.get(subject.use, ()), 1):
                 before, after = answers[state - 1], answers[state]
-                for place, objection in met.items():
+                for place, each in found.items():
                     if before[place].broken is None and after[place].broken is None:
-                        states = after if subject.role is Role.LIVE else before
-                        states[place] = fails(states[place], Layer.SESSION, objection)
+                        yield (after if subject.role is Role.LIVE else before), place, each

@@ -7,116 +7,32 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import pytest
-from fixtures.repository import Repository
+from fixtures.replayed_past import (
+    GET,
+    ORDERS,
+    Document,
+    Past,
+    Replay,
+    first_release,
+    past,
+    replay,
+    server,
+)
 
-from coordinator.app.backtesting import Past as BacktestSettings
-from coordinator.app.backtesting import replay_on, replay_past
+from coordinator.app.backtesting import replay_past
 from coordinator.backtest.tags import Order
 from coordinator.discovery import rehearsal
 from coordinator.errors import Usage
 from coordinator.model import Engine, Layer
-from coordinator.rehearsal_ports import RehearsalServer
-from coordinator.report.backtest import as_json
-from coordinator.secret import Secret
 
-GOOSE = "-- +goose Up\n"
-ORDERS = "CREATE TABLE orders (id bigint PRIMARY KEY, total bigint NOT NULL);\n"
-GET = "-- name: GetOrder :one\nSELECT id, total FROM orders WHERE id = $1;\n"
+__all__ = ["past", "replay", "server"]
 GET_EMAIL = "-- name: GetEmail :one\nSELECT email FROM orders WHERE id = $1;\n"
 ADD = "ALTER TABLE orders ADD COLUMN email text;\n"
 DROP = "ALTER TABLE orders DROP COLUMN total;\n"
 GET_SUM = "-- name: GetOrder :one\nSELECT id, sum FROM orders WHERE id = $1;\n"
 RENAME = "ALTER TABLE orders RENAME COLUMN total TO sum;\n"
-
-Document = dict[str, Any]
-
-
-class Past(Repository):
-    """A repository whose migrations goose applies, or golang-migrate."""
-
-    tool = "goose"
-
-    def migration(self, number: int, name: str, sql: str, *, folder: str = "migrations") -> None:
-        """Write a migration in the tool's form."""
-        if self.tool == "goose":
-            self.write(f"{folder}/{number:05}_{name}.sql", GOOSE + sql)
-        else:
-            self.write(f"{folder}/{number:05}_{name}.up.sql", sql)
-            self.write(f"{folder}/{number:05}_{name}.down.sql", "SELECT 1;\n")
-
-    def queries(self, *texts: str, path: str = "queries/orders.sql") -> None:
-        """Write all queries of a version."""
-        self.write(path, "\n".join(texts))
-
-    def command(self, *options: str, output: str) -> str:
-        """Run the command in the repository, and return what it prints."""
-        words = ["--tool", self.tool, "--migrations", "migrations", *options, "--output", output]
-        ended = subprocess.run(
-            [sys.executable, "-m", "coordinator", "backtest", *words],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
-
-
-@dataclass
-class Replay:
-    """Replays a repository on the shared server."""
-
-    server: RehearsalServer
-    past: Past
-
-    def document(self, **settings: object) -> Document:
-        """Return the JSON result of the settings."""
-        return as_json(replay_on(self.server, self.settings(**settings), told=lambda _: None), seconds=0)
-
-    def settings(self, **settings: object) -> BacktestSettings:
-        """Return settings; what is not said is as the tests have it: `queries`, `migrations`."""
-        usual = BacktestSettings(
-            folder=self.past.folder,
-            tool=self.past.tool,
-            migrations=("migrations",),
-            queries=("queries",),
-            sqlc=None,
-            tags=re.compile(".+"),
-            last=None,
-            order=Order.CREATED,
-            layers=frozenset({Layer.PREPARE}),
-            engine=Engine.POSTGRESQL,
-        )
-        return replace(usual, **settings)  # type: ignore[arg-type]
-
-    def releases(self, **settings: object) -> list[Document]:
-        """Return what was found out about each release."""
-        releases: list[Document] = self.document(**settings)["releases"]
-        return releases
-
-
-@pytest.fixture(scope="module")
-def server(postgres: str) -> Iterator[RehearsalServer]:
-    with rehearsal(Engine.POSTGRESQL).server(url=Secret(postgres), live_version=None) as server:
-        yield server
-
-
-@pytest.fixture
-def past(tmp_path: Path) -> Past:
-    return Past(tmp_path / "made")
-
-
-@pytest.fixture
-def replay(server: RehearsalServer, past: Past) -> Replay:
-    return Replay(server, past)
 
 
 def story(release: Document) -> tuple[object, ...]:
@@ -127,12 +43,6 @@ def story(release: Document) -> tuple[object, ...]:
 def breaks(release: Document) -> list[tuple[object, ...]]:
     keys = ("version", "state", "migration", "query", "layer", "code")
     return [tuple(each[key] for key in keys) for each in release["breaks"]]
-
-
-def first_release(past: Past) -> None:
-    past.migration(1, "orders", ORDERS)
-    past.queries(GET)
-    past.commit("v1.0", day=1)
 
 
 @pytest.mark.parametrize("tool", ["goose", "golang-migrate"])

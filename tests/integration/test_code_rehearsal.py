@@ -135,12 +135,16 @@ def test_applied_code_is_a_part_of_the_base(shop: Checkout) -> None:
     assert found["rehearsals"]["shop"]["drift"] == []
 
 
-def test_on_a_dump_the_program_finds_what_is_applied_and_is_tried_as_well(shop: Checkout) -> None:
-    name_program(shop, "{url}")
+def rehearse_on_a_dump(shop: Checkout) -> None:
     file = shop.folder / "plan.yaml"
     plan = yaml.safe_load(file.read_text())
     plan["databases"]["shop"]["rehearsal"] = {"base": "dump"}
     file.write_text(yaml.safe_dump(plan, sort_keys=False))
+
+
+def test_on_a_dump_the_program_finds_what_is_applied_and_is_tried_as_well(shop: Checkout) -> None:
+    name_program(shop, "{url}")
+    rehearse_on_a_dump(shop)
 
     found = planned(shop)
 
@@ -164,10 +168,7 @@ def test_on_a_dump_where_nothing_is_applied_a_program_that_comes_first_is_tried(
         shop.released("1.4")
         with_code(shop)
         name_program(shop, "{url}")
-        file = shop.folder / "plan.yaml"
-        plan = yaml.safe_load(file.read_text())
-        plan["databases"]["shop"]["rehearsal"] = {"base": "dump"}
-        file.write_text(yaml.safe_dump(plan, sort_keys=False))
+        rehearse_on_a_dump(shop)
 
         found = planned(shop)
 

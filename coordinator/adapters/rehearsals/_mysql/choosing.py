@@ -26,8 +26,14 @@ from coordinator.adapters.rehearsals._mysql.sample import ROWS, values_in
 from coordinator.adapters.rehearsals._mysql.schema import Table
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.adapters.rehearsals._mysql.values import candidates, edges, members
-from coordinator.adapters.rehearsals._scratch.meanings import Meaning, in_turn, meanings
-from coordinator.adapters.rehearsals._scratch.sets import Beside, column_of, other_case, with_further
+from coordinator.adapters.rehearsals._scratch.meanings import Meaning, meanings
+from coordinator.adapters.rehearsals._scratch.sets import (
+    Beside,
+    column_of,
+    first_set,
+    other_case,
+    with_further,
+)
 from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Ran, Values
@@ -37,7 +43,6 @@ _FRESH: Final = (7, 101)
 _UNKNOWN: Final[tuple[SqlValue, ...]] = (1, "sample", 0, "2001-02-03 03:04:05", "{}", "[]", None)
 _ALL: Final = 1_000
 """Rows that a LIMIT with a parameter keeps: all of them, so that their order decides nothing."""
-_Set = tuple[SqlValue, ...]
 _ENDED: Final = frozenset({REFUSED, "1969", "3024", "1317"})
 """Ours, ER_STATEMENT_TIMEOUT, ER_QUERY_TIMEOUT, ER_QUERY_INTERRUPTED: other values would take as long."""
 
@@ -50,31 +55,16 @@ def choose(ground: Ground, text: str) -> Values | Objection:
         count = describe(ground.connection, text).parameters
     except REFUSALS as error:
         return objection_from(error)
-    first = _first(ground, text, choices := _choices(ground, text, count))
-    if isinstance(first, Objection):
-        return first
-    return with_further(
-        first,
-        _beside(ground, text, count) if choices else (),
-        run=partial(_tried, ground, text),
-        is_hopeless=lambda ended: ended.code in _ENDED,
-    )
+    choices, run = _choices(ground, text, count), partial(_tried, ground, text)
+    first = first_set(choices, run=run, is_hopeless=_is_hopeless)
+    if not isinstance(first, tuple):
+        return first or Objection(REFUSED, "no value was found")
+    beside = _beside(ground, text, count) if choices else ()
+    return with_further(first, beside, run=run, is_hopeless=_is_hopeless)
 
 
-def _first(ground: Ground, text: str, choices: Sequence[Sequence[SqlValue]]) -> _Set | Objection:
-    found: _Set | None = None
-    refusal: Objection | None = None
-    for values in in_turn(choices):
-        ran = _tried(ground, text, values)
-        if isinstance(ran, Objection):
-            refusal = refusal or ran
-            if ran.code in _ENDED:
-                break
-        elif ran.count or not choices:
-            return values
-        else:
-            found = values if found is None else found
-    return found if found is not None else refusal or Objection(REFUSED, "no value was found")
+def _is_hopeless(ended: Objection) -> bool:
+    return ended.code in _ENDED
 
 
 def _tried(ground: Ground, text: str, values: Values) -> Ran | Objection:

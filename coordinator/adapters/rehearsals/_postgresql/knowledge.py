@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import psycopg
@@ -20,6 +20,7 @@ from coordinator.adapters.rehearsals._postgresql.parameters import Parameter, Qu
 from coordinator.adapters.rehearsals._postgresql.suggestions import Suggestions
 from coordinator.adapters.rehearsals._postgresql.tables import Table, TableColumn, tables
 from coordinator.adapters.rehearsals._postgresql.values import quoted_in_array
+from coordinator.adapters.rehearsals._scratch.sets import other_case
 
 _ROWS: Final = 20
 _TEXT: Final = 25
@@ -123,9 +124,7 @@ class Knowledge:
             rows=tuple(None if value is None else read(value) for value in rows),
             fresh=tuple(dict.fromkeys(read(value) for value in pool if value not in rows)),
             edges=tuple(read(value) for value in self._edges(table, column)),
-            other_case=_other_case(rows)
-            if binding.is_written and self._is_free_text(table, column)
-            else None,
+            other_case=other_case(rows) if binding.is_written and self._is_free_text(table, column) else None,
             is_written=binding.is_written,
             is_unique=column.name in table.unique,
             may_be_null=binding.is_written and not column.is_required,
@@ -162,12 +161,6 @@ class Knowledge:
     def _is_free_text(self, table: Table, column: TableColumn) -> bool:
         is_text = _KINDS.get(self.types.type(column.type_oid).name) == "text"
         return is_text and not any(column.name in key.columns for key in table.foreign_keys)
-
-
-def _other_case(rows: Sequence[str | None]) -> str | None:
-    """Return the first text of a column in the other case, if it has one."""
-    text = next((each for each in rows if each), "")
-    return text.swapcase() if text.swapcase() != text else None
 
 
 def _reader(wanted: str, given: str) -> Callable[[str], str] | None:

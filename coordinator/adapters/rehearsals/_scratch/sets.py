@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
+from coordinator.adapters.rehearsals._scratch.meanings import in_turn
 from coordinator.adapters.rehearsals._scratch.rows import sorted_rows
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Ran, Values
@@ -25,7 +26,7 @@ ValueT = TypeVar("ValueT")
 
 def other_case(rows: Sequence[object]) -> str | None:
     """Return the first text among the values of a column, in the other case, if it has one."""
-    text = next((each for each in rows if isinstance(each, str)), "")
+    text = next((each for each in rows if isinstance(each, str) and each), "")
     return text.swapcase() if text.swapcase() != text else None
 
 
@@ -51,6 +52,31 @@ def column_of(rows: Sequence[tuple[ValueT | None, ...]], place: int) -> list[Val
     """Return what whole rows have in one column, the fullest row first, as no index has them."""
     ordered = sorted(rows, key=lambda row: (row.count(None), [str(cell) for cell in row]))
     return [row[place] for row in ordered]
+
+
+def first_set(
+    choices: Sequence[Sequence[ValueT]],
+    *,
+    run: Callable[[tuple[ValueT, ...]], Ran | Objection],
+    is_hopeless: Callable[[Objection], bool],
+) -> tuple[ValueT, ...] | Objection | None:
+    """Return the first set that meets rows, else the first with which the query runs, else why none does.
+
+    `choices` has values to try for each parameter. None: there was no set to try.
+    """
+    found: tuple[ValueT, ...] | None = None
+    refusal: Objection | None = None
+    for values in in_turn(choices):
+        ran = run(values)
+        if isinstance(ran, Objection):
+            refusal = refusal or ran
+            if is_hopeless(ran):
+                break
+        elif ran.count or not choices:
+            return values
+        else:
+            found = values if found is None else found
+    return refusal if found is None else found
 
 
 def with_further(

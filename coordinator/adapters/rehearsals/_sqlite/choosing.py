@@ -13,8 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from coordinator.adapters.rehearsals._scratch.meanings import Meaning, in_turn, meanings
-from coordinator.adapters.rehearsals._scratch.sets import Beside, column_of, other_case, with_further
+from coordinator.adapters.rehearsals._scratch.meanings import Meaning, meanings
+from coordinator.adapters.rehearsals._scratch.sets import (
+    Beside,
+    column_of,
+    first_set,
+    other_case,
+    with_further,
+)
 from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted
 from coordinator.adapters.rehearsals._sqlite.asking import count_of
 from coordinator.adapters.rehearsals._sqlite.columns import type_of
@@ -35,7 +41,6 @@ from coordinator.rehearsal_ports import Ran, Values
 
 _FRESH: Final = (7, 1_007)
 """Numbers of rows that fill never makes."""
-_Set = tuple[SqlValue, ...]
 _UNKNOWN: Final[tuple[SqlValue, ...]] = (1, "sample", 0, "{}", "[]", None)
 
 
@@ -46,35 +51,17 @@ def choose(path: Path, tables: Mapping[str, Table], text: str) -> Values | Objec
     try:
         with asking(path) as connection:
             choices, beside = _choices(connection, tables, tokens, parameters)
-            first = _first(connection, text, choices)
-            if isinstance(first, Objection):
-                return first
-            return with_further(
-                first,
-                beside,
-                run=partial(_tried, connection, text),
-                is_hopeless=lambda ended: ended.code == REFUSED,
-            )
+            run = partial(_tried, connection, text)
+            first = first_set(choices, run=run, is_hopeless=_is_hopeless)
+            if not isinstance(first, tuple):
+                return first or Objection("SQLITE_MISUSE", "no value was found")
+            return with_further(first, beside, run=run, is_hopeless=_is_hopeless)
     except REFUSALS as error:
         return objection_from(error)
 
 
-def _first(
-    connection: sqlite3.Connection, text: str, choices: Sequence[Sequence[SqlValue]]
-) -> _Set | Objection:
-    found: _Set | None = None
-    refusal: Objection | None = None
-    for values in in_turn(choices):
-        ran = _tried(connection, text, values)
-        if isinstance(ran, Objection):
-            refusal = refusal or ran
-            if ran.code == REFUSED:
-                break  # other values would not help, and an endless query takes its time
-        elif ran.count or not choices:
-            return values
-        else:
-            found = values if found is None else found
-    return found if found is not None else refusal or Objection("SQLITE_MISUSE", "no value was found")
+def _is_hopeless(ended: Objection) -> bool:
+    return ended.code == REFUSED  # other values would not help, and an endless query takes its time
 
 
 def _tried(connection: sqlite3.Connection, text: str, values: Values) -> Ran | Objection:
