@@ -168,7 +168,7 @@ def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:
             dict.fromkeys(f"{each.query} ({each.reason})" for each in asked.unchecked if each.use[2] is role)
         )
         if unchecked:
-            yield f"Of {tag} this could not be asked: {listed(unchecked, 'queries')}."
+            yield f"Of {tag} this is not proven: {listed(unchecked, 'queries')}."
         if not asked.answered[role]:
             yield f"{tag} has no query that works where it belongs, so nothing is known about it."
     failing = {each.query for each in asked.already_failing if each.use[2] is Role.LIVE}

@@ -1,6 +1,6 @@
 """What a release was: in which order its code and its schema could have been rolled out.
 
-Only breaks count here; what could not be asked is told in a release's notes. The old version meets the states
+Only breaks count here; what is not proven is told in a release's notes. The old version meets the states
 from the first one on, the new one those up to the last, so the window of the switch is where both ways are
 free.
 """

@@ -132,7 +132,7 @@ def _finding(
     if broken:
         return Finding(Verdict.BROKEN, Basis.REHEARSED, _with_more(broken, "breaks", "break"))
     unknown = [
-        f"query `{query.query.name}` could not be asked at the layer {layer}: {reason}"
+        f"query `{query.query.name}` is not proven at the layer {layer}: {reason}"
         for query, answer in pairs
         for layer, reason in answer.unchecked[:1]
     ]

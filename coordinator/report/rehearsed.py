@@ -93,7 +93,7 @@ def blamed_for(failure: Failure, matrix: Matrix, rehearsal: Rehearsal) -> str:
 
 
 def _unknown(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) -> Iterator[str]:
-    """Yield what could not be asked, and where a version is unproven for another reason."""
+    """Yield what is not proven, and where a version is unproven for another reason."""
     grouped = grouped_unchecked(rehearsal.unchecked)
     for same in grouped[:_HANDFUL]:
         one = same[0]
