@@ -9,7 +9,7 @@ A statement that names its ALGORITHM alone is asked for the LOCK; one that names
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -136,7 +136,7 @@ def _name_after(keyword: str, text: str) -> str | None:
     return token.text.strip("`") if token is not None and token.name is not None else None
 
 
-def _token_after(keyword: str, tokens: list[Token]) -> Token | None:
+def _token_after(keyword: str, tokens: Sequence[Token]) -> Token | None:
     """Return a name's token behind a keyword."""
     place = next((at for at, token in enumerate(tokens) if token.keyword == keyword), len(tokens))
     return name_in(tokens[place + 1 :])
@@ -171,8 +171,8 @@ def _with(text: str, statement: SqlStatement, words: list[str], *, in_front: boo
     """Return a statement with more words: behind it, or behind the table's name where partitions follow."""
     comma = "," if statement.words[0] == "ALTER" else ""
     if not in_front:
-        tokens = [token for token in tokens_of(text) if token.text != ";"]
-        return f"{text[: tokens[-1].end]}{comma} {f'{comma} '.join(words)}"
+        last = [token for token in tokens_of(text) if token.text != ";"][-1]
+        return f"{text[: last.end]}{comma} {f'{comma} '.join(words)}"
     tokens = tokens_of(text)
     name = _token_after("TABLE", tokens)
     assert name is not None, "a table was found by the same name"

@@ -7,6 +7,7 @@ guess, which the server then refuses. Source: MySQL 8.0 Reference Manual, 9 "Lan
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.tokens import Token, read
@@ -27,12 +28,12 @@ _TOKEN: Final = re.compile(
 )
 
 
-def tokens_of(text: str) -> list[Token]:
+def tokens_of(text: str) -> tuple[Token, ...]:
     """Return the tokens of a text; what is none of MySQL's comes as single characters."""
     return read(_TOKEN, text)
 
 
-def name_in(tokens: list[Token]) -> Token | None:
+def name_in(tokens: Sequence[Token]) -> Token | None:
     """Return the token of the name that begins them; of `schema.name` the last."""
     names = [token for token in tokens if token.keyword not in ("IF", "EXISTS")]
     if len(names) > 2 and names[1].text == ".":  # noqa: PLR2004 - `schema.name`

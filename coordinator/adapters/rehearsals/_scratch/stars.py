@@ -41,7 +41,7 @@ class _Star:
 class Engine:
     """How an engine reads a text, and what it says of one."""
 
-    tokens_of: Callable[[str], list[Token]]
+    tokens_of: Callable[[str], tuple[Token, ...]]
     names_of: Callable[[str], Sequence[str]]
     """The names of the columns of a SELECT without parameters; none if it does not compile."""
 

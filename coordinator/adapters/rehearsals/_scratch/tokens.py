@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _WRITES: Final = ("INSERT", "REPLACE", "UPDATE", "DELETE")
@@ -47,7 +48,8 @@ class Token:
         return None
 
 
-def read(pattern: re.Pattern[str], text: str) -> list[Token]:
+@lru_cache(maxsize=4_096)  # a query's text is read at each state, with each set of values
+def read(pattern: re.Pattern[str], text: str) -> tuple[Token, ...]:
     """Return the tokens of a text by a pattern whose group `blank` is none of them."""
     found: list[Token] = []
     depth = 0
@@ -58,7 +60,7 @@ def read(pattern: re.Pattern[str], text: str) -> list[Token]:
         depth -= match[0] == ")"
         found.append(Token(kind, match[0], match.start(), depth))
         depth += match[0] == "("
-    return found
+    return tuple(found)
 
 
 def unquoted(name: str) -> str:

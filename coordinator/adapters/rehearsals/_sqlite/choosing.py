@@ -31,7 +31,7 @@ from coordinator.adapters.rehearsals._sqlite.connection import (
     asking,
     objection_from,
 )
-from coordinator.adapters.rehearsals._sqlite.execution import run_on
+from coordinator.adapters.rehearsals._sqlite.execution import Question, question_of, run_on
 from coordinator.adapters.rehearsals._sqlite.sample import ROWS, parent_values
 from coordinator.adapters.rehearsals._sqlite.schema import Table
 from coordinator.adapters.rehearsals._sqlite.tokens import parameters_of, tokens_of
@@ -51,7 +51,7 @@ def choose(path: Path, tables: Mapping[str, Table], text: str) -> Values | Objec
     try:
         with asking(path) as connection:
             choices, beside = _choices(connection, tables, tokens, parameters)
-            run = partial(_tried, connection, text)
+            run = partial(_tried, connection, question_of(connection, text))
             first = first_set(choices, run=run, is_hopeless=_is_hopeless)
             if not isinstance(first, tuple):
                 return first or Objection("SQLITE_MISUSE", "no value was found")
@@ -64,9 +64,9 @@ def _is_hopeless(ended: Objection) -> bool:
     return ended.code == REFUSED  # other values would not help, and an endless query takes its time
 
 
-def _tried(connection: sqlite3.Connection, text: str, values: Values) -> Ran | Objection:
+def _tried(connection: sqlite3.Connection, question: Question, values: Values) -> Ran | Objection:
     try:
-        return run_on(connection, text, values)
+        return run_on(connection, question, values)
     except REFUSALS as error:
         return objection_from(error)
 

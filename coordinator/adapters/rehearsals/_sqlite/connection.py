@@ -8,8 +8,9 @@ and the clock and the dice are ours, so that the same question has the same answ
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, cast
 
@@ -52,8 +53,8 @@ def asking(path: Path) -> Iterator[sqlite3.Connection]:
     """Connect for questions, with foreign keys enforced: see docs/reference/rehearsal-sqlite.md."""
     with closing(sqlite3.connect(path, isolation_level=None, cached_statements=0)) as connection:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
-        with closing(sqlite3.connect(":memory:", isolation_level=None)) as clock:
-            _fix(connection, clock)
+        with ExitStack() as opened:
+            _fix(connection, opened)
             connection.execute("PRAGMA foreign_keys = ON")
             # Else a build that distrusts schemas would refuse our time in a CHECK or an index.
             connection.execute("PRAGMA trusted_schema = ON")
@@ -134,44 +135,58 @@ def objection_from(error: sqlite3.Error | sqlite3.Warning | UnicodeError) -> Obj
     return Objection(name or "SQLITE_MISUSE", str(error))
 
 
-def _fix(connection: sqlite3.Connection, clock: sqlite3.Connection) -> None:
+def _fix(connection: sqlite3.Connection, opened: ExitStack) -> None:
     """Put our time and our dice in place of SQLite's."""
 
-    def timed(name: str, places: tuple[int, ...]) -> Callable[..., SqlValue]:
-        def ask(*given: SqlValue) -> SqlValue:
-            arguments = list(given)
-            for place in places:
-                if len(arguments) == place:
-                    arguments.append("now")
-                if len(arguments) > place and str(arguments[place]).lower() == "now":
-                    arguments[place] = _NOW
-            marks = ", ".join("?" * len(arguments))
-            [value] = clock.execute(f"SELECT {name}({marks})", arguments).fetchone()
-            return cast("SqlValue", value)
-
-        return ask
+    @cache
+    def clock() -> sqlite3.Connection:
+        return opened.enter_context(closing(sqlite3.connect(":memory:", isolation_level=None)))
 
     for name in ("date", "time", "datetime", "julianday", "unixepoch"):
-        if _has(clock, name):
-            connection.create_function(name, -1, timed(name, (0,)), deterministic=True)
-    connection.create_function("strftime", -1, timed("strftime", (1,)), deterministic=True)
-    if _has(clock, "timediff"):
-        connection.create_function("timediff", 2, timed("timediff", (0, 1)), deterministic=True)
+        if _has(name):
+            connection.create_function(name, -1, _timed(clock, name, (0,)), deterministic=True)
+    connection.create_function("strftime", -1, _timed(clock, "strftime", (1,)), deterministic=True)
+    if _has("timediff"):
+        connection.create_function("timediff", 2, _timed(clock, "timediff", (0, 1)), deterministic=True)
     for name in ("current_date", "current_time", "current_timestamp"):
-        connection.create_function(name, 0, _constant(clock, name), deterministic=True)
+        connection.create_function(name, 0, partial(_at_our_time, name), deterministic=True)
     dice = _Dice()
     connection.create_function("random", 0, dice.number)
     connection.create_function("randomblob", 1, dice.blob)
 
 
-def _has(clock: sqlite3.Connection, name: str) -> bool:
-    return clock.execute("SELECT 1 FROM pragma_function_list WHERE name = ?", (name,)).fetchone() is not None
+def _timed(
+    clock: Callable[[], sqlite3.Connection], name: str, places: Sequence[int]
+) -> Callable[..., SqlValue]:
+    """Return a function of SQLite's with our time in those places of its arguments that mean now."""
+
+    def ask(*given: SqlValue) -> SqlValue:
+        arguments = list(given)
+        for place in places:
+            if len(arguments) == place:
+                arguments.append("now")
+            if len(arguments) > place and str(arguments[place]).lower() == "now":
+                arguments[place] = _NOW
+        marks = ", ".join("?" * len(arguments))
+        [value] = clock().execute(f"SELECT {name}({marks})", arguments).fetchone()
+        return cast("SqlValue", value)
+
+    return ask
 
 
-def _constant(clock: sqlite3.Connection, name: str) -> Callable[[], SqlValue]:
+@cache
+def _has(name: str) -> bool:
+    with closing(sqlite3.connect(":memory:")) as library:
+        asked = "SELECT 1 FROM pragma_function_list WHERE name = ?"
+        return library.execute(asked, (name,)).fetchone() is not None
+
+
+@cache
+def _at_our_time(name: str) -> SqlValue:
     function = {"current_date": "date", "current_time": "time"}.get(name, "datetime")
-    [value] = clock.execute(f"SELECT {function}(?)", (_NOW,)).fetchone()
-    return lambda: cast("SqlValue", value)
+    with closing(sqlite3.connect(":memory:")) as library:
+        [value] = library.execute(f"SELECT {function}(?)", (_NOW,)).fetchone()
+    return cast("SqlValue", value)
 
 
 class _Dice:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from typing import Final
 from coordinator.adapters.rehearsals._scratch.rows import sorted_texts, steady
 from coordinator.adapters.rehearsals._scratch.sets import run_all
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
-from coordinator.adapters.rehearsals._sqlite.asking import compile_text
+from coordinator.adapters.rehearsals._sqlite.asking import Compiled, compile_text
 from coordinator.adapters.rehearsals._sqlite.columns import describe, type_of
 from coordinator.adapters.rehearsals._sqlite.connection import (
     REFUSALS,
@@ -26,7 +26,7 @@ from coordinator.adapters.rehearsals._sqlite.connection import (
     objection_from,
     taken_back,
 )
-from coordinator.adapters.rehearsals._sqlite.schema import columns_of_table
+from coordinator.adapters.rehearsals._sqlite.schema import TableColumn, columns_of_table
 from coordinator.adapters.rehearsals._sqlite.tokens import numbered, parameters_of, tokens_of
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Column, Ran, Values
@@ -38,79 +38,108 @@ _OF_FILE: Final = ("pragma_", "sqlite_", "dbstat")
 """How names begin whose rows are about the file and the library, and not comparable."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A text that SQLite compiled, to be run with several sets of values while the schema stays as it is."""
+
+    text: str
+    """With each parameter by its number."""
+    compiled: Compiled
+    written: tuple[TableColumn, ...]
+    """The columns of the table that it writes to."""
+    meets_deferred: bool
+    """It writes, and a foreign key of the schema is checked at COMMIT only."""
+
+
+def question_of(connection: sqlite3.Connection, text: str) -> Question:
+    """Compile a text. Raises: one of REFUSALS."""
+    compiled = compile_text(connection, text)
+    return Question(
+        numbered(text, parameters_of(tokens_of(text))),
+        compiled,
+        columns_of_table(connection, compiled.written) if compiled.written else (),
+        compiled.written is not None and _has_deferred(connection),
+    )
+
+
 def run(path: Path, text: str, values: Values) -> Ran | Objection:
     """Run a text with each set of its values and take it back."""
-    return run_all(values, partial(_run, path, text))
-
-
-def _run(path: Path, text: str, values: Values) -> Ran | Objection:
+    tokens = tokens_of(text)
     try:
         with asking(path) as connection:
-            ran = run_on(connection, text, values)
-            if isinstance(ran, Objection):
-                return ran
-            if any((token.name or "").startswith(_OF_FILE) for token in tokens_of(text)):
-                return Ran((), None)
-            connection.execute("PRAGMA reverse_unordered_selects = ON")
-            again = run_on(connection, text, values)
-            settled = ran if isinstance(again, Objection) else steady(ran, again)
-            # Last, because the view that tells the columns makes SQLite read the schema anew.
-            return replace(settled, columns=_columns(connection, text))
+            question = question_of(connection, text)
+            width = question.compiled.width
+            columns = () if width is None else describe(connection, text, tokens, width=width)
     except REFUSALS as error:
         return objection_from(error)
+    ran = run_all(values, partial(_run, path, question))
+    if isinstance(ran, Objection):
+        return ran
+    if any((token.name or "").startswith(_OF_FILE) for token in tokens):
+        return Ran((), None)
+    return replace(ran, columns=columns)
 
 
-def run_on(connection: sqlite3.Connection, text: str, values: Values) -> Ran | Objection:
+def _run(path: Path, question: Question, values: Values) -> Ran | Objection:
+    try:
+        with asking(path) as connection:
+            ran = run_on(connection, question, values)
+            if isinstance(ran, Objection):
+                return ran
+            connection.execute("PRAGMA reverse_unordered_selects = ON")
+            again = run_on(connection, question, values)
+    except REFUSALS as error:
+        return objection_from(error)
+    return ran if isinstance(again, Objection) else steady(ran, again)
+
+
+def run_on(connection: sqlite3.Connection, question: Question, values: Values) -> Ran | Objection:
     """Run a text once on a connection and take it back; its columns are not told. Raises: one of REFUSALS."""
-    tokens = tokens_of(text)
-    compiled = compile_text(connection, text)
+    compiled = question.compiled
     with taken_back(connection):
-        before = _table_rows(connection, compiled.written)
-        orphans = _orphans(connection) if compiled.written else 0
+        before = _table_rows(connection, question)
+        orphans = _orphans(connection) if question.meets_deferred else 0
         with limited(connection):
-            cursor = connection.execute(numbered(text, parameters_of(tokens)), values)
+            cursor = connection.execute(question.text, values)
             rows = cursor.fetchmany(_MOST_ROWS)
             cursor.close()
         [changed] = connection.execute("SELECT changes()").fetchone()
-        if compiled.written and _orphans(connection) > orphans:
+        if question.meets_deferred and _orphans(connection) > orphans:
             return _ORPHAN
-        written = _written(connection, compiled.written, before)
+        written = _written(connection, question, before)
     count = len(rows) if compiled.width is not None else int(changed) if compiled.written else 0
     return Ran(sorted_texts(rows, _text), count, written=written)
-
-
-def _columns(connection: sqlite3.Connection, text: str) -> tuple[Column, ...]:
-    width = compile_text(connection, text).width
-    return () if width is None else describe(connection, text, tokens_of(text), width=width)
 
 
 # -- what was written -----------------------------------------------------------------------------------
 
 
+def _has_deferred(connection: sqlite3.Connection) -> bool:
+    deferred = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%INITIALLY%DEFERRED%'"
+    return connection.execute(deferred).fetchone() is not None
+
+
 def _orphans(connection: sqlite3.Connection) -> int:
     """Return how many rows point at nothing: a deferred foreign key would refuse them at COMMIT."""
-    deferred = connection.execute(
-        "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%INITIALLY%DEFERRED%'"
-    ).fetchone()
-    return len(connection.execute("PRAGMA foreign_key_check").fetchall()) if deferred else 0
+    return len(connection.execute("PRAGMA foreign_key_check").fetchall())
 
 
-def _table_rows(connection: sqlite3.Connection, table: str | None) -> Counter[tuple[object, ...]]:
-    names = [column.name for column in columns_of_table(connection, table)] if table else []
-    if not names:
+def _table_rows(connection: sqlite3.Connection, question: Question) -> Counter[tuple[object, ...]]:
+    if not question.written:
         return Counter()
-    listed = ", ".join(map(quoted, names))
-    return Counter(connection.execute(f"SELECT {listed} FROM {quoted(table or '')}").fetchall())
+    listed = ", ".join(quoted(column.name) for column in question.written)
+    table = quoted(question.compiled.written or "")
+    return Counter(connection.execute(f"SELECT {listed} FROM {table}").fetchall())
 
 
 def _written(
-    connection: sqlite3.Connection, table: str | None, before: Counter[tuple[object, ...]]
+    connection: sqlite3.Connection, question: Question, before: Counter[tuple[object, ...]]
 ) -> Ran | None:
     """Return the rows of a table that were not there before."""
-    if table is None:
+    if question.compiled.written is None:
         return None
-    columns = tuple(Column(each.name, type_of(each.declared)) for each in columns_of_table(connection, table))
-    new = list((_table_rows(connection, table) - before).elements())
+    columns = tuple(Column(each.name, type_of(each.declared)) for each in question.written)
+    new = list((_table_rows(connection, question) - before).elements())
     return Ran(sorted_texts(new, _text), len(new), columns)
 
 

@@ -29,7 +29,7 @@ _TOKEN: Final = re.compile(
 )
 
 
-def tokens_of(text: str) -> list[Token]:
+def tokens_of(text: str) -> tuple[Token, ...]:
     """Return the tokens of a text; what SQLite could not read comes as single characters."""
     return read(_TOKEN, text)
 

@@ -80,7 +80,7 @@ def is_checked(table: Table, column: TableColumn) -> bool:
     return any(column.name.lower() in _names(tokens_of(check)) for check in checks_of(table))
 
 
-def _names(tokens: list[Token]) -> set[str | None]:
+def _names(tokens: Sequence[Token]) -> set[str | None]:
     return {token.name for token in tokens}
 
 
