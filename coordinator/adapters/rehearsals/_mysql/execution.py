@@ -16,6 +16,7 @@ from typing import Final
 
 from pymysql.connections import Connection
 
+from coordinator.adapters.rehearsals._mysql.beside import tables_beside
 from coordinator.adapters.rehearsals._mysql.connection import (
     REFUSALS,
     REFUSED,
@@ -29,7 +30,7 @@ from coordinator.adapters.rehearsals._mysql.connection import (
 )
 from coordinator.adapters.rehearsals._mysql.schema import Schema, Table
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
-from coordinator.adapters.rehearsals._scratch.rows import sorted_texts, steady
+from coordinator.adapters.rehearsals._scratch.rows import effects_between, sorted_texts, steady
 from coordinator.adapters.rehearsals._scratch.sets import run_all
 from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted, target_of
 from coordinator.evidence import Objection
@@ -89,16 +90,20 @@ def _execute(ground: Ground, text: str, values: Values) -> Ran | Objection:
 def run_once(ground: Ground, text: str, values: Values) -> Ran | Objection:
     """Run a text once and take it back. Raises: one of REFUSALS."""
     connection = ground.connection
-    target = _target(ground, tokens_of(text))
+    name = _target(tokens_of(text))
+    target = None if name is None else ground.table(name)
+    others = [table for each in tables_beside(ground.schema, text, name) if (table := ground.table(each))]
     with taken_back(connection):
-        before = _rows_in(connection, target)
+        before, before_others = _rows_in(connection, target), _rows_of(connection, others)
         result = run(connection, text, values, most=_MOST_ROWS)
-        written = _written(connection, target, before)
+        after, after_others = _rows_in(connection, target), _rows_of(connection, others)
     return Ran(
         sorted_texts(result.rows, _text_of),
         len(result.rows) if result.columns is not None else result.count,
         result.columns or (),
-        written,
+        _written(target, after - before),
+        growth=None if target is None else after.total() - before.total(),
+        beside=effects_between(before_others, after_others),
     )
 
 
@@ -171,13 +176,12 @@ def _blank(ran: Ran) -> Ran:
 # -- what was written -----------------------------------------------------------------------------------
 
 
-def _target(ground: Ground, tokens: Sequence[Token]) -> Table | None:
-    """Return the table that a text itself writes to, if it says so."""
+def _target(tokens: Sequence[Token]) -> str | None:
+    """Return the name of the table that a text itself writes to, if it says so."""
     if not any(token.keyword in _WRITES for token in tokens if token.depth == 0):
         return None
     named = tokens_of(target_of(tokens))
-    name = next((token.name for token in named if token.name is not None), None)
-    return None if name is None else ground.table(name)
+    return next((token.name for token in named if token.name is not None), None)
 
 
 def _rows_in(connection: Connection, table: Table | None) -> Counter[Row]:
@@ -187,16 +191,20 @@ def _rows_in(connection: Connection, table: Table | None) -> Counter[Row]:
     return Counter(map(_hashable, fetch(connection, f"SELECT {listed} FROM {quoted(table.name)}")))
 
 
+def _rows_of(connection: Connection, tables: Sequence[Table]) -> dict[str, Counter[Row]]:
+    return {each.name: _rows_in(connection, each) for each in tables}
+
+
 def _hashable(row: Row) -> Row:
     return tuple(_text_of(cell) if isinstance(cell, set | list | dict) else cell for cell in row)
 
 
-def _written(connection: Connection, table: Table | None, before: Counter[Row]) -> Ran | None:
+def _written(table: Table | None, rows: Counter[Row]) -> Ran | None:
     """Return the rows of a table that were not there before."""
     if table is None:
         return None
     columns = tuple(Column(each.name, each.kind) for each in table.columns)
-    new = list((_rows_in(connection, table) - before).elements())
+    new = list(rows.elements())
     return Ran(sorted_texts(new, _text_of), len(new), columns, table=table.name)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from coordinator.adapters.rehearsals._postgresql.execution import Sample
+from coordinator.adapters.rehearsals._postgresql.pipeline import Sample
 
 _MOST_PARTS: Final = 24
 _MOST_LABELS: Final = 30

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from coordinator.adapters.rehearsals._scratch.rows import sorted_texts, steady
+from coordinator.adapters.rehearsals._scratch.rows import effects_between, sorted_texts, steady
 from coordinator.adapters.rehearsals._scratch.sets import run_all
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
-from coordinator.adapters.rehearsals._sqlite.asking import compile_text
+from coordinator.adapters.rehearsals._sqlite.asking import Compiled, compile_text
 from coordinator.adapters.rehearsals._sqlite.columns import describe, type_of
 from coordinator.adapters.rehearsals._sqlite.connection import (
     REFUSALS,
@@ -66,6 +66,8 @@ def run_on(connection: sqlite3.Connection, text: str, values: Values) -> Ran | O
     compiled = compile_text(connection, text)
     with taken_back(connection):
         before = _table_rows(connection, compiled.written)
+        others = _others(connection, compiled)
+        rows_of_others = {table: _table_rows(connection, table) for table in others}
         orphans = _orphans(connection) if compiled.written else 0
         with limited(connection):
             cursor = connection.execute(numbered(text, parameters_of(tokens)), values)
@@ -74,9 +76,12 @@ def run_on(connection: sqlite3.Connection, text: str, values: Values) -> Ran | O
         [changed] = connection.execute("SELECT changes()").fetchone()
         if compiled.written and _orphans(connection) > orphans:
             return _ORPHAN
-        written = _written(connection, compiled.written, before)
+        after = _table_rows(connection, compiled.written)
+        written = _written(connection, compiled.written, after - before)
+        effects = effects_between(rows_of_others, {table: _table_rows(connection, table) for table in others})
     count = len(rows) if compiled.width is not None else int(changed) if compiled.written else 0
-    return Ran(sorted_texts(rows, _text), count, written=written)
+    growth = after.total() - before.total() if compiled.written else None
+    return Ran(sorted_texts(rows, _text), count, written=written, growth=growth, beside=effects)
 
 
 def _columns(connection: sqlite3.Connection, text: str) -> tuple[Column, ...]:
@@ -103,14 +108,22 @@ def _table_rows(connection: sqlite3.Connection, table: str | None) -> Counter[tu
     return Counter(connection.execute(f"SELECT {listed} FROM {quoted(table or '')}").fetchall())
 
 
+def _others(connection: sqlite3.Connection, compiled: Compiled) -> frozenset[str]:
+    """Return the tables that triggers and foreign keys let a text write, but for those behind its view."""
+    others = compiled.reached - {compiled.written}
+    if not others or compiled.written is None:
+        return others
+    return others - compile_text(connection, f"SELECT * FROM {quoted(compiled.written)}").read
+
+
 def _written(
-    connection: sqlite3.Connection, table: str | None, before: Counter[tuple[object, ...]]
+    connection: sqlite3.Connection, table: str | None, rows: Counter[tuple[object, ...]]
 ) -> Ran | None:
     """Return the rows of a table that were not there before."""
     if table is None:
         return None
     columns = tuple(Column(each.name, type_of(each.declared)) for each in columns_of_table(connection, table))
-    new = list((_table_rows(connection, table) - before).elements())
+    new = list(rows.elements())
     return Ran(sorted_texts(new, _text), len(new), columns)
 
 
