@@ -133,6 +133,9 @@ Values = tuple[object, ...]
 VOLATILE: Final = "\0"
 """Stands for a value that differs from one run to the next in the same state: a time, a random number."""
 
+PRESENT: Final = "\0present"
+"""Stands for the present time in what a query writes, where the clock stands still."""
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from coordinator.rehearsal_ports import VOLATILE, Column, Effect, Ran
+from coordinator.rehearsal_ports import PRESENT, VOLATILE, Column, Effect, Ran
 
 _Row = tuple[str | None, ...]
 _JSON = ("json", "jsonb")
@@ -42,15 +42,19 @@ def difference(own: Ran, here: Ran) -> str | None:
     A clause whose subject is the query: ``returned 3 rows, of which 2 are gone``.
     """
     pairs = _pairs(own.columns, here.columns) if own.columns and here.columns else _by_place(own, here)
-    if clause := _difference_of_rows(own, here, pairs, verb="returned"):
+    if clause := _difference_of_rows(own, here, pairs, verb="returned") or _left_null(
+        own, here, pairs, verb="returned"
+    ):
         return clause
     if None not in (own.growth, here.growth) and own.growth != here.growth:
         return f"changed the number of rows in its table by {own.growth:+d}, now by {here.growth:+d}"
     if own.written is None or here.written is None:
         return None
     ours, theirs, pairs = _written_alike(own.written, here.written)
+    if clause := _left_null(ours, theirs, pairs, verb="wrote"):
+        return clause
     kept = _steady(ours, theirs, pairs)
-    if ours.only_changed != theirs.only_changed:
+    if ours.only_changed or theirs.only_changed:
         ours = _changed_alone(ours, [place for place, _ in kept])
         theirs = _changed_alone(theirs, [place for _, place in kept])
     return _difference_of_rows(ours, theirs, kept, verb="wrote")
@@ -167,13 +171,28 @@ def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, ve
     return _changed(gone, new, _names(own, steady), verb=verb) if gone and new else None
 
 
+def _left_null(own: Ran, here: Ran, pairs: Sequence[tuple[int, int]], *, verb: str) -> str | None:
+    """Tell of a column whose values differ from run to run at the own state, and are NULL here."""
+    if own.count is None or own.count != here.count or len(own.rows) != len(here.rows):
+        return None
+    for ours, theirs in pairs:
+        before, after = ([row[at] for row in ran.rows] for ran, at in ((own, ours), (here, theirs)))
+        if VOLATILE in before and VOLATILE not in after and before.count(None) < after.count(None):
+            [name] = _names(own, [(ours, theirs)])
+            return f"{verb} `{name}` as a value of its own, now NULL"
+    return None
+
+
 def _steady(own: Ran, here: Ran, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the pairs of columns that have the same values whenever they are asked."""
+    """Return the pairs of columns that have the same values whenever they are asked.
+
+    A column that gets the present time here, as `ON UPDATE` and triggers do, and did not, is none of them.
+    """
     return [
         (ours, theirs)
         for ours, theirs in pairs
-        if VOLATILE not in (row[ours] for row in own.rows)
-        and VOLATILE not in (row[theirs] for row in here.rows)
+        for before, after in (([row[ours] for row in own.rows], [row[theirs] for row in here.rows]),)
+        if VOLATILE not in before and VOLATILE not in after and (PRESENT in before or PRESENT not in after)
     ]
 
 
@@ -228,6 +247,8 @@ def _are(count: int) -> str:
 def _text(value: str | None) -> str:
     if value is None:
         return "NULL"
+    if value == PRESENT:
+        return "the present time"
     return f"`{value}`" if len(value) <= _SHOWN else f"`{value[:_SHOWN]}…`"
 
 

@@ -354,4 +354,7 @@ def _steady(first: list[Row], second: list[Row]) -> list[Row]:
         )
         if Counter(ours) != Counter(theirs)
     }
-    return [tuple(VOLATILE if place in volatile else cell for place, cell in enumerate(row)) for row in first]
+    return [
+        tuple(VOLATILE if place in volatile and cell is not None else cell for place, cell in enumerate(row))
+        for row in first
+    ]

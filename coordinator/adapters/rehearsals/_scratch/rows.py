@@ -45,7 +45,10 @@ def steady(ran: Ran, again: Ran) -> Ran:
         for place in range(width)
         if Counter(row[place] for row in ran.rows) != Counter(row[place] for row in again.rows)
     } or set(range(width))
-    rows = [tuple(VOLATILE if at in blank else cell for at, cell in enumerate(row)) for row in ran.rows]
+    rows = [
+        tuple(VOLATILE if at in blank and cell is not None else cell for at, cell in enumerate(row))
+        for row in ran.rows
+    ]
     return replace(ran, rows=tuple(sorted(rows, key=_sortable)), written=written)
 
 

@@ -21,6 +21,7 @@ from coordinator.adapters.rehearsals._sqlite.asking import Compiled, compile_tex
 from coordinator.adapters.rehearsals._sqlite.columns import describe, type_of
 from coordinator.adapters.rehearsals._sqlite.connection import (
     REFUSALS,
+    TODAY,
     asking,
     limited,
     objection_from,
@@ -29,7 +30,7 @@ from coordinator.adapters.rehearsals._sqlite.connection import (
 from coordinator.adapters.rehearsals._sqlite.schema import columns_of_table
 from coordinator.adapters.rehearsals._sqlite.tokens import numbered, parameters_of, tokens_of
 from coordinator.evidence import Objection
-from coordinator.rehearsal_ports import Column, Ran, Values
+from coordinator.rehearsal_ports import PRESENT, Column, Ran, Values
 
 _MOST_ROWS: Final = 1_000
 _ORPHAN: Final = Objection("SQLITE_CONSTRAINT_FOREIGNKEY", "FOREIGN KEY constraint failed at COMMIT")
@@ -77,7 +78,7 @@ def run_on(connection: sqlite3.Connection, text: str, values: Values) -> Ran | O
         if compiled.written and _orphans(connection) > orphans:
             return _ORPHAN
         after = _table_rows(connection, compiled.written)
-        written = _written(connection, compiled.written, after - before)
+        written = _written(connection, compiled.written, before, after)
         effects = effects_between(rows_of_others, {table: _table_rows(connection, table) for table in others})
     count = len(rows) if compiled.width is not None else int(changed) if compiled.written else 0
     growth = after.total() - before.total() if compiled.written else None
@@ -117,14 +118,22 @@ def _others(connection: sqlite3.Connection, compiled: Compiled) -> frozenset[str
 
 
 def _written(
-    connection: sqlite3.Connection, table: str | None, rows: Counter[tuple[object, ...]]
+    connection: sqlite3.Connection,
+    table: str | None,
+    before: Counter[tuple[object, ...]],
+    after: Counter[tuple[object, ...]],
 ) -> Ran | None:
     """Return the rows of a table that were not there before."""
     if table is None:
         return None
     columns = tuple(Column(each.name, type_of(each.declared)) for each in columns_of_table(connection, table))
-    new = list(rows.elements())
-    return Ran(sorted_texts(new, _text), len(new), columns)
+    new = list((after - before).elements())
+    present = sorted_texts(list(before.elements()), _written_text)
+    return Ran(sorted_texts(new, _written_text), len(new), columns, only_changed=True, present=present)
+
+
+def _written_text(value: object) -> str:
+    return PRESENT if isinstance(value, str) and value.startswith(TODAY) else _text(value)
 
 
 def _text(value: object) -> str:
