@@ -133,6 +133,22 @@ Values = tuple[object, ...]
 VOLATILE: Final = "\0"
 """Stands for a value that differs from one run to the next in the same state: a time, a random number."""
 
+PRESENT: Final = "\0present"
+"""Stands for the present time in what a query writes, where the clock stands still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a query did to a table that it does not name as the one that it writes.
+
+    A trigger, a foreign key's action or a function did it. A row that was changed is both gone and new.
+    """
+
+    table: str
+    """Its name without schema."""
+    gone: int
+    new: int
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
@@ -151,6 +167,9 @@ class Ran:
     """Of `written`: the table, as it is written in the origin of a column."""
     present: tuple[tuple[str | None, ...], ...] = ()
     """Of `written`: what was there before, where others may be of the kind that `only_changed` means."""
+    growth: int | None = None
+    """By how many rows the table grew that it writes; None where that is not known."""
+    beside: tuple[Effect, ...] = ()
 
 
 class RehearsalDatabase(Protocol):

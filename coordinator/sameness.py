@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from coordinator.rehearsal_ports import VOLATILE, Column, Ran
+from coordinator.rehearsal_ports import PRESENT, VOLATILE, Column, Effect, Ran
 
 _Row = tuple[str | None, ...]
 _JSON = ("json", "jsonb")
@@ -44,14 +44,51 @@ def difference(own: Ran, here: Ran) -> str | None:
     pairs = _pairs(own.columns, here.columns) if own.columns and here.columns else _by_place(own, here)
     if clause := _difference_of_rows(own, here, pairs, verb="returned"):
         return clause
+    # What a SELECT picks without an order may be NULL in one row and not in another.
+    if own.written is not None and (clause := _left_null(own, here, pairs, verb="returned")):
+        return clause
+    if None not in (own.growth, here.growth) and own.growth != here.growth:
+        return f"changed the number of rows in its table by {own.growth:+d}, now by {here.growth:+d}"
     if own.written is None or here.written is None:
         return None
     ours, theirs, pairs = _written_alike(own.written, here.written)
+    if clause := _left_null(ours, theirs, pairs, verb="wrote"):
+        return clause
     kept = _steady(ours, theirs, pairs)
-    if ours.only_changed != theirs.only_changed:
+    if ours.only_changed or theirs.only_changed:
         ours = _changed_alone(ours, [place for place, _ in kept])
         theirs = _changed_alone(theirs, [place for _, place in kept])
     return _difference_of_rows(ours, theirs, kept, verb="wrote")
+
+
+def loss(own: Ran, here: Ran, *, missing: Collection[str]) -> str | None:
+    """Return what a query does to other tables at its own state, and not here; None if nothing is lost.
+
+    A clause whose subject is the query. `missing` are tables that are not there here: what would be gone from
+    such a one is. What is done here alone is none of the version's losses, nor is a table of another name.
+    """
+    if own.count is None or here.count is None:
+        return None
+    ours, theirs = ({each.table: each for each in ran.beside} for ran in (own, here))
+    elsewhere = Counter((each.gone, each.new) for each in here.beside if each.table not in ours)
+    for each in own.beside:
+        now = theirs.get(each.table) or Effect(each.table, 0, 0)
+        if elsewhere[each.gone, each.new] and now.gone == now.new == 0:
+            elsewhere[each.gone, each.new] -= 1
+            continue
+        for verb, before, after in zip(_DONE, _done(each), _done(now), strict=True):
+            if before > after and not (each.table in missing and verb != _DONE[0]):
+                return f"{verb.format(rows=_rows(before), table=each.table)}, now {after}"
+    return None
+
+
+_DONE = ("added {rows} to `{table}`", "changed {rows} of `{table}`", "took {rows} away from `{table}`")
+
+
+def _done(effect: Effect) -> tuple[int, int, int]:
+    """Return how many rows were added, changed and taken away."""
+    changed = min(effect.gone, effect.new)
+    return effect.new - changed, changed, effect.gone - changed
 
 
 def _written_alike(own: Ran, here: Ran) -> tuple[Ran, Ran, list[tuple[int, int]]]:
@@ -135,13 +172,28 @@ def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, ve
     return _changed(gone, new, _names(own, steady), verb=verb) if gone and new else None
 
 
+def _left_null(own: Ran, here: Ran, pairs: Sequence[tuple[int, int]], *, verb: str) -> str | None:
+    """Tell of a column whose values differ from run to run at the own state, and are NULL here."""
+    if own.count is None or own.count != here.count or len(own.rows) != len(here.rows):
+        return None
+    for ours, theirs in pairs:
+        before, after = ([row[at] for row in ran.rows] for ran, at in ((own, ours), (here, theirs)))
+        if VOLATILE in before and VOLATILE not in after and before.count(None) < after.count(None):
+            [name] = _names(own, [(ours, theirs)])
+            return f"{verb} `{name}` as a value of its own, now NULL"
+    return None
+
+
 def _steady(own: Ran, here: Ran, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the pairs of columns that have the same values whenever they are asked."""
+    """Return the pairs of columns that have the same values whenever they are asked.
+
+    A column that gets the present time here, as `ON UPDATE` and triggers do, and did not, is none of them.
+    """
     return [
         (ours, theirs)
         for ours, theirs in pairs
-        if VOLATILE not in (row[ours] for row in own.rows)
-        and VOLATILE not in (row[theirs] for row in here.rows)
+        for before, after in (([row[ours] for row in own.rows], [row[theirs] for row in here.rows]),)
+        if VOLATILE not in before and VOLATILE not in after and (PRESENT in before or PRESENT not in after)
     ]
 
 
@@ -196,6 +248,8 @@ def _are(count: int) -> str:
 def _text(value: str | None) -> str:
     if value is None:
         return "NULL"
+    if value == PRESENT:
+        return "the present time"
     return f"`{value}`" if len(value) <= _SHOWN else f"`{value[:_SHOWN]}…`"
 
 

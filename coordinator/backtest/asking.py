@@ -17,7 +17,8 @@ from coordinator.model import DatabaseName, Engine, Layer, Migration, Role, Serv
 from coordinator.ports.migrations import MigrationTool
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import RehearsalDatabase
-from coordinator.rehearse.ask import Between, State, ask_queries, compile_queries
+from coordinator.rehearse.ask import State, ask_queries, compile_queries
+from coordinator.rehearse.between import Between
 from coordinator.rehearse.findings import already_failing_of, breaks_of, unchecked_of
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Failure, Memory, Pair, Walked, walk_states

@@ -22,7 +22,6 @@ from coordinator.model import Engine, Layer, Migration, Role
 from coordinator.programs import NOT_REHEARSED
 from coordinator.rehearsal_ports import Description, RehearsalDatabase
 from coordinator.rehearse.ask import (
-    Between,
     Described,
     Nulls,
     State,
@@ -33,6 +32,7 @@ from coordinator.rehearse.ask import (
     nulls_of,
     unknown,
 )
+from coordinator.rehearse.between import Passed, bare
 from coordinator.rehearse.subject import WORKS, Answer, Compiled, Subject
 from coordinator.rehearse.within import instants, joined, placed
 from coordinator.sql import split_statements
@@ -144,7 +144,7 @@ def walk_states(
         )
         for each in asked
     }
-    walk = _Walk(asked, compiled, layers, _writers(statements, pending), _new_tables(ahead, pending))
+    walk = _Walk(asked, compiled, layers, Passed.by(pending, statements, ahead.made_by_code))
     walk.ask(here)
     if visit is not None:
         visit(pair.walk, 0, walk.working())
@@ -205,12 +205,8 @@ def _run_ahead(pair: Pair, pending: Sequence[Migration], *, apply: Apply, engine
 
 def _tables(database: RehearsalDatabase) -> frozenset[str]:
     return frozenset(
-        _bare(name.removeprefix("table ")) for name in database.catalogue() if name.startswith("table ")
+        bare(name.removeprefix("table ")) for name in database.catalogue() if name.startswith("table ")
     )
-
-
-def _bare(name: str) -> str:
-    return name.rpartition(".")[2].strip('"')
 
 
 def _placed(
@@ -237,28 +233,6 @@ def texts_of(migration: Migration, engine: Engine) -> Iterator[tuple[str, int]]:
             yield piece.text, statement.line + piece.line - 1
 
 
-def _writers(statements: Sequence[StatementEvidence], pending: Sequence[Migration]) -> tuple[str | None, ...]:
-    """Return for each migration its name if it wrote rows, or may have, else None."""
-    wrote = {each.migration for each in statements if each.written}
-    wrote |= {each.name for each in pending if each.is_code}
-    return tuple(each.name if each.name in wrote else None for each in pending)
-
-
-def _new_tables(ahead: _Ahead, pending: Sequence[Migration]) -> tuple[frozenset[str], ...]:
-    """Return for each migration the names, without schema, of the tables that it made."""
-    return tuple(
-        ahead.made_by_code.get(migration.name, frozenset())
-        | frozenset(
-            _bare(change.name)
-            for each in ahead.statements
-            if each.migration == migration.name
-            for change in each.changes
-            if change.kind == "table" and change.before is None
-        )
-        for migration in pending
-    )
-
-
 Held = dict[Use, tuple[list[int], Callable[[], list[Objection | None]]]]
 """The sessions of each version before a migration: which queries they prepared, and how to ask them again."""
 
@@ -270,8 +244,7 @@ class _Walk:
     subjects: Sequence[Subject]
     compiled: Mapping[Use, Sequence[Compiled]]
     layers: Collection[Layer]
-    writers: Sequence[str | None]
-    new_tables: Sequence[frozenset[str]]
+    passed: Passed
     answers: dict[Use, list[list[Answer]]] = field(default_factory=dict)
     crossings: dict[Use, list[dict[int, Objection]]] = field(default_factory=dict)
     """For each migration, what a session that was there before it met, by the query's number."""
@@ -285,12 +258,12 @@ class _Walk:
             answers = self.answers.setdefault(subject.use, [])
             compiled, nulls = self.compiled[subject.use], left.setdefault(subject.use, {})
             is_live = subject.role is Role.LIVE
-            if len(answers) == (0 if is_live else len(self.writers)):  # its own state: it was asked there
+            if len(answers) == (0 if is_live else self.passed.last):  # its own state: it was asked there
                 answers.append([each.own for each in compiled])
                 for each in compiled:
                     nulls.update(nulls_of(each, each.ran) if each.ran is not None else {})
                 continue
-            between = self._what_lies(subject, state=len(answers))
+            between = self.passed.between(subject.role, state=len(answers))
             answers.append(
                 ask_queries(here, compiled, role=subject.database_role, between=between, nulls=nulls)
             )
@@ -327,18 +300,6 @@ class _Walk:
             for subject in self.subjects
         ]
 
-    def _what_lies(self, subject: Subject, *, state: int, within: int = 0) -> Between:
-        """Return what stands between a version's own state and `state`, or `within` the migration to it."""
-
-        def between(of_migrations: Sequence[_T]) -> Sequence[_T]:
-            return of_migrations[:state] if is_live else of_migrations[state - within :]
-
-        is_live = subject.role is Role.LIVE
-        return Between(
-            writer=next((name for name in between(self.writers) if name), None),
-            new_tables=frozenset[str]().union(*between(self.new_tables)) if is_live else frozenset(),
-        )
-
     def ask_within(self, here: State, migration: Migration, engine: Engine) -> None:
         """Ask what a version that works at the last state meets between the statements of a migration."""
         found: dict[Use, dict[int, Answer]] = {each.use: {} for each in self.subjects}
@@ -351,7 +312,9 @@ class _Walk:
                         State(copy, self.layers),
                         [self.compiled[subject.use][place] for place in places],
                         role=subject.database_role,
-                        between=self._what_lies(subject, state=len(self.answers[subject.use]), within=1),
+                        between=self.passed.between(
+                            subject.role, state=len(self.answers[subject.use]), within=1
+                        ),
                     )
                     for place, answer in zip(places, answers, strict=True):
                         own = self.compiled[subject.use][place].own

@@ -16,7 +16,8 @@ from coordinator.model import Engine, Layer
 from coordinator.ports.databases import Batch
 from coordinator.queries import Query
 from coordinator.rehearsal_ports import VOLATILE, Description, Ran, RehearsalDatabase, RehearsalServer
-from coordinator.rehearse.ask import Between, State, ask_queries, compile_queries
+from coordinator.rehearse.ask import State, ask_queries, compile_queries
+from coordinator.rehearse.between import Between
 from coordinator.rehearse.moment import is_no_answer
 from coordinator.secret import Secret
 

@@ -12,7 +12,8 @@ from coordinator.evidence import Objection
 from coordinator.model import Layer
 from coordinator.queries import Query
 from coordinator.rehearsal_ports import Ran, Values
-from coordinator.rehearse.ask import Between, State, ask_queries, compile_queries
+from coordinator.rehearse.ask import State, ask_queries, compile_queries
+from coordinator.rehearse.between import Between
 from coordinator.rehearse.subject import Answer
 
 PARENT = "Cannot delete or update a parent row: a foreign key constraint fails"

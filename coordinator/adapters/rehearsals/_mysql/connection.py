@@ -43,6 +43,7 @@ _ASKED: Final = frozenset({"SELECT", "WITH", "INSERT", "REPLACE", "UPDATE", "DEL
 """First words of texts that stay in their transaction and can be taken back."""
 _NOW: Final = 1_709_210_096
 """2024-02-29 12:34:56 UTC: what `now()` is in every question. A leap day, far from each sample value."""
+TODAY: Final = "2024-02-29"
 _SECONDS: Final = 5
 """A question on a few sample rows takes milliseconds."""
 _PREPARE: Final = 0x16

@@ -16,9 +16,11 @@ from typing import Final
 
 from pymysql.connections import Connection
 
+from coordinator.adapters.rehearsals._mysql.beside import tables_beside
 from coordinator.adapters.rehearsals._mysql.connection import (
     REFUSALS,
     REFUSED,
+    TODAY,
     Row,
     describe,
     fetch,
@@ -29,11 +31,11 @@ from coordinator.adapters.rehearsals._mysql.connection import (
 )
 from coordinator.adapters.rehearsals._mysql.schema import Schema, Table
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
-from coordinator.adapters.rehearsals._scratch.rows import sorted_texts, steady
+from coordinator.adapters.rehearsals._scratch.rows import effects_between, sorted_texts, steady
 from coordinator.adapters.rehearsals._scratch.sets import run_all
 from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted, target_of
 from coordinator.evidence import Objection
-from coordinator.rehearsal_ports import VOLATILE, Column, Ran, Values
+from coordinator.rehearsal_ports import PRESENT, VOLATILE, Column, Ran, Values
 
 _MOST_ROWS: Final = 1_000
 _FEW: Final = 10
@@ -89,16 +91,22 @@ def _execute(ground: Ground, text: str, values: Values) -> Ran | Objection:
 def run_once(ground: Ground, text: str, values: Values) -> Ran | Objection:
     """Run a text once and take it back. Raises: one of REFUSALS."""
     connection = ground.connection
-    target = _target(ground, tokens_of(text))
+    name = _target(tokens_of(text))
+    target = None if name is None else ground.table(name)
+    others = [table for each in tables_beside(ground.schema, text, name) if (table := ground.table(each))]
     with taken_back(connection):
-        before = _rows_in(connection, target)
+        before, before_others = _rows_in(connection, target), _rows_of(connection, others)
         result = run(connection, text, values, most=_MOST_ROWS)
-        written = _written(connection, target, before)
+        after, after_others = _rows_in(connection, target), _rows_of(connection, others)
     return Ran(
         sorted_texts(result.rows, _text_of),
-        len(result.rows) if result.columns is not None else result.count,
+        len(result.rows)
+        if result.columns is not None
+        else _touched(text, target, result.count, after - before),
         result.columns or (),
-        written,
+        _written(target, before, after),
+        growth=None if target is None else after.total() - before.total(),
+        beside=effects_between(before_others, after_others),
     )
 
 
@@ -171,13 +179,12 @@ def _blank(ran: Ran) -> Ran:
 # -- what was written -----------------------------------------------------------------------------------
 
 
-def _target(ground: Ground, tokens: Sequence[Token]) -> Table | None:
-    """Return the table that a text itself writes to, if it says so."""
+def _target(tokens: Sequence[Token]) -> str | None:
+    """Return the name of the table that a text itself writes to, if it says so."""
     if not any(token.keyword in _WRITES for token in tokens if token.depth == 0):
         return None
     named = tokens_of(target_of(tokens))
-    name = next((token.name for token in named if token.name is not None), None)
-    return None if name is None else ground.table(name)
+    return next((token.name for token in named if token.name is not None), None)
 
 
 def _rows_in(connection: Connection, table: Table | None) -> Counter[Row]:
@@ -187,17 +194,44 @@ def _rows_in(connection: Connection, table: Table | None) -> Counter[Row]:
     return Counter(map(_hashable, fetch(connection, f"SELECT {listed} FROM {quoted(table.name)}")))
 
 
+def _touched(text: str, target: Table | None, told: int, new: Counter[Row]) -> int:
+    """Return how many rows a write touched, as it is the same with and without system versioning.
+
+    A versioned table counts rows that are written as they were, and otherwise what an INSERT replaces.
+    """
+    if target is None:
+        return told
+    is_insert = tokens_of(text)[0].keyword in ("INSERT", "REPLACE")
+    return new.total() if is_insert or (target.is_versioned and "UPDATE" in text.upper()) else told
+
+
+def _rows_of(connection: Connection, tables: Sequence[Table]) -> dict[str, Counter[Row]]:
+    return {each.name: _rows_in(connection, each) for each in tables}
+
+
 def _hashable(row: Row) -> Row:
     return tuple(_text_of(cell) if isinstance(cell, set | list | dict) else cell for cell in row)
 
 
-def _written(connection: Connection, table: Table | None, before: Counter[Row]) -> Ran | None:
+def _written(table: Table | None, before: Counter[Row], after: Counter[Row]) -> Ran | None:
     """Return the rows of a table that were not there before."""
     if table is None:
         return None
     columns = tuple(Column(each.name, each.kind) for each in table.columns)
-    new = list((_rows_in(connection, table) - before).elements())
-    return Ran(sorted_texts(new, _text_of), len(new), columns, table=table.name)
+    new = list((after - before).elements())
+    return Ran(
+        sorted_texts(new, _written_text),
+        len(new),
+        columns,
+        only_changed=True,
+        table=table.name,
+        present=sorted_texts(list(before.elements()), _written_text),
+    )
+
+
+def _written_text(value: object) -> str:
+    text = _text_of(value)
+    return PRESENT if text.startswith(TODAY) else text
 
 
 def _text_of(value: object) -> str:

@@ -143,6 +143,7 @@ class Table:
     indexes: tuple[Index, ...]
     checks: Mapping[str, str]
     is_transactional: bool
+    is_versioned: bool = False
 
     @property
     def writable(self) -> tuple[TableColumn, ...]:
@@ -186,6 +187,7 @@ def read_schema(query: Query) -> Schema:
             tuple(_indexes(indexes[name])),
             {constraint: clause for _, constraint, clause in checks[name]},
             str(engine).lower() in transactional,
+            is_versioned=kind == "SYSTEM VERSIONED",
         )
         for name, kind, engine, collation, options in found
         if kind in ("BASE TABLE", "SYSTEM VERSIONED")

@@ -19,10 +19,10 @@ import psycopg
 
 from coordinator.adapters.rehearsals._postgresql.bindings import highest_parameter
 from coordinator.adapters.rehearsals._postgresql.dangers import refusal
-from coordinator.adapters.rehearsals._postgresql.execution import Sample, samples_that_run
+from coordinator.adapters.rehearsals._postgresql.execution import samples_that_run
 from coordinator.adapters.rehearsals._postgresql.knowledge import Knowledge
 from coordinator.adapters.rehearsals._postgresql.parameters import Question
-from coordinator.adapters.rehearsals._postgresql.pipeline import Command, Reply, at_ease, rolled_back
+from coordinator.adapters.rehearsals._postgresql.pipeline import Command, Reply, Sample, at_ease, rolled_back
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Values
 

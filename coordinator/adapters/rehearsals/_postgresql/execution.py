@@ -22,14 +22,21 @@ from typing import Final, cast
 
 import psycopg
 
+from coordinator.adapters.rehearsals._postgresql.beside import effects
 from coordinator.adapters.rehearsals._postgresql.dangers import refusal
-from coordinator.adapters.rehearsals._postgresql.pipeline import Command, Reply, Row, at_ease, rolled_back
+from coordinator.adapters.rehearsals._postgresql.pipeline import (
+    Command,
+    Reply,
+    Row,
+    Sample,
+    at_ease,
+    quoted,
+    rolled_back,
+)
 from coordinator.evidence import Objection
-from coordinator.rehearsal_ports import VOLATILE, Column, Ran, Values
+from coordinator.rehearsal_ports import VOLATILE, Column, Effect, Ran, Values
 from coordinator.sql import split_statements
 
-Sample = tuple[str | None, ...]
-"""One set of parameters, as texts; `Values` of this engine hold one or more."""
 _LONGEST: Final = 200
 """Characters of a value that are kept; what is longer is kept as its beginning and a digest."""
 _SEEN_BY_VALUES: Final = ("22", "23", "44", "P0")
@@ -88,7 +95,7 @@ class _Try:
 
     def commands(self, role: str | None) -> list[Command]:
         """Return what its transaction sends; the query stands at `_query_at`."""
-        as_role = [Command(f"SET LOCAL ROLE {_quoted(role)}")] if role is not None else []
+        as_role = [Command(f"SET LOCAL ROLE {quoted(role)}")] if role is not None else []
         commands = [
             *as_role,
             Command(self.text, self.sample),
@@ -135,12 +142,20 @@ def execute(
             if each.ask not in answers
         ]
         second = _run(connection, [each for each, _ in open_], role)
+        done = effects(connection, _by_ask([each for each, _ in open_]), role=role)
         reading = _Reading.of(connection, [seen for _, seen in open_])
     rounds = [(each, seen, again) for (each, seen), again in zip(open_, second, strict=True)]
     for place, group in groupby(rounds, key=lambda each: each[0].ask):
         runs = list(group)
-        answers[place] = _moment(again for _, _, again in runs) or _ran(runs, reading)
+        answers[place] = _moment(again for _, _, again in runs) or _ran(runs, reading, done.get(place, ()))
     return [answers[place] for place in range(len(asks))]
+
+
+def _by_ask(tries: Sequence[_Try]) -> Mapping[int, tuple[str, list[Sample]]]:
+    asks: dict[int, tuple[str, list[Sample]]] = {}
+    for each in tries:
+        asks.setdefault(each.ask, (each.text, []))[1].append(each.sample)
+    return asks
 
 
 def samples_that_run(
@@ -291,7 +306,9 @@ def _moment(again: Iterable[_Seen | Objection]) -> Objection | None:
     )
 
 
-def _ran(rounds: list[tuple[_Try, _Seen, _Seen | Objection]], reading: _Reading) -> Ran:
+def _ran(
+    rounds: list[tuple[_Try, _Seen, _Seen | Objection]], reading: _Reading, beside: tuple[Effect, ...]
+) -> Ran:
     """Join what the sets of one question saw."""
     words = split_statements(rounds[0][0].text)[0].words
     pairs = [(seen, again) for _, seen, again in rounds if isinstance(again, _Seen)]
@@ -301,17 +318,18 @@ def _ran(rounds: list[tuple[_Try, _Seen, _Seen | Objection]], reading: _Reading)
     result = _joined([(seen.result, again.result) for seen, again in pairs], reading)
     if not _CUTS.isdisjoint(words) and "ORDER" not in words:
         result = replace(result, rows=tuple(tuple(VOLATILE for _ in row) for row in result.rows))
+    result = replace(result, beside=beside)
     written = [(a.written, b.written) for a, b in pairs if a.written is not None and b.written is not None]
     target = rounds[0][0].target
     if not written or target is None:
-        return Ran(result.rows, result.count, result.columns)
-    joined = replace(
+        return result
+    new = replace(
         _joined(written, reading),
         table=target.name,
         only_changed=target.is_view,
         present=tuple(reading.rows(target.before)),
     )
-    return Ran(result.rows, result.count, result.columns, joined)
+    return replace(result, written=new)
 
 
 def _joined(pairs: Sequence[tuple[Reply, Reply]], reading: _Reading) -> Ran:
@@ -336,8 +354,7 @@ def _steady(first: list[Row], second: list[Row]) -> list[Row]:
         )
         if Counter(ours) != Counter(theirs)
     }
-    return [tuple(VOLATILE if place in volatile else cell for place, cell in enumerate(row)) for row in first]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return [
+        tuple(VOLATILE if place in volatile and cell is not None else cell for place, cell in enumerate(row))
+        for row in first
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from coordinator.adapters.rehearsals._postgresql.execution import Sample
+from coordinator.adapters.rehearsals._postgresql.pipeline import Sample
 
 _MOST_PARTS: Final = 24
 _MOST_LABELS: Final = 30
@@ -22,6 +22,8 @@ class Parameter:
     edges: tuple[str, ...] = ()
     is_written: bool = False
     is_unique: bool = False
+    is_unique_in_part: bool = False
+    """Some rows count alone: `WHERE deleted_at IS NULL` holds those that have NULL there."""
     may_be_null: bool = False
     turn: int = 0
     """How many parameters before it stand for the same column: two new rows of one text must differ."""
@@ -95,6 +97,11 @@ class Question:
             for key in keys
             for some in ({key}, {*keys} - {key})
         ]
+        emptiest = [
+            tuple(each.of_row(-1) if place == key else each.usual(0) for place, each in enumerate(every))
+            for key in keys
+            if every[key].is_unique_in_part
+        ]
         cased = tuple(each.in_other_case() for each in every)
         edges = [tuple(each.edge(place) for each in every) for place in range(2)]
         rows = [tuple(each.of_one_row(place) for each in every) for place in range(2)]
@@ -106,6 +113,7 @@ class Question:
             repeated,
             crossed,
             nulls,
+            *emptiest,
             *edges,
             *alone,
             cased,

@@ -22,6 +22,8 @@ from coordinator.evidence import Objection
 _Thing = TypeVar("_Thing")
 
 Row = tuple[str | None, ...]
+Sample = tuple[str | None, ...]
+"""One set of parameters, as texts; `Values` of this engine hold one or more."""
 _BATCH_BYTES = 32_000
 _ROWS_KEPT = 200
 _AT_EASE: Final = {
@@ -176,3 +178,8 @@ def lost(pgconn: PGconn) -> DatabaseError:
         why="A query may have ended its own session.",
         next_step="Run the command again; if it happens again, look for a query that stops the server.",
     )
+
+
+def quoted(name: str) -> str:
+    """Return a name for SQL."""
+    return '"' + name.replace('"', '""') + '"'

@@ -57,13 +57,13 @@ FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.conrelid = ANY(%s::o
 ORDER BY k.conrelid, k.conname
 """
 _UNIQUE = """
-SELECT DISTINCT i.indrelid::int8, a.attname::text
+SELECT i.indrelid::int8, a.attname::text, bool_or(i.indpred IS NOT NULL)
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a
   ON a.attrelid = i.indrelid AND (a.attnum = ANY(i.indkey::int2[]) OR 0 = ANY(i.indkey::int2[])
      AND pg_get_indexdef(i.indexrelid) ~ ('\\m' || a.attname || '\\M'))
 WHERE (i.indisunique OR i.indisexclusion) AND a.attnum > 0 AND NOT a.attisdropped
   AND i.indrelid = ANY(%s::oid[])
-ORDER BY 1, 2
+GROUP BY 1, 2 ORDER BY 1, 2
 """
 _CALL = re.compile(r"\w\s*\(|\bCURRENT_|\bLOCALTIME|\bSESSION_USER", re.IGNORECASE)
 
@@ -115,6 +115,8 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...]
     unique: frozenset[str]
     """Columns that some unique index or exclusion constraint looks at."""
+    unique_in_part: frozenset[str]
+    """Those of which such an index holds some rows alone: it has a WHERE."""
     has_partition: bool
     """False where it is partitioned and has none: no row can go in."""
 
@@ -154,7 +156,8 @@ def tables(connection: psycopg.Connection, *, without: Collection[str] = ()) -> 
             columns=tuple(_column(*row) for row in columns[oid]),
             checks=(*(_check(*row) for row in checks[oid]), *_as_check(partitions[oid])),
             foreign_keys=tuple(_foreign_key(*row) for row in keys[oid]),
-            unique=frozenset(str(column) for (column,) in unique[oid]),
+            unique=frozenset(str(column) for column, _ in unique[oid]),
+            unique_in_part=frozenset(str(column) for column, in_part in unique[oid] if in_part),
             has_partition=not is_partitioned or bool(partitions[oid]),
         )
         for oid, name, bare, is_partitioned, _ in found

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from coordinator.rehearsal_ports import VOLATILE, Ran
+from coordinator.rehearsal_ports import VOLATILE, Effect, Ran
 
 _LONGEST: Final = 500
 """Characters of a value; a longer one is kept as its beginning and its digest."""
@@ -45,8 +45,33 @@ def steady(ran: Ran, again: Ran) -> Ran:
         for place in range(width)
         if Counter(row[place] for row in ran.rows) != Counter(row[place] for row in again.rows)
     } or set(range(width))
-    rows = [tuple(VOLATILE if at in blank else cell for at, cell in enumerate(row)) for row in ran.rows]
+    rows = [
+        tuple(VOLATILE if at in blank and cell is not None else cell for at, cell in enumerate(row))
+        for row in ran.rows
+    ]
     return replace(ran, rows=tuple(sorted(rows, key=_sortable)), written=written)
+
+
+def effects_between(
+    before: Mapping[str, Counter[tuple[object, ...]]], after: Mapping[str, Counter[tuple[object, ...]]]
+) -> tuple[Effect, ...]:
+    """Return what happened to all rows of some tables."""
+    return together(
+        Effect(table, (before[table] - after[table]).total(), (after[table] - before[table]).total())
+        for table in before
+    )
+
+
+def together(effects: Iterable[Effect]) -> tuple[Effect, ...]:
+    """Return one effect for each table to which something happened."""
+    gone: Counter[str] = Counter()
+    new: Counter[str] = Counter()
+    for each in effects:
+        gone[each.table] += each.gone
+        new[each.table] += each.new
+    return tuple(
+        Effect(table, gone[table], new[table]) for table in sorted(gone) if gone[table] or new[table]
+    )
 
 
 def _sortable(row: tuple[str | None, ...]) -> list[tuple[bool, str]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from coordinator.adapters.rehearsals._scratch.meanings import in_turn
-from coordinator.adapters.rehearsals._scratch.rows import sorted_rows
+from coordinator.adapters.rehearsals._scratch.rows import sorted_rows, together
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Ran, Values
 
@@ -172,6 +172,8 @@ def _joined(runs: Sequence[Ran]) -> Ran:
         rows=sorted_rows([row for each in runs for row in each.rows]),
         count=sum(each.count or 0 for each in runs),
         written=_joined(written) if written else None,
+        growth=None if any(each.growth is None for each in runs) else sum(each.growth or 0 for each in runs),
+        beside=together(effect for each in runs for effect in each.beside),
     )
 
 

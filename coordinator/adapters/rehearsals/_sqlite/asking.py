@@ -37,6 +37,9 @@ class Compiled:
     """The views and triggers that it runs."""
     written: str | None
     """The table that the text itself writes to, if it is one of the service's."""
+    reached: frozenset[str]
+    """All tables that it writes to, also in triggers and by actions of foreign keys."""
+    read: frozenset[str]
 
 
 def prepare(connection: sqlite3.Connection, text: str) -> Description | Objection:
@@ -78,18 +81,29 @@ def compile_text(connection: sqlite3.Connection, text: str) -> Compiled:
     parameters = parameters_of(tokens)
     inside: set[str] = set()
     written: list[str] = []
+    reached: set[str] = set()
+    read: set[str] = set()
 
     def touched(action: int, first: str, _: str, name: str) -> None:
         inside.add(name)
-        if action in WRITES and not name and not first.startswith("sqlite_"):
-            written.append(first)
+        if action == sqlite3.SQLITE_READ:
+            read.add(first)
+        if action in WRITES and not first.startswith("sqlite_"):
+            reached.add(first)
+            written.extend([] if name else [first])
 
     with limited(connection, touched):
         program = connection.execute(
             f"EXPLAIN {numbered(text, parameters)}", (None,) * count_of(parameters)
         ).fetchall()
     widths = [row[3] for row in program if row[1] == "ResultRow"]
-    return Compiled(widths[0] if widths else None, frozenset(inside - {""}), written[0] if written else None)
+    return Compiled(
+        widths[0] if widths else None,
+        frozenset(inside - {""}),
+        written[0] if written else None,
+        frozenset(reached),
+        frozenset(read),
+    )
 
 
 def _not_names(connection: sqlite3.Connection, text: str, words: Sequence[Token]) -> list[Token]:

@@ -21,7 +21,8 @@ SqlValue = str | bytes | int | float | None
 REFUSED: Final = "CO001"
 """Objection code: coordinator does not run this text on a scratch database, and SQLite was not asked."""
 
-_NOW: Final = "2024-02-29 12:34:56.789"
+TODAY: Final = "2024-02-29"
+_NOW: Final = f"{TODAY} 12:34:56.789"
 """What `now` is in every question. A leap day in the past, far from each sample value."""
 _NEWER: Final = {3091: "SQLITE_CONSTRAINT_DATATYPE"}
 """Result codes that SQLite has and Python cannot name (rescode.html)."""

@@ -1,0 +1,111 @@
+"""What the migrations between two states did, if it explains that a query does something else. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from coordinator.evidence import Change, StatementEvidence
+from coordinator.model import Migration, Role
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """What lies between a version's own state and the one where it is asked."""
+
+    writer: str | None = None
+    """A migration that wrote rows: other rows in a result are its work, and nobody knows if it minds."""
+    new_tables: frozenset[str] = frozenset()
+    """Tables that the own state lacks, without schema: their sample rows are what another version writes."""
+    missing_tables: frozenset[str] = frozenset()
+    """Tables of the own state, without schema, that are not there: nothing can be done to their rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What each pending migration did, in their order."""
+
+    writers: Sequence[str | None]
+    """Its name if it wrote rows, or may have."""
+    new_tables: Sequence[frozenset[str]]
+    """The tables, without schema, that it made; one that it made anew under its name as well."""
+    came: Sequence[frozenset[str]]
+    """Those of them that were not there before."""
+    went: Sequence[frozenset[str]]
+    """The tables that were there before, and are not there any more."""
+
+    @classmethod
+    def by(
+        cls,
+        pending: Sequence[Migration],
+        statements: Sequence[StatementEvidence],
+        made_by_code: Mapping[str, frozenset[str]],
+    ) -> Passed:
+        """Return what statements did; nobody sees those of code, but the tables that it left are known."""
+        wrote = {each.migration for each in statements if each.written}
+        wrote |= {each.name for each in pending if each.is_code}
+        changes = [_of_tables(statements, each) for each in pending]
+        made = [made_by_code.get(each.name, frozenset[str]()) for each in pending]
+        return cls(
+            writers=tuple(each.name if each.name in wrote else None for each in pending),
+            new_tables=tuple(
+                code | {bare(change.name) for change in each if change.before is None}
+                for code, each in zip(made, changes, strict=True)
+            ),
+            came=tuple(
+                code | _only(_first(each), _last(each)) for code, each in zip(made, changes, strict=True)
+            ),
+            went=tuple(_only(_last(each), _first(each)) for each in changes),
+        )
+
+    @property
+    def last(self) -> int:
+        """Return the number of the last state."""
+        return len(self.writers)
+
+    def between(self, role: Role, *, state: int, within: int = 0) -> Between:
+        """Return what stands between a version's own state and `state`, or `within` the migration to it."""
+
+        def these(of_migrations: Sequence[_T]) -> Sequence[_T]:
+            return of_migrations[:state] if role is Role.LIVE else of_migrations[state - within :]
+
+        is_live = role is Role.LIVE
+        return Between(
+            writer=next((name for name in these(self.writers) if name), None),
+            new_tables=frozenset[str]().union(*these(self.new_tables)) if is_live else frozenset(),
+            missing_tables=frozenset[str]().union(*these(self.went if is_live else self.came)),
+        )
+
+
+def bare(name: str) -> str:
+    """Return a table's name without its schema."""
+    return name.rpartition(".")[2].strip('"')
+
+
+def _of_tables(statements: Sequence[StatementEvidence], migration: Migration) -> list[Change]:
+    return [
+        change
+        for each in statements
+        if each.migration == migration.name
+        for change in each.changes
+        if change.kind == "table"
+    ]
+
+
+_Definitions = Mapping[str, str | None]
+
+
+def _first(changes: Sequence[Change]) -> _Definitions:
+    return {bare(each.name): each.before for each in reversed(changes)}
+
+
+def _last(changes: Sequence[Change]) -> _Definitions:
+    return {bare(each.name): each.after for each in changes}
+
+
+def _only(without: _Definitions, having: _Definitions) -> frozenset[str]:
+    """Return the tables that are in the second and not in the first."""
+    return frozenset(name for name in having if without[name] is None and having[name] is not None)
