@@ -7,14 +7,21 @@ pieces still reads as its author wrote it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from coordinator.errors import Usage
 from coordinator.model import Engine, Migration, Phase, Script, Statement
-from coordinator.sql import controls_transaction, has_own_transaction, is_declaration, split_statements
+from coordinator.sql import (
+    SqlStatement,
+    controls_transaction,
+    has_own_transaction,
+    is_declaration,
+    split_statements,
+)
 
+_SETTINGS = frozenset({"PRAGMA", "RESET", "SET", "USE"})
 _REST_IS_COMMENT = re.compile(r"[ \t]*--[^\n]*")
 
 
@@ -25,6 +32,8 @@ class Piece:
     text: str
     line: int
     comments: tuple[str, ...] = ()
+    is_setting: bool = False
+    """It changes nothing but how the session reads and runs what stands behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +58,25 @@ def pieces_of(script: Script, source: str, engine: Engine) -> tuple[Piece, ...]:
     Raises: Usage `split-not-possible` where a cut could be a wrong one.
     """
     found = [
-        (piece, statement.line + piece.line - 1, _code(statement.text, piece.text, piece.offset))
+        (
+            piece,
+            Piece(
+                _code(statement.text, piece.text, piece.offset),
+                statement.line + piece.line - 1,
+                is_setting=_is_setting(piece),
+            ),
+        )
         for statement in script.statements
         for piece in split_statements(statement.text, engine)
     ]
-    statements = [piece for piece, _, _ in found]
-    if unclosed := next((line for piece, line, _ in found if not piece.is_closed), None):
-        raise _not_cut(unclosed, "a quote or a comment of it is still open at its end")
+    statements = [statement for statement, _ in found]
+    if unclosed := next((piece for statement, piece in found if not statement.is_closed), None):
+        raise _not_cut(unclosed.line, "a quote or a comment of it is still open at its end")
     if has_own_transaction(statements):
         found = found[1:-1]
-    elif controlling := next((line for piece, line, _ in found if controls_transaction(piece)), None):
-        raise _not_cut(controlling, "it begins or ends a transaction in the middle of the file")
-    return tuple(_with_comments([Piece(text, line) for _, line, text in found], source.split("\n")))
+    elif controlling := next((piece for each, piece in found if controls_transaction(each)), None):
+        raise _not_cut(controlling.line, "it begins or ends a transaction in the middle of the file")
+    return tuple(_with_comments([piece for _, piece in found], source.split("\n")))
 
 
 def _not_cut(line: int, why: str) -> Usage:
@@ -69,6 +85,11 @@ def _not_cut(line: int, why: str) -> Usage:
         f"The statement of line {line} cannot be put into another file: {why}.",
         next_step="Split the file by hand.",
     )
+
+
+def _is_setting(statement: SqlStatement) -> bool:
+    words = statement.words
+    return words[:1] != () and (words[0] in _SETTINGS or (words[0] == "SELECT" and "SET_CONFIG" in words))
 
 
 def _code(text: str, statement: str, offset: int) -> str:
@@ -85,7 +106,7 @@ def _with_comments(pieces: Sequence[Piece], lines: Sequence[str]) -> Iterator[Pi
     for piece in pieces:
         above = [each.rstrip("\r") for each in lines[last : max(last, piece.line - 1)]]
         comments = list(takewhile(_is_remark_or_blank, reversed(above)))
-        yield Piece(piece.text, piece.line, tuple(each for each in reversed(comments) if each.strip()))
+        yield replace(piece, comments=tuple(each for each in reversed(comments) if each.strip()))
         last = piece.line + piece.text.count("\n")
 
 
@@ -95,23 +116,38 @@ def _is_remark_or_blank(line: str) -> bool:
     return is_remark or not line.strip()
 
 
+def changing(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
+    """Return the pieces that are more than a setting."""
+    return tuple(each for each in pieces if not each.is_setting)
+
+
 def alone(migration: Migration, pieces: Sequence[Piece], *, transaction: bool) -> tuple[Migration, ...]:
-    """Return each piece as a migration of its own, to be rehearsed; all have the version of the whole."""
+    """Return each piece as a migration of its own, to be rehearsed; all have the version of the whole.
+
+    Settings are none; each piece has those before it.
+    """
     return tuple(
         Migration(
             migration.version,
             f"{migration.name} line {piece.line}" + (f" ({same})" if same else ""),
-            Script((Statement(piece.text, piece.line),), transaction),
+            Script(
+                tuple(Statement(each.text, each.line) for each in (*settings, piece)),
+                transaction,
+            ),
             None,
             migration.files,
         )
-        for piece, same in _numbered(pieces)
+        for piece, settings, same in _numbered(pieces)
     )
 
 
-def _numbered(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, int]]:
-    """Yield the pieces, those that share a line with an earlier one with a number from 2 on."""
+def _numbered(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, tuple[Piece, ...], int]]:
+    """Yield each piece with the settings before it; one that shares a line has a number from 2 on."""
     seen: dict[int, int] = {}
+    settings: tuple[Piece, ...] = ()
     for piece in pieces:
+        if piece.is_setting:
+            settings = (*settings, piece)
+            continue
         seen[piece.line] = seen.get(piece.line, 0) + 1
-        yield piece, seen[piece.line] if seen[piece.line] > 1 else 0
+        yield piece, settings, seen[piece.line] if seen[piece.line] > 1 else 0

@@ -8,18 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from coordinator import discovery
 from coordinator.app.rehearsing import scratch_url
 from coordinator.apply import apply_on_scratch
 from coordinator.model import DatabaseName, Migration
-from coordinator.pieces import Piece, alone
+from coordinator.pieces import Piece, alone, changing
 from coordinator.ports import Ports
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.drift import differences
 
 Halves = tuple[tuple[Piece, ...], tuple[Piece, ...]]
 Catalogue = Mapping[str, str]
+_OTHER_WORDS: Final = (
+    ("in the live database", "with the two halves"),
+    ("and in no file", "and not with the whole"),
+    ("by the files", "by the whole"),
+    ("the files make it", "the whole makes it"),
+)
+"""In place of those of a live database that differs from its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +47,7 @@ class Schemas:
             uncut = self._apply(one, (*base, whole, *after))
             cut = self._apply(other, (*base, *first, *after, *second))
         for line in differences(uncut, cut):
-            told = line.replace("in the live database", "after the two halves").replace(
-                "the files make", "the"
-            )
-            yield f"The halves do not make the same schema: {told}."
+            yield _of_halves(line)
 
     def ways_back(
         self,
@@ -67,9 +72,9 @@ class Schemas:
             owners = self._owners(scratch, whole, down, owns=owns, now=end)
         if owners is None:
             return None
+        owned = dict(zip(changing(down), owners, strict=True))
         backs = tuple(
-            tuple(piece for piece, owner in zip(down, owners, strict=True) if owner == half)
-            for half in (0, 1)
+            tuple(piece for piece in down if piece.is_setting or owned[piece] == half) for half in (0, 1)
         )
         with self._scratch() as scratch:
             self._apply(scratch, (*base, *first))
@@ -117,6 +122,12 @@ class Schemas:
             with scratch.session() as session:
                 apply_on_scratch(session, self.ports.tool(self.name), migration, table=table)
         return dict(scratch.catalogue())
+
+
+def _of_halves(line: str) -> str:
+    for words, others in _OTHER_WORDS:
+        line = line.replace(words, others)
+    return line
 
 
 def _changed(before: Catalogue, now: Catalogue) -> frozenset[str]:

@@ -24,7 +24,7 @@ from coordinator.diagnostics import Diagnostic, Place
 from coordinator.errors import PlanInvalid, Refused, Usage
 from coordinator.evidence import NOTHING_KNOWN, Break, Rehearsal, Span, Use, Verdict
 from coordinator.model import DatabaseName, Migration, Phase, Role, Script, SourceFile
-from coordinator.pieces import NewMigration, Piece, alone, pieces_of
+from coordinator.pieces import NewMigration, Piece, alone, changing, pieces_of
 from coordinator.queries import Catalogue
 from coordinator.rehearse import MEND_DOUBT
 from coordinator.splits import Placed, Split
@@ -98,10 +98,13 @@ class _Search:
                 next_step="Name the `queries` of the services that use it in the plan.",
             )
         up, is_wrapped = self._pieces(self.whole.up)
+        if not changing(up):
+            raise Usage("split-not-possible", f"`{self.whole.name}` has no statements that could be cut.")
         kept, moved, lacking = self._partition(up, is_wrapped=is_wrapped)
         phases = {**dict.fromkeys(kept, ""), **moved}
         placed = tuple(
-            Placed(each, Phase.CONTRACT if each in moved else Phase.EXPAND, phases[each]) for each in up
+            Placed(each, Phase.CONTRACT if each in moved else Phase.EXPAND, phases[each])
+            for each in changing(up)
         )
         if not kept or not moved:
             is_certain = not kept or not lacking  # to wait until the old version is gone is never too late
@@ -111,7 +114,9 @@ class _Search:
                 verdict=None if is_certain else Verdict.UNPROVEN,
                 notes=() if is_certain else lacking,
             )
-        first, second = kept, tuple(each for each in up if each in moved)
+        first, second = (
+            tuple(each for each in up if each.is_setting or each in half) for half in (kept, moved)
+        )
         down, _ = self._pieces(self.whole.down) if self.whole.down else ((), True)
         ways_back, notes = self._compared((first, second), down, is_wrapped=is_wrapped)
         if down and ways_back is None:
@@ -126,13 +131,21 @@ class _Search:
     def _compared(
         self, halves: Halves, down: tuple[Piece, ...], *, is_wrapped: bool
     ) -> tuple[Halves | None, list[str]]:
-        """Return the way back of each half, and what comes out otherwise than with the whole."""
+        """Return the way back of each half, and what was not asked.
+
+        Raises: Refused where another schema comes out than with the whole.
+        """
         base = (*self._applied(), *self.before)
         if coded := next((each for each in (*base, *self.after) if each.is_code), None):
             return None, [f"Whether the same schema comes out was not asked, because `{coded.name}` is code."]
         schemas = Schemas(self.ports, self.name, is_wrapped=is_wrapped)
-        notes = list(schemas.compare(base, self.whole, after=self.after, halves=halves))
-        return schemas.ways_back(base, self.whole, self.after, halves=halves, down=down), notes
+        if others := list(schemas.compare(base, self.whole, after=self.after, halves=halves)):
+            raise _refused(
+                self.whole,
+                f"Cut in two it makes another schema: {'; '.join(others)}.",
+                "Split the file by hand: a statement does something else where another one comes later.",
+            )
+        return schemas.ways_back(base, self.whole, self.after, halves=halves, down=down), []
 
     def _live(self) -> tuple[Use, ...]:
         return tuple(use for use in self.catalogues if use[0] == self.name and use[2] is Role.LIVE)
@@ -150,7 +163,8 @@ class _Search:
             parsed = tool.parse(file, engine)
             if script in (parsed.up, parsed.down):
                 pieces = pieces_of(script, file.content.decode(), engine)
-                return pieces, script.transaction or len(pieces) > 1
+                is_one_text = len(script.statements) == 1 and len(pieces) > 1  # which PostgreSQL runs as one
+                return pieces, script.transaction or is_one_text
         raise AssertionError("a script is that of one of its migration's files")
 
     # -- the search --------------------------------------------------------------------------------------
@@ -161,9 +175,10 @@ class _Search:
         """Return what can stay where it is, what has to wait with the reason, and why that is not certain."""
         moved: dict[Piece, str] = {}
         while True:
-            kept = tuple(each for each in pieces if each not in moved)
+            kept = tuple(each for each in changing(pieces) if each not in moved)
             last = tuple(each for each in pieces if each in moved)
-            virtual = dict(zip(alone(self.whole, pieces, transaction=is_wrapped), pieces, strict=True))
+            own = alone(self.whole, pieces, transaction=is_wrapped)
+            virtual = dict(zip(own, changing(pieces), strict=True))
             first = tuple(each for each, piece in virtual.items() if piece in kept)
             second = tuple(each for each, piece in virtual.items() if piece in last)
             rehearsal, spans = self._rehearse((*self.before, *first, *self.after, *second))

@@ -23,13 +23,24 @@ _COLUMNS = {
         " WHERE a.attrelid = to_regclass({table}) AND a.attnum > 0 AND NOT a.attisdropped"
     ),
     Engine.SQLITE: (
-        "SELECT name, type, \"notnull\" OR (pk AND type = 'INTEGER') FROM pragma_table_info({bare}, {schema})"
+        'SELECT name, type, "notnull" OR (pk AND NOT EXISTS ('
+        "SELECT 1 FROM pragma_index_list({bare}, {schema}) WHERE origin = 'pk'))"
+        " FROM pragma_table_info({bare}, {schema})"
     ),
     Engine.MARIADB: (
         "SELECT column_name, data_type, is_nullable = 'NO' FROM information_schema.columns"
         " WHERE table_schema = {schema} AND table_name = {bare}"
     ),
 }
+"""A column of SQLite's primary key may be NULL, unless it is the number of the row, a key with no index."""
+_HIDES_ROWS = (
+    "WITH own AS (SELECT * FROM pg_policy WHERE polrelid = to_regclass({table}) AND EXISTS ("
+    "SELECT FROM unnest(polroles) AS role (id) WHERE id = 0 OR pg_has_role(id, 'USAGE')))"
+    " SELECT current_user WHERE row_security_active(to_regclass({table}))"
+    " AND (EXISTS (SELECT FROM own WHERE NOT polpermissive) OR NOT EXISTS (SELECT FROM own"
+    " WHERE polpermissive AND polcmd = '*' AND pg_get_expr(polqual, polrelid) = 'true'))"
+)
+"""Whether PostgreSQL may keep rows of the table from the role that asks. One may be given all by a policy."""
 _UNIQUE = {
     Engine.POSTGRESQL: (
         "SELECT i.indexrelid, a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid"
@@ -135,7 +146,8 @@ def _first(session: Session, query: str) -> Place | None:
 def key_of(session: Session, spec: BackfillSpec) -> Key:
     """Return the key of a backfill as the engine has it.
 
-    Raises: StepFailed `backfill-table` or `backfill-key` where rows cannot be gone over by it.
+    Raises: StepFailed `backfill-table`, `backfill-key` or `backfill-hidden-rows` where its rows cannot all be
+    gone over by it.
     """
     target = session.target(None)
     dialect = Engine.MARIADB if target.engine.speaks_mysql else target.engine
@@ -155,6 +167,8 @@ def key_of(session: Session, spec: BackfillSpec) -> Key:
     if not found:
         raise _no_table(spec)
     _demand_columns(spec, found, target.engine)
+    if target.engine is Engine.POSTGRESQL and (hidden := session.query(_HIDES_ROWS.format(**names))):
+        raise _hidden_rows(spec, str(hidden[0][0]))
     indexes: dict[str, set[str]] = {}
     for index, column in session.query(_UNIQUE[dialect].format(**names)):
         indexes.setdefault(str(index), set()).add(str(column))
@@ -208,6 +222,16 @@ def _no_table(spec: BackfillSpec) -> StepFailed:
         "backfill-table",
         f"Backfill `{spec.name}` goes over table `{spec.table}`, which is not there.",
         next_step="Correct its `table`, or its `after`: the migration that makes the table.",
+    )
+
+
+def _hidden_rows(spec: BackfillSpec, role: str) -> StepFailed:
+    return StepFailed(
+        "backfill-hidden-rows",
+        f"Backfill `{spec.name}` may not see all rows of `{spec.table}`: `{role}` has row security there.",
+        why="Rows that are hidden from it are neither done nor counted as left, and contract would not wait.",
+        next_step=f"Migrate as a role with BYPASSRLS, or give it a policy: CREATE POLICY … ON {spec.table} TO"
+        f" {role} USING (true).",
     )
 
 

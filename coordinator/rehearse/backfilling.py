@@ -6,14 +6,12 @@ the lack of something that has nothing to do with the schema, so that refuses no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Final
 
 from coordinator.backfills.keys import key_of, number_from
 from coordinator.backfills.order import SWITCH, named
 from coordinator.backfills.ranges import do_by_program
-from coordinator.backfills.work import Work
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.evidence import Basis, Finding, Objection, Verdict
 from coordinator.model import BackfillSpec, DatabaseSpec, Migration, Role
@@ -21,13 +19,13 @@ from coordinator.ports.databases import Batch, Session
 from coordinator.ports.programs import RangeProgram
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.batch_plans import BatchScan, batch_scans
+from coordinator.rehearse.cuts import met_in_batches
+from coordinator.rehearse.hurried import NeverEnds, do_rows
 from coordinator.rehearse.independence import shared_by_batches
 from coordinator.rehearse.twice import Content, content_of, done_twice
 from coordinator.rehearse.walk import Visit, Working
 from coordinator.sameness import difference
 
-_ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""Nothing is measured here, and nobody rests."""
 _AT_ONCE: Final = (
     "it works on the sample rows, and nobody knows whether a batch reads what another one writes while"
     " {} are under way at once: {}"
@@ -37,6 +35,14 @@ _NOT_ALLOWED: Final = (
 )
 _OF_PROGRAMS: Final = frozenset({"backfill-program-failed", "program-not-started"})
 _TWICE: Final = "its program gets the rows a second time, as it may in a release"
+_NONE_LEFT: Final = (
+    "`remaining` counts none of the sample rows before they are done, so its zero says nothing of a release;"
+    " of NULL it asks by IS NULL, as nothing equals it"
+)
+_AGAIN: Final = (
+    "it comes again and again to rows that it has done, because rows of `{}` get a key behind its place. Go"
+    " over the table by a key that the statement leaves alone, and that no row gets from it"
+)
 _RAN: Final = Finding(Verdict.PROVEN, Basis.REHEARSED, "it ran on the sample rows")
 
 
@@ -110,6 +116,8 @@ def _try(
                 finding = _by_program(scratch, copy, database, spec, working=working, program=program)
         except (Waiting, StepFailed, DatabaseError) as error:
             finding = _refused(error)
+        except NeverEnds:
+            finding = _broken(_AGAIN.format(spec.table))
         if finding is _RAN and spec.sessions > 1:
             shared = shared_by_batches(copy, spec)
             finding = finding if shared is None else _unproven(_AT_ONCE.format(spec.sessions, shared))
@@ -131,15 +139,25 @@ def _by_sql(
     working: Working,
 ) -> Finding:
     with copy.session() as session:
-        has_rows = key_of(session, spec).last_after(None, session) is not None
-    _work(copy, database, spec)
+        last = key_of(session, spec).last_after(None, session)
+        is_done = number_from(session, spec.remaining, spec) == 0
+    do_rows(copy, database, spec, there=0 if last is None else last[1])
+    whole = content_of(copy, database.engine)
     if spec.repeatable:
         with copy.session() as session:
             if _changes_again(session, spec):
                 return _broken("it is `repeatable`, and changes rows again that it has done")
-    if met := next(_differences(scratch, copy, spec, working), None):
+    met = next(_differences(scratch, copy, spec, working), None)
+    if met is not None and met.verdict is Verdict.BROKEN:
         return met
-    return _RAN if has_rows else _no_rows(spec)
+    if last is None:
+        return met or _no_rows(spec)
+    cut = met_in_batches(scratch, database, spec, whole=whole, rows=last[1])
+    if cut is not None and cut.is_certain:
+        return _broken(cut.reason)
+    if is_done:
+        return met or _unproven(_NONE_LEFT)
+    return met or (_RAN if cut is None else _unproven(cut.reason))
 
 
 def _by_program(
@@ -163,7 +181,7 @@ def _by_program(
         return _no_rows(spec)
     if is_done:
         return _unproven("none of the sample rows is left to be done, so its program showed nothing")
-    _work(copy, database, spec, runs)
+    do_rows(copy, database, spec, runs, there=last[1])
     met = next(_differences(scratch, copy, spec, working), None)
     if met is not None and met.verdict is Verdict.BROKEN:
         return met
@@ -191,12 +209,12 @@ def _second_time(
 
     def anew() -> Content:
         with scratch.clone() as other:
-            _work(other, database, spec, on(other))
+            do_rows(other, database, spec, on(other))
             return content_of(other, database.engine)
 
     once = content_of(copy, database.engine)
     try:
-        do_by_program(on(copy), spec, rows, note=_unheard)
+        do_by_program(on(copy), spec, rows, note=lambda _: None)
     except StepFailed as error:
         return _unproven(f"{_TWICE}: {error.what.rstrip('.')}")
     other = done_twice(spec, once=once, twice=content_of(copy, database.engine), anew=anew)
@@ -218,22 +236,6 @@ def _refused(error: Waiting | StepFailed | DatabaseError) -> Finding:
             said = " ".join(part for part in (error.what, error.why) if part).rstrip(".")
             is_of_rows = (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
             return _unproven(f"a sample row stands in its way: {said}") if is_of_rows else _broken(said)
-
-
-def _work(
-    copy: RehearsalDatabase, database: DatabaseSpec, spec: BackfillSpec, program: RangeProgram | None = None
-) -> None:
-    """Do all rows of a copy, as fast as it goes."""
-    hurried = replace(spec, percent=100, rows_per_second=None, replication_lag=None, sessions=1)
-    Work(
-        database,
-        hurried,
-        connect=copy.session,
-        now=lambda: _ANY_TIME,
-        wait=lambda _: None,
-        note=_unheard,
-        program=program,
-    ).run()
 
 
 def _differences(
@@ -277,10 +279,6 @@ def _rows(session: Session, table: str) -> list[str]:
 
 
 _ALL: Final = "SELECT * FROM {table}"
-
-
-def _unheard(_line: str) -> None:
-    """A rehearsal shows no progress; the last lines of a program that fails are in the finding."""
 
 
 def _no_rows(spec: BackfillSpec) -> Finding:

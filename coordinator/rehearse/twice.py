@@ -52,7 +52,7 @@ def done_twice(
     if not changed:
         return None
     other = anew()
-    own, found = _own_table(spec, once), []
+    own, found = own_table(spec, once), []
     for table in sorted(changed, key=lambda each: each != own):
         new_each_time = once[table].moving(other[table])
         if once[table].differs(other[table], without=new_each_time):
@@ -74,7 +74,7 @@ def _told(table: str, once: Rows, twice: Rows, new_each_time: Sequence[str]) -> 
     return f"{names} is not what the first time left" if names else f"`{table}` has other rows"
 
 
-def _own_table(spec: BackfillSpec, content: Content) -> str | None:
+def own_table(spec: BackfillSpec, content: Content) -> str | None:
     """Return the backfill's table as the catalogue names it; None where several may be meant."""
     meant = [each for each in content if each.replace('"', "").removeprefix("main.") == spec.table]
     bare = [each for each in content if each.replace('"', "").rpartition(".")[2] == spec.table]

@@ -300,3 +300,88 @@ def test_a_server_whose_sql_may_be_another_one_than_the_live_servers_cuts_nothin
         )
 
     assert "the live server is postgresql 99.1" in refusal.value.why
+
+
+@pytest.fixture
+def postgresql_shop(checkout: Checkout, database_url: str) -> Checkout:
+    checkout.environment["SHOP_URL"] = database_url
+    return prepare(checkout, engine="postgresql")
+
+
+def test_two_files_that_make_another_schema_than_the_one_are_refused(postgresql_shop: Checkout) -> None:
+    postgresql_shop.migration(
+        2,
+        "cents",
+        "ALTER TABLE orders ADD COLUMN total_cents bigint;\nALTER TABLE orders DROP COLUMN total;\n"
+        "ALTER TABLE orders ADD COLUMN IF NOT EXISTS total text;\n",
+    )
+    before = texts(postgresql_shop)
+
+    refused = split(postgresql_shop, "00002_cents.sql", "--write")
+
+    assert refused.exit_code == 3
+    assert "orders.total is made by the whole and missing with the two halves" in refused.err
+    assert texts(postgresql_shop) == before
+
+
+def test_what_is_set_for_the_statements_behind_it_stands_in_both_files(postgresql_shop: Checkout) -> None:
+    postgresql_shop.migration(
+        2,
+        "cents",
+        "CREATE SCHEMA other;\n-- Not for long.\nSET lock_timeout = '1s';\n"
+        "SELECT set_config('search_path', 'other, public', true);\n"
+        "ALTER TABLE orders ADD COLUMN total_cents bigint;\nCREATE TABLE cents (id integer);\n"
+        "ALTER TABLE orders DROP COLUMN total;\n\n"
+        "-- +goose Down\nALTER TABLE public.orders ADD COLUMN total numeric;\n"
+        "SET search_path = other, public;\nDROP TABLE cents;\nDROP SCHEMA other;\n"
+        "ALTER TABLE orders DROP COLUMN total_cents;\n",
+    )
+
+    written = split(postgresql_shop, "00002_cents.sql", "--write")
+
+    assert written.exit_code == 0, written.err
+    found = texts(postgresql_shop)
+    settings = (
+        "-- Not for long.\nSET lock_timeout = '1s';\n"
+        "SELECT set_config('search_path', 'other, public', true);\n"
+    )
+    assert found["00002_cents.sql"] == (
+        f"-- coordinator: phase=expand\n\n-- +goose Up\nCREATE SCHEMA other;\n{settings}"
+        "ALTER TABLE orders ADD COLUMN total_cents bigint;\nCREATE TABLE cents (id integer);\n\n"
+        "-- +goose Down\nSET search_path = other, public;\nDROP TABLE cents;\n"
+        "DROP SCHEMA other;\nALTER TABLE orders DROP COLUMN total_cents;\n"
+    )
+    assert (
+        f"-- +goose Up\n{settings}ALTER TABLE orders DROP COLUMN total;\n"
+        in found["00003_cents_contract.sql"]
+    )
+    assert postgresql_shop.release("1.5").exit_code == 0
+    with psycopg.connect(postgresql_shop.environment["SHOP_URL"]) as connection:
+        assert connection.execute("SELECT to_regclass('other.cents') IS NOT NULL").fetchall() == [(True,)]
+
+
+def test_a_file_that_is_no_transaction_becomes_two_that_are_none(postgresql_shop: Checkout) -> None:
+    text = (
+        "-- +goose NO TRANSACTION\n-- +goose Up\nALTER TABLE orders ADD COLUMN total_cents bigint;\n"
+        "CREATE INDEX CONCURRENTLY by_cents ON orders (total_cents);\nALTER TABLE orders DROP COLUMN total;\n"
+    )
+    (postgresql_shop.folder / "migrations" / "00002_cents.sql").write_text(text)
+
+    written = split(postgresql_shop, "00002_cents.sql", "--write")
+
+    assert written.exit_code == 0, written.err
+    found = texts(postgresql_shop)
+    names = ("00002_cents.sql", "00003_cents_contract.sql")
+    assert all("-- +goose NO TRANSACTION\n" in found[name] for name in names)
+    assert postgresql_shop.release("1.5").exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["-- Nothing yet.\n", "PRAGMA foreign_keys = off;\n"])
+def test_a_file_without_statements_is_not_cut(checkout: Checkout, text: str) -> None:
+    shop = prepare(checkout, engine="sqlite")
+    shop.migration(2, "cents", text)
+
+    refused = split(shop, "00002_cents.sql")
+
+    assert refused.exit_code == 2
+    assert "`00002_cents` has no statements that could be cut." in refused.err

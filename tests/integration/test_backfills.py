@@ -340,3 +340,25 @@ def test_a_connection_that_is_lost_is_opened_again_and_each_row_done_once(postgr
 
     assert postgresql_table.times_done() == {1: ROWS}
     assert any("Connecting again" in note for note in postgresql_table.notes)
+
+
+@pytest.mark.parametrize(
+    ("columns", "fits"),
+    [
+        ("id INTEGER PRIMARY KEY, n int DEFAULT 0", True),
+        ("id INTEGER PRIMARY KEY DESC, n int DEFAULT 0", False),
+        ("id integer, other int, n int DEFAULT 0, PRIMARY KEY (id, other)", False),
+        ("id integer NOT NULL, other int NOT NULL, n int DEFAULT 0, PRIMARY KEY (id, other)", True),
+    ],
+)
+def test_a_primary_key_of_sqlite_that_may_be_null_is_no_key(tmp_path: Path, columns: str, fits: bool) -> None:
+    table = items(Engine.SQLITE, f"sqlite://{tmp_path}/shop.db", rows=0)
+    table.execute("DROP TABLE items", f"CREATE TABLE items ({columns})")
+    work = table.work(key=("id", "other") if "other" in columns else ("id",))
+
+    if fits:
+        assert work.run() == "0 row(s) passed, none left"
+        return
+    with pytest.raises(StepFailed, match="`id` may be NULL") as caught:
+        work.run()
+    assert caught.value.code == "backfill-key"
