@@ -100,7 +100,7 @@ class Watcher:
         before, numbers = self._look(), self._numbers()
         scanned = tables_read_whole(statement, send, self._engine, self._old & tables_in(before))
         begun = time.monotonic()
-        way = run_cheapest(statement, text, send, self._engine)
+        way = run_cheapest(statement, text, send, self._engine, before=before)
         seconds = time.monotonic() - begun
         # The next statement may ask for ROW_COUNT(), so nothing is sent without need.
         warnings = tuple(_changed_values(send("SHOW WARNINGS"))) if has_warned() else ()
