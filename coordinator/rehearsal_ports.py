@@ -309,6 +309,12 @@ class RehearsalEngine(Protocol):
         """Return the size of each live table in bytes, its indexes included, by `schema.name`; only reads."""
         ...
 
+    def live_changes_left(self, session: Session) -> Mapping[str, int]:
+        """Return how many more times each live table can get or lose a column without its rows being written
+        anew, by `schema.name`, where the engine counts them and tells us; only reads.
+        """
+        ...
+
     def dump(self, url: Secret) -> str:
         """Return the live schema as SQL. Raises: DatabaseError or Usage where no tool for it is found."""
         ...

@@ -251,9 +251,9 @@ def _live(ports: Ports, name: DatabaseName, *, scratch: Secret | None) -> tuple[
         if scratch is not None and engine.is_live_server(scratch, session):
             raise _url_is_live(name)
         version, sizes = engine.live_version(session), engine.live_sizes(session)
-        catalogue = engine.live_catalogue(session)
+        catalogue, changes_left = engine.live_catalogue(session), engine.live_changes_left(session)
     dump = engine.dump(ports.resolve(spec.url)) if spec.rehearsal.base is Base.DUMP else None
-    return Live(catalogue, sizes, dump), version
+    return Live(catalogue, sizes, dump, changes_left), version
 
 
 def _not_rehearsed(ports: Ports, name: DatabaseName, error: Usage | DatabaseError) -> Diagnostic:

@@ -46,12 +46,12 @@ _LEFT_OUT = frozenset({"tool", "run_code", "run_range"})
 def key_of(task: Task, circumstances: Circumstances) -> str:
     """Return the key: other tasks and other circumstances have other ones.
 
-    Live sizes are left out: they change by the minute, and only hazards, which are found anew each time,
-    depend on them. The tool is a part of the program, and is told by its type. What runs code, or does a
-    backfill's rows, is the user's, and may do something else each time: whoever asks for the key has no such
-    task.
+    Live sizes and counters are left out: they change by the minute, and only hazards, which are found anew
+    each time, depend on them. The tool is a part of the program, and is told by its type. What runs code, or
+    does a backfill's rows, is the user's, and may do something else each time: whoever asks for the key has
+    no such task.
     """
-    live = replace(task.live, sizes=None, dump=_without_token(task.live.dump))
+    live = replace(task.live, sizes=None, changes_left={}, dump=_without_token(task.live.dump))
     told = replace(task, live=live)
     parts = {each.name: getattr(told, each.name) for each in fields(task) if each.name not in _LEFT_OUT}
     tool = f"{type(task.tool).__module__}.{type(task.tool).__qualname__}"

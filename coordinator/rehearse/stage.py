@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import count
 from typing import Final
@@ -44,6 +44,8 @@ class Live:
     """Its schema, to compare with the files; None: not asked."""
     sizes: Mapping[str, int] | None = None
     dump: str | None = None
+    changes_left: Mapping[str, int] = field(default_factory=dict)
+    """See RehearsalEngine.live_changes_left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,13 @@ def hazards_of(
     """
     sizes = task.live.sizes
     return (
-        *find_hazards(statements, engine=engine, sizes=sizes, lock_timeout=task.spec.locks.budget),
+        *find_hazards(
+            statements,
+            engine=engine,
+            sizes=sizes,
+            lock_timeout=task.spec.locks.budget,
+            changes_left=task.live.changes_left,
+        ),
         *hazards_of_batches(scans, task.spec.backfills, sizes),
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
@@ -70,6 +70,8 @@ class Context:
     sizes: Mapping[str, int] | None = None
     """Bytes of each live table with its indexes; None where nothing live was asked."""
     major: int = 18
+    changes_left: Mapping[str, int] = field(default_factory=dict)
+    """How many columns more each live table can get or lose in an instant, where it is known."""
     lock_timeout: timedelta | None = None
     """The plan's, which every statement gets; None: unlimited."""
 
@@ -180,6 +182,7 @@ def find_hazards(
     engine: str,
     sizes: Mapping[str, int] | None,
     lock_timeout: timedelta | None,
+    changes_left: Mapping[str, int] | None = None,
 ) -> tuple[Hazard, ...]:
     """Return the hazards of a release's statements, in their order; `engine` is `RehearsalServer.version`.
 
@@ -194,6 +197,7 @@ def find_hazards(
             earlier=tuple(statements[:at]),
             sizes=sizes,
             major=int(version.partition(".")[0] or 0),
+            changes_left=changes_left or {},
             lock_timeout=lock_timeout,
         )
         found.extend(hazard for rule in rules for hazard in rule.hazards(statement, context))

@@ -15,7 +15,7 @@ def written_by(text: str) -> tuple[str, ...]:
     watcher = Watcher(Engine.MARIADB, lambda: TABLES, numbers=dict, in_use=frozenset)
     watcher.take()
     [statement] = split_statements(text, Engine.MARIADB)
-    watcher.watch(statement, lambda _: [], lambda: False)
+    watcher.watch(statement, lambda _: [("DEFAULT",)], lambda: False)
     [seen] = watcher.take()
     return seen.written
 

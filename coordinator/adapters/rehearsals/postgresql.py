@@ -68,6 +68,10 @@ class PostgresqlRehearsal:
 
         return live_sizes(session)
 
+    def live_changes_left(self, session: Session) -> Mapping[str, int]:  # noqa: ARG002 - see the port
+        """Return nothing: PostgreSQL counts no changes."""
+        return {}
+
     def dump(self, url: Secret) -> str:
         """Return the live schema as SQL."""
         from coordinator.adapters.rehearsals._postgresql.live import dump  # noqa: PLC0415

@@ -5,16 +5,17 @@ refuses before it has done anything, and what it accepts is the statement itself
 would without. It is what the server takes by itself where a statement says nothing (MySQL 8.0 Reference
 Manual 17.12.1, MariaDB's "InnoDB Online DDL Overview"). Of other statements the manual says what they lock.
 A statement that names its ALGORITHM alone is asked for the LOCK; one that names a LOCK is taken at its word.
+Where the session's own setting names the ALGORITHM, only that one is asked about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from coordinator.adapters.mysql_session import Rows
-from coordinator.adapters.rehearsals._mysql import partitions
+from coordinator.adapters.rehearsals._mysql import clauses, partitions
 from coordinator.adapters.rehearsals._mysql.tokens import name_in, tokens_of
 from coordinator.adapters.rehearsals._scratch.tokens import Token
 from coordinator.errors import DatabaseError
@@ -34,6 +35,9 @@ _PAIRS: Final = (
 )
 _LOCKS: Final = ("NONE", "SHARED", "EXCLUSIVE")
 _OF_MARIADB_ALONE: Final = "NOCOPY"
+_SETTING: Final = {Engine.MARIADB: "alter_algorithm", Engine.MYSQL: "old_alter_table"}
+_SET: Final = {"1": "COPY", "COPY": "COPY", "INPLACE": "INPLACE", "NOCOPY": "NOCOPY", "INSTANT": "INSTANT"}
+"""The values of these settings that name an ALGORITHM; the others leave it to the server."""
 _REFUSALS: Final = ("Error 1845.", "Error 1846.", "Error 4092.")
 """ER_ALTER_OPERATION_NOT_SUPPORTED, the same with a reason, and ER_INNODB_MAX_ROW_VERSION: the table had its
 last INSTANT change (the replayed files count). Anything else is about the statement."""
@@ -64,9 +68,17 @@ class Way:
 
 
 def run_cheapest(
-    statement: SqlStatement, text: str, send: Callable[[str], Rows], engine: Engine
+    statement: SqlStatement,
+    text: str,
+    send: Callable[[str], Rows],
+    engine: Engine,
+    *,
+    before: Mapping[str, str],
 ) -> Way | None:
-    """Run a statement in the way that disturbs least, and return which; None if the server does not say."""
+    """Run a statement in the way that disturbs least, and return which; None if the server does not say.
+
+    `before` is the catalogue that it finds.
+    """
     table = _changed_table(statement)
     if table is None:
         send(text)
@@ -76,17 +88,22 @@ def run_cheapest(
         send(text)
         stops = partitions.stops_writers(clause, text, engine)
         return Way(table, "COPY", "SHARED", copies=True) if stops else None
-    if {"ALGORITHM", "LOCK"} & set(statement.words):
-        said = Way(table, *_said(statement))
-        if clause is not None and partitions.copies_only(clause, engine):
+    is_copy = clause is not None and partitions.copies_only(clause, engine)
+    if engine is Engine.MARIADB and statement.words[0] == "ALTER":
+        is_copy = is_copy or clauses.copies_whatever_is_said(text, before.get(f"table {table}", ""))
+    in_front = clause is not None or clauses.takes_no_words_behind(text)
+    if (named := clauses.stated(text)) != clauses.Stated():
+        said = Way(table, named.algorithm, named.lock)
+        if is_copy:
             send(text)
             return replace(said, algorithm="COPY", lock="SHARED", copies=True)
-        return _run_stated(statement, text, said, send, in_front=clause is not None)
+        return _run_stated(statement, text, said, send, in_front=in_front)
     refused: set[str] = set()
-    for algorithm, lock in _pairs(engine, clause):
+    only = "COPY" if is_copy else _algorithm_of_session(send, engine)
+    for algorithm, lock in _pairs(engine, only):
         words = [f"ALGORITHM={algorithm}", *([f"LOCK={lock}"] if lock else [])]
         try:
-            send(_with(text, statement, words, in_front=clause is not None))
+            send(_with(text, statement, words, in_front=in_front))
         except DatabaseError as error:
             if error.why not in _REFUSALS:
                 break  # the statement fails, and shall say so itself
@@ -99,14 +116,21 @@ def run_cheapest(
     return None
 
 
-def _pairs(engine: Engine, clause: str | None) -> list[tuple[str, str | None]]:
+def _algorithm_of_session(send: Callable[[str], Rows], engine: Engine) -> str | None:
+    """Return the only ALGORITHM that the session's own setting leaves a statement; None if any."""
+    try:
+        [[value]] = send(f"SELECT @@{_SETTING[engine]}")
+    except DatabaseError:  # MariaDB has it since 10.3.7
+        return None
+    return _SET.get(str(value))
+
+
+def _pairs(engine: Engine, only: str | None) -> list[tuple[str, str | None]]:
     """Return the pairs of ALGORITHM and LOCK that a server is asked about, and whose answer holds."""
-    is_copy = clause is not None and partitions.copies_only(clause, engine)
     return [
         (algorithm, lock)
         for algorithm, lock in _PAIRS
-        if (algorithm == "COPY" or not is_copy)
-        and (algorithm != _OF_MARIADB_ALONE or engine is Engine.MARIADB)
+        if only in (None, algorithm) and (algorithm != _OF_MARIADB_ALONE or engine is Engine.MARIADB)
     ]
 
 
@@ -142,13 +166,6 @@ def _token_after(keyword: str, tokens: Sequence[Token]) -> Token | None:
     return name_in(tokens[place + 1 :])
 
 
-def _said(statement: SqlStatement) -> tuple[str, str]:
-    """Return the ALGORITHM and the LOCK that a statement names itself."""
-    words = statement.words
-    said = {word: words[at + 1] for at, word in enumerate(words[:-1]) if word in ("ALGORITHM", "LOCK")}
-    return said.get("ALGORITHM", "DEFAULT"), said.get("LOCK", "DEFAULT")
-
-
 def _run_stated(
     statement: SqlStatement, text: str, said: Way, send: Callable[[str], Rows], *, in_front: bool
 ) -> Way:
@@ -168,7 +185,7 @@ def _run_stated(
 
 
 def _with(text: str, statement: SqlStatement, words: list[str], *, in_front: bool) -> str:
-    """Return a statement with more words: behind it, or behind the table's name where partitions follow."""
+    """Return a statement with more words: behind it, or behind the table's name."""
     comma = "," if statement.words[0] == "ALTER" else ""
     if not in_front:
         last = [token for token in tokens_of(text) if token.text != ";"][-1]

@@ -72,6 +72,12 @@ class MysqlRehearsal:
         )
         return {str(name): int(str(size)) for name, size in rows}
 
+    def live_changes_left(self, session: Session) -> Mapping[str, int]:
+        """Return it on MySQL from 8.0.29 on, for a user who has PROCESS; nothing else is told."""
+        from coordinator.adapters.rehearsals._mysql.versions import changes_left  # noqa: PLC0415
+
+        return changes_left(session) if self._engine is Engine.MYSQL else {}
+
     def dump(self, url: Secret) -> str:
         """Return the live schema as SQL, from what the server itself says of each thing (SHOW CREATE)."""
         from coordinator.adapters.mysql_database import MysqlDatabase  # noqa: PLC0415

@@ -19,7 +19,9 @@ from coordinator.sql import SqlStatement
 
 WHOLE: Final = ("ALL", "index")
 """How the servers call the reading of all rows, or of all entries of an index."""
-_EXPLAINED: Final = frozenset({"DELETE", "INSERT", "REPLACE", "UPDATE", "WITH"})
+_EXPLAINED: Final = frozenset({"DELETE", "INSERT", "REPLACE", "UPDATE"})
+_READS_ON: Final = frozenset({"WHERE", "GROUP", "HAVING", "DISTINCT", "UNION", "EXCEPT", "INTERSECT"})
+"""With one of these more rows may be read than a LIMIT lets through."""
 _OF_THE_LAST: Final = frozenset({"ROW_COUNT", "FOUND_ROWS"})
 """What asks for the statement before, which an EXPLAIN in between would be."""
 _TARGETS: Final = ("INSERT", "REPLACE")
@@ -32,28 +34,67 @@ def tables_read_whole(
     statement: SqlStatement, send: Callable[[str], Rows], engine: Engine, tables: frozenset[str]
 ) -> frozenset[str]:
     """Return those of `tables` that a statement which writes rows reads whole; it does not run."""
-    if statement.words[:1] == () or statement.words[0] not in _EXPLAINED:
-        return frozenset()
-    if not _OF_THE_LAST.isdisjoint(statement.words):
+    tokens = tokens_of(statement.text)
+    locking = _locking_part(statement, tokens)
+    if locking is None or not _OF_THE_LAST.isdisjoint(statement.words):
         return frozenset()
     form = "FORMAT=TRADITIONAL " if engine is Engine.MYSQL else ""
     try:
-        rows = send(f"EXPLAIN {form}{statement.text}")
+        rows = send(f"EXPLAIN {form}{locking}")
     except DatabaseError:  # what the server runs and does not explain, or what fails and shall say so itself
         return frozenset()
     by_lower = {table.lower(): table for table in tables}
-    tokens = tokens_of(statement.text)
     names = dict(_aliases(tokens, by_lower))
     found = set()
-    for _, part, table, *rest in rows:
-        if part in _TARGETS:
-            continue
+    read = [row for row in rows if row[1] not in _TARGETS]
+    if _stops_early(tokens, read):
+        return frozenset()
+    for _, _, table, *rest in read:
         kind, possible = rest[1:3] if engine is Engine.MYSQL else rest[:2]
         if table is None and str(rest[-1]) == _ALL_ROWS:
             found.add(_behind("FROM", tokens))
         elif kind in WHOLE and possible is None:
             found.add(names.get(str(table).lower(), str(table).lower()))
     return frozenset(by_lower[name] for name in found if name in by_lower)
+
+
+def _locking_part(statement: SqlStatement, tokens: Sequence[Token]) -> str | None:
+    """Return what EXPLAIN takes of a statement that locks the rows that it reads; None of any other.
+
+    That is one that writes rows, with a WITH before it or not, and the query whose rows make a table.
+    """
+    words = statement.words
+    if words[:1] and words[0] in _EXPLAINED:
+        return statement.text
+    if words[:1] == ("WITH",):
+        outside = {token.keyword for token in tokens if token.depth == 0}
+        return None if outside.isdisjoint(_EXPLAINED) else statement.text
+    if words[:1] == ("CREATE",) and "TABLE" in words[1:4]:
+        return _query_in(statement.text, tokens)
+    return None
+
+
+def _query_in(text: str, tokens: Sequence[Token]) -> str | None:
+    """Return the query of a CREATE TABLE … SELECT."""
+    for at, token in enumerate(tokens):
+        if token.keyword in ("SELECT", "WITH") and token.depth == 0:
+            return text[token.start :]
+        if token.keyword in ("SELECT", "WITH") and tokens[at - 1].text == "(":  # … AS (SELECT …)
+            end = next((each.start for each in tokens[at:] if each.depth < token.depth), len(text))
+            return text[token.start : end]
+    return None
+
+
+def _stops_early(tokens: Sequence[Token], read: Sequence[Sequence[object]]) -> bool:
+    """Tell whether a LIMIT lets it read so many rows of one table and no more, by the server's plan.
+
+    Rows that are sorted or counted first are all read.
+    """
+    words = [token.keyword for token in tokens if token.depth == 0]
+    if "LIMIT" not in words or not _READS_ON.isdisjoint(words) or len(read) != 1:
+        return False
+    query = words[words.index("SELECT") :] if "SELECT" in words else []
+    return "(" not in query and "filesort" not in str(read[0][-1])
 
 
 def _aliases(tokens: Sequence[Token], tables: dict[str, str]) -> Iterator[tuple[str, str]]:

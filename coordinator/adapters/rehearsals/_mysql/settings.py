@@ -1,7 +1,7 @@
-"""The settings of a server that decide what SQL means there: read from the live one, given to the other.
+"""The settings of a server that decide what SQL means there, and how a table is changed.
 
-They travel behind the live server's version, in the same text, so that evidence which was kept under another
-setting is never used again.
+They are read from the live server and given to the other. They travel behind the live server's version, in
+the same text, so that evidence which was kept under another setting is never used again.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from coordinator.model import Engine
 from coordinator.ports.databases import Session
 
 STARTED_WITH: Final = (
+    "alter_algorithm",
     "character_set_server",
     "collation_server",
     "default_storage_engine",
     "explicit_defaults_for_timestamp",
+    "innodb_default_row_format",
+    "innodb_instant_alter_column_allowed",
     "innodb_strict_mode",
     "lower_case_table_names",
+    "old_alter_table",
     "old_mode",
     "sql_mode",
     "sql_require_primary_key",

@@ -100,13 +100,12 @@ class Watcher:
         before, numbers = self._look(), self._numbers()
         scanned = tables_read_whole(statement, send, self._engine, self._old & tables_in(before))
         begun = time.monotonic()
-        way = run_cheapest(statement, text, send, self._engine)
+        way = run_cheapest(statement, text, send, self._engine, before=before)
         seconds = time.monotonic() - begun
         # The next statement may ask for ROW_COUNT(), so nothing is sent without need.
         warnings = tuple(_changed_values(send("SHOW WARNINGS"))) if has_warned() else ()
         after = self._look()
-        is_new_file = way is not None and numbers.get(way.table) != self._numbers().get(way.table)
-        copies = way is not None and (way.copies or is_new_file)
+        copies = way is not None and (way.copies or self._has_other_number(way.table, numbers))
         changes = changes_between(before, after)
         locks = tuple(self._locks(statement, way, tables_in(before)))
         related = locks_on_relatives(
@@ -132,6 +131,10 @@ class Watcher:
                 warnings=warnings,
             )
         )
+
+    def _has_other_number(self, table: str, numbers: Mapping[str, object]) -> bool:
+        """Tell whether a table's rows are in another file than before; a new name alone changes none."""
+        return table in numbers and numbers[table] not in self._numbers().values()
 
     def _locks(self, statement: SqlStatement, way: Way | None, tables: frozenset[str]) -> Iterator[Lock]:
         if way is not None:
