@@ -152,6 +152,25 @@ def test_several_sources_are_joined_and_the_same_text_is_there_once(made):
     assert catalogues[NEXT].source == "q in the working tree and q/users.sql in the working tree"
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("q/migrations/000001_users.up.sql", "CREATE TABLE users (id int)"),
+        ("q/migrations/000001_users.down.sql", "DROP TABLE users"),
+        (
+            "q/00001_users.sql",
+            "-- +goose Up\nCREATE TABLE users (id int);\n-- +goose Down\nDROP TABLE users;",
+        ),
+    ],
+)
+def test_migrations_among_the_files_are_no_queries(made, file, text):
+    made.write(file, text)
+    made.write("q/signed.up.sql", "SELECT 2")  # neither tool would take it for a migration
+    catalogues, problems = read(made.folder)
+    assert names_in(catalogues)[Role.NEXT] == ["signed.up.sql 1", "GetFullName"]
+    assert problems == ()
+
+
 def test_of_what_cannot_be_asked_every_query_stays_by_its_name(made):
     made.write("q/open.sql", "-- name: First :one\nSELECT 'open")
     made.write("q/too.sql", "-- name: Second :one\nSELECT 'open")

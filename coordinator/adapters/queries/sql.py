@@ -6,6 +6,7 @@ asks. A statement's name is that of its header (`-- name: GetOrder :one`), else 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import ClassVar, Final
@@ -21,6 +22,9 @@ from coordinator.model import Role
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import QuerySource, Wanted
 
+_OF_MIGRATE: Final = re.compile(r"(?:\A|/)[0-9]+_[^/]*\.(?:up|down)\.sql\Z", re.ASCII)
+_OF_GOOSE: Final = re.compile(r"^[ \t]*--[ \t]*\+goose[ \t]+(?:Up|Down)\b", re.IGNORECASE | re.MULTILINE)
+
 
 class SqlSettings(PathSettings):
     """`{sql: queries}`, or a mapping with more to say."""
@@ -30,7 +34,8 @@ class SqlSettings(PathSettings):
     files: str = Field(
         min_length=1,
         description="A file, a folder (its `*.sql`, also in folders below) or a glob, relative to the plan "
-        "file. `{version}` stands for the version; then both versions are read from the working tree.",
+        "file. Migrations of goose and golang-migrate among them are no queries. `{version}` stands for the "
+        "version; then both versions are read from the working tree.",
         examples=["queries", "queries/{version}"],
     )
 
@@ -51,14 +56,25 @@ class SqlFiles:
         assert isinstance(spec, SqlSettings)
         path = spec.path_for(wanted)
         files = files_of(wanted.tree, path, endings=(".sql",), deep=True)
-        queries = tuple(query for file in files for query in _queries_of(file, wanted))
+        texts = ((file, text_of(wanted.tree, file)) for file in files)
+        queries = tuple(
+            query
+            for file, text in texts
+            if not _is_migration(file, text)
+            for query in _queries_of(file, text, wanted)
+        )
         return Catalogue(f"{path} in {wanted.tree.label}", queries)
 
 
-def _queries_of(file: str, wanted: Wanted) -> Iterator[Query]:
+def _is_migration(file: str, text: str) -> bool:
+    """Tell by the tools' own signs: one folder often holds both, `sqlc/migrations` and `sqlc/queries`."""
+    return bool(_OF_MIGRATE.search(file) or _OF_GOOSE.search(text))
+
+
+def _queries_of(file: str, text: str, wanted: Wanted) -> Iterator[Query]:
     dialect = Dialect(wanted.engine, macros=True, names=True, marks=True)
     place = wanted.tree.place(file)
-    for number, each in enumerate(statements_of(text_of(wanted.tree, file), wanted.engine), start=1):
+    for number, each in enumerate(statements_of(text, wanted.engine), start=1):
         yield Query(
             name=each.name or f"{PurePosixPath(file).name} {number}",
             text=with_engine_parameters(each.text, dialect),
