@@ -20,6 +20,7 @@ from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.ask import State, ask_queries, compile_queries
 from coordinator.rehearse.between import Between
 from coordinator.rehearse.findings import already_failing_of, breaks_of, unchecked_of
+from coordinator.rehearse.sample_rows import SampleRows
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Failure, Memory, Pair, Walked, walk_states
 
@@ -40,7 +41,8 @@ class Asked:
     unfilled: tuple[str, ...] = ()
     """A clause for each table that got no sample rows."""
     stopped_by_rows: str | None = None
-    """A sentence: the migration that sample rows made fail, so that there were none."""
+    """A sentence: the migration that sample rows made fail, so that there were fewer, or none."""
+    has_rows: bool = False
 
 
 def ask_release(
@@ -91,7 +93,7 @@ def _content(wanted: Content, failures: Sequence[Failure]) -> Content:
 
 
 def _ask_on_rows(base: Scratch, release: _Question) -> tuple[Asked, Scratch]:
-    """Ask on a copy with sample rows; without any where they make a migration fail that works without them.
+    """Ask on copies with sample rows, with fewer where they make a migration fail that works without them.
 
     What is kept for the next release has no rows. Nothing is remembered either: a migration that the rows
     stopped leaves another schema than its files make.
@@ -99,18 +101,24 @@ def _ask_on_rows(base: Scratch, release: _Question) -> tuple[Asked, Scratch]:
     last, new = base.copied(), release.new
     bare = [Failure(each, error) for each in new if (error := release.apply(last.database, each)) is not None]
     last = last.holding(_content(base.content + content_of(new), bare))
-    filled = base.copied()
-    unfilled = filled.database.fill()
-    walked, ahead = _ask_on_two(filled, release)
-    ahead.close()
     names = {each.migration.name for each in bare}
-    stopped = next((each for each in walked.failures if each.migration.name not in names), None)
-    if stopped is None:
-        base.close()
-        return replace(_asked(walked, new), unfilled=unfilled), last
-    walked, ahead = _ask_on_two(base, release)
-    ahead.close()
-    return replace(_asked(walked, new), stopped_by_rows=failure(stopped.migration, stopped.error)), last
+    refused: Failure | None = None
+    for rows in SampleRows:
+        filled = base.copied()
+        unfilled = rows.fill(filled.database)
+        walked, ahead = _ask_on_two(filled, release, rows=rows)
+        ahead.close()
+        stopped = next((each for each in walked.failures if each.migration.name not in names), None)
+        if stopped is None:
+            break
+        refused = refused or stopped
+    base.close()
+    return replace(
+        _asked(walked, new),
+        unfilled=unfilled,
+        stopped_by_rows=None if refused is None else failure(refused.migration, refused.error),
+        has_rows=rows is not SampleRows.NEVER,
+    ), last
 
 
 def _one_is_enough(layers: Collection[Layer], catalogues: Sequence[Catalogue]) -> bool:
@@ -121,7 +129,12 @@ def _one_is_enough(layers: Collection[Layer], catalogues: Sequence[Catalogue]) -
 
 
 def _ask_on_two(
-    base: Scratch, release: _Question, *, keys: Sequence[str] | None = None, memory: Memory | None = None
+    base: Scratch,
+    release: _Question,
+    *,
+    keys: Sequence[str] | None = None,
+    memory: Memory | None = None,
+    rows: SampleRows = SampleRows.NEVER,
 ) -> tuple[Walked, Scratch]:
     """Ask as `plan` does: the new version's own state stands on a copy from the start."""
     ahead = base.copied()
@@ -131,7 +144,7 @@ def _ask_on_two(
             release.new,
             release.subjects,
             layers=release.layers,
-            apply=release.apply,
+            apply=rows.after(release.apply),
             engine=release.engine,
             goes_on=True,
             keys=keys,

@@ -158,8 +158,8 @@ def _catalogue_notes(catalogues: Sequence[Catalogue]) -> Iterator[str]:
 def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:
     if asked.stopped_by_rows:
         yield (
-            f"On sample rows {asked.stopped_by_rows} So there were none: what only rows show was not seen,"
-            " and a live row may have stood in its way as well."
+            f"On sample rows {asked.stopped_by_rows} So there were {'fewer' if asked.has_rows else 'none'}:"
+            " what only rows show was not all seen, and a live row may have stood in its way as well."
         )
     if asked.unfilled:
         yield f"No sample rows in: {listed(asked.unfilled, 'tables')}."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
 from itertools import count
 from typing import Final
 
@@ -31,6 +30,7 @@ from coordinator.rehearse.findings import (
     unchecked_of,
 )
 from coordinator.rehearse.otherwise import done_otherwise
+from coordinator.rehearse.sample_rows import SampleRows
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Apply, Failure, Pair, Walked, walk_states
 from coordinator.rules import find_hazards
@@ -64,18 +64,6 @@ class Task:
     run_range: ProgramOnScratch | None = None
 
 
-class _Rows(Enum):
-    """Which sample rows a scratch database gets; the next one is tried where a migration fails on these."""
-
-    ALWAYS = auto()
-    """At the first state, and after each migration in the tables that it made."""
-    FULL = auto()
-    """The same without the rows that are NULL wherever that is allowed: it may be what a migration ends."""
-    FIRST = auto()
-    """Those at the first state alone: a migration copies rows into a table that an earlier one made."""
-    NEVER = auto()
-
-
 def rehearse_database(
     server: RehearsalServer, task: Task, *, tell: Tell = lambda _: None
 ) -> tuple[Rehearsal, dict[Use, tuple[Span, ...]]]:
@@ -86,16 +74,16 @@ def rehearse_database(
     """
     needs_rows = Layer.EXECUTE in task.layers or Layer.RESULT in task.layers
     refused: str | None = None
-    order = tuple(_Rows) if needs_rows else (_Rows.NEVER,)
+    order = tuple(SampleRows) if needs_rows else (SampleRows.NEVER,)
     for rows in order:
         tried = _try(server, task, rows, tell)
         if isinstance(tried, Failure):
             return _without_base(server, task, tried)
         failure = tried.walked.failures[0] if tried.walked.failures else None
-        if failure is None or not _is_of_rows(failure.error) or rows is _Rows.NEVER:
+        if failure is None or not _is_of_rows(failure.error) or rows is SampleRows.NEVER:
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
-            lacks = None if refused is None or rows is not _Rows.NEVER else f"{refused}, so it had none"
+            lacks = None if refused is None or rows is not SampleRows.NEVER else f"{refused}, so it had none"
             lacks = tried.otherwise or (_OTHER_SCHEMA if tried.drift.matters else lacks)
             return found, _spans(tried, task, failure, lacks=lacks, doubt=server.doubt)
         refused = f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
@@ -115,7 +103,7 @@ class _Tried:
     not_compared: tuple[str, ...]
 
 
-def _try(server: RehearsalServer, task: Task, rows: _Rows, tell: Tell) -> _Tried | Failure:
+def _try(server: RehearsalServer, task: Task, rows: SampleRows, tell: Tell) -> _Tried | Failure:
     """Walk through the states on new scratch databases; a failure is one of the base."""
     with ExitStack() as scratch:
         walk = scratch.enter_context(server.database(task.live.dump))
@@ -125,14 +113,10 @@ def _try(server: RehearsalServer, task: Task, rows: _Rows, tell: Tell) -> _Tried
         if task.live.dump is not None and any(each.is_code or each.by_program for each in task.pending):
             _record_applied(walk, task)
         drift = _drift_of(walk, server, task, tell)
-        with_nulls = rows is _Rows.ALWAYS
-        unfilled = () if rows is _Rows.NEVER else walk.fill(with_nulls=with_nulls)
+        unfilled = rows.fill(walk)
         ahead = scratch.enter_context(walk.clone()) if task.pending and _asks(task) else walk
         beside = scratch.enter_context(walk.clone()) if _has_programs(task) else None
-        apply = _apply_for(task)
-        if rows in (_Rows.ALWAYS, _Rows.FULL):
-            apply = _filling(apply, with_nulls=with_nulls)
-        apply = _telling(apply, task, tell)
+        apply = _telling(rows.after(_apply_for(task)), task, tell)
         trials: list[Trial] = []
         walked = walk_states(
             Pair(walk, ahead),
@@ -242,18 +226,6 @@ def hazards_of(
         ),
         *hazards_of_batches(scans, task.spec.backfills, sizes),
     )
-
-
-def _filling(apply: Apply, *, with_nulls: bool) -> Apply:
-    """Return what applies a migration and then gives rows to the tables that it made."""
-
-    def apply_and_fill(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
-        error = apply(database, migration)
-        if error is None:
-            database.fill(with_nulls=with_nulls)
-        return error
-
-    return apply_and_fill
 
 
 def _telling(apply: Apply, task: Task, tell: Tell) -> Apply:

@@ -356,7 +356,24 @@ def test_asks_with_sample_rows_what_preparing_cannot_see(past: Past, replay: Rep
     ]
 
 
-def test_goes_on_without_sample_rows_where_they_stop_a_migration(past: Past, replay: Replay):
+def test_a_new_table_has_sample_rows_for_the_queries_of_the_version_that_brings_it(
+    past: Past, replay: Replay
+):
+    first_release(past)
+    past.migration(2, "boxes", "CREATE TABLE boxes (id int PRIMARY KEY);\n")
+    past.migration(
+        3, "parts", "CREATE TABLE parts (id int PRIMARY KEY, whole int NOT NULL REFERENCES boxes);\n"
+    )
+    past.queries(GET, "-- name: AddPart :exec\nINSERT INTO parts (id, whole) VALUES ($1, $2);\n")
+    past.commit("v1.1", day=2)
+
+    [release] = replay.releases(layers=frozenset(Layer))
+
+    assert story(release) == ("ordered", [2], None)
+    assert release["notes"] == []
+
+
+def test_goes_on_with_fewer_sample_rows_where_they_stop_a_migration(past: Past, replay: Replay):
     past.migration(1, "orders", ORDERS + "CREATE TABLE notes (text text);\n")
     past.queries(GET)
     past.commit("v1.0", day=1)

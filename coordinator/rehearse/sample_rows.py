@@ -1,0 +1,37 @@
+"""Which sample rows a scratch database has, and what is tried where a migration fails on them."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from coordinator.errors import DatabaseError
+from coordinator.model import Migration
+from coordinator.rehearsal_ports import RehearsalDatabase
+from coordinator.rehearse.walk import Apply
+
+
+class SampleRows(Enum):
+    """Which rows there are, in the order in which they are tried."""
+
+    ALWAYS = auto()
+    """At the first state, and after each migration in the tables that it made."""
+    FULL = auto()
+    """The same without the rows that are NULL wherever that is allowed: it may be what a migration ends."""
+    FIRST = auto()
+    """Those at the first state alone: a migration copies rows into a table that an earlier one made."""
+    NEVER = auto()
+
+    def fill(self, database: RehearsalDatabase) -> tuple[str, ...]:
+        """Give rows to the first state; return a clause for each table that stays empty."""
+        return () if self is SampleRows.NEVER else database.fill(with_nulls=self is SampleRows.ALWAYS)
+
+    def after(self, apply: Apply) -> Apply:
+        """Return what applies a migration, and gives rows to the tables that it made if they are wanted."""
+
+        def apply_and_fill(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
+            error = apply(database, migration)
+            if error is None:
+                self.fill(database)
+            return error
+
+        return apply_and_fill if self in (SampleRows.ALWAYS, SampleRows.FULL) else apply
