@@ -22,6 +22,8 @@ from coordinator.sql import (
 )
 
 _SETTINGS = frozenset({"PRAGMA", "RESET", "SET", "USE"})
+_VARIABLE = re.compile(r"(?<![@\w'\"`])@[\w`'\"]")
+""":= or INTO may follow in many ways, so each `@name` counts; `user`@`host` and `@@sql_mode` do not."""
 _REST_IS_COMMENT = re.compile(r"[ \t]*--[^\n]*")
 
 
@@ -70,6 +72,8 @@ def pieces_of(script: Script, source: str, engine: Engine) -> tuple[Piece, ...]:
         for piece in split_statements(statement.text, engine)
     ]
     statements = [statement for statement, _ in found]
+    if kept := next((piece for statement, piece in found if _keeps_variable(statement)), None):
+        raise _not_cut(kept.line, "a variable of the session goes from statement to statement")
     if unclosed := next((piece for statement, piece in found if not statement.is_closed), None):
         raise _not_cut(unclosed.line, "a quote or a comment of it is still open at its end")
     if has_own_transaction(statements):
@@ -88,8 +92,20 @@ def _not_cut(line: int, why: str) -> Usage:
 
 
 def _is_setting(statement: SqlStatement) -> bool:
-    words = statement.words
-    return words[:1] != () and (words[0] in _SETTINGS or (words[0] == "SELECT" and "SET_CONFIG" in words))
+    """Tell whether a statement is for those behind it; MariaDB's SET STATEMENT … FOR … does a whole one."""
+    match statement.words:
+        case ("SELECT", *rest):
+            return "SET_CONFIG" in rest
+        case ("SET", "STATEMENT", *_):
+            return False
+        case (first, *_):
+            return first in _SETTINGS
+    return False
+
+
+def _keeps_variable(statement: SqlStatement) -> bool:
+    """Tell whether a statement may give a variable of the session a value, of MySQL or MariaDB."""
+    return statement.engine.speaks_mysql and _VARIABLE.search(statement.text) is not None
 
 
 def _code(text: str, statement: str, offset: int) -> str:

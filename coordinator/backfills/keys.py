@@ -72,6 +72,11 @@ _ROWS = {
     ),
 }
 """About how many rows the table has: of SQLite, which keeps no estimate, exactly."""
+_UNSAFE_ENGINE = (
+    "SELECT t.engine FROM information_schema.tables t"
+    " JOIN information_schema.engines e ON e.engine = t.engine"
+    " WHERE t.table_schema = {schema} AND t.table_name = {bare} AND coalesce(e.transactions, 'NO') <> 'YES'"
+)
 _COUNT = "SELECT count(*) FROM {table} WHERE {condition}"
 _SELECT = "SELECT {columns} FROM {table} WHERE {condition}"
 _WHOLE = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
@@ -91,6 +96,8 @@ class Key:
     types: tuple[str, ...]
     rows: int
     """About how many rows the table had when it was looked at."""
+    unsafe_engine: str | None = None
+    """What keeps the table, where that has no transactions: what was written stays there, whatever fails."""
 
     def after(self, place: Place | None) -> str:
         """Return the condition that a row stands behind a place; of none, that it is there."""
@@ -115,7 +122,7 @@ class Key:
 
     def nth_after(self, place: Place | None, number: int, session: Session) -> Place | None:
         """Return where the row stands that is the `number`-th behind a place; None if there are fewer."""
-        return _first(session, self.choice(place, number))
+        return self._first(place, self.choice(place, number), session)
 
     def choice(self, place: Place | None, number: int) -> str:
         """Return the query for the key of the row that is the `number`-th behind a place."""
@@ -123,11 +130,26 @@ class Key:
 
     def last_after(self, place: Place | None, session: Session) -> tuple[Place, int] | None:
         """Return where the last row behind a place stands, and how many there are; None if there is none."""
-        last = _first(session, self._select(f"{self.after(place)} ORDER BY {self._order(' DESC')} LIMIT 1"))
+        choice = self._select(f"{self.after(place)} ORDER BY {self._order(' DESC')} LIMIT 1")
+        last = self._first(place, choice, session)
         if last is None:
             return None
         [[count]] = session.query(_COUNT.format(table=self.table, condition=self.between(place, last)))
         return last, int(str(count))
+
+    def _first(self, place: Place | None, choice: str, session: Session) -> Place | None:
+        """Return where the chosen row stands. Raises: StepFailed where its text leads back to `place`."""
+        rows = session.query(choice)
+        found = tuple(str(each) for each in rows[0]) if rows else None
+        if found is not None and found == place:
+            raise StepFailed(
+                "backfill-key",
+                f"A row of {self.table} stands behind {', '.join(place)}, and says it stands there.",
+                why="A value of the key does not come back from its text as it was, so nothing behind it is"
+                " reached: a text with a NUL on SQLite, a float that the server shows in few digits.",
+                next_step="Go over the table by another key, or correct that value.",
+            )
+        return found
 
     def _order(self, direction: str) -> str:
         return ", ".join(f"{each}{direction}" for each in self.columns)
@@ -136,11 +158,6 @@ class Key:
         shown = {Engine.POSTGRESQL: "{}::text", Engine.SQLITE: "quote({})"}.get(self.engine, "{}")
         columns = ", ".join(shown.format(each) for each in self.columns)
         return _SELECT.format(columns=columns, table=self.table, condition=condition)
-
-
-def _first(session: Session, query: str) -> Place | None:
-    rows = session.query(query)
-    return tuple(str(each) for each in rows[0]) if rows else None
 
 
 def key_of(session: Session, spec: BackfillSpec) -> Key:
@@ -178,12 +195,14 @@ def key_of(session: Session, spec: BackfillSpec) -> Key:
     if not estimate or estimate[0][0] is None:  # nobody analysed it yet
         estimate = session.query(_COUNT.format(table=quoted, condition="1 = 1"))
     rows = estimate[0][0]
+    unsafe = session.query(_UNSAFE_ENGINE.format(**names)) if target.engine.speaks_mysql else []
     return Key(
         target.engine,
         quoted,
         tuple(".".join(quote(each, target.engine) for each in (parts[-1], column)) for column in spec.key),
         tuple(found[each][0] for each in spec.key),
         int(float(str(rows))),
+        str(unsafe[0][0]) if unsafe else None,
     )
 
 

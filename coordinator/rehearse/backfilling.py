@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from coordinator.backfills.keys import key_of, number_from
+from coordinator.backfills.keys import Key, key_of, number_from
 from coordinator.backfills.order import SWITCH, named
 from coordinator.backfills.ranges import do_by_program
 from coordinator.errors import DatabaseError, StepFailed, Waiting
@@ -19,7 +19,7 @@ from coordinator.ports.databases import Batch, Session
 from coordinator.ports.programs import RangeProgram
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.batch_plans import BatchScan, batch_scans
-from coordinator.rehearse.cuts import met_in_batches
+from coordinator.rehearse.cuts import Cut, met_in_batches
 from coordinator.rehearse.hurried import NeverEnds, do_rows
 from coordinator.rehearse.independence import shared_by_batches
 from coordinator.rehearse.twice import Content, content_of, done_twice
@@ -35,6 +35,10 @@ _NOT_ALLOWED: Final = (
 )
 _OF_PROGRAMS: Final = frozenset({"backfill-program-failed", "program-not-started"})
 _TWICE: Final = "its program gets the rows a second time, as it may in a release"
+_KEPT: Final = (
+    "`{}` is kept by {}, which has no transactions: a kill or an error leaves a batch done in part, and its"
+    " rows are done again"
+)
 _NONE_LEFT: Final = (
     "`remaining` counts none of the sample rows before they are done, so its zero says nothing of a release;"
     " of NULL it asks by IS NULL, as nothing equals it"
@@ -139,7 +143,8 @@ def _by_sql(
     working: Working,
 ) -> Finding:
     with copy.session() as session:
-        last = key_of(session, spec).last_after(None, session)
+        key = key_of(session, spec)
+        last = key.last_after(None, session)
         is_done = number_from(session, spec.remaining, spec) == 0
     do_rows(copy, database, spec, there=0 if last is None else last[1])
     whole = content_of(copy, database.engine)
@@ -155,9 +160,16 @@ def _by_sql(
     cut = met_in_batches(scratch, database, spec, whole=whole, rows=last[1])
     if cut is not None and cut.is_certain:
         return _broken(cut.reason)
+    return met or _doubt(spec, key, cut, is_done=is_done) or _RAN
+
+
+def _doubt(spec: BackfillSpec, key: Key, cut: Cut | None, *, is_done: bool) -> Finding | None:
+    """Return why nobody knows what a release makes of it, though it ran; `is_done`: nothing was left."""
     if is_done:
-        return met or _unproven(_NONE_LEFT)
-    return met or (_RAN if cut is None else _unproven(cut.reason))
+        return _unproven(_NONE_LEFT)
+    if cut is not None:
+        return _unproven(cut.reason)
+    return None if key.unsafe_engine is None else _unproven(_KEPT.format(spec.table, key.unsafe_engine))
 
 
 def _by_program(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coordinator.backfills.verdicts import findings
+from coordinator.evidence import Finding, Verdict
 from coordinator.model import BackfillSpec, DatabaseName
 from coordinator.prove import Proof
 from coordinator.report.matrix import mark
@@ -16,14 +17,14 @@ def lines(database: DatabaseName, proof: Proof) -> Iterator[str]:
         if name == database:
             yield (
                 f"{mark(finding)}  backfill {spec.name}: {spec.table} by {', '.join(spec.key)}, done before"
-                f" {spec.before}; {finding.reason}. {_after_kill(spec)}"
+                f" {spec.before}; {finding.reason}.{_after_kill(spec, finding)}"
             )
 
 
-def _after_kill(spec: BackfillSpec) -> str:
+def _after_kill(spec: BackfillSpec, finding: Finding) -> str:
     if spec.command is None:
-        return "After a kill no row is done twice."
-    return "After a kill its program gets the rows of its last range again."
+        return " After a kill no row is done twice." if finding.verdict is Verdict.PROVEN else ""
+    return " After a kill its program gets the rows of its last range again."
 
 
 def as_json(proof: Proof) -> Iterator[dict[str, object]]:

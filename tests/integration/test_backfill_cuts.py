@@ -124,3 +124,16 @@ def test_a_question_that_counts_no_row_before_they_are_done_says_nothing(
 
     assert found.verdict is Verdict.UNPROVEN
     assert "`remaining` counts none of the sample rows" in found.reason
+
+
+@pytest.mark.mariadb
+def test_a_table_without_transactions_is_not_said_to_be_done_once() -> None:
+    with (
+        discovery.rehearsal(Engine.MARIADB).server(url=None, live_version=None) as server,
+        server.database() as made,
+    ):
+        apply(made, SCHEMA[0] + " ENGINE = MyISAM", *SCHEMA[1:])
+        found = rehearsed((Engine.MARIADB, made))
+
+    assert found.verdict is Verdict.UNPROVEN
+    assert "`items` is kept by MyISAM, which has no transactions" in found.reason

@@ -362,3 +362,24 @@ def test_a_primary_key_of_sqlite_that_may_be_null_is_no_key(tmp_path: Path, colu
     with pytest.raises(StepFailed, match="`id` may be NULL") as caught:
         work.run()
     assert caught.value.code == "backfill-key"
+
+
+def test_a_text_that_does_not_come_back_as_it_was_ends_it(tmp_path: Path) -> None:
+    table = items(Engine.SQLITE, f"sqlite://{tmp_path}/shop.db", rows=0)
+    table.execute(
+        "CREATE TABLE names (name text NOT NULL PRIMARY KEY, n int NOT NULL DEFAULT 0)",
+        "INSERT INTO names (name) VALUES ('a'), ('b' || char(0) || 'c'), ('d')",
+    )
+    work = table.work(
+        table="names",
+        key=("name",),
+        sql="UPDATE names SET n = n + 1 WHERE {range}",
+        remaining="SELECT count(*) FROM names WHERE n = 0",
+        rows_per_second=1,
+    )
+
+    with pytest.raises(StepFailed, match="stands behind 'b', and says it stands there") as caught:
+        work.run()
+
+    assert caught.value.code == "backfill-key"
+    assert table.query("SELECT n FROM names ORDER BY name") == [(1,), (0,), (0,)]
