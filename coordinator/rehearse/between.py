@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Migration, Role
+from coordinator.sql import split_statements
 
 _T = TypeVar("_T")
 
@@ -45,7 +46,7 @@ class Passed:
         made_by_code: Mapping[str, frozenset[str]],
     ) -> Passed:
         """Return what statements did; nobody sees those of code, but the tables that it left are known."""
-        wrote = {each.migration for each in statements if each.written}
+        wrote = {each.migration for each in statements if each.written or _takes_rows(each)}
         wrote |= {each.name for each in pending if each.is_code}
         changes = [_of_tables(statements, each) for each in pending]
         made = [made_by_code.get(each.name, frozenset[str]()) for each in pending]
@@ -93,6 +94,21 @@ def _of_tables(statements: Sequence[StatementEvidence], migration: Migration) ->
         for change in each.changes
         if change.kind == "table"
     ]
+
+
+def _takes_rows(statement: StatementEvidence) -> bool:
+    """Tell whether rows left a table, or came into one, without being written: TRUNCATE, or a part of it.
+
+    A part that is made with its table is empty, and changes no result.
+    """
+    if any(each.words[:1] == ("TRUNCATE",) for each in split_statements(statement.statement.text)):
+        return True
+    made = {each.name for each in statement.changes if each.kind == "table" and each.before is None}
+    return any(
+        (change.before is None) != (change.after is None) and change.name not in made
+        for change in statement.changes
+        if change.kind in ("partition", "inheritance")
+    )
 
 
 _Definitions = Mapping[str, str | None]

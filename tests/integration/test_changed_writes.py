@@ -1,4 +1,4 @@
-"""Writes that leave something else than at their own state, and those of which it only looks so."""
+"""What leaves or sees something else than at its own state, and what only looks so."""
 
 from __future__ import annotations
 
@@ -163,3 +163,26 @@ def test_a_default_that_is_the_time_breaks_nobody_when_it_comes(servers: Servers
     )
 
     assert found == ["pp", "pp"]
+
+
+@pytest.mark.parametrize(
+    ("pending", "expected"),
+    [
+        ("DROP TABLE first;", ["pu", "up"]),
+        ("ALTER TABLE t DETACH PARTITION first;", ["pu", "up"]),
+        ("TRUNCATE first;", ["pu", "up"]),
+        ("CREATE TABLE other PARTITION OF t FOR VALUES IN (99);", ["pp", "pp"]),
+    ],
+)
+def test_rows_that_go_with_their_partition_are_a_migrations_work(
+    servers: Servers, pending: str, expected: list[str]
+):
+    """To drop what is too old would else break both versions, and no release could do it."""
+    base = """CREATE TABLE t (id integer, name text) PARTITION BY LIST (id);
+CREATE TABLE first PARTITION OF t FOR VALUES IN (1);
+CREATE TABLE rest PARTITION OF t DEFAULT;
+"""
+
+    found, rehearsal = verdicts(servers, POSTGRESQL, base, pending)
+
+    assert (found, rehearsal.breaks) == (expected, ())
