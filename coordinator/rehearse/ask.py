@@ -125,7 +125,8 @@ def _asks(queries: Sequence[Compiled]) -> list[tuple[str, Values]]:
 
 
 Nulls = dict[Origin, str]
-"""Columns in which INSERTs leave NULL, each with the name of one of them."""
+"""Columns in which writes leave NULL, each with the name of one of them."""
+_LEAVES: Final = (("INSERT",), ("REPLACE",), ("UPDATE",))
 
 
 def ask_queries(
@@ -164,19 +165,21 @@ def ask_queries(
 
 
 def nulls_of(query: Compiled, ran: Ran) -> Nulls:
-    """Return the columns that an INSERT leaves NULL in every row, whatever values it has.
+    """Return the columns that a write leaves NULL in every row, whatever values it has.
 
-    A row that an UPDATE leaves so was so before: a backfill may be about to change that.
+    A row that an UPDATE leaves so may have been so before, and a backfill be about to change that: it counts
+    where no row was.
     """
     statements = split_statements(query.text)
-    is_insert = bool(statements) and statements[0].words[:1] in (("INSERT",), ("REPLACE",))
-    if not is_insert or ran.written is None or ran.written.table is None or not ran.written.rows:
+    word = statements[0].words[:1] if statements else ()
+    if word not in _LEAVES or ran.written is None or ran.written.table is None or not ran.written.rows:
         return {}
     cells = zip(*ran.written.rows, strict=True)
     return {
         (ran.written.table, column.name): query.query.name
-        for column, values in zip(ran.written.columns, cells, strict=True)
+        for place, (column, values) in enumerate(zip(ran.written.columns, cells, strict=True))
         if all(value is None for value in values)
+        and (word != ("UPDATE",) or all(row[place] is not None for row in ran.written.present))
     }
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Migration, Role
+from coordinator.sql import split_statements
 
 _T = TypeVar("_T")
 
@@ -30,6 +31,8 @@ class Passed:
 
     writers: Sequence[str | None]
     """Its name if it wrote rows, or may have."""
+    movers: Sequence[str | None]
+    """Its name if rows left a table with a part of it, or came into it."""
     new_tables: Sequence[frozenset[str]]
     """The tables, without schema, that it made; one that it made anew under its name as well."""
     came: Sequence[frozenset[str]]
@@ -45,12 +48,14 @@ class Passed:
         made_by_code: Mapping[str, frozenset[str]],
     ) -> Passed:
         """Return what statements did; nobody sees those of code, but the tables that it left are known."""
-        wrote = {each.migration for each in statements if each.written}
+        wrote = {each.migration for each in statements if each.written or _truncates(each)}
         wrote |= {each.name for each in pending if each.is_code}
+        moved = {each.migration for each in statements if _moves_rows(each)}
         changes = [_of_tables(statements, each) for each in pending]
         made = [made_by_code.get(each.name, frozenset[str]()) for each in pending]
         return cls(
             writers=tuple(each.name if each.name in wrote else None for each in pending),
+            movers=tuple(each.name if each.name in moved else None for each in pending),
             new_tables=tuple(
                 code | {bare(change.name) for change in each if change.before is None}
                 for code, each in zip(made, changes, strict=True)
@@ -73,8 +78,10 @@ class Passed:
             return of_migrations[:state] if role is Role.LIVE else of_migrations[state - within :]
 
         is_live = role is Role.LIVE
+        # Live misses rows that are gone; next meets such as a later migration means to take away.
+        moved = () if is_live else these(self.movers)
         return Between(
-            writer=next((name for name in these(self.writers) if name), None),
+            writer=next((name for name in (*these(self.writers), *moved) if name), None),
             new_tables=frozenset[str]().union(*these(self.new_tables)) if is_live else frozenset(),
             missing_tables=frozenset[str]().union(*these(self.went if is_live else self.came)),
         )
@@ -93,6 +100,21 @@ def _of_tables(statements: Sequence[StatementEvidence], migration: Migration) ->
         for change in each.changes
         if change.kind == "table"
     ]
+
+
+def _truncates(statement: StatementEvidence) -> bool:
+    """Tell whether rows are deleted in a way that no counter of the engine tells."""
+    return any(each.words[:1] == ("TRUNCATE",) for each in split_statements(statement.statement.text))
+
+
+def _moves_rows(statement: StatementEvidence) -> bool:
+    """Tell whether a table lost a part, or got one. One that is made in the statement is empty."""
+    made = {each.name for each in statement.changes if each.kind == "table" and each.before is None}
+    return any(
+        (change.before is None) != (change.after is None) and change.name not in made
+        for change in statement.changes
+        if change.kind in ("partition", "inheritance")
+    )
 
 
 _Definitions = Mapping[str, str | None]

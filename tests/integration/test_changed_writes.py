@@ -1,4 +1,4 @@
-"""Writes that leave something else than at their own state, and those of which it only looks so."""
+"""What leaves or sees something else than at its own state, and what only looks so."""
 
 from __future__ import annotations
 
@@ -163,3 +163,71 @@ def test_a_default_that_is_the_time_breaks_nobody_when_it_comes(servers: Servers
     )
 
     assert found == ["pp", "pp"]
+
+
+@pytest.mark.parametrize(
+    ("pending", "expected"),
+    [
+        ("DROP TABLE first;", ["pb", "up"]),
+        ("ALTER TABLE t DETACH PARTITION first;", ["pb", "up"]),
+        ("TRUNCATE first;", ["pu", "up"]),
+        ("CREATE TABLE other PARTITION OF t FOR VALUES IN (99);", ["pp", "pp"]),
+    ],
+)
+def test_rows_that_a_later_migration_takes_away_break_no_next_version(
+    servers: Servers, pending: str, expected: list[str]
+):
+    """To drop what is too old would else break both versions, and no release could do it."""
+    base = """CREATE TABLE t (id integer, name text) PARTITION BY LIST (id);
+CREATE TABLE first PARTITION OF t FOR VALUES IN (1);
+CREATE TABLE rest PARTITION OF t DEFAULT;
+"""
+
+    found, _ = verdicts(servers, POSTGRESQL, base, pending)
+
+    assert found == expected
+
+
+PAIR = "CREATE TABLE t (id integer PRIMARY KEY, {});\n"
+TWO = PAIR.format("a varchar(20), b varchar(20)")
+
+
+@pytest.mark.parametrize(
+    ("base", "pending", "live"),
+    [
+        (TWO, "ALTER TABLE t DROP a;\nALTER TABLE t ADD a varchar(20);", "INSERT INTO t VALUES ($1, $2, $3)"),
+        (
+            f"{TWO}CREATE VIEW v AS SELECT id, a, b FROM t;",
+            "CREATE OR REPLACE VIEW v AS SELECT id, b AS a, a AS b FROM t;",
+            "SELECT id, a, b FROM v",
+        ),
+        (
+            PAIR.format("a integer, b integer") + "CREATE VIEW v AS SELECT id, a, b FROM t;",
+            "CREATE OR REPLACE VIEW v AS SELECT id, b AS a, a AS b FROM t;",
+            "SELECT a FROM v WHERE id = $1",
+        ),
+    ],
+    ids=["by place", "texts", "numbers"],
+)
+def test_two_columns_of_one_type_that_are_exchanged_are_seen(
+    servers: Servers, base: str, pending: str, live: str
+):
+    found, rehearsal = verdicts(servers, POSTGRESQL, base, pending, live=live, next_="SELECT id FROM t")
+
+    [broken] = rehearsal.breaks
+    assert found == ["pb", "pp"]
+    assert " `a` as " in broken.objection.message
+
+
+def test_a_row_is_found_that_has_the_first_of_two_values_everywhere(servers: Servers):
+    found, rehearsal = verdicts(
+        servers,
+        POSTGRESQL,
+        PAIR.format("active boolean NOT NULL, confirmed boolean NOT NULL")
+        + "CREATE VIEW v AS SELECT id, active, confirmed FROM t;",
+        "CREATE OR REPLACE VIEW v AS SELECT id, false AS active, confirmed FROM t;",
+        live="SELECT id FROM v WHERE active AND confirmed",
+        next_="SELECT id FROM t",
+    )
+
+    assert (found, [each.layer for each in rehearsal.breaks]) == (["pb", "pp"], ["result"])

@@ -1,4 +1,4 @@
-"""What one version's INSERT leaves NULL, where the other version's client was made for no NULL."""
+"""What one version's write leaves NULL, where the other version's client was made for no NULL."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def told(rehearsal: Rehearsal) -> list[str]:
         ("", "INSERT INTO t (id) VALUES ($1)", "pu"),
         ("default", "INSERT INTO t (id) VALUES ($1)", "pp"),
         ("", "INSERT INTO t (id, name) VALUES ($1, $2)", "pp"),
-        ("", "UPDATE t SET name = NULL WHERE id = $1", "pp"),
+        ("", "UPDATE t SET name = NULL WHERE id = $1", "pu"),
+        ("", "UPDATE t SET name = 'x' WHERE id = $1", "pp"),
     ],
 )
 def test_live_reads_a_column_that_next_leaves_null(

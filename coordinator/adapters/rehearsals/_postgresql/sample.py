@@ -10,6 +10,8 @@ filled once: rows that come in a later state would be a difference that no migra
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -22,6 +24,7 @@ from coordinator.adapters.rehearsals._postgresql.tables import ForeignKey, Table
 
 _WISHES: Final = ("full", "sparse", "full")
 _TRIES: Final = 12
+_BOTH: Final = 2
 _MATERIALIZED: Final = """
 SELECT oid::regclass::text FROM pg_catalog.pg_class
 WHERE relkind = 'm' AND relispopulated AND oid::regclass::text <> ALL(%s) ORDER BY oid
@@ -107,8 +110,8 @@ class _Filling:
             solutions = solved.sparse if wish == "sparse" else solved.full
             for _ in range(_TRIES if wish == "full" else 2):
                 row: Solution = {}
-                for found in solutions:
-                    row |= found[number % len(found)]
+                for found, turn in _with_turns(solutions):
+                    row |= found[(number + turn) % len(found)]
                 number += 1
                 refused = self._insert_row(table, row)
                 if refused is None:
@@ -153,6 +156,19 @@ class _Filling:
                 self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except psycopg.Error:
             return  # the row keeps its NULL: it is only less to meet
+
+
+def _with_turns(solutions: Sequence[list[Solution]]) -> Iterator[tuple[list[Solution], int]]:
+    """Yield each with the number of those before it that begin with the same values.
+
+    Columns of one type shall differ within a row: else nobody sees that a migration exchanged them. Where
+    there are but two values, a row that has the first everywhere is worth more: `WHERE active AND confirmed`.
+    """
+    seen: Counter[tuple[str | None, ...]] = Counter()
+    for found in solutions:
+        first = tuple(found[0].values())
+        yield found, seen[first] if len(found) > _BOTH else 0
+        seen[first] += 1
 
 
 def _escaped(sql: str) -> str:
