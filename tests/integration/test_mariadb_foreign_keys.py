@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 from fixtures.mariadb import ENGINE
@@ -73,12 +74,17 @@ def seen(database: RehearsalDatabase, sql: str) -> set[tuple[str, str]]:
     return {(each.relation, each.mode) for each in statement.locks if each.mode in modes}
 
 
-def hazards(database: RehearsalDatabase, *files: str, sizes: dict[str, int] | None = None) -> list[Hazard]:
+def hazards(
+    database: RehearsalDatabase,
+    *files: str,
+    sizes: dict[str, int] | None = None,
+    lock_timeout: timedelta | None = None,
+) -> list[Hazard]:
     found: list[Hazard] = []
     for text in files:
         apply(database, text)
         statements = database.take_statements()
-        found += find_hazards(statements, engine=f"{ENGINE} 0", sizes=sizes, lock_timeout=None)
+        found += find_hazards(statements, engine=f"{ENGINE} 0", sizes=sizes, lock_timeout=lock_timeout)
     return found
 
 
@@ -176,6 +182,31 @@ def test_a_foreign_key_that_is_made_or_dropped_is_a_hazard_on_mysql_until_its_wa
             apply(database, *SCHEMA)
             database.take_statements()
             assert hazards(database, each.rewrite) == []
+
+
+@pytest.mark.parametrize("sql", OF_CHILDREN)
+def test_a_change_of_a_parent_that_may_wait_long_is_a_hazard_on_mysql(server: RehearsalServer, sql: str):
+    found = {}
+    for wait in (None, timedelta(seconds=30), timedelta(milliseconds=500)):
+        with watched(server, *SCHEMA) as database:
+            found[wait] = hazards(database, sql, lock_timeout=wait)
+
+    assert found[timedelta(milliseconds=500)] == []
+    for wait in (None, timedelta(seconds=30)):
+        assert [each.code for each in found[wait]] == ["parent-change-locks-children"] * IS_MYSQL
+        assert all("wait long for ch, whose foreign keys" in each.what for each in found[wait])
+    for each in found[None]:
+        with watched(server, *SCHEMA) as database:
+            assert hazards(database, each.rewrite) == []
+
+
+def test_a_change_of_a_new_parent_is_no_hazard(database: RehearsalDatabase):
+    apply(
+        database,
+        "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (x int, FOREIGN KEY (x) REFERENCES a (id))",
+    )
+
+    assert hazards(database, "ALTER TABLE a ADD COLUMN z int") == []
 
 
 def test_a_key_between_new_tables_is_no_hazard(database: RehearsalDatabase):

@@ -63,7 +63,7 @@ def test_takes_over_what_the_live_server_was_started_with(mariadb_url: str):
 
 
 def test_says_that_settings_are_not_known_where_only_the_plan_tells_the_version():
-    with REHEARSAL.server(url=None, live_version=f"{ENGINE} {series()}") as server:
+    with REHEARSAL.server(url=None, live_version=f"{ENGINE} {'.'.join(map(str, version()))}") as server:
         notes, doubt = server.notes, server.doubt
 
     assert doubt is None
