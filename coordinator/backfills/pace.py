@@ -68,6 +68,10 @@ class Pace:
         """Return the pace after a batch whose rows somebody else held."""
         return replace(self, rows=max(1, self.rows // 2), busy=self.busy + 1)
 
+    def after_timeout(self) -> Pace:
+        """Return the pace after a batch that took longer than a statement may: they stay shorter."""
+        return replace(self, rows=max(1, self.rows // 2), seconds=self.seconds / 2)
+
     def rest(self, rows: int, seconds: float) -> timedelta:
         """Return how long to rest after a batch, so that the plan's rate holds."""
         share = seconds * max(100 / self.spec.percent - 1, _COURTESY if self.is_sole_writer else 0.0)

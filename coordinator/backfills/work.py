@@ -32,6 +32,8 @@ _ALONE: Final = 8
 """How many batches are done one at a time after several at once were in each other's way; twice as many after
 each such meeting, because there is a reason for it that does not go away."""
 _BUSY: Final = frozenset({"40001", "40P01", "55P03"})
+_TOO_LONG: Final = ("due to statement timeout", "max_statement_time exceeded")
+"""What PostgreSQL and MariaDB say of it in English; MySQL limits queries alone."""
 """serialization_failure, deadlock_detected, lock_not_available (PostgreSQL, Appendix A)."""
 
 
@@ -160,7 +162,7 @@ class Work:
         self.note(f"a batch beside others was taken back: {self._alone:,} batches are done one at a time")
 
     def _change(self, session: Session, key: Key, cursor: Cursor, chosen: Chosen) -> Cursor | None:
-        """Do one batch and return where the cursor stands then; None where its rows were busy."""
+        """Do one batch and return where the cursor stands then; None where it has to be a smaller one."""
         moved = cursor.past(chosen.last, chosen.rows)
         began = self.now()
         try:
@@ -169,9 +171,13 @@ class Work:
                 do_by_program(self.program, self.spec, key.between(cursor.place, chosen.last), note=self.note)
             self._move(session, cursor, moved, statements)
         except DatabaseError as error:
-            if not _is_busy(error):
+            if _is_busy(error):
+                self._give_way(error)
+            elif _took_too_long(error) and chosen.rows > 1:
+                self._pace = self._pace.after_timeout()
+                self.note(f"{error.what} Batches are half as long from here on: {self._pace.rows:,} row(s).")
+            else:
                 raise _refused(error, self.spec, cursor, chosen) from error
-            self._give_way(error)
             return None
         seconds = (self.now() - began).total_seconds()
         self.done, self._busy_since = self.done + chosen.rows, None
@@ -274,6 +280,11 @@ def _choose(session: Session, key: Key, cursor: Cursor, rows: int) -> Chosen | N
 
 def _is_busy(error: DatabaseError) -> bool:
     return error.is_busy or error.code == "lock-timeout" or error.sqlstate in _BUSY
+
+
+def _took_too_long(error: DatabaseError) -> bool:
+    """Tell of the limit that a role or a server sets; a person who cancels a statement has the same code."""
+    return any(words in error.what for words in _TOO_LONG)
 
 
 def _refused(error: DatabaseError, spec: BackfillSpec, cursor: Cursor, chosen: Chosen) -> DatabaseError:

@@ -60,6 +60,37 @@ def test_each_row_is_done_once_and_not_again_by_the_next_command(table: Items) -
     assert cursor.batches >= ROWS // 50
 
 
+def test_batches_get_shorter_where_a_statement_may_not_take_as_long(database_url: str) -> None:
+    separator = "&" if "?" in database_url else "?"
+    url = f"{database_url}{separator}options=-c%20statement_timeout%3D300"
+    demand_shorter_batches(
+        items(Engine.POSTGRESQL, url, rows=ROWS), "SELECT 1 FROM pg_sleep(0.005 * (n + 1))"
+    )
+
+
+@pytest.mark.mariadb
+def test_batches_get_shorter_on_mariadb_too(mariadb_url: str) -> None:
+    table = items(ENGINE, mariadb_url, rows=ROWS)
+    if ENGINE is Engine.MYSQL:  # which limits queries alone
+        with pytest.raises(DatabaseError, match="max_statement_time"):
+            table.query("SELECT @@global.max_statement_time")
+        return
+    [[before]] = table.query("SELECT @@global.max_statement_time")
+    table.execute("SET GLOBAL max_statement_time = 0.3")
+    try:
+        demand_shorter_batches(table, "SELECT 1 + sleep(0.005)")
+    finally:
+        table.execute(f"SET GLOBAL max_statement_time = {before}")
+
+
+def demand_shorter_batches(table: Items, slow: str) -> None:
+    work = table.work(sql=f"UPDATE items SET n = n + ({slow}) WHERE {{range}}")
+
+    assert work.run() == f"{ROWS} row(s) passed, none left"
+    assert table.times_done() == {1: ROWS}
+    assert any("half as long" in note for note in table.notes)
+
+
 def test_not_every_batch_asks_what_it_is_connected_to(table: Items, monkeypatch: pytest.MonkeyPatch) -> None:
     with table.session() as session:
         kind, target = type(session), session.target(None)
