@@ -60,6 +60,10 @@ class SqliteSession:
         self._spent = timedelta()
         """What readers may have waited already for the transaction that is sent next."""
 
+    def close(self) -> None:
+        """Close the connection; what is open is rolled back."""
+        self._connection.close()
+
     def relabel(self, label: str) -> None:
         """Do nothing: SQLite knows no names of sessions."""
 

@@ -300,11 +300,33 @@ def test_reads_a_live_file_and_leaves_it_as_it_was(tmp_path: Path):
     assert file.read_bytes() == before
 
 
-def test_a_live_file_that_is_not_there_is_not_made(tmp_path: Path):
-    with pytest.raises(DatabaseError, match="cannot be read"):
-        REHEARSAL.dump(Secret(f"sqlite://{tmp_path}/gone.db"))
+def test_a_live_file_that_is_not_there_is_made_by_the_first_batch_and_by_no_question(tmp_path: Path):
+    url = Secret(f"sqlite://{tmp_path}/new.db")
+    with databases.connect(url, lock_timeout=timedelta(seconds=9)).session(label="test") as session:
+        assert session.query("SELECT count(*) FROM sqlite_schema") == [(0,)]
+        assert REHEARSAL.live_catalogue(session) == {}
+        assert REHEARSAL.live_sizes(session) == {}
+        assert REHEARSAL.dump(url) == ""
+        assert list(tmp_path.iterdir()) == []
 
-    assert list(tmp_path.iterdir()) == []
+        session.execute(Batch(("CREATE TABLE orders (id int)",), transaction=True))
+
+        assert session.query("SELECT name FROM sqlite_schema") == [("orders",)]
+    assert [each.name for each in tmp_path.iterdir()] == ["new.db"]
+
+
+def test_a_file_that_somebody_makes_meanwhile_is_seen(tmp_path: Path):
+    url = Secret(f"sqlite://{tmp_path}/new.db")
+    with databases.connect(url, lock_timeout=timedelta(seconds=9)).session(label="test") as session:
+        assert session.query("SELECT count(*) FROM sqlite_schema") == [(0,)]
+        with closing(sqlite3.connect(tmp_path / "new.db")) as connection:
+            connection.execute("CREATE TABLE orders (id int)")
+        assert session.query("SELECT name FROM sqlite_schema") == [("orders",)]
+
+
+def test_a_live_file_whose_folder_is_not_there_cannot_be_read(tmp_path: Path):
+    with pytest.raises(DatabaseError, match="cannot be read"):
+        REHEARSAL.dump(Secret(f"sqlite://{tmp_path}/gone/shop.db"))
 
 
 def test_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from coordinator.adapters.sqlite_session import SqliteSession
 from coordinator.adapters.sqlite_url import path_from
 from coordinator.errors import DatabaseError
+from coordinator.ports.databases import Batch
 from coordinator.secret import Secret
 
 
@@ -25,8 +27,19 @@ class SqliteDatabase:
     def session(self, *, label: str) -> Iterator[SqliteSession]:
         """Open the file for one step; SQLite knows no names of sessions."""
         del label
+        folder = self._path.parent
+        may_be_made = not self._path.exists() and folder.is_dir() and os.access(folder, os.W_OK)
+        session = (
+            _OfNewFile(self._path, self._open) if may_be_made else SqliteSession(self._open(), self._path)
+        )
         try:
-            connection = sqlite3.connect(
+            yield session
+        finally:
+            session.close()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return sqlite3.connect(
                 self._path,
                 timeout=self._lock_timeout.total_seconds(),
                 isolation_level=None,
@@ -38,15 +51,43 @@ class SqliteDatabase:
                 f"The SQLite file {self._path} cannot be opened: {error}.",
                 next_step="Check that its folder exists and may be written.",
             ) from error
-        try:
-            yield SqliteSession(connection, self._path)
-        finally:
-            connection.close()
+
+
+class _OfNewFile(SqliteSession):
+    """A session of a file that is not there: the first batch makes it, and no question does.
+
+    So `plan` and `doctor` leave nothing behind where a path is misspelt.
+    """
+
+    def __init__(self, path: Path, open_file: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False), path)
+        self._open_file = open_file
+        self._is_open = False
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        if self._path.exists():  # somebody has made it meanwhile
+            self._open()
+        return super().query(sql)
+
+    def execute(self, batch: Batch) -> None:
+        self._open()
+        super().execute(batch)
+
+    def execute_all(self, batches: Sequence[Batch], *, labels: Sequence[str]) -> int:
+        self._open()
+        return super().execute_all(batches, labels=labels)
+
+    def _open(self) -> None:
+        if not self._is_open:
+            opened = self._open_file()
+            self.close()
+            self._connection, self._is_open = opened, True
 
 
 def connect(url: Secret, *, lock_timeout: timedelta) -> SqliteDatabase:
     """Return the database at `sqlite://PATH` or at a bare path; see `path_from`.
 
-    `lock_timeout` is how long a transaction waits for the write lock. The file is made if it is absent.
+    `lock_timeout` is how long a transaction waits for the write lock. The first batch makes the file if it is
+    absent; a question is answered as of an empty one.
     """
     return SqliteDatabase(path_from(url), lock_timeout=lock_timeout)

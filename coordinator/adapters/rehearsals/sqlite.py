@@ -145,7 +145,7 @@ def library() -> str:
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Connect to a live file without the right to write. Raises: DatabaseError."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(_opened(path)) as connection:
             yield connection
     except sqlite3.Error as error:
         raise DatabaseError(
@@ -153,6 +153,12 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
             f"The SQLite file {path} cannot be read: {error}.",
             next_step="Check that it is there and may be read.",
         ) from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    if not path.exists() and path.parent.is_dir():  # the first release makes it
+        return sqlite3.connect(":memory:")
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 REHEARSAL: Final[RehearsalEngine] = SqliteRehearsal()
