@@ -65,11 +65,18 @@ class Failure:
 
     migration: Migration
     error: DatabaseError
+    took_it_before_questions: bool = False
+    """It applied where no query was asked: they draw numbers from sequences, which nothing gives back."""
 
     def told(self) -> str:
         """Return why nothing is known of the states from this migration on."""
         if self.error.code == NOT_REHEARSED:
             return f"`{self.migration.name}` was not rehearsed: {self.error.what}"
+        if self.took_it_before_questions:
+            return (
+                f"`{self.migration.name}` applies to the scratch database, and no more once queries were"
+                f" asked there, which draw numbers from sequences: {self.error.what}"
+            )
         return f"`{self.migration.name}` does not apply to the scratch database: {self.error.what}"
 
 
@@ -123,7 +130,6 @@ def walk_states(
     `visit` looks at the scratch database at each state, and leaves it as it is.
     `engine` is whose quotes the migrations are read with.
 
-    Raises: DatabaseError where `walk` refuses a migration that `ahead` took.
     """
     memory = memory or Memory()
     names = list(keys) if keys is not None else [str(state) for state in range(len(pending) + 1)]
@@ -155,7 +161,11 @@ def walk_states(
             held = walk.hold(here, sessions)
             error = apply(pair.walk, migration)
             if error is not None and migration not in refused:
-                raise error  # the state that was asked for is not there, and `ahead` has it
+                failures = (*failures, Failure(migration, error, took_it_before_questions=True))
+                memory = Memory()  # what it has of these states is not what stands here
+                if not goes_on:
+                    asked = tuple(each for each in asked if each.role is Role.LIVE)
+                    break
             walk.cross(held)
         here = State(pair.walk, layers, memory.at(names[state]))
         walk.ask(here)
@@ -163,7 +173,14 @@ def walk_states(
             visit(pair.walk, state, walk.working())
     walk.judge_sessions()
     walk.judge_within()
-    return Walked(asked, compiled, walk.answers, statements, failures)
+    uses = [each.use for each in asked]
+    return Walked(
+        asked,
+        {use: compiled[use] for use in uses},
+        {use: walk.answers[use] for use in uses},
+        statements,
+        failures,
+    )
 
 
 def _unasked(subjects: Sequence[Subject], *, states: int, ahead: _Ahead) -> Walked:
@@ -367,7 +384,7 @@ class _Walk:
         """
         for subject in self.subjects:
             answers = self.answers[subject.use]
-            for state, found in enumerate(met.get(subject.use, ()), 1):
+            for state, found in enumerate(met.get(subject.use, ())[: len(answers) - 1], 1):
                 before, after = answers[state - 1], answers[state]
                 for place, each in found.items():
                     if before[place].broken is None and after[place].broken is None:

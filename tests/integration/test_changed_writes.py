@@ -232,3 +232,22 @@ def test_a_row_is_found_that_has_the_first_of_two_values_everywhere(servers: Ser
     )
 
     assert (found, [each.layer for each in rehearsal.breaks]) == (["pb", "pp"], ["result"])
+
+
+def test_a_migration_that_fails_on_the_numbers_that_queries_drew_leaves_its_state_unproven(servers: Servers):
+    base = "CREATE TABLE t (id bigserial PRIMARY KEY, name text NOT NULL);\n"
+    pending = "ALTER SEQUENCE t_id_seq MAXVALUE 8;"
+    writes = "INSERT INTO t (name) VALUES ($1)"
+
+    found, rehearsal = verdicts(servers, POSTGRESQL, base, pending, live=writes, next_="SELECT id FROM t")
+
+    assert found == ["uu", "uu"]
+    assert any("no more once queries were asked there" in note for note in rehearsal.notes)
+
+
+def test_a_changed_sequence_is_no_table_that_is_written_anew(servers: Servers):
+    base = "CREATE TABLE t (id bigserial PRIMARY KEY, name text NOT NULL);\n"
+
+    _, rehearsal = verdicts(servers, POSTGRESQL, base, "ALTER SEQUENCE t_id_seq MAXVALUE 800000;")
+
+    assert [each.code for each in rehearsal.hazards] == []

@@ -351,10 +351,21 @@ def test_a_past_that_went_on_goes_on():
     assert [each.migration.name for each in found.walked.failures] == ["00002_m2"]
 
 
-@pytest.mark.parametrize("goes_on", [True, False])
-def test_a_walk_that_misses_a_state_answers_nothing(goes_on: bool):
-    with pytest.raises(DatabaseError, match="refused here"):
-        rehearse("drop name", live=("name",), refuses=("00001_m1",), goes_on=goes_on)
+def test_a_walk_that_misses_a_state_answers_nothing_from_there_on():
+    found = rehearse("drop name", live=("name",), next_=("name",), refuses=("00001_m1",))
+
+    assert (found.cells(LIVE), found.cells(NEXT)) == ("wu", "uu")
+    assert "no more once queries were asked there" in found.spans(LIVE)[1].finding.reason
+
+
+def test_a_past_goes_on_where_the_walk_misses_a_state():
+    found = rehearse(
+        "drop name", "add x text", live=("name",), next_=("x",), refuses=("00001_m1",), goes_on=True
+    )
+
+    assert found.breaks(LIVE) == []
+    assert [each[0] for each in found.breaks(NEXT)] == [0, 1]
+    assert [each.migration.name for each in found.walked.failures] == ["00001_m1"]
 
 
 # -- statements --------------------------------------------------------------------------------------------

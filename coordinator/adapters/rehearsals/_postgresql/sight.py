@@ -45,6 +45,7 @@ _READ_SETTINGS: Final = "SELECT " + ", ".join(f"pg_catalog.current_setting('{nam
 _LOOK: Final = f"{_RELATIONS};{_LOCKS};{_CATALOGUE_WRITES};{_READ_SETTINGS}"
 
 _TABLES: Final = frozenset("rpm")
+_SEQUENCE: Final = "S"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def _rewritten(before: Sight, after: Sight, old: frozenset[int]) -> Iterator[str
     changed = {
         oid
         for oid in old & before.relations.keys() & after.relations.keys()
-        if before.relations[oid].file != after.relations[oid].file
+        if before.relations[oid].file != after.relations[oid].file and before.relations[oid].kind != _SEQUENCE
     }
     yield from (before.relations[oid].name for oid in changed if before.relations[oid].owner not in changed)
 
