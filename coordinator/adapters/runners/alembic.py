@@ -32,7 +32,7 @@ from coordinator.adapters.warm_interpreter import WarmInterpreter
 from coordinator.errors import StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports import programs
-from coordinator.ports.databases import Session
+from coordinator.ports.databases import Batch, Session
 from coordinator.ports.programs import Ended
 from coordinator.secret import Secret, without
 
@@ -170,6 +170,8 @@ class AlembicRunner:
 
     def _identity(self, url: Secret) -> list[str]:
         with self._connect(url) as session:
+            if self._spec.engine is Engine.SQLITE:
+                session.execute(Batch((), transaction=True))  # makes a new file, which has a name then
             [row] = session.query(_IDENTITY[self._spec.engine])
         return [str(each) for each in row]
 
