@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 
 from coordinator.errors import Usage
 from coordinator.model import Engine, Migration, Phase, Script, Statement
@@ -24,6 +23,8 @@ from coordinator.sql import (
 _SETTINGS = frozenset({"PRAGMA", "RESET", "SET", "USE"})
 _VARIABLE = re.compile(r"(?<![@\w'\"`])@[\w`'\"]")
 """:= or INTO may follow in many ways, so each `@name` counts; `user`@`host` and `@@sql_mode` do not."""
+_BLOCK = re.compile(r"\s*/\*(?!M?!|\+)")
+"""Not what MySQL runs or takes for a hint."""
 _REST_IS_COMMENT = re.compile(r"[ \t]*--[^\n]*")
 
 
@@ -80,7 +81,7 @@ def pieces_of(script: Script, source: str, engine: Engine) -> tuple[Piece, ...]:
         found = found[1:-1]
     elif controlling := next((piece for each, piece in found if controls_transaction(each)), None):
         raise _not_cut(controlling.line, "it begins or ends a transaction in the middle of the file")
-    return tuple(_with_comments([piece for _, piece in found], source.split("\n")))
+    return tuple(_with_comments([piece for _, piece in found], source.split("\n"), engine))
 
 
 def _not_cut(line: int, why: str) -> Usage:
@@ -116,20 +117,35 @@ def _code(text: str, statement: str, offset: int) -> str:
     return text[offset : rest.end() if rest else end].rstrip()
 
 
-def _with_comments(pieces: Sequence[Piece], lines: Sequence[str]) -> Iterator[Piece]:
+def _with_comments(pieces: Sequence[Piece], lines: Sequence[str], engine: Engine) -> Iterator[Piece]:
     """Yield the pieces with the comment lines that stand right above each, blank lines left out."""
     last = 0
     for piece in pieces:
         above = [each.rstrip("\r") for each in lines[last : max(last, piece.line - 1)]]
-        comments = list(takewhile(_is_remark_or_blank, reversed(above)))
-        yield replace(piece, comments=tuple(each for each in reversed(comments) if each.strip()))
+        yield replace(piece, comments=tuple(_remarks_at_end(above, engine)))
         last = piece.line + piece.text.count("\n")
 
 
-def _is_remark_or_blank(line: str) -> bool:
-    """Tell whether a line speaks to people alone: what a program reads is written anew, or not at all."""
-    is_remark = line.lstrip().startswith("--") and "+goose" not in line and not is_declaration(line)
-    return is_remark or not line.strip()
+def _remarks_at_end(lines: list[str], engine: Engine) -> list[str]:
+    """Return what speaks to people alone: what a program reads is written anew, or not at all."""
+    found: list[str] = []
+    while lines:
+        block = [lines.pop()]
+        if block[0].rstrip().endswith("*/"):
+            while "/*" not in block[0] and lines:
+                block.insert(0, lines.pop())
+            if not _BLOCK.match(block[0]):
+                break
+        elif block[0].strip() and not _is_remark(block[0], engine):
+            break
+        found[:0] = [each for each in block if each.strip()]
+    return found
+
+
+def _is_remark(line: str, engine: Engine) -> bool:
+    if line.lstrip().startswith("#"):
+        return engine.speaks_mysql
+    return line.lstrip().startswith("--") and "+goose" not in line and not is_declaration(line)
 
 
 def changing(pieces: Iterable[Piece]) -> tuple[Piece, ...]:

@@ -51,3 +51,25 @@ def test_an_account_and_an_address_are_no_variables() -> None:
     text = "GRANT SELECT ON orders TO 'app'@'%';\nINSERT INTO mails VALUES ('a@example.com');"
 
     assert len(pieces(text)) == 2
+
+
+@pytest.mark.parametrize(
+    ("above", "kept"),
+    [
+        (["-- of the shop", "", "-- once"], ["-- of the shop", "-- once"]),
+        (["/* of the shop:", "", "   once */"], ["/* of the shop:", "   once */"]),
+        (["/* one */", "# two"], ["/* one */", "# two"]),
+        (["/*!40101 SET NAMES utf8 */"], []),
+        (["-- +goose StatementBegin"], []),
+    ],
+)
+def test_comments_go_with_the_statement_below_them(above: list[str], kept: list[str]) -> None:
+    text = "\n".join(["DROP TABLE customers; /* gone */", *above, "DROP TABLE orders;"])
+
+    assert pieces(text)[-1].comments == tuple(kept)
+
+
+def test_a_number_sign_is_no_comment_elsewhere() -> None:
+    found = pieces("SELECT 5\n# 3;\nDROP TABLE orders;", Engine.POSTGRESQL)
+
+    assert [each.comments for each in found] == [(), ()]
