@@ -35,14 +35,7 @@ def _is_rate(value: str) -> str:
     return value
 
 
-def _is_batch(value: str) -> str:
-    statements = split_statements(value.replace(RANGE, "(true)"))
-    fits = len(statements) == 1 and statements[0].is_closed and statements[0].words[:1] != ()
-    if not fits or statements[0].words[0] not in _CHANGES or controls_transaction(statements[0]):
-        raise PydanticCustomError(
-            "backfill-sql",
-            "A batch is one statement that changes rows: UPDATE, INSERT … SELECT, DELETE or WITH.",
-        )
+def _has_range(value: str) -> str:
     if RANGE not in value:
         raise PydanticCustomError(
             "backfill-sql",
@@ -78,17 +71,6 @@ RangeCommand = Annotated[
 ]
 
 
-def _is_question(value: str) -> str:
-    statements = split_statements(value)
-    if len(statements) != 1 or statements[0].words[:1] not in (("SELECT",), ("WITH",)):
-        raise PydanticCustomError(
-            "backfill-remaining",
-            "This is no query with one number. Write how many rows are left: `SELECT count(*) FROM orders "
-            "WHERE total_cents IS NULL`.",
-        )
-    return value
-
-
 class Backfill(Spec):
     """Rows that are changed in batches, beside the service's work."""
 
@@ -110,7 +92,7 @@ class Backfill(Spec):
         "several together are unique (PostgreSQL, SQLite).",
         examples=["id"],
     )
-    sql: Annotated[Text, AfterValidator(_is_batch)] | None = Field(
+    sql: Annotated[Text, AfterValidator(_has_range)] | None = Field(
         default=None,
         description="The statement of a batch, with `{range}` where its rows are chosen. Either this or "
         "`command`.",
@@ -134,7 +116,7 @@ class Backfill(Spec):
         "or the variable of `url: env:NAME` leads and nowhere else, and what else it calls (a service) can "
         "bear that. Without it the backfill is unproven.",
     )
-    remaining: Annotated[Text, AfterValidator(_is_question)] = Field(
+    remaining: Text = Field(
         description="A query with one number: the rows that are left. It is done when this is zero.",
         examples=["SELECT count(*) FROM orders WHERE total_cents IS NULL"],
     )
@@ -205,11 +187,40 @@ def demand_backfills(backfills: Sequence[Backfill], engine: Engine, *, has_varia
         raise ValidationError.from_exception_data("backfills", found)
 
 
+def _is_batch(text: str, engine: Engine) -> bool:
+    statements = split_statements(text.replace(RANGE, "(true)"), engine)
+    if len(statements) != 1 or not statements[0].is_closed or controls_transaction(statements[0]):
+        return False
+    return statements[0].words[:1] != () and statements[0].words[0] in _CHANGES
+
+
+def _is_question(text: str, engine: Engine) -> bool:
+    statements = split_statements(text, engine)
+    return len(statements) == 1 and statements[0].words[:1] in (("SELECT",), ("WITH",))
+
+
 def _unfit(
     backfill: Backfill, engine: Engine, *, has_variable: bool
 ) -> Iterator[tuple[str, PydanticCustomError]]:
     """Yield each key that says what cannot be done on the database, and the error."""
     told = {"engine": engine.value, "name": backfill.name}
+    if backfill.sql is not None and not _is_batch(backfill.sql, engine):
+        yield (
+            "sql",
+            PydanticCustomError(
+                "backfill-sql",
+                "A batch is one statement that changes rows: UPDATE, INSERT … SELECT, DELETE or WITH.",
+            ),
+        )
+    if not _is_question(backfill.remaining, engine):
+        yield (
+            "remaining",
+            PydanticCustomError(
+                "backfill-remaining",
+                "This is no query with one number. Write how many rows are left: `SELECT count(*) FROM "
+                "orders WHERE total_cents IS NULL`.",
+            ),
+        )
     if backfill.replication_lag is not None and engine is not Engine.POSTGRESQL:
         yield (
             "replication_lag",

@@ -85,6 +85,13 @@ def test_a_statement_that_is_no_batch_is_refused_at_its_line(sql: str) -> None:
     assert codes_of(sql=f'"{sql}"') == [("backfill-sql", 13)]
 
 
+def test_a_statement_is_read_as_the_database_s_engine_reads_it() -> None:
+    sql = r"UPDATE orders SET note = 'it\'s; done' WHERE {range}"
+
+    assert backfill_of(engine="mariadb", sql=f"|-\n          {sql}").sql == sql
+    assert codes_of(engine="sqlite", sql=f"|-\n          {sql}") == [("backfill-sql", 13)]
+
+
 def command_of(command: str, more: str = "", *, url: str | None = None):
     text = PLAN.format(engine="sqlite")
     text = text if url is None else re.sub(r"url: \S+", f"url: {url}", text)
