@@ -189,12 +189,12 @@ def _steady(own: Ran, here: Ran, pairs: Sequence[tuple[int, int]]) -> list[tuple
 
     A column that gets the present time here, as `ON UPDATE` and triggers do, and did not, is none of them.
     """
-    return [
-        (ours, theirs)
-        for ours, theirs in pairs
-        for before, after in (([row[ours] for row in own.rows], [row[theirs] for row in here.rows]),)
-        if VOLATILE not in before and VOLATILE not in after and (PRESENT in before or PRESENT not in after)
-    ]
+
+    def is_steady(ours: int, theirs: int) -> bool:
+        before, after = {row[ours] for row in own.rows}, {row[theirs] for row in here.rows}
+        return VOLATILE not in before | after and (PRESENT in before or PRESENT not in after)
+
+    return [pair for pair in pairs if is_steady(*pair)]
 
 
 def _without_grown(gone: list[_Row], new: list[_Row], is_json: list[bool]) -> tuple[list[_Row], list[_Row]]:

@@ -129,7 +129,6 @@ def walk_states(
     on too), or know nothing from there on. `keys` names the states for `memory`, one more than migrations.
     `visit` looks at the scratch database at each state, and leaves it as it is.
     `engine` is whose quotes the migrations are read with.
-
     """
     memory = memory or Memory()
     names = list(keys) if keys is not None else [str(state) for state in range(len(pending) + 1)]
@@ -137,19 +136,12 @@ def walk_states(
     statements, failures = tuple(ahead.statements), tuple(ahead.failures)
     known = len(pending) if goes_on or not failures else pending.index(failures[0].migration)
     here = State(pair.walk, layers, memory.at(names[0]))
-    last = State(pair.ahead, layers, memory.at(names[-1]))
     asked = tuple(each for each in subjects if each.role is Role.LIVE or known == len(pending))
     if pending and pair.walk is pair.ahead:
         assert visit is None, "nobody can look at states that `ahead` has left behind"
         return _unasked(asked, states=known + 1, ahead=ahead)
-    compiled = {
-        each.use: compile_queries(
-            here if each.role is Role.LIVE or not pending else last,
-            each.catalogue.queries,
-            role=each.database_role,
-        )
-        for each in asked
-    }
+    own = State(pair.ahead, layers, memory.at(names[-1])) if pending else here
+    compiled = _compiled(asked, live=here, following=own)
     walk = _Walk(asked, compiled, layers, Passed.by(pending, statements, ahead.made_by_code))
     walk.ask(here)
     if visit is not None:
@@ -171,16 +163,19 @@ def walk_states(
         walk.ask(here)
         if visit is not None:
             visit(pair.walk, state, walk.working())
-    walk.judge_sessions()
-    walk.judge_within()
-    uses = [each.use for each in asked]
-    return Walked(
-        asked,
-        {use: compiled[use] for use in uses},
-        {use: walk.answers[use] for use in uses},
-        statements,
-        failures,
-    )
+    return walk.ended(asked, statements, failures)
+
+
+def _compiled(
+    subjects: Sequence[Subject], *, live: State, following: State
+) -> Mapping[Use, Sequence[Compiled]]:
+    """Return each version's queries as its client has them at its own state."""
+    return {
+        each.use: compile_queries(
+            live if each.role is Role.LIVE else following, each.catalogue.queries, role=each.database_role
+        )
+        for each in subjects
+    }
 
 
 def _unasked(subjects: Sequence[Subject], *, states: int, ahead: _Ahead) -> Walked:
@@ -342,11 +337,6 @@ class _Walk:
         for use, met in found.items():
             self.within.setdefault(use, []).append(met)
 
-    def judge_within(self) -> None:
-        """Add what was met between statements."""
-        for answers, place, answer in self._met_on_the_way(self.within):
-            answers[place] = joined(answers[place], answer)
-
     def hold(self, here: State, sessions: ExitStack) -> Held:
         """Prepare, in sessions that stay, what works at the state where the walk stands."""
         held: Held = {}
@@ -369,10 +359,24 @@ class _Walk:
             met = {place: found for place, found in zip(places, ask(), strict=True) if found is not None}
             self.crossings.setdefault(use, []).append(met)
 
-    def judge_sessions(self) -> None:
-        """Add what only an old session met."""
+    def ended(
+        self,
+        subjects: tuple[Subject, ...],
+        statements: tuple[StatementEvidence, ...],
+        failures: tuple[Failure, ...],
+    ) -> Walked:
+        """Return what is known of some subjects, with what only old sessions and half a migration met."""
         for answers, place, objection in self._met_on_the_way(self.crossings):
             answers[place] = fails(answers[place], Layer.SESSION, objection)
+        for answers, place, answer in self._met_on_the_way(self.within):
+            answers[place] = joined(answers[place], answer)
+        return Walked(
+            subjects,
+            {each.use: self.compiled[each.use] for each in subjects},
+            {each.use: self.answers[each.use] for each in subjects},
+            statements,
+            failures,
+        )
 
     def _met_on_the_way(
         self, met: Mapping[Use, Sequence[Mapping[int, _T]]]
