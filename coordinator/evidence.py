@@ -182,6 +182,21 @@ class Hazard:
 
 
 @dataclass(frozen=True, slots=True)
+class LostIndex:
+    """A query that works at a state, and reads a table from end to end that it finds its rows in by an index
+    at its version's own state.
+    """
+
+    use: Use
+    state: int
+    query: str
+    table: str
+    """As `Lock.relation` is written."""
+    migration: str
+    """The one that takes the index away from a live version, or gives it to a next one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rehearsal:
     """What the engine answered about one database, beside the matrix, for those who want to know why."""
 
@@ -207,6 +222,7 @@ class Rehearsal:
     """What each backfill did at each state from the one that it needs."""
     batch_scans: tuple[tuple[str, str], ...] = ()
     """A backfill, and a table that each of its batches reads from end to end, because no index serves it."""
+    lost_indexes: tuple[LostIndex, ...] = ()
     is_whole: bool = True
     """The base could be made and every pending migration applied; else nothing is known behind the first
     that did not."""

@@ -172,6 +172,16 @@ class Ran:
     beside: tuple[Effect, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """How a query finds its rows, in tables written as `Lock.relation` is."""
+
+    indexed: frozenset[str]
+    """Tables of which it reads a part, by an index, at one place at least."""
+    whole: frozenset[str]
+    """Tables that it reads from end to end at one place at least, because no index can serve there."""
+
+
 class RehearsalDatabase(Protocol):
     """One scratch database. Nothing that is asked here stays in it; only what `session` applies does.
 
@@ -210,6 +220,14 @@ class RehearsalDatabase(Protocol):
 
     def plan(self, texts: Sequence[str], *, role: str | None) -> list[Objection | None]:
         """Ask whether each text can be planned, and whether `role` has the privileges (layer 3)."""
+        ...
+
+    def look_up(self, asks: Sequence[tuple[str, Values]]) -> list[Lookup | None]:
+        """Ask how each text finds its rows; None where the engine does not say.
+
+        A planner reads a table of a few sample rows whole, whatever indexes it has. So the question is where
+        it has to; what it makes of an index that can serve is a matter of the live table's statistics.
+        """
         ...
 
     def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:

@@ -49,10 +49,7 @@ class Recall:
         found = found_in(kept, task.pending) if kept is not None else None
         if found is not None:
             rehearsal, spans = found
-            hazards = hazards_of(
-                rehearsal.statements, task, engine=rehearsal.engine, scans=rehearsal.batch_scans
-            )
-            return replace(rehearsal, hazards=hazards), spans
+            return replace(rehearsal, hazards=hazards_of(rehearsal, task)), spans
         found = rehearse()
         if is_lasting(found) and self._day() == day:
             self.cache.put(key, text_from(found))

@@ -15,9 +15,10 @@ from typing import Final, TypeVar
 from coordinator.evidence import Objection
 from coordinator.model import Layer
 from coordinator.queries import Query
-from coordinator.rehearsal_ports import Description, Origin, Ran, RehearsalDatabase, Values
+from coordinator.rehearsal_ports import Description, Lookup, Origin, Ran, RehearsalDatabase, Values
 from coordinator.rehearse.between import Between
 from coordinator.rehearse.description import mismatch, other_strings
+from coordinator.rehearse.lost_indexes import lost
 from coordinator.rehearse.moment import is_no_answer
 from coordinator.rehearse.subject import WORKS, Answer, Compiled
 from coordinator.sameness import difference, loss
@@ -78,6 +79,7 @@ def compile_queries(state: State, queries: Sequence[Query], *, role: str | None)
     if not {Layer.EXECUTE, Layer.RESULT}.isdisjoint(state.layers):
         _each(made, lambda some: state.database.choose([each.text for each in some], role=role), _chosen)
         _each(made, lambda some: state.database.execute(_asks(some), role=role), _executed)
+        _each(made, lambda some: state.database.look_up(_asks(some)), _looked_up)
     return made
 
 
@@ -115,6 +117,10 @@ def _executed(query: Compiled, answer: Ran | Objection) -> Compiled:
         reason = f"it ran once, and then not again: {answer.message} ({answer.code})"
         return replace(query, values=None, own=Answer(unchecked=((Layer.EXECUTE, reason),)))
     return replace(query, ran=answer)
+
+
+def _looked_up(query: Compiled, answer: Lookup | None) -> Compiled:
+    return replace(query, lookup=answer)
 
 
 def _asks(queries: Sequence[Compiled]) -> list[tuple[str, Values]]:
@@ -197,6 +203,22 @@ def meets_null(query: Compiled, here: Description, nulls: Nulls) -> str | None:
     return None
 
 
+def with_lost_indexes(state: State, queries: Sequence[Compiled], answers: Sequence[Answer]) -> list[Answer]:
+    """Return the answers of `state` with the tables that a query has lost its index of there."""
+    found = list(answers)
+    places = [
+        place
+        for place, (query, answer) in enumerate(zip(queries, answers, strict=True))
+        if query.lookup is not None and answer.broken is None
+    ]
+    lookups = state.database.look_up(_asks([queries[place] for place in places])) if places else []
+    for place, here in zip(places, lookups, strict=True):
+        own = queries[place].lookup
+        if own is not None and here is not None:
+            found[place] = replace(found[place], lost=lost(own, here))
+    return found
+
+
 def _still(answers: dict[int, Answer], places: Sequence[int]) -> list[int]:
     return [place for place in places if answers[place].broken is None]
 
@@ -210,7 +232,7 @@ def fails(answer: Answer, layer: Layer, objection: Objection) -> Answer:
 
 def unknown(answer: Answer, layer: Layer, reason: str) -> Answer:
     """Return the answer with what a layer leaves open."""
-    return Answer(answer.broken, (*answer.unchecked, (layer, reason)))
+    return replace(answer, unchecked=(*answer.unchecked, (layer, reason)))
 
 
 def _compared(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from coordinator.evidence import Basis, Break, Finding, Objection, Span, Unchecked, Use, Verdict
+from coordinator.evidence import Basis, Break, Finding, LostIndex, Objection, Span, Unchecked, Use, Verdict
 from coordinator.model import Layer, Migration, Role
 from coordinator.rehearse.subject import Answer, Compiled
 from coordinator.rehearse.walk import Failure, Walked
@@ -31,15 +31,27 @@ def breaks_of(walked: Walked, pending: Sequence[Migration]) -> Iterator[Break]:
                 )
 
 
-def _blamed(broken: Sequence[bool], state: int, pending: Sequence[Migration], *, role: Role) -> str | None:
-    """Return the migration that led into the stretch of broken states around `state`, or out of it."""
+def _blamed(is_bad: Sequence[bool], state: int, pending: Sequence[Migration], *, role: Role) -> str | None:
+    """Return the migration that led into the stretch of bad states around `state`, or out of it."""
     if role is Role.LIVE:
-        while state and broken[state - 1]:
+        while state and is_bad[state - 1]:
             state -= 1
         return pending[state - 1].name if state else None
-    while state + 1 < len(broken) and broken[state + 1]:
+    while state + 1 < len(is_bad) and is_bad[state + 1]:
         state += 1
     return pending[state].name if state < len(pending) else None
+
+
+def lost_indexes_of(walked: Walked, pending: Sequence[Migration]) -> Iterator[LostIndex]:
+    """Yield each table of which a query has lost its index at a state, and who took it or will give it."""
+    for use, compiled, answers in _subjects(walked):
+        for state, at_state in enumerate(answers):
+            for place, (query, answer) in enumerate(zip(compiled, at_state, strict=True)):
+                for table in sorted(answer.lost):
+                    column = [table in each[place].lost for each in answers]
+                    migration = _blamed(column, state, pending, role=use[2])
+                    if migration is not None:
+                        yield LostIndex(use, state, query.query.name, table, migration)
 
 
 def already_failing_of(walked: Walked) -> Iterator[Break]:

@@ -10,14 +10,14 @@ from typing import Final
 
 from coordinator.apply import apply_on_scratch
 from coordinator.errors import DatabaseError
-from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, StatementEvidence, Use, Verdict
+from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, Use, Verdict
 from coordinator.model import DatabaseSpec, Layer, Migration, Role, Script
 from coordinator.ports.databases import Batch
 from coordinator.ports.migrations import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer, Tell
 from coordinator.rehearse.backfilling import ProgramOnScratch, Trial, trying
-from coordinator.rehearse.batch_plans import BatchScan, hazards_of_batches
+from coordinator.rehearse.batch_plans import hazards_of_batches
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
     already_failing_of,
@@ -25,10 +25,12 @@ from coordinator.rehearse.findings import (
     counts_of,
     doubted,
     failing_texts,
+    lost_indexes_of,
     spans_from,
     spans_of,
     unchecked_of,
 )
+from coordinator.rehearse.lost_indexes import hazards_of_lost_indexes
 from coordinator.rehearse.otherwise import done_otherwise
 from coordinator.rehearse.sample_rows import SampleRows
 from coordinator.rehearse.subject import Subject
@@ -83,6 +85,7 @@ def rehearse_database(
         if failure is None or not _is_of_rows(failure.error) or rows is SampleRows.NEVER:
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
+            found = replace(found, hazards=hazards_of(found, task))
             lacks = None if refused is None or rows is not SampleRows.NEVER else f"{refused}, so it had none"
             lacks = tried.otherwise or (_OTHER_SCHEMA if tried.drift.matters else lacks)
             return found, _spans(tried, task, failure, lacks=lacks, doubt=server.doubt)
@@ -176,7 +179,6 @@ def _rehearsal(
         already_failing=tuple(already_failing_of(walked)),
         unchecked=tuple(unchecked_of(walked)),
         statements=walked.statements,
-        hazards=hazards_of(walked.statements, task, engine=server.version, scans=scans),
         drift=tried.drift.lines,
         notes=(
             *_doubts(server),
@@ -193,6 +195,7 @@ def _rehearsal(
             for each in tried.trials
         ),
         batch_scans=scans,
+        lost_indexes=tuple(lost_indexes_of(walked, task.pending)),
         is_whole=failure is None,
         failed=failure.migration.name if failure else None,
         doubt=server.doubt,
@@ -209,22 +212,21 @@ def _of_live(finding: Finding, tried: _Tried, *, doubt: str | None) -> Finding:
     return finding
 
 
-def hazards_of(
-    statements: tuple[StatementEvidence, ...], task: Task, *, engine: str, scans: Sequence[BatchScan]
-) -> tuple[Hazard, ...]:
-    """Return what statements and backfills would do to the live service, whose tables are as large as the
-    task says.
+def hazards_of(rehearsal: Rehearsal, task: Task) -> tuple[Hazard, ...]:
+    """Return what statements and backfills would do to the live service, and what it would do without an
+    index, if its tables are as large as the task says.
     """
     sizes = task.live.sizes
     return (
         *find_hazards(
-            statements,
-            engine=engine,
+            rehearsal.statements,
+            engine=rehearsal.engine,
             sizes=sizes,
             lock_timeout=task.spec.locks.budget,
             changes_left=task.live.changes_left,
         ),
-        *hazards_of_batches(scans, task.spec.backfills, sizes),
+        *hazards_of_batches(rehearsal.batch_scans, task.spec.backfills, sizes),
+        *hazards_of_lost_indexes(rehearsal, task.pending, sizes),
     )
 
 

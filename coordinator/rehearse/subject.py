@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from coordinator.evidence import Objection, Use
 from coordinator.model import Layer, Role
 from coordinator.queries import Catalogue, Query
-from coordinator.rehearsal_ports import Description, Ran, Values
+from coordinator.rehearsal_ports import Description, Lookup, Ran, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Answer:
 
     broken: tuple[Layer, Objection] | None = None
     unchecked: tuple[tuple[Layer, str], ...] = ()
+    lost: frozenset[str] = frozenset()
+    """Tables that it reads from end to end there, and finds its rows in by an index at the own state."""
 
     @property
     def works(self) -> bool:
@@ -50,5 +52,6 @@ class Compiled:
     description: Description | None = None
     values: Values | None = None
     ran: Ran | None = None
+    lookup: Lookup | None = None
     own: Answer = WORKS
     """What came out at the version's own state; a broken one is a query that fails already."""

@@ -31,6 +31,7 @@ from coordinator.rehearse.ask import (
     meets_null,
     nulls_of,
     unknown,
+    with_lost_indexes,
 )
 from coordinator.rehearse.between import Passed, bare
 from coordinator.rehearse.subject import WORKS, Answer, Compiled, Subject
@@ -276,9 +277,8 @@ class _Walk:
                     nulls.update(nulls_of(each, each.ran) if each.ran is not None else {})
                 continue
             between = self.passed.between(subject.role, state=len(answers))
-            answers.append(
-                ask_queries(here, compiled, role=subject.database_role, between=between, nulls=nulls)
-            )
+            asked = ask_queries(here, compiled, role=subject.database_role, between=between, nulls=nulls)
+            answers.append(with_lost_indexes(here, compiled, asked))
         if Layer.DESCRIBE in self.layers:
             self._judge_nulls(here, left)
 

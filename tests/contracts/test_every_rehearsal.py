@@ -158,13 +158,16 @@ def test_answers_are_as_many_as_questions_and_in_their_order(place: Place, fille
     chosen = filled.choose(mixed, role=None)
     none = no_values(filled)
     ran = filled.execute([(text, none) for text in mixed[1::2]], role=None)
+    looked_up = filled.look_up([each for ask in asks(filled, good) for each in (ask, (mixed[1], none))])
 
     assert [isinstance(each, Objection) for each in prepared] == [False, True] * len(good)
     assert [each is not None for each in planned] == [False, True] * len(good)
     assert [isinstance(each, Objection) for each in chosen] == [False, True] * len(good)
     assert [isinstance(each, Objection) for each in ran] == [True] * len(good)
     assert filled.expand_star(mixed) == mixed
+    assert [each is None for each in looked_up] == [False, True] * len(good)
     assert filled.prepare([]) == filled.plan([], role=None) == filled.execute([], role=None) == []
+    assert filled.look_up([]) == []
 
 
 def test_describes_parameters_and_columns(place: Place, filled: RehearsalDatabase):

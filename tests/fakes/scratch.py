@@ -16,7 +16,7 @@ from coordinator.errors import DatabaseError
 from coordinator.evidence import Change, Objection, StatementEvidence
 from coordinator.model import Migration, Statement
 from coordinator.ports.databases import Session
-from coordinator.rehearsal_ports import Column, Description, Ran, RehearsalDatabase, Values
+from coordinator.rehearsal_ports import Column, Description, Lookup, Ran, RehearsalDatabase, Values
 from coordinator.secret import Secret
 from coordinator.sql import split_statements
 
@@ -112,6 +112,9 @@ class FakeScratch:
             Objection("42501", f"permission denied for {role}") if self.denied & set(text.split()) else None
             for text in texts
         ]
+
+    def look_up(self, asks: Sequence[tuple[str, Values]]) -> list[Lookup | None]:
+        return [None] * len(asks)
 
     def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:  # noqa: ARG002
         return ()

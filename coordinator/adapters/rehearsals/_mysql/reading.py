@@ -7,12 +7,12 @@ server's statistics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from coordinator.adapters.mysql_session import Rows
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
-from coordinator.adapters.rehearsals._scratch.tokens import Token
+from coordinator.adapters.rehearsals._scratch.tokens import Token, aliases
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine
 from coordinator.sql import SqlStatement
@@ -44,7 +44,7 @@ def tables_read_whole(
     except DatabaseError:  # what the server runs and does not explain, or what fails and shall say so itself
         return frozenset()
     by_lower = {table.lower(): table for table in tables}
-    names = dict(_aliases(tokens, by_lower))
+    names = dict(aliases(tokens, by_lower))
     found = set()
     read = [row for row in rows if row[1] not in _TARGETS]
     if _stops_early(tokens, read):
@@ -95,14 +95,6 @@ def _stops_early(tokens: Sequence[Token], read: Sequence[Sequence[object]]) -> b
         return False
     query = words[words.index("SELECT") :] if "SELECT" in words else []
     return "(" not in query and "filesort" not in str(read[0][-1])
-
-
-def _aliases(tokens: Sequence[Token], tables: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield what a statement may call its tables: the word behind a table's name, without AS."""
-    for at, token in enumerate(tokens):
-        behind = [each for each in tokens[at + 1 : at + 3] if each.keyword != "AS"]
-        if token.name in tables and behind and behind[0].name is not None:
-            yield behind[0].name, token.name
 
 
 def _behind(keyword: str, tokens: Sequence[Token]) -> str | None:

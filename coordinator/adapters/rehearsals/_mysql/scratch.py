@@ -26,6 +26,7 @@ from coordinator.adapters.rehearsals._mysql.catalogue import catalogue
 from coordinator.adapters.rehearsals._mysql.choosing import choose
 from coordinator.adapters.rehearsals._mysql.connection import PREFIX, fetch, settle
 from coordinator.adapters.rehearsals._mysql.copying import copy_rows, restore, tables_of, triggers_of
+from coordinator.adapters.rehearsals._mysql.lookups import look_up
 from coordinator.adapters.rehearsals._mysql.schema import Schema, read_schema
 from coordinator.adapters.rehearsals._mysql.settings import Traits
 from coordinator.adapters.rehearsals._mysql.watching import Watcher
@@ -33,7 +34,7 @@ from coordinator.adapters.rehearsals._scratch import stars
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.model import Engine
-from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
+from coordinator.rehearsal_ports import Description, Lookup, Ran, RehearsalDatabase, Values
 from coordinator.secret import Secret
 
 _LABEL: Final = "coordinator rehearsal"
@@ -183,6 +184,13 @@ class ScratchDatabase:
         """Ask whether each text can be planned; what `role` may do is not known here."""
         with self._asking() as connection:
             return [asking.plan(connection, text, role=role) for text in texts]
+
+    def look_up(self, asks: Sequence[tuple[str, Values]]) -> list[Lookup | None]:
+        """Ask how each text finds its rows with its first values."""
+        engine = self._server.traits.engine
+        with self._asking() as connection:
+            tables = frozenset(each.name for each in _schema(connection).tables)
+            return [look_up(connection, text, values, engine=engine, tables=tables) for text, values in asks]
 
     def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""

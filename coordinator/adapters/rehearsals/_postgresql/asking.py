@@ -82,6 +82,13 @@ def plan(connection: Connection, texts: Sequence[str], *, role: str | None) -> l
 
 
 @contextmanager
+def executions(connection: Connection, texts: Sequence[str]) -> Iterator[list[str | None]]:
+    """Prepare each text, and yield what executes it by a generic plan; None for one that is refused."""
+    with _kept(connection, texts) as kept:
+        yield [None if isinstance(each, Objection) else _execution(*each) for each in kept]
+
+
+@contextmanager
 def held(connection: Connection, texts: Sequence[str]) -> Iterator[Held]:
     """Prepare each text; the function tells what the same session says to it later.
 
@@ -154,14 +161,14 @@ def _base_types(connection: Connection, oids: set[int]) -> dict[int, int]:
 
 def _planned(connection: Connection, kept: _Kept) -> list[Objection | None]:
     asked = [each for each in kept if not isinstance(each, Objection)]
-    transactions = [[Command(_explain(name, len(parsed.parameters)))] for name, parsed in asked]
+    transactions = [[Command(f"EXPLAIN (COSTS OFF) {_execution(*each)}")] for each in asked]
     replies = iter(rolled_back(connection, transactions))
     return [each if isinstance(each, Objection) else next(replies)[0].objection for each in kept]
 
 
-def _explain(name: bytes, parameters: int) -> str:
-    values = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
-    return f"EXPLAIN (COSTS OFF) EXECUTE {name.decode()}{values}"
+def _execution(name: bytes, parsed: _Parsed) -> str:
+    values = ", ".join(["NULL"] * len(parsed.parameters))
+    return f"EXECUTE {name.decode()}{f'({values})' if values else ''}"
 
 
 def _held_still(connection: Connection, kept: _Kept) -> list[Objection | None]:

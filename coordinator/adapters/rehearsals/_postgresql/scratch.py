@@ -19,6 +19,7 @@ from coordinator.adapters.rehearsals._postgresql import asking
 from coordinator.adapters.rehearsals._postgresql.catalogue import catalogue
 from coordinator.adapters.rehearsals._postgresql.choice import choose
 from coordinator.adapters.rehearsals._postgresql.execution import execute
+from coordinator.adapters.rehearsals._postgresql.lookups import look_up
 from coordinator.adapters.rehearsals._postgresql.probe import ProbedSession
 from coordinator.adapters.rehearsals._postgresql.restoring import restore
 from coordinator.adapters.rehearsals._postgresql.roles import RoleMaking, Roles
@@ -27,7 +28,7 @@ from coordinator.adapters.rehearsals._postgresql.stars import expand
 from coordinator.adapters.rehearsals._postgresql.team_server import PREFIX, drop, lock_of
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.ports.databases import Session
-from coordinator.rehearsal_ports import Description, Ran, Values
+from coordinator.rehearsal_ports import Description, Lookup, Ran, Values
 from coordinator.secret import Secret
 
 _SETTINGS = """
@@ -181,6 +182,10 @@ class ScratchDatabase:
     def plan(self, texts: Sequence[str], *, role: str | None) -> list[Objection | None]:
         """Ask whether each text can be planned, and whether `role` has the privileges."""
         return asking.plan(self._connection, texts, role=role)
+
+    def look_up(self, asks: Sequence[tuple[str, Values]]) -> list[Lookup | None]:
+        """Ask how each text finds its rows, whatever its values are."""
+        return look_up(self._connection, [text for text, _ in asks])
 
     def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""

@@ -7,7 +7,7 @@ its texts with a pattern of its own (`_sqlite/tokens.py`, `_mysql/tokens.py`), w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -87,6 +87,14 @@ def replaced(text: str, tokens: Iterable[tuple[Token, str]]) -> str:
 def without_parameters(text: str, tokens: Sequence[Token]) -> str:
     """Return the text with NULL for each of its parameters."""
     return replaced(text, ((token, "NULL") for token in tokens if token.kind == "parameter"))
+
+
+def aliases(tokens: Sequence[Token], tables: Container[str]) -> Iterator[tuple[str, str]]:
+    """Yield what a statement may call its tables: the word behind a table's name, without AS."""
+    for at, token in enumerate(tokens):
+        behind = [each for each in tokens[at + 1 : at + 3] if each.keyword != "AS"]
+        if token.name is not None and token.name in tables and behind and behind[0].name is not None:
+            yield behind[0].name, token.name
 
 
 # -- statements that write ------------------------------------------------------------------------------

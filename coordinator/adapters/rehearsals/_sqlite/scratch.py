@@ -22,12 +22,13 @@ from coordinator.adapters.rehearsals._sqlite import asking, execution, sample, s
 from coordinator.adapters.rehearsals._sqlite import connection as connections
 from coordinator.adapters.rehearsals._sqlite.choosing import choose
 from coordinator.adapters.rehearsals._sqlite.columns import columns_of
+from coordinator.adapters.rehearsals._sqlite.lookups import look_up
 from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
 from coordinator.adapters.rehearsals._sqlite.watching import Watcher, tables_in, watched_session
 from coordinator.adapters.sqlite_session import SqliteSession
 from coordinator.adapters.sqlite_url import written_like
 from coordinator.evidence import Objection, StatementEvidence
-from coordinator.rehearsal_ports import Description, Ran, RehearsalDatabase, Values
+from coordinator.rehearsal_ports import Description, Lookup, Ran, RehearsalDatabase, Values
 from coordinator.secret import Secret
 
 _PREFIX: Final = "coordinator-sqlite-"
@@ -92,6 +93,12 @@ class ScratchDatabase:
         del role
         with connections.asking(self.path) as connection:
             return [asking.plan(connection, text) for text in texts]
+
+    def look_up(self, asks: Sequence[tuple[str, Values]]) -> list[Lookup | None]:
+        """Ask how each text finds its rows, whatever its values are."""
+        with connections.asking(self.path) as connection:
+            names = frozenset(table.name.lower() for table in schema.tables(connection))
+            return [look_up(connection, text, names) for text, _ in asks]
 
     def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
