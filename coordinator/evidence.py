@@ -194,6 +194,8 @@ class LostIndex:
     """As `Lock.relation` is written."""
     migration: str
     """The one that takes the index away from a live version, or gives it to a next one."""
+    is_for_good: bool = False
+    """Of a live version: a next one asks the same, so it is without an index whenever it serves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,14 +44,21 @@ def _blamed(is_bad: Sequence[bool], state: int, pending: Sequence[Migration], *,
 
 def lost_indexes_of(walked: Walked, pending: Sequence[Migration]) -> Iterator[LostIndex]:
     """Yield each table of which a query has lost its index at a state, and who took it or will give it."""
+    of_next = {
+        query.query.text
+        for use, compiled, _ in _subjects(walked)
+        for query in compiled
+        if use[2] is Role.NEXT
+    }
     for use, compiled, answers in _subjects(walked):
         for state, at_state in enumerate(answers):
             for place, (query, answer) in enumerate(zip(compiled, at_state, strict=True)):
                 for table in sorted(answer.lost):
                     column = [table in each[place].lost for each in answers]
                     migration = _blamed(column, state, pending, role=use[2])
+                    is_for_good = use[2] is Role.LIVE and column[-1] and query.query.text in of_next
                     if migration is not None:
-                        yield LostIndex(use, state, query.query.name, table, migration)
+                        yield LostIndex(use, state, query.query.name, table, migration, is_for_good)
 
 
 def already_failing_of(walked: Walked) -> Iterator[Break]:

@@ -11,12 +11,13 @@ from itertools import groupby
 from typing import Final
 
 from coordinator.diagnostics import Place
-from coordinator.evidence import Hazard, Rehearsal
+from coordinator.evidence import Hazard, LostIndex, Rehearsal
 from coordinator.model import Migration, Phase, Role
 from coordinator.rehearsal_ports import Lookup
 from coordinator.rules import Context
 
 _MOST_NAMED: Final = 3
+_KEEP: Final = "-- keep the index, or make another one that serves these queries first"
 _LATER: Final = (
     "-- coordinator: phase=contract\n-- in a file of its own: it waits until the live version is gone"
 )
@@ -41,25 +42,28 @@ def hazards_of_lost_indexes(
     cut = _cut(rehearsal, pending)
     context = Context(statements=(), sizes=sizes)
     met = {
-        (each.use, each.migration, each.table, each.query): None
+        (each.use, each.migration, each.table, each.is_for_good, each.query): None
         for each in rehearsal.lost_indexes
-        if (each.state <= cut if each.use[2] is Role.LIVE else each.state >= cut)
-        and context.is_large(each.table)
+        if context.is_large(each.table) and (each.is_for_good or _is_met(each, cut))
     }
-    for (use, name, table), group in groupby(sorted(met), key=lambda each: each[:3]):
+    for (use, name, table, is_for_good), group in groupby(sorted(met), key=lambda each: each[:4]):
         migration = next(each for each in pending if each.name == name)
         is_live = use[2] is Role.LIVE
         queries = _named([query for *_, query in group])
-        when = "once this has run" if is_live else f"until `{name}` has run"
+        who = f"{queries} of {use[1]}{'' if is_for_good else f' ({use[2]})'}"
         yield Hazard(
             code="query-loses-index",
             place=_place(rehearsal, migration, table, gone=is_live),
             migration=name,
-            what=f"For want of an index, all of {table}{context.told_size(table)} is read by {queries} of"
-            f" {use[1]} ({use[2]}) {when}.",
-            why=_WHY,
-            rewrite=_LATER if is_live else _SOONER,
+            what=f"For want of an index, all of {table}{context.told_size(table)} is read by {who}"
+            f" {'once this has run' if is_live else f'until `{name}` has run'}.",
+            why=f"Both versions ask that. {_WHY}" if is_for_good else _WHY,
+            rewrite=_KEEP if is_for_good else _LATER if is_live else _SOONER,
         )
+
+
+def _is_met(lost: LostIndex, cut: int) -> bool:
+    return lost.state <= cut if lost.use[2] is Role.LIVE else lost.state >= cut
 
 
 def _named(queries: Sequence[str]) -> str:

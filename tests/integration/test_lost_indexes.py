@@ -104,5 +104,17 @@ def test_next_has_no_index_while_it_waits_behind_the_live_version(servers: Serve
 
 
 @every_engine
+@pytest.mark.parametrize("phase", ["", CONTRACT])
+def test_an_index_that_both_versions_need_is_missed_whenever_it_goes(
+    servers: Servers, engine: Engine, phase: str
+):
+    [hazard] = found(servers, engine, f"{phase}DROP INDEX of_email;", live=BY_EMAIL, next_=BY_EMAIL)
+
+    assert "t is read by `Ask` of shop once this has run." in hazard.what
+    assert hazard.why.startswith("Both versions ask that.")
+    assert "keep the index" in hazard.rewrite
+
+
+@every_engine
 def test_an_index_that_waits_until_live_is_gone_is_not_missed(servers: Servers, engine: Engine):
     assert found(servers, engine, f"{CONTRACT}DROP INDEX of_email;", live=BY_EMAIL) == []
