@@ -33,6 +33,9 @@ from coordinator.survey import Survey, survey
 
 _TIMESTAMP: Final = "%Y%m%d%H%M%S"
 _VERSION: Final = re.compile(r"[0-9]+")
+_BESIDE: Final = (
+    "Write what the new version needs beside what the old one has, and remove that in a later migration."
+)
 
 
 def split_file(ports: ConnectedPorts, path: Path, kinds: Mapping[str, StepKind]) -> Split:
@@ -107,13 +110,7 @@ class _Search:
             for each in changing(up)
         )
         if not kept or not moved:
-            is_certain = not kept or not lacking  # to wait until the old version is gone is never too late
-            return Split(
-                self.whole,
-                placed,
-                verdict=None if is_certain else Verdict.UNPROVEN,
-                notes=() if is_certain else lacking,
-            )
+            return Split(self.whole, placed, verdict=Verdict.UNPROVEN if lacking else None, notes=lacking)
         first, second = (
             tuple(each for each in up if each.is_setting or each in half) for half in (kept, moved)
         )
@@ -172,7 +169,10 @@ class _Search:
     def _partition(
         self, pieces: tuple[Piece, ...], *, is_wrapped: bool
     ) -> tuple[tuple[Piece, ...], dict[Piece, str], tuple[str, ...]]:
-        """Return what can stay where it is, what has to wait with the reason, and why that is not certain."""
+        """Return what can stay where it is, what has to wait with the reason, and why that is not certain.
+
+        Raises: Refused where all of it has to wait, and the next version works only with it.
+        """
         moved: dict[Piece, str] = {}
         while True:
             kept = tuple(each for each in changing(pieces) if each not in moved)
@@ -183,24 +183,46 @@ class _Search:
             second = tuple(each for each, piece in virtual.items() if piece in last)
             rehearsal, spans = self._rehearse((*self.before, *first, *self.after, *second))
             found = self._to_move(rehearsal, first, is_first=not moved)
+            if found is None and kept:
+                states = range(len(self.before) + len(first) + 1)
+                return kept, moved, tuple(self._lacking(spans, Role.LIVE, states))
             if found is None:
-                return kept, moved, tuple(self._lacking(spans, last=len(self.before) + len(first)))
+                # the old version is gone only when the next one serves: on the schema before all that waits
+                state = len(self.before) + len(self.after)
+                self._demand_not_needed(rehearsal, state)
+                return kept, moved, tuple(self._lacking(spans, Role.NEXT, range(state, state + 1)))
             migration, reason = found
             moved[virtual[migration]] = reason
 
-    def _lacking(self, spans: Mapping[Use, tuple[Span, ...]], *, last: int) -> Iterator[str]:
-        """Yield why nobody knows of a live version that it bears what comes before it is gone."""
+    def _demand_not_needed(self, rehearsal: Rehearsal, state: int) -> None:
+        """Raise Refused if the next version does not work at the state before all that waits."""
+        for each in rehearsal.breaks:
+            if each.use[0] == self.name and each.use[2] is Role.NEXT and each.state == state:
+                raise _refused(
+                    self.whole,
+                    "All of it has to wait until the old version is gone, and the new version needs it before"
+                    f" that: {self._fails(each)} without it: {_told(each)}.",
+                    _BESIDE,
+                )
+
+    def _lacking(self, spans: Mapping[Use, tuple[Span, ...]], role: Role, states: range) -> Iterator[str]:
+        """Yield why nobody knows of a version that it works at all these states."""
         for use in uses_of(self.ports.plan, self.seen):
-            if use[0] != self.name or use[2] is not Role.LIVE:
+            if use[0] != self.name or use[2] is not role:
                 continue
-            version = self.seen.services[use[1]].live_version
             reasons = [
                 each.finding.reason
-                for each in spans.get(use, (Span(0, last, NOTHING_KNOWN),))
-                if each.first <= last and each.finding.verdict is Verdict.UNPROVEN
+                for each in spans.get(use, (Span(states[0], states[-1], NOTHING_KNOWN),))
+                if each.first <= states[-1]
+                and each.last >= states[0]
+                and each.finding.verdict is Verdict.UNPROVEN
             ]
             if reasons:
-                yield f"`{use[1]}` {version or '(live)'}: {reasons[0]}"
+                yield f"`{use[1]}` {self._version(use) or f'({role})'}: {reasons[0]}"
+
+    def _version(self, use: Use) -> str:
+        live = self.seen.services[use[1]].live_version
+        return (live or "") if use[2] is Role.LIVE else self.ports.plan.services[use[1]].version
 
     def _rehearse(self, pending: tuple[Migration, ...]) -> tuple[Rehearsal, Mapping[Use, tuple[Span, ...]]]:
         database = replace(self.seen.databases[self.name], pending=pending)
@@ -255,11 +277,13 @@ class _Search:
         )
 
     def _reason(self, broken: Break) -> str:
-        version = self.seen.services[broken.use[1]].live_version
-        return (
-            f"query `{broken.query}` of `{broken.use[1]}` {version or ''} ({broken.place}) fails after it:"
-            f" {broken.objection.message} ({broken.objection.code})"
-        ).replace("  ", " ")
+        return f"{self._fails(broken)} after it: {_told(broken)}"
+
+    def _fails(self, broken: Break) -> str:
+        version = self._version(broken.use)
+        return f"query `{broken.query}` of `{broken.use[1]}` {version} ({broken.place}) fails".replace(
+            "  ", " "
+        )
 
     # -- the files ---------------------------------------------------------------------------------------
 
@@ -333,7 +357,7 @@ class _Search:
         told = _refused(
             self.whole,
             "Cut between its statements, the release does not work either.",
-            "Write what the new version needs beside what the old one has, and remove that in a later one.",
+            _BESIDE,
         )
         return Refused((*told.diagnostics, *diagnostics))
 
@@ -350,6 +374,10 @@ def _after(version: int) -> int:
 def _source(path: Path, text: str) -> SourceFile:
     content = text.encode()
     return SourceFile(str(path), content, hashlib.sha256(content).hexdigest())
+
+
+def _told(broken: Break) -> str:
+    return f"{broken.objection.message} ({broken.objection.code})"
 
 
 def _last_note(rehearsal: Rehearsal) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coordinator.model import Phase
 from coordinator.splits import Placed, Split
 
 
@@ -23,10 +24,13 @@ def _lines(found: Split, *, is_written: bool) -> Iterator[str]:
         phase = found.statements[0].phase
         if found.verdict is None:
             yield f"\nAll of them are of one phase ({phase}): it may stay as it is."
+            return
+        if phase is Phase.CONTRACT:
+            yield f"\nAll of them wait; whether that is early enough for the new version, is {found.verdict}."
         else:
             unproven = f"whether it may stay as it is, is {found.verdict}."
             yield f"\nNone of them was seen to break the old version; {unproven}"
-            yield from found.notes
+        yield from found.notes
         return
     for file in found.files:
         yield f"\n--- {file.path}\n{file.content.decode().rstrip()}"

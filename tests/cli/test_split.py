@@ -223,6 +223,47 @@ def test_a_rename_is_refused_because_no_cut_lets_both_versions_work(shop: Checko
     assert texts(shop) == before
 
 
+def test_a_rename_alone_in_its_file_is_refused_because_the_new_version_needs_it_before_it_may_come(
+    shop: Checkout,
+) -> None:
+    shop.migration(2, "cents", "ALTER TABLE orders RENAME COLUMN total TO total_cents;")
+
+    refused = split(shop, "00002_cents.sql")
+
+    assert (refused.exit_code, refused.out) == (3, "")
+    assert "All of it has to wait until the old version is gone" in refused.err
+    assert "query `GetOrder` of `shop` 1.5" in refused.err
+
+
+def test_a_file_that_waits_as_a_whole_stays_whole_where_the_new_version_does_not_need_it(
+    shop: Checkout,
+) -> None:
+    shop.migration(2, "cents", "ALTER TABLE orders ADD COLUMN total_cents bigint;")
+    shop.migration(3, "total", "ALTER TABLE orders DROP COLUMN total;")
+
+    shown = split(shop, "00003_total.sql")
+
+    assert shown.exit_code == 0
+    assert "All of them are of one phase (contract): it may stay as it is." in shown.out
+
+
+def test_that_a_file_may_wait_as_a_whole_is_unproven_where_nobody_knows_what_the_new_version_asks(
+    shop: Checkout,
+) -> None:
+    shop.migration(2, "cents", "ALTER TABLE orders RENAME COLUMN total TO total_cents;")
+    plan = shop.folder / "plan.yaml"
+    text: dict[str, Any] = yaml.safe_load(plan.read_text())
+    text["services"]["shop"]["queries"] = {"log": "asked.log"}  # which speaks for the live version alone
+    plan.write_text(yaml.safe_dump(text, sort_keys=False))
+    (shop.folder / "asked.log").write_text("SELECT id, total FROM orders WHERE id = 1\n")
+
+    shown = split(shop, "00002_cents.sql")
+
+    assert shown.exit_code == 0, shown.err
+    assert "All of them wait; whether that is early enough for the new version, is unproven." in shown.out
+    assert "`shop` 1.5: " in shown.out
+
+
 def test_a_file_that_is_applied_already_is_not_edited(shop: Checkout) -> None:
     refused = split(shop, "00001_orders.sql", "--write")
 
