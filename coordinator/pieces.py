@@ -11,14 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from coordinator.errors import Usage
+from coordinator.migration_files import is_declaration
 from coordinator.model import Engine, Migration, Phase, Script, Statement
-from coordinator.sql import (
-    SqlStatement,
-    controls_transaction,
-    has_own_transaction,
-    is_declaration,
-    split_statements,
-)
+from coordinator.sql import SqlStatement, controls_transaction, has_own_transaction, split_statements
 
 _SETTINGS = frozenset({"PRAGMA", "RESET", "SET", "USE"})
 _VARIABLE = re.compile(r"(?<![@\w'\"`])@[\w`'\"]")

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from coordinator.diagnostics import Diagnostic, Place
+from coordinator.migration_files import decode
 from coordinator.model import Phase, SourceFile
-from coordinator.sql import decode
 
 _NAMES: Final = ("revision", "down_revision", "branch_labels", "depends_on")
 _LABELS: Final = {"EXPAND_BRANCH": "expand", "CONTRACT_BRANCH": "contract"}

@@ -17,20 +17,18 @@ from zlib import crc32
 
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import StepFailed, Usage
+from coordinator.migration_files import declared_phase, decode, unsafe_statements
 from coordinator.model import Engine, Migration, Script, SourceFile, Statement
 from coordinator.pieces import NewMigration, Piece
 from coordinator.ports.databases import Batch, LockId, Target
 from coordinator.ports.migrations import Ledger, MigrationTool, Parsed, Pending, Reading
 from coordinator.sql import (
     controls_transaction,
-    declared_phase,
-    decode,
     literal,
     may_refuse_transaction,
     sets_transaction,
     split_statements,
     stays_in_transaction,
-    unsafe_statements,
 )
 
 _DEFAULT_TABLE = "schema_migrations"

@@ -14,11 +14,12 @@ from typing import Final
 
 from coordinator.diagnostics import Diagnostic, Place, Severity, errors_of
 from coordinator.errors import StepFailed, Usage
+from coordinator.migration_files import declared_phase, decode, unsafe_statements
 from coordinator.model import Engine, Migration, Script, SourceFile
 from coordinator.pieces import NewMigration
 from coordinator.ports.databases import Batch, LockId, TableLock, Target
 from coordinator.ports.migrations import Ledger, MigrationTool, Parsed, Pending, Reading
-from coordinator.sql import declared_phase, decode, sets_transaction, split_statements, unsafe_statements
+from coordinator.sql import sets_transaction, split_statements
 from migrations_hooks._goose_grammar import parse_file, written
 
 _DEFAULT_TABLE = "goose_db_version"

@@ -8,9 +8,10 @@ from coordinator import discovery
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.halfway import Ways, half_applied, may_remain, remains_of
+from coordinator.migration_files import unsafe_statements
 from coordinator.model import Engine, Script, SourceFile, Statement
 from coordinator.ports.databases import Batch
-from coordinator.sql import split_statements, stays_in_transaction, unsafe_statements
+from coordinator.sql import split_statements, stays_in_transaction
 
 MARIADB = Engine.MARIADB
 DIGEST = "0" * 64

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.diagnostics import Place
+from coordinator.migration_files import declared_phase, decode, unsafe_statements
 from coordinator.sql import (
     controls_transaction,
-    declared_phase,
-    decode,
     ends_transaction,
     is_client_copy,
     literal,
@@ -21,7 +20,6 @@ from coordinator.sql import (
     refuses_transaction,
     sets_transaction,
     split_statements,
-    unsafe_statements,
 )
 
 
