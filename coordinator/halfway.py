@@ -150,7 +150,7 @@ def half_applied(error: DatabaseError, remains: Remains, *, what: str, ways: Way
         what,
         why=f"{error.why} Committed before it, for good: {named(remains.committed)}.{lost}".strip(),
         next_step=f"Two ways on. Forward: {forward}. Back: undo by hand what is committed{take_back},"
-        " correct the file and run again.",
+        " correct the file and run again (a run that is still open wants --supersede then).",
         sqlstate=error.sqlstate,
         ambiguous=error.ambiguous,
         statement=error.statement,

@@ -50,15 +50,20 @@ def _status(path: Path, output: Output) -> ExitCode:
         show("\n".join([progress.summary(state, now=now), *reasons, *_working(path, state)]))
         for sign, step, took, detail in rows:
             show(f"  {sign} {step:<{width}}  {took:>12}  {detail}".rstrip())
+        for line in progress.doubts(state):
+            show(line)
     return ExitCode.DONE
 
 
 def _working(path: Path, state: RunState) -> Iterator[str]:
     from coordinator.app.place import Place
+    from coordinator.report import progress
 
     if state.outcome is None:
+        is_doubtful = next(progress.doubts(state), None) is not None
+        next_step = "a person has to look first, see below" if is_doubtful else "`coordinator run` goes on"
         holder = Place(path).holder()
-        yield f"  {holder} works on it" if holder else "  nobody works on it now: `coordinator run` goes on"
+        yield f"  {holder} works on it" if holder else f"  nobody works on it now: {next_step}"
 
 
 def _watch(path: Path) -> ExitCode:

@@ -65,6 +65,8 @@ class StepState:
     first: datetime | None = None
     detail: str = ""
     code: str = ""
+    failure: str = ""
+    """Why it failed when it was tried last, as long as nobody knows what came of it since."""
     from_line: int | None = None
     """What a person said when the step was settled as not done, until it was tried."""
     progress: events.StepProgressed | None = None
@@ -198,9 +200,16 @@ class RunState:
             first=before.first or event.at,
             detail=str(getattr(event, "detail", getattr(event, "reason", ""))),
             code=str(getattr(event, "code", "")),
+            failure=_failure(before, event, status),
             from_line=_from_line(before, event),
             progress=None if status is Status.DONE else before.progress,
         )
+
+
+def _failure(before: StepState, event: _StepEvent, status: Status) -> str:
+    if isinstance(event, events.StepFailed):
+        return event.reason
+    return before.failure if status in (Status.STARTED, Status.UNKNOWN) else ""
 
 
 def _from_line(before: StepState, event: _StepEvent) -> int | None:

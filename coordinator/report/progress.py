@@ -165,8 +165,18 @@ def closing_lines(state: RunState, stuck: tuple[StepId, ...]) -> Iterator[str]:
     yield from accepted(state)
     yield from why(state)
     yield from (f"  {line}" for line in what_stands_where(state))
-    for step in stuck:
-        yield f"  {SIGNS[state.status(step)]} {step}: {_indented(_what_next(state, step))}"
+    yield from (_stuck_line(state, step) for step in stuck)
+
+
+def doubts(state: RunState) -> Iterator[str]:
+    """Yield what to look at, and what to do then, for each step that only a person can tell of."""
+    yield from (
+        _stuck_line(state, step.id) for step in state.moved() if state.status(step.id) is Status.UNKNOWN
+    )
+
+
+def _stuck_line(state: RunState, step: StepId) -> str:
+    return f"  {SIGNS[state.status(step)]} {step}: {_indented(_what_next(state, step))}"
 
 
 def accepted(state: RunState) -> Iterator[str]:
@@ -205,8 +215,9 @@ def _what_next(state: RunState, step: StepId) -> str:
                 " then `coordinator run`."
             )
         case Status.STARTED | Status.UNKNOWN:
+            failed = f" When it was tried last: {each.failure}" if each.failure else ""
             return (
-                f"nobody knows whether it happened. {each.detail} Look, then say what you found:"
+                f"nobody knows whether it happened. {each.detail}{failed} Look, then say what you found:"
                 f" `coordinator settle {step} --as done` or `--as not-done`, then `coordinator run`."
             )
         case Status.UNDOING:
@@ -215,9 +226,12 @@ def _what_next(state: RunState, step: StepId) -> str:
                 " again; `coordinator abort` leaves everything as it stands."
             )
         case Status.FAILED:
-            return (
-                f"{each.detail} When that is mended: `coordinator run`; to go back: `coordinator rollback`."
+            back = (
+                "there is no way back any more"
+                if state.is_beyond_return()
+                else "to go back: `coordinator rollback`"
             )
+            return f"{each.detail} When that is mended: `coordinator run`; {back}."
         case _:
             return f"{each.detail} `coordinator run` tries again."
 

@@ -43,6 +43,23 @@ def test_status_says_what_the_run_waits_for_and_that_nobody_works_on_it(waiting:
     assert not document["beyond_return"]
 
 
+def test_status_says_what_to_look_at_of_a_step_in_doubt_as_run_does(checkout: Checkout):
+    checkout.released("1.4")
+    up = "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE one (id int);\nCREATE TABLE users (id int);\n"
+    checkout.migration(2, "two", up)
+    checkout.write_plan(on_failure="stop")
+    assert checkout.release("1.5", "--accept-unproven").exit_code == 1
+    doubtful = checkout.run("run")
+    assert doubtful.exit_code == 5
+
+    text = checkout.run("status").out
+
+    assert "nobody works on it now: a person has to look first, see below" in text
+    assert text.splitlines()[-1] == doubtful.out.splitlines()[-1]
+    assert "coordinator settle expand:shop:00002_two" in text.splitlines()[-1]
+    assert "table users already exists" in text.splitlines()[-1]
+
+
 def test_status_of_what_was_never_run_has_the_same_form(checkout: Checkout):
     never = checkout.run("status", "--output", "json").json("coordinator/run/1")
     ended = checkout.release("1.4", "--output", "json").json("coordinator/run/1")

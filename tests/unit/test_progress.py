@@ -14,7 +14,16 @@ from coordinator.journal.events import TYPES, Event, Outcome, RunStarted
 from coordinator.journal.fold import RunState, Status, fold
 from coordinator.journal.steps_on_wire import wire_from
 from coordinator.model import Worker
-from coordinator.report.progress import accepted, as_json, closing_lines, line_of, spoken, summary, table_of
+from coordinator.report.progress import (
+    accepted,
+    as_json,
+    closing_lines,
+    doubts,
+    line_of,
+    spoken,
+    summary,
+    table_of,
+)
 from coordinator.world import Seen
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -280,3 +289,38 @@ def test_the_page_has_each_field_of_a_run_and_of_its_steps():
     assert {each.value for each in Status} == set(
         re.findall(r"`([a-z-]+)`", section.rpartition("\n\n`status`")[2])
     )
+
+
+def failed(step: str, why: str) -> tuple[Event, Event]:
+    return began(step), events.StepFailed(LATER, StepId(step), "half-applied", why)
+
+
+def test_names_no_way_back_behind_the_point_of_no_return():
+    contract = next(step.id for step in GRAPH if step.no_return)
+
+    before = closing(*failed("deploy:app", "it is not ready."), stuck="deploy:app")
+    behind = closing(*failed(contract, "line 3 was refused."), stuck=contract)
+
+    assert "to go back: `coordinator rollback`." in before
+    assert "`coordinator rollback`" not in behind
+    assert "When that is mended: `coordinator run`; there is no way back any more." in behind
+
+
+def test_says_of_a_step_in_doubt_how_it_failed_when_it_was_tried_last_until_somebody_has_looked():
+    step = next(step.id for step in GRAPH if step.no_return)
+    doubtful = (
+        *failed(step, "Line 3 was refused, line 2 is committed."),
+        began(step),
+        events.StepObserved(LATER, step, Seen.UNKNOWN, "It stopped half-way."),
+    )
+    settled = events.StepSettled(LATER, step, Seen.NOT_DONE, "ann")
+    unknown_again = (began(step), events.StepObserved(LATER, step, Seen.UNKNOWN, "It stopped half-way."))
+
+    told = closing(*doubtful, stuck=step)
+
+    assert (
+        "It stopped half-way. When it was tried last: Line 3 was refused, line 2 is committed. Look" in told
+    )
+    assert list(doubts(run_of(*doubtful))) == [told.splitlines()[-1]]
+    assert "Line 3" not in closing(*doubtful, settled, *unknown_again, stuck=step)
+    assert list(doubts(run_of(*doubtful, settled))) == []
