@@ -3,8 +3,9 @@
 A lexer and no parser: it knows where quotes, comments and bodies end, so that a word is found where it is
 code and nowhere else. It decides about transactions: what ends one, what refuses one. What a statement does
 to a schema is never guessed here: the engine is asked. goose cuts files by rules of its own
-(migrations_hooks); this lexer then looks at what goose cut. MySQL and MariaDB quote and comment in their own way; PostgreSQL and
-SQLite are read alike. How a text becomes a literal stands here too, because the lexer is what reads it again.
+(migrations_hooks); this lexer then looks at what goose cut. MySQL and MariaDB quote and comment in their own
+way; PostgreSQL and SQLite are read alike. How a text becomes a literal stands here too, because the lexer is
+what reads it again.
 """
 
 from __future__ import annotations

@@ -30,11 +30,17 @@ from coordinator.sql import (
     split_statements,
     stays_in_transaction,
 )
+from migrations_hooks._golang_migrate_names import (
+    FILENAME,
+    duplicate,
+    filename_of,
+    no_up_file,
+    side_of,
+    unnamed,
+)
 
 _DEFAULT_TABLE = "schema_migrations"
-_FILENAME = re.compile(r"([0-9]+)_(.*)\.(down|up)\.(.*)", re.ASCII)
 _LOCK_SALT = 1486364155
-_MAX_VERSION = 2**63 - 1
 _NOTHING = -1
 """The version before the first: an empty table, or a row of its own when dirty."""
 
@@ -54,13 +60,13 @@ class GolangMigrate:
 
     def is_migration(self, filename: str) -> bool:
         """Tell whether golang-migrate looks at a file; it never looks at the extension."""
-        return _FILENAME.fullmatch(filename) is not None
+        return FILENAME.fullmatch(filename) is not None
 
     def parse(self, file: SourceFile, engine: Engine = Engine.POSTGRESQL) -> Parsed:
         """Read one file; its name says which direction it is."""
-        match = _FILENAME.fullmatch(_filename(file))
+        match = FILENAME.fullmatch(filename_of(file))
         if match is None:
-            return Parsed(None, None, (_unnamed(file),))
+            return Parsed(None, None, (unnamed(file),))
         text, problems = decode(file.content, file.path)
         if problems:
             return Parsed(None, None, problems)
@@ -78,12 +84,12 @@ class GolangMigrate:
         sides: dict[tuple[int, str], SourceFile] = {}
         diagnostics: list[Diagnostic] = []
         for file in sorted(files, key=lambda each: each.path):
-            side = _side_of(file)
+            side = side_of(file)
             if isinstance(side, Diagnostic):
                 diagnostics.append(side)
                 continue
             if side in sides:
-                diagnostics.append(_duplicate(file, sides[side]))
+                diagnostics.append(duplicate(file, sides[side]))
                 continue
             sides[side] = file
         migrations = []
@@ -220,10 +226,10 @@ class GolangMigrate:
         if up is not None:
             declaration, _ = declared_phase(decode(up.content, up.path)[0], up.path)
         else:
-            problems = (*problems, _no_up_file(files[0]))
+            problems = (*problems, no_up_file(files[0]))
         migration = Migration(
             version,
-            _filename(files[0]).rpartition(".")[0].rpartition(".")[0],
+            filename_of(files[0]).rpartition(".")[0].rpartition(".")[0],
             up=next((each.up for each in parsed if each.up), None),
             down=next((each.down for each in parsed if each.down), None),
             files=files,
@@ -361,69 +367,6 @@ def _needs_no_transaction(text: str, engine: Engine) -> bool:
 
 def _text_of(pieces: Sequence[Piece]) -> str:
     return "\n".join(f"{line}\n" for each in pieces for line in (*each.comments, each.text))
-
-
-# -- the files ------------------------------------------------------------------------------------------
-
-
-def _filename(file: SourceFile) -> str:
-    return file.path.rpartition("/")[2]
-
-
-def _unnamed(file: SourceFile) -> Diagnostic:
-    return Diagnostic(
-        "golang-migrate-filename",
-        Place(file.path),
-        "The file's name is not that of a golang-migrate migration.",
-        "golang-migrate does not see this file.",
-        "Name it like 0002_add_email.up.sql or 0002_add_email.down.sql.",
-    )
-
-
-def _side_of(file: SourceFile) -> tuple[int, str] | Diagnostic:
-    """Return a file's version and direction, or what is wrong with its name."""
-    match = _FILENAME.fullmatch(_filename(file))
-    if match is None:
-        return _unnamed(file)
-    if int(match[1]) > _MAX_VERSION:
-        return Diagnostic(
-            "migration-version-range",
-            Place(file.path),
-            f"Version {match[1]} is larger than 2^63-1.",
-            "golang-migrate skips such a file, or takes its version for a negative one and starts again"
-            " from the first migration.",
-            "Give it the next free number.",
-        )
-    if match[4] != "sql":
-        return Diagnostic(
-            "golang-migrate-extension",
-            Place(file.path),
-            f"The file ends in `.{match[4]}` and is a migration all the same.",
-            "golang-migrate never looks at the extension: it runs backups and editors' copies too.",
-            "Delete the file, or end its name in .sql.",
-        )
-    return int(match[1]), match[3]
-
-
-def _duplicate(file: SourceFile, other: SourceFile) -> Diagnostic:
-    return Diagnostic(
-        "duplicate-version",
-        Place(file.path),
-        f"The version and direction are also those of {other.path}.",
-        "golang-migrate stops at two files with one version and direction.",
-        "Give one of them the next free number.",
-    )
-
-
-def _no_up_file(file: SourceFile) -> Diagnostic:
-    return Diagnostic(
-        "missing-up-file",
-        Place(file.path),
-        "This version has a down file and no up file.",
-        "golang-migrate records the version and changes nothing.",
-        "Add the up file, or delete this one.",
-        Severity.WARNING,
-    )
 
 
 # -- files against table --------------------------------------------------------------------------------
