@@ -13,8 +13,9 @@ import pytest
 import yaml
 from builders import Service
 
-from coordinator.adapters.platforms._kubernetes.lint import RULES, delay_of, lint_live, seconds_from
+from coordinator.adapters.platforms._kubernetes.lint import lint_live
 from coordinator.adapters.platforms._kubernetes.spec import Confirm, KubernetesSpec
+from coordinator.adapters.platforms._kubernetes.workload_rules import RULES, delay_of, seconds_from
 from coordinator.adapters.platforms.kubernetes import PLATFORM
 from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.model import Colour, ServiceSpec, Worker
