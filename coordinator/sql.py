@@ -291,9 +291,15 @@ def is_client_copy(statement: SqlStatement) -> bool:
 def literal(text: str, engine: Engine = Engine.POSTGRESQL) -> str:
     """Return a text as an SQL literal, without the NULs that no engine takes.
 
-    A doubled quote is a quote to each engine. MySQL and MariaDB alone read a backslash specially (PostgreSQL
-    has standard_conforming_strings, its default since 9.1).
+    A doubled quote is a quote to each engine. What a backslash is depends on settings of the server (MySQL's
+    and MariaDB's NO_BACKSLASH_ESCAPES, PostgreSQL's standard_conforming_strings), so a text that has one is
+    written in a form that they do not touch.
     """
-    if engine.speaks_mysql:
-        text = text.replace("\\", "\\\\")
-    return "'" + text.replace("'", "''").replace("\x00", "") + "'"
+    text = text.replace("\x00", "")
+    has_backslash = "\\" in text
+    if has_backslash and engine.speaks_mysql:
+        return f"_utf8mb4 X'{text.encode().hex()}'"
+    quoted = "'" + text.replace("'", "''") + "'"
+    if has_backslash and engine is Engine.POSTGRESQL:
+        return "E" + quoted.replace("\\", "\\\\")
+    return quoted

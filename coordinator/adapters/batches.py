@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from coordinator.errors import DatabaseError, Waiting
+
+DISK_FULL: Final = "53100"
+"""disk_full (PostgreSQL, Appendix A), which the other engines' sessions say too where they mean that."""
 
 
 def connection_lost(
@@ -28,6 +32,20 @@ def connection_lost(
         position=position,
         committed=committed,
     )
+
+
+def as_read_only(
+    refusal: DatabaseError,
+    *,
+    why: str = "It is a standby, as after a failover, or its role or the server is set to take no writes.",
+    next_step: str = "Let the URL lead to the server that takes writes, or end that setting, and run the"
+    " command again.",
+) -> DatabaseError:
+    """Return a refusal as one that has nothing to do with the statement: nothing is written here at all."""
+    refusal.code = "database-read-only"
+    refusal.why = f"{refusal.why} {why}".strip()
+    refusal.next_step = next_step
+    return refusal
 
 
 def lock_held(lock: object, holders: Sequence[str], *, unseen: str) -> Waiting:

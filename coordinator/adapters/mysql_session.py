@@ -24,6 +24,8 @@ from pymysql.constants import SERVER_STATUS
 
 from coordinator.adapters import mysql_table_lock
 from coordinator.adapters.batches import (
+    DISK_FULL,
+    as_read_only,
     connection_lost,
     cursor_moved,
     ledger_changed,
@@ -45,11 +47,18 @@ from coordinator.sql import (
 )
 
 _POLL_SECONDS = 0.1
-_BUSY = frozenset({1205, 1213, 3572})
-"""ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_LOCK_NOWAIT: the statement did nothing, later it may work."""
+_BUSY = frozenset({1020, 1205, 1213, 3572})
+"""ER_CHECKREAD (a row changed since: MariaDB with innodb_snapshot_isolation), ER_LOCK_WAIT_TIMEOUT,
+ER_LOCK_DEADLOCK, ER_LOCK_NOWAIT: the statement did nothing, later it may work."""
+_READ_ONLY: Final = frozenset({1792, 1836})
+"""ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, MySQL's ER_READ_ONLY_MODE."""
+_BY_OPTION: Final = "-read-only option"
+"""Of what ER_OPTION_PREVENTS_STATEMENT (1290) says, `--read-only` and `--super-read-only`."""
 _STATES: Final = {
+    1021: DISK_FULL,  # ER_DISK_FULL
     1048: "23000",  # ER_BAD_NULL_ERROR
     1062: "23000",  # ER_DUP_ENTRY
+    1114: DISK_FULL,  # ER_RECORD_FILE_FULL
     1138: "22004",  # ER_INVALID_USE_OF_NULL
     1216: "23000",  # ER_NO_REFERENCED_ROW, of an account that may not see the other table
     1217: "23000",  # ER_ROW_IS_REFERENCED, the same
@@ -370,7 +379,7 @@ class MysqlSession:
                 message, commits=commits, statement=index, position=position, committed=self._committed
             )
         is_busy = number in _BUSY
-        return DatabaseError(
+        refusal = DatabaseError(
             "lock-timeout" if is_busy else "statement-failed",
             f"The database refused a statement: {message}.",
             why=f"Error {number}." if number else "",
@@ -381,6 +390,7 @@ class MysqlSession:
             is_busy=is_busy and self._committed == 0 and answered == 0,
             sqlstate=_STATES.get(number),
         )
+        return as_read_only(refusal) if number in _READ_ONLY or _BY_OPTION in message else refusal
 
     def _roll_back(self) -> None:
         """End the transaction that is open, if one is; nothing of it stays."""

@@ -21,6 +21,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from coordinator.adapters.batches import (
+    as_read_only,
     connection_lost,
     cursor_moved,
     ledger_changed,
@@ -63,6 +64,8 @@ _FLUSH = "SELECT pg_catalog.pg_logical_emit_message(true, 'coordinator', '')"
 decodes the log and asks for messages sees it."""
 _LOCK_NOT_AVAILABLE = "55P03"
 """lock_not_available (PostgreSQL, Appendix A): nothing happened, later it may work."""
+_READ_ONLY = "25006"
+"""read_only_sql_transaction (the same)."""
 
 _HOLDER = """
 SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local socket'), a.state, a.query_start
@@ -378,7 +381,7 @@ class PostgresqlSession:
             self._connection.close()  # the server waits for COPY's data, and nothing else ends that
         timed_out = error.sqlstate == _LOCK_NOT_AVAILABLE
         position = error.diag.statement_position
-        return DatabaseError(
+        refusal = DatabaseError(
             "lock-timeout" if timed_out else "statement-failed",
             f"The database refused a statement: {message}.",
             why=f"SQLSTATE {error.sqlstate}." if error.sqlstate else "",
@@ -387,6 +390,7 @@ class PostgresqlSession:
             statement=index,
             position=int(position) if position else None,
         )
+        return as_read_only(refusal) if error.sqlstate == _READ_ONLY else refusal
 
     def roll_back(self) -> None:
         """End the transaction that is open, if one is; nothing of it stays."""

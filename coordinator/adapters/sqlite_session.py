@@ -20,6 +20,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from coordinator.adapters.batches import (
+    DISK_FULL,
+    as_read_only,
     cursor_moved,
     ledger_changed,
     transaction_ended,
@@ -280,11 +282,19 @@ def _foreign_keys_broken(rows: Rows, *, index: int, offset: int) -> DatabaseErro
 def _error_from(error: Exception, *, index: int | None, offset: int | None, commits: bool) -> DatabaseError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    return DatabaseError(
+    refusal = DatabaseError(
         BUSY if busy else "statement-failed",
         f"SQLite refused a statement: {error}.",
         next_step="Run the command again when nobody else writes." if busy else "",
         ambiguous=commits and code == sqlite3.SQLITE_IOERR,
         statement=index,
         position=None if offset is None else offset + 1,
+        sqlstate=DISK_FULL if code == sqlite3.SQLITE_FULL else None,
+    )
+    if code != sqlite3.SQLITE_READONLY:
+        return refusal
+    return as_read_only(
+        refusal,
+        why="The file or its folder may not be written to.",
+        next_step="Mend their rights, and run the command again.",
     )

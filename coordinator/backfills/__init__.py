@@ -6,6 +6,7 @@
     progress  how far it is, and about how long it still takes (pure)
     ahead   several batches under way at once, committed in their order
     ranges  a program in the place of SQL: a range at least once
+    refusals  what it means that the engine refused: again, or the next step (pure)
     work    the loop: look, change, rest; again after whatever ended it
     verdicts  what the rehearsals make of it for the release (pure)
     order   which migration a backfill waits for, and which one waits for it (pure)

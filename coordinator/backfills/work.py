@@ -4,18 +4,26 @@ anywhere and begun again: everything that it knows stands in the cursor, and is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from coordinator.backfills.ahead import Begun, going_ahead, is_lost
+from coordinator.backfills.ahead import Begun, going_ahead
 from coordinator.backfills.cursor import Cursor, begin_cursor, move_cursor
 from coordinator.backfills.keys import Key, Place, key_of, number_from
 from coordinator.backfills.pace import Pace
 from coordinator.backfills.progress import Progress
 from coordinator.backfills.ranges import do_by_program
+from coordinator.backfills.refusals import (
+    batch_refused,
+    choice_refused,
+    is_busy,
+    may_pass,
+    question_refused,
+    took_too_long,
+)
 from coordinator.backfills.replicas import furthest_behind
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import BackfillSpec, DatabaseSpec, Engine
@@ -31,10 +39,6 @@ _SAY: Final = timedelta(seconds=1)
 _ALONE: Final = 8
 """How many batches are done one at a time after several at once were in each other's way; twice as many after
 each such meeting, because there is a reason for it that does not go away."""
-_BUSY: Final = frozenset({"40001", "40P01", "55P03"})
-_TOO_LONG: Final = ("due to statement timeout", "max_statement_time exceeded")
-"""What PostgreSQL and MariaDB say of it in English; MySQL limits queries alone."""
-"""serialization_failure, deadlock_detected, lock_not_available (PostgreSQL, Appendix A)."""
 
 
 @dataclass
@@ -54,6 +58,9 @@ class Work:
     """Does the rows where the plan has a program for that."""
     done: int = 0
     """Rows that this command did."""
+    _may_come_late: bool = False
+    """A commit was cut off, and no batch was done since: a server that did not notice may still get it, also
+    when the cursor was read anew. Until it is over it holds the cursor's row."""
     _has_gone_again: bool = False
     _tails: int = 0
     _meetings: int = 0
@@ -80,12 +87,17 @@ class Work:
                 with self.connect() as session:
                     return self._work(session)
             except DatabaseError as error:
-                if _is_busy(error):  # the cursor's own row, or on SQLite the file
+                if is_busy(error):  # the cursor's own row, or on SQLite the file
                     self._give_way(error)
                     continue
+                if error.code == "cursor-moved" and self._may_come_late:
+                    self.note("A commit that was cut off has arrived after all: going on behind it.")
+                    self._may_come_late = False
+                    continue
                 tries = 0 if self.done > before else tries
-                if not is_lost(error) or tries == len(_PAUSES):
+                if not may_pass(error) or tries == len(_PAUSES):
                     raise
+                self._may_come_late = self._may_come_late or error.ambiguous
                 if self._goes_ahead:
                     self._part()  # a server that ends who waits in a transaction would do so again and again
                 # Whether the last commit happened is no question: the cursor is read again.
@@ -101,14 +113,14 @@ class Work:
             self._wait_for_replicas(session)
             if self._goes_ahead:
                 cursor = self._go_ahead(session, key, cursor)
-            chosen = _choose(session, key, cursor, self._pace.rows)
+            chosen = self._choose(session, key, cursor)
             if chosen is not None:
                 moved = self._change(session, key, cursor, chosen)
                 if moved is None or not chosen.is_rest:
                     cursor = moved or cursor
                     continue
                 cursor = moved
-            left = number_from(session, self.spec.remaining, self.spec)
+            left = self._count_left(session)
             if not left:
                 self._move(session, cursor, cursor.at_end())
                 return f"{cursor.passed:,} row(s) passed, none left"
@@ -124,8 +136,9 @@ class Work:
 
         It ends before the last rows of the table, and before a batch that has to be done by itself.
         """
-        if key.nth_after(cursor.place, self._pace.rows, session) is None:
-            return cursor
+        with self._choosing(cursor):
+            if key.nth_after(cursor.place, self._pace.rows, session) is None:
+                return cursor
         head, rested = cursor, self.now()
         with going_ahead(session, self.connect, self.spec, now=self.now, note=self.note) as ahead:
             while True:
@@ -133,7 +146,8 @@ class Work:
                 if idle := ahead.idle:
                     self.wait(timedelta())
                     self._wait_for_replicas(idle)
-                    last = key.nth_after(head.place, rows, idle)
+                    with self._choosing(head):
+                        last = key.nth_after(head.place, rows, idle)
                 if last is not None:
                     was, head = head, head.past(last, rows)
                     ahead.begin(was, head, self._batch(key, was, last))
@@ -152,6 +166,7 @@ class Work:
 
     def _end(self, key: Key, ended: Begun) -> None:
         self.done, self._busy_since, self._tails = self.done + ended.rows, None, 0
+        self._may_come_late = False
         self._pace = self._pace.after(ended.rows, ended.seconds)
         self._tell(key, ended.now)
 
@@ -160,6 +175,28 @@ class Work:
         self._alone = _ALONE * 2 ** min(self._meetings, 16)
         self._meetings += 1
         self.note(f"a batch beside others was taken back: {self._alone:,} batches are done one at a time")
+
+    def _choose(self, session: Session, key: Key, cursor: Cursor) -> Chosen | None:
+        rows = self._pace.rows
+        with self._choosing(cursor):
+            last = key.nth_after(cursor.place, rows, session)
+            if last is not None:
+                return Chosen(last, rows, is_rest=False)
+            rest = key.last_after(cursor.place, session)
+            return None if rest is None else Chosen(*rest, is_rest=True)
+
+    @contextmanager
+    def _choosing(self, cursor: Cursor) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            raise choice_refused(error, self.spec, cursor) from error
+
+    def _count_left(self, session: Session) -> int:
+        try:
+            return number_from(session, self.spec.remaining, self.spec)
+        except DatabaseError as error:
+            raise question_refused(error, self.spec) from error
 
     def _change(self, session: Session, key: Key, cursor: Cursor, chosen: Chosen) -> Cursor | None:
         """Do one batch and return where the cursor stands then; None where it has to be a smaller one."""
@@ -171,16 +208,16 @@ class Work:
                 do_by_program(self.program, self.spec, key.between(cursor.place, chosen.last), note=self.note)
             self._move(session, cursor, moved, statements)
         except DatabaseError as error:
-            if _is_busy(error):
+            if is_busy(error):
                 self._give_way(error)
-            elif _took_too_long(error) and chosen.rows > 1:
+            elif took_too_long(error) and chosen.rows > 1:
                 self._pace = self._pace.after_timeout()
                 self.note(f"{error.what} Batches are half as long from here on: {self._pace.rows:,} row(s).")
             else:
-                raise _refused(error, self.spec, cursor, chosen) from error
+                raise batch_refused(error, self.spec, cursor, chosen.last) from error
             return None
         seconds = (self.now() - began).total_seconds()
-        self.done, self._busy_since = self.done + chosen.rows, None
+        self.done, self._busy_since, self._may_come_late = self.done + chosen.rows, None, False
         self._alone = max(0, self._alone - 1)
         self._tell(key, moved)
         rest = self._pace.rest(chosen.rows, seconds)
@@ -268,36 +305,3 @@ class Chosen:
     last: Place
     rows: int
     is_rest: bool
-
-
-def _choose(session: Session, key: Key, cursor: Cursor, rows: int) -> Chosen | None:
-    last = key.nth_after(cursor.place, rows, session)
-    if last is not None:
-        return Chosen(last, rows, is_rest=False)
-    rest = key.last_after(cursor.place, session)
-    return None if rest is None else Chosen(*rest, is_rest=True)
-
-
-def _is_busy(error: DatabaseError) -> bool:
-    return error.is_busy or error.code == "lock-timeout" or error.sqlstate in _BUSY
-
-
-def _took_too_long(error: DatabaseError) -> bool:
-    """Tell of the limit that a role or a server sets; a person who cancels a statement has the same code."""
-    return any(words in error.what for words in _TOO_LONG)
-
-
-def _refused(error: DatabaseError, spec: BackfillSpec, cursor: Cursor, chosen: Chosen) -> DatabaseError:
-    """Return the engine's refusal with what it was about; a lost connection stays what it is."""
-    if error.code != "statement-failed":
-        return error
-    after = "the first row" if cursor.place is None else f"the row after {', '.join(cursor.place)}"
-    return DatabaseError(
-        "backfill-refused",
-        f"Backfill `{spec.name}` failed between {after} and {', '.join(chosen.last)}. {error.what}",
-        why=" ".join(
-            part for part in (error.why, "Nothing of this batch was done; those before it are.") if part
-        ),
-        next_step="Mend the rows, or the statement, and run again: it goes on at this batch.",
-        sqlstate=error.sqlstate,
-    )
