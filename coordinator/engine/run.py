@@ -10,6 +10,7 @@ lines, the next command finds a journal from which decide goes on.
 from __future__ import annotations
 
 import queue
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -51,6 +52,11 @@ _WORKERS: Final = 16
 """Steps that run side by side; each may hold one database connection, or two while it waits for locks."""
 
 
+_CUT_OFF: Final = 5
+"""How often a step of which nothing is there is begun again after its commit was cut off: a server that dies
+of it would die for ever."""
+
+
 class Audience(Protocol):
     """Who watches a run: a terminal, a log, a test."""
 
@@ -87,6 +93,8 @@ class Engine:
     """What workers met and no event tells: why a step waits, or could not be observed."""
     _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
     _tried: set[StepId] = field(default_factory=set)
+    _cut_off: Counter[StepId] = field(default_factory=Counter)
+    """How often the commit of a step was cut off."""
     _results: queue.SimpleQueue[tuple[Done, ...]] = field(default_factory=queue.SimpleQueue)
     _unwritten: list[tuple[Event, RunState]] = field(default_factory=list)
     """Events that count already and are not durable yet, each with the state after it: no effect before."""
@@ -257,6 +265,9 @@ class Engine:
         now, step = done.at, done.step.id
         if done.error is None:
             if done.observation is not None:
+                is_not_done = done.task is Observe and done.observation.seen is Seen.NOT_DONE
+                if is_not_done and self._cut_off[step] > _CUT_OFF:
+                    return self._given_up(step, now)
                 return events.StepObserved(now, step, done.observation.seen, done.observation.detail)
             if done.task is Undo:
                 return events.UndoFinished(now, step, done.detail)
@@ -268,6 +279,14 @@ class Engine:
         self._tried.add(step)
         return self._event_of_problem(done, done.error, now)
 
+    def _given_up(self, step: StepId, now: datetime) -> Event:
+        self._tried.add(step)
+        why = (
+            f"The connection to the database was lost {self._cut_off[step]} times as this was to be"
+            " committed, and nothing of it is there. Look at the server's log, and run the command again."
+        )
+        return events.StepFailed(now, step, "connection-lost", why)
+
     def _event_of_problem(self, done: Done, error: CoordinatorError, now: datetime) -> Event | None:
         step = done.step.id
         if done.task is Undo:
@@ -278,6 +297,7 @@ class Engine:
             return None
         if isinstance(error, DatabaseError) and error.ambiguous:
             self._tried.discard(step)  # a commit was cut off: the step is in doubt, and observed next
+            self._cut_off[step] += 1
             return None
         if isinstance(error, InDoubt):
             return events.StepObserved(now, step, Seen.UNKNOWN, str(error))

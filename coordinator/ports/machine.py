@@ -34,7 +34,7 @@ class Journal(Protocol):
         """Make `records` durable, all or none, the first as the run's number `sequence`, without gaps from 1.
 
         When it returns, they survive a power cut. JournalConflict if a number is taken: another coordinator
-        wrote, and this one must stop at once.
+        wrote, and this one must stop at once; and if the number before is not there: it is another journal.
         """
         ...
 

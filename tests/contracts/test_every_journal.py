@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -57,7 +58,8 @@ def test_of_records_that_are_written_together_none_stays_where_one_is_turned_awa
     journal: Journal, file: Path
 ) -> None:
     journal.append("r@1", 1, "first", "second")
-    SqliteJournal(file).append("r@1", 4, "theirs")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("INSERT INTO event VALUES ('r@1', 4, 'theirs')")
 
     with pytest.raises(JournalConflict):
         journal.append("r@1", 3, "third", "fourth")
@@ -111,8 +113,27 @@ def test_a_journal_that_vanishes_under_a_run_is_not_begun_anew(journal: Journal,
     journal.append("r@1", 1, "first")
     file.unlink()
 
-    with pytest.raises(StepFailed, match="journal"):
+    with pytest.raises(JournalConflict) as refused:
         journal.append("r@1", 2, "second")
+
+    assert refused.value.code == "journal-lost"
+    assert not file.exists()
+
+
+def test_a_journal_whose_older_copy_is_put_in_its_place_is_not_gone_on_with(
+    journal: Journal, file: Path, tmp_path: Path
+) -> None:
+    journal.append("r@1", 1, "first")
+    shutil.copytree(file.parent, tmp_path / "copy")
+    journal.append("r@1", 2, "second")
+    file.parent.rename(tmp_path / "away")
+    (tmp_path / "copy").rename(file.parent)
+
+    with pytest.raises(JournalConflict) as refused:
+        journal.append("r@1", 3, "third")
+
+    assert refused.value.code == "journal-lost"
+    assert SqliteJournal(file).records("r@1") == ("first",), "nothing stands behind a gap"
 
 
 def test_an_acknowledged_record_is_synchronised_to_the_disk(journal: Journal, file: Path) -> None:

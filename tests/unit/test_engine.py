@@ -274,6 +274,28 @@ def test_a_commit_that_was_cut_off_is_observed_and_not_repeated(bench) -> None:
     assert fold("r@1", made.past()).outcome is Outcome.RELEASED
 
 
+def test_a_step_whose_commit_is_cut_off_each_time_is_given_up_at_last(bench) -> None:
+    begun: list[str] = []
+
+    def commit(step: Step, _: Context) -> str:
+        begun.append(step.id)
+        if len(begun) > 100:
+            raise AssertionError("it would go on for ever")
+        raise DatabaseError("connection-lost", "The connection is gone.", ambiguous=True)
+
+    made = bench(a_step("a"), kinds={"work": Made(do=commit)}, on_failure=OnFailure.STOP)
+    engine = made.engine()
+
+    assert engine.run() == ("a",)
+    assert engine.state.status(StepId("a")) is Status.FAILED
+    assert f"{len(begun)} times" in engine.state.steps[StepId("a")].detail
+
+    made.kinds["work"] = Made()
+    made.engine().run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+
+
 def test_a_doubt_that_cannot_be_observed_is_left_in_doubt(bench) -> None:
     made = bench(a_step("a"), kinds={"work": Made(look=lambda *_: fail())})
     made.journal.append("r@1", 2, to_wire(events.StepStarted(NOW, StepId("a"))))

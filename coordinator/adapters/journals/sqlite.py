@@ -1,8 +1,9 @@
 """The journal in one SQLite file beside the plan: WAL, synchronous=FULL, so what is acknowledged is durable.
 
 The primary key (run, sequence) is the fence: of two writers that both believe to be alone, one gets a
-conflict and stops. Measured: one append costs one fdatasync, however many records it has. The file must be on
-a local disk (SQLite's locks are not to be trusted on network file systems: sqlite.org/wal.html).
+conflict and stops. So does who finds that the record before is not there: the file is another one. Measured:
+one append costs one fdatasync, however many records it has. The file must be on a local disk (SQLite's locks
+are not to be trusted on network file systems: sqlite.org/wal.html).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ CREATE TABLE IF NOT EXISTS event
 CREATE TABLE IF NOT EXISTS request (number INTEGER PRIMARY KEY, run TEXT NOT NULL, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS run (number INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE);
 """
+_IS_THERE = "SELECT 1 FROM event WHERE run = ? AND sequence = ?"
 _PATIENCE = 10.0
 """Seconds that a write waits for another one; ours last milliseconds."""
 
@@ -46,6 +48,8 @@ class SqliteJournal:
                 connection.execute("BEGIN IMMEDIATE")
                 if sequence == 1:
                     connection.execute("INSERT INTO run (run) VALUES (?)", (run,))
+                elif not connection.execute(_IS_THERE, (run, sequence - 1)).fetchall():
+                    raise self._lost()
                 rows = ((run, number, record) for number, record in enumerate(records, sequence))
                 connection.executemany("INSERT INTO event VALUES (?, ?, ?)", rows)
                 connection.execute("COMMIT")
@@ -96,6 +100,8 @@ class SqliteJournal:
         if self._kept is not None and identity is not None and identity == self._kept_for:
             return self._kept
         self._let_go()
+        if self._is_made and identity is None:
+            raise self._lost()
         self._file.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
             self._file, timeout=self._patience, isolation_level=None, check_same_thread=False
@@ -121,6 +127,15 @@ class SqliteJournal:
         if self._kept is not None:
             self._kept.close()
         self._kept = self._kept_for = None
+
+    def _lost(self) -> JournalConflict:
+        return JournalConflict(
+            "journal-lost",
+            f"What this run wrote last is not in its journal {self._file} any more.",
+            why="The file was deleted, or an older copy was put in its place; nothing more is done.",
+            next_step="Put the newest file back, if there is one, and run again. Without one `coordinator"
+            " run` finds out what is applied and who serves, and goes on from there.",
+        )
 
     def _unusable(self, error: Exception) -> CoordinatorError:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
