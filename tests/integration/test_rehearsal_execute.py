@@ -170,6 +170,18 @@ def test_refuses_what_the_engine_refuses_only_when_it_runs(
             id="a trigger that drops the row",
         ),
         pytest.param(
+            "UPDATE orders SET note = NULL",
+            "SELECT id, note FROM orders LIMIT 100",
+            "now NULL",
+            id="rows of which a LIMIT cuts none off",
+        ),
+        pytest.param(
+            "UPDATE orders SET note = NULL",
+            "SELECT id, note FROM orders LIMIT $1",
+            "now NULL",
+            id="rows of which a LIMIT with a parameter cuts none off",
+        ),
+        pytest.param(
             "CREATE RULE quiet AS ON DELETE TO orders DO INSTEAD NOTHING",
             "DELETE FROM orders WHERE id = $1",
             "now 0",
@@ -195,6 +207,11 @@ def test_sees_what_a_query_reads_or_writes_differently(
         pytest.param("ALTER TABLE customers ALTER name TYPE varchar(80)", INSERT_CUSTOMER, id="a wider type"),
         pytest.param(
             "UPDATE orders SET note = note", "SELECT id FROM orders LIMIT 1", id="rows lie elsewhere"
+        ),
+        pytest.param(
+            "UPDATE orders SET note = NULL WHERE id = (SELECT min(id) FROM orders)",
+            "SELECT max(note) FROM (SELECT note FROM orders LIMIT 1) o",
+            id="a LIMIT inside that may pick another row",
         ),
         pytest.param(
             "UPDATE orders SET note = 'x' WHERE id = 1",

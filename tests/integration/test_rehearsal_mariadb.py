@@ -156,6 +156,25 @@ def test_what_is_the_moments_the_servers_or_the_plans_is_not_compared(
     assert ran.count is None or all(cell == VOLATILE for row in ran.rows for cell in row)
 
 
+@pytest.mark.parametrize(
+    "query", ["SELECT id FROM orders ORDER BY id LIMIT 10", "SELECT id FROM orders LIMIT 9;"]
+)
+def test_a_result_is_compared_of_which_a_limit_at_its_end_cuts_nothing_off(
+    database: RehearsalDatabase, query: str
+):
+    database.fill()
+
+    ran, nested = database.execute(
+        [(query, ()), ("SELECT max(id) FROM (SELECT id FROM orders LIMIT 1) AS o", ())], role=None
+    )
+
+    assert isinstance(ran, Ran), ran
+    assert ran.rows
+    assert all(cell != VOLATILE for row in ran.rows for cell in row)
+    assert isinstance(nested, Ran), nested
+    assert {cell for row in nested.rows for cell in row} == {VOLATILE}
+
+
 def test_a_group_with_several_values_is_not_compared_where_the_live_mode_lets_it_pass(mariadb: str):
     """MySQL's own mode refuses such a query, MariaDB's does not."""
     live_one = version_with(sql_mode="STRICT_TRANS_TABLES")

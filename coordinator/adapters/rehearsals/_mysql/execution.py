@@ -83,7 +83,8 @@ def _execute(ground: Ground, text: str, values: Values) -> Ran | Objection:
             return ran if isinstance(ran, Objection) else Ran((), None)
         again = run_once(ground, text, values)
         settled = ran if isinstance(again, Objection) else steady(ran, again)
-        return _blank(settled) if _is_left_to_the_plan(ground.connection, text) else settled
+        is_left = _is_left_to_the_plan(ground.connection, text, settled)
+        return _blank(settled) if is_left else settled
     except REFUSALS as error:
         return objection_from(error)
 
@@ -143,15 +144,33 @@ def _pairs(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token]]:
     return pairwise(tokens)
 
 
-def _is_left_to_the_plan(connection: Connection, text: str) -> bool:
+def _is_left_to_the_plan(connection: Connection, text: str, ran: Ran) -> bool:
     """Tell whether the values of a result depend on the order in which the server reads rows."""
     tokens = tokens_of(text)
     words = {token.keyword for token in tokens}
     if words & _OF_ORDER or any(token.kind == "variable" for token in tokens):
         return True
-    if any(token.keyword == "LIMIT" and _is_few(after) for token, after in _pairs(tokens)):
+    few = [
+        place for place, (token, after) in enumerate(_pairs(tokens)) if _is_limit(token) and _is_few(after)
+    ]
+    if few and not _lets_all_through(tokens, few, ran):
         return True
     return "GROUP" in words and not _is_fully_grouped(connection, text)
+
+
+def _is_limit(token: Token) -> bool:
+    return token.keyword == "LIMIT"
+
+
+def _lets_all_through(tokens: Sequence[Token], limits: Sequence[int], ran: Ran) -> bool:
+    """Tell whether a query's only LIMIT ends it and is for more rows than came out: it cut nothing off.
+
+    Of a write nobody counts the rows that it found and left as they were.
+    """
+    last = [token.text for token in tokens[limits[0] + 2 :]]
+    is_last = len(limits) == 1 and last in ([], [";"])
+    count = ran.count
+    return is_last and ran.written is None and count is not None and count < float(tokens[limits[0] + 1].text)
 
 
 def _is_few(token: Token) -> bool:

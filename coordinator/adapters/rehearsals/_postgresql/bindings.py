@@ -30,6 +30,8 @@ _ENDS: Final = re.compile(r"\b(?:FROM|WHERE|RETURNING|ON|UNION|ORDER|LIMIT)\b", 
 _LIMIT: Final = re.compile(
     r"\b(?:LIMIT|FETCH\s+(?:FIRST|NEXT))\s+\(?\s*(?:CAST\s*\(\s*)?\$(\d+)", re.IGNORECASE
 )
+_LAST_LIMIT: Final = re.compile(r"\bLIMIT\s+(?:(?P<number>\d{1,9})|\$\d+)\s*;?\s*\Z", re.IGNORECASE)
+_ROWS_OF_A_LIMIT: Final = 10
 _OFFSET: Final = re.compile(r"\bOFFSET\s+\(?\s*(?:CAST\s*\(\s*)?\$(\d+)", re.IGNORECASE)
 
 
@@ -51,7 +53,15 @@ def highest_parameter(text: str) -> int:
 def limits(text: str) -> Mapping[int, str]:
     """Return values for the parameters of LIMIT and OFFSET."""
     shown = _HIDDEN.sub(" ", text)
-    return {int(n): "0" for n in _OFFSET.findall(shown)} | {int(n): "10" for n in _LIMIT.findall(shown)}
+    return {int(n): "0" for n in _OFFSET.findall(shown)} | {
+        int(n): str(_ROWS_OF_A_LIMIT) for n in _LIMIT.findall(shown)
+    }
+
+
+def last_limit(text: str) -> int | None:
+    """Return how many rows a LIMIT that ends a text lets through; None where none ends it."""
+    found = _LAST_LIMIT.search(_HIDDEN.sub(" ", text))
+    return None if found is None else int(found["number"] or _ROWS_OF_A_LIMIT)
 
 
 def inserted_tables(text: str) -> set[str]:

@@ -23,6 +23,7 @@ from typing import Final, cast
 import psycopg
 
 from coordinator.adapters.rehearsals._postgresql.beside import effects
+from coordinator.adapters.rehearsals._postgresql.bindings import last_limit
 from coordinator.adapters.rehearsals._postgresql.dangers import refusal
 from coordinator.adapters.rehearsals._postgresql.pipeline import (
     Command,
@@ -316,7 +317,7 @@ def _ran(
         return Ran((), None)
     reading = replace(reading, orders_nothing=any(word.endswith("_AGG") for word in words))
     result = _joined([(seen.result, again.result) for seen, again in pairs], reading)
-    if not _CUTS.isdisjoint(words) and "ORDER" not in words:
+    if _is_cut(rounds[0][0].text, words, most=max((each.result.count for each, _ in pairs), default=0)):
         result = replace(result, rows=tuple(tuple(VOLATILE for _ in row) for row in result.rows))
     result = replace(result, beside=beside)
     written = [(a.written, b.written) for a, b in pairs if a.written is not None and b.written is not None]
@@ -330,6 +331,18 @@ def _ran(
         present=tuple(reading.rows(target.before)),
     )
     return replace(result, written=new)
+
+
+def _is_cut(text: str, words: Sequence[str], *, most: int) -> bool:
+    """Tell whether the order in which the engine reads rows may have decided which ones come out.
+
+    A LIMIT that ends a text and lets more through than came out, `most` of them, has cut nothing off.
+    """
+    cuts = [word for word in words if word in _CUTS]
+    if not cuts or "ORDER" in words:
+        return False
+    limit = last_limit(text) if cuts == ["LIMIT"] else None
+    return limit is None or most >= limit
 
 
 def _joined(pairs: Sequence[tuple[Reply, Reply]], reading: _Reading) -> Ran:
