@@ -244,7 +244,7 @@ class MysqlSession:
             f"SET SESSION autocommit = 1, sql_mode = {self._sql_mode},"
             " foreign_key_checks = @@GLOBAL.foreign_key_checks,"
             f" unique_checks = @@GLOBAL.unique_checks, lock_wait_timeout = {self._seconds},"
-            f" innodb_lock_wait_timeout = {self._seconds}"
+            f" innodb_lock_wait_timeout = {self._seconds}, wait_timeout = {mysql_table_lock.KEPT_SECONDS}"
         )
         self._send("SET SESSION TRANSACTION READ WRITE")
         self._is_settled = True

@@ -20,6 +20,13 @@ from coordinator.errors import Waiting
 from coordinator.ports.databases import TableLock
 
 _POLL_SECONDS = 0.1
+KEPT_SECONDS = 2147483
+"""The longest `wait_timeout` of every platform: who holds a lock between two steps is not ended."""
+_KEEP = (
+    f"SET SESSION wait_timeout = {KEPT_SECONDS}"
+    " /*M!100300 , idle_transaction_timeout = 0, idle_write_transaction_timeout = 0 */"
+)
+"""What stands in the comment is for MariaDB from 10.3 on: it ends who is idle in a transaction, as we are."""
 _BUSY = frozenset({1205, 3572})
 """ER_LOCK_WAIT_TIMEOUT (MariaDB's answer to NOWAIT), ER_LOCK_NOWAIT."""
 
@@ -35,6 +42,8 @@ def is_there_query(lock: TableLock) -> str:
 @contextmanager
 def held(connection: Connection, lock: TableLock, *, deadline: float) -> Iterator[None]:
     """Hold the lock until the block ends. Raises: Waiting `migration-lock-held`; pymysql.Error."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP)
     while (holder := _holder_or_take(connection, lock)) is not None:
         if time.monotonic() >= deadline:
             raise _lock_held(lock, holder)

@@ -39,8 +39,10 @@ from coordinator.errors import CoordinatorError, DatabaseError
 from coordinator.ports.databases import Batch, Patience
 from coordinator.sql import SqlStatement, controls_transaction, has_own_transaction, split_statements
 
-_BUSY: Final = frozenset({"55P03", "40P01"})
-"""lock_not_available, deadlock_detected (PostgreSQL, Appendix A): nothing happened, later it may work."""
+_NOT_SERIALIZABLE: Final = "40001"
+_BUSY: Final = frozenset({"55P03", "40P01", _NOT_SERIALIZABLE})
+"""lock_not_available, deadlock_detected, serialization_failure (PostgreSQL, Appendix A), which the role's
+`default_transaction_isolation` may bring: nothing happened, later it may work."""
 _CANCELLED: Final = "57014"
 _UNNOTICED: Final = timedelta(seconds=2)
 """How long a statement waits for a row, where nobody queues behind it."""
@@ -391,7 +393,7 @@ class LockWaits:
         end = f", or end it (SELECT pg_terminate_backend({pids[0]}))" if pids else ""
         return DatabaseError(
             code,
-            self._told_holders(),
+            failure.what if failure and failure.sqlstate == _NOT_SERIALIZABLE else self._told_holders(),
             why=f"Given up after {tries}: {limit}, and whoever comes after a waiting lock waits as well.",
             next_step=f"Wait until that transaction is done{end}, then run the command again.",
             sqlstate="55P03",

@@ -46,8 +46,9 @@ _ABOUT_SERVER = f"""{PROCESS}, EXISTS (
 SELECT FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'), coalesce((
 SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc
 WHERE proname = 'pg_logical_emit_message'), false)"""  # noqa: S608 - of constants
-_WATCH_CLIENT = "SET client_connection_check_interval = '500ms';"
-"""A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work."""
+_WATCH_CLIENT = "SET client_connection_check_interval = '500ms';SET idle_session_timeout = 0;"
+"""A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work; and
+it does not end a session of ours that holds locks between two tries, or two steps."""
 _POLL_SECONDS = 0.1
 _SETTLED = "SET coordinator.settled_for = '{}'"
 _IS_SETTLED = "current_setting('coordinator.settled_for', true) = '{}'"
@@ -227,8 +228,9 @@ class PostgresqlSession:
                 [[process, can_watch, can_flush]] = self.send(_ABOUT_SERVER)
                 self._pid = int(str(process))
                 self._can_flush = bool(can_flush)
-                self._watch_client = _WATCH_CLIENT if can_watch else ""
-                self.send(self._watch_client)
+                if can_watch:
+                    self.send(_WATCH_CLIENT)
+                    self._watch_client = _WATCH_CLIENT
         self._is_settled = True
 
     def _execute_at_once(self, batch: Batch, opening: str, watch: LockWatch | None) -> None:
@@ -289,7 +291,7 @@ class PostgresqlSession:
         return count
 
     def _settling(self) -> tuple[str, ...]:
-        own = (*self._settings.split(";"), self._label, self._watch_client or "")
+        own = (*self._settings.split(";"), self._label, *(self._watch_client or "").split(";"))
         return (*_RESETS, *(each.strip("; ") for each in own if each.strip("; ")))
 
     def _error_at(self, refused: Refused, batch: Batch, *, first: int) -> DatabaseError:
