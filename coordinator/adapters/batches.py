@@ -42,10 +42,17 @@ def as_read_only(
     " command again.",
 ) -> DatabaseError:
     """Return a refusal as one that has nothing to do with the statement: nothing is written here at all."""
-    refusal.code = "database-read-only"
-    refusal.why = f"{refusal.why} {why}".strip()
-    refusal.next_step = next_step
-    return refusal
+    return DatabaseError(
+        "database-read-only",
+        refusal.what,
+        why=f"{refusal.why} {why}".strip(),
+        next_step=next_step,
+        sqlstate=refusal.sqlstate,
+        ambiguous=refusal.ambiguous,
+        statement=refusal.statement,
+        position=refusal.position,
+        committed=refusal.committed,
+    )
 
 
 def lock_held(lock: object, holders: Sequence[str], *, unseen: str) -> Waiting:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from coordinator.diagnostics import Place
 from coordinator.migration_files import declared_phase, decode, unsafe_statements
+from coordinator.model import Engine
 from coordinator.sql import (
     controls_transaction,
     ends_transaction,
@@ -233,7 +234,7 @@ def test_a_long_text_is_read_to_its_end():
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 def test_a_text_that_becomes_a_literal_is_read_as_it_was(text: str):
     with closing(sqlite3.connect(":memory:")) as connection:
-        [(read,)] = connection.execute(f"SELECT {literal(text)}")
+        [(read,)] = connection.execute(f"SELECT {literal(text, Engine.SQLITE)}")
 
     assert read == text
 
