@@ -17,6 +17,7 @@ from coordinator.model import Layer
 from coordinator.queries import Query
 from coordinator.rehearsal_ports import Description, Lookup, Origin, Ran, RehearsalDatabase, Values
 from coordinator.rehearse.between import Between
+from coordinator.rehearse.constraints import Constraints
 from coordinator.rehearse.description import mismatch, other_strings
 from coordinator.rehearse.lost_indexes import lost
 from coordinator.rehearse.moment import is_no_answer
@@ -80,7 +81,14 @@ def compile_queries(state: State, queries: Sequence[Query], *, role: str | None)
         _each(made, lambda some: state.database.choose([each.text for each in some], role=role), _chosen)
         _each(made, lambda some: state.database.execute(_asks(some), role=role), _executed)
         _each(made, lambda some: state.database.look_up(_asks(some)), _looked_up)
+        if any(map(_writes, made)):
+            constraints = Constraints.of(state.database.catalogue())
+            made = [replace(each, constraints=constraints) if _writes(each) else each for each in made]
     return made
+
+
+def _writes(query: Compiled) -> bool:
+    return query.ran is not None and query.ran.written is not None
 
 
 def _each(
@@ -161,12 +169,15 @@ def ask_queries(
     asked = [place for place in _still(answers, asked) if queries[place].ran is not None]
     if asked:
         ran = state.database.execute(_asks([queries[each] for each in asked]), role=role)
+        writes = any(_writes(queries[place]) for place in asked)
+        constraints = Constraints.of(state.database.catalogue()) if writes else None
         for place, result in zip(asked, ran, strict=True):
             if nulls is not None and isinstance(result, Ran):
                 nulls.update(nulls_of(queries[place], result))
             answers[place] = _ran(
                 queries[place], result, answers[place], layers=state.layers, between=between
             )
+            answers[place] = _met(queries[place], result, answers[place], constraints)
     return [answers.get(place, each.own) for place, each in enumerate(queries)]
 
 
@@ -274,6 +285,16 @@ def _ran(
         return fails(answer, Layer.RESULT, Objection("result-differs", f"the query {found}"))
     reason = f"the query {found}; `{between.writer}` writes rows, and nobody knows if it minds"
     return unknown(answer, Layer.RESULT, reason)
+
+
+def _met(query: Compiled, here: Ran | Objection, answer: Answer, constraints: Constraints | None) -> Answer:
+    """Return the answer with a constraint that only one state has and that no set of values met."""
+    if isinstance(here, Objection) or answer.broken is not None or query.ran is None:
+        return answer
+    if constraints is None or query.constraints is None:
+        return answer
+    why = constraints.unmet(query.text, here, own=query.constraints, own_ran=query.ran)
+    return answer if why is None else unknown(answer, Layer.EXECUTE, why)
 
 
 def _refused(here: Objection, answer: Answer, *, layers: Collection[Layer], between: Between) -> Answer:

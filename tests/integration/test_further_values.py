@@ -80,7 +80,9 @@ def _listed(columns: dict[str, str]) -> str:
 
 def _change(engine: Engine, columns: dict[str, str]) -> str:
     """Return what gives the table these columns; rows that would be in the way go."""
-    text = rebuilt("people", _listed(columns), "*").replace("; DROP", " WHERE age IS NOT NULL; DROP", 1)
+    text = rebuilt("people", _listed(columns), "*")
+    if columns["age"].endswith("NOT NULL"):
+        text = text.replace("; DROP", " WHERE age IS NOT NULL; DROP", 1)
     return (
         text
         if engine is Engine.SQLITE

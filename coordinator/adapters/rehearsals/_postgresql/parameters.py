@@ -9,6 +9,7 @@ from typing import Final
 from coordinator.adapters.rehearsals._postgresql.pipeline import Sample
 
 _MOST_PARTS: Final = 24
+_EDGES: Final = 3
 _MOST_LABELS: Final = 30
 
 
@@ -100,10 +101,9 @@ class Question:
         emptiest = [
             tuple(each.of_row(-1) if place == key else each.usual(0) for place, each in enumerate(every))
             for key in keys
-            if every[key].is_unique_in_part
         ]
         cased = tuple(each.in_other_case() for each in every)
-        edges = [tuple(each.edge(place) for each in every) for place in range(2)]
+        edges = [tuple(each.edge(place) for each in every) for place in range(_EDGES)]
         rows = [tuple(each.of_one_row(place) for each in every) for place in range(2)]
         nulls = tuple(each.null() for each in every)
         return [

@@ -122,8 +122,9 @@ def _sets(
 
     every = list(enumerate(parameters))
     for index in sorted({index for each in parameters for index in each.uniques}, key=str):
-        new = {at: each.rows[0] for at, each in every if index in each.uniques and each.rows}
-        yield changed(new), False, False
+        for row in (0, -1):
+            new = {at: each.rows[row] for at, each in every if index in each.uniques and each.rows}
+            yield changed(new), False, False
     yield changed({at: None for at, each in every if each.is_written and each.may_be_null}), False, False
     for writes in (False, True):
         cased = {at: each.other_case for at, each in every if each.other_case and each.is_written is writes}

@@ -8,7 +8,7 @@ follow (_scratch/sets.py).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -44,13 +44,16 @@ _FRESH: Final = (7, 1_007)
 _UNKNOWN: Final[tuple[SqlValue, ...]] = (1, "sample", 0, "{}", "[]", None)
 
 
-def choose(path: Path, tables: Mapping[str, Table], text: str) -> Values | Objection:
+def choose(
+    path: Path, tables: Mapping[str, Table], text: str, *, views: Mapping[str, str]
+) -> Values | Objection:
     """Return sets of values with which a text runs here, if there are any; else the first objection."""
     tokens = tokens_of(text)
     parameters = parameters_of(tokens)
     try:
         with asking(path) as connection:
-            choices, beside = _choices(connection, tables, tokens, parameters)
+            used = list(_used(tokens, tables, views))
+            choices, beside = _choices(connection, tables, tokens, parameters, used=used)
             run = partial(_tried, connection, question_of(connection, text))
             first = first_set(choices, run=run, is_hopeless=_is_hopeless)
             if not isinstance(first, tuple):
@@ -76,9 +79,10 @@ def _choices(
     tables: Mapping[str, Table],
     tokens: Sequence[Token],
     parameters: Sequence[tuple[Token, int]],
+    *,
+    used: Sequence[Table],
 ) -> tuple[list[Sequence[SqlValue]], list[Beside[SqlValue]]]:
     """Return values to try for each parameter, and what it could be beside these."""
-    used = [tables[name] for token in tokens if (name := token.name) is not None and name in tables]
     found: list[Sequence[SqlValue]] = [_UNKNOWN] * count_of(parameters)
     beside: list[Beside[SqlValue]] = [Beside()] * len(found)
     known = meanings(tokens, used)
@@ -94,6 +98,18 @@ def _choices(
             found[number - 1] = _values_for(connection, tables, meaning)
             beside[number - 1] = _of_column(connection, meaning)
     return found, beside
+
+
+def _used(tokens: Sequence[Token], tables: Mapping[str, Table], views: Mapping[str, str]) -> Iterator[Table]:
+    """Yield the tables that a text names, also those behind its views."""
+    for token in tokens:
+        if (name := token.name) is None:
+            continue
+        if name in tables:
+            yield tables[name]
+        elif name in views:
+            others = {view: text for view, text in views.items() if view != name}
+            yield from _used(tokens_of(views[name]), tables, others)
 
 
 def _of_column(connection: sqlite3.Connection, meaning: Meaning[Table]) -> Beside[SqlValue]:

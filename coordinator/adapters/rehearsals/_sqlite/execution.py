@@ -166,7 +166,8 @@ def _written(question: Question, before: _Rows, after: _Rows) -> Ran | None:
     columns = tuple(Column(each.name, type_of(each.declared)) for each in question.columns)
     new = list((after - before).elements())
     present = sorted_texts(list(before.elements()), _written_text)
-    return Ran(sorted_texts(new, _written_text), len(new), columns, only_changed=True, present=present)
+    rows, table = sorted_texts(new, _written_text), question.compiled.written
+    return Ran(rows, len(new), columns, only_changed=True, table=table, present=present)
 
 
 def _written_text(value: object) -> str:

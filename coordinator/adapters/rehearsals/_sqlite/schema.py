@@ -91,6 +91,12 @@ def tables(connection: sqlite3.Connection) -> list[Table]:
     ]
 
 
+def views(connection: sqlite3.Connection) -> Mapping[str, str]:
+    """Return the texts of the views, by their names in small letters."""
+    rows = connection.execute("SELECT lower(name), sql FROM sqlite_schema WHERE type = 'view'").fetchall()
+    return dict(rows)
+
+
 def _table(
     connection: sqlite3.Connection, name: str, sql: str, *, without_rowid: bool, is_strict: bool
 ) -> Table:

@@ -110,7 +110,8 @@ class ScratchDatabase:
         del role
         with connections.asking(self.path) as connection:
             known = {table.name.lower(): table for table in schema.tables(connection)}
-        return [choose(self.path, known, text) for text in texts]
+            views = schema.views(connection)
+        return [choose(self.path, known, text, views=views) for text in texts]
 
     def execute(self, asks: Sequence[tuple[str, Values]], *, role: str | None) -> list[Ran | Objection]:
         """Run each text with its values in a transaction of its own that is rolled back."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import permutations
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
@@ -17,6 +18,7 @@ from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn, checks_of
 from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
 
+_ORDERS: Final = tuple(permutations((1, 2, 3)))
 _LARGER: Final = 100
 """How much larger a number is for a check that compares two columns."""
 
@@ -72,7 +74,19 @@ _EDGES: Final[Mapping[str, Callable[[int], Sequence[SqlValue]]]] = {
 def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
     larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
-    return likeliest_first(_of_checks(table, column, number), typed(column, number), number, larger)
+    own = typed(column, _turned(table, column, number))
+    return likeliest_first(_of_checks(table, column, number), own, number, larger)
+
+
+def _turned(table: Table, column: TableColumn, number: int) -> int:
+    """Return the number of another row for each column beside the key, so that no two columns are alike.
+
+    Were they, a migration that exchanges the two would change nothing that is seen. They keep the same
+    numbers, in another order: a foreign key that comes later finds its parents.
+    """
+    if column.key or number > len(_ORDERS[0]):
+        return number
+    return _ORDERS[table.columns.index(column) % len(_ORDERS)][number - 1]
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:

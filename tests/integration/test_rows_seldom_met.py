@@ -1,0 +1,82 @@
+"""Rows and values that a query meets less often than others, and that a migration treats in another way."""
+
+from __future__ import annotations
+
+import pytest
+from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers
+
+from coordinator.model import Engine
+
+__all__ = ["servers"]
+READS = "SELECT id FROM t"
+T = "CREATE TABLE t (id integer PRIMARY KEY, a integer NOT NULL, b integer NOT NULL, c text);\n"
+REFUSES_NULL = {
+    Engine.POSTGRESQL: """-- +goose StatementBegin
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF NEW.c IS NULL THEN RAISE 'no'; END IF; RETURN NEW; END $$;
+-- +goose StatementEnd
+CREATE TRIGGER refuse BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION refuse();
+""",
+    Engine.SQLITE: """-- +goose StatementBegin
+CREATE TRIGGER refuse BEFORE UPDATE ON t BEGIN SELECT raise(ABORT, 'no') WHERE NEW.c IS NULL; END;
+-- +goose StatementEnd
+""",
+}
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
+def test_a_conflict_is_met_with_the_row_that_has_null(servers: Servers, engine: Engine):
+    upserts = "INSERT INTO t (id, a, b, c) VALUES ({}) ON CONFLICT (id) DO UPDATE SET a = excluded.a"
+    marks = "$1, $2, $3, 'c'" if engine is Engine.POSTGRESQL else "?, ?, ?, 'c'"
+
+    rehearsal, [live, _] = rehearsed(
+        servers[engine],
+        engine,
+        T,
+        TOGETHER + REFUSES_NULL[engine],
+        live=upserts.format(marks),
+        next_=READS,
+    )
+
+    assert (live, [each.layer.value for each in rehearsal.breaks]) == ("pb", ["execute"])
+
+
+def test_zero_is_written(servers: Servers):
+    rehearsal, [live, _] = rehearsed(
+        servers[Engine.POSTGRESQL],
+        Engine.POSTGRESQL,
+        T,
+        TOGETHER + "ALTER TABLE t ADD CHECK (a <> 0);",
+        live="UPDATE t SET a = $1 WHERE id = $2",
+        next_=READS,
+    )
+
+    assert (live, [each.objection.code for each in rehearsal.breaks]) == ("pb", ["23514"])
+
+
+def test_a_view_of_sqlite_is_asked_for_rows_that_it_has(servers: Servers):
+    view = "CREATE VIEW v AS SELECT id, c FROM t"
+
+    rehearsal, [live, _] = rehearsed(
+        servers[Engine.SQLITE],
+        Engine.SQLITE,
+        f"{T}{view};\n",
+        f"{TOGETHER}DROP VIEW v;\n{view} WHERE c IS NULL;\n",
+        live="SELECT id FROM v WHERE c = ?",
+        next_=READS,
+    )
+
+    assert (live, [each.layer.value for each in rehearsal.breaks]) == ("pb", ["result"])
+
+
+def test_numbers_of_sqlite_that_are_exchanged_are_seen(servers: Servers):
+    _, [live, _] = rehearsed(
+        servers[Engine.SQLITE],
+        Engine.SQLITE,
+        T,
+        f"{TOGETHER}UPDATE t SET a = b, b = a;\n",
+        live="SELECT id, a FROM t",
+        next_=READS,
+    )
+
+    assert live == "pu"

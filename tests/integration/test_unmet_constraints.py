@@ -1,0 +1,127 @@
+"""A constraint that comes with a migration, which no sample row or value happens to meet."""
+
+from __future__ import annotations
+
+import pytest
+from fixtures.mariadb import ENGINE as MYSQL_ENGINE
+from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers
+
+from coordinator.model import Engine
+
+__all__ = ["servers"]
+BASE = "CREATE TABLE t (id integer PRIMARY KEY, a integer NOT NULL, b varchar(20) NOT NULL, c integer{});\n"
+SETS_A = "UPDATE t SET a = $1 WHERE id = $2"
+SETS_C = "UPDATE t SET c = $1 WHERE id = $2"
+UNIQUE = "CREATE UNIQUE INDEX once ON t (a, b);"
+EVERYWHERE = pytest.mark.parametrize(
+    "engine", [Engine.POSTGRESQL, Engine.SQLITE, pytest.param(MYSQL_ENGINE, marks=pytest.mark.mariadb)]
+)
+
+
+def verdict(servers: Servers, engine: Engine, pending: str, query: str, *, more: str = "") -> str:
+    """Return the verdicts of a live version that writes."""
+    text = query
+    for number in range(1, 4) if engine is not Engine.POSTGRESQL else ():
+        text = text.replace(f"${number}", "?")
+    base, made = BASE.format(more), TOGETHER + pending
+    _, [live, _] = rehearsed(servers[engine], engine, base, made, live=text, next_="SELECT id FROM t")
+    return live
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        (UNIQUE, SETS_A, "pu"),
+        (UNIQUE, SETS_C, "pp"),
+        (UNIQUE.replace("(a", "(id, a"), SETS_A, "pp"),
+        (UNIQUE.replace("UNIQUE ", ""), SETS_A, "pp"),
+        (UNIQUE, "DELETE FROM t WHERE id = $1", "pp"),
+    ],
+    ids=["written", "not written", "holds the key", "not unique", "deletes"],
+)
+def test_a_unique_index_of_two_columns_that_no_two_sample_rows_share(
+    servers: Servers, engine: Engine, pending: str, query: str, expected: str
+):
+    assert verdict(servers, engine, pending, query) == expected
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
+def test_the_condition_of_a_unique_index_is_written(servers: Servers, engine: Engine):
+    assert verdict(servers, engine, UNIQUE.replace(";", " WHERE c > 1000;"), SETS_C) == "pu"
+
+
+@pytest.mark.parametrize(
+    ("condition", "query", "expected"),
+    [
+        ("a <> 77", SETS_A, "pu"),
+        ("a <> 77", SETS_C, "pp"),
+        ("a <> 77", "INSERT INTO t (id, a, b) VALUES ($1, $2, $3)", "pu"),
+        ("c <> 77", "INSERT INTO t (id, a, b) VALUES ($1, $2, $3)", "pp"),
+    ],
+)
+def test_a_check_that_no_sample_value_fails(servers: Servers, condition: str, query: str, expected: str):
+    pending = f"ALTER TABLE t ADD CHECK ({condition});"
+
+    assert verdict(servers, Engine.POSTGRESQL, pending, query) == expected
+
+
+def test_a_check_that_is_validated_is_no_new_one(servers: Servers):
+    more = ", CONSTRAINT other CHECK (a <> 77)"
+    pending = """ALTER TABLE t DROP CONSTRAINT other;
+ALTER TABLE t ADD CONSTRAINT again CHECK (a <> 77) NOT VALID;
+"""
+
+    assert verdict(servers, Engine.POSTGRESQL, pending, SETS_A, more=more) == "pp"
+
+
+def test_a_check_for_null_alone_was_met_by_a_set_with_null(servers: Servers):
+    pending = "ALTER TABLE t ADD CHECK (a IS NOT NULL OR b IS NOT NULL);"
+
+    assert verdict(servers, Engine.POSTGRESQL, pending, SETS_A) == "pp"
+
+
+def test_a_table_behind_a_view_of_its_old_name_has_the_same_constraints(servers: Servers):
+    pending = "ALTER TABLE t RENAME TO o;\nCREATE VIEW t AS SELECT * FROM o;"
+
+    assert verdict(servers, Engine.POSTGRESQL, pending, SETS_A, more=", UNIQUE (a, b)") == "pp"
+
+
+def test_a_constraint_of_the_table_behind_a_view_may_refuse_what_the_view_takes(servers: Servers):
+    base = BASE.format("") + "CREATE VIEW v AS SELECT id, a, b FROM t;\n"
+
+    _, [live, _] = rehearsed(
+        servers[Engine.POSTGRESQL],
+        Engine.POSTGRESQL,
+        base,
+        TOGETHER + UNIQUE,
+        live=SETS_A.replace("UPDATE t", "UPDATE v"),
+        next_="SELECT id FROM t",
+    )
+
+    assert live == "pu"
+
+
+def test_a_generated_column_is_written_with_what_it_is_made_of(servers: Servers):
+    more = ", g integer GENERATED ALWAYS AS (a * 2) STORED"
+    pending = "ALTER TABLE t ADD CHECK (g <> 77);"
+
+    assert verdict(servers, Engine.POSTGRESQL, pending, SETS_A, more=more) == "pu"
+    assert verdict(servers, Engine.POSTGRESQL, pending, SETS_C, more=more) == "pp"
+
+
+def test_a_unique_that_lets_rows_be_left_out_no_more(servers: Servers):
+    """What it makes an INSERT ignore needs a row that is alike in both columns, with its condition."""
+    more = ");\nCREATE UNIQUE INDEX once ON t (lower(b)) WHERE c > 1000"
+    base = BASE.format("").replace(");\n", f"{more};\n")
+
+    _, [live, _] = rehearsed(
+        servers[Engine.SQLITE],
+        Engine.SQLITE,
+        base,
+        TOGETHER + "DROP INDEX once;",
+        live="INSERT INTO t (id, a, b, c) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        next_="SELECT id FROM t",
+    )
+
+    assert live == "pu"
