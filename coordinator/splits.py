@@ -63,6 +63,11 @@ def split(
     """
     name = phased.migration.name
     changes = changes_of(phased, database, evidence)
+    if rebuilt := _rebuilt(changes):
+        return (
+            f"`{name}` builds {', '.join(rebuilt)} anew. In this release do that in a form that {gone} bears"
+            f" as well as the new version; take away what only {gone} needs in a later one, when it is gone."
+        )
     added = told([each for each in changes if each.before is None], breaks)
     taken = told([each for each in changes if each.after is None], breaks)
     altered = told([each for each in changes if each.before is not None and each.after is not None], breaks)
@@ -87,6 +92,18 @@ def split(
         f"Split `{name}`: add the new form first, keep the old one, and remove it in a later release, when"
         f" {gone} is gone."
     )
+
+
+def _rebuilt(changes: Sequence[Change]) -> tuple[str, ...]:
+    """Return the tables and views that are taken away and come back, as SQLite changes one."""
+    taken: set[str] = set()
+    rebuilt: dict[str, None] = {}
+    for each in changes:
+        if each.kind in _WHOLE and each.after is None:
+            taken.add(_name(each))
+        elif each.kind in _WHOLE and each.before is None and _name(each) in taken:
+            rebuilt[_name(each)] = None
+    return tuple(rebuilt)
 
 
 def _has_cut(phased: Phased, database: DatabaseName, evidence: Evidence) -> bool:

@@ -25,6 +25,7 @@ from pymysql.constants import SERVER_STATUS
 from coordinator.adapters import mysql_table_lock
 from coordinator.adapters.batches import (
     DISK_FULL,
+    NEEDS_A_RIGHT,
     as_read_only,
     connection_lost,
     cursor_moved,
@@ -54,6 +55,8 @@ _READ_ONLY: Final = frozenset({1792, 1836})
 """ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, MySQL's ER_READ_ONLY_MODE."""
 _BY_OPTION: Final = "-read-only option"
 """Of what ER_OPTION_PREVENTS_STATEMENT (1290) says, `--read-only` and `--super-read-only`."""
+_DENIED: Final = (1044, 1142, 1143, 1227, 1370)
+"""ER_…ACCESS_DENIED_ERROR of a database, a table, a column, a right of its own, a routine."""
 _STATES: Final = {
     1021: DISK_FULL,  # ER_DISK_FULL
     1048: "23000",  # ER_BAD_NULL_ERROR
@@ -379,11 +382,12 @@ class MysqlSession:
                 message, commits=commits, statement=index, position=position, committed=self._committed
             )
         is_busy = number in _BUSY
+        lacks = NEEDS_A_RIGHT if number in _DENIED else ""
         refusal = DatabaseError(
             "lock-timeout" if is_busy else "statement-failed",
             f"The database refused a statement: {message}.",
             why=f"Error {number}." if number else "",
-            next_step="Run the command again when the table is less busy." if is_busy else "",
+            next_step="Run the command again when the table is less busy." if is_busy else lacks,
             statement=index,
             position=position,
             committed=self._committed,

@@ -73,7 +73,7 @@ _IGNORED: Final = frozenset(
     }
 )
 """They change what Go's driver does with values, or what is always so here."""
-_CHECK: Final = "Check the URL, the network and the server."
+_CHECK: Final = "Check user, password and host in the URL, the network and the server."
 _NO_RIGHT: Final = 1044
 """ER_DBACCESS_DENIED_ERROR: the password was right."""
 _RIGHTS: Final = (

@@ -21,6 +21,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from coordinator.adapters.batches import (
+    NEEDS_A_RIGHT,
     as_read_only,
     connection_lost,
     cursor_moved,
@@ -64,6 +65,7 @@ _FLUSH = "SELECT pg_catalog.pg_logical_emit_message(true, 'coordinator', '')"
 """The smallest transaction of any role that waits for the disk: an empty message in the server's log. Who
 decodes the log and asks for messages sees it."""
 _LOCK_NOT_AVAILABLE = "55P03"
+_INSUFFICIENT_PRIVILEGE = "42501"
 """lock_not_available (PostgreSQL, Appendix A): nothing happened, later it may work."""
 _READ_ONLY = "25006"
 """read_only_sql_transaction (the same)."""
@@ -382,12 +384,13 @@ class PostgresqlSession:
         if self._connection.info.transaction_status is TransactionStatus.ACTIVE:
             self._connection.close()  # the server waits for COPY's data, and nothing else ends that
         timed_out = error.sqlstate == _LOCK_NOT_AVAILABLE
+        lacks = NEEDS_A_RIGHT if error.sqlstate == _INSUFFICIENT_PRIVILEGE else ""
         position = error.diag.statement_position
         refusal = DatabaseError(
             "lock-timeout" if timed_out else "statement-failed",
             f"The database refused a statement: {message}.",
             why=f"SQLSTATE {error.sqlstate}." if error.sqlstate else "",
-            next_step="Run the command again when the table is less busy." if timed_out else "",
+            next_step="Run the command again when the table is less busy." if timed_out else lacks,
             sqlstate=error.sqlstate,
             statement=index,
             position=int(position) if position else None,

@@ -42,7 +42,7 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
         raise DatabaseError(
             "database-unreachable",
             f"{called} cannot be reached: {scrub(message_of(error), shown_by(url))}.",
-            next_step="Check the URL, the network and the server.",
+            next_step="Check user, password, host and database in the URL, the network and the server.",
             sqlstate=error.sqlstate,
         ) from None  # psycopg's own text may quote the URL
 

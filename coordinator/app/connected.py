@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from threading import Lock
@@ -13,7 +13,7 @@ from coordinator import discovery
 from coordinator.adapters import secrets
 from coordinator.adapters.clock import SystemClock
 from coordinator.diagnostics import Diagnostic, errors_of
-from coordinator.errors import PlanInvalid, Usage
+from coordinator.errors import DatabaseError, PlanInvalid, Usage
 from coordinator.load.migrations import read_migrations
 from coordinator.model import (
     BackfillSpec,
@@ -138,9 +138,18 @@ class ConnectedPorts:
         other._by_version = {**self._by_version, database: _by_version(migrations)}  # noqa: SLF001 - our own
         return other
 
-    def session(self, database: DatabaseName, *, label: str) -> AbstractContextManager[LiveSession]:
+    @contextmanager
+    def session(self, database: DatabaseName, *, label: str) -> Iterator[LiveSession]:
         spec = self.plan.databases[database]
-        return self._session_at(spec, self.resolve(spec.url), label=label)
+        with ExitStack() as stack:
+            try:
+                session = stack.enter_context(self._session_at(spec, self.resolve(spec.url), label=label))
+            except (DatabaseError, Usage) as error:
+                if error.code in ("database-unreachable", "bad-database-url"):
+                    # an adapter knows the address alone; who has several databases looks for this one's
+                    error.what = f"`{database}` ({spec.url}): {error.what}"
+                raise
+            yield session
 
     @staticmethod
     def _session_at(spec: DatabaseSpec, url: Secret, *, label: str) -> AbstractContextManager[LiveSession]:

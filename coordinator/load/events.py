@@ -78,6 +78,8 @@ class _Builder:
         said = ", ".join(str(each) for each in parts if each)
         line = text.splitlines()[mark.line : mark.line + 1] if mark is not None else []
         hint = "Look at the indentation, the colons and the quotes here and in the line before."
+        if any("\t" in each[: len(each) - len(each.lstrip())] for each in line):
+            hint = "The line begins with a tab, which YAML does not take for indentation: write spaces."
         if any("${" in each for each in line):
             hint += ' Between brackets or braces a variable needs quotes: "${NAME}".'
         self.problems.append(

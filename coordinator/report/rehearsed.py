@@ -32,7 +32,8 @@ def how(matrix: Matrix, rehearsal: Rehearsal, proof: Proof) -> Iterator[tuple[st
     yield "base", rehearsal.base
     for use in matrix.columns:
         source, number = rehearsal.catalogues.get(use, ("", None))
-        known = "not known, so it was not asked about" if number is None else f"{number} of {source}"
+        unasked = "not known, so it was not asked about" if rehearsal.failed is None else "not asked about"
+        known = unasked if number is None else f"{number} of {source}"
         yield "queries", f"{title(use, proof)}: {known}"
     if rehearsal.catalogues:
         yield "layers", ", ".join(rehearsal.layers) or "none"

@@ -94,7 +94,7 @@ def test_writes_a_plan_from_goose_sqlc_and_manifests(tmp_path: Path):
 
     assert "engine: postgresql" in text
     assert '    # server_version: "16"\n' in text
-    assert "# migrations: 1 files of goose. Engine: sqlc.yaml says so." in text
+    assert "# migrations: 1 file of goose. Engine: sqlc.yaml says so." in text
     assert "migrations: {tool: goose, dir: migrations}" in text
     assert "- sqlc: sqlc.yaml" in text
     assert "  orders-api:\n" in text
@@ -178,7 +178,7 @@ def test_finds_a_project_of_alembic_and_its_engine_in_the_address(tmp_path: Path
 
     text = planned(tmp_path / "shop", alembic(url=url))
 
-    assert "# .: 1 files of alembic. Engine: alembic.ini has an address of it." in text
+    assert "# .: 1 file of alembic. Engine: alembic.ini has an address of it." in text
     assert "    engine: mysql\n" in text
     assert '    migrations: {tool: alembic, dir: "."}\n' in text
     assert "`python: .venv/bin/python`" in text
@@ -190,7 +190,7 @@ def test_finds_what_a_pyproject_says_of_alembic(tmp_path: Path):
 
     text = planned(tmp_path / "shop", {**VERSIONS, "pyproject.toml": toml})
 
-    assert "# .: 1 files of alembic. Engine: nothing says which, so this is a guess." in text
+    assert "# .: 1 file of alembic. Engine: nothing says which, so this is a guess." in text
 
 
 @pytest.mark.parametrize(

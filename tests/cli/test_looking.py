@@ -6,9 +6,11 @@ import os
 import shutil
 import signal
 
+import psycopg
 import pytest
 from fixtures.checkout import DROP, Checkout
 from fixtures.local import processes_of, until
+from psycopg.conninfo import make_conninfo
 
 FOREVER = {"for": "10m", "every": "100ms", "checks": [{"http": "/ready"}]}
 
@@ -140,6 +142,36 @@ def test_doctor_says_which_database_is_out_of_reach(checkout: Checkout):
     assert not findings["database shop"]["ok"]
     assert "database-unreachable" in findings["database shop"]["found"]
     assert findings["service shop"]["ok"]
+
+
+def test_a_problem_of_an_address_names_the_database_and_where_its_address_stands(checkout: Checkout):
+    checkout.write_plan(engine="postgresql")
+    checkout.environment["SHOP_URL"] = "postgresql://shop@127.0.0.1:1/shop"
+    unreachable = checkout.run("plan", "--set", "VERSION=1.4")
+    checkout.environment["SHOP_URL"] = "mysql://shop@127.0.0.1:1/shop"
+    malformed = checkout.run("plan", "--set", "VERSION=1.4")
+
+    assert (
+        "error[database-unreachable]: `shop` (env:SHOP_URL): The database cannot be reached"
+        in unreachable.err
+    )
+    assert "error[bad-database-url]: `shop` (env:SHOP_URL): The database's URL is no" in malformed.err
+
+
+def test_a_right_that_is_missing_is_told_with_what_to_do(checkout: Checkout, database_url: str):
+    checkout.write_plan(engine="postgresql")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        role = f"reader_of_{connection.info.dbname}"
+        connection.execute(f"CREATE ROLE {role} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        try:
+            checkout.environment["SHOP_URL"] = make_conninfo(database_url, user=role)
+            ended = checkout.release("1.4")
+        finally:
+            connection.execute(f"DROP ROLE {role}")
+
+    assert ended.exit_code == 1
+    assert "permission denied for schema public" in ended.err
+    assert "The user of the database's URL lacks that right: grant it" in ended.err
 
 
 def test_doctor_looks_at_a_service_whose_router_is_down(checkout: Checkout):

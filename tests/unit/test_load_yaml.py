@@ -57,6 +57,12 @@ def test_names_the_line_of_the_first_of_two_equal_keys():
     )
 
 
+def test_names_a_tab_in_the_indentation():
+    [problem] = parse("a:\n\t- b", file="plan.yaml").diagnostics
+
+    assert problem.next_step.startswith("The line begins with a tab")
+
+
 def test_collects_all_problems_up_to_a_syntax_error():
     assert refusals("a: &x 1\na: 2\nb: [\n") == [
         ("anchor", 1, 4),

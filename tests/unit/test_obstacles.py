@@ -203,6 +203,19 @@ SPLITS = {
             " table `public.users` in a later one, when `app` 1 (live) is gone."
         ),
     ),
+    "builds a table anew": (
+        (
+            Change("table", "public.new", "public.new", None, "table"),
+            Change("table", "public.users", "public.users", "table", None),
+            Change("table", "public.new", "public.new", "table", None),
+            Change("table", "public.users", "public.users", None, "table"),
+        ),
+        (
+            "`00001_m1` builds table `public.users` anew. In this release do that in a form that `app`"
+            " 1 (live) bears as well as the new version; take away what only `app`"
+            " 1 (live) needs in a later one, when it is gone."
+        ),
+    ),
     "is not known in its parts": (
         (),
         (

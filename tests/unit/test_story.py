@@ -137,6 +137,13 @@ def test_says_of_which_version_nothing_was_asked():
     assert not any(line.startswith("  layers") for line in lines)
 
 
+def test_does_not_say_that_queries_are_not_known_where_a_migration_kept_them_from_being_asked():
+    stopped = replace(rehearsal(catalogues={}), failed="00001_m1")
+    lines = list(tell(proof("expand", live="ww", next_="ww", rehearsed=stopped), width=200))
+
+    assert "  queries   app 1 (live): not asked about" in lines
+
+
 def test_says_where_each_version_works():
     cells = [re.split(" {2,}", line)[-2:] for line in tell(shop()) if re.match(r"  s\d", line)]
 
