@@ -65,10 +65,10 @@ _FLUSH = "SELECT pg_catalog.pg_logical_emit_message(true, 'coordinator', '')"
 """The smallest transaction of any role that waits for the disk: an empty message in the server's log. Who
 decodes the log and asks for messages sees it."""
 _LOCK_NOT_AVAILABLE = "55P03"
-_INSUFFICIENT_PRIVILEGE = "42501"
 """lock_not_available (PostgreSQL, Appendix A): nothing happened, later it may work."""
+_INSUFFICIENT_PRIVILEGE = "42501"
 _READ_ONLY = "25006"
-"""read_only_sql_transaction (the same)."""
+"""insufficient_privilege, read_only_sql_transaction (the same)."""
 
 _HOLDER = """
 SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local socket'), a.state, a.query_start
