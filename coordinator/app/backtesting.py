@@ -145,7 +145,8 @@ class _History:
 
     def notes(self) -> Iterator[str]:
         """Yield what concerns tags that are in no release, and paths that are in no tag."""
-        for pattern in sorted(self._unfound):
+        looked_for = {*self._past.migrations, *(self._past.queries if self._recorded else ())}
+        for pattern in sorted(self._unfound & looked_for):
             yield f"`{pattern}` finds nothing at any of the tags: is it written as in the repository?"
         if self._without:
             first, last = self._without[0], self._without[-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from fixtures.mariadb import ADAPTER, ENGINE
 from coordinator import leases
 from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.adapters.leases.file import FileLease
-from coordinator.errors import Waiting
+from coordinator.errors import StepFailed, Waiting
 from coordinator.leases import Claim
 from coordinator.ports.databases import Session
 from coordinator.secret import Secret
@@ -31,6 +33,25 @@ with FileLease(Path(sys.argv[1])).held("plan", holder="pid 7 on ship"):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+def test_a_process_lease_that_cannot_be_written_is_told_as_a_journal_that_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "occupied").write_text("no folder")
+    lease = FileLease(tmp_path / "occupied")
+    with pytest.raises(StepFailed, match="File exists") as refused, lease.held("plan", holder="me"):
+        pytest.fail("nobody holds it")
+    with pytest.raises(StepFailed, match="Not a directory"):
+        lease.holder_of("plan")
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(StepFailed, match="No space left"), FileLease(tmp_path).held("plan", holder="me"):
+        pytest.fail("nobody holds it")
+
+    assert refused.value.code == "journal-unusable"
 
 
 def test_a_process_lease_is_held_once_and_names_its_holder(tmp_path: Path) -> None:

@@ -290,6 +290,21 @@ def test_tells_of_paths_that_are_nowhere_and_of_versions_that_lost_most_of_their
     ]
 
 
+def test_says_nothing_of_the_paths_of_queries_that_nobody_looked_for(past: Past, replay: Replay):
+    past.migration(1, "orders", ORDERS)
+    past.queries(GET)
+    past.commit("v1.0", day=1)
+    past.migration(2, "email", ADD)
+    past.commit("v1.1", day=2)
+
+    document = replay.document(migrations=("migratons",))
+
+    assert document["releases"] == []
+    assert [each for each in document["notes"] if "finds nothing" in each] == [
+        "`migratons` finds nothing at any of the tags: is it written as in the repository?"
+    ]
+
+
 def test_picks_tags_by_their_whole_names_and_orders_them(past: Past, replay: Replay):
     for day, tag in enumerate(("v1.0", "v1.0-rc.1", "v0.9", "nightly"), 1):
         past.migration(day, f"m{day}", f"CREATE TABLE t{day} (id int);\n")

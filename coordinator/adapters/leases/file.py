@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from coordinator.errors import Waiting
+from coordinator.errors import StepFailed, Waiting
 
 _PAUSE: Final = 0.02
 _PATIENCE: Final = 10
@@ -29,8 +29,9 @@ class FileLease:
 
     @contextmanager
     def held(self, scope: str, *, holder: str) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._file(scope), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with self._usable(scope):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._file(scope), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if not _locked(file, fcntl.LOCK_EX, patience=_PATIENCE):
                 raise Waiting(
@@ -39,8 +40,9 @@ class FileLease:
                     why="Two at once would do the same steps twice.",
                     next_step="Let it finish, or stop it with Ctrl-C where it runs; then run again.",
                 )
-            os.ftruncate(file, 0)
-            os.pwrite(file, holder.encode(), 0)
+            with self._usable(scope):
+                os.ftruncate(file, 0)
+                os.pwrite(file, holder.encode(), 0)
             yield
         finally:
             os.close(file)
@@ -48,13 +50,30 @@ class FileLease:
     def holder_of(self, scope: str) -> str | None:
         """Return who holds the lease at this instant, None if nobody does."""
         try:
-            file = os.open(self._file(scope), os.O_RDONLY | os.O_CLOEXEC)
+            with self._usable(scope):
+                file = os.open(self._file(scope), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:
             return None if _locked(file, fcntl.LOCK_SH) else _name_in(file)
         finally:
             os.close(file)
+
+    @contextmanager
+    def _usable(self, scope: str) -> Iterator[None]:
+        """Tell a full disk, or rights that are wrong, as the journal does; a missing file is neither."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StepFailed(
+                "journal-unusable",
+                f"The file {self._file(scope)}, which lets one process at a time work on a plan, cannot be"
+                f" used: {error.strerror}.",
+                why="The journal is beside it, without which a run could not be resumed; nothing was done.",
+                next_step="Free space on the disk or mend the folder's rights, and run again.",
+            ) from error
 
     def _file(self, scope: str) -> Path:
         return self._folder / f"{scope}.lease"
