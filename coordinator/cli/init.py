@@ -82,7 +82,12 @@ def _write(output: Path, text: str) -> None:
 
     try:
         with output.open("x", encoding="utf-8") as stream:
-            stream.write(text)
+            try:
+                stream.write(text)
+                stream.flush()
+            except OSError:
+                output.unlink()  # else the next `init` would find a plan that nobody may overwrite
+                raise
     except FileExistsError as error:
         raise _exists(output) from error
     except OSError as error:

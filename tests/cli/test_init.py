@@ -306,6 +306,23 @@ def test_says_where_a_plan_cannot_be_written(tmp_path: Path):
     assert "error[file-unwritable]" in done.stderr
 
 
+def test_leaves_no_part_of_a_plan_on_a_disk_that_is_full(tmp_path: Path):
+    write(tmp_path, {"db/00001_a.sql": GOOSE})
+    small = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))"
+
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", f"{small}; from coordinator.__main__ import main; main()", "init"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert "error[file-unwritable]: plan.yaml cannot be written: File too large." in done.stderr
+    assert not (tmp_path / "plan.yaml").exists()
+
+
 def test_looks_into_no_foreign_folder_and_through_no_link(tmp_path: Path):
     outside = tmp_path / "outside"
     write(outside, {"00001_a.sql": GOOSE})
