@@ -30,6 +30,7 @@ _CREATE_ON_MYSQL = (
 )
 """A key of MySQL must say how long it is."""
 _SCOPE = "release"
+_HOLDER = f"SELECT digest, release_name, acquired_at FROM coordinator_lease WHERE scope = '{_SCOPE}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,7 @@ def acquire(session: Session, claim: Claim, *, supersede: bool, patience: Patien
         if error.code != "lock-blocked":
             raise
         raise Waiting(error.code, error.what, why=error.why, next_step=error.next_step) from error
-    digest, release, since = session.query(
-        f"SELECT digest, release_name, acquired_at FROM coordinator_lease WHERE scope = '{_SCOPE}'"
-    )[0]
+    digest, release, since = session.query(_HOLDER)[0]
     if digest != claim.digest:
         raise Waiting(
             "release-under-way",
@@ -78,6 +77,23 @@ def is_held(session: Session, claim: Claim) -> bool:
         return False
     rows = session.query(f"SELECT 1 FROM coordinator_lease WHERE digest = {literal(claim.digest, engine)}")
     return bool(rows)
+
+
+def demand_not_taken_over(session: Session, claim: Claim) -> None:
+    """Raise Waiting `release-under-way` where another release has the lease that the claim once had.
+
+    Nobody has it where that one has ended since: what it did is found by whoever looks before it acts.
+    """
+    if not session.query(_EXISTS[session.target(None).engine]):
+        return
+    for digest, release, since in session.query(_HOLDER):
+        if digest != claim.digest:
+            raise Waiting(
+                "release-under-way",
+                f"Release {release} has taken this database over since {since} and has not ended.",
+                why="This run was begun before it, and what it was checked with is not what is there now.",
+                next_step="Let that one end and run again, or give this one up with `coordinator abort`.",
+            )
 
 
 def is_taken(session: Session) -> bool:

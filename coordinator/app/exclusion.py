@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Final
 
 from coordinator.errors import DatabaseError, Waiting
+from coordinator.leases import Claim, demand_not_taken_over
 from coordinator.model import DatabaseName, Engine
 from coordinator.ports import Ports
 from coordinator.ports.databases import LockId, Session
@@ -25,25 +26,38 @@ _LETS_GO: Final = timedelta(seconds=5)
 
 
 @contextmanager
-def alone_on_databases(ports: Ports) -> Iterator[Callable[[], None]]:
+def alone_on_databases(ports: Ports) -> Iterator[Callable[[Claim | None], None]]:
     """Hold each database of the plan that has a server, and yield what makes sure that it is still held.
 
     A server that restarted, or somebody who ended the session, took the lock away; asked before each effect,
     the yielded function takes it again. Both raise: Waiting `lease-held` where another coordinator has it.
+    With the claim of a run that took the databases' leases it raises Waiting `release-under-way` where
+    another release has taken one over: before this command, or while the lock was lost.
     """
     with ExitStack() as open_locks:
         held: dict[DatabaseName, Session] = {}
+        asked: set[DatabaseName] = set()
 
         def hold_all() -> None:
             for name, spec in sorted(ports.plan.databases.items()):
                 if spec.engine is not Engine.SQLITE and not _is_alive(held.get(name)):
                     lost = held.pop(name, None)
+                    asked.discard(name)
                     timeout = timedelta() if lost is None else _LETS_GO
                     with suppress(DatabaseError):  # whatever needs this database will say so, and better
                         held[name] = _hold(ports, name, open_locks, timeout=timeout)
 
+        def renew(claim: Claim | None) -> None:
+            hold_all()
+            if claim is None:
+                return
+            for name in ports.plan.databases.keys() - asked:
+                with suppress(DatabaseError), ports.session(name, label="coordinator") as session:
+                    demand_not_taken_over(session, claim)
+                    asked.add(name)
+
         hold_all()
-        yield hold_all
+        yield renew
 
 
 def _is_alive(session: Session | None) -> bool:

@@ -156,20 +156,28 @@ class Runner:
         self.audience.saw(started, state)
         return state
 
-    def _engage(self, state: RunState, renew: Callable[[], None]) -> Ended:
+    def _engage(self, state: RunState, renew: Callable[[Claim | None], None]) -> Ended:
+        claim = claim_of(state)
         engine = Engine(
             state=state,
             ports=self.ports,
             journal=self.place.journal,
             audience=self.audience,
             kinds=self.kinds,
-            claim=claim_of(state),
+            claim=claim,
             is_stopping=self.is_stopping,
             take_requests=Inbox(self.place.journal, state.run).take,
-            demand_alone=renew,
+            demand_alone=lambda: renew(claim if _holds_leases(engine.state) else None),
         )
         stuck = engine.run()
         return Ended(engine.state, stuck, tuple(engine.problems))
+
+
+def _holds_leases(state: RunState) -> bool:
+    """Tell whether a run has taken the leases, and has more to do than to give them back."""
+    status = {step.kind: state.status(step.id) for step in state.graph if step.kind.endswith("-lease")}
+    is_taken = status.get("acquire-lease") is Status.DONE
+    return is_taken and status.get("release-lease") is Status.PENDING and state.abort is None
 
 
 def _entered(held: ExitStack, lease: AbstractContextManager[None]) -> bool:

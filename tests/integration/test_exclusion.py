@@ -13,6 +13,7 @@ from fixtures.database_alone import checkout
 from coordinator.adapters.databases import postgresql
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.errors import Waiting
+from coordinator.leases import Claim, acquire, release
 from coordinator.ports.databases import Batch
 from coordinator.secret import Secret
 
@@ -49,7 +50,7 @@ def test_a_lock_that_was_lost_is_taken_again(tmp_path: Path, database_url: str) 
 
     with alone_on_databases(first) as demand_alone:
         end_other_sessions(database_url)
-        demand_alone()
+        demand_alone(None)
 
         with pytest.raises(Waiting), alone_on_databases(second):
             pass
@@ -64,7 +65,7 @@ def test_a_lost_session_that_still_holds_the_lock_is_given_time_to_end(
         dying.execute(f"SELECT pg_advisory_lock({LOCK_ID})")
         threading.Timer(0.3, dying.close).start()
 
-        demand_alone()
+        demand_alone(None)
 
 
 def test_a_coordinator_whose_lock_another_one_took_over_stops(tmp_path: Path, database_url: str) -> None:
@@ -73,7 +74,7 @@ def test_a_coordinator_whose_lock_another_one_took_over_stops(tmp_path: Path, da
     with alone_on_databases(first) as demand_alone:
         end_other_sessions(database_url)
         with alone_on_databases(second), pytest.raises(Waiting, match="coordinator shop-2"):
-            demand_alone()
+            demand_alone(None)
 
 
 def test_a_database_that_is_down_does_not_keep_a_rollback_from_beginning(tmp_path: Path) -> None:
@@ -106,3 +107,28 @@ def test_whoever_waits_for_the_lock_stops_no_index_from_being_built(database_url
     thread.join(60)
 
     assert not thread.is_alive()
+
+
+def test_a_run_whose_lease_another_release_took_over_meanwhile_stops(
+    tmp_path: Path, database_url: str
+) -> None:
+    mine, theirs = Claim("mine", "shop-2"), Claim("theirs", "shop-3")
+    database = postgresql.connect(Secret(database_url), lock_timeout=timedelta(seconds=60))
+
+    with alone_on_databases(checkout(tmp_path, database_url)) as demand_alone:
+        with database.session(label="mine") as session:
+            acquire(session, mine, supersede=False)
+        demand_alone(mine)
+        end_other_sessions(database_url)  # this process stood still, and nobody heard of it
+        with database.session(label="theirs") as session:
+            acquire(session, theirs, supersede=True)
+
+        with pytest.raises(Waiting, match="shop-3") as refused:
+            demand_alone(mine)
+        demand_alone(None)
+        with database.session(label="theirs") as session:
+            release(session, theirs)
+        demand_alone(mine)
+
+    assert refused.value.code == "release-under-way"
+    assert "abort" in refused.value.next_step

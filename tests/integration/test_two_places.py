@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 from fakes.platform import FilePlatform
 
+from coordinator import leases
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.place import Place
 from coordinator.app.running import Ended, Runner
-from coordinator.errors import Usage
+from coordinator.errors import Usage, Waiting
 from coordinator.graph import StepId
-from coordinator.journal.events import Event, Outcome
+from coordinator.journal.events import Approved, Event, Outcome, to_wire
 from coordinator.journal.fold import RunState
 from coordinator.load import load_plan
-from coordinator.model import Colour, ServiceName, Version
+from coordinator.model import Colour, DatabaseName, ServiceName, Version
 from coordinator.ports.platforms import Platform
 from coordinator.survey import survey
 
@@ -124,3 +125,25 @@ def test_says_that_nobody_serves_here_where_the_database_was_migrated(tmp_path: 
     found = survey(checkout(tmp_path / "two", database)).diagnostics
 
     assert [each.code for each in found] == ["nobody-serves"]
+
+
+def test_a_release_that_was_superseded_from_elsewhere_does_not_go_on(tmp_path: Path) -> None:
+    database = tmp_path / "shop.db"
+    old_version(database)
+    first, other = checkout(tmp_path / "one", database), checkout(tmp_path / "two", database)
+    live = first.platform(ServiceName("api"))
+    live.deploy(Colour.BLUE, Version("1"), deadline=timedelta())
+    live.switch(expected=None, to=Colour.BLUE)
+    assert run(first).exit_code(wanted=Outcome.RELEASED) == 4
+    with other.session(DatabaseName("shop"), label="other") as session:
+        leases.acquire(session, leases.Claim("another digest", "shop-3"), supersede=True)
+    journal = Place(first.plan.file).journal
+    [name] = journal.runs()
+    journal.ask(name, to_wire(Approved(first.clock.now(), StepId("approve:contract"), "dba")))
+
+    with pytest.raises(Waiting) as refused:
+        run(first)
+
+    assert refused.value.code == "release-under-way"
+    with closing(sqlite3.connect(database)) as connection:
+        assert [row[1] for row in connection.execute("PRAGMA table_info(a)")] == ["b", "c"]
