@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart check test test-peers test-mariadb test-mysql test-browser test-cluster golden bench bench-backfill bench-cluster bench-locks bench-migrations bench-plan clean
+.PHONY: quickstart check test fuzz-verdicts test-peers test-mariadb test-mysql test-browser test-cluster golden bench bench-backfill bench-cluster bench-locks bench-migrations bench-plan clean
 
 quickstart: .venv/.user  ## release a shop 1.4 → 1.5 under load; ROLLBACK=1 or ROLLBACK=monitor shows the way back, REFUSED=1 a refusal
 	@$(BIN)/python plans/quickstart/quickstart.py $(if $(REFUSED),--mistake rehearsal,$(if $(ROLLBACK),--mistake $(ROLLBACK:1=verify)))
@@ -17,6 +17,9 @@ check: .venv/.dev  ## format, lint, types, layers
 
 test: check  ## everything that needs nothing but this machine
 	$(BIN)/pytest -n 2
+
+fuzz-verdicts: .venv/.dev  ## verdicts of releases drawn by lot against an oracle: RELEASES=1000 of them from seed FIRST=0 on
+	COORDINATOR_FUZZ_RELEASES=$(or $(RELEASES),500) COORDINATOR_FUZZ_FIRST=$(or $(FIRST),0) $(BIN)/pytest -n 2 tests/properties/test_verdicts_against_oracle.py
 
 test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate, and Argo's schema, and a PgBouncer; needs Go and pgbouncer
 	$(BIN)/pytest -m "peers and not mariadb" -n 2 tests/peers tests/integration/test_pipelines.py
