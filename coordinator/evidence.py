@@ -222,6 +222,8 @@ class Rehearsal:
     """What limits this evidence: another major version, a table that could not be filled."""
     backfills: tuple[tuple[str, int, Finding], ...] = ()
     """What each backfill did at each state from the one that it needs."""
+    needs: tuple[tuple[str, str], ...] = ()
+    """A migration that fails on sample rows, and a backfill that was done before it so that it did not."""
     batch_scans: tuple[tuple[str, str], ...] = ()
     """A backfill, and a table that each of its batches reads from end to end, because no index serves it."""
     lost_indexes: tuple[LostIndex, ...] = ()

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from coordinator.backfills.order import named, waiting
 from coordinator.diagnostics import Diagnostic
-from coordinator.evidence import Basis, Evidence, Finding, Phased, Verdict
+from coordinator.evidence import Basis, Evidence, Finding, Phased, Rehearsal, Verdict
 from coordinator.graph import Graph
 from coordinator.model import BackfillSpec, DatabaseName, Plan
 
@@ -29,10 +29,28 @@ def judged(plan: Plan, evidence: Evidence) -> dict[tuple[DatabaseName, str], Fin
         for spec in plan.databases[database].backfills:
             first, last = _states(spec, evidence.phased.get(database, ()))
             tried = {state: finding for name, state, finding in rehearsal.backfills if name == spec.name}
-            seen = [_at(tried.get(state, _NOT_ASKED), state) for state in range(first, last + 1)]
+            seen = [
+                *_of_needs(spec, rehearsal, evidence.phased.get(database, ())),
+                *(_at(tried.get(state, _NOT_ASKED), state) for state in range(first, last + 1)),
+            ]
             if seen:
                 found[database, spec.name] = min(seen, key=lambda each: _WORST_FIRST.index(each.verdict))
     return found
+
+
+def _of_needs(spec: BackfillSpec, rehearsal: Rehearsal, phased: Sequence[Phased]) -> Iterator[Finding]:
+    """Yield the migrations that fail before a backfill is complete, and do not wait for it."""
+    gate = waiting(spec, phased)
+    for migration, backfill in rehearsal.needs:
+        at = next((at for at, each in enumerate(phased) if each.migration.name == migration), None)
+        waits = at is not None and gate is not None and phased.index(gate) <= at
+        if backfill == spec.name and not waits:
+            yield Finding(
+                Verdict.UNPROVEN,
+                Basis.REHEARSED,
+                f"`{migration}` fails where rows are left to be done, and does not wait for it; with"
+                f" `before: {migration}` it does",
+            )
 
 
 def _at(finding: Finding, state: int) -> Finding:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from coordinator.rehearse.key import Circumstances, key_of
 from coordinator.rehearse.record import Found, found_in, is_lasting, text_from
-from coordinator.rehearse.stage import MEND_DOUBT, Live, Task, hazards_of, rehearse_database
+from coordinator.rehearse.stage import MEND_DOUBT, hazards_of, rehearse_database
 from coordinator.rehearse.subject import Subject
+from coordinator.rehearse.task import Live, Task
 from coordinator.rehearse.walk import Apply
 
 __all__ = [

@@ -46,15 +46,22 @@ class Passed:
         pending: Sequence[Migration],
         statements: Sequence[StatementEvidence],
         made_by_code: Mapping[str, frozenset[str]],
+        *,
+        written_before: Mapping[str, str],
     ) -> Passed:
-        """Return what statements did; nobody sees those of code, but the tables that it left are known."""
+        """Return what statements did; nobody sees those of code, but the tables that it left are known.
+
+        `written_before` names what else wrote rows before a migration, by the migration's name.
+        """
         wrote = {each.migration for each in statements if each.written or _truncates(each)}
         wrote |= {each.name for each in pending if each.is_code}
         moved = {each.migration for each in statements if _moves_rows(each)}
         changes = [_of_tables(statements, each) for each in pending]
         made = [made_by_code.get(each.name, frozenset[str]()) for each in pending]
         return cls(
-            writers=tuple(each.name if each.name in wrote else None for each in pending),
+            writers=tuple(
+                each.name if each.name in wrote else written_before.get(each.name) for each in pending
+            ),
             movers=tuple(each.name if each.name in moved else None for each in pending),
             new_tables=tuple(
                 code | {bare(change.name) for change in each if change.before is None}

@@ -20,7 +20,7 @@ from enum import Enum
 from hashlib import sha256
 from pathlib import PurePath
 
-from coordinator.rehearse.stage import Task
+from coordinator.rehearse.task import Task
 
 _RESTRICT = re.compile(r"^\\restrict ([A-Za-z0-9]{32,})$", re.MULTILINE)
 

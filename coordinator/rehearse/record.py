@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from coordinator.evidence import Rehearsal, Span, StatementEvidence, Use
 from coordinator.model import Engine, Migration
 from coordinator.rehearse.moment import OF_THE_MOMENT
-from coordinator.rehearse.walk import texts_of
+from coordinator.rehearse.texts import texts_of
 
 Found = tuple[Rehearsal, dict[Use, tuple[Span, ...]]]
 """What `rehearse_database` returns."""

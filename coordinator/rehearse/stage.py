@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
 from coordinator.apply import apply_on_scratch
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, Use, Verdict
-from coordinator.model import DatabaseSpec, Layer, Migration, Role, Script
+from coordinator.model import Layer, Migration, Role, Script
 from coordinator.ports.databases import Batch
-from coordinator.ports.migrations import MigrationTool
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer, Tell
-from coordinator.rehearse.backfilling import ProgramOnScratch, Trial, trying
+from coordinator.rehearse.backfilling import Trial, trying
 from coordinator.rehearse.batch_plans import hazards_of_batches
+from coordinator.rehearse.completed import Completed
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
     already_failing_of,
@@ -33,37 +33,9 @@ from coordinator.rehearse.findings import (
 from coordinator.rehearse.lost_indexes import hazards_of_lost_indexes
 from coordinator.rehearse.otherwise import done_otherwise
 from coordinator.rehearse.sample_rows import SampleRows
-from coordinator.rehearse.subject import Subject
+from coordinator.rehearse.task import Task
 from coordinator.rehearse.walk import Apply, Failure, Pair, Walked, walk_states
 from coordinator.rules import find_hazards
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What the live database told; all of it empty where nothing live was asked."""
-
-    catalogue: Mapping[str, str] | None = None
-    """Its schema, to compare with the files; None: not asked."""
-    sizes: Mapping[str, int] | None = None
-    dump: str | None = None
-    changes_left: Mapping[str, int] = field(default_factory=dict)
-    """See RehearsalEngine.live_changes_left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be rehearsed on one database."""
-
-    spec: DatabaseSpec
-    tool: MigrationTool
-    applied: tuple[Migration, ...]
-    pending: tuple[Migration, ...]
-    subjects: tuple[Subject, ...]
-    layers: tuple[Layer, ...]
-    live: Live = Live()
-    run_code: Apply | None = None
-    """What applies a migration that is code; None where its program may not be tried out."""
-    run_range: ProgramOnScratch | None = None
 
 
 def rehearse_database(
@@ -78,7 +50,7 @@ def rehearse_database(
     refused: str | None = None
     order = tuple(SampleRows) if needs_rows else (SampleRows.NEVER,)
     for rows in order:
-        tried = _try(server, task, rows, tell)
+        tried = _try_completing(server, task, rows, tell)
         if isinstance(tried, Failure):
             return _without_base(server, task, tried)
         failure = tried.walked.failures[0] if tried.walked.failures else None
@@ -101,12 +73,29 @@ class _Tried:
     drift: _Drift
     unfilled: tuple[str, ...]
     trials: tuple[Trial, ...]
+    completed: Completed
     otherwise: str | None
     """What the migrations' programs did that they had not said: then the states are not the true ones."""
     not_compared: tuple[str, ...]
 
 
-def _try(server: RehearsalServer, task: Task, rows: SampleRows, tell: Tell) -> _Tried | Failure:
+def _try_completing(server: RehearsalServer, task: Task, rows: SampleRows, tell: Tell) -> _Tried | Failure:
+    """Walk through the states; again with backfills done before a migration that fails on undone rows."""
+    completed = Completed(task.spec, task.pending, task.run_range)
+    while True:
+        tried = _try(server, task, rows, tell=tell, completed=completed)
+        if isinstance(tried, Failure) or not tried.walked.failures or rows is SampleRows.NEVER:
+            return tried
+        failure = tried.walked.failures[0]
+        more = completed.also_before(failure.migration) if _is_of_rows(failure.error) else None
+        if more is None:
+            return tried
+        completed = more
+
+
+def _try(
+    server: RehearsalServer, task: Task, rows: SampleRows, *, tell: Tell, completed: Completed
+) -> _Tried | Failure:
     """Walk through the states on new scratch databases; a failure is one of the base."""
     with ExitStack() as scratch:
         walk = scratch.enter_context(server.database(task.live.dump))
@@ -119,7 +108,7 @@ def _try(server: RehearsalServer, task: Task, rows: SampleRows, tell: Tell) -> _
         unfilled = rows.fill(walk)
         ahead = scratch.enter_context(walk.clone()) if task.pending and _asks(task) else walk
         beside = scratch.enter_context(walk.clone()) if _has_programs(task) else None
-        apply = _telling(rows.after(_apply_for(task)), task, tell)
+        apply = _telling(rows.after(completed.applied(_apply_for(task))), task, tell)
         trials: list[Trial] = []
         walked = walk_states(
             Pair(walk, ahead),
@@ -129,20 +118,24 @@ def _try(server: RehearsalServer, task: Task, rows: SampleRows, tell: Tell) -> _
             apply=apply,
             engine=task.spec.engine,
             visit=trying(task.spec, task.pending, trials, task.run_range) if task.spec.backfills else None,
+            met_by_next=completed.met_by_next,
+            written_before=completed.writers,
         )
-        otherwise, not_compared = _otherwise(beside if not walked.failures else None, task)
-    return _Tried(walked, drift, unfilled, tuple(trials), otherwise, not_compared)
+        otherwise, not_compared = _otherwise(beside if not walked.failures else None, task, completed)
+    return _Tried(walked, drift, unfilled, tuple(trials), completed, otherwise, not_compared)
 
 
-def _otherwise(beside: RehearsalDatabase | None, task: Task) -> tuple[str | None, tuple[str, ...]]:
+def _otherwise(
+    beside: RehearsalDatabase | None, task: Task, completed: Completed
+) -> tuple[str | None, tuple[str, ...]]:
     if beside is None or task.run_code is None:
         return None, ()
     return done_otherwise(
         beside,
         task.pending,
         engine=task.spec.engine,
-        by_file=_apply_for(task),
-        by_program=task.run_code,
+        by_file=completed.applied(_apply_for(task)),
+        by_program=completed.applied(task.run_code),
     )
 
 
@@ -194,6 +187,7 @@ def _rehearsal(
             (each.name, each.state, _of_live(each.finding, tried, doubt=server.doubt))
             for each in tried.trials
         ),
+        needs=tried.completed.pairs,
         batch_scans=scans,
         lost_indexes=tuple(lost_indexes_of(walked, task.pending)),
         is_whole=failure is None,

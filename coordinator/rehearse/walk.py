@@ -11,11 +11,10 @@ for what the migrations do is seen there, and a state of `walk` that nobody asks
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Objection, StatementEvidence, Use
 from coordinator.model import Engine, Layer, Migration, Role
@@ -35,8 +34,8 @@ from coordinator.rehearse.ask import (
 )
 from coordinator.rehearse.between import Passed, bare
 from coordinator.rehearse.subject import WORKS, Answer, Compiled, Subject
+from coordinator.rehearse.texts import at_its_lines
 from coordinator.rehearse.within import instants, joined, placed
-from coordinator.sql import split_statements
 
 _T = TypeVar("_T")
 
@@ -47,6 +46,12 @@ Apply = Callable[[RehearsalDatabase, Migration], DatabaseError | None]
 Working = Sequence[tuple[Subject, Sequence[Compiled]]]
 """For each version, its queries that ran and that work where the walk stands."""
 Visit = Callable[[RehearsalDatabase, int, Working], None]
+MetByNext = Callable[[RehearsalDatabase, int], AbstractContextManager[RehearsalDatabase]]
+
+
+def as_it_is(database: RehearsalDatabase, _state: int) -> AbstractContextManager[RehearsalDatabase]:
+    """Yield the database itself."""
+    return nullcontext(database)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +128,16 @@ def walk_states(
     keys: Sequence[str] | None = None,
     memory: Memory | None = None,
     visit: Visit | None = None,
+    met_by_next: MetByNext = as_it_is,
+    written_before: Mapping[str, str] | None = None,
 ) -> Walked:
     """Apply `pending` state by state and ask about every query of every subject.
 
     `goes_on` says what a refused migration means: go on as if it changed nothing (a backtest, whose past went
     on too), or know nothing from there on. `keys` names the states for `memory`, one more than migrations.
-    `visit` looks at the scratch database at each state, and leaves it as it is.
+    `visit` looks at the scratch database at each state, and leaves it as it is. `met_by_next` yields that
+    database as a next version meets it there. `written_before` names what `apply` has write rows before a
+    migration.
     `engine` is whose quotes the migrations are read with.
     """
     memory = memory or Memory()
@@ -143,10 +152,9 @@ def walk_states(
         return _unasked(asked, states=known + 1, ahead=ahead)
     own = State(pair.ahead, layers, memory.at(names[-1])) if pending else here
     compiled = _compiled(asked, live=here, following=own)
-    walk = _Walk(asked, compiled, layers, Passed.by(pending, statements, ahead.made_by_code))
-    walk.ask(here)
-    if visit is not None:
-        visit(pair.walk, 0, walk.working())
+    passed = Passed.by(pending, statements, ahead.made_by_code, written_before=written_before or {})
+    walk = _Walk(asked, compiled, layers, passed, visit, met_by_next)
+    walk.stand_at(0, here)
     refused = [each.migration for each in failures]
     for state, migration in enumerate(pending[:known], 1):
         walk.ask_within(here, migration, engine)
@@ -161,9 +169,7 @@ def walk_states(
                     break
             walk.cross(held)
         here = State(pair.walk, layers, memory.at(names[state]))
-        walk.ask(here)
-        if visit is not None:
-            visit(pair.walk, state, walk.working())
+        walk.stand_at(state, here)
     return walk.ended(asked, statements, failures)
 
 
@@ -210,7 +216,7 @@ def _run_ahead(pair: Pair, pending: Sequence[Migration], *, apply: Apply, engine
         error = apply(pair.ahead, migration)
         if migration.is_code:
             ahead.made_by_code[migration.name] = _tables(pair.ahead) - before
-        ahead.statements.extend(_placed(pair.ahead.take_statements(), migration, engine))
+        ahead.statements.extend(at_its_lines(pair.ahead.take_statements(), migration, engine))
         if error is not None:
             ahead.failures.append(Failure(migration, error))
     return ahead
@@ -220,30 +226,6 @@ def _tables(database: RehearsalDatabase) -> frozenset[str]:
     return frozenset(
         bare(name.removeprefix("table ")) for name in database.catalogue() if name.startswith("table ")
     )
-
-
-def _placed(
-    found: Sequence[StatementEvidence], migration: Migration, engine: Engine
-) -> Iterator[StatementEvidence]:
-    """Yield what the migration's own statements did, each at its line; the tool's own statements are none."""
-    file = migration.files[0].path if migration.files else migration.name
-    left = list(texts_of(migration, engine))
-    for each in found:
-        at = next((at for at, (text, _) in enumerate(left) if text == each.statement.text), None)
-        if at is not None:
-            line = left[at][1]
-            yield replace(each, migration=migration.name, place=Place(file, line))
-            del left[: at + 1]
-
-
-def texts_of(migration: Migration, engine: Engine) -> Iterator[tuple[str, int]]:
-    """Yield the migration's texts with their lines, each whole and then each of its statements."""
-    for statement in migration.up.statements if migration.up else ():
-        pieces = split_statements(statement.text, engine)
-        if len(pieces) > 1:
-            yield statement.text.strip(), statement.line + pieces[0].line - 1
-        for piece in pieces:
-            yield piece.text, statement.line + piece.line - 1
 
 
 Held = dict[Use, tuple[list[int], Callable[[], list[Objection | None]]]]
@@ -258,14 +240,22 @@ class _Walk:
     compiled: Mapping[Use, Sequence[Compiled]]
     layers: Collection[Layer]
     passed: Passed
+    visit: Visit | None
+    met_by_next: MetByNext
     answers: dict[Use, list[list[Answer]]] = field(default_factory=dict)
     crossings: dict[Use, list[dict[int, Objection]]] = field(default_factory=dict)
     """For each migration, what a session that was there before it met, by the query's number."""
     within: dict[Use, list[dict[int, Answer]]] = field(default_factory=dict)
     """For each migration, what was met between its statements, by the query's number."""
 
-    def ask(self, here: State) -> None:
-        """Ask about every query of every subject at the next state."""
+    def stand_at(self, state: int, here: State) -> None:
+        """Ask about every query of every subject at the next state, and let it be visited."""
+        with self.met_by_next(here.database, state) as database:
+            self._ask(here, here if database is here.database else replace(here, database=database))
+        if self.visit is not None:
+            self.visit(here.database, state, self.working())
+
+    def _ask(self, here: State, of_next: State) -> None:
         left: dict[Use, Nulls] = {}
         for subject in self.subjects:
             answers = self.answers.setdefault(subject.use, [])
@@ -277,8 +267,9 @@ class _Walk:
                     nulls.update(nulls_of(each, each.ran) if each.ran is not None else {})
                 continue
             between = self.passed.between(subject.role, state=len(answers))
-            asked = ask_queries(here, compiled, role=subject.database_role, between=between, nulls=nulls)
-            answers.append(with_lost_indexes(here, compiled, asked))
+            place = here if is_live else of_next
+            asked = ask_queries(place, compiled, role=subject.database_role, between=between, nulls=nulls)
+            answers.append(with_lost_indexes(place, compiled, asked))
         if Layer.DESCRIBE in self.layers:
             self._judge_nulls(here, left)
 

@@ -165,6 +165,44 @@ def test_a_release_with_a_backfill_is_proven_and_released_and_then_there_is_noth
     assert any_shop.run().state is None
 
 
+SETS_NOT_NULL = {
+    Engine.POSTGRESQL: "ALTER TABLE orders ALTER COLUMN cents SET NOT NULL",
+    Engine.SQLITE: "CREATE TABLE other (id integer NOT NULL PRIMARY KEY, total integer NOT NULL,"
+    " note varchar(500), cents integer NOT NULL); INSERT INTO other SELECT * FROM orders;"
+    " DROP TABLE orders; ALTER TABLE other RENAME TO orders",
+    ENGINE: "ALTER TABLE orders MODIFY cents integer NOT NULL",
+}
+
+
+def test_a_column_that_is_not_null_when_its_backfill_is_complete_is_proven_and_released(
+    any_shop: Shop,
+) -> None:
+    any_shop.write(contract=SETS_NOT_NULL[Engine(any_shop.engine)])
+
+    proof, warnings = any_shop.plan()
+    ended = any_shop.run()
+
+    assert (warnings, proof.diagnostics, risks(proof)) == ((), (), ())
+    assert proof.evidence.backfills["shop", "cents"].verdict is Verdict.PROVEN  # type: ignore[index]
+    assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE, ended.problems
+
+
+def test_a_migration_that_fails_on_undone_rows_and_does_not_wait_for_them_is_unproven(
+    postgresql_shop: Shop,
+) -> None:
+    postgresql_shop.write()
+    postgresql_shop._add("4_less", "expand", SETS_NOT_NULL[Engine.POSTGRESQL])
+    plan = postgresql_shop.folder / "plan.yaml"
+
+    before, _ = postgresql_shop.plan()
+    plan.write_text(plan.read_text() + "        before: 4_less\n")
+    after, _ = postgresql_shop.plan()
+
+    [risk] = risks(before)
+    assert "`4_less` fails where rows are left to be done, and does not wait for it" in risk.why
+    assert (risks(after), after.diagnostics) == ((), ())
+
+
 def test_a_release_with_a_backfill_in_several_sessions_is_proven_where_its_batches_share_nothing(
     postgresql_shop: Shop,
 ) -> None:
