@@ -10,7 +10,7 @@ _SHAPES = {"apply": "box3d", "switch": "diamond", "approve": "octagon"}
 
 
 def as_chains(graph: Graph) -> Iterator[str]:
-    """Yield the steps, numbered, one a line: a step follows the line above, or a line says what it follows.
+    """Yield the steps, numbered, one a line: a step follows the line above, or says what it follows.
 
     Chains stay together, so that the branches of several services can be read one after the other.
     """
@@ -18,11 +18,12 @@ def as_chains(graph: Graph) -> Iterator[str]:
     width = len(str(len(graph)))
     for step in _along_chains(graph):
         after = sorted(number[before] for before in step.after)
+        order = ""
         if after != [len(number)][: len(number)]:
-            yield f"{' ' * width}  " + (f"after {', '.join(map(str, after))}" if after else "at any time")
+            order = f"  (after {', '.join(map(str, after))})" if after else "  (at any time)"
         number[step.id] = len(number) + 1
         mark = "  ‼ no way back from here" if step.no_return else ""
-        yield f"{len(number):{width}}  {_label(step)}{mark}"
+        yield f"{len(number):{width}}  {_label(step)}{order}{mark}"
 
 
 def _along_chains(graph: Graph) -> Iterator[Step]:
