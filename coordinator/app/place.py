@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,11 @@ class Place:
     @property
     def folder(self) -> Path:
         """Return the folder of the state; it need not exist."""
-        return self.plan_file.parent / ".coordinator" / "runs" / self.plan_file.stem
+        return self._root / "runs" / self.plan_file.stem
+
+    @property
+    def _root(self) -> Path:
+        return self.plan_file.parent / ".coordinator"
 
     @property
     def journal(self) -> Journal:
@@ -36,8 +40,19 @@ class Place:
     def lease(self) -> AbstractContextManager[None]:
         """Hold the right to act on this plan. Raises: Waiting `lease-held`."""
         holder = f"pid {os.getpid()} on {socket.gethostname()}"
+        self._keep_out_of_git()
         lease: Lease = FileLease(self.folder)
         return lease.held("plan", holder=holder)
+
+    def _keep_out_of_git(self) -> None:
+        """Let `git add` leave a checkout's runs alone: another one must not take them for its own."""
+        ignored = self._root / ".gitignore"
+        with suppress(OSError):  # whoever takes the lease then says what is wrong with the folder
+            self._root.mkdir(parents=True, exist_ok=True)
+            if not ignored.exists():
+                ignored.write_text(
+                    "# Written by coordinator: this folder belongs to this checkout alone.\n*\n"
+                )
 
     def holder(self) -> str | None:
         """Return which process acts on this plan at this instant, None if none does."""

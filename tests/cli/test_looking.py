@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 
 import psycopg
 import pytest
@@ -43,6 +44,17 @@ def test_status_says_what_the_run_waits_for_and_that_nobody_works_on_it(waiting:
     assert steps["switch:shop"]["status"] == "done"
     assert steps["approve:contract"]["waits_for"] == ["dba", "lead"]
     assert not document["beyond_return"]
+
+
+def test_git_leaves_alone_what_a_run_keeps(checkout: Checkout):
+    subprocess.run(["git", "init", "-q"], cwd=checkout.folder, check=True)
+    checkout.released("1.4")
+
+    seen = ["git", "status", "--porcelain", "--untracked-files=all"]
+    told = subprocess.run(seen, cwd=checkout.folder, capture_output=True, text=True, check=True).stdout
+
+    assert "plan.yaml" in told
+    assert ".coordinator" not in told
 
 
 def test_status_says_what_to_look_at_of_a_step_in_doubt_as_run_does(checkout: Checkout):
