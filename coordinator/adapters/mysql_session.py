@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import Final
 
 import pymysql
 from pymysql.connections import Connection
@@ -24,9 +23,6 @@ from pymysql.constants import SERVER_STATUS
 
 from coordinator.adapters import mysql_table_lock
 from coordinator.adapters.batches import (
-    DISK_FULL,
-    NEEDS_A_RIGHT,
-    as_read_only,
     connection_lost,
     cursor_moved,
     ledger_changed,
@@ -34,7 +30,8 @@ from coordinator.adapters.batches import (
     transaction_ended,
     transaction_left_open,
 )
-from coordinator.adapters.mysql_lock_waits import CUT_SHORT, LockWaits, may_repeat, takes_several
+from coordinator.adapters.mysql_lock_waits import LockWaits, may_repeat, takes_several
+from coordinator.adapters.mysql_refusals import LOST, refusal_from
 from coordinator.adapters.mysql_url import message_of, scrub
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
@@ -48,52 +45,6 @@ from coordinator.sql import (
 )
 
 _POLL_SECONDS = 0.1
-_BUSY = frozenset({1020, 1205, 1213, 3572})
-"""ER_CHECKREAD (a row changed since: MariaDB with innodb_snapshot_isolation), ER_LOCK_WAIT_TIMEOUT,
-ER_LOCK_DEADLOCK, ER_LOCK_NOWAIT: the statement did nothing, later it may work."""
-_READ_ONLY: Final = frozenset({1792, 1836})
-"""ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, MySQL's ER_READ_ONLY_MODE."""
-_BY_OPTION: Final = "-read-only option"
-"""Of what ER_OPTION_PREVENTS_STATEMENT (1290) says, `--read-only` and `--super-read-only`."""
-_DENIED: Final = (1044, 1142, 1143, 1227, 1370)
-"""ER_…ACCESS_DENIED_ERROR of a database, a table, a column, a right of its own, a routine."""
-_STATES: Final = {
-    1021: DISK_FULL,  # ER_DISK_FULL
-    1048: "23000",  # ER_BAD_NULL_ERROR
-    1062: "23000",  # ER_DUP_ENTRY
-    1114: DISK_FULL,  # ER_RECORD_FILE_FULL
-    1138: "22004",  # ER_INVALID_USE_OF_NULL
-    1216: "23000",  # ER_NO_REFERENCED_ROW, of an account that may not see the other table
-    1217: "23000",  # ER_ROW_IS_REFERENCED, the same
-    1264: "22003",  # ER_WARN_DATA_OUT_OF_RANGE
-    1265: "22000",  # ER_WARN_DATA_TRUNCATED
-    1292: "22007",  # ER_TRUNCATED_WRONG_VALUE
-    1317: CUT_SHORT,  # ER_QUERY_INTERRUPTED
-    1365: "22012",  # ER_DIVISION_BY_ZERO
-    1366: "22000",  # ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
-    1406: "22001",  # ER_DATA_TOO_LONG
-    1411: "22000",  # ER_WRONG_VALUE_FOR_TYPE
-    1416: "22003",  # ER_CANT_CREATE_GEOMETRY_OBJECT
-    1441: "22008",  # ER_DATETIME_FUNCTION_OVERFLOW
-    1451: "23000",  # ER_ROW_IS_REFERENCED_2
-    1452: "23000",  # ER_NO_REFERENCED_ROW_2
-    1526: "22000",  # ER_NO_PARTITION_FOR_GIVEN_VALUE
-    1690: "22003",  # ER_DATA_OUT_OF_RANGE
-    3037: "22023",  # MySQL's ER_GIS_INVALID_DATA
-    3140: "22032",  # MySQL's ER_INVALID_JSON_TEXT
-    3141: "22032",  # MySQL's ER_INVALID_JSON_TEXT_IN_PARAM
-    3156: "22018",  # MySQL's ER_INVALID_JSON_VALUE_FOR_CAST
-    3819: "23000",  # MySQL's ER_CHECK_CONSTRAINT_VIOLATED
-    3903: "22018",  # MySQL's ER_INVALID_JSON_VALUE_FOR_FUNC_INDEX
-    4025: "23000",  # MariaDB's ER_CONSTRAINT_FAILED
-    4038: "22032",  # MariaDB's ER_JSON_SYNTAX
-}
-"""SQLSTATE of the errors that somebody tells apart: the driver drops what the server sent, and that is HY000
-for some by which rows refuse a statement, and not what the standard has. Classes 22 and 23 are errors of
-rows: with others than a rehearsal's sample the statement may work."""
-_LOST = frozenset({1053, 1927, 2006, 2013, 2055})
-"""ER_SERVER_SHUTDOWN, MariaDB's ER_CONNECTION_KILLED, and the client's words for one that is gone."""
-
 _HOLDER = """
 SELECT id, user, host, command, time FROM information_schema.processlist WHERE id = IS_USED_LOCK({name})
 """
@@ -377,24 +328,18 @@ class MysqlSession:
         position = None if index is None else self._position_of(text, answered)
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         message = scrub(message_of(error), self._secrets)
-        if number in _LOST or not self._connection.open:
+        if number in LOST or not self._connection.open:
             return connection_lost(
                 message, commits=commits, statement=index, position=position, committed=self._committed
             )
-        is_busy = number in _BUSY
-        lacks = NEEDS_A_RIGHT if number in _DENIED else ""
-        refusal = DatabaseError(
-            "lock-timeout" if is_busy else "statement-failed",
-            f"The database refused a statement: {message}.",
-            why=f"Error {number}." if number else "",
-            next_step="Run the command again when the table is less busy." if is_busy else lacks,
+        return refusal_from(
+            number,
+            message,
             statement=index,
             position=position,
             committed=self._committed,
-            is_busy=is_busy and self._committed == 0 and answered == 0,
-            sqlstate=_STATES.get(number),
+            is_first=answered == 0,
         )
-        return as_read_only(refusal) if number in _READ_ONLY or _BY_OPTION in message else refusal
 
     def _roll_back(self) -> None:
         """End the transaction that is open, if one is; nothing of it stays."""

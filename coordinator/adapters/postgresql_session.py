@@ -10,7 +10,6 @@ a rehearsal watches such a session and must meet the same errors.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,8 +20,6 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from coordinator.adapters.batches import (
-    NEEDS_A_RIGHT,
-    as_read_only,
     connection_lost,
     cursor_moved,
     ledger_changed,
@@ -34,10 +31,10 @@ from coordinator.adapters.postgresql_blockers import SOON, Connection, LockWatch
 from coordinator.adapters.postgresql_lock_waits import LockWaits, Send, can_wait_briefly
 from coordinator.adapters.postgresql_pipeline import Refused, can_go_together, send_together
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
+from coordinator.adapters.postgresql_refusals import message_of, refusal_from, scrub
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports.databases import Batch, LockId, Target
-from coordinator.secret import PLACEHOLDER
 from coordinator.sql import literal
 
 _RESET = "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; RESET ROLE;"
@@ -64,11 +61,6 @@ the log is written in one order (PostgreSQL's manual, "Asynchronous Commit")."""
 _FLUSH = "SELECT pg_catalog.pg_logical_emit_message(true, 'coordinator', '')"
 """The smallest transaction of any role that waits for the disk: an empty message in the server's log. Who
 decodes the log and asks for messages sees it."""
-_LOCK_NOT_AVAILABLE = "55P03"
-"""lock_not_available (PostgreSQL, Appendix A): nothing happened, later it may work."""
-_INSUFFICIENT_PRIVILEGE = "42501"
-_READ_ONLY = "25006"
-"""insufficient_privilege, read_only_sql_transaction (the same)."""
 
 _HOLDER = """
 SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local socket'), a.state, a.query_start
@@ -383,19 +375,7 @@ class PostgresqlSession:
             return connection_lost(message, commits=commits, statement=index, sqlstate=error.sqlstate)
         if self._connection.info.transaction_status is TransactionStatus.ACTIVE:
             self._connection.close()  # the server waits for COPY's data, and nothing else ends that
-        timed_out = error.sqlstate == _LOCK_NOT_AVAILABLE
-        lacks = NEEDS_A_RIGHT if error.sqlstate == _INSUFFICIENT_PRIVILEGE else ""
-        position = error.diag.statement_position
-        refusal = DatabaseError(
-            "lock-timeout" if timed_out else "statement-failed",
-            f"The database refused a statement: {message}.",
-            why=f"SQLSTATE {error.sqlstate}." if error.sqlstate else "",
-            next_step="Run the command again when the table is less busy." if timed_out else lacks,
-            sqlstate=error.sqlstate,
-            statement=index,
-            position=int(position) if position else None,
-        )
-        return as_read_only(refusal) if error.sqlstate == _READ_ONLY else refusal
+        return refusal_from(error, message, statement=index)
 
     def roll_back(self) -> None:
         """End the transaction that is open, if one is; nothing of it stays."""
@@ -424,20 +404,3 @@ _LABEL_BYTES = 63
 def shortened(label: str) -> str:
     """Return a step's name as the server can keep it: NAMEDATALEN is 64."""
     return label.encode()[:_LABEL_BYTES].decode(errors="ignore")
-
-
-def scrub(message: str, secrets: Sequence[str]) -> str:
-    """Return `message` with every secret replaced."""
-    for secret in secrets:
-        message = message.replace(secret, PLACEHOLDER)
-    return message
-
-
-_QUESTION = re.compile(r"\s+Is the server running [^?]*\?")
-"""What libpq asks its user in the middle of a message."""
-
-
-def message_of(error: psycopg.Error) -> str:
-    text = _QUESTION.sub("", str(error))
-    parts = (error.diag.message_primary or text, error.diag.message_detail, error.diag.message_hint)
-    return " ".join(" ".join(part.split()).rstrip(".") + "." for part in parts if part).rstrip(".")

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from coordinator.adapters.postgresql_session import message_of, scrub
+from coordinator.adapters.postgresql_refusals import message_of, scrub
 from coordinator.adapters.sqlalchemy_url import without_driver
 from coordinator.errors import DatabaseError, Usage
 from coordinator.secret import Secret

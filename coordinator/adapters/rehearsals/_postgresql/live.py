@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-from coordinator.adapters.postgresql_session import scrub
+from coordinator.adapters.postgresql_refusals import scrub
 from coordinator.adapters.postgresql_url import connect, parameters_of, shown_by
 from coordinator.adapters.rehearsals._postgresql.binaries import dump_binaries
 from coordinator.errors import DatabaseError, Usage

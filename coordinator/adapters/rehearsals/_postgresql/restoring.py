@@ -11,7 +11,7 @@ import re
 
 import psycopg
 
-from coordinator.adapters.postgresql_session import message_of
+from coordinator.adapters.postgresql_refusals import message_of
 from coordinator.adapters.rehearsals._postgresql.roles import Roles, missing_role
 from coordinator.errors import DatabaseError
 from coordinator.sql import split_statements

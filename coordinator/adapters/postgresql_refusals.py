@@ -1,0 +1,53 @@
+"""What PostgreSQL says of an error, and what it means. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import psycopg
+
+from coordinator.adapters.batches import NEEDS_A_RIGHT, as_read_only
+from coordinator.errors import DatabaseError
+from coordinator.secret import PLACEHOLDER
+
+_LOCK_NOT_AVAILABLE = "55P03"
+"""lock_not_available (PostgreSQL, Appendix A): nothing happened, later it may work."""
+_INSUFFICIENT_PRIVILEGE = "42501"
+_READ_ONLY = "25006"
+"""insufficient_privilege, read_only_sql_transaction (the same)."""
+
+
+def refusal_from(error: psycopg.Error, message: str, *, statement: int | None) -> DatabaseError:
+    """Return the server's refusal of a statement, told as `message`."""
+    timed_out = error.sqlstate == _LOCK_NOT_AVAILABLE
+    lacks = NEEDS_A_RIGHT if error.sqlstate == _INSUFFICIENT_PRIVILEGE else ""
+    position = error.diag.statement_position
+    refusal = DatabaseError(
+        "lock-timeout" if timed_out else "statement-failed",
+        f"The database refused a statement: {message}.",
+        why=f"SQLSTATE {error.sqlstate}." if error.sqlstate else "",
+        next_step="Run the command again when the table is less busy." if timed_out else lacks,
+        sqlstate=error.sqlstate,
+        statement=statement,
+        position=int(position) if position else None,
+    )
+    return as_read_only(refusal) if error.sqlstate == _READ_ONLY else refusal
+
+
+def scrub(message: str, secrets: Sequence[str]) -> str:
+    """Return `message` with every secret replaced."""
+    for secret in secrets:
+        message = message.replace(secret, PLACEHOLDER)
+    return message
+
+
+_QUESTION = re.compile(r"\s+Is the server running [^?]*\?")
+"""What libpq asks its user in the middle of a message."""
+
+
+def message_of(error: psycopg.Error) -> str:
+    """Return what the server, or libpq, says in one line."""
+    text = _QUESTION.sub("", str(error))
+    parts = (error.diag.message_primary or text, error.diag.message_detail, error.diag.message_hint)
+    return " ".join(" ".join(part.split()).rstrip(".") + "." for part in parts if part).rstrip(".")
