@@ -19,7 +19,7 @@ _RULE = re.compile(
     r"(?P<unique>(?:CREATE |a )?UNIQUE (?:INDEX )?|PRIMARY KEY |EXCLUDE )|CHECK ", re.IGNORECASE
 )
 _KEYS = re.compile(r"\((?P<keys>[\w$\s,\"`]+)\)")
-_OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+\"? IS (?:NOT )?NULL|AND|OR)+", re.IGNORECASE)
+_OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+\"? IS (?:NOT )?NULL|AND)+", re.IGNORECASE)
 _GENERATED = re.compile(r"generated (?:always as \(|stored|virtual)", re.IGNORECASE)
 _NOT_VALID = re.compile(r" NOT VALID$")
 _INDEX = re.compile(r"INDEX .*? ON (?:[^\s(]+)(?: USING \w+)?", re.IGNORECASE | re.DOTALL)
@@ -104,7 +104,10 @@ def _differing(
 
 
 def _asks_for_null(constraint: Constraint) -> bool:
-    """Tell whether a CHECK asks for NULL alone: a set of values has NULL wherever that was taken."""
+    """Tell whether a CHECK asks for NULL alone: a set of values has NULL wherever that was taken.
+
+    Of one column or another it does not: what the other one has in the row decides as well.
+    """
     return not constraint.is_unique and _OF_NULL.fullmatch(constraint.text) is not None
 
 

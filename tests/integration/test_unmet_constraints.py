@@ -75,10 +75,20 @@ ALTER TABLE t ADD CONSTRAINT again CHECK (a <> 77) NOT VALID;
     assert verdict(servers, Engine.POSTGRESQL, pending, SETS_A, more=more) == "pp"
 
 
-def test_a_check_for_null_alone_was_met_by_a_set_with_null(servers: Servers):
-    pending = "ALTER TABLE t ADD CHECK (a IS NOT NULL OR b IS NOT NULL);"
+@pytest.mark.parametrize(
+    ("condition", "query", "expected"),
+    [
+        ("a IS NOT NULL AND b IS NOT NULL", SETS_A, "pp"),
+        ("c IS NULL OR d IS NULL", SETS_C, "pb"),
+        ("c IS NOT NULL OR d IS NOT NULL", SETS_C, "pu"),
+    ],
+)
+def test_a_check_for_null_alone_was_met_by_a_set_with_null_but_not_together_with_what_a_row_has(
+    servers: Servers, condition: str, query: str, expected: str
+):
+    pending = f"ALTER TABLE t ADD CHECK ({condition}) NOT VALID;"
 
-    assert verdict(servers, Engine.POSTGRESQL, pending, SETS_A) == "pp"
+    assert verdict(servers, Engine.POSTGRESQL, pending, query, more=", d integer") == expected
 
 
 def test_a_table_behind_a_view_of_its_old_name_has_the_same_constraints(servers: Servers):
