@@ -1,9 +1,9 @@
 """Constraints of a state that the version's own state lacks, and that no set of values met. Pure.
 
-A new CHECK or UNIQUE that refuses a sample is a break. One that refuses none may still refuse what a client
-sends: three rows that are alike in no column cannot show that two rows of the client's are alike in two. The
-engine has no answer to that, so the query is unproven. Only what a query writes counts, as far as its text
-names it: a word too many costs a proof and no truth.
+A new CHECK, UNIQUE or FOREIGN KEY that refuses a sample is a break. One that refuses none may still refuse
+what a client sends: three rows that are alike in no column cannot show that two rows of the client's are
+alike in two. The engine has no answer to that, so the query is unproven. Only what a query writes counts, as
+far as its text names it: a word too many costs a proof and no truth.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from coordinator.rehearsal_ports import Ran
 
 _WORD = re.compile(r"[^\W\d][\w$]*")
 _RULE = re.compile(
-    r"(?P<unique>(?:CREATE |a )?UNIQUE (?:INDEX )?|PRIMARY KEY |EXCLUDE )|CHECK ", re.IGNORECASE
+    r"(?P<unique>(?:CREATE |a )?UNIQUE (?:INDEX )?|PRIMARY KEY |EXCLUDE )|CHECK |FOREIGN KEY ", re.IGNORECASE
 )
+_FOREIGN_KEY = re.compile(r"FOREIGN KEY \([^)]*\)", re.IGNORECASE)
+"""What is kept of one: what it refers to may be renamed, and what it does to other rows is seen there."""
 _KEYS = re.compile(r"\((?P<keys>[\w$\s,\"`]+)\)")
 _OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+\"? IS (?:NOT )?NULL|AND)+", re.IGNORECASE)
 _GENERATED = re.compile(r"generated (?:always as \(|stored|virtual)", re.IGNORECASE)
@@ -122,9 +124,11 @@ def _constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         kind, _, name = key.partition(" ")
         if kind not in ("constraint", "index"):
             continue
-        # SQLite has no names for these: the key says which columns a `unique` is of.
+        # SQLite has no names for these: the key says which columns they are of.
         shown = name.partition(".unique ")[2] if definition == "unique" else ""
         text = _NOT_VALID.sub("", f"UNIQUE {shown}" if shown else definition)
+        refers = _FOREIGN_KEY.search(f"{name} {text}")
+        text = refers[0] if refers else text
         rule = _RULE.match(text)
         if rule is None:
             continue

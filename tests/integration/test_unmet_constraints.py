@@ -66,6 +66,27 @@ def test_a_check_that_no_sample_value_fails(servers: Servers, condition: str, qu
     assert verdict(servers, Engine.POSTGRESQL, pending, query) == expected
 
 
+@EVERYWHERE
+@pytest.mark.parametrize(
+    ("query", "expected"), [("UPDATE t SET c = c + 1 WHERE id = $1 AND c IS NULL", "pu"), (SETS_A, "pp")]
+)
+def test_a_foreign_key_that_no_sample_value_meets(
+    servers: Servers, engine: Engine, query: str, expected: str
+):
+    base = ");\nCREATE TABLE p (id integer PRIMARY KEY"
+    key = "CONSTRAINT of_p FOREIGN KEY (c) REFERENCES p (id)"
+    pending = f"ALTER TABLE t ADD {key}{' NOT VALID' if engine is Engine.POSTGRESQL else ''};"
+    if engine is Engine.SQLITE:
+        columns = "id integer PRIMARY KEY, a integer NOT NULL, b varchar(20) NOT NULL, c integer"
+        pending = f"""CREATE TABLE other ({columns}, {key});
+INSERT INTO other SELECT * FROM t;
+DROP TABLE t;
+ALTER TABLE other RENAME TO t;
+"""
+
+    assert verdict(servers, engine, pending, query, more=base) == expected
+
+
 def test_a_check_that_is_validated_is_no_new_one(servers: Servers):
     more = ", CONSTRAINT other CHECK (a <> 77)"
     pending = """ALTER TABLE t DROP CONSTRAINT other;
