@@ -5,10 +5,10 @@ They stand apart from ports.py because a migration hook, a platform and a step k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.model import Engine, Layer, Role, Version
@@ -180,6 +180,15 @@ class Lookup:
     """Tables of which it reads a part, by an index, at one place at least."""
     whole: frozenset[str]
     """Tables that it reads from end to end at one place at least, because no index can serve there."""
+
+    @classmethod
+    def of(cls, reads: Iterable[tuple[str, bool]]) -> Self:
+        """Return what the places make together at which tables are read; each says whether all of one is."""
+        found = frozenset(reads)
+        return cls(
+            frozenset(table for table, is_whole in found if not is_whole),
+            frozenset(table for table, is_whole in found if is_whole),
+        )
 
 
 class RehearsalDatabase(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final, TypeVar
 
 from coordinator.evidence import Objection
@@ -44,13 +45,18 @@ Described = dict[str, Description | Objection]
 """Answers of layers 1 and 2 at one state, by text: they are the same for every version that sends it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class State:
     """A scratch database that stands at a state, and what was asked there already."""
 
     database: RehearsalDatabase
     layers: Collection[Layer]
     described: Described = field(default_factory=dict)
+
+    @cached_property
+    def constraints(self) -> Constraints:
+        """What its rows have to meet."""
+        return Constraints.of(self.database.catalogue())
 
     def describe(self, texts: Sequence[str]) -> list[Description | Objection]:
         """Ask layers 1 and 2, each text once."""
@@ -81,9 +87,7 @@ def compile_queries(state: State, queries: Sequence[Query], *, role: str | None)
         _each(made, lambda some: state.database.choose([each.text for each in some], role=role), _chosen)
         _each(made, lambda some: state.database.execute(_asks(some), role=role), _executed)
         _each(made, lambda some: state.database.look_up(_asks(some)), _looked_up)
-        if any(map(_writes, made)):
-            constraints = Constraints.of(state.database.catalogue())
-            made = [replace(each, constraints=constraints) if _writes(each) else each for each in made]
+        made = [replace(each, constraints=state.constraints) if _writes(each) else each for each in made]
     return made
 
 
@@ -169,15 +173,13 @@ def ask_queries(
     asked = [place for place in _still(answers, asked) if queries[place].ran is not None]
     if asked:
         ran = state.database.execute(_asks([queries[each] for each in asked]), role=role)
-        writes = any(_writes(queries[place]) for place in asked)
-        constraints = Constraints.of(state.database.catalogue()) if writes else None
         for place, result in zip(asked, ran, strict=True):
             if nulls is not None and isinstance(result, Ran):
                 nulls.update(nulls_of(queries[place], result))
             answers[place] = _ran(
                 queries[place], result, answers[place], layers=state.layers, between=between
             )
-            answers[place] = _met(queries[place], result, answers[place], constraints)
+            answers[place] = _met(queries[place], result, answers[place], state)
     return [answers.get(place, each.own) for place, each in enumerate(queries)]
 
 
@@ -287,13 +289,13 @@ def _ran(
     return unknown(answer, Layer.RESULT, reason)
 
 
-def _met(query: Compiled, here: Ran | Objection, answer: Answer, constraints: Constraints | None) -> Answer:
+def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State) -> Answer:
     """Return the answer with a constraint that only one state has and that no set of values met."""
-    if isinstance(here, Objection) or answer.broken is not None or query.ran is None:
+    if isinstance(here, Objection) or answer.broken is not None:
         return answer
-    if constraints is None or query.constraints is None:
+    if query.ran is None or query.constraints is None:
         return answer
-    why = constraints.unmet(query.text, here, own=query.constraints, own_ran=query.ran)
+    why = state.constraints.unmet(query.text, here, own=query.constraints, own_ran=query.ran)
     return answer if why is None else unknown(answer, Layer.EXECUTE, why)
 
 

@@ -308,11 +308,12 @@ class _Walk:
         found: dict[Use, dict[int, Answer]] = {each.use: {} for each in self.subjects}
         if any(map(self.compiled.get, found)):
             for copy, line in instants(here.database, migration, engine):
+                inside = State(copy, self.layers)
                 for subject in self.subjects:
                     last, met = self.answers[subject.use][-1], found[subject.use]
                     places = [place for place, each in enumerate(last) if each.broken is None]
                     answers = ask_queries(
-                        State(copy, self.layers),
+                        inside,
                         [self.compiled[subject.use][place] for place in places],
                         role=subject.database_role,
                         between=self.passed.between(

@@ -82,15 +82,21 @@ def old_version(database: Path) -> None:
         )
 
 
+def two_checkouts(folder: Path, database: Path) -> tuple[ConnectedPorts, ConnectedPorts]:
+    """Return a checkout whose old version serves, and one from which nobody sees that."""
+    old_version(database)
+    first, other = checkout(folder / "one", database), checkout(folder / "two", database)
+    live = first.platform(ServiceName("api"))
+    live.deploy(Colour.BLUE, Version("1"), deadline=timedelta())
+    live.switch(expected=None, to=Colour.BLUE)
+    return first, other
+
+
 def test_a_copy_of_the_checkout_cannot_take_a_release_over_whose_versions_it_does_not_see(
     tmp_path: Path,
 ) -> None:
     database = tmp_path / "shop.db"
-    old_version(database)
-    first, copy = checkout(tmp_path / "one", database), checkout(tmp_path / "two", database)
-    live = first.platform(ServiceName("api"))
-    live.deploy(Colour.BLUE, Version("1"), deadline=timedelta())
-    live.switch(expected=None, to=Colour.BLUE)
+    first, copy = two_checkouts(tmp_path, database)
 
     assert run(first).exit_code(wanted=Outcome.RELEASED) == 4
     ended = run(copy)
@@ -129,11 +135,7 @@ def test_says_that_nobody_serves_here_where_the_database_was_migrated(tmp_path: 
 
 def test_a_release_that_was_superseded_from_elsewhere_does_not_go_on(tmp_path: Path) -> None:
     database = tmp_path / "shop.db"
-    old_version(database)
-    first, other = checkout(tmp_path / "one", database), checkout(tmp_path / "two", database)
-    live = first.platform(ServiceName("api"))
-    live.deploy(Colour.BLUE, Version("1"), deadline=timedelta())
-    live.switch(expected=None, to=Colour.BLUE)
+    first, other = two_checkouts(tmp_path, database)
     assert run(first).exit_code(wanted=Outcome.RELEASED) == 4
     with other.session(DatabaseName("shop"), label="other") as session:
         leases.acquire(session, leases.Claim("another digest", "shop-3"), supersede=True)

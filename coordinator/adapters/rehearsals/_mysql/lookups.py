@@ -34,11 +34,7 @@ def look_up(
             rows = run(connection, f"EXPLAIN {form}{text}", first, most=_MOST_ROWS).rows
     except REFUSALS:
         return None
-    found = list(_reads(rows, tokens_of(text), tables, engine))
-    return Lookup(
-        frozenset(table for table, is_whole in found if not is_whole),
-        frozenset(table for table, is_whole in found if is_whole),
-    )
+    return Lookup.of(_reads(rows, tokens_of(text), tables, engine))
 
 
 def _reads(

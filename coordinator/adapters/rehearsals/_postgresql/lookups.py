@@ -44,11 +44,7 @@ def _unwilling(connection: Connection) -> Iterator[None]:
 def _lookup(reply: Reply) -> Lookup | None:
     if reply.objection is not None or not reply.rows:
         return None
-    found = [each for plan in _plans(reply.rows) for each in _scans(plan, stops_early=False)]
-    return Lookup(
-        frozenset(table for table, is_whole in found if not is_whole),
-        frozenset(table for table, is_whole in found if is_whole),
-    )
+    return Lookup.of(each for plan in _plans(reply.rows) for each in _scans(plan, stops_early=False))
 
 
 def _plans(rows: Sequence[tuple[str | None, ...]]) -> Iterator[Mapping[str, Any]]:

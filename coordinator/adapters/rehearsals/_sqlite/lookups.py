@@ -32,11 +32,7 @@ def look_up(connection: sqlite3.Connection, text: str, tables: frozenset[str]) -
             ).fetchall()
     except REFUSALS:
         return None
-    found = list(_reads([str(row[3]) for row in plan], tokens, tables))
-    return Lookup(
-        frozenset(table for table, is_whole in found if not is_whole),
-        frozenset(table for table, is_whole in found if is_whole),
-    )
+    return Lookup.of(_reads([str(row[3]) for row in plan], tokens, tables))
 
 
 def _reads(
