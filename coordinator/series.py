@@ -186,6 +186,7 @@ class KeptSeries:
     """The series between two migrations, by database; safe to share between threads."""
 
     _idle: dict[DatabaseName, Series] = field(default_factory=dict)
+    _programs: dict[DatabaseName, Callable[[], None]] = field(default_factory=dict)
     _stopped_at: dict[DatabaseName, MigrationId] = field(default_factory=dict)
     _alone: Lock = field(default_factory=Lock)
 
@@ -222,6 +223,11 @@ class KeptSeries:
         with self._alone:
             self._idle[database] = series
 
+    def leave_program(self, database: DatabaseName, let_go: Callable[[], None]) -> None:
+        """Let the program of a migration wait for the next one; `let_go` ends it."""
+        with self._alone:
+            self._programs[database] = let_go
+
     def end(self, database: DatabaseName) -> None:
         """End the series of a database, for whoever takes its tool's locks another way."""
         with self._alone:
@@ -230,11 +236,12 @@ class KeptSeries:
             kept.close()
 
     def end_all_but(self, busy: Collection[DatabaseName | None]) -> None:
-        """End the series of databases of which no step is at work."""
+        """End the series and the programs of databases of which no step is at work."""
         with self._alone:
-            ended = [self._idle.pop(name) for name in tuple(self._idle) if name not in busy]
-        for series in ended:
-            series.close()
+            ended = [self._idle.pop(name).close for name in tuple(self._idle) if name not in busy]
+            ended += [self._programs.pop(name) for name in tuple(self._programs) if name not in busy]
+        for end in ended:
+            end()
 
 
 class UnkeptSeries(KeptSeries):
@@ -244,3 +251,8 @@ class UnkeptSeries(KeptSeries):
         """End the series."""
         del database
         series.close()
+
+    def leave_program(self, database: DatabaseName, let_go: Callable[[], None]) -> None:
+        """End the program."""
+        del database
+        let_go()

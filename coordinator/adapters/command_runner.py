@@ -65,6 +65,9 @@ class CommandRunner:
         del migrations, url, note
         return None
 
+    def let_go(self) -> None:
+        """Do nothing: each migration has a program of its own."""
+
     def why_not_rehearsed(self, live: Secret) -> str | None:
         """Look for the live address in the command."""
         address = LiveAddress(live, self._database.engine, self._command.folder)

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Self
 
 from coordinator.adapters import supervisor
 from coordinator.errors import StepFailed, Waiting
@@ -82,6 +82,69 @@ class Pipes:
     lines: IO[bytes]
 
 
+class Supervised:
+    """A program at work under its supervisor, whose descriptors are the other ends of the pipes."""
+
+    def __init__(self, program: str, pipes: Pipes, end: Callable[[], object]) -> None:
+        self._program = program
+        self._pipes = pipes
+        self._end = end
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def watch(self, *, deadline: timedelta, output: Output, until: IO[bytes] | None = None) -> Ended | None:
+        """Return how it ended, or was at the deadline; None as soon as there is something to read in `until`.
+
+        Raises: StepFailed `program-not-started` with nothing done.
+        """
+        pipes = self._pipes
+        is_late = _watch(pipes, output, deadline.total_seconds(), until)
+        if is_late is None:
+            output.end()
+            return None
+        # It says it in one piece. To wait for the pipe's end would be to wait for whoever else has it open.
+        said = os.read(pipes.said.fileno(), _LONGEST).decode(errors="replace")
+        output.end()
+        if said.startswith(_NOT_STARTED):
+            raise StepFailed(
+                "program-not-started",
+                f"`{self._program}` could not be started: {said.removeprefix(_NOT_STARTED)}.",
+                why="The plan's `command` names it.",
+                next_step="Build it, or correct `command`; a name with a slash starts at the plan's folder.",
+            )
+        return Ended(int(said) if said else None, output.last, is_late=is_late)
+
+    def close(self) -> None:
+        """Kill it and all that it started, where it has not ended, and return when it is gone."""
+        self._end()
+
+
+def begin_supervised(
+    argv: Sequence[str], *, folder: Path, environment: Mapping[str, str], lock: int | None
+) -> Supervised:
+    """Start a program in `folder`; whoever watches it hears whether it could be."""
+    command = [sys.executable, "-I", "-S", supervisor.__file__, str(-1 if lock is None else lock), *argv]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=() if lock is None else (lock,),
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    pipes = Pipes(process.stdin, process.stdout, process.stderr)
+    return Supervised(argv[0], pipes, lambda: process.__exit__(None, None, None))
+
+
 def run_supervised(
     argv: Sequence[str],
     *,
@@ -95,49 +158,23 @@ def run_supervised(
 
     Raises: StepFailed `program-not-started` with nothing done.
     """
-    command = [sys.executable, "-I", "-S", supervisor.__file__, str(-1 if lock is None else lock), *argv]
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=dict(environment),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        pass_fds=() if lock is None else (lock,),
-        start_new_session=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        pipes = Pipes(process.stdin, process.stdout, process.stderr)
-        return watch(pipes, argv[0], deadline=deadline, output=output)
+    with begin_supervised(argv, folder=folder, environment=environment, lock=lock) as program:
+        ended = program.watch(deadline=deadline, output=output)
+        assert ended is not None, "nothing else was waited for"
+        return ended
 
 
-def watch(pipes: Pipes, program: str, *, deadline: timedelta, output: Output) -> Ended:
-    """Return how the program of a supervisor ended, whose descriptors are the other ends of the pipes.
+def _watch(pipes: Pipes, output: Output, seconds: float, other: IO[bytes] | None) -> bool | None:
+    """Read until the supervisor has ended; return whether the program's time was up.
 
-    Raises: StepFailed `program-not-started` with nothing done.
+    None where there is something to read in `other`, and the program is at work.
     """
-    is_late = _watch(pipes, output, deadline.total_seconds())
-    # It says it in one piece. To wait for the pipe's end would be to wait for whoever else has it open.
-    said = os.read(pipes.said.fileno(), _LONGEST).decode(errors="replace")
-    output.end()
-    if said.startswith(_NOT_STARTED):
-        raise StepFailed(
-            "program-not-started",
-            f"`{program}` could not be started: {said.removeprefix(_NOT_STARTED)}.",
-            why="The plan's `command` names it.",
-            next_step="Build it, or correct `command`; a name with a slash starts at the plan's folder.",
-        )
-    return Ended(int(said) if said else None, output.last, is_late=is_late)
-
-
-def _watch(pipes: Pipes, output: Output, seconds: float) -> bool:
-    """Read until the supervisor has ended; return whether the program's time was up."""
     until, is_late = time.monotonic() + seconds, False
     with selectors.DefaultSelector() as selector:
         selector.register(pipes.lines, selectors.EVENT_READ)
         selector.register(pipes.said, selectors.EVENT_READ)
+        if other is not None:
+            selector.register(other, selectors.EVENT_READ)
         while True:
             left = until - time.monotonic()
             if left <= 0 and not is_late:
@@ -151,6 +188,10 @@ def _watch(pipes: Pipes, output: Output, seconds: float) -> bool:
                 selector.unregister(pipes.lines)
             if pipes.said in ready:
                 break  # it has said how the program ended, or is gone itself
+            if other is not None and other in ready:
+                other.read(1)
+                if not is_late:
+                    return None
     _drain(pipes.lines, output)
     return is_late
 

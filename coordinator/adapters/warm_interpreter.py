@@ -14,15 +14,13 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Final
 from weakref import finalize
 
 from coordinator.adapters import forker
-from coordinator.adapters.supervised import Output, Pipes, watch
-from coordinator.ports.programs import Ended
+from coordinator.adapters.supervised import Pipes, Supervised
 
 _PATIENCE: Final = 60.0
 """Seconds for an interpreter to start and take a request, and to end."""
@@ -42,28 +40,20 @@ class WarmInterpreter:
         self._is_wanted = self._is_useless = False
         self._process: _Process | None = None
 
-    def run(
-        self,
-        variables: Mapping[str, str],
-        *,
-        deadline: timedelta,
-        lock: int | None,
-        output: Output,
-    ) -> Ended | None:
-        """Return how a program ended that had `variables` in its environment; None where none was started.
-
-        Raises: StepFailed `program-not-started` with nothing done.
-        """
+    def begin(self, variables: Mapping[str, str], *, lock: int | None) -> Supervised | None:
+        """Return a program that has `variables` in its environment; None where none was started."""
         if not self._in_use.acquire(blocking=False):
             return None
-        try:
+        with ExitStack() as unless_begun:
+            unless_begun.callback(self._in_use.release)
             request = json.dumps(dict(variables)).encode()
             process = self._started()
             if process is None or len(request) > forker.LONGEST:
                 return None
-            return self._run(process, request, deadline=deadline, lock=lock, output=output)
-        finally:
-            self._in_use.release()
+            begun = self._begun(process, request, lock)
+            if begun is not None:
+                unless_begun.pop_all()
+            return begun
 
     def _started(self) -> _Process | None:
         if self._process is None and self._is_wanted and not self._is_useless and sys.platform == "linux":
@@ -75,24 +65,25 @@ class WarmInterpreter:
         self._is_wanted = True
         return self._process
 
-    def _run(
-        self, process: _Process, request: bytes, *, deadline: timedelta, lock: int | None, output: Output
-    ) -> Ended | None:
+    def _begun(self, process: _Process, request: bytes, lock: int | None) -> Supervised | None:
         self._process = None  # until all is well: what it says too late belongs to no other request
-        try:
-            with ExitStack() as ours, ExitStack() as theirs:
-                pipes, passed = _pipes(ours, theirs)
-                if not process.takes(request, passed if lock is None else [*passed, lock]):
-                    self._is_useless = not process.has_taken
-                    return None
-                theirs.close()
-                ended = watch(pipes, self._argv[0], deadline=deadline, output=output)
-            if process.says(forker.ENDED):
-                self._process = process
-            return ended
-        finally:
-            if self._process is None:
+        with ExitStack() as ours, ExitStack() as theirs:
+            pipes, passed = _pipes(ours, theirs)
+            if not process.takes(request, passed if lock is None else [*passed, lock]):
+                self._is_useless = not process.has_taken
                 process.end()
+                return None
+            closed = ours.pop_all()
+        return Supervised(self._argv[0], pipes, lambda: self._end(process, closed))
+
+    def _end(self, process: _Process, pipes: ExitStack) -> None:
+        """End what a process has forked, and be ready for the next request where it says that it is."""
+        pipes.close()
+        if process.says(forker.ENDED):
+            self._process = process
+        else:
+            process.end()
+        self._in_use.release()
 
 
 class _Process:

@@ -85,6 +85,10 @@ class MigrationRunner(Protocol):
         """
         ...
 
+    def let_go(self) -> None:
+        """End the program that waits for the next migration, if there is one: no other is to come soon."""
+        ...
+
     def why_not_rehearsed(self, live: Secret) -> str | None:
         """Return why it may not be run on a scratch database though it `rehearses`; None if it may."""
         ...

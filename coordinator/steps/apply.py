@@ -8,8 +8,8 @@ does may be done again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from itertools import takewhile
 from typing import Final
@@ -62,19 +62,26 @@ def _versions(context: Context, spec: DatabaseSpec) -> VersionTable:
     return VersionTable(tool, migrations, spec.migrations.table, _LOCKS)
 
 
-def _programs(step: Step, context: Context) -> Programs:
-    """Return what applies migrations that are code; it takes the tool's locks itself, so they are let go."""
+@contextmanager
+def _programs(step: Step, context: Context) -> Iterator[Programs]:
+    """Yield what applies migrations that are code; it takes the tool's locks itself, so they are let go.
+
+    Its program may wait for the next migration then.
+    """
     spec, ports = context.ports.plan.databases[step.its_database], context.ports
     runner = ports.runner(spec.name)
     assert runner is not None, "code without a runner is an error of the plan"
     context.series.end(spec.name)
-    return Programs(
-        lambda: ports.session(spec.name, label=step.id),
-        _versions(context, spec),
-        runner,
-        ports.resolve(spec.url),
-        _book(context),
-    )
+    try:
+        yield Programs(
+            lambda: ports.session(spec.name, label=step.id),
+            _versions(context, spec),
+            runner,
+            ports.resolve(spec.url),
+            _book(context),
+        )
+    finally:
+        context.series.leave_program(spec.name, runner.let_go)
 
 
 def _book(context: Context) -> Book:
@@ -245,7 +252,8 @@ class Apply:
         return self._apply(step, context)
 
     def _apply_by_program(self, step: Step, context: Context) -> str:
-        return f"state {step.state}: {_programs(step, context).apply(_migration(step, context))}"
+        with _programs(step, context) as programs:
+            return f"state {step.state}: {programs.apply(_migration(step, context))}"
 
     def _apply_together_by_program(self, steps: Sequence[Step], context: Context) -> tuple[str, ...]:
         name = steps[0].its_database
@@ -253,7 +261,8 @@ class Apply:
         fit = list(takewhile(lambda each: each.is_code and each.is_atomic, all_of_them))
         if len(fit) < WORTH_IT or context.series.has_stopped_at(name, fit[0]):
             return ()
-        lines = _programs(steps[0], context).apply_together(fit)
+        with _programs(steps[0], context) as programs:
+            lines = programs.apply_together(fit)
         if 0 < len(lines) < len(fit):
             context.series.stop_at(name, fit[len(lines)])
         return tuple(f"state {step.state}: {line}" for step, line in zip(steps, lines, strict=False))

@@ -1,6 +1,7 @@
 """Revisions that share a process: each is committed by itself, and none finds what another one left there.
 
-A release begins with a group of one, then of two, then of four, which is where most tests look.
+A release begins with a group of one, in a process that does not stay. On PostgreSQL one of two follows, and
+one of four.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fixtures.audience import Audience
 from fixtures.code_release import release
 from fixtures.local import until
 
+from coordinator.adapters.runners import _alembic_process
 from coordinator.app.connected import ConnectedPorts
 from coordinator.engine import ahead
 from coordinator.errors import ExitCode
@@ -94,6 +96,13 @@ def entries(ports: ConnectedPorts) -> list[object]:
     return [version for [version] in rows(ports, "SELECT version FROM coordinator_applied ORDER BY 1")]
 
 
+def demand_free(ports: ConnectedPorts) -> None:
+    """Raise where a process is still there."""
+    runner = ports.runner(SHOP)
+    assert runner is not None
+    runner.demand_gone(timedelta(0))
+
+
 def run_and_kill(folder: Path, url: str, *, when: Callable[[], bool]) -> None:
     with subprocess.Popen(COMMAND, cwd=folder, env=environment(url), stdout=-3, stderr=-3) as process:
         try:
@@ -119,12 +128,97 @@ def test_those_that_follow_each_other_share_a_process_and_are_committed_one_by_o
 
     assert release(ports).exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
 
-    assert processes(tmp_path) == [["r1"], ["r2", "r3"], ["r4", "r5", "r6", "r7"]]
+    assert processes(tmp_path) == [["r1"], [*NAMES[1:]]]
     assert (heads(ports), entries(ports)) == ({"r7"}, list(NAMES))
     transactions = rows(
         ports, "SELECT DISTINCT xmin::text FROM pg_class WHERE relname LIKE 't!_r_' ESCAPE '!'"
     )
     assert len(transactions) == len(NAMES)
+
+
+def test_on_sqlite_each_is_a_step_of_its_own_in_a_process_that_stays(tmp_path: Path):
+    rebuilt = """
+with op.batch_alter_table("t_r1") as table:
+    table.add_column(sa.Column("name", sa.Text, server_default="none"))
+    table.alter_column("id", new_column_name="key")
+"""
+    ports = project(
+        tmp_path, f"sqlite:///{tmp_path}/shop.db", r4=rebuilt, r5=sends("PRAGMA foreign_keys = 1")
+    )
+
+    assert release(ports).exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
+
+    assert processes(tmp_path) == [["r1"], ["r2", "r3", "r4", "r5"], ["r6", "r7"]]
+    assert (heads(ports), entries(ports)) == ({"r7"}, list(NAMES))
+    demand_free(ports)
+
+
+@pytest.mark.mariadb
+def test_on_mariadb_each_is_a_step_of_its_own_in_a_process_that_stays(mariadb_url: str, tmp_path: Path):
+    asks = "sa.inspect(op.get_bind()).get_table_names()\n" + sends("ALTER TABLE t_r1 ADD name text")
+    ports = project(tmp_path, mariadb_url, r4=asks, r5=sends("SET sql_mode = ''"))
+
+    assert release(ports).exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
+
+    assert processes(tmp_path) == [["r1"], ["r2", "r3", "r4", "r5"], ["r6", "r7"]]
+    assert (heads(ports), entries(ports)) == ({"r7"}, list(NAMES))
+    demand_free(ports)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        'with connectable.connect() as more:\n    more.execute(sa.text("SELECT 1"))\n',
+        "run_migrations_online()\n",
+    ],
+)
+def test_no_process_stays_where_env_py_goes_on_behind_its_migrations(behind: str, tmp_path: Path):
+    made = TELLING.replace("    connectable = ", "    global connectable\n    connectable = ")
+    env = f"{made}\nimport sqlalchemy as sa\n{behind}"
+    ports = project(tmp_path, f"sqlite:///{tmp_path}/shop.db", env=env)
+
+    assert release(ports).exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
+
+    assert processes(tmp_path) == [[name] for name in NAMES]
+
+
+def test_an_env_py_that_runs_its_migrations_twice_all_of_a_sudden_is_refused(tmp_path: Path):
+    again = '\nif (HERE / "told").exists() and len((HERE / "told").read_text().split()) > 2:\n'
+    env = f"{TELLING}{again}    run_migrations_online()\n"
+    ports = project(tmp_path, f"sqlite:///{tmp_path}/shop.db", env=env, r3=sends("PRAGMA user_version = 3"))
+    audience = Audience()
+
+    assert release(ports, audience).exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
+
+    assert processes(tmp_path) == [["r1"], ["r2", "r3"], ["r4", "r5", "r6", "r7"]]
+    assert any("more than once" in each for each in audience.notes)
+
+
+def test_nothing_is_asked_of_a_process_that_has_waited_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_alembic_process, "_LONGEST_WAIT", 0.0)
+    ports = project(tmp_path, f"sqlite:///{tmp_path}/shop.db")
+
+    assert release(ports).exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
+
+    assert processes(tmp_path) == [[name] for name in NAMES]
+
+
+def test_a_file_that_is_edited_while_its_process_waits_is_refused(tmp_path: Path):
+    edits = (
+        "\nif step.up_revision_id == 'r3':\n    [(HERE / 'migrations/versions/r4.py').open('a').write('#')]"
+    )
+    env = TELLING.replace(
+        "def tell(step, **_):\n", "def tell(step, **_):" + edits.replace("\n", "\n    ") + "\n"
+    )
+    ports = project(tmp_path, f"sqlite:///{tmp_path}/shop.db", env=env)
+    audience = Audience()
+
+    assert release(ports, audience).exit_code(wanted=Outcome.RELEASED) is ExitCode.FAILED
+
+    assert "was changed while the command ran" in audience.failed[0].reason
+    assert processes(tmp_path) == [["r1"], ["r2", "r3"]]
 
 
 def test_behind_a_refused_one_nothing_has_happened_and_it_is_tried_once_more_alone(
@@ -158,7 +252,7 @@ def test_what_one_leaves_in_the_session_the_next_one_does_not_find(
 
     assert release(ports).exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
 
-    assert processes(tmp_path) == [["r1"], ["r2", "r3"], ["r4", "r5"], ["r6"], ["r7"]]
+    assert processes(tmp_path) == [["r1"], ["r2", "r3", "r4", "r5"], ["r6", "r7"]]
     assert rows(ports, "SELECT it = current_setting('work_mem') FROM seen") == [(True,)]
 
 
@@ -220,7 +314,7 @@ def test_after_a_kill_behind_the_last_of_them_all_are_known_to_be_done(database_
     again = run_again(tmp_path, database_url)
 
     assert again.returncode == 0, again.stdout + again.stderr
-    assert processes(tmp_path)[-1] == ["r4", "r5", "r6", "r7"]
+    assert processes(tmp_path)[-1] == [*NAMES[1:]]
     assert heads(ports) == {"r7"}
 
 

@@ -15,7 +15,7 @@ from fixtures.local import processes_of, until
 
 from coordinator.adapters.command_runner import CommandRunner
 from coordinator.adapters.databases import sqlite
-from coordinator.adapters.supervised import Output, Pipes, watch
+from coordinator.adapters.supervised import Output, Pipes, Supervised
 from coordinator.applied import Book
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError, StepFailed, Waiting
@@ -116,15 +116,14 @@ def test_what_the_supervisor_said_is_heard_while_somebody_has_its_pipe_open() ->
         os.fdopen(said_of, "rb") as second,
         os.fdopen(lines_of, "rb") as third,
     ):
-        ended = watch(
-            Pipes(first, second, third), "it", deadline=timedelta(minutes=1), output=Output(print, ())
-        )
-    holder.cancel()
+        program = Supervised("it", Pipes(first, second, third), holder.cancel)
+        ended = program.watch(deadline=timedelta(minutes=1), output=Output(print, ()))
+        program.close()
     os.close(control_of)
     if not is_released.is_set():
         os.close(said)
 
-    assert ended.exit_code == 7
+    assert ended == Ended(7, ())
     assert not is_released.is_set(), "it was waited for who has it open"
 
 
@@ -169,6 +168,8 @@ class _Records:
     def up_together(
         self, migrations: Sequence[Migration], *, url: Secret, note: Callable[[str], None]
     ) -> Ended | None: ...
+
+    def let_go(self) -> None: ...
 
     def demand_gone(self, timeout: timedelta) -> None: ...
 

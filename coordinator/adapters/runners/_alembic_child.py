@@ -41,6 +41,13 @@ _LEAVES_SOMETHING = re.compile(
     r";\s*\S|\bTEMP(?:ORARY)?\b|^\s*ALTER\s+(?:SYSTEM|ROLE|USER|DATABASE)\b", re.IGNORECASE
 )
 """What is several statements, makes what goes with the session, or changes what a new one begins with."""
+_ASKED = r"(?:table_x?info|table_list|index_x?info|index_list|foreign_key_list|database_list)\b"
+_READS = {
+    "sqlite": re.compile(rf"\s*(?:SELECT|PRAGMA\s+(?:\w+\.|\"\w+\"\.)?{_ASKED})[^;]*", re.IGNORECASE),
+    "mysql": re.compile(r"\s*(?:SHOW|DESCRIBE)\b[^;]*", re.IGNORECASE),
+    "mariadb": re.compile(r"\s*(?:SHOW|DESCRIBE)\b[^;]*", re.IGNORECASE),
+}
+"""What else does, by dialect: what SQLAlchemy's inspector and a step of data ask there."""
 _KEPT = 10_000
 """Letters of a statement that are written down."""
 
@@ -179,6 +186,12 @@ def _script(config: Any, request: dict[str, Any]) -> Any:
     from alembic.script import ScriptDirectory
 
     script = ScriptDirectory.from_config(config)
+    _demand_as_read(script, request)
+    return script
+
+
+def _demand_as_read(script: Any, request: dict[str, Any]) -> None:
+    """Refuse revisions that Alembic finds elsewhere, or otherwise than they were read for the plan."""
     for name, (path, digest) in request["revisions"].items():
         revision = script.get_revision(name)
         if Path(revision.path).resolve() != Path(path).resolve():
@@ -192,7 +205,6 @@ def _script(config: Any, request: dict[str, Any]) -> Any:
                 f"The branch labels of {path} are {', '.join(labels) or 'none'}, and"
                 f" {', '.join(request['labels'][name]) or 'none'} where it was read."
             )
-    return script
 
 
 # -- what can be asked for ------------------------------------------------------------------------------
@@ -201,36 +213,110 @@ def _script(config: Any, request: dict[str, Any]) -> Any:
 def _upgrade(request: dict[str, Any], answer: dict[str, Any]) -> None:
     """Apply the revisions of the request from the first on, and nothing else, on its database.
 
-    Each of several commits by itself. The last ones may be left for another process.
+    Each of several commits by itself. The last ones may be left for another process. A process that `stays`
+    waits for the next request then, while its session is as good as a new one.
     """
     from alembic.runtime.environment import EnvironmentContext
 
     config = _config(request)
     script = _script(config, request)
     _guard(request, answer)
-    wanted = list(request["revisions"])
-    place = request["trail"] if len(wanted) == 1 else None
-    trail = _Trail(place, wanted[0], *request["revisions"][wanted[0]])
-
-    def steps(heads: Any, context: Any) -> Any:
-        _demand_table(request["table"], context)
-        found = _in_order(script, wanted if _commits_each(context) else wanted[:1], heads)
-        answer["began"] = True
-        if request["trail"] is None:
-            _listen(answer, request["revisions"][wanted[0]][0])
-        trail.begin()
-        return found if len(found) == 1 else _while_session_is_as_new(found)
-
-    with EnvironmentContext(config, script, fn=steps, as_sql=False, destination_rev=wanted[-1]) as made:
-        if len(wanted) > 1:
+    upgrade = _Upgrade(request, script, answer)
+    last = next(reversed(request["revisions"]))
+    with EnvironmentContext(config, script, fn=upgrade.steps, as_sql=False, destination_rev=last) as made:
+        if len(request["revisions"]) > 1 or request["stays"]:
             _replace(made, "configure", partial(made.configure, transaction_per_migration=True))
         script.run_env()
+    answer["may_stay"] = upgrade.may_stay
+
+
+class _Upgrade:
+    """What Alembic is to do, for one request or for several."""
+
+    def __init__(self, request: dict[str, Any], script: Any, answer: dict[str, Any]) -> None:
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        self._request = request
+        self._script = script
+        self._answer = answer
+        self._trail = _Trail()
+        self._calls = 0
+        self._sent: list[str] = []
+        self.may_stay = False
+        """env.py runs migrations once and sends nothing behind them: it would be sent too late."""
+        event.listen(Engine, "before_cursor_execute", lambda _, __, text, *___: self._hear(text))
+
+    def steps(self, heads: Any, context: Any) -> Iterator[Any]:
+        """Yield steps, each of which is committed before the next one is asked for."""
+        self._calls += 1
+        self.may_stay = False
+        if self._calls > 1 and self._request["stays"]:
+            raise Refused("env.py runs the migrations more than once, and did not in an earlier process.")
+        _demand_table(self._request["table"], context)
+        if self._request["trail"] is None:
+            _listen(self._answer, next(iter(self._request["revisions"].values()))[0])
+        yield from self._steps(_Heads(heads), context)
+        self.may_stay = self._calls == 1 and not _is_in_transaction_of_env(context)
+
+    def _steps(self, heads: _Heads, context: Any) -> Iterator[Any]:
+        request: dict[str, Any] | None = self._request
+        while request is not None:
+            wanted = list(request["revisions"])
+            found = _in_order(self._script, wanted if _commits_each(context) else wanted[:1], heads.now)
+            self._answer["began"] = True
+            self._trail.begin(request)
+            for each in found:
+                self._sent.clear()
+                yield each
+                if not all(_leaves_alone(text, context.dialect.name) for text in self._sent):
+                    return  # the next one would find that, and not if it ran after a kill
+            if len(found) < len(wanted) or not _commits_each(context) or context.connection.in_transaction():
+                return
+            request = self._next_request()
+
+    def _hear(self, text: str) -> None:
+        self.may_stay = False
+        self._sent.append(text)
+
+    def _next_request(self) -> dict[str, Any] | None:
+        """Say that all is done that was asked for, and wait for more; None where nothing more comes."""
+        if not self._request["stays"]:
+            return None
+        asked, done = map(Path, self._request["stays"])
+        done.write_bytes(b"d")
+        with asked.open(encoding="utf-8") as more:
+            request: dict[str, Any] | None = json.loads(more.readline())
+        if request is not None:
+            _demand_as_read(self._script, request)
+            self._answer["commits"] = 0
+        return request
+
+
+class _Heads:
+    """The heads of the version table, as Alembic knows them after each step."""
+
+    def __init__(self, heads: Any) -> None:
+        from alembic.runtime.migration import HeadMaintainer
+
+        self.now = tuple(heads)
+        update = HeadMaintainer.update_to_step
+
+        def updated(maintainer: Any, step: Any) -> None:
+            update(maintainer, step)
+            self.now = tuple(maintainer.heads)
+
+        _replace(HeadMaintainer, "update_to_step", updated)
 
 
 def _commits_each(context: Any) -> bool:
     """Tell whether a revision is committed before the next one begins, as env.py uses its connection."""
-    in_own = getattr(context, "_in_external_transaction", True)
-    return not in_own and bool(getattr(context, "_transaction_per_migration", False))
+    is_each = bool(getattr(context, "_transaction_per_migration", False))
+    return is_each and not _is_in_transaction_of_env(context)
+
+
+def _is_in_transaction_of_env(context: Any) -> bool:
+    return bool(getattr(context, "_in_external_transaction", True))
 
 
 def _in_order(script: Any, wanted: list[str], heads: Any) -> list[Any]:
@@ -243,25 +329,10 @@ def _in_order(script: Any, wanted: list[str], heads: Any) -> list[Any]:
     raise Refused(f"`upgrade {wanted[0]}` would apply {', '.join(names) or 'nothing'}.")
 
 
-def _while_session_is_as_new(steps: list[Any]) -> Iterator[Any]:
-    """Yield steps until one sends what may leave something in the session.
-
-    The next one would find that there, and not if it ran after a kill: it has to run in a session of its own.
-    """
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    sent: list[str] = []
-    event.listen(Engine, "before_cursor_execute", lambda _, __, text, *___: sent.append(text))
-    for each in steps:
-        yield each
-        if not all(map(_leaves_alone, sent)):
-            return
-        sent.clear()
-
-
-def _leaves_alone(text: str) -> bool:
+def _leaves_alone(text: str, dialect: str) -> bool:
     """Tell whether a session is certainly as it was after a text."""
+    if dialect in _READS and _READS[dialect].fullmatch(text):
+        return True
     return _CALM.match(text) is not None and _LEAVES_SOMETHING.search(text) is None
 
 
@@ -366,25 +437,34 @@ def _line_of(path: str) -> int | None:
 
 
 class _Trail:
-    """Each statement that is sent while the revision runs, written down before it and after it.
+    """Each statement that is sent while one revision runs, written down before it and after it.
 
     A kill leaves what was written; only a machine that stops may lose the last of it.
     """
 
-    def __init__(self, place: str | None, revision: str, path: str, digest: str) -> None:
-        self._place = place
-        self._path = path
-        self._head = ["revision", revision, digest]
+    def __init__(self) -> None:
+        self._file: int | None = None
+        self._is_listening = False
 
-    def begin(self) -> None:
+    def begin(self, request: dict[str, Any]) -> None:
+        """Write down what the revision of a request sends from now on; of several revisions nothing."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        if request["trail"] is None or len(request["revisions"]) > 1:
+            return
+        [(revision, (self._path, digest))] = request["revisions"].items()
+        self._connections: list[Any] = []  # kept, so that no other one gets its number
+        self._file = os.open(request["trail"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._note("revision", revision, digest)
+        if not self._is_listening:
+            self._is_listening = True
+            self._listen()
+
+    def _listen(self) -> None:
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
-        if self._place is None:
-            return
-        self._file = os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._note(*self._head)
-        self._connections: list[Any] = []  # kept, so that no other one gets its number
         event.listen(Engine, "before_cursor_execute", self._before)
         event.listen(Engine, "after_cursor_execute", lambda one, *_: self._note("sent", self._number(one)))
         event.listen(Engine, "commit", lambda one: self._note("committed", self._number(one)))
@@ -392,6 +472,8 @@ class _Trail:
             event.listen(Engine, name, lambda one, *_: self._note("taken back", self._number(one)))
 
     def _before(self, connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+        if self._file is None:
+            return
         line, is_whole = _line_of(self._path), len(text) <= _KEPT
         self._note("sends", self._number(connection), line, text[:_KEPT], is_whole)
 
@@ -401,7 +483,8 @@ class _Trail:
         return self._connections.index(connection)
 
     def _note(self, *event: Any) -> None:
-        os.write(self._file, f"{json.dumps(event)}\n".encode())
+        if self._file is not None:
+            os.write(self._file, f"{json.dumps(event)}\n".encode())
 
 
 _ACTIONS = {"upgrade": _upgrade, "scripts": _scripts}

@@ -11,19 +11,19 @@ budget allows.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from coordinator.adapters import supervised
 from coordinator.adapters.runners import _alembic_child, _alembic_warm
+from coordinator.adapters.runners._alembic_process import Process
 from coordinator.adapters.runners._alembic_said import Sent, sent_otherwise
 from coordinator.adapters.runners._alembic_trail import read_trail
 from coordinator.adapters.sqlalchemy_url import names_driver
@@ -79,17 +79,22 @@ class AlembicRunner:
             folder=_root(spec.migrations.folder),
             environment=environment,
         )
+        self._waiting: Process | None = None
+        self._may_stay = False
+        """What env.py did in a process before lets one wait for more."""
 
     def up(
         self, migration: Migration, *, url: Secret, live: Secret | None, note: Callable[[str], None]
     ) -> Ended:
         """Run one revision; again where a lock was not to be had and nothing happened."""
         is_scratch = live is not None
-        request = self._upgrade(url, [] if is_scratch else _settings(self._spec))
         until = time.monotonic() + self._spec.locks.deadline.total_seconds()
         tries = _tries(self._spec)
         for at in range(tries):
-            ended, answer = self._run(request, [migration], url=url, is_scratch=is_scratch, note=note)
+            if is_scratch:
+                ended, answer = self._run(self._upgrade(url, []), [migration], url=url, note=note)
+            else:
+                ended, answer = self._run_live([migration], url=url, note=note)
             if ended.exit_code == 0 and is_scratch and migration.by_program:
                 self._demand_said(migration, answer.get("sent", ()))
             if ended.exit_code == 0 or answer.get("sqlstate") != _LOCK_TIMEOUT or answer.get("commits"):
@@ -114,8 +119,13 @@ class AlembicRunner:
 
         It ends before one that was refused a lock, and behind one that may leave something in the session.
         """
-        request = self._upgrade(url, _settings(self._spec))
-        return self._run(request, migrations, url=url, is_scratch=False, note=note)[0]
+        return self._run_live(migrations, url=url, note=note)[0]
+
+    def let_go(self) -> None:
+        """Let the process come to its end that waits for more revisions."""
+        process, self._waiting = self._waiting, None
+        if process is not None:
+            process.let_go()
 
     def why_not_rehearsed(self, live: Secret) -> str | None:
         """Return nothing: each of its connections is asked which database it is, before anything is sent."""
@@ -138,7 +148,7 @@ class AlembicRunner:
         }
         speaks = url.reveal().partition("://")[0].partition("+")[0] in (dialect, *_ALIASES.get(dialect, ()))
         at = url if speaks else Secret(f"{dialect}://localhost/nowhere")
-        ended, answer = self._run(request, migrations, url=at, is_scratch=True, note=_ignore)
+        ended, answer = self._run(request, migrations, url=at, note=_ignore)
         why = str(answer.get("error") or f"Alembic's offline mode ended with {ended.exit_code}")
         scripts = answer.get("scripts", {})
         for each in asked:
@@ -181,38 +191,52 @@ class AlembicRunner:
         migrations: Sequence[Migration],
         *,
         url: Secret,
-        is_scratch: bool,
         note: Callable[[str], None],
     ) -> tuple[Ended, dict[str, Any]]:
+        """Run a process that works on a scratch database, or on none."""
         output = supervised.Output(note, (url, *self._secrets()))
-        with TemporaryDirectory(prefix="coordinator-alembic-") as folder:
-            answer = Path(folder) / "answer.json"
-            whole = {
-                **request,
-                "folder": str(self._spec.migrations.folder.absolute()),
-                "url": self._told(url).reveal(),
-                "table": self._spec.migrations.table,
-                "trail": None if is_scratch else str(self._trail),
-                "variable": self._spec.url.name if self._spec.url.scheme == "env" else None,
-                "revisions": {
-                    str(each.version): [str(Path(each.files[0].path).absolute()), each.files[0].digest]
-                    for each in migrations
-                },
-                "labels": {str(each.version): each.branch_labels for each in migrations},
-                "answer": str(answer),
-            }
-            if is_scratch:
-                of_plan = (
-                    programs.ON_SCRATCH if request["kind"] == "scripts" else self._spec.migrations.deadline
-                )
-                deadline = min(of_plan, programs.ON_SCRATCH)
-                ended = self._start(whole, None, output, deadline=deadline)
-                ended = replace(ended, is_hurried=deadline < of_plan)
-            else:
-                with supervised.held_by_program(self._lock) as lock:
-                    self._trail.unlink(missing_ok=True)  # what it says is about the last process alone
-                    ended = self._start(whole, lock, output, deadline=self._spec.migrations.deadline)
-            return ended, json.loads(answer.read_text()) if answer.exists() else {}
+        of_plan = programs.ON_SCRATCH if request["kind"] == "scripts" else self._spec.migrations.deadline
+        deadline = min(of_plan, programs.ON_SCRATCH)
+        whole = {**request, **self._about(url), **_revisions(migrations), "trail": None}
+        start = partial(self._started, is_warm=request["kind"] != "scripts", lock=None)
+        with closing(Process(start, whole, stays=False)) as process:
+            ended, answer = process.watch(deadline=deadline, output=output)
+        return replace(ended, is_hurried=deadline < of_plan), answer
+
+    def _run_live(
+        self, migrations: Sequence[Migration], *, url: Secret, note: Callable[[str], None]
+    ) -> tuple[Ended, dict[str, Any]]:
+        """Let the process that waits for it go on, or another one begin."""
+        output = supervised.Output(note, (url, *self._secrets()))
+        asked = {**_revisions(migrations), "trail": str(self._trail)}
+        if self._waiting is not None and not self._waiting.may_be_asked:
+            self.let_go()
+        process, self._waiting = self._waiting, None
+        if process is None:
+            with supervised.held_by_program(self._lock) as lock:
+                self._trail.unlink(missing_ok=True)  # what it says is about the last request alone
+                whole = {**self._upgrade(url, _settings(self._spec)), **self._about(url), **asked}
+                start = partial(self._started, is_warm=True, lock=lock)
+                process = Process(start, whole, stays=self._may_stay)
+        else:
+            self._trail.unlink(missing_ok=True)
+            process.ask(asked)
+        with ExitStack() as unless_it_waits:
+            unless_it_waits.callback(process.close)
+            ended, answer = process.watch(deadline=self._spec.migrations.deadline, output=output)
+            if process.may_be_asked:
+                unless_it_waits.pop_all()
+                self._waiting = process
+        self._may_stay = bool(answer.get("may_stay", self._may_stay))
+        return ended, answer
+
+    def _about(self, url: Secret) -> dict[str, object]:
+        return {
+            "folder": str(self._spec.migrations.folder.absolute()),
+            "url": self._told(url).reveal(),
+            "table": self._spec.migrations.table,
+            "variable": self._spec.url.name if self._spec.url.scheme == "env" else None,
+        }
 
     def _told(self, url: Secret) -> Secret:
         """Return the address as the process gets it, which runs in another folder than this command."""
@@ -221,26 +245,15 @@ class AlembicRunner:
         scheme = url.reveal().partition("://")[0] if names_driver(url) else "sqlite"
         return Secret(f"{scheme}://{path_from(url).absolute()}")
 
-    def _start(
-        self,
-        request: Mapping[str, object],
-        lock: int | None,
-        output: supervised.Output,
-        *,
-        deadline: timedelta,
-    ) -> Ended:
-        variables = {_alembic_child.REQUEST: json.dumps(request)}
-        if request["kind"] != "scripts":
-            ended = self._warm.run(variables, deadline=deadline, lock=lock, output=output)
-            if ended is not None:
-                return ended
-        return supervised.run_supervised(
+    def _started(
+        self, variables: Mapping[str, str], *, is_warm: bool, lock: int | None
+    ) -> supervised.Supervised:
+        begun = self._warm.begin(variables, lock=lock) if is_warm else None
+        return begun or supervised.begin_supervised(
             [self._python, "-u", _alembic_child.__file__],
             folder=_root(self._spec.migrations.folder),
             environment={**self._environment, **variables},
-            deadline=deadline,
             lock=lock,
-            output=output,
         )
 
     @property
@@ -277,6 +290,16 @@ def address_from(url: Secret, engine: Engine) -> Secret:
     Raises: Usage `bad-database-url`.
     """
     return of_sqlalchemy(url) if engine is Engine.SQLITE else url
+
+
+def _revisions(migrations: Sequence[Migration]) -> dict[str, object]:
+    return {
+        "revisions": {
+            str(each.version): [str(Path(each.files[0].path).absolute()), each.files[0].digest]
+            for each in migrations
+        },
+        "labels": {str(each.version): each.branch_labels for each in migrations},
+    }
 
 
 def _ignore(line: str) -> None:

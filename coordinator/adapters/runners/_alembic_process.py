@@ -1,0 +1,88 @@
+"""One process of Alembic, and what it is asked: one request, or one after the other where it stays.
+
+A process that stays says so when what it was asked is committed, and waits; it has no transaction open then.
+It is asked through named pipes in a folder of its own, which both ends open by their names: so it does not
+matter who has started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any, Final
+from weakref import finalize
+
+from coordinator.adapters.runners import _alembic_child
+from coordinator.adapters.supervised import Output, Supervised
+from coordinator.ports.programs import Ended
+
+_LONGEST_WAIT: Final = 10.0
+"""Seconds after which nothing more is asked of a process: its connection may be gone."""
+_TO_END: Final = timedelta(seconds=10)
+"""How long a process may take to end that is asked for nothing more."""
+
+
+class Process:
+    """A process that was started; it is killed when this object is closed."""
+
+    def __init__(
+        self, start: Callable[[Mapping[str, str]], Supervised], request: Mapping[str, object], *, stays: bool
+    ) -> None:
+        with ExitStack() as unless_started:
+            folder = Path(unless_started.enter_context(TemporaryDirectory(prefix="coordinator-alembic-")))
+            self._answer = folder / "answer.json"
+            self._asked, self._done = (
+                _pipe(folder / name, unless_started) if stays else None for name in "ad"
+            )
+            stay = [str(folder / name) for name in "ad"] if stays else None
+            whole = {**request, "answer": str(self._answer), "stays": stay}
+            self._program = unless_started.enter_context(start({_alembic_child.REQUEST: json.dumps(whole)}))
+            self.close = finalize(self, unless_started.pop_all().close)
+        self._waits_since: float | None = None
+
+    @property
+    def may_be_asked(self) -> bool:
+        """It waits, and has not waited for long."""
+        return self._waits_since is not None and time.monotonic() - self._waits_since < _LONGEST_WAIT
+
+    def ask(self, request: Mapping[str, object]) -> None:
+        """Ask for more; it `may_be_asked`."""
+        self._tell(request)
+        self._waits_since = None
+
+    def watch(self, *, deadline: timedelta, output: Output) -> tuple[Ended, dict[str, Any]]:
+        """Return how it ended, and its answer; where it waits now, it is as if it had ended well."""
+        ended = self._program.watch(deadline=deadline, output=output, until=self._done)
+        if ended is None:
+            self._waits_since = time.monotonic()
+            return Ended(0, output.last), {}
+        answer = json.loads(self._answer.read_text()) if self._answer.exists() else {}
+        self.close()
+        return ended, answer
+
+    def let_go(self) -> None:
+        """Let a process that waits come to its end."""
+        if self.close.alive and self._waits_since is not None:
+            self._tell(None)
+            self._program.watch(deadline=_TO_END, output=Output(_ignore, ()))
+        self.close()
+
+    def _tell(self, request: Mapping[str, object] | None) -> None:
+        assert self._asked is not None
+        self._asked.write(f"{json.dumps(request)}\n".encode())
+
+
+def _pipe(path: Path, held: ExitStack) -> IO[bytes]:
+    """Make a named pipe and open it so that no end waits for another one."""
+    os.mkfifo(path, 0o600)
+    return held.enter_context(os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC), "r+b", buffering=0))
+
+
+def _ignore(line: str) -> None:
+    del line
