@@ -29,7 +29,7 @@ from coordinator.adapters.runners._alembic_trail import read_trail
 from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.adapters.warm_interpreter import WarmInterpreter
-from coordinator.errors import StepFailed, Waiting
+from coordinator.errors import ENDED, StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports import programs
 from coordinator.ports.databases import Batch, Session
@@ -212,7 +212,9 @@ class AlembicRunner:
                 with supervised.held_by_program(self._lock) as lock:
                     self._trail.unlink(missing_ok=True)  # what it says is about the last process alone
                     ended = self._start(whole, lock, output, deadline=self._spec.migrations.deadline)
-            return ended, json.loads(answer.read_text()) if answer.exists() else {}
+            said = json.loads(answer.read_text()) if answer.exists() else {}
+            is_cut_off = bool(said.get("is_cut_off")) and said.get("sqlstate") != ENDED
+            return replace(ended, is_cut_off=is_cut_off), said
 
     def _told(self, url: Secret) -> Secret:
         """Return the address as the process gets it, which runs in another folder than this command."""
