@@ -208,12 +208,12 @@ class Engine:
         self._in_flight.update((command.step.id, at_work) for command in job)
 
     def _context(self, command: Start | Observe | Undo) -> Context:
-        step = command.step
+        step, now = command.step, self.ports.clock.now()
         return Context(
             ports=self.ports,
             claim=self.claim,
             supersede=self.state.started.supersedes,
-            since=self.state.steps[step.id].first or self.ports.clock.now(),
+            since=min(self.state.steps[step.id].first or now, now),  # an earlier command had another clock
             in_doubt=isinstance(command, Observe),
             is_halted=lambda: self._has_ended or self.is_stopping() or self._is_turning(command),
             note=lambda text: self.audience.noted(step.id, text),
