@@ -19,7 +19,7 @@ only the command line's edge turns it into exit code 70.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from coordinator.diagnostics import Diagnostic
@@ -36,6 +36,10 @@ class ExitCode(IntEnum):
     IN_DOUBT = 5
     BUG = 70
     INTERRUPTED = 130
+
+
+ENDED: Final = "57P01"
+"""admin_shutdown (PostgreSQL, Appendix A), which each engine's session says where somebody ended it."""
 
 
 class CoordinatorError(Exception):
@@ -132,6 +136,16 @@ class DatabaseError(CoordinatorError):
         self.position = position
         self.committed = committed
         self.is_busy = is_busy
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Tell whether a connection is gone, or was not to be had."""
+        return self.code in ("connection-lost", "database-unreachable")
+
+    @property
+    def left_nothing(self) -> bool:
+        """Tell whether a connection was lost before a commit, and no administrator wanted that."""
+        return self.code == "connection-lost" and not self.ambiguous and self.sqlstate != ENDED
 
 
 class JournalConflict(CoordinatorError):

@@ -104,6 +104,8 @@ class Programs:
             raise _ran_further(migration, ended, _others(added, migration, versions, after))
         if migration.version not in added:
             is_whole = migration.is_atomic
+            if is_whole and ended.is_cut_off:
+                raise _cut_off(migration, ended)
             ran = "" if is_whole else runner.what_ran(migration)
             raise _not_recorded(migration, ended, ran, is_repeatable=runner.is_repeatable or is_whole)
         return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {ended.told}")
@@ -217,6 +219,13 @@ def _ran_further(migration: Migration, ended: Ended, others: Sequence[str]) -> I
         next_step="Look at the live service first. Then correct `command` so that it stops at {version}, and"
         " say with `coordinator settle` whether this step is done.",
     )
+
+
+def _cut_off(migration: Migration, ended: Ended) -> DatabaseError:
+    """Return that a migration, which is there as a whole or not at all, was not seen there yet."""
+    what = f"The program for {migration.name} lost its connection to the database: {ended.told}."
+    again = "Run the command again: it looks before it acts."
+    return DatabaseError("connection-lost", what, next_step=again, ambiguous=True)
 
 
 def _not_recorded(

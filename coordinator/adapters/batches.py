@@ -13,6 +13,10 @@ NEEDS_A_RIGHT: Final = (
     "The user of the database's URL lacks that right: grant it, or let the URL name the user who owns the"
     " schema. What coordinator itself keeps there is in tables that begin with `coordinator_`."
 )
+NO_CONNECTION_LEFT: Final = (
+    "No connection is left: let others end theirs, or allow more (a limit of the server, of the user or of a"
+    " pooler). coordinator needs three for a database, and for a backfill as many more as its `sessions`."
+)
 
 
 def connection_lost(

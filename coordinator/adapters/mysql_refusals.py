@@ -51,8 +51,10 @@ _STATES: Final = {
 """SQLSTATE of the errors that somebody tells apart: the driver drops what the server sent, and that is HY000
 for some by which rows refuse a statement, and not what the standard has. Classes 22 and 23 are errors of
 rows: with others than a rehearsal's sample the statement may work."""
-LOST: Final = frozenset({1053, 1927, 2006, 2013, 2055})
-"""ER_SERVER_SHUTDOWN, MariaDB's ER_CONNECTION_KILLED, and the client's words for one that is gone."""
+KILLED: Final = 1927
+"""MariaDB's ER_CONNECTION_KILLED."""
+LOST: Final = frozenset({1053, KILLED, 2006, 2013, 2055})
+"""ER_SERVER_SHUTDOWN, what an administrator ends, and the client's words for one that is gone."""
 
 
 def refusal_from(

@@ -31,9 +31,9 @@ from coordinator.adapters.batches import (
     transaction_left_open,
 )
 from coordinator.adapters.mysql_lock_waits import LockWaits, may_repeat, takes_several
-from coordinator.adapters.mysql_refusals import LOST, refusal_from
+from coordinator.adapters.mysql_refusals import KILLED, LOST, refusal_from
 from coordinator.adapters.mysql_url import message_of, scrub
-from coordinator.errors import DatabaseError, Waiting
+from coordinator.errors import ENDED, DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports.databases import Batch, LockId, Patience, TableLock, Target
 from coordinator.sql import (
@@ -330,7 +330,12 @@ class MysqlSession:
         message = scrub(message_of(error), self._secrets)
         if number in LOST or not self._connection.open:
             return connection_lost(
-                message, commits=commits, statement=index, position=position, committed=self._committed
+                message,
+                commits=commits,
+                statement=index,
+                sqlstate=ENDED if number == KILLED else None,
+                position=position,
+                committed=self._committed,
             )
         return refusal_from(
             number,

@@ -22,6 +22,7 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 
+from coordinator.adapters.batches import NO_CONNECTION_LEFT
 from coordinator.adapters.sqlalchemy_url import without_driver
 from coordinator.errors import DatabaseError, Usage
 from coordinator.secret import PLACEHOLDER, Secret
@@ -77,6 +78,8 @@ _IGNORED: Final = frozenset(
 _CHECK: Final = "Check user, password and host in the URL, the network and the server."
 _NO_RIGHT: Final = 1044
 """ER_DBACCESS_DENIED_ERROR: the password was right."""
+_CROWDED: Final = frozenset({1040, 1203, 1226})
+"""ER_CON_COUNT_ERROR, ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED: nothing is wrong with the URL."""
 _RIGHTS: Final = (
     "Grant the user its rights on that database. If they come by a role, make it one that is active at login:"
     " `SET DEFAULT ROLE … TO user` on MySQL, `SET DEFAULT ROLE … FOR user` on MariaDB."
@@ -146,10 +149,11 @@ def connect_at(address: Address, *, label: str, secrets: tuple[str, ...]) -> Con
         raise DatabaseError(
             "database-unreachable",
             f"The database cannot be reached: {scrub(message_of(error), secrets)}.",
-            next_step=_RIGHTS if error.args[:1] == (_NO_RIGHT,) else _CHECK,
+            next_step=_next_step(error.args[0] if error.args else None),
         ) from None  # its own text may quote what is in the URL
 
 
+<<<<<<< HEAD
 class _Connection(Connection):
     """PyMySQL's, but that it reads no certificates where none is compared: they take longer than to connect."""
 
@@ -164,6 +168,12 @@ def _of_any_server() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+=======
+def _next_step(number: object) -> str:
+    if number in _CROWDED:
+        return NO_CONNECTION_LEFT
+    return _RIGHTS if number == _NO_RIGHT else _CHECK
+>>>>>>> e2fa1522079bd8d82c1456597f624284e81252e5
 
 
 def address_of(url: Secret) -> Address:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from coordinator.adapters.batches import NO_CONNECTION_LEFT
 from coordinator.adapters.postgresql_refusals import message_of, scrub
 from coordinator.adapters.sqlalchemy_url import without_driver
 from coordinator.errors import DatabaseError, Usage
@@ -21,6 +22,10 @@ from coordinator.secret import Secret
 
 Connection = psycopg.Connection[tuple[object, ...]]
 _CONNECT_SECONDS = 10
+_CROWDED = re.compile(
+    "too many (?:clients|connections)|connection slots are reserved|no more connections allowed"
+)
+"""What PostgreSQL and PgBouncer say in English; libpq passes no SQLSTATE on where it does not get in."""
 
 
 def connect(url: Secret, *, called: str, label: str, database: str | None = None) -> Connection:
@@ -39,10 +44,11 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
             connect_timeout=int(parameters.get("connect_timeout", _CONNECT_SECONDS)),
         )
     except psycopg.Error as error:
+        check = "Check user, password, host and database in the URL, the network and the server."
         raise DatabaseError(
             "database-unreachable",
             f"{called} cannot be reached: {scrub(message_of(error), shown_by(url))}.",
-            next_step="Check user, password, host and database in the URL, the network and the server.",
+            next_step=NO_CONNECTION_LEFT if _CROWDED.search(str(error)) else check,
             sqlstate=error.sqlstate,
         ) from None  # psycopg's own text may quote the URL
 

@@ -15,7 +15,6 @@ from hashlib import blake2b
 from typing import Final
 
 from coordinator.errors import DatabaseError, Waiting
-from coordinator.leases import Claim, demand_not_taken_over
 from coordinator.model import DatabaseName, Engine
 from coordinator.ports import Ports
 from coordinator.ports.databases import LockId, Session
@@ -25,14 +24,18 @@ _LETS_GO: Final = timedelta(seconds=5)
 """How long a lost session of ours may still hold the lock: a server says that it ends it before it has."""
 
 
+Ask = Callable[[Session, DatabaseName], None]
+"""Raises where a database is not as a run left it."""
+
+
 @contextmanager
-def alone_on_databases(ports: Ports) -> Iterator[Callable[[Claim | None], None]]:
+def alone_on_databases(ports: Ports) -> Iterator[Callable[[Ask | None], None]]:
     """Hold each database of the plan that has a server, and yield what makes sure that it is still held.
 
     A server that restarted, or somebody who ended the session, took the lock away; asked before each effect,
     the yielded function takes it again. Both raise: Waiting `lease-held` where another coordinator has it.
-    With the claim of a run that took the databases' leases it raises Waiting `release-under-way` where
-    another release has taken one over: before this command, or while the lock was lost.
+    What it gets is asked of each database once, and again after its lock was lost: whatever may have happened
+    to it then happened before that.
     """
     with ExitStack() as open_locks:
         held: dict[DatabaseName, Session] = {}
@@ -47,13 +50,13 @@ def alone_on_databases(ports: Ports) -> Iterator[Callable[[Claim | None], None]]
                     with suppress(DatabaseError):  # whatever needs this database will say so, and better
                         held[name] = _hold(ports, name, open_locks, timeout=timeout)
 
-        def renew(claim: Claim | None) -> None:
+        def renew(ask: Ask | None) -> None:
             hold_all()
-            if claim is None:
+            if ask is None:
                 return
             for name in ports.plan.databases.keys() - asked:
                 with suppress(DatabaseError), ports.session(name, label="coordinator") as session:
-                    demand_not_taken_over(session, claim)
+                    ask(session, name)
                     asked.add(name)
 
         hold_all()

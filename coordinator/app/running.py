@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import Final
 
 from coordinator import __version__, leases
-from coordinator.app.exclusion import alone_on_databases
+from coordinator.app.exclusion import Ask, alone_on_databases
+from coordinator.app.losses import demand_nothing_lost
 from coordinator.app.place import Place, catch_up, open_run
 from coordinator.app.planning import plan_release
 from coordinator.app.requests import Inbox
@@ -24,7 +25,9 @@ from coordinator.journal.events import Outcome
 from coordinator.journal.fold import RunState, Status, fold
 from coordinator.journal.steps_on_wire import wire_from
 from coordinator.leases import Claim
+from coordinator.model import DatabaseName
 from coordinator.ports import Ports
+from coordinator.ports.databases import Session
 from coordinator.prove import Proof, risks
 from coordinator.rehearsal_ports import EvidenceCache, Tell
 from coordinator.steps import StepKind
@@ -156,8 +159,14 @@ class Runner:
         self.audience.saw(started, state)
         return state
 
-    def _engage(self, state: RunState, renew: Callable[[Claim | None], None]) -> Ended:
+    def _engage(self, state: RunState, renew: Callable[[Ask | None], None]) -> Ended:
         claim = claim_of(state)
+
+        def ask(session: Session, name: DatabaseName) -> None:
+            leases.demand_not_taken_over(session, claim)
+            if engine.state.rollback is None:  # a way back rests on nothing that was lost
+                demand_nothing_lost(session, name, state=engine.state, ports=self.ports)
+
         engine = Engine(
             state=state,
             ports=self.ports,
@@ -167,7 +176,7 @@ class Runner:
             claim=claim,
             is_stopping=self.is_stopping,
             take_requests=Inbox(self.place.journal, state.run).take,
-            demand_alone=lambda: renew(claim if _holds_leases(engine.state) else None),
+            demand_alone=lambda: renew(ask if _holds_leases(engine.state) else None),
         )
         stuck = engine.run()
         return Ended(engine.state, stuck, tuple(engine.problems))

@@ -124,7 +124,7 @@ class Ahead:
             return oldest
         wait([each.ends for each in self._begun])  # what they hold is what it may have waited for
         self._begun.clear()
-        if isinstance(error, TakenBack) or (isinstance(error, DatabaseError) and not is_lost(error)):
+        if isinstance(error, TakenBack) or (isinstance(error, DatabaseError) and not error.is_out_of_reach):
             return None
         raise error
 
@@ -157,8 +157,3 @@ def going_ahead(
             note(f"{error.what} Going on in {len(sessions)} session(s).")
         with ThreadPoolExecutor(spec.sessions, thread_name_prefix="backfill") as threads:
             yield Ahead(sessions, threads, spec, now=now)
-
-
-def is_lost(error: DatabaseError) -> bool:
-    """Tell whether a connection is gone, or was not to be had."""
-    return error.code in ("connection-lost", "database-unreachable")

@@ -31,7 +31,7 @@ def took_too_long(error: DatabaseError) -> bool:
 
 def may_pass(error: DatabaseError) -> bool:
     """Tell whether a new connection may help: this one is gone, or leads to a standby during a failover."""
-    return error.code in ("connection-lost", "database-unreachable", "database-read-only")
+    return error.is_out_of_reach or error.code == "database-read-only"
 
 
 def batch_refused(error: DatabaseError, spec: BackfillSpec, cursor: Cursor, last: Place) -> DatabaseError:

@@ -146,7 +146,7 @@ def _carry_out(command: Start | Observe | Undo, kind: _Fenced, context: Context)
     if isinstance(command, Observe):
         observation = _observe_patiently(step, kind, context)
         return Done(step, task, now(), observation=observation)
-    observation = kind.observe(step, context)
+    observation = _observe_patiently(step, kind, context, is_passing=_is_out_of_reach)
     if observation.seen is Seen.DONE:
         return Done(step, task, now(), detail=f"was done already: {observation.detail}")
     if observation.seen is Seen.UNKNOWN:
@@ -164,14 +164,24 @@ def _not_done(command: Start | Observe | Undo, last: Done, at: datetime) -> Done
     return Done(command.step, type(command), at, error=error)
 
 
-def _observe_patiently(step: Step, kind: _Fenced, context: Context) -> Observation:
+def _observe_patiently(
+    step: Step,
+    kind: _Fenced,
+    context: Context,
+    *,
+    is_passing: Callable[[CoordinatorError], bool] = lambda _: True,
+) -> Observation:
     """Observe, and where the world does not answer (a server restarts), ask again for half a minute."""
     for pause in _PAUSES:
         try:
             return kind.observe(step, context)
         except CoordinatorError as error:
-            if isinstance(error, Interrupted):
+            if isinstance(error, Interrupted) or not is_passing(error):
                 raise
             context.note(f"{error} Asking again in {pause:g} s.")
             context.wait(timedelta(seconds=pause))
     return kind.observe(step, context)
+
+
+def _is_out_of_reach(error: CoordinatorError) -> bool:
+    return isinstance(error, DatabaseError) and error.is_out_of_reach

@@ -52,8 +52,8 @@ _WORKERS: Final = 16
 """Steps that run side by side; each may hold one database connection, or two while it waits for locks."""
 
 
-_CUT_OFF: Final = 5
-"""How often a step of which nothing is there is begun again after its commit was cut off: a server that dies
+_CUT_OFF: Final = 2
+"""How often a step of which nothing is there is begun again after its connection was lost: a server that dies
 of it would die for ever."""
 
 
@@ -94,7 +94,7 @@ class Engine:
     _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
     _tried: set[StepId] = field(default_factory=set)
     _cut_off: Counter[StepId] = field(default_factory=Counter)
-    """How often the commit of a step was cut off."""
+    """How often the connection of a step was lost."""
     _results: queue.SimpleQueue[tuple[Done, ...]] = field(default_factory=queue.SimpleQueue)
     _unwritten: list[tuple[Event, RunState]] = field(default_factory=list)
     """Events that count already and are not durable yet, each with the state after it: no effect before."""
@@ -196,6 +196,9 @@ class Engine:
         found = None if step.migration is None else self.ports.migration(name, step.migration)
         return found is not None and is_whole(found, self.ports.plan.databases[name].engine)
 
+    def _may_be_repeated(self, step: Step, error: DatabaseError) -> bool:
+        return error.left_nothing and self._is_whole(step)
+
     def _submit(self, workers: ThreadPoolExecutor, job: Job) -> None:
         steps = self.state.graph if isinstance(job[0], Undo) else ()
         ahead = [each for each in steps if each.no_return and self._is_pending(each)]
@@ -205,12 +208,12 @@ class Engine:
         self._in_flight.update((command.step.id, at_work) for command in job)
 
     def _context(self, command: Start | Observe | Undo) -> Context:
-        step = command.step
+        step, now = command.step, self.ports.clock.now()
         return Context(
             ports=self.ports,
             claim=self.claim,
             supersede=self.state.started.supersedes,
-            since=self.state.steps[step.id].first or self.ports.clock.now(),
+            since=min(self.state.steps[step.id].first or now, now),  # an earlier command had another clock
             in_doubt=isinstance(command, Observe),
             is_halted=lambda: self._has_ended or self.is_stopping() or self._is_turning(command),
             note=lambda text: self.audience.noted(step.id, text),
@@ -267,6 +270,7 @@ class Engine:
             if done.observation is not None:
                 is_not_done = done.task is Observe and done.observation.seen is Seen.NOT_DONE
                 if is_not_done and self._cut_off[step] > _CUT_OFF:
+                    self._tried.add(step)
                     return self._given_up(step, now)
                 return events.StepObserved(now, step, done.observation.seen, done.observation.detail)
             if done.task is Undo:
@@ -280,10 +284,9 @@ class Engine:
         return self._event_of_problem(done, done.error, now)
 
     def _given_up(self, step: StepId, now: datetime) -> Event:
-        self._tried.add(step)
         why = (
-            f"The connection to the database was lost {self._cut_off[step]} times as this was to be"
-            " committed, and nothing of it is there. Look at the server's log, and run the command again."
+            f"The connection to the database was lost {self._cut_off[step]} times while this was at"
+            " work, and nothing of it is there. Look at the server's log, and run the command again."
         )
         return events.StepFailed(now, step, "connection-lost", why)
 
@@ -295,16 +298,22 @@ class Engine:
             if error not in self.problems:  # one look may have failed for several
                 self.problems.append(error)
             return None
-        if isinstance(error, DatabaseError) and error.ambiguous:
-            self._tried.discard(step)  # a commit was cut off: the step is in doubt, and observed next
-            self._cut_off[step] += 1
-            return None
+        if isinstance(error, DatabaseError) and (error.ambiguous or self._may_be_repeated(done.step, error)):
+            return self._event_of_loss(step, error, now)
         if isinstance(error, InDoubt):
             return events.StepObserved(now, step, Seen.UNKNOWN, str(error))
         if isinstance(error, Waiting):
             self.problems.append(error)
             return events.StepObserved(now, step, Seen.NOT_DONE, str(error))
         return events.StepFailed(now, step, error.code, str(error))
+
+    def _event_of_loss(self, step: StepId, error: DatabaseError, now: datetime) -> Event | None:
+        """Return what a lost connection means. After a commit that was cut off the step is observed next."""
+        self._cut_off[step] += 1
+        if not error.ambiguous and self._cut_off[step] > _CUT_OFF:
+            return self._given_up(step, now)
+        self._tried.discard(step)
+        return None if error.ambiguous else events.StepObserved(now, step, Seen.NOT_DONE, error.what)
 
     def _write(self, event: Event) -> None:
         """Let an event count; it is durable before the next effect."""

@@ -29,6 +29,8 @@ class Ended:
     """It was ended because its time was up."""
     is_hurried: bool = False
     """Its time was what a rehearsal gives it, which is less than the plan's `deadline`."""
+    is_cut_off: bool = False
+    """It says that its connection to the database was lost, and no administrator ended it."""
 
     @property
     def told(self) -> str:

@@ -13,8 +13,9 @@ from fixtures.database_alone import checkout
 from coordinator.adapters.databases import postgresql
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.errors import Waiting
-from coordinator.leases import Claim, acquire, release
-from coordinator.ports.databases import Batch
+from coordinator.leases import Claim, acquire, demand_not_taken_over, release
+from coordinator.model import DatabaseName
+from coordinator.ports.databases import Batch, Session
 from coordinator.secret import Secret
 
 LOCK_ID = int.from_bytes(b"coord", "big")
@@ -115,20 +116,23 @@ def test_a_run_whose_lease_another_release_took_over_meanwhile_stops(
     mine, theirs = Claim("mine", "shop-2"), Claim("theirs", "shop-3")
     database = postgresql.connect(Secret(database_url), lock_timeout=timedelta(seconds=60))
 
+    def is_mine(session: Session, _: DatabaseName) -> None:
+        demand_not_taken_over(session, mine)
+
     with alone_on_databases(checkout(tmp_path, database_url)) as demand_alone:
         with database.session(label="mine") as session:
             acquire(session, mine, supersede=False)
-        demand_alone(mine)
+        demand_alone(is_mine)
         end_other_sessions(database_url)  # this process stood still, and nobody heard of it
         with database.session(label="theirs") as session:
             acquire(session, theirs, supersede=True)
 
         with pytest.raises(Waiting, match="shop-3") as refused:
-            demand_alone(mine)
+            demand_alone(is_mine)
         demand_alone(None)
         with database.session(label="theirs") as session:
             release(session, theirs)
-        demand_alone(mine)
+        demand_alone(is_mine)
 
     assert refused.value.code == "release-under-way"
     assert "abort" in refused.value.next_step

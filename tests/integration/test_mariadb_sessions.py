@@ -220,6 +220,23 @@ def test_a_server_that_is_not_there_is_told():
     assert failure.value.code == "database-unreachable"
 
 
+def test_a_user_who_has_no_connection_left_is_not_sent_to_the_url(mariadb_url: str):
+    place, _, name = mariadb_url.partition("@")[2].partition("/")
+    with root_connection(mariadb_url) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE USER crowded WITH MAX_USER_CONNECTIONS 1")
+        cursor.execute(f"GRANT ALL ON {name}.* TO crowded")
+    database = ADAPTER.connect(Secret(f"mysql://crowded@{place}/{name}"), lock_timeout=NOW)
+
+    with (
+        database.session(label="one"),
+        pytest.raises(DatabaseError) as failure,
+        database.session(label="two"),
+    ):
+        pass
+
+    assert "No connection is left" in failure.value.next_step
+
+
 def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(tmp_path: Path, mariadb_url: str):
     first, second = (checkout(tmp_path / name, mariadb_url, engine=ENGINE.value) for name in ("one", "two"))
 

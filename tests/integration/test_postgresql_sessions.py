@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -331,3 +332,16 @@ def test_sends_more_than_the_server_takes_at_once_while_it_talks(database, datab
         session.execute(Batch(texts, transaction=True))
 
         assert session.query("SELECT count(*), sum(length(x)) FROM a") == [(3, 3 * (8 << 20))]
+
+
+def test_a_role_that_has_no_connection_left_is_not_sent_to_the_url(database, database_url: str):
+    role = f"crowded_{os.getpid()}"
+    with database.session(label="test") as session:
+        session.execute(Batch((f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0",), transaction=True))
+        crowded = connect(Secret(database_url.replace("postgres:@", f"{role}:@")), lock_timeout=LOCK_TIMEOUT)
+
+        with pytest.raises(DatabaseError) as failure, crowded.session(label="no"):
+            pass
+
+        session.execute(Batch((f"DROP ROLE {role}",), transaction=True))
+    assert "No connection is left" in failure.value.next_step

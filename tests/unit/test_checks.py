@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from pydantic import ValidationError
 
 from coordinator import discovery
 from coordinator.adapters import web
-from coordinator.adapters.clock import SystemClock
 from coordinator.model import Version
 from coordinator.ports.checks import Answer, Subject
 
@@ -244,7 +242,3 @@ def test_an_editor_is_told_both_forms_of_a_check(kind: str):
 
     assert {each["type"] for each in schema["anyOf"]} == {"object", "string" if kind == "http" else "array"}
     assert json.dumps(schema)
-
-
-def test_the_clock_tells_utc():
-    assert SystemClock().now().utcoffset() == timedelta(0)

@@ -135,6 +135,10 @@ def fail(*_: object) -> str:
     raise StepFailed("broken", "It broke.")
 
 
+def fail_to_connect() -> Seen:
+    raise DatabaseError("database-unreachable", "It is not there.")
+
+
 def test_a_failure_takes_back_what_can_be_taken_back_in_the_opposite_order(bench) -> None:
     undone: list[str] = []
     work = Made(undo=lambda step, _: undone.append(step.id) or "")
@@ -294,6 +298,16 @@ def test_a_step_whose_commit_is_cut_off_each_time_is_given_up_at_last(bench) -> 
     made.engine().run()
 
     assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+
+
+def test_a_step_waits_for_a_server_that_is_out_of_reach_when_it_begins(bench) -> None:
+    answers = iter([fail_to_connect, lambda: Seen.NOT_DONE])
+    made = bench(a_step("a"), kinds={"work": Made(look=lambda *_: next(answers)())})
+
+    made.engine().run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+    assert "Asking again" in made.watcher.notes[0]
 
 
 def test_a_doubt_that_cannot_be_observed_is_left_in_doubt(bench) -> None:

@@ -67,6 +67,7 @@ def main() -> None:
     except BaseException as error:  # a user's env.py raises what it likes, SystemExit too: that is the answer
         answer["error"] = _told(error)
         answer["sqlstate"] = _sqlstate(error)
+        answer["is_cut_off"] = getattr(error, "connection_invalidated", False)
         if not isinstance(error, Refused):
             traceback.print_exc()
         sys.stderr.write(f"{answer['error']}\n")

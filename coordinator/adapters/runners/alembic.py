@@ -29,7 +29,7 @@ from coordinator.adapters.runners._alembic_trail import read_trail
 from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.adapters.warm_interpreter import WarmInterpreter
-from coordinator.errors import StepFailed, Waiting
+from coordinator.errors import ENDED, StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports import programs
 from coordinator.ports.databases import Batch, Session
@@ -227,8 +227,10 @@ class AlembicRunner:
             if process.may_be_asked:
                 unless_it_waits.pop_all()
                 self._waiting = process
-        self._may_stay = bool(answer.get("may_stay", self._may_stay))
-        return ended, answer
+            else:
+                self._may_stay = bool(answer.get("may_stay"))
+        is_cut_off = bool(answer.get("is_cut_off")) and answer.get("sqlstate") != ENDED
+        return replace(ended, is_cut_off=is_cut_off), answer
 
     def _about(self, url: Secret) -> dict[str, object]:
         return {
