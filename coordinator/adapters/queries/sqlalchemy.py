@@ -1,31 +1,28 @@
 """SQLAlchemy statements that a callable of the project returns, compiled for the engine.
 
-The project's code runs in a process of its own: it may print, hang, exit or need another version of anything
-without breaking the release. Only the working tree can be imported; for a version at a git ref a `command`
-must be given that prints the same JSON from wherever that version is.
+The project's code runs in a process and, if the plan names its interpreter, in an environment of its own: it
+may print, hang, exit or need another version of anything without breaking the release. Only the working tree
+can be imported; for a version at a git ref a `command` must be given that prints the same JSON from wherever
+that version is.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import redirect_stdout
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from coordinator.adapters.queries._reading import sqlalchemy_child
 from coordinator.adapters.queries._reading.settings import PathSettings
-from coordinator.argv import Argv, argv_from
+from coordinator.argv import Argv, argv_from, interpreter_from
 from coordinator.diagnostics import Place
 from coordinator.errors import Usage
 from coordinator.fields import PositiveDuration
-from coordinator.model import Engine, Role
+from coordinator.model import Role
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import QuerySource, Wanted
 
@@ -43,6 +40,13 @@ class SqlalchemySettings(PathSettings):
         description="A function without arguments, as `module:function`, that returns statements, or pairs "
         "of a name and a statement. It is imported from the plan's folder.",
         examples=["shop.queries:statements"],
+    )
+    python: str | None = Field(
+        default=None,
+        description="The interpreter of the environment in which the function runs, which has SQLAlchemy 1.4 "
+        "or newer and what the project imports. A path starts at the plan file's folder. Without it: the "
+        "interpreter that runs coordinator.",
+        examples=[".venv/bin/python"],
     )
     command: Argv | None = Field(
         default=None,
@@ -90,7 +94,10 @@ class Sqlalchemy:
 
 
 def _printed_by(spec: SqlalchemySettings, wanted: Wanted, folder: Path) -> list[Printed]:
-    own = [sys.executable, "-P", "-m", __name__, str(folder.absolute()), spec.callable, wanted.engine]
+    own = [
+        interpreter_from(spec.python, folder=folder),
+        *(sqlalchemy_child.__file__, str(folder.absolute()), spec.callable, wanted.engine),
+    ]
     is_foreign = spec.command is not None and wanted.role is Role.LIVE
     argv = argv_from(spec.command, folder=folder) if is_foreign and spec.command else own
     try:
@@ -130,51 +137,9 @@ def _failed(what: str) -> Usage:
         "sqlalchemy-failed",
         what,
         why="So the statements of the version are not known.",
-        next_step="Call the function by hand; for an earlier version, give a `command` or another source.",
+        next_step="Call the function by hand. Where it needs the project's own environment, name it: "
+        "`python: .venv/bin/python`; for an earlier version, give a `command` or another source.",
     )
-
-
-# -- in the child ---------------------------------------------------------------------------------------
-
-
-def print_statements(folder: str, callable_name: str, engine: str) -> None:
-    """Import the callable from the folder, and print what it returns as JSON."""
-    out = sys.stdout
-    with redirect_stdout(sys.stderr):  # the project's code may print
-        sys.path.insert(0, folder)
-        module, _, path = callable_name.partition(":")
-        function: Any = import_module(module)
-        for step in path.split("."):
-            function = getattr(function, step)
-        printed = [each.model_dump() for each in _compiled(function(), path, Engine(engine))]
-    json.dump(printed, out)
-
-
-def _compiled(returned: Any, path: str, engine: Engine) -> Iterator[Printed]:
-    from sqlalchemy import exc, text  # noqa: PLC0415 - reading a plan does not need it, the child does
-    from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: PLC0415
-
-    dialect: Any = (
-        postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-        if engine is Engine.POSTGRESQL
-        else mysql.dialect(paramstyle="qmark")
-        if engine.speaks_mysql
-        else sqlite.dialect(paramstyle="qmark")
-    )
-    for number, each in enumerate(returned, start=1):
-        name, statement = each if isinstance(each, tuple) else (f"{path} {number}", each)
-        element: Any = text(statement) if isinstance(statement, str) else statement
-        element = getattr(element, "statement", element)  # of the ORM's older Query
-        try:
-            compiled = element.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        except (exc.SQLAlchemyError, AttributeError, TypeError) as error:
-            why = str(error).partition("\n")[0]
-            yield Printed(name=name, obstacle=f"SQLAlchemy cannot compile it ({why})")
-        else:
-            yield Printed(name=name, text=str(compiled).strip())
 
 
 QUERIES: Final[QuerySource] = Sqlalchemy()
-
-if __name__ == "__main__":
-    print_statements(*sys.argv[1:])

@@ -12,7 +12,6 @@ budget allows.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -29,6 +28,7 @@ from coordinator.adapters.runners._alembic_trail import read_trail
 from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.adapters.warm_interpreter import WarmInterpreter
+from coordinator.argv import interpreter_from
 from coordinator.errors import StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports import programs
@@ -245,10 +245,7 @@ class AlembicRunner:
 
     @property
     def _python(self) -> str:
-        named = self._spec.migrations.python
-        if named is None:
-            return sys.executable
-        return str(self._folder.absolute() / named) if "/" in named else named
+        return interpreter_from(self._spec.migrations.python, folder=self._folder)
 
     @property
     def _lock(self) -> Path:
