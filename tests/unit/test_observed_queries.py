@@ -220,7 +220,7 @@ def test_sqlalchemys_statements_are_compiled_for_the_engine(tmp_path):
         ("settings:PathSettings", "ModuleNotFoundError"),  # lies beside the program that imports
         ("shop.queries:gone", "AttributeError"),
         ("shop.bad:exits", "exit code 3"),
-        ("shop.bad:leaks", "(RuntimeError)"),
+        ("shop.bad:leaks", "(RuntimeError, shop/bad.py:3)"),
         ("shop.bad:hangs", "did not end within 0.2 s"),
     ],
 )
@@ -264,5 +264,6 @@ def test_a_command_speaks_for_the_version_that_cannot_be_imported(tmp_path):
     following = catalogue_of("sqlalchemy", settings, tree=tmp_path)
 
     assert texts_of(live) == ["SELECT '1.4'"]
+    assert live.source == "what `python3 old.py` printed for 1.4"
     assert texts_of(following) == ["SELECT 1"]
     assert discovery.query_source("sqlalchemy").is_versioned(settings_of("sqlalchemy", settings))

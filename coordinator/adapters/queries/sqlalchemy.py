@@ -9,6 +9,7 @@ that version is.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,11 @@ from coordinator.rehearsal_ports import QuerySource, Wanted
 
 _TELLING = ("ModuleNotFoundError", "ImportError", "AttributeError")
 """Errors whose text names a part of the code. Another one's may hold anything, a password too."""
+_BY_HAND = (
+    "Call the function by hand. Where it needs the project's own environment, name its interpreter: "
+    "`python: .venv/bin/python`."
+)
+_COMMAND = "Give a `command` that prints the statements of the version in `VERSION`, or another source."
 
 
 class SqlalchemySettings(PathSettings):
@@ -85,21 +91,25 @@ class Sqlalchemy:
         assert isinstance(spec, SqlalchemySettings)
         folder = Path(wanted.tree.place("."))
         if not folder.is_dir():
-            raise _failed(f"`{spec.callable}` cannot be imported from {wanted.tree.label}.")
+            raise _failed(f"`{spec.callable}` cannot be imported from {wanted.tree.label}.", _COMMAND)
+        command = spec.command if wanted.role is Role.LIVE else None
         queries = tuple(
             Query(each.name, each.text, Place(spec.callable), obstacle=each.obstacle)
-            for each in _printed_by(spec, wanted, folder)
+            for each in _printed_by(command, spec, wanted, folder)
         )
+        if command:
+            return Catalogue(f"what `{' '.join(command)}` printed for {wanted.version}", queries)
         return Catalogue(f"{spec.callable} in {wanted.tree.label}", queries)
 
 
-def _printed_by(spec: SqlalchemySettings, wanted: Wanted, folder: Path) -> list[Printed]:
+def _printed_by(
+    command: Argv | None, spec: SqlalchemySettings, wanted: Wanted, folder: Path
+) -> list[Printed]:
     own = [
         interpreter_from(spec.python, folder=folder),
         *(sqlalchemy_child.__file__, str(folder.absolute()), spec.callable, wanted.engine),
     ]
-    is_foreign = spec.command is not None and wanted.role is Role.LIVE
-    argv = argv_from(spec.command, folder=folder) if is_foreign and spec.command else own
+    argv = argv_from(command, folder=folder) if command else own
     try:
         ended = subprocess.run(
             argv,
@@ -115,30 +125,29 @@ def _printed_by(spec: SqlalchemySettings, wanted: Wanted, folder: Path) -> list[
     except OSError as error:
         raise _failed(f"`{argv[0]}` cannot be started: {error.strerror}.") from error
     if ended.returncode != 0:
-        raise _failed(
-            f"`{spec.callable}` failed with exit code {ended.returncode}{_reason_in(ended.stderr)}."
-        )
+        what = f"`{' '.join(command)}`" if command else f"`{spec.callable}`"
+        raise _failed(f"{what} failed with exit code {ended.returncode}{_reason_in(ended.stderr, folder)}.")
     try:
         return TypeAdapter(list[Printed]).validate_json(ended.stdout)
     except ValidationError as error:
         raise _failed(f"`{argv[0]}` did not print a JSON list of queries.") from error
 
 
-def _reason_in(stderr: bytes) -> str:
-    last = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-    error, _, message = last.partition(":")
+def _reason_in(stderr: bytes, folder: Path) -> str:
+    """Return what a traceback says that can be no secret, and the project's line that it ends at."""
+    text = stderr.decode("utf-8", "replace").strip()
+    error, _, message = text.rpartition("\n")[2].partition(":")
     if not error.isidentifier():
         return ""
-    return f" ({last})" if error in _TELLING and message else f" ({error})"
+    own = rf'^  File "{re.escape(str(folder.absolute()))}/((?!.*site-packages).+)", line (\d+)'
+    lines = re.findall(own, text, re.MULTILINE)
+    at = ", {}:{}".format(*lines[-1]) if lines else ""
+    return f" ({error}:{message}{at})" if error in _TELLING and message else f" ({error}{at})"
 
 
-def _failed(what: str) -> Usage:
+def _failed(what: str, next_step: str = _BY_HAND) -> Usage:
     return Usage(
-        "sqlalchemy-failed",
-        what,
-        why="So the statements of the version are not known.",
-        next_step="Call the function by hand. Where it needs the project's own environment, name it: "
-        "`python: .venv/bin/python`; for an earlier version, give a `command` or another source.",
+        "sqlalchemy-failed", what, why="So the statements of the version are not known.", next_step=next_step
     )
 
 
