@@ -212,7 +212,10 @@ class AlembicRunner:
                 with supervised.held_by_program(self._lock) as lock:
                     self._trail.unlink(missing_ok=True)  # what it says is about the last process alone
                     ended = self._start(whole, lock, output, deadline=self._spec.migrations.deadline)
-            return ended, json.loads(answer.read_text()) if answer.exists() else {}
+            found = json.loads(answer.read_text()) if answer.exists() else {}
+            if "error" in found:  # in a sentence, rather than the end of a traceback
+                ended = replace(ended, lines=(without(found["error"], (url, *self._secrets())),))
+            return ended, found
 
     def _told(self, url: Secret) -> Secret:
         """Return the address as the process gets it, which runs in another folder than this command."""
