@@ -28,3 +28,13 @@ def argv_from(command: Sequence[str], *, folder: Path) -> list[str]:
     elif "/" in program:
         program = str(folder.absolute() / program)
     return [program, *arguments]
+
+
+def interpreter_from(named: str | None, *, folder: Path) -> str:
+    """Return the interpreter that the plan in `folder` names for a project's own code, else our own.
+
+    Here `python3` is the one on PATH: whoever names one means the project's.
+    """
+    if named is None:
+        return sys.executable
+    return str(folder.absolute() / named) if "/" in named else named

@@ -73,7 +73,8 @@ def _told_states(broken: Sequence[Span]) -> str:
             stretches.append((span.first, span.last))
     told = [str(first) if first == last else f"{first} to {last}" for first, last in stretches]
     is_one = len(stretches) == 1 and stretches[0][0] == stretches[0][1]
-    return f"{'state' if is_one else 'states'} {' and '.join(told)}"
+    *most, last = told
+    return f"{'state' if is_one else 'states'} {', '.join(most)}{' and ' if most else ''}{last}"
 
 
 _Explained = tuple[Place, str, str]

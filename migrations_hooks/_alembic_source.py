@@ -297,8 +297,14 @@ def _literal(value: ast.expr, constants: Mapping[str, str]) -> tuple[str, ...] |
 
 
 def _words(tree: ast.Module) -> Iterator[str]:
+    of_blocks: set[ast.AST] = set()
     for each in ast.walk(tree):
         match each:
+            case _ if each in of_blocks:
+                continue
+            case ast.Attribute(ast.Call(ast.Attribute(attr="get_context") as asked), "autocommit_block"):
+                of_blocks.add(asked)  # nothing is asked of it, and its SQL is the same without a database
+                yield "autocommit_block"
             case ast.Name(id=word) | ast.Attribute(attr=word) | ast.keyword(arg=str() as word):
                 yield word
             case ast.alias(name=name, asname=other):

@@ -153,9 +153,8 @@ def connect_at(address: Address, *, label: str, secrets: tuple[str, ...]) -> Con
         ) from None  # its own text may quote what is in the URL
 
 
-<<<<<<< HEAD
 class _Connection(Connection):
-    """PyMySQL's, but that it reads no certificates where none is compared: they take longer than to connect."""
+    """PyMySQL's, but that it reads no certificates where none is compared: that takes longest of all."""
 
     def _create_ssl_ctx(self, sslp: ssl.SSLContext | Mapping[str, object]) -> ssl.SSLContext:
         return sslp if isinstance(sslp, ssl.SSLContext) else _of_any_server()
@@ -168,12 +167,12 @@ def _of_any_server() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
-=======
+
+
 def _next_step(number: object) -> str:
     if number in _CROWDED:
         return NO_CONNECTION_LEFT
     return _RIGHTS if number == _NO_RIGHT else _CHECK
->>>>>>> e2fa1522079bd8d82c1456597f624284e81252e5
 
 
 def address_of(url: Secret) -> Address:

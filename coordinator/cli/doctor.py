@@ -112,12 +112,22 @@ def _journal(path: Path) -> str:
 
 def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
     from coordinator.diagnostics import errors_of
+    from coordinator.leases import missing_right
     from coordinator.survey import survey_database
 
     seen, diagnostics = survey_database(ports, name)
     if problems := (*errors_of(diagnostics), *(each for each in diagnostics if each.code == _POOLED)):
         first = problems[0]
         raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
+    with ports.session(name, label="coordinator doctor") as session:
+        missing = missing_right(session)
+    if missing is not None:
+        raise StepFailed(
+            "database-rights-missing",
+            missing,
+            why="A release begins with its lease, a row in a table of its own, and writes the version table.",
+            next_step="Let the plan's URL name the user that migrates, or grant it what is missing.",
+        )
     tool = ports.plan.databases[name].migrations.tool
     return (
         f"{seen.target.engine} `{seen.target.database}`, {tool}: {seen.applied} applied,"

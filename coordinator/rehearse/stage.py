@@ -11,7 +11,7 @@ from typing import Final
 from coordinator.apply import apply_on_scratch
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, Use, Verdict
-from coordinator.model import Layer, Migration, Role, Script
+from coordinator.model import Layer, Migration, Script
 from coordinator.ports.databases import Batch
 from coordinator.programs import NOT_REHEARSED, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer, Tell
@@ -24,7 +24,7 @@ from coordinator.rehearse.findings import (
     breaks_of,
     counts_of,
     doubted,
-    failing_texts,
+    failing_live_of,
     lost_indexes_of,
     spans_from,
     spans_of,
@@ -310,7 +310,7 @@ def _spans(
     `doubt` is RehearsalServer.doubt: then nothing is broken either.
     """
     knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift.lines)
-    failing = failing_texts(tried.walked, Role.LIVE) if knows_live else frozenset[str]()
+    failing = failing_live_of(tried.walked) if knows_live else frozenset[str]()
     return {
         subject.use: spans_of(
             tried.walked,

@@ -178,9 +178,24 @@ def test_a_right_that_is_missing_is_told_with_what_to_do(checkout: Checkout, dat
         try:
             checkout.environment["SHOP_URL"] = make_conninfo(database_url, user=role)
             ended = checkout.release("1.4")
+            looked = checkout.run("doctor", "--set", "VERSION=1.4")
+            connection.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
+            granted = checkout.run("doctor", "--set", "VERSION=1.4")
+            connection.execute(
+                f"CREATE TABLE coordinator_lease (); GRANT SELECT ON coordinator_lease TO {role}"
+            )
+            foreign = checkout.run("doctor", "--set", "VERSION=1.4")
+            connection.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on")
+            reading = checkout.run("doctor", "--set", "VERSION=1.4")
         finally:
-            connection.execute(f"DROP ROLE {role}")
+            connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
+    assert (
+        "error[database-rights-missing]: The user may not make a table in the schema `public`" in looked.out
+    )
+    assert [each.exit_code for each in (looked, granted, foreign, reading)] == [1, 0, 1, 1]
+    assert "may not write into the table `coordinator_lease`" in foreign.out
+    assert "take no writes" in reading.out
     assert ended.exit_code == 1
     assert "permission denied for schema public" in ended.err
     assert "The user of the database's URL lacks that right: grant it" in ended.err

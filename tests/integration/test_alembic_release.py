@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -96,7 +97,9 @@ def test_a_failed_revision_leaves_the_ones_before_it(url: str, tmp_path: Path):
 
     assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.FAILED
     [failed] = audience.failed
-    assert "nowhere" in failed.reason
+    assert re.search(r"exit code 1; it said: \w+: .*nowhere", failed.reason)
+    frames = [Path(note.split('"')[1]).name for note in audience.notes if ' File "' in note]
+    assert (frames[-1], set(frames)) == ("d4.py", {"env.py", "d4.py"})
     assert heads(ports) == {"c3"}
 
 

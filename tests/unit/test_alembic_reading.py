@@ -168,6 +168,8 @@ def test_a_cycle_names_who_is_in_it():
     [
         ("op.execute('SELECT 1')", None),
         ("op.get_bind().execute(sa.text('SELECT 1'))", "get_bind"),
+        ("with op.get_context().autocommit_block(): op.execute('VACUUM')", None),
+        ("with op.get_context().autocommit_block(): op.get_context()", "get_context"),
         ("sa.inspect(op)", "inspects"),
         ("if context.is_offline_mode(): pass", "is_offline_mode"),
         ("from shop.helpers import rename", "imports `shop.helpers`"),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -216,9 +217,10 @@ def test_sqlalchemys_statements_are_compiled_for_the_engine(tmp_path):
     ("callable_name", "text"),
     [
         ("shop.gone:statements", "ModuleNotFoundError"),
+        ("settings:PathSettings", "ModuleNotFoundError"),  # lies beside the program that imports
         ("shop.queries:gone", "AttributeError"),
         ("shop.bad:exits", "exit code 3"),
-        ("shop.bad:leaks", "(RuntimeError)"),
+        ("shop.bad:leaks", "(RuntimeError, shop/bad.py:3)"),
         ("shop.bad:hangs", "did not end within 0.2 s"),
     ],
 )
@@ -238,6 +240,21 @@ def test_a_projects_code_that_fails_breaks_nothing_here(tmp_path, callable_name,
     assert "pass:word" not in str(caught.value)
 
 
+def test_the_function_runs_in_the_environment_that_the_plan_names(tmp_path):
+    own = f'#!/bin/sh\nPYTHONPATH=packages exec {sys.executable} "$@"\n'
+    queries = "import of_the_project\ndef statements(): return [of_the_project.ONE]\n"
+    package = "ONE = ('One', 'SELECT 1')\n"
+    write_files(tmp_path, {"queries.py": queries, "env/python": own, "packages/of_the_project.py": package})
+    (tmp_path / "env" / "python").chmod(0o755)
+    settings = {"callable": "queries:statements"}
+
+    assert texts_of(catalogue_of("sqlalchemy", settings | {"python": "env/python"}, tree=tmp_path)) == [
+        "SELECT 1"
+    ]
+    with pytest.raises(Usage, match=r"No module named 'of_the_project'.*`python: .venv/bin/python`"):
+        catalogue_of("sqlalchemy", settings, tree=tmp_path)
+
+
 def test_a_command_speaks_for_the_version_that_cannot_be_imported(tmp_path):
     program = "import json, os\nprint(json.dumps([{'name': 'Old', 'text': 'SELECT ' + repr(os.environ['VERSION'])}]))"
     write_files(tmp_path, {"shop/__init__.py": "", "shop/queries.py": SHOP, "old.py": program})
@@ -247,5 +264,6 @@ def test_a_command_speaks_for_the_version_that_cannot_be_imported(tmp_path):
     following = catalogue_of("sqlalchemy", settings, tree=tmp_path)
 
     assert texts_of(live) == ["SELECT '1.4'"]
+    assert live.source == "what `python3 old.py` printed for 1.4"
     assert texts_of(following) == ["SELECT 1"]
     assert discovery.query_source("sqlalchemy").is_versioned(settings_of("sqlalchemy", settings))

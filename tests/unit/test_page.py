@@ -16,7 +16,7 @@ from coordinator.model import DatabaseName, Phase
 from coordinator.report.page import as_html
 from coordinator.report.page.graph import as_svg, boxes
 from coordinator.report.page.layout import BOX, lay_out
-from coordinator.report.page.markup import Html, details, element, joined
+from coordinator.report.page.markup import Html, details, element, joined, sentence
 
 MEGABYTE = 1_000_000
 
@@ -52,6 +52,19 @@ def test_text_is_escaped_where_it_is_put_in():
     assert element("p", "a < b & 'c'", title='"><script>') == Html(
         '<p title="&quot;&gt;&lt;script&gt;">a &lt; b &amp; &#x27;c&#x27;</p>'
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("`a<b` and `c`", "<code>a&lt;b</code> and <code>c</code>"),
+        ("a `b` c` d", "a <code>b</code> c` d"),
+        ("` alone", "` alone"),
+    ],
+)
+def test_what_stands_in_backticks_is_code(text: str, shown: str):
+    assert sentence(text).text == shown
 
 
 def test_what_is_markup_already_stays_as_it_is():

@@ -15,7 +15,14 @@ from coordinator.model import DatabaseName, Layer, Migration, Role, ServiceName
 from coordinator.programs import not_rehearsed
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearse.ask import fails
-from coordinator.rehearse.findings import already_failing_of, breaks_of, counts_of, spans_of, unchecked_of
+from coordinator.rehearse.findings import (
+    already_failing_of,
+    breaks_of,
+    counts_of,
+    failing_live_of,
+    spans_of,
+    unchecked_of,
+)
 from coordinator.rehearse.subject import WORKS, Subject
 from coordinator.rehearse.walk import Pair, Walked, walk_states
 
@@ -182,6 +189,14 @@ def test_what_fails_on_the_live_schema_too_is_left_out_and_all_of_it_proves_noth
     assert verdicts == [Verdict.PROVEN, Verdict.BROKEN]
     assert nothing.finding.verdict is Verdict.UNPROVEN
     assert nothing.finding.reason == "all its queries fail on the live schema"
+
+
+def test_what_fails_live_and_works_next_may_be_another_version_s_and_is_not_left_out():
+    found = rehearse("add x text", live=("id", "x", "lost"), next_=("id", "x", "lost"))
+
+    assert failing_live_of(found.walked) == {"lost"}
+    verdicts = [span.finding.verdict for span in found.spans(LIVE, failing_live=("lost",))]
+    assert verdicts == [Verdict.UNPROVEN]
 
 
 def test_a_query_that_nowhere_can_be_asked_is_unchecked_once():

@@ -1,36 +1,39 @@
 """SQLAlchemy statements that a callable of the project returns, compiled for the engine.
 
-The project's code runs in a process of its own: it may print, hang, exit or need another version of anything
-without breaking the release. Only the working tree can be imported; for a version at a git ref a `command`
-must be given that prints the same JSON from wherever that version is.
+The project's code runs in a process and, if the plan names its interpreter, in an environment of its own: it
+may print, hang, exit or need another version of anything without breaking the release. Only the working tree
+can be imported; for a version at a git ref a `command` must be given that prints the same JSON from wherever
+that version is.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import redirect_stdout
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from coordinator.adapters.queries._reading import sqlalchemy_child
 from coordinator.adapters.queries._reading.settings import PathSettings
-from coordinator.argv import Argv, argv_from
+from coordinator.argv import Argv, argv_from, interpreter_from
 from coordinator.diagnostics import Place
 from coordinator.errors import Usage
 from coordinator.fields import PositiveDuration
-from coordinator.model import Engine, Role
+from coordinator.model import Role
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import QuerySource, Wanted
 
 _TELLING = ("ModuleNotFoundError", "ImportError", "AttributeError")
 """Errors whose text names a part of the code. Another one's may hold anything, a password too."""
+_BY_HAND = (
+    "Call the function by hand. Where it needs the project's own environment, name its interpreter: "
+    "`python: .venv/bin/python`."
+)
+_COMMAND = "Give a `command` that prints the statements of the version in `VERSION`, or another source."
 
 
 class SqlalchemySettings(PathSettings):
@@ -43,6 +46,13 @@ class SqlalchemySettings(PathSettings):
         description="A function without arguments, as `module:function`, that returns statements, or pairs "
         "of a name and a statement. It is imported from the plan's folder.",
         examples=["shop.queries:statements"],
+    )
+    python: str | None = Field(
+        default=None,
+        description="The interpreter of the environment in which the function runs, which has SQLAlchemy 1.4 "
+        "or newer and what the project imports. A path starts at the plan file's folder. Without it: the "
+        "interpreter that runs coordinator.",
+        examples=[".venv/bin/python"],
     )
     command: Argv | None = Field(
         default=None,
@@ -81,18 +91,25 @@ class Sqlalchemy:
         assert isinstance(spec, SqlalchemySettings)
         folder = Path(wanted.tree.place("."))
         if not folder.is_dir():
-            raise _failed(f"`{spec.callable}` cannot be imported from {wanted.tree.label}.")
+            raise _failed(f"`{spec.callable}` cannot be imported from {wanted.tree.label}.", _COMMAND)
+        command = spec.command if wanted.role is Role.LIVE else None
         queries = tuple(
             Query(each.name, each.text, Place(spec.callable), obstacle=each.obstacle)
-            for each in _printed_by(spec, wanted, folder)
+            for each in _printed_by(command, spec, wanted, folder)
         )
+        if command:
+            return Catalogue(f"what `{' '.join(command)}` printed for {wanted.version}", queries)
         return Catalogue(f"{spec.callable} in {wanted.tree.label}", queries)
 
 
-def _printed_by(spec: SqlalchemySettings, wanted: Wanted, folder: Path) -> list[Printed]:
-    own = [sys.executable, "-P", "-m", __name__, str(folder.absolute()), spec.callable, wanted.engine]
-    is_foreign = spec.command is not None and wanted.role is Role.LIVE
-    argv = argv_from(spec.command, folder=folder) if is_foreign and spec.command else own
+def _printed_by(
+    command: Argv | None, spec: SqlalchemySettings, wanted: Wanted, folder: Path
+) -> list[Printed]:
+    own = [
+        interpreter_from(spec.python, folder=folder),
+        *(sqlalchemy_child.__file__, str(folder.absolute()), spec.callable, wanted.engine),
+    ]
+    argv = argv_from(command, folder=folder) if command else own
     try:
         ended = subprocess.run(
             argv,
@@ -108,73 +125,30 @@ def _printed_by(spec: SqlalchemySettings, wanted: Wanted, folder: Path) -> list[
     except OSError as error:
         raise _failed(f"`{argv[0]}` cannot be started: {error.strerror}.") from error
     if ended.returncode != 0:
-        raise _failed(
-            f"`{spec.callable}` failed with exit code {ended.returncode}{_reason_in(ended.stderr)}."
-        )
+        what = f"`{' '.join(command)}`" if command else f"`{spec.callable}`"
+        raise _failed(f"{what} failed with exit code {ended.returncode}{_reason_in(ended.stderr, folder)}.")
     try:
         return TypeAdapter(list[Printed]).validate_json(ended.stdout)
     except ValidationError as error:
         raise _failed(f"`{argv[0]}` did not print a JSON list of queries.") from error
 
 
-def _reason_in(stderr: bytes) -> str:
-    last = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-    error, _, message = last.partition(":")
+def _reason_in(stderr: bytes, folder: Path) -> str:
+    """Return what a traceback says that can be no secret, and the project's line that it ends at."""
+    text = stderr.decode("utf-8", "replace").strip()
+    error, _, message = text.rpartition("\n")[2].partition(":")
     if not error.isidentifier():
         return ""
-    return f" ({last})" if error in _TELLING and message else f" ({error})"
+    own = rf'^  File "{re.escape(str(folder.absolute()))}/((?!.*site-packages).+)", line (\d+)'
+    lines = re.findall(own, text, re.MULTILINE)
+    at = ", {}:{}".format(*lines[-1]) if lines else ""
+    return f" ({error}:{message}{at})" if error in _TELLING and message else f" ({error}{at})"
 
 
-def _failed(what: str) -> Usage:
+def _failed(what: str, next_step: str = _BY_HAND) -> Usage:
     return Usage(
-        "sqlalchemy-failed",
-        what,
-        why="So the statements of the version are not known.",
-        next_step="Call the function by hand; for an earlier version, give a `command` or another source.",
+        "sqlalchemy-failed", what, why="So the statements of the version are not known.", next_step=next_step
     )
-
-
-# -- in the child ---------------------------------------------------------------------------------------
-
-
-def print_statements(folder: str, callable_name: str, engine: str) -> None:
-    """Import the callable from the folder, and print what it returns as JSON."""
-    out = sys.stdout
-    with redirect_stdout(sys.stderr):  # the project's code may print
-        sys.path.insert(0, folder)
-        module, _, path = callable_name.partition(":")
-        function: Any = import_module(module)
-        for step in path.split("."):
-            function = getattr(function, step)
-        printed = [each.model_dump() for each in _compiled(function(), path, Engine(engine))]
-    json.dump(printed, out)
-
-
-def _compiled(returned: Any, path: str, engine: Engine) -> Iterator[Printed]:
-    from sqlalchemy import exc, text  # noqa: PLC0415 - reading a plan does not need it, the child does
-    from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: PLC0415
-
-    dialect: Any = (
-        postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-        if engine is Engine.POSTGRESQL
-        else mysql.dialect(paramstyle="qmark")
-        if engine.speaks_mysql
-        else sqlite.dialect(paramstyle="qmark")
-    )
-    for number, each in enumerate(returned, start=1):
-        name, statement = each if isinstance(each, tuple) else (f"{path} {number}", each)
-        element: Any = text(statement) if isinstance(statement, str) else statement
-        element = getattr(element, "statement", element)  # of the ORM's older Query
-        try:
-            compiled = element.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        except (exc.SQLAlchemyError, AttributeError, TypeError) as error:
-            why = str(error).partition("\n")[0]
-            yield Printed(name=name, obstacle=f"SQLAlchemy cannot compile it ({why})")
-        else:
-            yield Printed(name=name, text=str(compiled).strip())
 
 
 QUERIES: Final[QuerySource] = Sqlalchemy()
-
-if __name__ == "__main__":
-    print_statements(*sys.argv[1:])

@@ -68,12 +68,31 @@ def main() -> None:
         answer["error"] = _told(error)
         answer["sqlstate"] = _sqlstate(error)
         answer["is_cut_off"] = getattr(error, "connection_invalidated", False)
-        if not isinstance(error, Refused):
-            traceback.print_exc()
-        sys.stderr.write(f"{answer['error']}\n")
+        if isinstance(error, Refused):
+            sys.stderr.write(f"{answer['error']}\n")
+        else:
+            _print_traceback(error)
         _write(request["answer"], answer)
         sys.exit(1)
     _write(request["answer"], answer)
+
+
+def _print_traceback(error: BaseException) -> None:
+    """Print what came over the project's own lines; in those of libraries there is nothing to mend."""
+    told = traceback.TracebackException.from_exception(error)
+    if getattr(error, "orig", None) is not None:  # SQLAlchemy's: its text has the driver's error already
+        told.__cause__, told.__suppress_context__ = None, True
+    libraries = (str(Path(os.__file__).parent), __file__, "<")
+    each: traceback.TracebackException | None = told
+    while each is not None:
+        own = [
+            frame
+            for frame in each.stack
+            if not frame.filename.startswith(libraries) and "-packages" not in frame.filename
+        ]
+        each.stack[:] = own or each.stack
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+    sys.stderr.writelines(told.format())
 
 
 def forget_own_folder() -> None:

@@ -11,7 +11,6 @@ budget allows.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
@@ -29,6 +28,7 @@ from coordinator.adapters.runners._alembic_trail import read_trail
 from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.adapters.warm_interpreter import WarmInterpreter
+from coordinator.argv import interpreter_from
 from coordinator.errors import ENDED, StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports import programs
@@ -201,7 +201,7 @@ class AlembicRunner:
         start = partial(self._started, is_warm=request["kind"] != "scripts", lock=None)
         with closing(Process(start, whole, stays=False)) as process:
             ended, answer = process.watch(deadline=deadline, output=output)
-        return replace(ended, is_hurried=deadline < of_plan), answer
+        return self._answered(replace(ended, is_hurried=deadline < of_plan), answer, url), answer
 
     def _run_live(
         self, migrations: Sequence[Migration], *, url: Secret, note: Callable[[str], None]
@@ -229,8 +229,14 @@ class AlembicRunner:
                 self._waiting = process
             else:
                 self._may_stay = bool(answer.get("may_stay"))
+        return self._answered(ended, answer, url), answer
+
+    def _answered(self, ended: Ended, answer: Mapping[str, Any], url: Secret) -> Ended:
+        """Return how a process ended, with the reason that it gives."""
+        if "error" in answer:  # in a sentence, rather than the end of a traceback
+            ended = replace(ended, lines=(without(answer["error"], (url, *self._secrets())),))
         is_cut_off = bool(answer.get("is_cut_off")) and answer.get("sqlstate") != ENDED
-        return replace(ended, is_cut_off=is_cut_off), answer
+        return replace(ended, is_cut_off=is_cut_off)
 
     def _about(self, url: Secret) -> dict[str, object]:
         return {
@@ -260,10 +266,7 @@ class AlembicRunner:
 
     @property
     def _python(self) -> str:
-        named = self._spec.migrations.python
-        if named is None:
-            return sys.executable
-        return str(self._folder.absolute() / named) if "/" in named else named
+        return interpreter_from(self._spec.migrations.python, folder=self._folder)
 
     @property
     def _lock(self) -> Path:

@@ -18,7 +18,7 @@ from coordinator.report.drawing import as_chains
 from coordinator.report.matrix import matrices
 from coordinator.report.page.found import MOST, database_section
 from coordinator.report.page.graph import as_svg
-from coordinator.report.page.markup import Html, details, element, joined
+from coordinator.report.page.markup import Html, details, element, joined, sentence
 from coordinator.report.page.style import STYLE
 from coordinator.report.page.tables import scrolling
 from coordinator.report.story import NOTHING_TO_DO, movement, verdict, way_back
@@ -47,7 +47,7 @@ def _sections(proof: Proof) -> Iterator[Html]:
     yield element("h1", f"Release {proof.plan.release}")
     if proof.graph:
         sign = _SIGNS[proof.verdict]
-        yield element("p", f"{sign} Verdict: {verdict(proof)}", class_=f"verdict {proof.verdict}")
+        yield element("p", sentence(f"{sign} Verdict: {verdict(proof)}"), class_=f"verdict {proof.verdict}")
     else:
         yield element("p", NOTHING_TO_DO)
     yield element(
@@ -78,8 +78,8 @@ def _problems(diagnostics: tuple[Diagnostic, ...]) -> Iterator[Html]:
         element(
             "li",
             element("code", f"{each.place} {each.severity}[{each.code}]"),
-            element("p", f"{each.what} {each.why}"),
-            element("p", each.next_step),
+            element("p", sentence(f"{each.what} {each.why}")),
+            element("p", sentence(each.next_step)),
         )
         for each in diagnostics[:MOST]
     ]
@@ -92,7 +92,7 @@ def _order(proof: Proof) -> Iterator[Html]:
     is_refused = proof.verdict is Verdict.BROKEN
     yield element("h2", "Steps, of which none will be done" if is_refused else "Steps")
     if not is_refused:
-        yield element("p", way_back(proof.graph, proof.survey))
+        yield element("p", sentence(way_back(proof.graph, proof.survey)))
     yield scrolling("The graph of the steps", as_svg(proof.graph))
     yield details(
         f"{counted(len(proof.graph), 'step')}, one a line", element("pre", "\n".join(as_chains(proof.graph)))

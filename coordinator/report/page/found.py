@@ -13,7 +13,7 @@ from coordinator.evidence import Hazard, Rehearsal, Unchecked
 from coordinator.prove import Proof
 from coordinator.report.failures import Failure, failures, meets, of_use
 from coordinator.report.matrix import Matrix, states, title
-from coordinator.report.page.markup import Html, details, element, joined
+from coordinator.report.page.markup import Html, details, element, joined, sentence
 from coordinator.report.page.tables import anchor, matrix_table, statement_table
 from coordinator.report.rehearsed import blamed_for, grouped_unchecked, how, unproven
 from coordinator.report.windows import sentences
@@ -35,7 +35,7 @@ def database_section(matrix: Matrix, proof: Proof) -> Iterator[Html]:
         yield element("p", "No service of this plan uses it, and who else does is not known.")
     if rehearsal is None:
         yield element("p", "No query was checked against it.", class_="quiet")
-    yield from (element("p", sentence) for sentence in sentences(matrix.database, proof))
+    yield from (element("p", sentence(each)) for each in sentences(matrix.database, proof))
     yield from _listed("? Why not everything is proven", list(_unproven(matrix, proof)))
     if rehearsal is not None:
         yield from _answers(found, matrix, rehearsal, proof=proof)
@@ -46,7 +46,7 @@ def _unproven(matrix: Matrix, proof: Proof) -> Iterator[Html]:
         yield element(
             "li",
             element("strong", states(span.first, span.last)),
-            f" {title(use, proof)}: {shortened(span.finding.reason, _LETTERS)}",
+            sentence(f" {title(use, proof)}: {shortened(span.finding.reason, _LETTERS)}"),
         )
 
 
@@ -76,7 +76,7 @@ def _answers(
         )
     yield from _listed(
         f"{counted(len(rehearsal.drift), 'difference')} between the files and the live schema",
-        [element("li", each) for each in rehearsal.drift],
+        [element("li", sentence(each)) for each in rehearsal.drift],
     )
     yield from _how(matrix, rehearsal, proof)
 
@@ -114,7 +114,7 @@ def _unchecked(unchecked: Sequence[Unchecked], proof: Proof) -> list[Html]:
     return [
         element(
             "li",
-            f"{title(same[0].use, proof)}, {same[0].layer}: {same[0].reason}: ",
+            sentence(f"{title(same[0].use, proof)}, {same[0].layer}: {same[0].reason}: "),
             element("code", shortened(", ".join(dict.fromkeys(each.query for each in same)), _LETTERS)),
         )
         for same in grouped_unchecked(unchecked)
@@ -135,8 +135,8 @@ def _hazards(hazards: Sequence[Hazard]) -> Iterator[Html]:
     for hazard in hazards[:MOST]:
         safe = [element("p", "Instead:"), element("pre", hazard.rewrite)] if hazard.rewrite else []
         yield details(
-            f"‼ {hazard.place} {hazard.what}",
-            element("p", f"{hazard.why} ", element("code", f"coordinator explain {hazard.code}")),
+            sentence(f"‼ {hazard.place} {hazard.what}"),
+            element("p", sentence(f"{hazard.why} "), element("code", f"coordinator explain {hazard.code}")),
             *safe,
             is_open=len(hazards) <= _FEW,
         )
@@ -148,4 +148,4 @@ def _how(matrix: Matrix, rehearsal: Rehearsal, proof: Proof) -> Iterator[Html]:
     """Yield what the answers rest on."""
     rows = [*how(matrix, rehearsal, proof), *(("note", note) for note in rehearsal.notes[:MOST])]
     yield element("h3", "What this rests on")
-    yield element("dl", *(joined(element("dt", name), element("dd", text)) for name, text in rows))
+    yield element("dl", *(joined(element("dt", name), element("dd", sentence(text))) for name, text in rows))

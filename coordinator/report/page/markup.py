@@ -43,6 +43,13 @@ def joined(*children: Child) -> Html:
     return Html("".join(each.text if isinstance(each, Html) else _escaped(each) for each in children))
 
 
+def sentence(text: str) -> Html:
+    """Return text with what stands between backticks as code; a backtick without a second one stays."""
+    *pairs, last = text.split("`")
+    pieces = [*pairs, last] if len(pairs) % 2 == 0 else [*pairs[:-1], f"{pairs[-1]}`{last}"]
+    return joined(*(element("code", each) if at % 2 else each for at, each in enumerate(pieces)))
+
+
 def details(summary: Child, *children: Child, is_open: bool = False) -> Html:
     """Return what a click unfolds."""
     attribute = {"open": ""} if is_open else {}
