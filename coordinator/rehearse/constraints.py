@@ -3,14 +3,15 @@
 A new CHECK, UNIQUE or FOREIGN KEY that refuses a sample is a break. One that refuses none may still refuse
 what a client sends: three rows that are alike in no column cannot show that two rows of the client's are
 alike in two. The engine has no answer to that, so the query is unproven. Only what a query writes counts, as
-far as its text names it: a word too many costs a proof and no truth.
+far as its text names it: a word too many costs a proof and no truth. A trigger that refuses or leaves out
+rows is such a constraint as well, whatever it asks for.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coordinator.rehearsal_ports import Ran
 
@@ -41,7 +42,25 @@ _IGNORED = (
 _ANY = frozenset({"*"})
 """In the place of words: it may be about any column."""
 _INSERTS = re.compile(r"\b(?:INSERT|REPLACE|MERGE)\b", re.IGNORECASE)
-_WRITES = re.compile(r"\b(?:INSERT|REPLACE|MERGE|UPDATE)\b", re.IGNORECASE)
+_EVENTS = {
+    "insert": _INSERTS,
+    "update": re.compile(r"\b(?:UPDATE|MERGE)\b", re.IGNORECASE),
+    "delete": re.compile(r"\b(?:DELETE|REPLACE|MERGE)\b", re.IGNORECASE),
+}
+"""By what a trigger may wait for, the words of texts that do it."""
+_NEW_ROWS = frozenset({"insert", "update"})
+_OF_PARENTS = frozenset({"update", "delete"})
+_TRIGGER = re.compile(
+    r"(?:CREATE .*?TRIGGER (?:IF NOT EXISTS )?\S+ )?(?P<when>.*?)(?: ON \S+| \d+)(?= )",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What comes before a trigger's own text; MySQL and MariaDB say when it runs, and a number."""
+_RUNS = re.compile(r"EXECUTE (?:FUNCTION|PROCEDURE) (?P<name>[^(]+)\(")
+_MAY_REFUSE = re.compile(
+    r"\bRAISE\b(?!\s+(?:DEBUG|LOG|INFO|NOTICE|WARNING)\b)|\bASSERT\b|\bSIGNAL\b|BEFORE .*\bRETURN\s+NULL\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_ACTION = re.compile(r"REFERENCES (?P<parent>[^\s(]+).*(?:CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +75,9 @@ class Constraint:
     """Of a UNIQUE of plain columns, which ones."""
     words: frozenset[str] = field(compare=False)
     """The words of its definition, and of what its generated columns are made of: columns are among them."""
+    events: frozenset[str] = field(compare=False, default=_NEW_ROWS)
+    """What has to be done to a row for it to be met."""
+    is_trigger: bool = field(compare=False, default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +86,8 @@ class Constraints:
 
     every: tuple[Constraint, ...]
     views: Mapping[str, frozenset[str]]
+    children: Collection[tuple[str, str]]
+    """Tables, each with one whose rows change when its own do: a foreign key has an action."""
 
     @classmethod
     def of(cls, catalogue: Mapping[str, str]) -> Constraints:
@@ -71,12 +95,10 @@ class Constraints:
         views = {
             _bare(key): _words(text) for key, text in catalogue.items() if key.partition(" ")[0] == "view"
         }
-        return cls(tuple(_constraints(catalogue)), views)
+        return cls((*_constraints(catalogue), *_triggers(catalogue)), views, frozenset(_children(catalogue)))
 
     def unmet(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:
         """Return what may refuse a write here and did not at its own state, where it ran in both."""
-        if not _WRITES.search(text):
-            return None
         ours, theirs = own.behind(own_ran.written), self.behind(here.written)
         for each in _differing(theirs, ours, text):
             return _REFUSES.format(text=_shown(each.text), table=each.table)
@@ -91,7 +113,20 @@ class Constraints:
             return frozenset()
         name = _bare(written.table)
         tables = {name} | self.views.get(name, frozenset())
-        return frozenset(each for each in self.every if each.table in tables)
+        own = (each for each in self.every if each.table in tables)
+        below = self._below(tables)
+        return frozenset(own) | {
+            replace(each, events=_OF_PARENTS)
+            for each in self.every
+            if each.is_trigger and each.table in below
+        }
+
+    def _below(self, tables: Collection[str]) -> frozenset[str]:
+        """Return the tables whose rows actions of foreign keys change with those of some tables."""
+        below: frozenset[str] = frozenset()
+        while more := {child for parent, child in self.children if parent in below.union(tables)} - below:
+            below |= more
+        return below
 
 
 def _differing(
@@ -99,9 +134,15 @@ def _differing(
 ) -> Iterator[Constraint]:
     """Yield those that only one state has, as far as a text may write what they are about."""
     written, inserts = _written(text), bool(_INSERTS.search(text))
+    events = {event for event, words in _EVENTS.items() if words.search(text)}
     for each in sorted({*having} - {*lacking}, key=lambda one: one.text):
         may_meet = (each.is_unique and inserts) or written is None or bool((written | _ANY) & each.words)
-        if may_meet and not _asks_for_null(each) and not _is_implied(each, lacking, inserts=inserts):
+        if (
+            not events.isdisjoint(each.events)
+            and may_meet
+            and not _asks_for_null(each)
+            and not _is_implied(each, lacking, inserts=inserts)
+        ):
             yield each
 
 
@@ -142,6 +183,37 @@ def _constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
             keys=_words(keys["keys"]) if keys else None,
             words=words.union(*(made_of.get(word, ()) for word in words)),
         )
+
+
+def _triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+    """Yield those that may refuse a row or leave it out, with the function that one runs."""
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    for key, definition in catalogue.items():
+        kind, _, name = key.partition(" ")
+        head = _TRIGGER.match(definition) if kind == "trigger" else None
+        if head is None:
+            continue
+        runs = _RUNS.search(definition)
+        body = catalogue.get(f"function {runs['name']}()", "") if runs else ""
+        text = f"TRIGGER {head['when']}{definition[head.end() :]}"
+        if _MAY_REFUSE.search(f"{text} {body}"):
+            yield Constraint(
+                _bare(_table_of(name, definition, tables)),
+                f"{text} {body}".strip(),
+                is_unique=False,
+                keys=None,
+                words=_ANY,
+                events=_words(head["when"]),
+                is_trigger=True,
+            )
+
+
+def _children(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    for key, definition in catalogue.items():
+        kind, _, name = key.partition(" ")
+        if kind == "constraint" and (found := _ACTION.search(definition)):
+            yield _bare(found["parent"]), _bare(_table_of(name, definition, tables))
 
 
 def _table_of(name: str, definition: str, tables: set[str]) -> str:

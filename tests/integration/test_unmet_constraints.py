@@ -156,3 +156,69 @@ def test_a_unique_that_lets_rows_be_left_out_no_more(servers: Servers):
     )
 
     assert live == "pu"
+
+
+REFUSES = {
+    Engine.POSTGRESQL: """CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN IF {} THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$;
+CREATE TRIGGER guarded BEFORE {} ON {} FOR EACH ROW EXECUTE FUNCTION guard();
+""",
+    Engine.SQLITE: """CREATE TRIGGER guarded BEFORE {1} ON {2} FOR EACH ROW BEGIN
+SELECT raise(ABORT, 'no') WHERE {0}; END;
+""",
+    MYSQL_ENGINE: """CREATE TRIGGER guarded BEFORE {1} ON {2} FOR EACH ROW BEGIN
+IF {0} THEN SIGNAL SQLSTATE '45000'; END IF; END;
+""",
+}
+
+
+def guarding(engine: Engine, condition: str, event: str = "UPDATE", table: str = "t") -> str:
+    """Return the file of a migration that makes a trigger which refuses some rows."""
+    made = REFUSES[engine].format(condition, event, table)
+    return f"-- +goose StatementBegin\n{made}-- +goose StatementEnd\n"
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(
+    ("event", "query", "expected"),
+    [
+        ("UPDATE", SETS_A, "pu"),
+        ("UPDATE", "INSERT INTO t (id, a, b) VALUES ($1, $2, $3)", "pp"),
+        ("INSERT", "INSERT INTO t (id, a, b) VALUES ($1, $2, $3)", "pu"),
+        ("INSERT", SETS_A, "pp"),
+    ],
+)
+def test_a_trigger_may_refuse_what_no_sample_value_is(
+    servers: Servers, engine: Engine, event: str, query: str, expected: str
+):
+    assert verdict(servers, engine, guarding(engine, "NEW.a = 77", event), query) == expected
+
+
+@EVERYWHERE
+def test_a_trigger_that_a_sample_row_meets_breaks(servers: Servers, engine: Engine):
+    assert verdict(servers, engine, guarding(engine, "NEW.c IS NULL"), "UPDATE t SET a = a + 1") == "pb"
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
+def test_a_trigger_of_a_child_may_refuse_what_is_done_to_its_parent(servers: Servers, engine: Engine):
+    child = (
+        "CREATE TABLE r (id integer PRIMARY KEY, d integer, t integer REFERENCES t (id) ON DELETE SET NULL"
+    )
+    pending = guarding(engine, "NEW.d = 77", table="r")
+
+    deletes = verdict(servers, engine, pending, "DELETE FROM t WHERE id = $1", more=f");\n{child}")
+
+    assert deletes == "pu"
+
+
+def test_a_trigger_that_only_writes_is_compared_by_what_it_writes(servers: Servers):
+    pending = guarding(Engine.POSTGRESQL, "NEW.a = 77").replace("RAISE EXCEPTION 'no'", "RAISE NOTICE 'no'")
+
+    assert verdict(servers, Engine.POSTGRESQL, pending, SETS_A) == "pp"
+
+
+def test_a_trigger_that_a_renamed_table_keeps_is_no_new_one(servers: Servers):
+    more = f");\n{guarding(Engine.POSTGRESQL, 'NEW.a = 77')}CREATE TABLE other (id integer"
+    pending = "ALTER TABLE t RENAME TO o;\nCREATE VIEW t AS SELECT * FROM o;"
+
+    assert verdict(servers, Engine.POSTGRESQL, pending, SETS_A, more=more) == "pp"

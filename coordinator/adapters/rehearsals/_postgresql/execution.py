@@ -56,6 +56,9 @@ _TARGET: Final = re.compile(
     rf"(?P<name>{_NAME}(?:\s*\.\s*{_NAME})?)",
     re.IGNORECASE,
 )
+_EMPTIED: Final = re.compile(
+    rf"\bDELETE\s+FROM(?:\s+ONLY)?\s+(?P<name>{_NAME}(?:\s*\.\s*{_NAME})?)", re.IGNORECASE
+)
 _TOKEN = re.compile(r"[^\s,{}\[\]()\":]+")
 _EPOCHS: Final = (10, 13, 16)
 """Digits of the present time in seconds, milliseconds and microseconds since 1970."""
@@ -220,7 +223,9 @@ def _shown(value: str | None) -> str:
 
 
 def _targets(connection: psycopg.Connection, texts: set[str]) -> Mapping[str, _Target]:
-    named = {text: match["name"] for text in texts if (match := _TARGET.search(text))}
+    named = {
+        text: match["name"] for text in texts if (match := _TARGET.search(text) or _EMPTIED.search(text))
+    }
     names = sorted(set(named.values()))
     if not names:
         return {}
