@@ -259,12 +259,22 @@ class Work:
         self.wait(self._pace.pause)
 
     def _wait_for_replicas(self, session: Session) -> None:
-        """Wait while a replica is too far behind, looking once a second."""
+        """Wait while a replica is too far behind, looking once a second, and say so less and less often.
+
+        Raises: Waiting `backfill-blocked` where it only falls further behind.
+        """
         allowed = self.spec.replication_lag
         if allowed is None or (self._looked and self.now() - self._looked < _LOOK_AT_REPLICAS):
             return
+        began, first, told = self.now(), None, timedelta()
         while (behind := furthest_behind(session)) and behind[1] > allowed.total_seconds():
-            self.note(f"replica {behind[0]} is {behind[1]:.0f} s behind: waiting for it")
+            name, seconds = behind
+            first, waited = seconds if first is None else first, self.now() - began
+            if waited > self.database.locks.deadline and seconds - first > waited.total_seconds() / 2:
+                raise _left_behind(self.spec, name, seconds, waited)
+            if waited >= told:
+                told = 2 * waited + _LOOK_AT_REPLICAS
+                self.note(f"replica {name} is {seconds:.0f} s behind: waiting for it")
             self.wait(_LOOK_AT_REPLICAS)
         self._looked = self.now()
 
@@ -296,6 +306,17 @@ class Work:
             seconds = (now - self._began).total_seconds()
             speed = self.done / seconds if seconds > 0 else 0.0
             self.report(Progress(cursor.passed, key.rows, speed))
+
+
+def _left_behind(spec: BackfillSpec, name: str, seconds: float, waited: timedelta) -> Waiting:
+    return Waiting(
+        "backfill-blocked",
+        f"Backfill `{spec.name}` waited {waited.total_seconds():.0f} s for replica {name}, which is"
+        f" {seconds:.0f} s behind and falls further behind.",
+        why="It replays nothing, or more slowly than others write. What was done stays done.",
+        next_step="Look whether its replay is paused or a query holds it up there, and run the command again."
+        " `replication_lag` says how far a replica may be behind.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

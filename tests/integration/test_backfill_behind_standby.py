@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
+import psycopg
 import pytest
 from fixtures.backfilling import items
 from fixtures.standby import Standby, primary_with_standby
 
+from coordinator.errors import Waiting
 from coordinator.model import Engine
 
 ROWS, A_SECOND = 3_000, 100
@@ -47,3 +49,27 @@ def test_it_waits_while_a_standby_replays_nothing_and_ends_when_it_does(servers:
     assert len(set(standing)) == 1, "no row is done while it waits"
     assert 0 < int(str(standing[0])) < ROWS
     assert table.times_done() == {1: ROWS}
+
+
+def test_a_standby_that_never_catches_up_is_given_up(servers: tuple[str, Standby]) -> None:
+    url, standby = servers
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS items, coordinator_backfill")
+    table = items(Engine.POSTGRESQL, url, rows=ROWS)
+    table.deadline = timedelta(seconds=4)
+    looks: list[timedelta] = []
+
+    def wait(duration: timedelta) -> None:
+        if any("waiting for it" in each for each in table.notes):
+            looks.append(duration)
+        time.sleep(duration.total_seconds())
+
+    standby.pause()
+    with pytest.raises(Waiting) as given_up:
+        table.work(wait=wait, rows_per_second=A_SECOND, replication_lag=timedelta(seconds=2)).run()
+
+    standby.resume()
+    assert given_up.value.code == "backfill-blocked"
+    assert "falls further behind" in given_up.value.what
+    lines = [each for each in table.notes if "waiting for it" in each]
+    assert 0 < len(lines) < len(looks), "it is said less and less often"
