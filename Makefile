@@ -18,14 +18,14 @@ check: .venv/.dev  ## format, lint, types, layers
 test: check  ## everything that needs nothing but this machine
 	$(BIN)/pytest -n 2
 
-fuzz-verdicts: .venv/.dev  ## verdicts of releases drawn by lot against an oracle: RELEASES=1000 of them from seed FIRST=0 on
-	COORDINATOR_FUZZ_RELEASES=$(or $(RELEASES),500) COORDINATOR_FUZZ_FIRST=$(or $(FIRST),0) $(BIN)/pytest -n 2 tests/properties/test_verdicts_against_oracle.py
+fuzz-verdicts: .venv/.dev  ## verdicts of releases drawn by lot against an oracle: RELEASES=1000 of them from seed FIRST=0 on, MARIADB=1 on a MariaDB
+	COORDINATOR_FUZZ_RELEASES=$(or $(RELEASES),500) COORDINATOR_FUZZ_FIRST=$(or $(FIRST),0) $(BIN)/pytest -n 2 $(if $(MARIADB),-m mariadb) tests/properties/test_verdicts_against_oracle.py
 
 test-peers: .venv/.dev  ## the same migrations through the real goose and golang-migrate, and Argo's schema, and a PgBouncer; needs Go and pgbouncer
 	$(BIN)/pytest -m "peers and not mariadb" -n 2 tests/peers tests/integration/test_pipelines.py
 
 test-mariadb: .venv/.dev  ## the same promises kept on a MariaDB, and the real tools there; needs mariadbd (and Go)
-	$(BIN)/pytest -m mariadb -n 2 tests/contracts tests/crash tests/integration tests/peers
+	$(BIN)/pytest -m mariadb -n 2 tests/contracts tests/crash tests/integration tests/peers tests/properties
 
 test-mysql: .venv/.dev  ## the promises of test-mariadb on a MySQL 8 or 9: COORDINATOR_TEST_MYSQLD names its mysqld, else PATH
 	COORDINATOR_TEST_MYSQLD=$${COORDINATOR_TEST_MYSQLD:-mysqld} $(BIN)/pytest -m mariadb -n 2 tests/contracts tests/crash tests/integration tests/peers

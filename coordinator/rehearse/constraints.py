@@ -25,9 +25,16 @@ _KEYS = re.compile(r"\((?P<keys>[\w$\s,\"`]+)\)")
 _OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+\"? IS (?:NOT )?NULL|AND)+", re.IGNORECASE)
 _GENERATED = re.compile(r"generated (?:always as \(|stored|virtual)", re.IGNORECASE)
 _NOT_VALID = re.compile(r" NOT VALID$")
-_INDEX = re.compile(r"INDEX .*? ON (?:[^\s(]+)(?: USING \w+)?", re.IGNORECASE | re.DOTALL)
-_SET = re.compile(r"\bSET\b(?P<set>.*?)(?:\bWHERE\b|\bFROM\b|\bRETURNING\b|$)", re.IGNORECASE | re.DOTALL)
+_INDEX = re.compile(r"INDEX .*? ON (?:ONLY )?(?:[^\s(]+)(?: USING \w+)?", re.IGNORECASE | re.DOTALL)
+_SET = re.compile(
+    r"\b(?:SET|KEY UPDATE)\b(?P<set>.*?)(?:\bWHERE\b|\bFROM\b|\bRETURNING\b|$)", re.IGNORECASE | re.DOTALL
+)
 _INTO = re.compile(r"\bINTO\s+(?:[^\s(]+)(?:\s+AS\s+\w+)?\s*\((?P<columns>[^)]*)\)", re.IGNORECASE)
+_TARGETS = re.compile(
+    r"\b(?:INTO|DELETE\s+FROM)\s+(?:ONLY\s+)?(?P<one>[^\s(]+)|\bUPDATE\b(?P<some>.*?)\bSET\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A text may write several tables: MySQL's UPDATE of a join, PostgreSQL's WITH."""
 _IGNORES = re.compile(r"\bCONFLICT\b|\bIGNORE\b|\bREPLACE\b|\bDUPLICATE\b", re.IGNORECASE)
 _LONGEST = 80
 """Characters of a definition in a sentence."""
@@ -39,6 +46,10 @@ _IGNORED = (
     "no sample value meets `{text}`, which `{table}` has where the version was made and not here: whether a"
     " row is written that was left out is not known"
 )
+_NO_PARTITION = (
+    "no sample value meets the partition `{text}`, which is there where the version was made and not here:"
+    " whether every row still has a partition is not known"
+)
 _ANY = frozenset({"*"})
 """In the place of words: it may be about any column."""
 _INSERTS = re.compile(r"\b(?:INSERT|REPLACE|MERGE)\b", re.IGNORECASE)
@@ -48,6 +59,7 @@ _EVENTS = {
     "delete": re.compile(r"\b(?:DELETE|REPLACE|MERGE)\b", re.IGNORECASE),
 }
 """By what a trigger may wait for, the words of texts that do it."""
+_NEW = re.compile(r"\b(?:INSERT|UPDATE|MERGE)\b", re.IGNORECASE)
 _NEW_ROWS = frozenset({"insert", "update"})
 _OF_PARENTS = frozenset({"update", "delete"})
 _TRIGGER = re.compile(
@@ -60,6 +72,7 @@ _MAY_REFUSE = re.compile(
     r"\bRAISE\b(?!\s+(?:DEBUG|LOG|INFO|NOTICE|WARNING)\b)|\bASSERT\b|\bSIGNAL\b|BEFORE .*\bRETURN\s+NULL\b",
     re.IGNORECASE | re.DOTALL,
 )
+_CHECK_OPTION = re.compile(r"check_option=|with check option (?:cascaded|local)", re.IGNORECASE)
 _ACTION = re.compile(r"REFERENCES (?P<parent>[^\s(]+).*(?:CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
 
 
@@ -88,6 +101,10 @@ class Constraints:
     views: Mapping[str, frozenset[str]]
     children: Collection[tuple[str, str]]
     """Tables, each with one whose rows change when its own do: a foreign key has an action."""
+    parts: Collection[tuple[str, str]]
+    """Tables, each with one that has some of its rows: a partition, or a table that inherits."""
+    bounds: frozenset[tuple[str, str]]
+    """Partitioned tables, each with the bounds of one of its partitions."""
 
     @classmethod
     def of(cls, catalogue: Mapping[str, str]) -> Constraints:
@@ -95,11 +112,22 @@ class Constraints:
         views = {
             _bare(key): _words(text) for key, text in catalogue.items() if key.partition(" ")[0] == "view"
         }
-        return cls((*_constraints(catalogue), *_triggers(catalogue)), views, frozenset(_children(catalogue)))
+        parts = [key.split(" ")[1:] for key in catalogue if key.startswith(("partition ", "inheritance "))]
+        return cls(
+            (*_constraints(catalogue), *_of_domains(catalogue), *_triggers(catalogue)),
+            views,
+            frozenset(_children(catalogue)),
+            frozenset((_bare(table), _bare(part)) for table, *_, part in parts),
+            frozenset(_bounds(catalogue)),
+        )
 
     def unmet(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:
         """Return what may refuse a write here and did not at its own state, where it ran in both."""
-        ours, theirs = own.behind(own_ran.written), self.behind(here.written)
+        before, now = own.written(text, own_ran.written), self.written(text, here.written)
+        ours, theirs = own.behind(before), self.behind(now)
+        gone, left = own.bounds_of(before) - self.bounds_of(now), self.bounds_of(now)
+        if gone and "DEFAULT" not in left and _NEW.search(text):
+            return _NO_PARTITION.format(text=min(gone))
         for each in _differing(theirs, ours, text):
             return _REFUSES.format(text=_shown(each.text), table=each.table)
         for each in _differing(ours, theirs, text) if _IGNORES.search(text) else ():
@@ -107,26 +135,37 @@ class Constraints:
                 return _IGNORED.format(text=_shown(each.text), table=each.table)
         return None
 
-    def behind(self, written: Ran | None) -> frozenset[Constraint]:
-        """Return those of the table that was written, or of the tables of its view."""
+    def written(self, text: str, written: Ran | None) -> frozenset[str]:
+        """Return the tables that a text writes, also behind views, and those that hold rows of them."""
         if written is None or written.table is None:
             return frozenset()
-        name = _bare(written.table)
-        tables = {name} | self.views.get(name, frozenset())
+        names = frozenset({_bare(written.table)})
+        for each in _TARGETS.finditer(text):
+            names |= frozenset({_bare(each["one"])}) if each["one"] else _words(each["some"])
+        found = names.union(*(self.views.get(name, ()) for name in names))
+        return found | _below(found, self.parts)
+
+    def bounds_of(self, tables: Collection[str]) -> frozenset[str]:
+        """Return the bounds of the partitions of some tables."""
+        return frozenset(text for table, text in self.bounds if table in tables)
+
+    def behind(self, tables: frozenset[str]) -> frozenset[Constraint]:
+        """Return those of some tables, and the triggers of what their foreign keys' actions change."""
         own = (each for each in self.every if each.table in tables)
-        below = self._below(tables)
+        below = _below(tables, self.children)
         return frozenset(own) | {
             replace(each, events=_OF_PARENTS)
             for each in self.every
             if each.is_trigger and each.table in below
         }
 
-    def _below(self, tables: Collection[str]) -> frozenset[str]:
-        """Return the tables whose rows actions of foreign keys change with those of some tables."""
-        below: frozenset[str] = frozenset()
-        while more := {child for parent, child in self.children if parent in below.union(tables)} - below:
-            below |= more
-        return below
+
+def _below(tables: Collection[str], pairs: Collection[tuple[str, str]]) -> frozenset[str]:
+    """Return all that pairs lead to from some tables."""
+    below: frozenset[str] = frozenset()
+    while more := {child for parent, child in pairs if parent in below.union(tables)} - below:
+        below |= more
+    return below
 
 
 def _differing(
@@ -185,11 +224,36 @@ def _constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         )
 
 
+def _of_domains(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+    """Yield the checks of the domains that columns are of."""
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    domains = {key.partition(" ")[2]: text for key, text in catalogue.items() if key.startswith("domain ")}
+    checks = [(key, text) for key, text in catalogue.items() if key.startswith("constraint ")]
+    for key, definition in catalogue.items() if domains else ():
+        kind, _, name = key.partition(" ")
+        of = definition.partition(" ")[0].removesuffix("[]") if kind == "column" else ""
+        while of in domains:
+            for check, text in checks:
+                if check.startswith(f"constraint {of}."):
+                    table, words = _bare(_table_of(name, definition, tables)), frozenset({_bare(name)})
+                    shown = f"{_NOT_VALID.sub('', text)} of {of}"
+                    yield Constraint(table, shown, is_unique=False, keys=None, words=words)
+            of = domains[of].partition(" ")[0]
+
+
+def _bounds(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for key, definition in catalogue.items():
+        if key.startswith("partition "):
+            yield _bare(key.split(" ")[1]), definition.partition(" check (")[0]
+
+
 def _triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
-    """Yield those that may refuse a row or leave it out, with the function that one runs."""
+    """Yield those that may refuse a row or leave it out, with the function that one runs, and such views."""
     tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
     for key, definition in catalogue.items():
         kind, _, name = key.partition(" ")
+        if kind == "view" and _CHECK_OPTION.search(definition):
+            yield Constraint(_bare(name), definition, is_unique=False, keys=None, words=_ANY)
         head = _TRIGGER.match(definition) if kind == "trigger" else None
         if head is None:
             continue
@@ -244,10 +308,9 @@ def _is_implied(constraint: Constraint, others: Collection[Constraint], *, inser
 
 def _written(text: str) -> frozenset[str] | None:
     """Return the words among which the written columns are; None if it may be any column."""
-    into = _INTO.search(text)
-    if _INSERTS.search(text) and into is None:
+    found = [each["columns"] for each in _INTO.finditer(text)]
+    if len(found) < len(_INSERTS.findall(text)):
         return None
-    found = [into["columns"]] if into else []
     return _words(" ".join([*found, *(each["set"] for each in _SET.finditer(text))]))
 
 

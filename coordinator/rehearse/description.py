@@ -30,6 +30,8 @@ _KIN: Final = (
 )
 """Types that are read into each other under a condition, which nobody here can check (pgx's own timestamp
 types refuse each other's values, database/sql's time.Time takes both)."""
+_OF_SQLITE: Final = frozenset({"INTEGER", "NUMERIC", "REAL"})
+"""Numbers of SQLite, which keeps 2.0 as 2 in a column that is not REAL."""
 _MYSQL_INTEGERS: Final = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _OF_MYSQL: Final = frozenset(
     {
@@ -112,6 +114,8 @@ def _of_types(code: str, what: str, own: str | None, here: str | None) -> Mismat
     if ours == theirs or any({ours, theirs} <= family for family in _SAME):
         return None
     unless = next((condition for family, condition in _KIN if {ours, theirs} <= family), None)
+    if {own, here} <= _OF_SQLITE:
+        unless = _DRIVERS
     if unless is None and {ours, theirs} <= _OF_MYSQL and {ours, theirs} & _OF_MYSQL_ALONE:
         unless = _VALUES if {ours, theirs} <= _MYSQL_INTEGERS else _DRIVERS
     return Mismatch(Objection(code, f"{what} is {here}, and the version was made for {own}"), unless)

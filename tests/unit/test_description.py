@@ -55,6 +55,8 @@ def test_types_that_are_read_alike_are_the_same(own: str, here: str):
         ("real", "double precision"),
         ("timestamp without time zone", "timestamp with time zone"),
         ("json", "jsonb"),
+        ("REAL", "NUMERIC"),
+        ("INTEGER", "REAL"),
         ("int", "bigint"),
         ("smallint", "int unsigned"),
         ("bool", "tinyint"),

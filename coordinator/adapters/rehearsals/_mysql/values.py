@@ -34,8 +34,8 @@ def _members(column: TableColumn) -> list[str]:
 
 
 def members(column: TableColumn) -> Sequence[SqlValue]:
-    """Return every value of an enum; other columns have none."""
-    return _members(column) if column.kind == "enum" else ()
+    """Return every value of an enum, and every member of a set; other columns have none."""
+    return _members(column) if column.kind in ("enum", "set") else ()
 
 
 def edges(column: TableColumn) -> Sequence[SqlValue]:
