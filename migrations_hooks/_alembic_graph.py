@@ -101,7 +101,9 @@ def _phased(placed: Mapping[str, Placed], problems: list[Diagnostic]) -> Iterato
         declared = each.revision.phase
         if declared not in (None, phase):
             at = each.revision.phase_at or Place(each.revision.file.path)
-            problems.append(bad_phase(at, f"`{declared}` is declared on the branch `{phase}`."))
+            what = f"`{declared}` is declared on the branch `{phase}`, whose label says it already."
+            way_out = "Take the line out, or put the revision on a branch without that label."
+            problems.append(replace(bad_phase(at, what), next_step=way_out))
         at = each.revision.phase_at or each.revision.place("revision")
         yield name, replace(each, revision=replace(each.revision, phase=phase, phase_at=at))
 

@@ -8,11 +8,13 @@ stand in the functions that need them. Typer is used without its rich help for t
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_group
+
+from coordinator import __version__
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
@@ -76,6 +78,16 @@ app = typer.Typer(
 )
 
 
+def _show_version(value: bool) -> None:  # noqa: FBT001 - Typer's own signature
+    if value:
+        typer.echo(f"coordinator {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def coordinator() -> None:
+def coordinator(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Release code and schema together; old and new versions work at every instant."""

@@ -13,7 +13,7 @@ from coordinator.cli import app
 from coordinator.cli.edge import columns_of, exit_with, say, say_diagnostics, show
 from coordinator.cli.forms import Outcome, PlanOutput, form_of, reports_from
 from coordinator.cli.options import DEFAULT_PLAN, PlanFile, Settings
-from coordinator.cli.writing import write_whole
+from coordinator.cli.writing import demand_writable, write_whole
 from coordinator.errors import ExitCode, PlanInvalid, Usage
 from coordinator.model import Engine
 
@@ -146,6 +146,8 @@ def _plan(
     reports: Sequence[tuple[PlanOutput, Path]],
     html: Path | None,
 ) -> ExitCode:
+    for file in (*(file for _, file in reports), *([html] if html else [])):
+        demand_writable(file)
     try:
         proof, warnings = make()
     except PlanInvalid as error:

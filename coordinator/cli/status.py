@@ -37,6 +37,7 @@ def _newest(path: Path) -> RunState | None:
 
 def _status(path: Path, output: Output) -> ExitCode:
     from coordinator.report import progress
+    from coordinator.report.wrapping import columns_of, padded
 
     state, now = _newest(path), datetime.now(UTC)
     if output is Output.JSON:
@@ -45,11 +46,11 @@ def _status(path: Path, output: Output) -> ExitCode:
         show(f"{path} was never run.")
     else:
         rows = list(progress.table_of(state, now=now))
-        width = max((len(row[1]) for row in rows), default=0)
+        width = max((columns_of(row[1]) for row in rows), default=0)
         reasons = (*progress.accepted(state), *progress.why(state))
         show("\n".join([progress.summary(state, now=now), *reasons, *_working(path, state)]))
         for sign, step, took, detail in rows:
-            show(f"  {sign} {step:<{width}}  {took:>12}  {detail}".rstrip())
+            show(f"  {sign} {padded(step, width)}  {took:>12}  {detail}".rstrip())
         for line in progress.doubts(state):
             show(line)
     return ExitCode.DONE

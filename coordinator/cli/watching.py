@@ -24,6 +24,7 @@ from coordinator.journal import events
 from coordinator.journal.events import Event
 from coordinator.journal.fold import RunState, Status
 from coordinator.report.progress import Row, heartbeat, is_news, line_of, summary, table_of
+from coordinator.report.wrapping import columns_of, cut_to, padded
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -177,12 +178,12 @@ class Drawn:
         from rich.text import Text
 
         rows = that_fit(tuple(table_of(state, now=now)), self._console.height)
-        widest = max(len(step) for _, step, _, _ in rows)
+        widest = max(columns_of(step) for _, step, _, _ in rows)
         width = max(_NARROWEST, min(widest, self._console.width - _BESIDES_NAMES))
         lines = [] if state.outcome else [Text(summary(state, now=now), "bold")]
         for sign, step, took, detail in rows:
-            name = step if len(step) <= width else f"{step[: width - 1]}…"
-            shown = (f"{sign} {name:<{width}}", _STYLES.get(sign, ""))
+            name = padded(cut_to(step, width), width)
+            shown = (f"{sign} {name}", _STYLES.get(sign, ""))
             lines.append(Text.assemble(shown, (f"  {took:>{_TOOK}}  {escaped(detail)}", "dim")))
         lines.extend(Text(escaped(note), "yellow") for note in self._footnotes(state))
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -25,9 +26,36 @@ def wrapped(text: str, width: int, *, first: str = "", then: str = "") -> Iterat
 def aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     """Yield rows as lines, each column as wide as its widest cell."""
     table = list(rows)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths = [max(map(columns_of, column)) for column in zip(*table, strict=True)]
     for row in table:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield "  ".join(padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: those of East Asia and emoji take two."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns_of(character) for character in text)
+
+
+def _columns_of(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):  # stands on the one before it, or is not seen
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def cut_to(text: str, columns: int) -> str:
+    """Return as much of a text as fits; what was cut off is marked."""
+    if columns_of(text) <= columns:
+        return text
+    while columns_of(text) >= columns:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def padded(text: str, columns: int) -> str:
+    """Return a text with blanks behind it up to so many columns."""
+    return text + " " * (columns - columns_of(text))
 
 
 def counted(number: int, noun: str) -> str:

@@ -146,6 +146,22 @@ def test_finds_golang_migrate_on_sqlite_plain_queries_and_a_procfile(tmp_path: P
     assert 'command: [python3, "-m", notes]' in text
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("uvicorn shop:app --port $PORT", 'command: [sh, "-c", "exec uvicorn shop:app --port $PORT"]'),
+        ("serve -p ${PORT}", 'command: [sh, "-c", "exec serve -p $${PORT}"]'),
+        ("TOKEN=geheim serve -p $PORT", "starts through a shell or with variables: see there"),
+        ("serve -p $PORTS", "starts through a shell or with variables: see there"),
+    ],
+)
+def test_of_a_procfile_s_variables_the_port_alone_is_taken(tmp_path: Path, line: str, shown: str):
+    text = planned(tmp_path / "shop", {"migrations/00001_a.sql": GOOSE, "Procfile": f"web: {line}\n"})
+
+    assert shown in text
+    assert "geheim" not in text
+
+
 def test_takes_several_databases_and_leaves_other_engines_out(tmp_path: Path):
     text = planned(
         tmp_path / "many",

@@ -75,3 +75,4 @@ def test_says_that_a_report_cannot_be_written(checkout: Checkout):
 
     assert ended.exit_code == 2
     assert "error[file-unwritable]" in ended.err
+    assert ended.out == ""

@@ -11,6 +11,7 @@ import pytest
 from typer import Context
 from typer.main import get_command
 
+from coordinator import __version__
 from coordinator.cli import COMMANDS, app
 
 QUICKSTART = Path(__file__).parents[2] / "plans" / "quickstart"
@@ -43,6 +44,14 @@ def imported_by(*arguments: str) -> set[str]:
         check=True,
     )
     return set(done.stderr.split())
+
+
+def test_says_its_version():
+    done = subprocess.run(
+        [sys.executable, "-m", "coordinator", "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == f"coordinator {__version__}\n"
 
 
 def test_help_imports_no_command_and_nothing_that_reads_a_plan():

@@ -132,6 +132,7 @@ def test_a_comment_of_another_phase_than_the_branch_is_refused():
     found = problem(revision("z1", labels=("expand",), said="coordinator: phase=contract"))
 
     assert (found.code, found.place.line) == ("bad-phase", 3)
+    assert "Take the line out" in found.next_step
 
 
 @pytest.mark.parametrize(

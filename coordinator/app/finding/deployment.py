@@ -15,6 +15,8 @@ _KINDS = frozenset({"Deployment", "StatefulSet", "Service"})
 _MANIFEST_BYTES = 1 << 20
 _PLAIN_WORD = re.compile(r"[\w./:@+-]*[\w./-]")
 """A word of a command that means the same without a shell, and in which no secret can stand."""
+_PORT = re.compile(r"\$(?:PORT\b|\{PORT\})")
+"""The one variable that a service of this machine is given in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Program:
 
     path: str
     command: tuple[str, ...]
-    """Empty where a shell, a variable or something that may be a secret stands in it."""
+    """Empty where a shell, a variable but the port's, or something that may be a secret stands in it."""
 
 
 def find_workloads(files: Iterable[File]) -> tuple[Workload, ...]:
@@ -97,10 +99,16 @@ def _from_procfile(file: File) -> tuple[str, ...] | None:
     match = re.search(r"^web:[ \t]*(\S.*)$", file.head().decode("utf-8", "replace"), re.MULTILINE)
     if match is None:
         return None
+    line = match[1].strip()
     try:
-        return _without_shell(shlex.split(match[1]))
+        words = shlex.split(_PORT.sub("0", line))
     except ValueError:
         return ()
+    return (
+        ("sh", "-c", f"exec {line}")
+        if _PORT.search(line) and _without_shell(words)
+        else _without_shell(words)
+    )
 
 
 def _from_dockerfile(file: File) -> tuple[str, ...] | None:
