@@ -40,7 +40,7 @@ PLAN = """
 version: 1
 release: bench
 databases:
-  shop: {{engine: {engine}, url: "env:URL", migrations: {{tool: {tool}, dir: migrations}}}}
+  shop: {{engine: {engine}, url: "env:URL", migrations: {{tool: {tool}, dir: {folder}}}}}
 """
 ENVIRONMENT = """
 import os
@@ -53,6 +53,7 @@ with create_engine(os.environ["URL"]).connect() as connection:
 """
 """What `alembic init` writes, without logging and offline mode; each has a transaction, as the others do."""
 REVISION = """
+# coordinator: phase=expand
 from alembic import op
 revision, down_revision = "{version:05}", {parent}
 def upgrade():
@@ -80,11 +81,11 @@ def write_sql(folder: Path, tool: str, engine: Engine, migrations: int) -> None:
         name = f"{version:05}_m.sql" if tool == "goose" else f"{version:05}_m.up.sql"
         text = f"-- +goose Up\n{sql};\n" if tool == "goose" else f"{sql};\n"
         (folder / "migrations" / name).write_text(f"-- coordinator: phase=expand\n{text}")
-    (folder / "plan.yaml").write_text(PLAN.format(engine=engine, tool=tool))
+    (folder / "plan.yaml").write_text(PLAN.format(engine=engine, tool=tool, folder="migrations"))
 
 
-def write_alembic(folder: Path, migrations: int) -> None:
-    """Write the environment and the revisions of Alembic."""
+def write_alembic(folder: Path, engine: Engine, migrations: int) -> None:
+    """Write the environment and the revisions of Alembic, and coordinator's plan of them."""
     versions = folder / "alembic" / "versions"
     versions.mkdir(parents=True)
     (folder / "alembic.ini").write_text("[alembic]\nscript_location = alembic\n")
@@ -93,6 +94,7 @@ def write_alembic(folder: Path, migrations: int) -> None:
         parent = f'"{version - 1:05}"' if version > 1 else None
         text = REVISION.format(version=version, parent=parent, sql=statement_of(version))
         (versions / f"{version:05}_m.py").write_text(text)
+    (folder / "plan.yaml").write_text(PLAN.format(engine=engine, tool="alembic", folder="."))
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ def runners(root: Path, engine: Engine, migrations: int) -> list[Runner]:
     """Write what each command applies and return the commands, in the order of a round."""
     for tool in LEDGERS:
         write_sql(root / tool, tool, engine, migrations)
-    write_alembic(root / "alembic", migrations)
+    write_alembic(root / "alembic", engine, migrations)
 
     def of_tool(tool: str) -> Callable[[World], list[str]]:
         return lambda world: real_command(tool, world, root / tool / "migrations", "up")
@@ -199,6 +201,7 @@ def runners(root: Path, engine: Engine, migrations: int) -> list[Runner]:
         Runner("goose up", root / "goose", "goose", of_tool("goose")),
         Runner("coordinator run, migrate files", root / "golang-migrate", "golang-migrate", lambda _: ours),
         Runner("migrate up", root / "golang-migrate", "golang-migrate", of_tool("golang-migrate")),
+        Runner("coordinator run, alembic revisions", root / "alembic", "alembic", lambda _: ours),
         Runner("alembic upgrade head", root / "alembic", "alembic", lambda _: list(ALEMBIC)),
     ]
 

@@ -303,10 +303,11 @@ class _Upgrade:
         """Say that all is done that was asked for, and wait for more; None where nothing more comes."""
         if not self._request["stays"]:
             return None
-        asked, done = map(Path, self._request["stays"])
+        more, asked, done = map(Path, self._request["stays"])
         done.write_bytes(b"d")
-        with asked.open(encoding="utf-8") as more:
-            request: dict[str, Any] | None = json.loads(more.readline())
+        with asked.open("rb", buffering=0) as pipe:
+            pipe.read(1)
+        request: dict[str, Any] | None = json.loads(more.read_text(encoding="utf-8"))
         if request is not None:
             _demand_as_read(self._script, request)
             self._answer["commits"] = 0

@@ -36,15 +36,19 @@ class Process:
     ) -> None:
         with ExitStack() as unless_started:
             folder = Path(unless_started.enter_context(TemporaryDirectory(prefix="coordinator-alembic-")))
-            self._answer = folder / "answer.json"
-            self._asked, self._done = (
-                _pipe(folder / name, unless_started) if stays else None for name in "ad"
-            )
-            stay = [str(folder / name) for name in "ad"] if stays else None
+            self._answer, self._more = folder / "answer.json", folder / "more.json"
+            places = [folder / "asked", folder / "done"] if stays else []
+            self._pipes = [_pipe(each, unless_started) for each in places]
+            stay = [str(self._more), *map(str, places)] if stays else None
             whole = {**request, "answer": str(self._answer), "stays": stay}
             self._program = unless_started.enter_context(start({_alembic_child.REQUEST: json.dumps(whole)}))
             self.close = finalize(self, unless_started.pop_all().close)
         self._waits_since: float | None = None
+
+    @property
+    def waits(self) -> bool:
+        """It has done what it was asked, and waits for more."""
+        return self._waits_since is not None
 
     @property
     def may_be_asked(self) -> bool:
@@ -58,7 +62,8 @@ class Process:
 
     def watch(self, *, deadline: timedelta, output: Output) -> tuple[Ended, dict[str, Any]]:
         """Return how it ended, and its answer; where it waits now, it is as if it had ended well."""
-        ended = self._program.watch(deadline=deadline, output=output, until=self._done)
+        done = self._pipes[1] if self._pipes else None
+        ended = self._program.watch(deadline=deadline, output=output, until=done)
         if ended is None:
             self._waits_since = time.monotonic()
             return Ended(0, output.last), {}
@@ -68,14 +73,14 @@ class Process:
 
     def let_go(self) -> None:
         """Let a process that waits come to its end."""
-        if self.close.alive and self._waits_since is not None:
+        if self.close.alive and self.waits:
             self._tell(None)
             self._program.watch(deadline=_TO_END, output=Output(_ignore, ()))
         self.close()
 
     def _tell(self, request: Mapping[str, object] | None) -> None:
-        assert self._asked is not None
-        self._asked.write(f"{json.dumps(request)}\n".encode())
+        self._more.write_text(json.dumps(request), encoding="utf-8")
+        self._pipes[0].write(b"a")
 
 
 def _pipe(path: Path, held: ExitStack) -> IO[bytes]:

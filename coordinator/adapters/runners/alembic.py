@@ -224,7 +224,7 @@ class AlembicRunner:
         with ExitStack() as unless_it_waits:
             unless_it_waits.callback(process.close)
             ended, answer = process.watch(deadline=self._spec.migrations.deadline, output=output)
-            if process.may_be_asked:
+            if process.waits:
                 unless_it_waits.pop_all()
                 self._waiting = process
             else:
