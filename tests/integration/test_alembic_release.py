@@ -97,6 +97,7 @@ def test_a_failed_revision_leaves_the_ones_before_it(url: str, tmp_path: Path):
     assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.FAILED
     [failed] = audience.failed
     assert "nowhere" in failed.reason
+    assert ("nothing of it is there" in failed.reason) is url.startswith("postgresql")
     assert heads(ports) == {"c3"}
 
 
