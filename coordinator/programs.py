@@ -103,11 +103,10 @@ class Programs:
         if after.dirty is not None or added - {migration.version} or versions.beyond(migration, after):
             raise _ran_further(migration, ended, _others(added, migration, versions, after))
         if migration.version not in added:
-            is_whole = migration.is_atomic
-            if is_whole and ended.is_cut_off:
+            if migration.is_atomic and ended.is_cut_off:
                 raise _cut_off(migration, ended)
-            ran = "" if is_whole else runner.what_ran(migration)
-            raise _not_recorded(migration, ended, ran, is_repeatable=runner.is_repeatable or is_whole)
+            ran = "" if migration.is_atomic else runner.what_ran(migration)
+            raise _not_recorded(migration, ended, ran, is_repeatable=runner.is_repeatable)
         return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {ended.told}")
 
     def apply_together(self, migrations: Sequence[Migration]) -> tuple[str, ...]:
@@ -241,7 +240,15 @@ def _not_recorded(
             next_step="Find out where it worked. Correct `command`, and say with `coordinator settle` whether"
             " the step is done.",
         )
-    is_certain = ended.exit_code is not None and ended.exit_code > 0 and not ended.is_late
+    if migration.is_atomic:
+        return StepFailed(
+            "program-failed",
+            how,
+            why="It runs in one transaction, and nothing of it is there.",
+            next_step="Correct what it says, and run again.",
+        )
+    has_failed = ended.exit_code is not None and ended.exit_code > 0 and not ended.is_late
+    is_certain = has_failed and not ended.is_cut_off  # a server may go on with what it got last
     if is_certain or is_repeatable:
         return StepFailed(
             "program-failed",

@@ -26,7 +26,7 @@ from fixtures.mariadb import root_connection
 
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
-from coordinator.errors import ExitCode
+from coordinator.errors import ExitCode, InDoubt
 from coordinator.journal.events import Outcome
 
 pytestmark = pytest.mark.mariadb
@@ -106,6 +106,23 @@ def test_a_revision_that_fails_half_way_says_which_statements_stayed(mariadb_url
     assert "nobody saw it committed: line 18 (INSERT INTO item (id) VALUES (7))." in failed.reason
     assert (columns(ports)[-1], rows(ports, "SELECT id FROM item")) == ("y", [(1,)])
     assert heads(ports) == {"c3"}
+
+
+def test_a_revision_whose_connection_is_lost_is_in_doubt(mariadb_url: str, tmp_path: Path):
+    loses = """\
+op.execute("CREATE TABLE extra (id integer)")
+number = op.get_bind().exec_driver_sql("SELECT CONNECTION_ID()").scalar()
+with sa.create_engine(op.get_bind().engine.url).connect() as other:
+    other.exec_driver_sql(f"KILL {number}")
+op.execute("ALTER TABLE extra ADD more integer")"""
+    ports = plan_in(write_project(tmp_path, revision("a1", up=loses)), mariadb_url)
+
+    with pytest.raises(InDoubt) as lost:
+        apply_next(ports, "a1")
+
+    assert lost.value.code == "program-cut-off"
+    assert "There for good: line 17 (CREATE TABLE extra" in lost.value.why
+    assert "perhaps still at work on the server: line 21 (ALTER TABLE extra" in lost.value.why
 
 
 def test_after_a_kill_half_way_a_person_is_told_what_stayed_and_says_how_it_ended(

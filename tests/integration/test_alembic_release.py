@@ -100,6 +100,7 @@ def test_a_failed_revision_leaves_the_ones_before_it(url: str, tmp_path: Path):
     assert re.search(r"exit code 1; it said: \w+: .*nowhere", failed.reason)
     frames = [Path(note.split('"')[1]).name for note in audience.notes if ' File "' in note]
     assert (frames[-1], set(frames)) == ("d4.py", {"env.py", "d4.py"})
+    assert ("nothing of it is there" in failed.reason) is url.startswith("postgresql")
     assert heads(ports) == {"c3"}
 
 
