@@ -10,11 +10,15 @@ rows is such a constraint as well, whatever it asks for.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from coordinator.rehearsal_ports import Ran
 
+_T = TypeVar("_T")
+_Done = tuple[str, str]
+"""`update` or `delete`, and the table to whose rows it is done."""
 _WORD = re.compile(r"[^\W\d][\w$]*")
 _RULE = re.compile(
     r"(?P<unique>(?:CREATE |a )?UNIQUE (?:INDEX )?|PRIMARY KEY |EXCLUDE )|CHECK |FOREIGN KEY ", re.IGNORECASE
@@ -78,7 +82,7 @@ _MAY_REFUSE = re.compile(
 )
 _CHECK_OPTION = re.compile(r"check_option=|with check option (?:cascaded|local)", re.IGNORECASE)
 _PARENT = re.compile(r"REFERENCES (?P<parent>[^\s(]+)", re.IGNORECASE)
-_ACTION = re.compile(r"ON (?P<event>DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
+_ACTION = re.compile(r"ON (?P<event>DELETE|UPDATE) (?P<does>CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,8 @@ class Constraints:
 
     every: tuple[Constraint, ...]
     views: Mapping[str, frozenset[str]]
-    children: frozenset[tuple[str, str, str]]
-    """What is done to a table's rows, the table, and one where a foreign key's action then changes rows."""
+    children: frozenset[tuple[_Done, _Done]]
+    """What is done to rows of one table, and what a foreign key's action then does to those of another."""
     parts: Collection[tuple[str, str]]
     """Tables, each with one that has some of its rows: a partition, or a table that inherits."""
     bounds: frozenset[tuple[str, str]]
@@ -135,7 +139,7 @@ class Constraints:
             return _NO_PARTITION.format(text=min(gone))
         followed = {
             child
-            for event, parent, child in own.children - self.children
+            for (event, parent), (_, child) in own.children - self.children
             if event == "delete" and parent in before
         }
         followed &= {each.table for each in self.every}
@@ -164,21 +168,19 @@ class Constraints:
 
     def behind(self, tables: frozenset[str]) -> frozenset[Constraint]:
         """Return those of some tables, and the triggers of what their foreign keys' actions change."""
-        below = {
-            event: _below(tables, [pair for each, *pair in self.children if each == event])
-            for event in _OF_PARENTS
-        }
+        reached = {event: _below([(event, each) for each in tables], self.children) for event in _OF_PARENTS}
         found = {each for each in self.every if each.table in tables}
-        for each in self.every:
-            events = frozenset(event for event in _OF_PARENTS if each.table in below[event])
+        for each in self.every if self.children else ():
+            met = {(event, each.table) for event in each.events}
+            events = frozenset(event for event, rows in reached.items() if not met.isdisjoint(rows))
             if each.is_trigger and events and each not in found:
                 found.add(replace(each, events=events))
         return frozenset(found)
 
 
-def _below(tables: Collection[str], pairs: Collection[Sequence[str]]) -> frozenset[str]:
+def _below(tables: Collection[_T], pairs: Collection[tuple[_T, _T]]) -> frozenset[_T]:
     """Return all that pairs lead to from some tables."""
-    below: frozenset[str] = frozenset()
+    below: frozenset[_T] = frozenset()
     while more := {child for parent, child in pairs if parent in below.union(tables)} - below:
         below |= more
     return below
@@ -288,7 +290,7 @@ def _triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
             )
 
 
-def _children(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+def _children(catalogue: Mapping[str, str]) -> Iterator[tuple[_Done, _Done]]:
     tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
     for key, definition in catalogue.items():
         parent = _PARENT.search(definition)
@@ -296,7 +298,9 @@ def _children(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
             continue
         child = _table_of(key.partition(" ")[2], definition, tables)
         for action in _ACTION.finditer(definition):
-            yield action["event"].lower(), _bare(parent["parent"]), _bare(child)
+            event = action["event"].lower()
+            does = event if action["does"].upper() == "CASCADE" else "update"
+            yield (event, _bare(parent["parent"])), (does, _bare(child))
 
 
 def _table_of(name: str, definition: str, tables: set[str]) -> str:
