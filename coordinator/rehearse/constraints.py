@@ -12,9 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from coordinator.rehearsal_ports import Ran
 
+_T = TypeVar("_T")
+_Done = tuple[str, str]
+"""`update` or `delete`, and the table to whose rows it is done."""
 _WORD = re.compile(r"[^\W\d][\w$]*")
 _RULE = re.compile(
     r"(?P<unique>(?:CREATE |a )?UNIQUE (?:INDEX )?|PRIMARY KEY |EXCLUDE )|CHECK |FOREIGN KEY ", re.IGNORECASE
@@ -50,6 +54,10 @@ _NO_PARTITION = (
     "no sample value meets the partition `{text}`, which is there where the version was made and not here:"
     " whether every row still has a partition is not known"
 )
+_LEFT_ALONE = (
+    "no sample value meets the foreign key of `{table}` that takes or changes its rows with the ones that go,"
+    " where the version was made and not here: whether the version counts on it is not known"
+)
 _ANY = frozenset({"*"})
 """In the place of words: it may be about any column."""
 _INSERTS = re.compile(r"\b(?:INSERT|REPLACE|MERGE)\b", re.IGNORECASE)
@@ -73,7 +81,8 @@ _MAY_REFUSE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CHECK_OPTION = re.compile(r"check_option=|with check option (?:cascaded|local)", re.IGNORECASE)
-_ACTION = re.compile(r"REFERENCES (?P<parent>[^\s(]+).*(?:CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
+_PARENT = re.compile(r"REFERENCES (?P<parent>[^\s(]+)", re.IGNORECASE)
+_ACTION = re.compile(r"ON (?P<event>DELETE|UPDATE) (?P<does>CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +108,8 @@ class Constraints:
 
     every: tuple[Constraint, ...]
     views: Mapping[str, frozenset[str]]
-    children: Collection[tuple[str, str]]
-    """Tables, each with one whose rows change when its own do: a foreign key has an action."""
+    children: frozenset[tuple[_Done, _Done]]
+    """What is done to rows of one table, and what a foreign key's action then does to those of another."""
     parts: Collection[tuple[str, str]]
     """Tables, each with one that has some of its rows: a partition, or a table that inherits."""
     bounds: frozenset[tuple[str, str]]
@@ -128,6 +137,14 @@ class Constraints:
         gone, left = own.bounds_of(before) - self.bounds_of(now), self.bounds_of(now)
         if gone and "DEFAULT" not in left and _NEW.search(text):
             return _NO_PARTITION.format(text=min(gone))
+        followed = {
+            child
+            for (event, parent), (_, child) in own.children - self.children
+            if event == "delete" and parent in before
+        }
+        followed &= {each.table for each in self.every}
+        if followed and _EVENTS["delete"].search(text):
+            return _LEFT_ALONE.format(table=min(followed))
         for each in _differing(theirs, ours, text):
             return _REFUSES.format(text=_shown(each.text), table=each.table)
         for each in _differing(ours, theirs, text) if _IGNORES.search(text) else ():
@@ -151,18 +168,19 @@ class Constraints:
 
     def behind(self, tables: frozenset[str]) -> frozenset[Constraint]:
         """Return those of some tables, and the triggers of what their foreign keys' actions change."""
-        own = (each for each in self.every if each.table in tables)
-        below = _below(tables, self.children)
-        return frozenset(own) | {
-            replace(each, events=_OF_PARENTS)
-            for each in self.every
-            if each.is_trigger and each.table in below
-        }
+        reached = {event: _below([(event, each) for each in tables], self.children) for event in _OF_PARENTS}
+        found = {each for each in self.every if each.table in tables}
+        for each in self.every if self.children else ():
+            met = {(event, each.table) for event in each.events}
+            events = frozenset(event for event, rows in reached.items() if not met.isdisjoint(rows))
+            if each.is_trigger and events and each not in found:
+                found.add(replace(each, events=events))
+        return frozenset(found)
 
 
-def _below(tables: Collection[str], pairs: Collection[tuple[str, str]]) -> frozenset[str]:
+def _below(tables: Collection[_T], pairs: Collection[tuple[_T, _T]]) -> frozenset[_T]:
     """Return all that pairs lead to from some tables."""
-    below: frozenset[str] = frozenset()
+    below: frozenset[_T] = frozenset()
     while more := {child for parent, child in pairs if parent in below.union(tables)} - below:
         below |= more
     return below
@@ -272,12 +290,17 @@ def _triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
             )
 
 
-def _children(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _children(catalogue: Mapping[str, str]) -> Iterator[tuple[_Done, _Done]]:
     tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
     for key, definition in catalogue.items():
-        kind, _, name = key.partition(" ")
-        if kind == "constraint" and (found := _ACTION.search(definition)):
-            yield _bare(found["parent"]), _bare(_table_of(name, definition, tables))
+        parent = _PARENT.search(definition)
+        if parent is None or not key.startswith("constraint "):
+            continue
+        child = _table_of(key.partition(" ")[2], definition, tables)
+        for action in _ACTION.finditer(definition):
+            event = action["event"].lower()
+            does = event if action["does"].upper() == "CASCADE" else "update"
+            yield (event, _bare(parent["parent"])), (does, _bare(child))
 
 
 def _table_of(name: str, definition: str, tables: set[str]) -> str:

@@ -200,15 +200,16 @@ def test_a_trigger_that_a_sample_row_meets_breaks(servers: Servers, engine: Engi
 
 
 @pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
-def test_a_trigger_of_a_child_may_refuse_what_is_done_to_its_parent(servers: Servers, engine: Engine):
-    child = (
-        "CREATE TABLE r (id integer PRIMARY KEY, d integer, t integer REFERENCES t (id) ON DELETE SET NULL"
-    )
+@pytest.mark.parametrize(("action", "expected"), [("SET NULL", "pu"), ("CASCADE", "pp")])
+def test_a_trigger_of_a_child_may_refuse_what_is_done_to_its_parent(
+    servers: Servers, engine: Engine, action: str, expected: str
+):
+    child = "CREATE TABLE r (id integer PRIMARY KEY, d integer, t integer REFERENCES t (id) ON DELETE"
     pending = guarding(engine, "NEW.d = 77", table="r")
 
-    deletes = verdict(servers, engine, pending, "DELETE FROM t WHERE id = $1", more=f");\n{child}")
+    deletes = verdict(servers, engine, pending, "DELETE FROM t WHERE id = $1", more=f");\n{child} {action}")
 
-    assert deletes == "pu"
+    assert deletes == expected
 
 
 def test_a_trigger_that_only_writes_is_compared_by_what_it_writes(servers: Servers):

@@ -99,3 +99,27 @@ def test_a_view_that_minds_its_condition(servers: Servers):
     found = verdict(servers, Engine.POSTGRESQL, base, pending, "UPDATE v SET a = $1 WHERE id = $2")
 
     assert found == "pu"
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, *MYSQL])
+@pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        ("ALTER TABLE r DROP CONSTRAINT follows;", "DELETE FROM t WHERE id = {}", "pu"),
+        ("ALTER TABLE r DROP CONSTRAINT follows;", "UPDATE t SET a = {}", "pp"),
+        ("DROP TABLE r;", "DELETE FROM t WHERE id = {}", "pp"),
+    ],
+)
+def test_rows_that_went_with_their_parent_where_another_child_refuses_what_a_sample_would_meet(
+    servers: Servers, engine: Engine, pending: str, query: str, expected: str
+):
+    base = f"""{TWO}CREATE TABLE holds (id integer PRIMARY KEY, t integer NOT NULL,
+CONSTRAINT kept FOREIGN KEY (t) REFERENCES t (id));
+CREATE TABLE r (id integer PRIMARY KEY, t integer, CONSTRAINT follows FOREIGN KEY (t) REFERENCES t (id)
+ON DELETE SET NULL);
+"""
+    query = query.format("$1" if engine is Engine.POSTGRESQL else "?")
+    if engine is not Engine.POSTGRESQL:
+        pending = pending.replace("CONSTRAINT", "FOREIGN KEY")
+
+    assert verdict(servers, engine, base, pending, query) == expected
