@@ -177,6 +177,8 @@ def apply_on_scratch_by_program(
         ended = runner.up(migration, url=database.address(live), live=live, note=_unheard)
         added = applied() - before
     except StepFailed as error:
+        if error.code == "program-not-started":
+            return not_rehearsed(error.what.removesuffix("."))
         return DatabaseError("program-failed", error.what, why=error.why, next_step=error.next_step)
     if ended.is_late:  # it would hang as long on other rows
         return not_rehearsed(f"its program did not come to its end: {ended.told}")

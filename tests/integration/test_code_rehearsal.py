@@ -58,11 +58,13 @@ def with_code(shop: Checkout) -> None:
         (shop.folder / "queries" / version / "q.sql").write_text(f"-- name: Get :one\n{query};\n")
 
 
-def name_program(shop: Checkout, *arguments: str, **settings: object) -> None:
+def name_program(
+    shop: Checkout, *arguments: str, program: tuple[str, ...] = ("python", "migrate.py"), **settings: object
+) -> None:
     file = shop.folder / "plan.yaml"
     plan: dict[str, Any] = yaml.safe_load(file.read_text())
     plan["services"]["shop"]["queries"] = {"sql": "queries/{version}"}
-    command = ["python", "migrate.py", "{version}", *arguments]
+    command = [*program, "{version}", *arguments]
     plan["databases"]["shop"]["migrations"] |= {"command": command, **settings}
     file.write_text(yaml.safe_dump(plan, sort_keys=False))
 
@@ -119,6 +121,21 @@ def test_a_program_that_does_not_record_the_version_there_proves_nothing(shop: C
 
     assert found["verdict"] == "unproven"
     assert any("was to record version 2 and recorded nothing" in each["reason"] for each in found["findings"])
+
+
+def test_a_program_that_cannot_be_started_is_no_matter_of_rows(shop: Checkout) -> None:
+    name_program(shop, "{url}", program=("./migrate",))
+    (shop.folder / "migrate").write_text("#!/nowhere/interpreter\n")
+    (shop.folder / "migrate").chmod(0o755)
+
+    code = shop.folder / "migrations" / "00002_age.go"
+    code.write_text("// coordinator: phase=expand\npackage migrations\n")
+
+    reasons = " ".join(each["reason"] for each in planned(shop)["findings"])
+
+    assert "was not rehearsed: it is code, and" in reasons
+    assert "could not be started" in reasons
+    assert "sample rows" not in reasons
 
 
 def test_applied_code_is_a_part_of_the_base(shop: Checkout) -> None:
