@@ -15,12 +15,13 @@ from coordinator.ports.databases import Session
 
 
 def demand_nothing_lost(session: Session, name: DatabaseName, *, state: RunState, ports: Ports) -> None:
-    """Raise InDoubt `migration-lost` where a database has not what the run did there."""
-    done = [
-        step.migration
-        for step in state.graph
-        if step.kind == "apply" and step.database == name and state.status(step.id) is Status.DONE
-    ]
+    """Raise InDoubt `migration-lost` where a database has not what the run did there.
+
+    What a person settled as done may stand in no version table.
+    """
+    steps = (step for step in state.graph if step.kind == "apply" and step.database == name)
+    found = ((step.migration, state.steps[step.id]) for step in steps)
+    done = [each for each, of in found if of.status is Status.DONE and not of.is_settled]
     if not done:
         return
     tool, table = ports.tool(name), ports.plan.databases[name].migrations.table

@@ -69,6 +69,8 @@ class StepState:
     """Why it failed when it was tried last, as long as nobody knows what came of it since."""
     from_line: int | None = None
     """What a person said when the step was settled as not done, until it was tried."""
+    is_settled: bool = False
+    """A person said what it came to."""
     progress: events.StepProgressed | None = None
     """How far it was when it last said so, in whichever command; None of a step that is done."""
 
@@ -202,6 +204,7 @@ class RunState:
             code=str(getattr(event, "code", "")),
             failure=_failure(before, event, status),
             from_line=_from_line(before, event),
+            is_settled=isinstance(event, events.StepSettled),
             progress=None if status is Status.DONE else before.progress,
         )
 

@@ -272,7 +272,9 @@ class _Upgrade:
         self._calls += 1
         self.may_stay = False
         if self._calls > 1 and self._request["stays"]:
-            raise Refused("env.py runs the migrations more than once, and did not in an earlier process.")
+            raise Refused(
+                f"env.py runs the migrations {self._calls} times, and did it once in a process before."
+            )
         _demand_table(self._request["table"], context)
         if self._request["trail"] is None:
             _listen(self._answer, next(iter(self._request["revisions"].values()))[0])
