@@ -19,9 +19,8 @@ def print_statements(folder: str, callable_name: str, engine: str) -> None:
     """Import the callable from the folder, and print what it returns as JSON."""
     out = sys.stdout
     with redirect_stdout(sys.stderr):  # the project's code may print
-        here = (
-            Path(__file__).resolve().parent
-        )  # no module beside this file may stand for one of the project's
+        # No module beside this file may stand for one of the project's.
+        here = Path(__file__).resolve().parent
         sys.path[:] = [folder, *(each for each in sys.path if Path(each or ".").resolve() != here)]
         module, _, path = callable_name.partition(":")
         function: Any = import_module(module)
