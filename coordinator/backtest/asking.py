@@ -38,6 +38,8 @@ class Asked:
     """How many queries of each version work where they belong: only their refusals mean anything."""
     failures: tuple[str, ...]
     """A sentence for each migration that fails to apply."""
+    unseen: tuple[str, ...] = ()
+    """The names of the new migrations that failed, or are code that nobody ran."""
     unfilled: tuple[str, ...] = ()
     """A clause for each table that got no sample rows."""
     stopped_by_rows: str | None = None
@@ -187,10 +189,12 @@ def _asked(walked: Walked, new: Sequence[Migration]) -> Asked:
         use[2]: sum(each.own.broken is None and each.description is not None for each in compiled)
         for use, compiled in walked.compiled.items()
     }
+    failed = [each.migration for each in walked.failures]
     return Asked(
         breaks=tuple(breaks_of(walked, new)),
         already_failing=tuple(already_failing_of(walked)),
         unchecked=tuple(unchecked_of(walked)),
         answered=answered,
         failures=tuple(failure(each.migration, each.error) for each in walked.failures),
+        unseen=tuple(each.name for each in new if each.is_code or each in failed),
     )

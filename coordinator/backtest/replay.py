@@ -136,14 +136,16 @@ def judged(release: Release, asked: Asked) -> Release:
     states = len(release.migrations) + 1
     window = switch_window(asked.breaks, states)
     unasked = frozenset(role for role in Role if not asked.answered[role])
+    is_proven = not unasked and not asked.unseen
     return replace(
         release,
-        rollout=Rollout.UNPROVEN if unasked else rollout_of(window, states),
-        switch_window=() if unasked else window,
+        rollout=rollout_of(window, states) if is_proven else Rollout.UNPROVEN,
+        switch_window=window if is_proven else (),
         point_of_no_return=point_of_no_return(asked.breaks),
         breaks=asked.breaks,
         already_failing=tuple(dict.fromkeys(each.query for each in asked.already_failing)),
         unasked=unasked,
+        unseen=asked.unseen,
     )
 
 

@@ -1,8 +1,8 @@
 """What a release was: in which order its code and its schema could have been rolled out.
 
-Only breaks count here; what is not proven is told in a release's notes. The old version meets the states
-from the first one on, the new one those up to the last, so the window of the switch is where both ways are
-free.
+Only breaks count here, where every new migration was seen; what is not proven of a query is told in a
+release's notes. The old version meets the states from the first one on, the new one those up to the last, so
+the window of the switch is where both ways are free.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Rollout(StrEnum):
     IMPOSSIBLE = "impossible"
     """There is no state at which traffic may switch: some client gets errors in every order."""
     UNPROVEN = "unproven"
-    """Of one of the versions nothing could be asked."""
+    """Of one of the versions nothing could be asked, or a new migration did nothing here that it did there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class Release:
     notes: tuple[str, ...] = ()
     unasked: frozenset[Role] = frozenset(Role)
     """The versions that have no query which works where it belongs."""
+    unseen: tuple[str, ...] = ()
+    """The new migrations whose effect is not in the states: they are code, or failed to apply."""
 
     @property
     def migrate_first_breaks(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from coordinator.backtest.checkout import listed
 from coordinator.backtest.verdict import Backtest, Release, Rollout
 from coordinator.evidence import Break
 from coordinator.model import Role
@@ -12,6 +13,7 @@ from coordinator.report.failures import Failure, failures
 from coordinator.report.matrix import states
 
 SIDES: Mapping[Role, str] = {Role.LIVE: "from", Role.NEXT: "to"}
+_UNASKED = "nothing could be asked of one of the versions"
 _SHOWN = 8
 """More breaks of one version in one release say nothing that the first ones did not say."""
 WORDS: Mapping[Rollout, str] = {
@@ -72,7 +74,9 @@ def closing_lines(releases: tuple[Release, ...]) -> Iterator[str]:
 def headline(release: Release) -> str:
     """Say in one line where traffic may switch, and how far there is a way back."""
     if release.rollout is Rollout.UNPROVEN:
-        return "unproven: nothing could be asked of one of the versions"
+        unseen = listed(release.unseen, "migrations")
+        why = f"the effect of {unseen} was not seen" if unseen else _UNASKED
+        return f"unproven: {why}"
     last = len(release.migrations)
     window, back = release.switch_window, release.point_of_no_return
     where = f"at {states(window[0], window[-1])} of {states(0, last)}" if window else "nowhere"

@@ -66,7 +66,7 @@ def _cell(release: Release, role: Role, state: int) -> str:
     broken = sum(1 for each in release.breaks if each.use[2] is role and each.state == state)
     if broken:
         return f'<td class="breaks">breaks: {broken}</td>'
-    if role in release.unasked:
+    if role in release.unasked or not set(release.unseen).isdisjoint(release.migrations[:state]):
         return '<td class="unproven">unproven</td>'
     return '<td class="unbroken">no break</td>'  # not `works`: some queries may not have been asked
 

@@ -54,6 +54,17 @@ def test_traffic_may_switch_where_the_old_version_worked_so_far_and_the_new_one_
     )
 
 
+def test_is_unproven_where_a_new_migration_was_not_seen_and_its_breaks_are_told():
+    release = judged(RELEASE, Asked(broken(NEW, 0), (), (), {OLD: 3, NEW: 4}, (), unseen=("1_a",)))
+
+    assert (release.rollout, release.switch_window) == (Rollout.UNPROVEN, ())
+    assert "v1 → v2  unproven: the effect of 1_a was not seen" in list(
+        tell(Backtest("e", (release,)), seconds=1)
+    )
+    page = as_html(Backtest("e", (release,)), seconds=1)
+    assert [page.count(each) for each in ("breaks: 1", "no break", ">unproven<")] == [1, 1, 4]
+
+
 @pytest.mark.parametrize("answered", [{"old": 0}, {"new": 0}, {"old": 0, "new": 0}])
 def test_is_unproven_where_one_of_the_versions_could_not_be_asked(answered: dict[str, int]):
     release = judge(**answered)
