@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from posixpath import basename, dirname, join, normpath, relpath
+from posixpath import basename, relpath
 from typing import Final
 
 from coordinator.adapters.trees.git import GitRepository, GitTree
 from coordinator.applied import code_of
 from coordinator.diagnostics import Diagnostic, Place, Severity, errors_of
 from coordinator.errors import Usage
-from coordinator.load.migrations import source_files
+from coordinator.load.migrations import project_files
 from coordinator.model import (
     Colour,
     DatabaseName,
@@ -112,25 +112,10 @@ def _database(
 def _released(
     tree: Tree, folder: str, tool: MigrationTool, engine: Engine
 ) -> tuple[Mapping[MigrationId, Migration], tuple[Diagnostic, ...]]:
-    sources = tool.sources(lambda path: _glance(tree, normpath(join(folder, path))))
-    wrong = tuple(each for each in sources if isinstance(each, Diagnostic))
-    places = [normpath(join(folder, each)) for each in sources if isinstance(each, str)]
-    paths = [path for place in places for path in _paths(tree, place)]
-    reading = tool.read(source_files(tree, paths, tool), engine)
-    problems = () if not paths else errors_of((*wrong, *reading.diagnostics))
+    files, wrong = project_files(tree, folder, tool)
+    reading = tool.read(files, engine)
+    problems = () if not files else errors_of((*wrong, *reading.diagnostics))
     return {each.version: each for each in reading.migrations}, problems
-
-
-def _glance(tree: Tree, path: str) -> bytes | None:
-    try:
-        return tree.read(path)
-    except Usage:
-        return None  # above the repository nothing is said about it
-
-
-def _paths(tree: Tree, place: str) -> list[str]:
-    """Return the files right in a folder; what is no folder is a file, or is not there."""
-    return [each for each in tree.files(place) if (dirname(each) or ".") == place] or [place]
 
 
 def _changed(

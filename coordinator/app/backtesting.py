@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coordinator import discovery
 from coordinator.adapters.queries._reading.files import files_of
-from coordinator.adapters.trees.git import GitRepository
+from coordinator.adapters.trees.git import GitRepository, GitTree
 from coordinator.adapters.trees.recorded import RecordedTree
-from coordinator.backtest.bases import Bases
+from coordinator.app.exports import Exports
+from coordinator.app.past_revisions import PastRevisions, Project
+from coordinator.argv import interpreter_from
+from coordinator.backtest.bases import Applying, Bases
 from coordinator.backtest.checkout import Checkout, Readings, checkout_from
 from coordinator.backtest.replay import replay
 from coordinator.backtest.tags import Order, Tag, select_tags
@@ -23,7 +26,7 @@ from coordinator.errors import Usage
 from coordinator.load.migrations import source_files
 from coordinator.load.texts import wrong_server_version
 from coordinator.model import Engine, Layer, Role, Version
-from coordinator.ports.migrations import MigrationTool
+from coordinator.ports.migrations import MigrationTool, Reading
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import RehearsalServer, Tree, Wanted
 
@@ -51,6 +54,12 @@ class Past:
     engine: Engine
     server_version: str | None = None
     """The live server's version; None: nobody says it."""
+    sqlalchemy: str | None = None
+    """A function that returns statements, as `module:function`."""
+    python: str | None = None
+    """The interpreter in which past code runs; a path is relative to the command's folder."""
+    url_variable: str | None = None
+    """The environment variable in which past code looks for the address."""
 
 
 def replay_past(past: Past, *, told: Callable[[Release], None]) -> tuple[Backtest, float]:
@@ -78,10 +87,14 @@ def replay_past(past: Past, *, told: Callable[[Release], None]) -> tuple[Backtes
 def replay_on(server: RehearsalServer, past: Past, *, told: Callable[[Release], None]) -> Backtest:
     """Replay a repository's releases on a server. Raises: Usage where there is no repository, tag or tool."""
     tool = _tool(past)
+    is_code = past.tool in discovery.names(discovery.RUNNERS)
     layers = past.layers & discovery.rehearsal(past.engine).layers
-    with GitRepository(past.folder) as repository, Bases(server, tool, past.engine) as bases:
-        history = _History(past, repository, tool)
-        releases, notes = replay(_tags(past, repository), history, bases, layers=layers, told=told)
+    with GitRepository(past.folder) as repository, closing(Exports(repository)) as exports:
+        revisions = PastRevisions(exports, tool, past.engine, _project(past)) if is_code else None
+        apply = Applying(tool, None if revisions is None else revisions.apply)
+        history = _History(past, repository, exports, tool=tool, revisions=revisions)
+        with Bases(server, apply, past.engine) as bases:
+            releases, notes = replay(_tags(past, repository), history, bases, layers=layers, told=told)
     limits = [
         f"{past.engine} cannot answer the layer {layer}, so nothing was asked there."
         for layer in Layer
@@ -98,21 +111,23 @@ def _tool(past: Past) -> MigrationTool:
             f"There is no migration tool `{past.tool}`.",
             next_step=did_you_mean(past.tool, known),
         )
-    if past.tool in discovery.names(discovery.RUNNERS):
-        raise Usage(
-            "no-backtest-of-code",
-            f"There is no backtest of {past.tool}'s migrations yet.",
-            why="They are code, and each release's would have to run with that release's own environment.",
-            next_step=f"`coordinator plan` and `plan --against` rehearse what is pending with {past.tool}.",
-        )
-    if not past.queries and past.sqlc is None:
+    if not past.queries and past.sqlc is None and past.sqlalchemy is None:
         raise Usage(
             "no-queries-named",
             "Nothing says where the queries are.",
             why="A release is judged by the queries of its two versions.",
-            next_step="Add `--queries PATH` or `--sqlc FILE`.",
+            next_step="Add `--queries PATH`, `--sqlc FILE` or `--sqlalchemy MODULE:FUNCTION`.",
         )
     return discovery.migration_tool(past.tool)
+
+
+def _project(past: Past) -> Project:
+    return Project(past.migrations, _python(past), past.url_variable)
+
+
+def _python(past: Past) -> str:
+    """Return the interpreter of past code; a path that the user wrote starts where the user is."""
+    return interpreter_from(past.python, folder=Path.cwd())
 
 
 def _tags(past: Past, repository: GitRepository) -> tuple[Tag, ...]:
@@ -133,13 +148,23 @@ def _tags(past: Past, repository: GitRepository) -> tuple[Tag, ...]:
 class _History:
     """Reads each tag when the walk comes to it."""
 
-    def __init__(self, past: Past, repository: GitRepository, tool: MigrationTool) -> None:
+    def __init__(
+        self,
+        past: Past,
+        repository: GitRepository,
+        exports: Exports,
+        *,
+        tool: MigrationTool,
+        revisions: PastRevisions | None,
+    ) -> None:
         self._past = past
         self._repository = repository
+        self._exports = exports
         self._tool = tool
-        self._readings = Readings(tool)
+        self._revisions = revisions
+        self._readings = Readings(tool, past.engine)
         self._files: dict[tuple[str, bytes], Catalogue] = {}
-        self._recorded: list[tuple[RecordedTree, Catalogue]] = []
+        self._recorded: list[tuple[RecordedTree, str | None, Catalogue]] = []
         self._without: list[str] = []
         self._unfound = {*past.migrations, *past.queries}
 
@@ -154,21 +179,31 @@ class _History:
             yield f"{len(self._without)} tag(s) have none of the paths of migrations: {named}."
 
     def checkout(self, tag: Tag) -> Checkout:
+        reading, is_there = self._reading(tag)
+        if not is_there:
+            self._without.append(tag.name)
+        return checkout_from(tag.name, reading, is_there=is_there, runs_code=self._revisions is not None)
+
+    def _reading(self, tag: Tag) -> tuple[Reading, bool]:
+        """Return the migrations of a tag, and whether any of the paths is there."""
         tree = self._tree(tag)
+        if self._revisions is not None:
+            reading, folder = self._revisions.read(tree, tag.name)
+            self._unfound.discard(folder or "")
+            return reading, folder is not None
         paths = self._at(tree, self._past.migrations, deep=False)
         files, reading = self._readings.read(source_files(tree, paths, self._tool))
-        if not files:
-            self._without.append(tag.name)
-        return checkout_from(tag.name, reading, is_there=bool(files))
+        return reading, bool(files)
 
     def catalogue(self, tag: Tag, role: Role) -> Catalogue:
         tree = self._tree(tag)
-        for record, catalogue in self._recorded:
-            if record.is_same_in(tree):
+        commit = None if self._past.sqlalchemy is None else tree.commit  # code may depend on any file
+        for record, of_commit, catalogue in self._recorded:
+            if of_commit == commit and record.is_same_in(tree):
                 return catalogue
         record = RecordedTree(tree)
         catalogue = self._joined(record, Version(tag.name), role)
-        self._recorded = [(record, catalogue), *self._recorded[: _REMEMBERED - 1]]
+        self._recorded = [(record, commit, catalogue), *self._recorded[: _REMEMBERED - 1]]
         return catalogue
 
     def _at(self, tree: Tree, patterns: tuple[str, ...], *, deep: bool) -> dict[str, None]:
@@ -181,7 +216,7 @@ class _History:
                 self._unfound.discard(pattern)
         return paths
 
-    def _tree(self, tag: Tag) -> Tree:
+    def _tree(self, tag: Tag) -> GitTree:
         return self._repository.tree(tag.name)
 
     def _joined(self, tree: Tree, version: Version, role: Role) -> Catalogue:
@@ -200,12 +235,16 @@ class _History:
     def _sources(self, wanted: Wanted) -> Iterator[list[Catalogue]]:
         """Yield the catalogues of each source, the one that knows best what the client sends first."""
         past, tree = self._past, wanted.tree
+        if past.sqlalchemy is not None:
+            settings = {"callable": past.sqlalchemy, "python": _python(past)}
+            written = replace(wanted, tree=self._exports.tree(str(wanted.version)))
+            yield [_read("sqlalchemy", settings, written)]
         if past.sqlc is not None:
             yield [_read("sqlc", past.sqlc, wanted)]
         paths = self._at(tree, past.queries, deep=True)
-        written = [path for path in paths if f"{path}.go" not in paths]  # else its code is beside it
+        by_hand = [path for path in paths if f"{path}.go" not in paths]  # else its code is beside it
         for ending, key in _SOURCES.items():
-            yield [self._file(key, path, wanted) for path in written if path.endswith(ending)]
+            yield [self._file(key, path, wanted) for path in by_hand if path.endswith(ending)]
 
     def _file(self, key: str, path: str, wanted: Wanted) -> Catalogue:
         """Return the queries of a file; each content is read once."""
@@ -227,13 +266,14 @@ def files_at(tree: Tree, pattern: str, *, deep: bool) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _read(key: str, path: str, wanted: Wanted) -> Catalogue:
+def _read(key: str, settings: object, wanted: Wanted) -> Catalogue:
     source = discovery.query_source(key)
-    spec = source.spec.model_validate(path)  # type: ignore[attr-defined]  # a pydantic model; see QuerySource
+    spec = source.spec.model_validate(settings)  # type: ignore[attr-defined]  # a pydantic model; see QuerySource
     try:
         return source.read(spec, wanted)
     except Usage as error:
-        problem = Diagnostic(error.code, Place(wanted.tree.place(path)), error.what, error.why)
+        place = wanted.tree.place(settings) if isinstance(settings, str) else wanted.tree.label
+        problem = Diagnostic(error.code, Place(place), error.what, error.why)
         return Catalogue(wanted.tree.label, (), (problem,))
 
 

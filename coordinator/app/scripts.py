@@ -42,8 +42,8 @@ def _with_scripts(
     known = runner.scripts(code, url=_address(ports, name))
     waiting = {each.version for each in database.pending}
     applied = (each for each in ports.migrations(name) if each.version not in waiting)
-    pending = tuple(_scripted(each, known) for each in database.pending)
-    replayed = tuple(_scripted(each, known) for each in applied)
+    pending = tuple(scripted(each, known) for each in database.pending)
+    replayed = tuple(scripted(each, known) for each in applied)
     unknown: dict[str, list[Migration]] = {}
     for each in pending:
         if each.is_code and each.version in known:
@@ -52,7 +52,8 @@ def _with_scripts(
     return replace(database, pending=pending, replayed=replayed), problems
 
 
-def _scripted(migration: Migration, known: Mapping[MigrationId, Script | str]) -> Migration:
+def scripted(migration: Migration, known: Mapping[MigrationId, Script | str]) -> Migration:
+    """Return a migration that is code with the SQL that is known of it, as it is where none is."""
     script = known.get(migration.version)
     if not isinstance(script, Script):
         return migration

@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from coordinator.backtest.bases import Content, Scratch, apply, content_of, failure, key_of
+from coordinator.backtest.bases import Applying, Content, Scratch, content_of, failure, key_of
 from coordinator.backtest.checkout import effect
-from coordinator.errors import DatabaseError
 from coordinator.evidence import Break, Unchecked
 from coordinator.model import DatabaseName, Engine, Layer, Migration, Role, ServiceName
-from coordinator.ports.migrations import MigrationTool
 from coordinator.queries import Catalogue
-from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.ask import State, ask_queries, compile_queries
 from coordinator.rehearse.between import Between
 from coordinator.rehearse.findings import already_failing_of, breaks_of, unchecked_of
@@ -53,7 +50,7 @@ def ask_release(
     catalogues: Sequence[Catalogue],
     *,
     layers: Collection[Layer],
-    tool: MigrationTool,
+    apply: Applying,
     engine: Engine,
     memory: Memory,
 ) -> tuple[Asked, Scratch]:
@@ -62,7 +59,7 @@ def ask_release(
     `base` stands at the first state and is used up; `catalogues` are the old version's and the new one's.
     """
     subjects = [_subject(role, each) for role, each in zip(Role, catalogues, strict=True)]
-    release = _Question(new, subjects, layers, tool, engine)
+    release = _Question(new, subjects, layers, apply, engine)
     if not {Layer.EXECUTE, Layer.RESULT}.isdisjoint(layers):
         return _ask_on_rows(base, release)
     ask = _ask_on_one if _one_is_enough(layers, catalogues) else _ask_on_two
@@ -70,7 +67,7 @@ def ask_release(
     walked, last = ask(base, release, keys=[key_of(each) for each in contents], memory=memory)
     content = _content(contents[-1], walked.failures)
     memory.keep_only(key_of(content))
-    return _asked(walked, new), last.holding(content)
+    return _asked(walked, release), last.holding(content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +77,8 @@ class _Question:
     new: Sequence[Migration]
     subjects: Sequence[Subject]
     layers: Collection[Layer]
-    tool: MigrationTool
+    apply: Applying
     engine: Engine
-
-    def apply(self, database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
-        """Apply one of its migrations to a scratch database."""
-        return apply(database, migration, self.tool)
 
 
 def _content(wanted: Content, failures: Sequence[Failure]) -> Content:
@@ -116,7 +109,7 @@ def _ask_on_rows(base: Scratch, release: _Question) -> tuple[Asked, Scratch]:
         refused = refused or stopped
     base.close()
     return replace(
-        _asked(walked, new),
+        _asked(walked, release),
         unfilled=unfilled,
         stopped_by_rows=None if refused is None else failure(refused.migration, refused.error),
         has_rows=rows is not SampleRows.NEVER,
@@ -184,17 +177,17 @@ def _subject(role: Role, catalogue: Catalogue) -> Subject:
     return Subject((_DATABASE, _SERVICE, role), catalogue)
 
 
-def _asked(walked: Walked, new: Sequence[Migration]) -> Asked:
+def _asked(walked: Walked, release: _Question) -> Asked:
     answered = {
         use[2]: sum(each.own.broken is None and each.description is not None for each in compiled)
         for use, compiled in walked.compiled.items()
     }
     failed = [each.migration for each in walked.failures]
     return Asked(
-        breaks=tuple(breaks_of(walked, new)),
+        breaks=tuple(breaks_of(walked, release.new)),
         already_failing=tuple(already_failing_of(walked)),
         unchecked=tuple(unchecked_of(walked)),
         answered=answered,
         failures=tuple(failure(each.migration, each.error) for each in walked.failures),
-        unseen=tuple(each.name for each in new if each.is_code or each in failed),
+        unseen=tuple(each.name for each in release.new if each in failed or not release.apply.runs(each)),
     )

@@ -21,6 +21,7 @@ from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration
 from coordinator.ports.migrations import MigrationTool
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer
+from coordinator.rehearse.walk import Apply
 
 _KEPT = 4
 """More lines than this are hardly kept alive side by side, and a scratch database costs disk."""
@@ -51,11 +52,31 @@ class Scratch:
         return replace(self, content=content)
 
 
+@dataclass(frozen=True, slots=True)
+class Applying:
+    """Applies a migration, and returns what the engine or the tool refused: the past went on then."""
+
+    tool: MigrationTool
+    run_code: Apply | None = None
+    """Runs what is code; without it that does nothing."""
+
+    def runs(self, migration: Migration) -> bool:
+        """Tell whether a migration is applied at all."""
+        return self.run_code is not None or not migration.is_code
+
+    def __call__(self, database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
+        """Apply it to a scratch database."""
+        if migration.is_code:
+            return None if self.run_code is None else self.run_code(database, migration)
+        with database.session() as session:
+            return apply_on_scratch(session, self.tool, migration, table=None)
+
+
 class Bases:
     """The kept databases; everything that was made is removed at the end."""
 
-    def __init__(self, server: RehearsalServer, tool: MigrationTool, engine: Engine) -> None:
-        self.tool = tool
+    def __init__(self, server: RehearsalServer, apply: Applying, engine: Engine) -> None:
+        self.apply = apply
         self.engine = engine
         self._server = server
         self._kept: list[Scratch] = []
@@ -80,7 +101,7 @@ class Bases:
         start = max((each for each in self._kept if _begins(each, content)), default=None, key=_length)
         made = _opened(self._server.database(), ()) if start is None else start.copied()
         todo = migrations[len(made.content) :]
-        refused = [(each, apply(made.database, each, self.tool)) for each in todo]
+        refused = [(each, self.apply(made.database, each)) for each in todo]
         made = made.holding(content)
         if self._kept:
             self.keep(made.copied())
@@ -106,12 +127,6 @@ def failure(migration: Migration, error: DatabaseError) -> str:
 def key_of(content: Content) -> str:
     """Return a short name of what a database holds."""
     return hashlib.sha256(repr(content).encode()).hexdigest()
-
-
-def apply(database: RehearsalDatabase, migration: Migration, tool: MigrationTool) -> DatabaseError | None:
-    """Apply a migration, and return what the engine or the tool refused: the past went on then."""
-    with database.session() as session:
-        return None if migration.is_code else apply_on_scratch(session, tool, migration, table=None)
 
 
 def _opened(opening: AbstractContextManager[RehearsalDatabase], content: Content) -> Scratch:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from coordinator.diagnostics import errors_of
-from coordinator.model import Migration, MigrationId, SourceFile
+from coordinator.model import Engine, Migration, MigrationId, SourceFile
 from coordinator.ports.migrations import MigrationTool, Reading
 
 _FEW = 3
@@ -34,12 +34,13 @@ class Checkout:
 class Readings:
     """Reads a folder's files through its tool, each content once: neighbouring tags share nearly all.
 
-    A tool whose migrations are told apart by a version in the file's name reads each of them by itself, and
-    that is the kind of tool that a backtest knows.
+    It is for tools whose migrations are told apart by a version in the file's name: they read each of them
+    by itself.
     """
 
-    def __init__(self, tool: MigrationTool) -> None:
+    def __init__(self, tool: MigrationTool, engine: Engine) -> None:
         self._tool = tool
+        self._engine = engine
         self._last = Reading((), ())
         self._known: dict[tuple[str, str], SourceFile] = {}
 
@@ -50,9 +51,9 @@ class Readings:
         present = set(files)
         kept = [each for each in self._last.migrations if present.issuperset(each.files)]
         paths = {file.path for each in kept for file in each.files}
-        reading = self._tool.read([each for each in files if each.path not in paths])
+        reading = self._tool.read([each for each in files if each.path not in paths], self._engine)
         if {each.version for each in kept} & {each.version for each in reading.migrations}:
-            reading = self._tool.read(files)  # a file was added to a version that was there
+            reading = self._tool.read(files, self._engine)  # a file was added to a version that was there
         else:
             problems = [each for each in self._last.diagnostics if each.place.file in paths]
             migrations = sorted((*kept, *reading.migrations), key=lambda each: each.version)
@@ -61,16 +62,16 @@ class Readings:
         return files, reading
 
 
-def checkout_from(tag: str, reading: Reading, *, is_there: bool) -> Checkout:
-    """Return a tag's migrations; one that is written in code counts as one that does nothing."""
+def checkout_from(tag: str, reading: Reading, *, is_there: bool, runs_code: bool = False) -> Checkout:
+    """Return a tag's migrations; one in code counts as one that does nothing, where nobody `runs_code`."""
     names = {file.path: each.name for each in reading.migrations for file in each.files}
     problems = {
         names.get(each.place.file, _filename(each.place.file)): each.what.rstrip(".")
         for each in errors_of(reading.diagnostics)
     }
-    problems |= {
-        each.name: "it is code, which is not run here" for each in reading.migrations if each.is_code
-    }
+    if not runs_code:
+        code = (each for each in reading.migrations if each.is_code)
+        problems |= {each.name: "it is code, which is not run here" for each in code}
     return Checkout(tag, reading.migrations, is_there, problems)
 
 
@@ -83,7 +84,7 @@ def new_migrations(before: Checkout, after: Checkout) -> tuple[Migration, ...]:
 def effect(migration: Migration) -> str:
     """Return what changes with whatever a migration does to a database, and with nothing else."""
     if migration.up is None:
-        return f"{migration.version}"
+        return f"{migration.version} {migration.digest if migration.is_code else ''}"
     texts = [statement.text for statement in migration.up.statements]
     return f"{migration.version} {migration.up.transaction} {json.dumps(texts)}"
 
@@ -108,7 +109,7 @@ def pair_notes(before: Checkout, after: Checkout) -> Iterator[str]:
 def _oddities(migration: Migration, before: Checkout, after: Checkout) -> Iterator[str]:
     """Yield what is odd about a new migration."""
     newest = before.migrations[-1] if before.migrations else None
-    if newest is not None and int(migration.version) < int(newest.version):
+    if newest is not None and _is_older(migration, newest):
         yield (
             f"{migration.name} is older than {newest.name}, which {before.tag} has applied: goose refuses it,"
             " and golang-migrate passes it over. It is applied here."
@@ -116,6 +117,12 @@ def _oddities(migration: Migration, before: Checkout, after: Checkout) -> Iterat
     if migration.name in after.problems:
         has = "has no effect here" if migration.up is None else "is applied as it is"
         yield f"{migration.name} {has}: {after.problems[migration.name]}."
+
+
+def _is_older(migration: Migration, newest: Migration) -> bool:
+    """Tell whether a migration comes too late, where versions are numbers that follow each other."""
+    versions = migration.version, newest.version
+    return all(isinstance(each, int) for each in versions) and int(versions[0]) < int(versions[1])
 
 
 class Contents:

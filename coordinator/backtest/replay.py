@@ -111,7 +111,7 @@ class Walk:
                 pair.new,
                 catalogues,
                 layers=self._layers,
-                tool=self._bases.tool,
+                apply=self._bases.apply,
                 engine=self._bases.engine,
                 memory=self._memory,
             )

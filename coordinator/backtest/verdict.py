@@ -25,7 +25,7 @@ class Rollout(StrEnum):
     IMPOSSIBLE = "impossible"
     """There is no state at which traffic may switch: some client gets errors in every order."""
     UNPROVEN = "unproven"
-    """Of one of the versions nothing could be asked, or a new migration did nothing here that it did there."""
+    """Of one of the versions nothing could be asked, or the effect of a new migration was not seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,13 @@ class BacktestOutput(StrEnum):
 @app.command()
 def backtest(
     *,
-    tool: Annotated[str, typer.Option(help="The migration tool: goose or golang-migrate.")],
+    tool: Annotated[str, typer.Option(help="The migration tool: goose, golang-migrate or alembic.")],
     migrations: Annotated[
-        list[str], typer.Option(metavar="PATH", help="A folder of migrations; a glob; may be repeated.")
+        list[str],
+        typer.Option(
+            metavar="PATH",
+            help="A folder of migrations; a glob; may be repeated. For Alembic: where alembic.ini is.",
+        ),
     ],
     repo: Annotated[Path, typer.Option(metavar="DIR", help="The git repository.")] = Path(),
     queries: Annotated[
@@ -41,6 +45,18 @@ def backtest(
     ] = None,
     sqlc: Annotated[
         str | None, typer.Option(metavar="FILE", help="The sqlc configuration that names the queries.")
+    ] = None,
+    sqlalchemy: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="A function of the project that returns its queries."),
+    ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="The interpreter that runs Alembic and MODULE; else our own."),
+    ] = None,
+    url_variable: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The variable in which env.py looks for the address."),
     ] = None,
     tags: Annotated[str, typer.Option(metavar="REGEX", help="The tags that are releases, whole.")] = ".+",
     last: Annotated[int | None, typer.Option(min=1, help="Only so many of the newest tags.")] = None,
@@ -58,7 +74,7 @@ def backtest(
 ) -> None:
     """Replay a repository's past releases: which order each would have needed.
 
-    Tag by tag on one scratch database, from git's objects alone: at each state of the schema, which queries
+    Tag by tag on one scratch database, from git's objects: at each state of the schema, which queries
     of the old and of the new version work. Whatever it finds, the exit code is 0.
     """
 
@@ -77,6 +93,9 @@ def backtest(
             layers=_layers(layers or []),
             engine=engine,
             server_version=server_version,
+            sqlalchemy=sqlalchemy,
+            python=python,
+            url_variable=url_variable,
         )
         return _backtest(past, output)
 

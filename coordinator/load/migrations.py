@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from os.path import normpath
 from pathlib import Path
+from posixpath import dirname, join
 
 from coordinator import discovery
 from coordinator.diagnostics import Diagnostic, Place
+from coordinator.errors import Usage
 from coordinator.load.source import read_bytes, shown
 from coordinator.model import Engine, Migration, MigrationsSpec, SourceFile
 from coordinator.ports.migrations import MigrationTool, Reading
@@ -84,6 +86,31 @@ def source_files(tree: Tree, paths: Iterable[str], tool: MigrationTool) -> tuple
         for path, content in read
         if content is not None
     )
+
+
+def project_files(
+    tree: Tree, folder: str, tool: MigrationTool
+) -> tuple[tuple[SourceFile, ...], tuple[Diagnostic, ...]]:
+    """Return the files that the tool would look at for the project in a folder of a tree, perhaps none.
+
+    Beside them stands what is wrong with the project's configuration. Raises: as `source_files`.
+    """
+    sources = tool.sources(lambda path: _glance(tree, normpath(join(folder, path))))
+    wrong = tuple(each for each in sources if isinstance(each, Diagnostic))
+    places = [normpath(join(folder, each)) for each in sources if isinstance(each, str)]
+    return source_files(tree, [path for place in places for path in _right_in(tree, place)], tool), wrong
+
+
+def _glance(tree: Tree, path: str) -> bytes | None:
+    try:
+        return tree.read(path)
+    except Usage:
+        return None  # above the repository nothing is said about it
+
+
+def _right_in(tree: Tree, place: str) -> list[str]:
+    """Return the files right in a folder; what is no folder is a file, or is not there."""
+    return [each for each in tree.files(place) if (dirname(each) or ".") == place] or [place]
 
 
 def _paths(spec: MigrationsSpec, source: str, tool: MigrationTool) -> list[Path] | Diagnostic:

@@ -11,7 +11,7 @@ from coordinator.backtest.checkout import (
     new_migrations,
     pair_notes,
 )
-from coordinator.model import SourceFile
+from coordinator.model import Engine, SourceFile
 from coordinator.ports.migrations import MigrationTool
 from migrations_hooks.golang_migrate import TOOL as GOLANG_MIGRATE
 from migrations_hooks.goose import TOOL as GOOSE
@@ -29,7 +29,7 @@ def goose(**texts: str) -> list[SourceFile]:
 
 
 def checkout(tag: str, files: list[SourceFile], tool: MigrationTool = GOOSE) -> Checkout:
-    _, reading = Readings(tool).read(files)
+    _, reading = Readings(tool, Engine.POSTGRESQL).read(files)
     return checkout_from(tag, reading, is_there=bool(files))
 
 
@@ -116,7 +116,7 @@ def test_reads_a_folder_as_its_tool_does_whatever_was_read_before():
         {"2_b.down.sql": "SELECT 3;"},
         {},
     ]
-    readings = Readings(GOLANG_MIGRATE)
+    readings = Readings(GOLANG_MIGRATE, Engine.POSTGRESQL)
 
     for folder in folders:
         files = [source(f"m/{name}", text) for name, text in folder.items()]

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -72,7 +73,7 @@ class GitRepository:
         Raises: Usage `not-a-repository`, also where git refuses to read it or is not installed.
         """
         self.folder = folder
-        self._base = tuple(self._git("rev-parse", "--show-prefix").strip("\n").split("/")[:-1])
+        self.base = tuple(self._git("rev-parse", "--show-prefix").strip("\n").split("/")[:-1])
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = Lock()
         self._trees: dict[str, Mapping[str, _Entry]] = {}
@@ -113,7 +114,32 @@ class GitRepository:
         commit = self.resolve(ref)
         name = ref.removeprefix("refs/tags/")
         label = f"git {name}" if commit.startswith(name) else f"git {name} ({commit[:_SHORT]})"
-        return GitTree(self, commit, label=label, ref=name, base=self._base)
+        return GitTree(self, commit, label=label, ref=name, base=self.base)
+
+    @contextmanager
+    def archive(self, ref: str) -> Iterator[IO[bytes]]:
+        """Open a tar stream of all files at a ref, from the repository's root on.
+
+        Raises: Usage `unknown-ref`, and `object-missing` where git stops before its end.
+        """
+        commit = self.resolve(ref)
+        with subprocess.Popen(
+            ["git", "-C", self._root(), "archive", "--format=tar", commit],  # noqa: S607
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as child:
+            assert child.stdout is not None
+            with suppress(tarfile.ReadError):  # of a git that stops before its end, which is found below
+                yield child.stdout
+                child.stdout.read()
+        if child.returncode:
+            raise _missing(self.folder, commit)
+
+    def _root(self) -> str:
+        """Return where git's own commands see all of a commit: in a subfolder, `archive` has that alone."""
+        return os.fsdecode(self.folder.joinpath(*([".."] * len(self.base))))
 
     def tags(self) -> tuple[Tag, ...]:
         """Return the tags that lead to commits, oldest first."""
