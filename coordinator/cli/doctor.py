@@ -112,7 +112,7 @@ def _journal(path: Path) -> str:
 
 def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
     from coordinator.diagnostics import errors_of
-    from coordinator.leases import missing_right
+    from coordinator.rights import missing_rights, note_on_lock_holders
     from coordinator.survey import survey_database
 
     seen, diagnostics = survey_database(ports, name)
@@ -120,18 +120,18 @@ def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
         first = problems[0]
         raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
     with ports.session(name, label="coordinator doctor") as session:
-        missing = missing_right(session)
-    if missing is not None:
+        missing, note = missing_rights(session, seen.pending), note_on_lock_holders(session)
+    if missing:
         raise StepFailed(
             "database-rights-missing",
-            missing,
+            " ".join(missing),
             why="A release begins with its lease, a row in a table of its own, and writes the version table.",
             next_step="Let the plan's URL name the user that migrates, or grant it what is missing.",
         )
     tool = ports.plan.databases[name].migrations.tool
     return (
         f"{seen.target.engine} `{seen.target.database}`, {tool}: {seen.applied} applied,"
-        f" {len(seen.pending)} pending"
+        f" {len(seen.pending)} pending{f'; {note}' if note else ''}"
     )
 
 
