@@ -144,6 +144,23 @@ def test_doctor_finds_nothing_wrong(waiting: Checkout):
     assert "1 applied, 1 pending" in ended.out
 
 
+def test_doctor_reads_the_queries_and_says_of_whom_they_cannot_be_read(checkout: Checkout):
+    checkout.released("1.4")
+    (checkout.folder / "queries").mkdir()
+    (checkout.folder / "queries" / "users.sql").write_text("-- name: GetUser :one\nSELECT name FROM users;\n")
+    plan = checkout.folder / "plan.yaml"
+    text = plan.read_text()
+    plan.write_text(text.replace("    uses:", "    queries: {sql: queries}\n    uses:"))
+    read = checkout.run("doctor", "--set", "VERSION=1.4")
+    plan.write_text(text.replace("    uses:", "    queries: {pg-stat-statements: {role: shop}}\n    uses:"))
+    unread = checkout.run("doctor", "--set", "VERSION=1.5")
+
+    assert "✔ queries: shop (live): 1 of queries in the working tree" in read.out
+    assert read.exit_code == 0
+    assert "✘ queries: error[no-statistics]: The queries of `shop` 1.4 are not known: " in unread.out
+    assert unread.exit_code == 1
+
+
 def test_doctor_says_which_database_is_out_of_reach(checkout: Checkout):
     checkout.environment["SHOP_URL"] = f"sqlite://{checkout.folder}/nowhere/shop.db"
 
