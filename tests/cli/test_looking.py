@@ -33,8 +33,13 @@ def routers(checkout: Checkout) -> list[int]:
 def test_status_says_what_the_run_waits_for_and_that_nobody_works_on_it(waiting: Checkout):
     text = waiting.run("status").out
 
-    assert text.startswith("shop-1.5@2: under way for ")
-    assert "nobody works on it now: `coordinator run` goes on" in text
+    headline, next_step, *_ = text.splitlines()
+    assert headline.startswith("shop-1.5@2: under way for ")
+    assert headline.endswith(" steps done; waits for the approval of dba, lead")
+    assert next_step == (
+        "  nobody works on it now: `coordinator approve approve:contract --as NAME`, then"
+        " `coordinator run` goes on"
+    )
     assert "waits for dba, lead: coordinator approve approve:contract --as NAME" in text
 
     document = waiting.run("status", "--output", "json").json("coordinator/run/1")
