@@ -9,14 +9,15 @@ is none, and the author is asked to declare.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.evidence import Basis, Evidence, Finding, Phased, Span, Use, Verdict
 from coordinator.guess import ANY, Advice, Guess, NewTables
 from coordinator.model import DatabaseName, Engine, Migration, Phase, Plan, Role, ServiceName
-from coordinator.sql import SqlStatement, split_statements
+from coordinator.pieces import statements_of
+from coordinator.sql import beginning_of
 from coordinator.survey import Survey, alive_at_start
 
 
@@ -61,7 +62,7 @@ def _phases(
     previous = Phase.EXPAND
     for migration in pending:
         place = Place(migration.files[0].path) if migration.files else Place(migration.name)
-        guesses = [guess for each in _statements(migration, engine) for guess in new_tables.guesses(each)]
+        guesses = [guess for each in statements_of(migration, engine) for guess in new_tables.guesses(each)]
         row: Phased | Diagnostic
         if not is_in_use:
             reason = f"no version that uses `{database}` is live"
@@ -80,13 +81,6 @@ def _phases(
 
 def _basis(migration: Migration) -> Basis:
     return Basis.CLASSIFIED if migration.declared is None else Basis.DECLARED
-
-
-def _statements(migration: Migration, engine: Engine) -> Iterator[SqlStatement]:
-    """Yield the single statements of the up side; goose's blocks and migrate's files hold several."""
-    for script in migration.up.statements if migration.up else ():
-        for each in split_statements(script.text, engine):
-            yield replace(each, line=script.line + each.line - 1)
 
 
 def _guessed(
@@ -110,16 +104,18 @@ def _guessed(
 
 
 def _quote(guess: Guess) -> str:
-    words = " ".join(guess.statement.words[:4])
-    return f"guessed: `{words} …` {guess.why}"
+    return f"guessed: `{_text_of(guess)}` {guess.why}"
+
+
+def _text_of(guess: Guess) -> str:
+    return beginning_of(guess.statement.text, guess.statement.engine)
 
 
 def _undecided(migration: Migration, guess: Guess, place: Place) -> Diagnostic:
     return Diagnostic(
         "phase-undecided",
         Place(place.file, guess.statement.line),
-        f"`{migration.name}` declares no phase, and none can be guessed for"
-        f" `{' '.join(guess.statement.words[:5])} …`:",
+        f"`{migration.name}` declares no phase, and none can be guessed for `{_text_of(guess)}`:",
         f"{guess.why}.",
         f"Write `{_comment(place)} coordinator: phase=expand` (or migrate, or contract) into the file, or"
         " change it in two releases: add the new form, move over, remove the old one.",
@@ -145,8 +141,7 @@ def _mixed(migration: Migration, contract: Guess, place: Place) -> Diagnostic:
     return Diagnostic(
         "phases-mixed",
         Place(place.file, contract.statement.line),
-        f"`{migration.name}` adds and takes away in one file (`{' '.join(contract.statement.words[:5])} …`"
-        f" {contract.why}).",
+        f"`{migration.name}` adds and takes away in one file (`{_text_of(contract)}` {contract.why}).",
         "What it adds is wanted before the new version starts, what it takes away must wait until the old one"
         " is gone.",
         f"Split it into two migrations, or declare its phase with `{_comment(place)} coordinator: phase=…`.",

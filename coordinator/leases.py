@@ -32,13 +32,6 @@ _CREATE_ON_MYSQL = (
 _SCOPE = "release"
 _HOLDER = f"SELECT digest, release_name, acquired_at FROM coordinator_lease WHERE scope = '{_SCOPE}'"
 
-_RIGHTS = (
-    "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on', current_schema(),"
-    " coalesce(has_schema_privilege(current_schema(), 'CREATE'), true),"
-    " coalesce(has_table_privilege(to_regclass('coordinator_lease'), 'INSERT'), true)"
-)
-"""Where there is no schema the first statement says so better."""
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -75,21 +68,6 @@ def acquire(session: Session, claim: Claim, *, supersede: bool, patience: Patien
             next_step="Finish it with `coordinator run`, or end it with `coordinator abort`, from where it"
             " was started; if that place is lost, `coordinator run --supersede` takes over.",
         )
-
-
-def missing_right(session: Session) -> str | None:
-    """Return what hinders this user from taking a lease, which every release does first; nothing is written.
-
-    None where nothing is known to: of SQLite, MySQL and MariaDB nothing is asked.
-    """
-    if session.target(None).engine is not Engine.POSTGRESQL:
-        return None
-    [(takes_no_writes, schema, may_create, may_insert)] = session.query(_RIGHTS)
-    if takes_no_writes:
-        return "This server, or this user's sessions, take no writes."
-    if not may_create:  # asked even where the table is there
-        return f"The user may not make a table in the schema `{schema}`."
-    return None if may_insert else "The user may not write into the table `coordinator_lease`."
 
 
 def is_held(session: Session, claim: Claim) -> bool:

@@ -49,6 +49,13 @@ class NewMigration:
     transaction: bool
 
 
+def statements_of(migration: Migration, engine: Engine) -> Iterator[SqlStatement]:
+    """Yield the single statements of the up side; goose's blocks and migrate's files hold several."""
+    for script in migration.up.statements if migration.up else ():
+        for each in split_statements(script.text, engine):
+            yield replace(each, line=script.line + each.line - 1)
+
+
 def pieces_of(script: Script, source: str, engine: Engine) -> tuple[Piece, ...]:
     """Return the statements of one direction of a file, whose text is `source`.
 

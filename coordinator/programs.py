@@ -107,7 +107,7 @@ class Programs:
                 raise _cut_off(migration, ended)
             ran = "" if migration.is_atomic else runner.what_ran(migration)
             raise _not_recorded(migration, ended, ran, is_repeatable=runner.is_repeatable)
-        return "its program has applied it" + ("" if ended.exit_code == 0 else f", and {ended.told}")
+        return f"{runner.called} has applied it" + ("" if ended.exit_code == 0 else f", and {ended.told}")
 
     def apply_together(self, migrations: Sequence[Migration]) -> tuple[str, ...]:
         """Have one program apply and record migrations; return a line for each that is there, from the first.
@@ -129,7 +129,7 @@ class Programs:
         if len(added) > len(there):  # a look at each of them says what it sees
             what = f"The version table changed by more than {', '.join(each.name for each in migrations)}."
             raise DatabaseError("migration-ran-further", what, ambiguous=True)
-        return ("its program has applied it",) * len(there)
+        return (f"{self.runner.called} has applied it",) * len(there)
 
     def _enter(self, migrations: Sequence[Migration], session: Session) -> None:
         if migrations:
@@ -181,13 +181,13 @@ def apply_on_scratch_by_program(
             return not_rehearsed(error.what.removesuffix("."))
         return DatabaseError("program-failed", error.what, why=error.why, next_step=error.next_step)
     if ended.is_late:  # it would hang as long on other rows
-        return not_rehearsed(f"its program did not come to its end: {ended.told}")
+        return not_rehearsed(f"{runner.called} did not come to its end: {ended.told}")
     if added == {migration.version} and ended.exit_code == 0:
         return None
     versions = ", ".join(sorted(map(str, added))) or "nothing"
     return DatabaseError(
         "program-failed",
-        f"its program was to record version {migration.version} and recorded {versions}; {ended.told}",
+        f"{runner.called} was to record version {migration.version} and recorded {versions}; {ended.told}",
     )
 
 

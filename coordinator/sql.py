@@ -52,6 +52,9 @@ _PLAIN = frozenset({"space", "comment", "word", "other"})
 """What ends by itself."""
 _CLOSED = frozenset({"conditional", "block", "string", "identifier", "backtick"})
 """What MySQL closes: each has a group for its end."""
+_TEXTS = frozenset({"string", "escaped", "dollar"})
+_COMMENTS = frozenset({"comment", "block"})
+_BEGINNING = 60
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _BODIED = frozenset({"EVENT", "FUNCTION", "PROCEDURE", "TRIGGER"})
 _BODIED_WITHIN = 6
@@ -110,6 +113,24 @@ def parts_of(statement: SqlStatement) -> tuple[tuple[str, ...], ...]:
         elif kind == "word" and depth == 0:
             parts[-1].append(lexeme.upper())
     return tuple(tuple(part) for part in parts)
+
+
+def beginning_of(text: str, engine: Engine) -> str:
+    """Return what a person recognises a statement by: its beginning, on one line."""
+    line = on_one_line(text, engine)
+    return line if len(line) <= _BEGINNING else f"{line[: _BEGINNING - 1]}…"
+
+
+def on_one_line(text: str, engine: Engine) -> str:
+    """Return a statement in its author's letters, without its comments and its `;`.
+
+    Without its texts, too, which are somebody's data: it gets into reports and pages that others read.
+    """
+    pieces = (
+        "'…'" if kind in _TEXTS else " " if kind in _COMMENTS else text[start:end]
+        for kind, start, end, _ in tokens(text, engine)
+    )
+    return " ".join("".join(pieces).split()).removesuffix(";").rstrip()
 
 
 def tokens(text: str, engine: Engine = Engine.POSTGRESQL) -> Iterator[tuple[str, int, int, bool]]:

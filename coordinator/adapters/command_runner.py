@@ -27,6 +27,8 @@ from coordinator.secret import Secret
 class CommandRunner:
     """ports.MigrationRunner over a program."""
 
+    called = "its program"
+
     def __init__(
         self,
         database: DatabaseSpec,

@@ -268,7 +268,11 @@ class MysqlSession:
             send(text)
             return
         for each in statements:
-            self._watch(each, send, lambda: self._warnings > 0)
+            try:
+                self._watch(each, send, lambda: self._warnings > 0)
+            except DatabaseError as error:
+                error.position = each.offset + 1
+                raise
 
     def _is_in_transaction(self) -> bool:
         status: int = self._connection.server_status  # type: ignore[attr-defined]  # unknown to the stubs

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _POOLED = "pooled-sessions"
 """A warning for whoever looks; `run` refuses it, which doctor says before."""
 
+_OF_PLAN = frozenset({"catalogue-one-sided", "catalogue-shrunk"})
+"""What a plan's sources say of each other, and no source that cannot be read; `plan` tells it."""
+
 Finding = tuple[bool, str, str]
 """Is it well, what was looked at, what was found."""
 
@@ -76,12 +79,23 @@ def _doctor(path: Path, settings: list[str] | None, output: Output) -> ExitCode:
 
 
 def _findings(path: Path, settings: list[str] | None) -> Iterator[Finding]:
-    from coordinator.app.rehearsing import look_at_server
     from coordinator.cli.opening import open_ports
 
     ports = open_ports(path, settings)
     yield True, "plan", f"{path} is valid: release {ports.plan.release}"
     yield _look("journal", lambda: _journal(path))
+    of_world = tuple(_of_world(ports))
+    yield from of_world
+    # whose queries are asked for is known where all the world can be seen
+    if all(is_well for is_well, *_ in of_world) and any(
+        each.queries for each in ports.plan.services.values()
+    ):
+        yield _look("queries", lambda: _queries(ports))
+
+
+def _of_world(ports: ConnectedPorts) -> Iterator[Finding]:
+    from coordinator.app.rehearsing import look_at_server
+
     for database in ports.plan.databases:
         yield _look(f"database {database}", lambda database=database: _database(ports, database))  # type: ignore[misc]
         if any(
@@ -112,7 +126,7 @@ def _journal(path: Path) -> str:
 
 def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
     from coordinator.diagnostics import errors_of
-    from coordinator.leases import missing_right
+    from coordinator.rights import missing_rights, note_on_lock_holders
     from coordinator.survey import survey_database
 
     seen, diagnostics = survey_database(ports, name)
@@ -120,19 +134,34 @@ def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
         first = problems[0]
         raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
     with ports.session(name, label="coordinator doctor") as session:
-        missing = missing_right(session)
-    if missing is not None:
+        missing, note = missing_rights(session, seen.pending), note_on_lock_holders(session)
+    if missing:
         raise StepFailed(
             "database-rights-missing",
-            missing,
+            " ".join(missing),
             why="A release begins with its lease, a row in a table of its own, and writes the version table.",
             next_step="Let the plan's URL name the user that migrates, or grant it what is missing.",
         )
     tool = ports.plan.databases[name].migrations.tool
     return (
         f"{seen.target.engine} `{seen.target.database}`, {tool}: {seen.applied} applied,"
-        f" {len(seen.pending)} pending"
+        f" {len(seen.pending)} pending{f'; {note}' if note else ''}"
     )
+
+
+def _queries(ports: ConnectedPorts) -> str:
+    from coordinator.app.catalogues import read_catalogues
+    from coordinator.survey import survey
+
+    catalogues, problems = read_catalogues(ports, survey(ports))
+    for first in problems:
+        if first.code not in _OF_PLAN:
+            raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
+    told = (
+        f"{name} ({role}): {len(found.queries)} of {found.source}"
+        for (_, name, role), found in catalogues.items()
+    )
+    return "; ".join(told) or "no source speaks for a version that may run"
 
 
 def _service(ports: ConnectedPorts, name: ServiceName) -> str:

@@ -62,7 +62,12 @@ def _working(path: Path, state: RunState) -> Iterator[str]:
 
     if state.outcome is None:
         is_doubtful = next(progress.doubts(state), None) is not None
-        next_step = "a person has to look first, see below" if is_doubtful else "`coordinator run` goes on"
+        approve = [f"`coordinator approve {step} --as NAME`" for step, _ in progress.approvals_wanted(state)]
+        next_step = (
+            "a person has to look first, see below"
+            if is_doubtful
+            else f"{', then '.join([*approve, '`coordinator run`'])} goes on"
+        )
         holder = Place(path).holder()
         yield f"  {holder} works on it" if holder else f"  nobody works on it now: {next_step}"
 

@@ -54,6 +54,8 @@ class Ended:
 class MigrationRunner(Protocol):
     """What applies a migration that is code: a program, which records it in the tool's own version table."""
 
+    called: str
+    """What a person calls it in a sentence: `Alembic`, or `its program`, the migration's."""
     is_repeatable: bool
     """A migration that was cut off may be run again."""
     rehearses: bool

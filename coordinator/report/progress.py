@@ -124,7 +124,18 @@ def summary(state: RunState, *, now: datetime) -> str:
     done = sum(each.status is Status.DONE for each in state.steps.values())
     direction = "going back" if state.rollback else "giving up" if state.abort else "under way"
     since = spoken(now - state.started.at)
-    return f"{state.run}: {direction} for {since}, {done} of {len(state.steps)} steps done"
+    whom = ", ".join(dict.fromkeys(name for _, names in approvals_wanted(state) for name in names))
+    waits = f"; waits for the approval of {whom}" if whom else ""
+    return f"{state.run}: {direction} for {since}, {done} of {len(state.steps)} steps done{waits}"
+
+
+def approvals_wanted(state: RunState) -> Iterator[tuple[StepId, tuple[str, ...]]]:
+    """Yield each step that waits for nothing but approvals, and whose they are."""
+    for step in () if state.rollback or state.abort else state.graph:
+        names = tuple(missing_approvals(step, state))
+        before = (state.status(each) for each in step.after)
+        if names and state.status(step.id) is Status.PENDING and all(each is Status.DONE for each in before):
+            yield step.id, names
 
 
 def heartbeat(state: RunState, *, now: datetime) -> str:

@@ -33,8 +33,13 @@ def routers(checkout: Checkout) -> list[int]:
 def test_status_says_what_the_run_waits_for_and_that_nobody_works_on_it(waiting: Checkout):
     text = waiting.run("status").out
 
-    assert text.startswith("shop-1.5@2: under way for ")
-    assert "nobody works on it now: `coordinator run` goes on" in text
+    headline, next_step, *_ = text.splitlines()
+    assert headline.startswith("shop-1.5@2: under way for ")
+    assert headline.endswith(" steps done; waits for the approval of dba, lead")
+    assert next_step == (
+        "  nobody works on it now: `coordinator approve approve:contract --as NAME`, then"
+        " `coordinator run` goes on"
+    )
     assert "waits for dba, lead: coordinator approve approve:contract --as NAME" in text
 
     document = waiting.run("status", "--output", "json").json("coordinator/run/1")
@@ -142,6 +147,23 @@ def test_doctor_finds_nothing_wrong(waiting: Checkout):
     assert "✘" not in ended.out
     assert "under way: shop-1.5@2" in ended.out
     assert "1 applied, 1 pending" in ended.out
+
+
+def test_doctor_reads_the_queries_and_says_of_whom_they_cannot_be_read(checkout: Checkout):
+    checkout.released("1.4")
+    (checkout.folder / "queries").mkdir()
+    (checkout.folder / "queries" / "users.sql").write_text("-- name: GetUser :one\nSELECT name FROM users;\n")
+    plan = checkout.folder / "plan.yaml"
+    text = plan.read_text()
+    plan.write_text(text.replace("    uses:", "    queries: {sql: queries}\n    uses:"))
+    read = checkout.run("doctor", "--set", "VERSION=1.4")
+    plan.write_text(text.replace("    uses:", "    queries: {pg-stat-statements: {role: shop}}\n    uses:"))
+    unread = checkout.run("doctor", "--set", "VERSION=1.5")
+
+    assert "✔ queries: shop (live): 1 of queries in the working tree" in read.out
+    assert read.exit_code == 0
+    assert "✘ queries: error[no-statistics]: The queries of `shop` 1.4 are not known: " in unread.out
+    assert unread.exit_code == 1
 
 
 def test_doctor_says_which_database_is_out_of_reach(checkout: Checkout):

@@ -53,8 +53,11 @@ def test_a_release_applies_revision_by_revision(url: str, tmp_path: Path):
     ports = plan_in(write_project(tmp_path, LINE), url)
     audience = Audience()
 
-    assert done(release(ports, audience))
+    ended = release(ports, audience)
 
+    assert done(ended)
+    told = [each.detail for step, each in ended.state.steps.items() if step.startswith("expand:")]
+    assert told == [f"state {at}: Alembic has applied it" for at in (1, 2, 3)]
     assert heads(ports) == {"c3"}
     assert rows(ports, "SELECT * FROM item") == [(1, "100%; one", None)]
     assert any("Running upgrade a1 -> b2" in each for each in audience.notes)

@@ -158,6 +158,7 @@ def test_while_a_program_lives_whose_supervisor_died_no_other_one_starts(tmp_pat
 class _Records:
     """A runner that does nothing; after it the database cannot be looked at."""
 
+    called = "its program"
     is_repeatable = False
     rehearses = False
 

@@ -239,10 +239,12 @@ def test_asks_for_a_comment_of_the_files_own_language(suffix: str, comment: str)
 
 
 def test_names_the_line_of_the_statement_that_cannot_be_guessed():
-    problem = problem_of("CREATE TABLE a (id int);\n\nALTER TABLE t\n  RENAME TO u;\nSELECT f();")
+    problem = problem_of(
+        "CREATE TABLE a (id int);\n\nALTER TABLE shop.t -- 'why'\n  RENAME TO u;\nSELECT f();"
+    )
 
     assert str(problem.place) == "migrations/00003_m3.sql:3"
-    assert "ALTER TABLE T RENAME TO" in problem.what
+    assert "for `ALTER TABLE shop.t RENAME TO u`:" in problem.what
     assert "-- coordinator: phase=" in problem.next_step
 
 

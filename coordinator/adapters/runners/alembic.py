@@ -57,6 +57,7 @@ _IDENTITY: Final = {
 class AlembicRunner:
     """ports.MigrationRunner over the user's own Alembic."""
 
+    called = "Alembic"
     is_repeatable = False
     rehearses = True
 

@@ -12,15 +12,13 @@ from typing import Final
 from coordinator.diagnostics import Place
 from coordinator.model import Engine
 from coordinator.queries import Query
-from coordinator.sql import split_statements, tokens
+from coordinator.sql import beginning_of, split_statements, tokens
 
 _QUERIES: Final = frozenset(
     {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE", "REPLACE"}
 )
 _STATISTICS: Final = "pg_stat_statements"
 """Who names it looks at the statistics, as this program does."""
-_TEXTS: Final = ("string", "escaped", "dollar")
-_NAME_LENGTH = 60
 
 
 def queries_among(texts: Iterable[tuple[str, Place]], engine: Engine, *, cut_off: str) -> Iterator[Query]:
@@ -32,7 +30,7 @@ def queries_among(texts: Iterable[tuple[str, Place]], engine: Engine, *, cut_off
             continue
         seen.add(fingerprint)
         yield Query(
-            _name_of(query, engine), query, place, obstacle=None if _is_closed(query, engine) else cut_off
+            beginning_of(query, engine), query, place, obstacle=None if _is_closed(query, engine) else cut_off
         )
 
 
@@ -58,13 +56,3 @@ def _fingerprint_of(text: str, engine: Engine) -> str:
         for kind, piece in kinds
         if kind not in ("space", "comment", "block")
     )
-
-
-def _name_of(text: str, engine: Engine) -> str:
-    """Return what a person recognises the query by: its beginning, on one line.
-
-    Without its texts, which are somebody's data: names get into reports and pages that others read.
-    """
-    pieces = ("'…'" if kind in _TEXTS else text[start:end] for kind, start, end, _ in tokens(text, engine))
-    line = " ".join("".join(pieces).split())
-    return line if len(line) <= _NAME_LENGTH else f"{line[: _NAME_LENGTH - 1]}…"
