@@ -87,12 +87,10 @@ def compile_queries(state: State, queries: Sequence[Query], *, role: str | None)
         _each(made, lambda some: state.database.choose([each.text for each in some], role=role), _chosen)
         _each(made, lambda some: state.database.execute(_asks(some), role=role), _executed)
         _each(made, lambda some: state.database.look_up(_asks(some)), _looked_up)
-        made = [replace(each, constraints=state.constraints) if _writes(each) else each for each in made]
+        made = [
+            replace(each, constraints=state.constraints) if each.ran is not None else each for each in made
+        ]
     return made
-
-
-def _writes(query: Compiled) -> bool:
-    return query.ran is not None and query.ran.written is not None
 
 
 def _each(

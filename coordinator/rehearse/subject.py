@@ -55,6 +55,6 @@ class Compiled:
     ran: Ran | None = None
     lookup: Lookup | None = None
     constraints: Constraints | None = None
-    """Those of the own state, where it writes."""
+    """Those of the own state, where it ran."""
     own: Answer = WORKS
     """What came out at the version's own state; a broken one is a query that fails already."""

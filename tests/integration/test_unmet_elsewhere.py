@@ -123,3 +123,86 @@ ON DELETE SET NULL);
         pending = pending.replace("CONSTRAINT", "FOREIGN KEY")
 
     assert verdict(servers, engine, base, pending, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("action", "pending", "query", "expected"),
+    [
+        ("DELETE SET NULL", "CHECK (t IS NOT NULL OR q IS NOT NULL)", "DELETE FROM p WHERE id = $1", "pu"),
+        ("DELETE SET NULL", "CHECK (q <> 77)", "DELETE FROM p WHERE id = $1", "pp"),
+        ("DELETE CASCADE", "CHECK (t IS NOT NULL OR q IS NOT NULL)", "DELETE FROM p WHERE id = $1", "pp"),
+        ("DELETE SET DEFAULT", "UNIQUE (t, q)", "DELETE FROM p WHERE id = $1", "pu"),
+        ("DELETE SET NULL", "UNIQUE (t, q)", "DELETE FROM p WHERE id = $1", "pp"),
+        ("UPDATE CASCADE", "CHECK (t < 99 OR q <> 77)", "UPDATE p SET id = $1 WHERE id = $2", "pu"),
+        ("UPDATE CASCADE", "CHECK (t < 99 OR q <> 77)", "UPDATE p SET a = $1 WHERE id = $2", "pp"),
+    ],
+)
+def test_what_the_columns_have_to_meet_that_a_foreign_key_s_action_writes(
+    servers: Servers, action: str, pending: str, query: str, expected: str
+):
+    base = f"""CREATE TABLE p (id integer PRIMARY KEY, a integer);
+CREATE TABLE c (id integer PRIMARY KEY, t integer DEFAULT 1 REFERENCES p ON {action}, q integer);
+"""
+
+    found = verdict(servers, Engine.POSTGRESQL, base, f"ALTER TABLE c ADD {pending};", query)
+
+    assert found == expected
+
+
+LOGGED = """CREATE TABLE t (id integer PRIMARY KEY, a integer);
+CREATE TABLE log (id serial PRIMARY KEY, t integer, a integer);
+CREATE FUNCTION put(id integer, a integer) RETURNS void LANGUAGE sql AS
+'INSERT INTO log (t, a) VALUES (id, a)';
+-- +goose StatementBegin
+CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM put(NEW.id, NEW.a); RETURN NULL; END $$;
+-- +goose StatementEnd
+CREATE TRIGGER noted AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION noted();
+CREATE TABLE s (id integer PRIMARY KEY, a integer);
+CREATE RULE noted AS ON INSERT TO s DO ALSO INSERT INTO log (t, a) VALUES (NEW.id, NEW.a);
+"""
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("INSERT INTO t (id, a) VALUES ($1, $2)", "pu"),
+        ("UPDATE t SET a = $1 WHERE id = $2", "pu"),
+        ("DELETE FROM t WHERE id = $1", "pp"),
+        ("INSERT INTO s (id, a) VALUES ($1, $2)", "pu"),
+        ("SELECT put($1, $2)", "pu"),
+        ("SELECT * FROM log", "pp"),
+    ],
+)
+def test_a_check_of_a_table_that_a_trigger_a_rule_or_a_function_writes(
+    servers: Servers, query: str, expected: str
+):
+    pending = "ALTER TABLE log ADD CHECK (a <> 77);"
+
+    assert verdict(servers, Engine.POSTGRESQL, LOGGED, pending, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELECT id FROM t WHERE a = $1::rank", "pu"),
+        ("SELECT high(a) FROM t", "pu"),
+        ("SELECT a FROM ranked", "pu"),
+        ("SELECT id FROM t WHERE a = $1", "pp"),
+    ],
+)
+def test_a_check_of_a_domain_that_a_read_turns_values_into(servers: Servers, query: str, expected: str):
+    base = f"""{TWO}CREATE DOMAIN rank AS integer;
+CREATE FUNCTION high(r rank) RETURNS boolean LANGUAGE sql AS 'SELECT r > 1';
+CREATE VIEW ranked AS SELECT a::rank AS a FROM t;
+"""
+
+    found = verdict(servers, Engine.POSTGRESQL, base, "ALTER DOMAIN rank ADD CHECK (VALUE <> 77);", query)
+
+    assert found == expected
+
+
+def test_a_check_of_a_column_that_a_view_calls_otherwise(servers: Servers):
+    base = f"{TWO}CREATE VIEW v AS SELECT id, a AS b FROM s;\n"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, CHECK, "UPDATE v SET b = $1 WHERE id = $2") == "pu"

@@ -1,0 +1,207 @@
+"""Constraints, triggers that may refuse and foreign keys' actions, as a schema's catalogue writes them. Pure.
+
+The catalogue is what RehearsalDatabase.catalogue returns, of any engine. It is read by words: a word too many
+costs a proof and no truth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+Done = tuple[str, str]
+"""`update` or `delete`, and the table to whose rows it is done."""
+ANY: Final = frozenset({"*"})
+"""In the place of words: it may be about any column; in the place of events: whatever the text does."""
+NEW_ROWS: Final = frozenset({"insert", "update"})
+_WORD = re.compile(r"[^\W\d][\w$]*")
+_RULE = re.compile(
+    r"(?P<unique>(?:CREATE |a )?UNIQUE (?:INDEX )?|PRIMARY KEY |EXCLUDE )|CHECK |FOREIGN KEY ", re.IGNORECASE
+)
+_FOREIGN_KEY = re.compile(r"FOREIGN KEY \((?P<columns>[^)]*)\)", re.IGNORECASE)
+"""What is kept of one: what it refers to may be renamed, and what it does to other rows is seen there."""
+_KEYS = re.compile(r"\((?P<keys>[\w$\s,\"`]+)\)")
+_GENERATED = re.compile(r"generated (?:always as \(|stored|virtual)", re.IGNORECASE)
+_NOT_VALID = re.compile(r" NOT VALID$")
+_INDEX = re.compile(r"INDEX .*? ON (?:ONLY )?(?:[^\s(]+)(?: USING \w+)?", re.IGNORECASE | re.DOTALL)
+_TRIGGER = re.compile(
+    r"(?:CREATE .*?TRIGGER (?:IF NOT EXISTS )?\S+ )?(?P<when>.*?)(?: ON \S+| \d+)(?= )",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What comes before a trigger's own text; MySQL and MariaDB say when it runs, and a number."""
+_RUNS = re.compile(r"EXECUTE (?:FUNCTION|PROCEDURE) (?P<name>[^(]+)\(")
+_MAY_REFUSE = re.compile(
+    r"\bRAISE\b(?!\s+(?:DEBUG|LOG|INFO|NOTICE|WARNING)\b)|\bASSERT\b|\bSIGNAL\b|BEFORE .*\bRETURN\s+NULL\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_CHECK_OPTION = re.compile(r"check_option=|with check option (?:cascaded|local)", re.IGNORECASE)
+_PARENT = re.compile(r"REFERENCES (?P<parent>[^\s(]+)\s*\((?P<keys>[^)]*)\)", re.IGNORECASE)
+_ACTION = re.compile(r"ON (?P<event>DELETE|UPDATE) (?P<does>CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What the rows of a table have to meet; without its name, which says nothing."""
+
+    table: str = field(compare=False)
+    """Its name without a schema; at another state it may have another one."""
+    text: str
+    is_unique: bool
+    keys: frozenset[str] | None = field(compare=False)
+    """Of a UNIQUE of plain columns, which ones."""
+    words: frozenset[str] = field(compare=False)
+    """The words of its definition, and of what its generated columns are made of: columns are among them."""
+    events: frozenset[str] = field(compare=False, default=NEW_ROWS)
+    """What has to be done to a row for it to be met."""
+    is_trigger: bool = field(compare=False, default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """What a foreign key's action does to its table's rows, where rows of the parent go or change."""
+
+    of_parent: Done
+    of_child: Done
+    keys: frozenset[str]
+    """The parent's columns that it refers to."""
+    columns: frozenset[str]
+    """Its own columns, which an action that does not delete writes."""
+    sets_default: bool
+
+
+def constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+    """Yield those that a table declares."""
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    made_of = {
+        bare(key): words_of(text) if "(" in text else ANY  # SQLite does not say of what
+        for key, text in catalogue.items()
+        if key.startswith("column ") and _GENERATED.search(text)
+    }
+    for key, definition in catalogue.items():
+        kind, _, name = key.partition(" ")
+        if kind not in ("constraint", "index"):
+            continue
+        # SQLite has no names for these: the key says which columns they are of.
+        shown = name.partition(".unique ")[2] if definition == "unique" else ""
+        text = _NOT_VALID.sub("", f"UNIQUE {shown}" if shown else definition)
+        refers = _FOREIGN_KEY.search(f"{name} {text}")
+        text = refers[0] if refers else text
+        rule = _RULE.match(text)
+        if rule is None:
+            continue
+        text = _INDEX.sub("INDEX", text)
+        keys = _KEYS.search(text) if rule["unique"] else None
+        words = words_of(text)
+        yield Constraint(
+            bare(_table_of(name, definition, tables)),
+            text,
+            is_unique=rule["unique"] is not None,
+            keys=words_of(keys["keys"]) if keys else None,
+            words=words.union(*(made_of.get(word, ()) for word in words)),
+        )
+
+
+def of_domains(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+    """Yield the checks of the domains that columns are of."""
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    domains = _domains(catalogue)
+    for key, definition in catalogue.items() if domains else ():
+        kind, _, name = key.partition(" ")
+        of = definition.partition(" ")[0].removesuffix("[]") if kind == "column" else ""
+        table, words = bare(_table_of(name, definition, tables)), frozenset({bare(name)})
+        for text in domains.get(of, ()):
+            yield Constraint(table, text, is_unique=False, keys=None, words=words)
+
+
+def domain_checks(catalogue: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
+    """Return by a domain's name, without schema, what its values have to meet."""
+    return {bare(name): checks for name, checks in _domains(catalogue).items()}
+
+
+def _domains(catalogue: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
+    """Return the checks of each domain, with those of the domains that it is made of."""
+    domains = {key.partition(" ")[2]: text for key, text in catalogue.items() if key.startswith("domain ")}
+    checks = [
+        (key, _NOT_VALID.sub("", text))
+        for key, text in catalogue.items()
+        if domains and key.startswith("constraint ")
+    ]
+    found = {}
+    for name in domains:
+        of, texts = name, []
+        while of in domains:
+            texts += [f"{text} of {of}" for key, text in checks if key.startswith(f"constraint {of}.")]
+            of = domains[of].partition(" ")[0]
+        found[name] = frozenset(texts)
+    return found
+
+
+def bounds(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the tables that have partitions, each with the bounds of one."""
+    for key, definition in catalogue.items():
+        if key.startswith("partition "):
+            yield bare(key.split(" ")[1]), definition.partition(" check (")[0]
+
+
+def triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+    """Yield those that may refuse a row or leave it out, with the function that one runs, and such views."""
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    for key, definition in catalogue.items():
+        kind, _, name = key.partition(" ")
+        if kind == "view" and _CHECK_OPTION.search(definition):
+            yield Constraint(bare(name), definition, is_unique=False, keys=None, words=ANY)
+        head = _TRIGGER.match(definition) if kind == "trigger" else None
+        if head is None:
+            continue
+        runs = _RUNS.search(definition)
+        body = catalogue.get(f"function {runs['name']}()", "") if runs else ""
+        text = f"TRIGGER {head['when']}{definition[head.end() :]}"
+        if _MAY_REFUSE.search(f"{text} {body}"):
+            yield Constraint(
+                bare(_table_of(name, definition, tables)),
+                f"{text} {body}".strip(),
+                is_unique=False,
+                keys=None,
+                words=ANY,
+                events=words_of(head["when"]),
+                is_trigger=True,
+            )
+
+
+def followers(catalogue: Mapping[str, str]) -> Iterator[Follower]:
+    """Yield what each foreign key's action does."""
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    for key, definition in catalogue.items():
+        parent = _PARENT.search(definition)
+        columns = _FOREIGN_KEY.search(f"{key} {definition}")
+        if parent is None or columns is None or not key.startswith("constraint "):
+            continue
+        child = bare(_table_of(key.partition(" ")[2], definition, tables))
+        for action in _ACTION.finditer(definition):
+            event, does = action["event"].lower(), action["does"].upper()
+            yield Follower(
+                (event, bare(parent["parent"])),
+                (event if does == "CASCADE" else "update", child),
+                words_of(parent["keys"]),
+                words_of(columns["columns"]),
+                sets_default=does == "SET DEFAULT",
+            )
+
+
+def _table_of(name: str, definition: str, tables: set[str]) -> str:
+    """Return the table of a constraint or index; PostgreSQL's indexes stand beside their tables."""
+    found = [each for each in tables if name.startswith(f"{each}.")]
+    if found:
+        return max(found, key=len)
+    on = re.search(r" ON (?:ONLY )?(\S+)", definition)
+    return on[1] if on else name
+
+
+def words_of(text: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORD.findall(text))
+
+
+def bare(name: str) -> str:
+    return name.rpartition(" ")[2].rpartition(".")[2].strip('"`').lower()
