@@ -310,16 +310,16 @@ def is_client_copy(statement: SqlStatement) -> bool:
 
 
 def literal(text: str, engine: Engine = Engine.POSTGRESQL) -> str:
-    """Return a text as an SQL literal, without the NULs that no engine takes.
+    """Return a text as an SQL literal, without the NULs that only MySQL and MariaDB take.
 
     A doubled quote is a quote to each engine. What a backslash is depends on settings of the server (MySQL's
     and MariaDB's NO_BACKSLASH_ESCAPES, PostgreSQL's standard_conforming_strings), so a text that has one is
     written in a form that they do not touch.
     """
-    text = text.replace("\x00", "")
     has_backslash = "\\" in text
-    if has_backslash and engine.speaks_mysql:
+    if engine.speaks_mysql and (has_backslash or "\x00" in text):
         return f"_utf8mb4 X'{text.encode().hex()}'"
+    text = text.replace("\x00", "")
     quoted = "'" + text.replace("'", "''") + "'"
     if has_backslash and engine is Engine.POSTGRESQL:
         return "E" + quoted.replace("\\", "\\\\")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from coordinator.errors import StepFailed
 from coordinator.model import BackfillSpec, Engine
@@ -79,9 +80,17 @@ _UNSAFE_ENGINE = (
 )
 _COUNT = "SELECT count(*) FROM {table} WHERE {condition}"
 _SELECT = "SELECT {columns} FROM {table} WHERE {condition}"
-_WHOLE = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
-_SORTED_TEXTS = frozenset({"char", "varchar", "uuid"})
-"""Types of MySQL and MariaDB whose text goes back into the same value."""
+_NUMBERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year"})
+_BYTES = frozenset({"binary", "varbinary"})
+_TIMES = {"date": "DATE", "datetime": "TIMESTAMP", "time": "TIME"}
+"""And the word before a literal of each, which the server refuses where it cannot read it."""
+_TEXTS = frozenset({"char", "varchar", "uuid", "inet4", "inet6"})
+_SORTED_ON_MYSQL = _NUMBERS | _BYTES | _TIMES.keys() | _TEXTS
+"""Types of MySQL and MariaDB whose literals are compared exactly as their values are sorted.
+
+Not so an enum (sorted by number, compared as a text), a timestamp (two moments read the same where clocks go
+back) and a float (shown in few digits).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +127,7 @@ class Key:
             return f"CAST({literal(value)} AS {type_})"
         if self.engine is Engine.SQLITE:
             return value  # as its own quote() wrote it
-        return str(int(value)) if type_ in _WHOLE else literal(value, self.engine)
+        return _literal_of_mysql(value, type_)
 
     def nth_after(self, place: Place | None, number: int, session: Session) -> Place | None:
         """Return where the row stands that is the `number`-th behind a place; None if there are fewer."""
@@ -155,9 +164,26 @@ class Key:
         return ", ".join(f"{each}{direction}" for each in self.columns)
 
     def _select(self, condition: str) -> str:
-        shown = {Engine.POSTGRESQL: "{}::text", Engine.SQLITE: "quote({})"}.get(self.engine, "{}")
-        columns = ", ".join(shown.format(each) for each in self.columns)
+        columns = ", ".join(map(self._shown, self.columns, self.types))
         return _SELECT.format(columns=columns, table=self.table, condition=condition)
+
+    def _shown(self, column: str, type_: str) -> str:
+        """Return what the engine writes the value of a column as a text by."""
+        if self.engine is Engine.POSTGRESQL:
+            return f"{column}::text"
+        if self.engine is Engine.SQLITE:
+            return f"quote({column})"
+        if type_ in _BYTES:
+            return f"HEX({column})"
+        return column if type_ in _TEXTS else f"CAST({column} AS CHAR)"
+
+
+def _literal_of_mysql(value: str, type_: str) -> str:
+    if type_ in _NUMBERS:
+        return f"{Decimal(value):f}"
+    if type_ in _BYTES:
+        return f"X'{value}'"
+    return f"{_TIMES[type_]}'{value}'" if type_ in _TIMES else literal(value, Engine.MYSQL)
 
 
 def key_of(session: Session, spec: BackfillSpec) -> Key:
@@ -213,8 +239,10 @@ def _demand_columns(spec: BackfillSpec, found: dict[str, tuple[str, bool]], engi
         type_, is_filled = found[column]
         if not is_filled:
             raise _bad_key(spec, f"`{column}` may be NULL")
-        if engine.speaks_mysql and type_ not in _WHOLE | _SORTED_TEXTS:
-            raise _bad_key(spec, f"a {type_} does not come back from its text as it was")
+        if engine.speaks_mysql and type_ not in _SORTED_ON_MYSQL:
+            raise _bad_key(
+                spec, f"a value of type {type_}, written down, is not compared as its rows are sorted"
+            )
 
 
 def quote(name: str, engine: Engine) -> str:

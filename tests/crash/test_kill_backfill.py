@@ -83,6 +83,21 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Items:
 
 
 def test_a_backfill_that_is_killed_at_any_instant_does_each_row_once(table: Items) -> None:
+    demand_each_row_once_whenever_killed(table)
+
+
+@pytest.mark.mariadb
+def test_a_backfill_by_a_key_of_bytes_that_is_killed_does_each_row_once(mariadb_url: str) -> None:
+    table = items(ENGINE, mariadb_url, rows=0)
+    table.execute(
+        "ALTER TABLE items MODIFY id binary(16) NOT NULL",
+        *(f"INSERT INTO items (id) VALUES (X'{i:02x}5C2700')" for i in range(0, 7 * ROWS, 7)),
+    )
+
+    demand_each_row_once_whenever_killed(table)
+
+
+def demand_each_row_once_whenever_killed(table: Items) -> None:
     def work_and_die(at: int) -> None:
         dying(table.engine, at)
         table.work(**SMALL).run()
