@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol, Self
 
 from coordinator.evidence import Objection, StatementEvidence
@@ -57,6 +58,8 @@ class Wanted:
     session: Callable[[], AbstractContextManager[Session]] | None
     """Connects to the live database; None where nothing live may be asked."""
     database_role: str | None
+    instead_of: Path | None = None
+    """The working folder for whose files the tree's stand: code that a source runs is the tree's own."""
 
 
 class QuerySource(Protocol):

@@ -237,7 +237,9 @@ class _History:
         past, tree = self._past, wanted.tree
         if past.sqlalchemy is not None:
             settings = {"callable": past.sqlalchemy, "python": _python(past)}
-            written = replace(wanted, tree=self._exports.tree(str(wanted.version)))
+            written = replace(
+                wanted, tree=self._exports.tree(str(wanted.version)), instead_of=self._repository.root
+            )
             yield [_read("sqlalchemy", settings, written)]
         if past.sqlc is not None:
             yield [_read("sqlc", past.sqlc, wanted)]

@@ -148,6 +148,36 @@ def test_the_queries_may_stand_outside_of_the_past_and_import_its_models(
     ]
 
 
+def test_models_of_the_working_tree_say_nothing_about_the_past(
+    past: Shop, replay: Replay, monkeypatch: pytest.MonkeyPatch
+):
+    """As where the project is installed (`pip install -e .`) from a folder like `lib`."""
+    past.write("lib/models.py", SHOP.format(columns=TOTAL))
+    past.write("queries.py", "from models import queries\n")
+    past.commit("v1.2", day=3)
+    past.revision("c3", "b2", DROP)
+    past.commit("v1.3", day=4)
+    monkeypatch.setenv("PYTHONPATH", str(past.folder / "lib"))
+
+    *_, last = replay.releases(**SETTINGS | {"sqlalchemy": "queries:queries"})
+
+    assert last["verdict"] == "unproven"
+    assert any("models was imported from" in each and "another version's" in each for each in last["notes"])
+
+
+def test_an_installed_copy_of_the_models_says_nothing_about_the_past(
+    tmp_path: Path, past: Shop, replay: Replay, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "models.py").write_text(SHOP.format(columns=TOTAL))
+    (tmp_path / "past_queries.py").write_text("from models import queries\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    [release] = replay.releases(**SETTINGS | {"sqlalchemy": "past_queries:queries"})
+
+    assert release["verdict"] == "unproven"
+    assert any("imports nothing of this version's files" in each for each in release["notes"])
+
+
 def test_heads_that_are_merged_later_are_no_late_migrations(past: Shop, replay: Replay):
     past.revision("0a", "a1", 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))')
     past.commit("v1.2", day=3)

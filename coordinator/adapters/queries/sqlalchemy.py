@@ -108,6 +108,7 @@ def _printed_by(
     own = [
         interpreter_from(spec.python, folder=folder),
         *(sqlalchemy_child.__file__, str(folder.absolute()), spec.callable, wanted.engine),
+        *([] if wanted.instead_of is None else [str(wanted.instead_of.absolute())]),
     ]
     argv = argv_from(command, folder=folder) if command else own
     try:

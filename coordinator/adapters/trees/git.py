@@ -124,7 +124,7 @@ class GitRepository:
         """
         commit = self.resolve(ref)
         with subprocess.Popen(
-            ["git", "-C", self._root(), "archive", "--format=tar", commit],  # noqa: S607
+            ["git", "-C", self.root, "archive", "--format=tar", commit],  # noqa: S607
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -137,9 +137,10 @@ class GitRepository:
         if child.returncode:
             raise _missing(self.folder, commit)
 
-    def _root(self) -> str:
-        """Return where git's own commands see all of a commit: in a subfolder, `archive` has that alone."""
-        return os.fsdecode(self.folder.joinpath(*([".."] * len(self.base))))
+    @property
+    def root(self) -> Path:
+        """Return the folder that has all of a commit: in a subfolder git's commands may see that alone."""
+        return self.folder.joinpath(*([".."] * len(self.base)))
 
     def tags(self) -> tuple[Tag, ...]:
         """Return the tags that lead to commits, oldest first."""
