@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from coordinator import discovery
 from coordinator.app.exports import Exports
-from coordinator.app.scripts import scripted
+from coordinator.app.scripts import scripted, spoken_on
 from coordinator.diagnostics import Place
 from coordinator.errors import DatabaseError
 from coordinator.load.migrations import project_files
@@ -98,7 +98,7 @@ class PastRevisions:
             self._located(migration),
             tool=self._tool,
             runner=self._runner_at(tag),
-            live=Secret(""),
+            live=spoken_on(self._engine),
             table=None,
         )
 
@@ -107,9 +107,7 @@ class PastRevisions:
         asked = [each for each in migrations if keys[each.version] not in self._known]
         if asked:
             runner = self._runner_at(tag)
-            found = runner.scripts(
-                [self._located(each) for each in asked], url=Secret(f"{self._engine}://localhost/nowhere")
-            )
+            found = runner.scripts([self._located(each) for each in asked], url=spoken_on(self._engine))
             self._known.update({keys[version]: script for version, script in found.items()})
             self._lost.update(_lost(asked, found))
         known = {each.version: self._known[keys[each.version]] for each in migrations}

@@ -8,6 +8,7 @@ from functools import partial
 
 from coordinator import discovery
 from coordinator.app.recalling import Recall
+from coordinator.app.scripts import spoken_at
 from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Rehearsal, Span, Use
@@ -176,11 +177,12 @@ def _code_on_scratch(ports: Ports, name: DatabaseName) -> Apply | None:
     runner, spec = ports.runner(name), ports.plan.databases[name]
     if runner is None or not runner.rehearses:
         return None
+    is_of_tool = spec.migrations.tool in discovery.names(discovery.RUNNERS)
     return partial(
         apply_on_scratch_by_program,
         tool=ports.tool(name),
         runner=runner,
-        live=_live_address(ports, spec),
+        live=spoken_at(ports, name) if is_of_tool else _live_address(ports, spec),
         table=spec.migrations.table,
     )
 

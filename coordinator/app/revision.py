@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from coordinator import discovery
+from coordinator.app.scripts import spoken_on
 from coordinator.diagnostics import Diagnostic, Place, Severity, errors_of
 from coordinator.errors import PlanInvalid, Usage
 from coordinator.load.migrations import glance, read_migrations
@@ -46,7 +47,7 @@ def script_of(
         "Callable[..., MigrationRunner]", discovery.member(discovery.RUNNERS, tool.name, "connect")
     )
     runner = connect(spec, folder=Path.cwd(), environment=environment, secrets=tuple, connect=_refuse)
-    return migration, runner.scripts([migration], url=Secret(f"{engine}://"))[migration.version]
+    return migration, runner.scripts([migration], url=spoken_on(engine))[migration.version]
 
 
 def unknown_script(migration: Migration, why: str) -> Diagnostic:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import Usage
-from coordinator.model import DatabaseName, Migration, MigrationId, Script
+from coordinator.model import DatabaseName, Engine, Migration, MigrationId, Script
 from coordinator.ports import Ports
 from coordinator.secret import Secret
 from coordinator.survey import DatabaseSurvey, Survey
@@ -39,7 +39,7 @@ def _with_scripts(
     if runner is None:
         return database, ()
     code = [each for each in ports.migrations(name) if each.is_code]
-    known = runner.scripts(code, url=_address(ports, name))
+    known = runner.scripts(code, url=spoken_at(ports, name))
     waiting = {each.version for each in database.pending}
     applied = (each for each in ports.migrations(name) if each.version not in waiting)
     pending = tuple(scripted(each, known) for each in database.pending)
@@ -60,12 +60,20 @@ def scripted(migration: Migration, known: Mapping[MigrationId, Script | str]) ->
     return replace(migration, is_code=False, by_program=True, up=script)
 
 
-def _address(ports: Ports, name: DatabaseName) -> Secret:
-    """Return the live address, which says what is spoken there; nobody connects to it for this."""
+def spoken_at(ports: Ports, name: DatabaseName) -> Secret:
+    """Return the live address, which says what is spoken there; of a URL's form where it is not known.
+
+    Nobody connects to it for this.
+    """
     try:
         return ports.resolve(ports.plan.databases[name].url)
     except Usage:
-        return Secret(f"{ports.plan.databases[name].engine}://")
+        return spoken_on(ports.plan.databases[name].engine)
+
+
+def spoken_on(engine: Engine) -> Secret:
+    """Return an address that leads nowhere, in the form that tools of Python read."""
+    return Secret(f"{engine}://")
 
 
 def _unknown(migrations: Sequence[Migration], why: str) -> Diagnostic:

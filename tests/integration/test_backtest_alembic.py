@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from fixtures.replayed_past import Past, Replay, replay, server
 
+from coordinator.discovery import rehearsal
 from coordinator.errors import StepFailed
+from coordinator.model import Engine
+from coordinator.secret import Secret
 
 __all__ = ["replay", "server"]
 INI = "[alembic]\nscript_location = db\nprepend_sys_path = .\n"
@@ -115,6 +118,18 @@ def test_asks_each_tags_own_code_and_leaves_the_repository_as_it_is(past: Shop, 
     assert [first["notes"], second["notes"]] == [[], []]
     assert past.git("status", "--short") == "M  shop.py"
     assert len(past.git("worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.mariadb
+def test_a_revision_that_asks_the_database_runs_on_mariadb(past: Shop, mariadb_url: str):
+    past.revision("c3", "b2", DROP)
+    past.columns(EMAIL)
+    past.commit("v1.2", day=3)
+
+    with rehearsal(Engine.MARIADB).server(url=Secret(mariadb_url), live_version=None) as on_mariadb:
+        _, second = Replay(on_mariadb, past).releases(**SETTINGS, engine=Engine.MARIADB)
+
+    assert (second["migrations"], second["verdict"], second["switch_window"]) == (["c3"], "ordered", [0])
 
 
 def test_a_release_whose_environment_fails_today_is_unproven_and_says_why(past: Shop, replay: Replay):
