@@ -7,7 +7,7 @@ costs a proof and no truth.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,7 +23,7 @@ _RULE = re.compile(
 _FOREIGN_KEY = re.compile(r"FOREIGN KEY \((?P<columns>[^)]*)\)", re.IGNORECASE)
 """What is kept of one: what it refers to may be renamed, and what it does to other rows is seen there."""
 _KEYS = re.compile(r"\((?P<keys>[\w$\s,\"`]+)\)")
-_GENERATED = re.compile(r"generated (?:always as \(|stored|virtual)", re.IGNORECASE)
+_GENERATED = re.compile(r"generated (?:always as (?!identity)|stored|virtual)", re.IGNORECASE)
 _NOT_VALID = re.compile(r" NOT VALID$")
 _INDEX = re.compile(r"INDEX .*? ON (?:ONLY )?(?:[^\s(]+)(?: USING \w+)?", re.IGNORECASE | re.DOTALL)
 _TRIGGER = re.compile(
@@ -31,12 +31,21 @@ _TRIGGER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """What comes before a trigger's own text; MySQL and MariaDB say when it runs, and a number."""
-_RUNS = re.compile(r"EXECUTE (?:FUNCTION|PROCEDURE) (?P<name>[^(]+)\(")
+_RULE_INSTEAD = re.compile(r"CREATE RULE \S+ AS\s+ON (?P<when>\w+) TO \S+(?=.*\bDO INSTEAD\b)", re.DOTALL)
+_HEADS = {"trigger": _TRIGGER, "rule": _RULE_INSTEAD}
 _MAY_REFUSE = re.compile(
     r"\bRAISE\b(?!\s+(?:DEBUG|LOG|INFO|NOTICE|WARNING)\b)|\bASSERT\b|\bSIGNAL\b|BEFORE .*\bRETURN\s+NULL\b",
     re.IGNORECASE | re.DOTALL,
 )
 _CHECK_OPTION = re.compile(r"check_option=|with check option (?:cascaded|local)", re.IGNORECASE)
+_PARTITIONED = re.compile(r"table partitioned by (?P<key>(?:RANGE|LIST) \(.*\))")
+"""Each row of HASH has a partition."""
+_EXPRESSION = re.compile(
+    r"generated always as (?P<column>.*) stored|INDEX \S+ ON (?:ONLY )?\S+ (?:USING \w+ )?(?P<index>\(.*)"
+)
+_CAST = re.compile(r"(?:\((?P<of>\w+)\)|\))::(?!text\b|character|bpchar\b|jsonb?\b)")
+"""Of a column or an expression, not of a literal, and to a type that has no place for some texts."""
+_NO_NUMBERS = ("text", "character", "json")
 _PARENT = re.compile(r"REFERENCES (?P<parent>[^\s(]+)\s*\((?P<keys>[^)]*)\)", re.IGNORECASE)
 _ACTION = re.compile(r"ON (?P<event>DELETE|UPDATE) (?P<does>CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
 
@@ -103,6 +112,35 @@ def constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         )
 
 
+def partitionings(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+    """Yield what refuses rows of partitioned tables that have no partition for the rest."""
+    with_rest = {key.split(" ")[1] for key, text in catalogue.items() if _is_for_rest(key, text)}
+    for key, definition in catalogue.items():
+        kind, _, name = key.partition(" ")
+        found = _PARTITIONED.match(definition) if kind == "table" else None
+        if found and name not in with_rest:
+            words = words_of(found["key"])
+            yield _asking(name, f"PARTITION BY {found['key']}", words)
+
+
+def _is_for_rest(key: str, definition: str) -> bool:
+    return key.startswith("partition ") and definition.startswith("DEFAULT")
+
+
+def expressions(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+    """Yield the generated columns and indexes of PostgreSQL that turn texts into what not each text is."""
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    for key, definition in catalogue.items():
+        kind, _, name = key.partition(" ")
+        found = _EXPRESSION.search(definition) if kind in ("column", "index") else None
+        if found is None:
+            continue
+        table, text = _table_of(name, definition, tables), found["column"] or found["index"]
+        types = [catalogue.get(f"column {table}.{cast['of']}", "") for cast in _CAST.finditer(text)]
+        if any(not each or each.startswith(_NO_NUMBERS) for each in types):
+            yield _asking(table, f"{kind} {text}", words_of(text))
+
+
 def of_domains(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
     """Yield the checks of the domains that columns are of."""
     tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
@@ -110,9 +148,13 @@ def of_domains(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
     for key, definition in catalogue.items() if domains else ():
         kind, _, name = key.partition(" ")
         of = definition.partition(" ")[0].removesuffix("[]") if kind == "column" else ""
-        table, words = bare(_table_of(name, definition, tables)), frozenset({bare(name)})
         for text in domains.get(of, ()):
-            yield Constraint(table, text, is_unique=False, keys=None, words=words)
+            yield _asking(_table_of(name, definition, tables), text, frozenset({bare(name)}))
+
+
+def _asking(table: str, text: str, words: frozenset[str]) -> Constraint:
+    """Return what each new row of a table has to meet by itself."""
+    return Constraint(bare(table), text, is_unique=False, keys=None, words=words)
 
 
 def domain_checks(catalogue: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
@@ -138,6 +180,14 @@ def _domains(catalogue: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
     return found
 
 
+def columns_of(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each table and view with its columns, one at a time."""
+    for key in catalogue:
+        if key.startswith("column "):
+            table, _, column = key.rpartition(".")
+            yield bare(table), bare(column)
+
+
 def bounds(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the tables that have partitions, each with the bounds of one."""
     for key, definition in catalogue.items():
@@ -146,28 +196,54 @@ def bounds(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
-    """Yield those that may refuse a row or leave it out, with the function that one runs, and such views."""
+    """Yield those that may refuse a row or leave it out, with what they call; and such rules and views."""
     tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    functions = functions_of(catalogue)
     for key, definition in catalogue.items():
         kind, _, name = key.partition(" ")
         if kind == "view" and _CHECK_OPTION.search(definition):
-            yield Constraint(bare(name), definition, is_unique=False, keys=None, words=ANY)
-        head = _TRIGGER.match(definition) if kind == "trigger" else None
+            yield _asking(name, definition, ANY)
+        head = _HEADS[kind].match(definition) if kind in _HEADS else None
         if head is None:
             continue
-        runs = _RUNS.search(definition)
-        body = catalogue.get(f"function {runs['name']}()", "") if runs else ""
-        text = f"TRIGGER {head['when']}{definition[head.end() :]}"
-        if _MAY_REFUSE.search(f"{text} {body}"):
+        text = f"{kind.upper()} {head['when']}{definition[head.end() :]}"
+        text = " ".join([text, *called(text, functions)])
+        if kind == "rule" or may_refuse(text):
             yield Constraint(
                 bare(_table_of(name, definition, tables)),
-                f"{text} {body}".strip(),
+                text,
                 is_unique=False,
                 keys=None,
                 words=ANY,
                 events=words_of(head["when"]),
                 is_trigger=True,
             )
+
+
+def may_refuse(text: str) -> bool:
+    """Tell whether what runs for a row, or in a query, may refuse it."""
+    return _MAY_REFUSE.search(text) is not None
+
+
+def functions_of(catalogue: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    """Return by name, without schema, the definitions of the functions and procedures of that name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, definition in catalogue.items():
+        if key.startswith(("function ", "procedure ")):
+            name = bare(key.partition("(")[0])
+            found[name] = (*found.get(name, ()), definition)
+    return found
+
+
+def called(text: str, functions: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the definitions of the functions that a text names, and of those that they name."""
+    names: set[str] = set()
+    new = words_of(text) & functions.keys()
+    while new:
+        names |= new
+        bodies = " ".join(each for name in new for each in functions[name])
+        new = (words_of(bodies) & functions.keys()) - names
+    return [each for name in sorted(names) for each in functions[name]]
 
 
 def followers(catalogue: Mapping[str, str]) -> Iterator[Follower]:

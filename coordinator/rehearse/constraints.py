@@ -10,7 +10,7 @@ A trigger that refuses or leaves out rows is such a constraint as well, whatever
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -23,10 +23,16 @@ from coordinator.rehearse.catalogued import (
     Follower,
     bare,
     bounds,
+    called,
+    columns_of,
     constraints,
     domain_checks,
+    expressions,
     followers,
+    functions_of,
+    may_refuse,
     of_domains,
+    partitionings,
     triggers,
     words_of,
 )
@@ -71,10 +77,13 @@ _EVENTS = {
 _NEW = re.compile(r"\b(?:INSERT|UPDATE|MERGE)\b", re.IGNORECASE)
 _OF_PARENTS = frozenset({"update", "delete"})
 _NONE: frozenset[str] = frozenset()
-_OF_DOMAIN = (
+_ASKED = (
     "no sample value meets `{text}`, which is asked here and not where the version was made: whether it"
     " refuses what a client sends is not known"
 )
+
+
+_READERS = (constraints, of_domains, partitionings, expressions, triggers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +91,15 @@ class Constraints:
     """Those of a state, and what its views and functions are made of."""
 
     every: tuple[Constraint, ...]
-    views: Mapping[str, frozenset[str]]
-    functions: Mapping[str, frozenset[str]]
+    views: Mapping[str, str]
+    functions: Mapping[str, Sequence[str]]
     domains: Mapping[str, frozenset[str]]
     """What the values of each have to meet."""
     followers: frozenset[Follower]
     parts: Collection[tuple[str, str]]
     """Tables, each with one that has some of its rows: a partition, or a table that inherits."""
+    columns: frozenset[tuple[str, str]]
+    """Tables, each with one of its columns."""
     bounds: frozenset[tuple[str, str]]
     """Partitioned tables, each with the bounds of one of its partitions."""
 
@@ -97,12 +108,13 @@ class Constraints:
         """Read them from a schema; see rehearsal_ports.RehearsalDatabase.catalogue."""
         parts = [key.split(" ")[1:] for key in catalogue if key.startswith(("partition ", "inheritance "))]
         return cls(
-            (*constraints(catalogue), *of_domains(catalogue), *triggers(catalogue)),
-            _made_of(catalogue, "view"),
-            _made_of(catalogue, "function"),
+            tuple(each for read in _READERS for each in read(catalogue)),
+            {bare(key): text for key, text in catalogue.items() if key.startswith("view ")},
+            functions_of(catalogue),
             domain_checks(catalogue),
             frozenset(followers(catalogue)),
             frozenset((bare(table), bare(part)) for table, *_, part in parts),
+            frozenset(columns_of(catalogue)),
             frozenset(bounds(catalogue)),
         )
 
@@ -111,8 +123,9 @@ class Constraints:
         before, now = own.written(text, own_ran.written), self.written(text, here.written)
         columns = _written(text)
         if columns is not None:
-            shown = [each.views.get(name, frozenset()) for each in (own, self) for name in _targets(text)]
-            columns = columns.union(*shown)
+            columns = columns.union(*(each.shown(name) for each in (own, self) for name in _targets(text)))
+        elif (mine := own.columns_of(before)) <= self.columns_of(now):
+            columns = mine  # a text without a list of columns was made for these, and none has another name
         ours, theirs = own.met(before, columns, own_ran), self.met(now, columns, here)
         gone, left = own.bounds_of(before) - self.bounds_of(now), self.bounds_of(now)
         if gone and "DEFAULT" not in left and _NEW.search(text):
@@ -130,16 +143,24 @@ class Constraints:
         for each in _differing(ours, theirs, text, columns) if _IGNORES.search(text) else ():
             if each.is_unique:
                 return _IGNORED.format(text=_shown(each.text), table=each.table)
-        new = self.of_values(text) - own.of_values(text)
-        return _OF_DOMAIN.format(text=_shown(min(new))) if new else None
+        new = self.asked(text) - own.asked(text)
+        return _ASKED.format(text=_shown(min(new))) if new else None
 
     def written(self, text: str, written: Ran | None) -> frozenset[str]:
         """Return the tables that a text writes, also behind views, and those that hold rows of them."""
         if written is None or written.table is None:
             return frozenset()
         names = _targets(text) | {bare(written.table)}
-        found = names.union(*(self.views.get(name, ()) for name in names))
+        found = names.union(*map(self.shown, names))
         return found | _below(found, self.parts)
+
+    def columns_of(self, tables: Collection[str]) -> frozenset[str]:
+        """Return the columns of some tables."""
+        return frozenset(column for table, column in self.columns if table in tables)
+
+    def shown(self, name: str) -> frozenset[str]:
+        """Return the words that a view is made of; of a table none."""
+        return words_of(self.views.get(name, ""))
 
     def bounds_of(self, tables: Collection[str]) -> frozenset[str]:
         """Return the bounds of the partitions of some tables."""
@@ -183,35 +204,27 @@ class Constraints:
     def _rows_of(self, constraint: Constraint) -> frozenset[Done]:
         """Return what a foreign key's action may do to rows for a constraint to be met.
 
-        Columns that are unique stay so: each NULL is another one, and a parent's keys differ. One default is
-        the same for all.
+        Columns that are unique stay so: each NULL is another one, and a parent's keys differ. They refer to
+        what they follow, or to nothing. One default is the same for all, and may be no parent's.
         """
         table = constraint.table
         if constraint.is_trigger:
             return frozenset((event, table) for event in constraint.events)
+        is_of_row = not constraint.is_unique and not constraint.text.upper().startswith("FOREIGN KEY")
         is_met = any(
             not each.columns.isdisjoint(constraint.words)
             for each in self.followers
-            if each.of_child == ("update", table) and (each.sets_default or not constraint.is_unique)
+            if each.of_child == ("update", table) and (each.sets_default or is_of_row)
         )
         return frozenset({("update", table)}) if is_met else frozenset()
 
-    def of_values(self, text: str) -> frozenset[str]:
-        """Return what the values of the domains that a text names have to meet, also behind its names."""
-        words = words_of(text)
-        for made_of in (self.views, self.functions):
-            words = words.union(*(made_of.get(word, ()) for word in words))
-        return frozenset[str]().union(*(self.domains.get(word, ()) for word in words))
-
-
-def _made_of(catalogue: Mapping[str, str], kind: str) -> Mapping[str, frozenset[str]]:
-    """Return by name, without schema, the words that each is made of; functions of one name are one."""
-    found: dict[str, frozenset[str]] = {}
-    for key, text in catalogue.items():
-        if key.startswith(f"{kind} "):
-            name = bare(key.partition("(")[0])
-            found[name] = found.get(name, frozenset()) | words_of(f"{key} {text}")
-    return found
+    def asked(self, text: str) -> frozenset[str]:
+        """Return what a query has to meet by what it names: checks of domains, functions that refuse."""
+        shown = [self.views[name] for name in words_of(text) & self.views.keys()]
+        bodies = called(" ".join([text, *shown]), self.functions)
+        words = words_of(" ".join([text, *shown, *bodies]))
+        checks = frozenset[str]().union(*(self.domains[name] for name in words & self.domains.keys()))
+        return checks.union(filter(may_refuse, bodies))
 
 
 def _targets(text: str) -> frozenset[str]:

@@ -133,6 +133,7 @@ ON DELETE SET NULL);
         ("DELETE CASCADE", "CHECK (t IS NOT NULL OR q IS NOT NULL)", "DELETE FROM p WHERE id = $1", "pp"),
         ("DELETE SET DEFAULT", "UNIQUE (t, q)", "DELETE FROM p WHERE id = $1", "pu"),
         ("DELETE SET NULL", "UNIQUE (t, q)", "DELETE FROM p WHERE id = $1", "pp"),
+        ("DELETE SET NULL", "FOREIGN KEY (t) REFERENCES p", "DELETE FROM p WHERE id = $1", "pp"),
         ("UPDATE CASCADE", "CHECK (t < 99 OR q <> 77)", "UPDATE p SET id = $1 WHERE id = $2", "pu"),
         ("UPDATE CASCADE", "CHECK (t < 99 OR q <> 77)", "UPDATE p SET a = $1 WHERE id = $2", "pp"),
     ],
@@ -206,3 +207,136 @@ def test_a_check_of_a_column_that_a_view_calls_otherwise(servers: Servers):
     base = f"{TWO}CREATE VIEW v AS SELECT id, a AS b FROM s;\n"
 
     assert verdict(servers, Engine.POSTGRESQL, base, CHECK, "UPDATE v SET b = $1 WHERE id = $2") == "pu"
+
+
+@pytest.mark.parametrize(
+    ("rest", "query", "expected"),
+    [
+        ("", INTO_PARTED, "pu"),
+        ("", "UPDATE t SET d = $1 WHERE id = $2", "pu"),
+        ("", "UPDATE t SET b = $1 WHERE id = $2", "pp"),
+        ("CREATE TABLE rest PARTITION OF t DEFAULT;", INTO_PARTED, "pp"),
+    ],
+)
+def test_a_table_that_becomes_a_partitioned_one(servers: Servers, rest: str, query: str, expected: str):
+    base = "CREATE TABLE t (id integer, d integer NOT NULL, b text);\n"
+    pending = f"""ALTER TABLE t RENAME TO before;
+CREATE TABLE t (id integer, d integer NOT NULL, b text) PARTITION BY RANGE (d);
+CREATE TABLE most PARTITION OF t FOR VALUES FROM (-1000) TO (MAXVALUE);
+{rest}
+INSERT INTO t SELECT * FROM before;
+DROP TABLE before;"""
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        ("ADD age integer GENERATED ALWAYS AS ((j ->> 'age')::integer) STORED", "j", "pu"),
+        ("ADD age integer GENERATED ALWAYS AS ((j ->> 'age')::integer) STORED", "n", "pp"),
+        ("ADD age text GENERATED ALWAYS AS (j ->> 'age') STORED", "j", "pp"),
+        ("ADD more numeric GENERATED ALWAYS AS (n * 1.5) STORED", "n", "pp"),
+        ("ADD low text GENERATED ALWAYS AS (lower(b)) STORED, ADD UNIQUE (low, n)", "b", "pu"),
+    ],
+)
+def test_a_generated_column_that_not_each_value_fits(
+    servers: Servers, pending: str, query: str, expected: str
+):
+    base = "CREATE TABLE t (id integer PRIMARY KEY, j jsonb, b text NOT NULL, n integer NOT NULL);\n"
+    query = f"UPDATE t SET {query} = $1 WHERE id = $2"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, f"ALTER TABLE t {pending};", query) == expected
+
+
+def function(name: str, arguments: str, body: str, returns: str = "void") -> str:
+    return f"""-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION {name}({arguments}) RETURNS {returns} LANGUAGE plpgsql AS
+$$ BEGIN {body} END $$;
+-- +goose StatementEnd
+"""
+
+
+REFUSES = "IF n = 77 THEN RAISE EXCEPTION 'no'; END IF;"
+
+
+@pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        (function("twice", "n integer", f"{REFUSES} RETURN 2 * n;", "integer"), "SELECT twice($1)", "pu"),
+        (function("twice", "n integer", "RETURN n + n;", "integer"), "SELECT twice($1)", "pp"),
+        (
+            f"""{function("minded", "n integer", REFUSES)}
+{function("mind", "", "PERFORM minded(NEW.a); RETURN NEW;", "trigger")}
+CREATE TRIGGER mind BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION mind();""",
+            "INSERT INTO t (id, a) VALUES ($1, $2)",
+            "pu",
+        ),
+        (
+            "CREATE RULE mind AS ON INSERT TO t WHERE NEW.a = 77 DO INSTEAD NOTHING;",
+            "INSERT INTO t (id, a) VALUES ($1, $2)",
+            "pu",
+        ),
+    ],
+)
+def test_a_function_or_a_rule_that_may_refuse(servers: Servers, pending: str, query: str, expected: str):
+    base = TWO + function("twice", "n integer", "RETURN 2 * n;", "integer")
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, query) == expected
+
+
+@pytest.mark.parametrize(
+    "pending", ["ALTER a SET NOT NULL", "ALTER b TYPE varchar(30)", "ADD CHECK (a >= 0)"]
+)
+def test_null_and_edges_reach_what_a_function_writes(servers: Servers, pending: str):
+    base = f"""CREATE TABLE t (id integer PRIMARY KEY, a integer, b text);
+{function("put", "id integer, a integer, b text", "INSERT INTO t VALUES (id, a, b);")}"""
+
+    found = verdict(servers, Engine.POSTGRESQL, base, f"ALTER TABLE t {pending};", "SELECT put($1, $2, $3)")
+
+    assert found == "pb"
+
+
+MERGED = """MERGE INTO t USING (SELECT $1::integer AS id, $2::integer AS a) n ON t.id = n.id
+WHEN MATCHED THEN UPDATE SET a = n.a WHEN NOT MATCHED THEN INSERT (id, a) VALUES (n.id, n.a)"""
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        MERGED,
+        "INSERT INTO t (id, a) SELECT * FROM unnest($1::integer[], $2::integer[])",
+        "SELECT put($1, $2)",
+    ],
+)
+@pytest.mark.parametrize(
+    "pending", ["ALTER a SET NOT NULL", "ALTER b SET DEFAULT 'new'", "ADD CHECK (a >= 0)"]
+)
+def test_rows_that_a_text_puts_in_without_naming_the_columns_of_its_values(
+    servers: Servers, query: str, pending: str
+):
+    base = "CREATE TABLE t (id integer PRIMARY KEY, a integer, b text DEFAULT 'old');\n"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, f"ALTER TABLE t {pending};", query) == "pb"
+
+
+def test_a_text_without_a_list_of_columns_writes_those_that_it_was_made_for(servers: Servers):
+    pending = "ALTER TABLE t ADD s integer REFERENCES s (id);"
+
+    found = verdict(servers, Engine.POSTGRESQL, TWO, pending, "INSERT INTO t VALUES ($1, $2)")
+
+    assert found == "pp"
+
+
+@pytest.mark.parametrize("of", ["integer", "uuid", "text", "uuid DEFAULT gen_random_uuid()"])
+def test_sample_rows_find_parents_for_a_foreign_key_that_comes_later(servers: Servers, of: str):
+    kind = of.partition(" ")[0]
+    base = f"""CREATE TABLE p (id {of} PRIMARY KEY, b text);
+CREATE TABLE t (id {of} PRIMARY KEY, a integer, b text, p {kind} NOT NULL);
+"""
+
+    found = verdict(
+        servers, Engine.POSTGRESQL, base, "ALTER TABLE t ADD FOREIGN KEY (p) REFERENCES p;", "SELECT p FROM t"
+    )
+
+    assert found == "pp"

@@ -90,8 +90,15 @@ class Reach:
 
     def is_beyond(self, text: str) -> bool:
         """Tell whether a text may write more than it says."""
-        calls = self.functions and any(_plain(word) in self.functions for word in _WORD.findall(text))
-        return bool(calls) or any(name in self.relations for name in _targets(text))
+        return self.calls(text) or any(name in self.relations for name in _targets(text))
+
+    def calls(self, text: str) -> bool:
+        """Tell whether a text names a function that may write."""
+        return bool(self.functions) and any(_plain(word) in self.functions for word in _WORD.findall(text))
+
+    def may_write(self, text: str) -> bool:
+        """Tell whether a text writes, or calls what may."""
+        return _WRITES.search(text) is not None or self.calls(text)
 
     def own(self, text: str) -> frozenset[str]:
         """Return the tables that a text itself writes, also those behind a view."""

@@ -3,10 +3,11 @@
 One set of values meets too little, so a query gets several: sets that find the sample rows, a write that
 repeats what a row already has (a UNIQUE that is added would refuse it), one with NULL wherever the column
 takes it now (NOT NULL), two at the edges of the types (CHECK, a shorter type, a foreign key), for each unique
-column one that repeats a row there alone and one everywhere else, one in the other case, two that copy a
-row as it is (columns that a check ties to each other), and one for each value of an enum. Each set is tried
-at the query's own state, and only those that run there are kept: what they bring elsewhere is then the
-migration's doing. A set that is refused as a whole is tried again parameter by parameter.
+column one that repeats a row there alone and one everywhere else, one in the other case, two that copy a row
+as it is (columns that a check ties to each other), NULL and edges for what a function, MERGE or unnest gets,
+and one for each value of an enum. Each set is tried at the query's own state, and only those that run there
+are kept: what they bring elsewhere is then the migration's doing. A set that is refused as a whole is tried
+again parameter by parameter.
 """
 
 from __future__ import annotations
@@ -50,12 +51,15 @@ def choose(
             for each, (found, _), (others, _) in zip(questions, kept, more, strict=True)
         ]
         rest = _kept(connection, questions, last, role)
+        ran = [[*one[0], *two[0], *three[0][:1]] for one, two, three in zip(kept, more, rest, strict=True)]
+        handed = [each.handed_on(some[0]) if some else [] for each, some in zip(questions, ran, strict=True)]
+        further = _kept(connection, questions, handed, role)
     answers: list[Values | Objection] = []
-    for question, first, second, third in zip(questions, kept, more, rest, strict=True):
+    for question, first, third, some, on in zip(questions, kept, rest, ran, further, strict=True):
         labelled = set(question.labelled())
-        ran = dict.fromkeys((*first[0], *second[0], *third[0][:1]))
-        few = [sample for sample in ran if sample not in labelled][:_MOST_SETS]
-        found = (*few, *(sample for sample in ran if sample in labelled))
+        every = dict.fromkeys((*some, *on[0]))
+        few = [sample for sample in every if sample not in labelled][:_MOST_SETS]
+        found = (*few, *(sample for sample in every if sample in labelled))
         answers.append(found or next(iter((*first[1].values(), *third[1].values()))))
     chosen = iter(answers)
     return [objection or next(chosen) for objection in refused]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
+from coordinator.adapters.rehearsals._postgresql.beside import Reach
 from coordinator.adapters.rehearsals._postgresql.bindings import (
     Binding,
     compared,
@@ -26,6 +27,7 @@ _ROWS: Final = 20
 _TEXT: Final = 25
 """The oid of `text`, for a parameter of which nothing is known."""
 _WHOLE: Final = ("int2", "int4", "int8", "oid")
+_MERGE: Final = re.compile(r"\bMERGE\s+INTO\b", re.IGNORECASE)
 _KINDS: Final = {
     **dict.fromkeys((*_WHOLE, "numeric", "float4", "float8", "money"), "number"),
     **dict.fromkeys(("text", "varchar", "bpchar", "citext", "name", "char"), "text"),
@@ -45,6 +47,7 @@ class Knowledge:
         self._named: dict[str, Table | None] = {}
         self._rows: dict[int, list[Mapping[str, str | None]]] = {}
         self._pools: dict[int, dict[str, tuple[str, ...]]] = {}
+        self._reach = Reach.of(connection)
         self.types = self._suggestions.types
 
     def question(self, text: str, types: tuple[int, ...], plan: Mapping[str, Any]) -> Question:
@@ -59,11 +62,17 @@ class Knowledge:
         count = len(types) or highest_parameter(text)
         turns = {n: sum(bindings.get(m) == bindings[n] for m in range(1, n)) for n in bindings}
         self.types.learn(types)
+        may_write = self._reach.may_write(text)
+        merges = _MERGE.search(text) is not None  # what is looked for is also what is put in
         return Question(
             text,
             tuple(
                 self._parameter(
-                    types[n - 1] if types else _TEXT, bindings.get(n), fixed.get(n), turns.get(n, 0)
+                    types[n - 1] if types else _TEXT,
+                    bindings.get(n),
+                    fixed.get(n),
+                    turn=turns.get(n, 0),
+                    is_handed_on=may_write and (merges or n not in bindings),
                 )
                 for n in range(1, count + 1)
             ),
@@ -105,14 +114,17 @@ class Knowledge:
             self._pools[table.oid] = {name: tuple(values) for name, values in by_column.items()}
         return self._pools[table.oid].get(column, ())
 
-    def _parameter(self, oid: int, binding: Binding | None, fixed: str | None, turn: int) -> Parameter:
+    def _parameter(
+        self, oid: int, binding: Binding | None, fixed: str | None, *, turn: int, is_handed_on: bool
+    ) -> Parameter:
         if fixed is not None:
             return Parameter((fixed,))
         plain = self.types.plain(oid) or ("",)
         labels = self.types.labels(oid)
         found = self._column(binding)
         if binding is None or found is None:
-            return Parameter(plain, labels=labels)
+            edges = self.types.edges(oid) if is_handed_on else ()
+            return Parameter(plain, edges=edges, labels=labels, is_handed_on=is_handed_on)
         table, column = found
         read = self._reader(oid, column.type_oid)
         if read is None:
@@ -131,6 +143,7 @@ class Knowledge:
             may_be_null=binding.is_written and not column.is_required,
             turn=turn,
             labels=labels,
+            is_handed_on=is_handed_on,
         )
 
     def _column(self, binding: Binding | None) -> tuple[Table, TableColumn] | None:

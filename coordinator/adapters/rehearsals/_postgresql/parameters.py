@@ -31,6 +31,8 @@ class Parameter:
     labels: tuple[str, ...] = ()
     """Every value of an enum: a migration may rename any of them."""
     other_case: str | None = None
+    is_handed_on: bool = False
+    """No column is known for it, in a text that writes: a function gets it, or `unnest`, or MERGE."""
 
     def of_row(self, place: int) -> str:
         """Return the value of a row, or of another where that one has none."""
@@ -136,6 +138,15 @@ class Question:
             for sample in refused
             for place, value in enumerate(sample)
             if value != usual[place] and self.parameters[place].is_written
+        ][:_MOST_PARTS]
+
+    def handed_on(self, ran: Sample) -> list[Sample]:
+        """Return a set that ran with each value that goes on changed: to NULL, and to an edge."""
+        return [
+            (*ran[:place], value, *ran[place + 1 :])
+            for place, each in enumerate(self.parameters)
+            if each.is_handed_on
+            for value in (None, *each.edges)
         ][:_MOST_PARTS]
 
     def plain_sets(self) -> list[Sample]:

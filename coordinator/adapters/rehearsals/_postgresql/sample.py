@@ -111,7 +111,7 @@ class _Filling:
             for _ in range(_TRIES if wish == "full" else 2):
                 row: Solution = {}
                 for found, turn in _with_turns(solutions):
-                    row |= found[(number + turn) % len(found)]
+                    row |= found[_place(number, turn, rows=len(self._wishes), choices=len(found))]
                 number += 1
                 refused = self._insert_row(table, row)
                 if refused is None:
@@ -169,6 +169,17 @@ def _with_turns(solutions: Sequence[list[Solution]]) -> Iterator[tuple[list[Solu
         first = tuple(found[0].values())
         yield found, seen[first] if len(found) > _BOTH else 0
         seen[first] += 1
+
+
+def _place(number: int, turn: int, *, rows: int, choices: int) -> int:
+    """Return which of its choices a column has in a row.
+
+    As many choices as there are rows, each column in another order: a foreign key that comes later shall find
+    its parents. Only a row that is tried again, or a column too many, has others.
+    """
+    if number < rows <= choices and turn < 2 * rows:
+        return (number + turn if turn < rows else turn - number) % rows
+    return (number + turn) % choices
 
 
 def _escaped(sql: str) -> str:

@@ -15,6 +15,7 @@ from coordinator.adapters.rehearsals._postgresql.values import Types, taken
 
 _PARENTS: Final = 2
 """Fewer than a table's rows: one stays without children, which a DELETE may take."""
+_UUID: Final = 2950
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,13 @@ class Suggestions:
     def _default(self, column: TableColumn) -> tuple[str, ...]:
         if column.default is None or column.is_given:
             return ()
+        asked = f"SELECT ({_escaped(column.default)})::text"
         try:
-            [[value]] = self._connection.execute(f"SELECT ({_escaped(column.default)})::text", []).fetchall()
+            [[value]], [[again]] = (self._connection.execute(asked, []).fetchall() for _ in range(2))
         except psycopg.Error:
             return ()  # it would be refused in a row as well
-        return () if value is None else (str(value),)
+        is_steady = column.type_oid != _UUID or value == again  # else no row of another table refers to it
+        return (str(value),) if value is not None and is_steady else ()
 
     def parents(self, key: ForeignKey, *, place: int = 0) -> tuple[str, ...]:
         """Return values of a column of the parent that a foreign key refers to."""

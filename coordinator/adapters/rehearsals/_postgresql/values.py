@@ -188,7 +188,7 @@ class Types:
         """Return values at the edges of a type: below zero, empty, long. Some types have none."""
         each = self.type(oid)
         if each.is_array:
-            return ("{}",)
+            return ("{}", *(f"{{{quoted_in_array(edge)}}}" for edge in self.edges(each.element)))
         return _EDGES.get("text" if each.name in _AS_TEXT else each.name, ())
 
 
