@@ -62,6 +62,8 @@ class Database:
     """Where it was found and what it was taken for, a sentence."""
     server_version: str | None = None
     """The live server's; no file of a repository tells it."""
+    python: str | None = None
+    """The interpreter of the project's own environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,12 @@ def draft_from(found: Found, *, name: str, folder: str) -> Draft:
         taken = [one.name for one in databases]
         databases.append(
             Database(
-                _unused(_name_of(each, name), taken), each.engine, each.tool, relpath(each.path, folder), why
+                _unused(_name_of(each, name), taken),
+                each.engine,
+                each.tool,
+                relpath(each.path, folder),
+                why,
+                python=each.python and relpath(each.python, folder),
             )
         )
     deployed = [
@@ -242,8 +249,10 @@ def _database(database: Database, *, is_only: bool) -> Iterator[str]:
         yield f'    # server_version: "{example_of_server_version(Engine(database.engine))}"'
     yield "    # FILL IN: the environment variable (or file:PATH) that holds the URL; never the URL itself."
     yield f"    url: env:{variable}"
-    yield from _TOOL_HINTS.get(database.tool, ())
-    yield f"    migrations: {{tool: {database.tool}, dir: {_text(database.folder)}}}"
+    if database.python is None:
+        yield from _TOOL_HINTS.get(database.tool, ())
+    python = "" if database.python is None else f", python: {_text(database.python)}"
+    yield f"    migrations: {{tool: {database.tool}, dir: {_text(database.folder)}{python}}}"
 
 
 def _service(draft: Draft) -> Iterator[str]:
@@ -259,8 +268,18 @@ def _service(draft: Draft) -> Iterator[str]:
         yield from (f"      - {_source(each, draft)}" for each in draft.sources)
     elif draft.databases:
         yield "    # No queries were found. Without `queries:` here, no verdict is more than unproven."
+        yield from _without_queries(draft.databases)
     yield "    platform:"
     yield from _on_kubernetes(draft.deployed) if draft.deployed else _on_this_machine(draft)
+
+
+def _without_queries(databases: Iterable[Database]) -> Iterator[str]:
+    """Yield how a project that has SQLAlchemy, as each that has Alembic, can say its queries itself."""
+    database = next((each for each in databases if each.tool == "alembic"), None)
+    if database is not None:
+        python = f", python: {_text(database.python)}" if database.python else ""
+        yield "    # A function of the project can return its SQLAlchemy statements, here in shop/queries.py:"
+        yield f'    # queries: {{sqlalchemy: {{callable: "shop.queries:statements"{python}}}}}'
 
 
 def _on_kubernetes(deployed: Deployed) -> Iterator[str]:

@@ -17,6 +17,7 @@ from coordinator.errors import PlanInvalid
 from coordinator.evidence import Use
 from coordinator.load.command import missing_of_backfills, missing_programs
 from coordinator.load.platforms import lint_services
+from coordinator.model import Plan
 from coordinator.ports import Ports
 from coordinator.prove import Proof, prove
 from coordinator.queries import Catalogue
@@ -43,7 +44,7 @@ def plan_release(
     linted = lint_services(ports.plan)
     demand_sound(linted)
     seen = survey(ports)
-    demand_sound((*seen.diagnostics, *_missing_programs(ports, seen)))
+    demand_sound((*seen.diagnostics, *missing_programs_of(ports.plan, seen)))
     seen = with_scripts(ports, seen)
     catalogues, problems = read_catalogues(ports, seen)
     demand_sound(problems)
@@ -60,9 +61,9 @@ def plan_release(
     return proof, (*linted, *seen.diagnostics, *problems, *warnings)
 
 
-def _missing_programs(ports: Ports, seen: Survey) -> tuple[Diagnostic, ...]:
+def missing_programs_of(plan: Plan, seen: Survey) -> tuple[Diagnostic, ...]:
     """Return what a pending migration that is code, or an open backfill, needs and is not there."""
-    specs = ports.plan.databases
+    specs = plan.databases
     of_migrations = missing_programs(
         specs[name]
         for name, each in seen.databases.items()

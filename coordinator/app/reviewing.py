@@ -17,9 +17,9 @@ from coordinator.app.catalogues import read_catalogues
 from coordinator.app.connected import ConnectedPorts
 from coordinator.app.draft import Draft, as_yaml, draft_from
 from coordinator.app.finding import Found, MigrationFolder, QueryFolder, SqlcEntry, find
-from coordinator.app.planning import demand_sound, work_out
+from coordinator.app.planning import demand_sound, missing_programs_of, work_out
 from coordinator.app.scripts import with_scripts
-from coordinator.diagnostics import Diagnostic, Place
+from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import PlanInvalid, Usage
 from coordinator.load import load_text
 from coordinator.model import Engine, Plan, Version
@@ -60,6 +60,9 @@ def review(
         tree = tree_at(repository, ref)
         seen = survey_against(ports, tree)
         demand_sound(seen.diagnostics)
+        missing = tuple(
+            replace(each, severity=Severity.WARNING) for each in missing_programs_of(ports.plan, seen)
+        )
         seen = with_scripts(ports, seen)
         catalogues, problems = read_catalogues(ports, seen, live=tree)
         demand_sound(problems)
@@ -73,7 +76,7 @@ def review(
         cache=cache,
         tell=tell,
     )
-    return proof, (*seen.diagnostics, *problems, *warnings)
+    return proof, (*seen.diagnostics, *missing, *problems, *warnings)
 
 
 def plan_without_file(told: Told, folder: Path) -> tuple[Plan, Draft]:
@@ -91,7 +94,7 @@ def plan_without_file(told: Told, folder: Path) -> tuple[Plan, Draft]:
     if not draft.databases:
         raise Usage(
             "nothing-found",
-            "There is no plan file, and no migrations of goose or golang-migrate were found here.",
+            "There is no plan file, and no migrations of goose, golang-migrate or Alembic were found here.",
             next_step="Name the plan file, or the folder: --migrations DIR --tool TOOL.",
         )
     if told.sqlc is not None and not any(each.kind == "sqlc" for each in draft.sources):

@@ -111,9 +111,9 @@ def json_text(name: str, version: int, fields: dict[str, object]) -> str:
 
 
 def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
-    """Print diagnostics in the order of their places, one a line."""
+    """Print diagnostics in the order of their places: one a line, but in a window that is narrower."""
     for each in _in_order(diagnostics):
-        say(str(each))
+        _say_message(str(each))
 
 
 def problems_text(exit_code: ExitCode, diagnostics: Iterable[Diagnostic]) -> str:
@@ -138,7 +138,21 @@ def _without_place(error: CoordinatorError) -> dict[str, object]:
 
 def say_problem(error: CoordinatorError) -> None:
     """Print a problem of the world with its code."""
-    say(f"{_WORDS.get(error.exit_code, 'error')}[{error.code}]: {error}")
+    _say_message(f"{_WORDS.get(error.exit_code, 'error')}[{error.code}]: {error}")
+
+
+def _say_message(text: str) -> None:
+    from coordinator.report.wrapping import folded
+
+    say("\n".join(folded(text, columns_of(sys.stderr, otherwise=0))))
+
+
+def show_messages(lines: Iterable[str]) -> None:
+    """Print lines of a result, on stdout; those that are longer than its window sentence by sentence."""
+    from coordinator.report.wrapping import folded
+
+    width = columns_of(sys.stdout, otherwise=0)
+    show("\n".join(each for line in lines for each in folded(line, width)))
 
 
 def exit_with(command: Callable[[], ExitCode | None], *, as_json: bool = False) -> None:

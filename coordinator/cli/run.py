@@ -19,6 +19,7 @@ from coordinator.cli.edge import (
     say_problem,
     show,
     show_json,
+    show_messages,
 )
 from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile, Settings
 from coordinator.errors import ExitCode
@@ -124,4 +125,4 @@ def report(ended: Ended, *, output: Output) -> None:
     elif ended.state is None:
         show("Nothing to do: the wanted versions serve and no migration is pending.")
     else:
-        show("\n".join(progress.closing_lines(ended.state, ended.stuck)))
+        show_messages(progress.closing_lines(ended.state, ended.stuck))

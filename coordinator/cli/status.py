@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli import app
-from coordinator.cli.edge import Output, exit_with, show, show_json
+from coordinator.cli.edge import Output, columns_of, exit_with, show, show_json, show_messages
 from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile
 from coordinator.errors import ExitCode
 
@@ -36,8 +37,7 @@ def _newest(path: Path) -> RunState | None:
 
 
 def _status(path: Path, output: Output) -> ExitCode:
-    from coordinator.report import progress
-    from coordinator.report.wrapping import columns_of, padded
+    from coordinator.report import progress, wrapping
 
     state, now = _newest(path), datetime.now(UTC)
     if output is Output.JSON:
@@ -46,13 +46,14 @@ def _status(path: Path, output: Output) -> ExitCode:
         show(f"{path} was never run.")
     else:
         rows = list(progress.table_of(state, now=now))
-        width = max((columns_of(row[1]) for row in rows), default=0)
+        width = max((wrapping.columns_of(row[1]) for row in rows), default=0)
         reasons = (*progress.accepted(state), *progress.why(state))
-        show("\n".join([progress.summary(state, now=now), *reasons, *_working(path, state)]))
+        show_messages([progress.summary(state, now=now), *reasons, *_working(path, state)])
+        window = columns_of(sys.stdout, otherwise=0)
         for sign, step, took, detail in rows:
-            show(f"  {sign} {padded(step, width)}  {took:>12}  {detail}".rstrip())
-        for line in progress.doubts(state):
-            show(line)
+            row = f"  {sign} {wrapping.padded(step, width)}  {took:>12}  {detail}".rstrip()
+            show(wrapping.cut_to(row, window) if window else row)
+        show_messages((*progress.failures(state), *progress.doubts(state)))
     return ExitCode.DONE
 
 
@@ -88,7 +89,7 @@ def _watch(path: Path) -> ExitCode:
             audience.ticked(state, now=datetime.now(UTC))
             state = catch_up(journal, state, audience.saw)
             time.sleep(0.2)
-    show("\n".join(progress.closing_lines(state, ())))
+    show_messages(progress.closing_lines(state, ()))
     return ExitCode.DONE
 
 

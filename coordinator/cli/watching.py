@@ -24,7 +24,7 @@ from coordinator.journal import events
 from coordinator.journal.events import Event
 from coordinator.journal.fold import RunState, Status
 from coordinator.report.progress import Row, heartbeat, is_news, line_of, summary, table_of
-from coordinator.report.wrapping import columns_of, cut_to, padded
+from coordinator.report.wrapping import columns_of, cut_to, folded, padded
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -152,7 +152,8 @@ class Drawn:
         try:
             live = self._started()
             if above:
-                self._console.print(Text(escaped(above), _STYLES.get(above[:1], "")))
+                lines = folded(escaped(above), self._console.width)
+                self._console.print(Text("\n".join(lines), _STYLES.get(above[:1], "")))
             live.update(self._drawing(state, now), refresh=True)
         except OSError:
             silence(sys.stderr)  # the terminal is gone; the release is not

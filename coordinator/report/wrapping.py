@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,31 @@ from typing import Final
 
 WIDTH: Final = 96
 """Columns where nobody knows how wide the reader's window is: a pipe, a file, a log."""
+
+
+_SENTENCES: Final = re.compile(r"(?<=\.) (?=[A-Z`])")
+_ITEMS: Final = re.compile(r"[:,] (?=line \d+ \(|and \d+ more, up to line )")
+"""Where the statements begin that halfway.named lists."""
+_DEEPER: Final = "    "
+
+
+def folded(text: str, width: int) -> Iterator[str]:
+    """Yield a message as lines of a window: where it is too long for one, each sentence begins one.
+
+    The items of a list stand below what they are of. A width of 0 is no window: a log has a line a message.
+    """
+    for line in text.split("\n"):
+        if not width or columns_of(line) <= width:
+            yield line
+            continue
+        deeper = line[: len(line) - len(line.lstrip())] + _DEEPER
+        for number, sentence in enumerate(_SENTENCES.split(line)):
+            head, *items = _ITEMS.split(sentence)
+            yield from wrapped(
+                f"{head}{':' if items else ''}", width, first=deeper if number else "", then=deeper
+            )
+            for item in items:
+                yield from wrapped(item, width, first=f"{deeper}- ", then=f"{deeper}  ")
 
 
 def wrapped(text: str, width: int, *, first: str = "", then: str = "") -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from coordinator.app.draft import SMALLEST, as_yaml, draft_from
 from coordinator.app.finding import files as finding_files
@@ -199,6 +200,22 @@ def test_finds_a_project_of_alembic_and_its_engine_in_the_address(tmp_path: Path
     assert '    migrations: {tool: alembic, dir: "."}\n' in text
     assert "`python: .venv/bin/python`" in text
     assert "secret" not in text
+
+
+@pytest.mark.parametrize("environment", [".venv", "venv"])
+def test_takes_the_interpreter_of_an_environment_that_has_alembic(tmp_path: Path, environment: str):
+    shop, packages = tmp_path / "shop", f"../{environment}/lib/python3.12/site-packages"
+    write(shop, {f"../{environment}/bin/python": "", f"{packages}/pip/__init__.py": ""})
+    without = planned(shop, alembic())
+    write(shop, {f"{packages}/alembic/__init__.py": ""})
+
+    text = "\n".join(as_yaml(draft_from(find(tmp_path), name="shop", folder=".")))
+
+    found = yaml.safe_load(text)["databases"]["shop"]["migrations"]
+    assert found == {"tool": "alembic", "dir": "shop", "python": f"{environment}/bin/python"}
+    assert '# queries: {sqlalchemy: {callable: "shop.queries:statements", python: ' in text
+    assert "FILL IN: the interpreter" not in text
+    assert "FILL IN: the interpreter" in without
 
 
 def test_finds_what_a_pyproject_says_of_alembic(tmp_path: Path):

@@ -67,7 +67,9 @@ def test_status_says_what_to_look_at_of_a_step_in_doubt_as_run_does(checkout: Ch
     up = "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE one (id int);\nCREATE TABLE users (id int);\n"
     checkout.migration(2, "two", up)
     checkout.write_plan(on_failure="stop")
-    assert checkout.release("1.5", "--accept-unproven").exit_code == 1
+    failed = checkout.release("1.5", "--accept-unproven")
+    assert failed.exit_code == 1
+    assert checkout.run("status").out.splitlines()[-1] == failed.out.splitlines()[-1]
     doubtful = checkout.run("run")
     assert doubtful.exit_code == 5
 

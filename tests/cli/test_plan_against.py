@@ -111,6 +111,16 @@ def test_shows_the_facts_at_the_lines_of_the_branch(shop: Repository):
     assert found["query-needs-migration"] == [("db/queries/orders.sql", 1, "info")]
 
 
+def test_warns_of_the_program_that_a_migration_in_code_needs_and_that_is_not_there(shop: Repository):
+    command = "dir: db/migrations, command: [./no-such-program]"
+    shop.write("plan.yaml", PLAN.replace("dir: db/migrations", command))
+    shop.write("db/migrations/00002_fill.go", "// coordinator: phase=expand\npackage migrations\n")
+
+    done = against(shop, "merge-base", "--output", "gitlab")
+
+    assert findings(done)["program-missing"] == [("plan.yaml", 8, "major")]
+
+
 def test_refuses_what_no_order_can_save(shop: Repository):
     renamed(shop, add="00003_add_cents", drop="00002_drop_total")
 

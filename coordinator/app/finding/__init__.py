@@ -39,7 +39,7 @@ def find(folder: Path) -> Found:
     scripts = find_migrations(files, sqlc)
     taken = frozenset(each.path for each in scripts)
     return Found(
-        tuple(sorted((*scripts, *find_alembic(files)), key=MigrationFolder.rank)),
+        tuple(sorted((*scripts, *find_alembic(files, folder)), key=MigrationFolder.rank)),
         sqlc,
         find_query_folders(files, sqlc, taken=taken),
         find_workloads(files),

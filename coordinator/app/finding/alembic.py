@@ -9,7 +9,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from coordinator import discovery
@@ -34,12 +35,16 @@ _DRIVERS: Final = {
     Engine.SQLITE: re.compile(rb"\baiosqlite\b", re.IGNORECASE),
 }
 _REQUIREMENTS: Final = re.compile(r"pyproject\.toml|setup\.(?:cfg|py)|Pipfile|requirements.*\.(?:txt|in)")
+_ENVIRONMENTS: Final = (".venv", "venv")
 _SEVERAL: Final = b"upgrade_token"
 """What the env.py of the template `multidb` says, and no other."""
 
 
-def find_alembic(files: Iterable[File]) -> tuple[MigrationFolder, ...]:
-    """Return the projects of Alembic that have revisions, or of which it cannot be told where they are."""
+def find_alembic(files: Iterable[File], root: Path) -> tuple[MigrationFolder, ...]:
+    """Return the projects of Alembic that have revisions, or of which it cannot be told where they are.
+
+    `root` is the folder that was looked through.
+    """
     by_path = {str(each.path): each for each in files}
     folders = {
         str(file.path.parent)
@@ -47,7 +52,18 @@ def find_alembic(files: Iterable[File]) -> tuple[MigrationFolder, ...]:
         if (section := _SECTIONS.get(file.path.name)) and section.search(file.head())
     }
     projects = (_project(folder, by_path) for folder in sorted(folders))
-    return tuple(each for each in projects if each is not None)
+    return tuple(replace(each, python=_python_of(each.path, root)) for each in projects if each is not None)
+
+
+def _python_of(folder: str, root: Path) -> str | None:
+    """Return the interpreter of an environment with Alembic, in a project's folder or in one above it."""
+    for above in (folder, *map(str, PurePosixPath(folder).parents)):
+        for name in _ENVIRONMENTS:
+            environment = PurePosixPath(above, name)
+            has_alembic = any((root / environment).glob("lib/python*/site-packages/alembic/__init__.py"))
+            if has_alembic and (root / environment / "bin" / "python").is_file():
+                return str(environment / "bin" / "python")
+    return None
 
 
 def _project(folder: str, files: Mapping[str, File]) -> MigrationFolder | None:

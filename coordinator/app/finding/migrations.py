@@ -56,6 +56,8 @@ class MigrationFolder:
     """Why this engine: a clause."""
     unsupported: str | None = None
     """The engine that it is for, if that is none of ours; `engine` is then without meaning."""
+    python: str | None = None
+    """The interpreter of the project's own environment, where one that has the tool was found."""
 
     def rank(self) -> tuple[bool, int, str]:
         """Return what sorts usable folders first, then the one with the most files."""
