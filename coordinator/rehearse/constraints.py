@@ -54,6 +54,10 @@ _NO_PARTITION = (
     "no sample value meets the partition `{text}`, which is there where the version was made and not here:"
     " whether every row still has a partition is not known"
 )
+_PARTITIONED = (
+    "no sample value is outside the partitions, such as `{text}`, which are here and not where the version"
+    " was made: whether every row that a client writes has a partition is not known"
+)
 _LEFT_ALONE = (
     "no sample value meets the foreign key of `{table}` that takes or changes its rows with the ones that go,"
     " where the version was made and not here: whether the version counts on it is not known"
@@ -134,9 +138,8 @@ class Constraints:
         """Return what may refuse a write here and did not at its own state, where it ran in both."""
         before, now = own.written(text, own_ran.written), self.written(text, here.written)
         ours, theirs = own.behind(before), self.behind(now)
-        gone, left = own.bounds_of(before) - self.bounds_of(now), self.bounds_of(now)
-        if gone and "DEFAULT" not in left and _NEW.search(text):
-            return _NO_PARTITION.format(text=min(gone))
+        if _NEW.search(text) and (why := _outside(own.bounds_of(before), self.bounds_of(now))):
+            return why
         followed = {
             child
             for (event, parent), (_, child) in own.children - self.children
@@ -176,6 +179,15 @@ class Constraints:
             if each.is_trigger and events and each not in found:
                 found.add(replace(each, events=events))
         return frozenset(found)
+
+
+def _outside(before: frozenset[str], now: frozenset[str]) -> str | None:
+    """Return why a row may have no partition now, which had one before or needed none."""
+    if "DEFAULT" in now:
+        return None
+    if gone := before - now:
+        return _NO_PARTITION.format(text=min(gone))
+    return _PARTITIONED.format(text=min(now)) if now and not before else None
 
 
 def _below(tables: Collection[_T], pairs: Collection[tuple[_T, _T]]) -> frozenset[_T]:
@@ -232,7 +244,7 @@ def _constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
             continue
         text = _INDEX.sub("INDEX", text)
         keys = _KEYS.search(text) if rule["unique"] else None
-        words = _words(text)
+        words = _words(text[rule.end() :])
         yield Constraint(
             _bare(_table_of(name, definition, tables)),
             text,
@@ -263,6 +275,8 @@ def _bounds(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, definition in catalogue.items():
         if key.startswith("partition "):
             yield _bare(key.split(" ")[1]), definition.partition(" check (")[0]
+        elif key.startswith("bounds "):
+            yield _bare(key.rpartition(".")[0]), definition
 
 
 def _triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
