@@ -40,6 +40,8 @@ _MAY_REFUSE = re.compile(
 _CHECK_OPTION = re.compile(r"check_option=|with check option (?:cascaded|local)", re.IGNORECASE)
 _PARTITIONED = re.compile(r"table partitioned by (?P<key>(?:RANGE|LIST) \(.*\))")
 """Each row of HASH has a partition."""
+_VALUES: Final = " values "
+"""Between what MySQL and MariaDB part rows by and those of one partition."""
 _EXPRESSION = re.compile(
     r"generated always as (?P<column>.*) stored|INDEX \S+ ON (?:ONLY )?\S+ (?:USING \w+ )?(?P<index>\(.*)"
 )
@@ -102,7 +104,7 @@ def constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
             continue
         text = _INDEX.sub("INDEX", text)
         keys = _KEYS.search(text) if rule["unique"] else None
-        words = words_of(text)
+        words = words_of(text[rule.end() :])
         yield Constraint(
             bare(_table_of(name, definition, tables)),
             text,
@@ -121,6 +123,10 @@ def partitionings(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         if found and name not in with_rest:
             words = words_of(found["key"])
             yield _asking(name, f"PARTITION BY {found['key']}", words)
+    of_mysql = set(bounds(catalogue))
+    for table, key in {(table, text.partition(_VALUES)[0]) for table, text in of_mysql if _VALUES in text}:
+        if (table, "DEFAULT") not in of_mysql:
+            yield _asking(table, f"PARTITION BY {key}", words_of(key))
 
 
 def _is_for_rest(key: str, definition: str) -> bool:
@@ -193,6 +199,8 @@ def bounds(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, definition in catalogue.items():
         if key.startswith("partition "):
             yield bare(key.split(" ")[1]), definition.partition(" check (")[0]
+        elif key.startswith("bounds "):  # MySQL's and MariaDB's partitions are no tables
+            yield bare(key.rpartition(".")[0]), definition
 
 
 def triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:

@@ -11,7 +11,7 @@ from typing import Final
 _SHOWN: Final = 50
 _LONGEST: Final = 200
 """Characters of a definition; a function's is its whole text."""
-_SILENT: Final = ("owner ", "partition ", "schema ", "extension ")
+_SILENT: Final = ("bounds ", "owner ", "partition ", "schema ", "extension ")
 _WHOLE: Final = ("table ", "view ", "materialized view ")
 
 

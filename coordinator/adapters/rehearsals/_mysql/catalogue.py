@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from coordinator.adapters.rehearsals._mysql.schema import Schema, Table
 from coordinator.evidence import Change
 
-_OF_A_TABLE = ("column", "constraint", "index", "trigger")
+_OF_A_TABLE = ("bounds", "column", "constraint", "index", "trigger")
 
 
 def catalogue(schema: Schema) -> Mapping[str, str]:
@@ -39,8 +39,12 @@ def _of_table(table: Table) -> Iterator[tuple[str, str]]:
         yield f"constraint {table.name}.{name}", f"check ({clause})"
     for index in table.indexes:
         unique = "UNIQUE " if index.is_unique else ""
-        parts = ", ".join(part or "an expression" for part in index.parts)
-        yield f"index {table.name}.{index.name}", f"a {unique}index ({parts}) {index.kind}"
+        yield (
+            f"index {table.name}.{index.name}",
+            f"a {unique}index ({', '.join(index.compared)}) {index.kind}",
+        )
+    for name, text in table.bounds.items():
+        yield f"bounds {table.name}.{name}", text
 
 
 def changes_between(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Change, ...]:

@@ -30,14 +30,26 @@ WHERE k.table_schema = DATABASE() AND k.referenced_table_schema = DATABASE()
 ORDER BY k.table_name, k.constraint_name, k.ordinal_position
 """
 _INDEXES: Final = """
-SELECT table_name, index_name, non_unique, column_name, sub_part, index_type
-FROM information_schema.statistics WHERE table_schema = DATABASE()
-ORDER BY table_name, index_name, seq_in_index
+SELECT s.table_name, s.index_name, s.non_unique, s.column_name, s.sub_part, s.index_type, {expression},
+    c.collation_name
+FROM information_schema.statistics s LEFT JOIN information_schema.columns c
+    ON c.table_schema = s.table_schema AND c.table_name = s.table_name AND c.column_name = s.column_name
+WHERE s.table_schema = DATABASE() ORDER BY s.table_name, s.index_name, s.seq_in_index
+"""
+_HAS_EXPRESSIONS: Final = """
+SELECT count(*) FROM information_schema.columns
+WHERE table_schema = 'information_schema' AND table_name = 'STATISTICS' AND column_name = 'EXPRESSION'
+"""
+"""MySQL 8.0.13 and newer can have an index on an expression, MariaDB cannot."""
+_PARTITIONS: Final = """
+SELECT DISTINCT table_name, partition_name, partition_method, partition_expression, partition_description
+FROM information_schema.partitions
+WHERE table_schema = DATABASE() AND partition_description IS NOT NULL AND partition_method <> 'SYSTEM_TIME'
 """
 _CHECKS: Final = {
-    True: "SELECT table_name, constraint_name, check_clause FROM information_schema.check_constraints"
+    True: "SELECT table_name, constraint_name, check_clause, 'YES' FROM information_schema.check_constraints"
     " WHERE constraint_schema = DATABASE() ORDER BY table_name, constraint_name",
-    False: "SELECT t.table_name, c.constraint_name, c.check_clause"
+    False: "SELECT t.table_name, c.constraint_name, c.check_clause, t.enforced"
     " FROM information_schema.check_constraints c"
     " JOIN information_schema.table_constraints t ON t.constraint_schema = c.constraint_schema"
     " AND t.constraint_name = c.constraint_name AND t.constraint_type = 'CHECK'"
@@ -123,10 +135,14 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index; its parts are columns, or parts of them (`name(10)`), or None for an expression."""
+    """An index; its parts are columns, or parts of them (`name(10)`), or None for an expression.
+
+    What decides which values are alike stands in `compared`: expressions, and the columns' collations.
+    """
 
     name: str
     parts: tuple[str | None, ...]
+    compared: tuple[str, ...]
     is_unique: bool
     kind: str
 
@@ -142,6 +158,9 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...]
     indexes: tuple[Index, ...]
     checks: Mapping[str, str]
+    """Those that are enforced."""
+    bounds: Mapping[str, str]
+    """By partition of a range or list, which rows it takes; DEFAULT takes all that no other one does."""
     is_transactional: bool
     is_versioned: bool = False
 
@@ -174,7 +193,7 @@ def read_schema(query: Query) -> Schema:
     """Read the schema of the database that `query` is connected to."""
     [[database]] = query("SELECT DATABASE()")
     prefix = f"`{database}`."
-    columns, keys, indexes, checks = (_by_table(rows) for rows in _rows_of_tables(query))
+    columns, keys, indexes, checks, bounds = (_by_table(rows) for rows in _rows_of_tables(query))
     transactional = {str(engine).lower() for [engine] in query(_TRANSACTIONAL)}
     found = [row for row in query(_TABLES) if row[0] not in BOOKS]
     tables = tuple(
@@ -185,7 +204,8 @@ def read_schema(query: Query) -> Schema:
             tuple(_column(each, prefix) for each in columns[name]),
             tuple(_foreign_keys(keys[name])),
             tuple(_indexes(indexes[name])),
-            {constraint: clause for _, constraint, clause in checks[name]},
+            {constraint: clause for _, constraint, clause, enforced in checks[name] if enforced == "YES"},
+            {part: _bounds(*rest) for _, part, *rest in bounds[name]},
             str(engine).lower() in transactional,
             is_versioned=kind == "SYSTEM VERSIONED",
         )
@@ -216,7 +236,9 @@ def read_schema(query: Query) -> Schema:
 def _rows_of_tables(query: Query) -> tuple[Sequence[tuple[Any, ...]], ...]:
     [[has_checks, has_table]] = query(_HAS_CHECKS)
     checks = query(_CHECKS[bool(has_table)]) if has_checks else ()
-    return query(_COLUMNS), query(_KEYS), query(_INDEXES), checks
+    [[has_expressions]] = query(_HAS_EXPRESSIONS)
+    indexes = query(_INDEXES.format(expression="s.expression" if has_expressions else "NULL"))
+    return query(_COLUMNS), query(_KEYS), indexes, checks, query(_PARTITIONS)
 
 
 def _by_table(rows: Sequence[tuple[Any, ...]]) -> Mapping[str, list[tuple[Any, ...]]]:
@@ -266,10 +288,21 @@ def _indexes(rows: Sequence[tuple[Any, ...]]) -> list[Index]:
             name,
             tuple(
                 None if column is None else column if length is None else f"{column}({length})"
-                for _, _, _, column, length, _ in parts
+                for _, _, _, column, length, *_ in parts
             ),
+            tuple(_compared(*row[3:5], *row[6:]) for row in parts),
             not int(parts[0][2]),
             str(parts[0][5]).lower(),
         )
         for name, parts in named.items()
     ]
+
+
+def _compared(column: str | None, length: int | None, expression: str | None, collation: str | None) -> str:
+    part = f"({expression})" if column is None else column if length is None else f"{column}({length})"
+    return f"{part} collate {collation}" if collation else part
+
+
+def _bounds(method: str, of: str, values: str) -> str:
+    is_rest = values.startswith("MAXVALUE") or values == "DEFAULT"
+    return "DEFAULT" if is_rest else f"{method} ({of}) values {values}".lower()
