@@ -32,7 +32,8 @@ from coordinator.adapters.postgresql_lock_waits import LockWaits, Send, can_wait
 from coordinator.adapters.postgresql_pipeline import Refused, can_go_together, send_together
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
 from coordinator.adapters.postgresql_refusals import message_of, refusal_from, scrub
-from coordinator.errors import DatabaseError, Waiting
+from coordinator.adapters.postgresql_restarts import STARTED, has_restarted
+from coordinator.errors import ENDED, DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports.databases import Batch, LockId, Target
 from coordinator.sql import literal
@@ -43,7 +44,7 @@ _RESETS = tuple(_RESET.removesuffix(";").split("; "))
 _ABOUT_SERVER = f"""{PROCESS}, EXISTS (
 SELECT FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'), coalesce((
 SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc
-WHERE proname = 'pg_logical_emit_message'), false)"""  # noqa: S608 - of constants
+WHERE proname = 'pg_logical_emit_message'), false), {STARTED}"""  # noqa: S608 - of constants
 _WATCH_CLIENT = "SET client_connection_check_interval = '500ms';SET idle_session_timeout = 0;"
 """A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work; and
 it does not end a session of ours that holds locks between two tries, or two steps."""
@@ -94,6 +95,7 @@ class PostgresqlSession:
         self._watch_client: str | None = None
         """What lets the server notice that we are gone, where it can; None: it was not asked yet."""
         self._pid = connection.info.backend_pid
+        self._server_since: object = None
         self._trips = 0
         self._can_flush = False
         self._spent = timedelta()
@@ -219,7 +221,7 @@ class PostgresqlSession:
         if self._watch_client is None:
             self._watch_client = ""
             with suppress(DatabaseError):  # a server whose platform cannot tell that a client is gone
-                [[process, can_watch, can_flush]] = self.send(_ABOUT_SERVER)
+                [[process, can_watch, can_flush, self._server_since]] = self.send(_ABOUT_SERVER)
                 self._pid = int(str(process))
                 self._can_flush = bool(can_flush)
                 if can_watch:
@@ -372,10 +374,14 @@ class PostgresqlSession:
     def _error_from(self, error: psycopg.Error, *, index: int | None, commits: bool) -> DatabaseError:
         message = scrub(message_of(error), self._secrets)
         if self._connection.closed:
-            return connection_lost(message, commits=commits, statement=index, sqlstate=error.sqlstate)
+            state = None if error.sqlstate == ENDED and self._has_restarted() else error.sqlstate
+            return connection_lost(message, commits=commits, statement=index, sqlstate=state)
         if self._connection.info.transaction_status is TransactionStatus.ACTIVE:
             self._connection.close()  # the server waits for COPY's data, and nothing else ends that
         return refusal_from(error, message, statement=index)
+
+    def _has_restarted(self) -> bool:
+        return self._beside is not None and has_restarted(self._beside, since=self._server_since)
 
     def roll_back(self) -> None:
         """End the transaction that is open, if one is; nothing of it stays."""

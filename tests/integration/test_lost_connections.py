@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,8 +12,11 @@ import psycopg
 from fixtures.alembic_project import LINE, apply_next, heads, plan_in, revision, rows, write_project
 from fixtures.audience import Audience
 from fixtures.code_release import release, world
+from fixtures.crashing import CrashingServer, crashing_server
 from fixtures.late_wire import Cut, LateWire, over, to_server_of
+from fixtures.local import until
 
+from coordinator.app.connected import ConnectedPorts
 from coordinator.errors import ExitCode
 from coordinator.journal.events import Outcome
 
@@ -39,6 +45,22 @@ def project(folder: Path, url: str):
         (folder / "migrations" / name).write_text(text)
     (folder / "plan.yaml").write_text(PLAN)
     return world(folder, {"SHOP_URL": url})
+
+
+@contextmanager
+def restarted_at_work(server: CrashingServer, database: str) -> Iterator[None]:
+    """Restart a server as soon as somebody sleeps in a database."""
+    asleep = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = 'PgSleep'"
+
+    def restart() -> None:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            until(lambda: connection.execute(asleep).fetchone() is not None, seconds=60)
+        server.restart()
+
+    with ThreadPoolExecutor() as pool:
+        restarted = pool.submit(restart)
+        yield
+        restarted.result()
 
 
 def is_done(ended) -> bool:
@@ -88,3 +110,32 @@ def test_a_session_that_an_administrator_ended_is_not_begun_again(database_url: 
 
     assert [each.code for each in audience.failed] == ["connection-lost"]
     assert len(begun) == 1
+
+
+def test_a_server_that_is_restarted_under_a_step_fails_no_release(tmp_path: Path) -> None:
+    """It ends the session as an administrator does who wants its locks gone."""
+    with crashing_server() as server:
+        for name, made in (("goose", of_goose), ("alembic", of_alembic)):
+            url, audience = server.new_database(name), Audience()
+            with psycopg.connect(url) as connection:
+                [[now]] = connection.execute("SELECT now()::text").fetchall()
+            is_first = f"current_database() = '{name}' AND pg_postmaster_start_time() < '{now}'"
+            (tmp_path / name).mkdir()
+            ports = made(tmp_path / name, url, f"SELECT pg_sleep(CASE WHEN {is_first} THEN 600 ELSE 0 END)")
+
+            with restarted_at_work(server, name):
+                ended = release(ports, audience)
+
+            assert (is_done(ended), audience.failed) == (True, [])
+
+
+def of_goose(folder: Path, url: str, slow: str) -> ConnectedPorts:
+    project(folder, url)
+    text = f"-- +goose Up\n-- coordinator: phase=expand\n{slow};\nCREATE TABLE slow (x int);\n"
+    (folder / "migrations" / "00003_slow.sql").write_text(text)
+    return world(folder, {"SHOP_URL": url})
+
+
+def of_alembic(folder: Path, url: str, slow: str) -> ConnectedPorts:
+    up = f'op.execute("CREATE TABLE slow (x int)")\nop.execute("{slow}")'
+    return plan_in(write_project(folder, revision("a1", up=up, said=EXPAND)), url)

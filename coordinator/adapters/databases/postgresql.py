@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from threading import Lock
 
 from coordinator.adapters import postgresql_url
 from coordinator.adapters.postgresql_session import PostgresqlSession, shortened
@@ -38,17 +39,22 @@ class PostgresqlDatabase:
 
 
 class Second:
-    """Another connection of a session, made when it is first wanted and kept as long as the session."""
+    """Another connection of a session, made when it is first wanted and kept as long as the session.
+
+    Its thread asks for it, and one that looks what a statement of the session waits for.
+    """
 
     def __init__(self, connect: Callable[[], postgresql_url.Connection]) -> None:
         self._connect = connect
+        self._alone = Lock()
         self._connection: postgresql_url.Connection | None = None
 
     def connected(self) -> postgresql_url.Connection:
         """Return the connection; another one where it was lost."""
-        if self._connection is None or self._connection.closed:
-            self._connection = self._connect()
-        return self._connection
+        with self._alone:
+            if self._connection is None or self._connection.closed:
+                self._connection = self._connect()
+            return self._connection
 
     def close(self) -> None:
         """Close it, if it was made."""
