@@ -31,6 +31,7 @@ from coordinator.model import (
     MigrationsSpec,
     Script,
     SecretRef,
+    SourceFile,
 )
 from coordinator.ports.migrations import MigrationTool, Reading
 from coordinator.programs import apply_on_scratch_by_program, not_rehearsed
@@ -71,6 +72,8 @@ class PastRevisions:
         self._lost: dict[str, str] = {}
         """Why nothing of a tag could be asked, by the digests of its migrations."""
         self._runner: tuple[str, MigrationRunner] | None = None
+        self._last: tuple[list[tuple[str, str]], Reading] | None = None
+        """The files of the tag before, as most tags have them too, and what they are."""
 
     def read(self, tree: Tree, tag: str) -> tuple[Reading, str | None]:
         """Return a tag's migrations, and the folder that has them; None where none of the folders is there.
@@ -81,12 +84,18 @@ class PastRevisions:
             files, wrong = project_files(tree, folder, self._tool)
             if files:
                 self._folders[tag] = folder
-                reading = self._tool.read(files, self._engine)
-                of_migrations = {file for each in reading.migrations for file in each.files}
-                beside = "".join(each.digest for each in files if each not in of_migrations)
-                sent = self._with_scripts(reading.migrations, tag, beside)
-                return Reading(sent, (*wrong, *reading.diagnostics)), folder
+                content = [(each.path.partition(":")[2], each.digest) for each in files]
+                if self._last is None or self._last[0] != content:
+                    self._last = content, self._read(files, tag)
+                reading = self._last[1]
+                return Reading(reading.migrations, (*wrong, *reading.diagnostics)), folder
         return Reading((), ()), None
+
+    def _read(self, files: Sequence[SourceFile], tag: str) -> Reading:
+        reading = self._tool.read(files, self._engine)
+        of_migrations = {file for each in reading.migrations for file in each.files}
+        beside = "".join(each.digest for each in files if each not in of_migrations)
+        return Reading(self._with_scripts(reading.migrations, tag, beside), reading.diagnostics)
 
     def apply(self, database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
         """Run a migration of which the SQL is not known; return why it is not there afterwards."""
@@ -106,10 +115,11 @@ class PastRevisions:
         keys = {each.version: f"{each.digest} {beside}" for each in migrations}
         asked = [each for each in migrations if keys[each.version] not in self._known]
         if asked:
-            runner = self._runner_at(tag)
+            runner, digests = self._runner_at(tag), {each.digest for each in asked}
             found = runner.scripts([self._located(each) for each in asked], url=spoken_on(self._engine))
             self._known.update({keys[version]: script for version, script in found.items()})
-            self._lost.update(_lost(asked, found))
+            self._lost = {digest: why for digest, why in self._lost.items() if digest not in digests}
+            self._lost |= _lost(asked, found)
         known = {each.version: self._known[keys[each.version]] for each in migrations}
         return tuple(scripted(each, known) for each in migrations)
 
