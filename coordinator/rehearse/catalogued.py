@@ -47,6 +47,19 @@ _EXPRESSION = re.compile(
 )
 _CAST = re.compile(r"(?:\((?P<of>\w+)\)|\))::(?!text\b|character|bpchar\b|jsonb?\b)")
 """Of a column or an expression, not of a literal, and to a type that has no place for some texts."""
+_BITS = {
+    "tinyint": 7, "smallint": 15, "mediumint": 23,
+    "integer": 31, "int": 31, "bigint": 63,
+}
+_SIZE = r"(?:\((?P<size>\d+)(?:,(?P<scale>\d+))?\))?"
+_SIZED = re.compile(
+    rf"(?:(?P<whole>smallint|integer|bigint)|numeric|(?P<text>text|character(?: varying)?))(?![^ (]){_SIZE}"
+    r"(?P<unsigned>(?!))?(?! *\[)"
+)
+_SIZED_IN_MYSQL = re.compile(
+    r"(?:(?P<whole>tinyint|smallint|mediumint|int|bigint)(?:\(\d+\))?|decimal|(?P<text>varchar|char|\w*text))"
+    rf"{_SIZE}(?P<unsigned> unsigned)?"
+)
 _NO_NUMBERS = ("text", "character", "json")
 _PARENT = re.compile(r"REFERENCES (?P<parent>[^\s(]+)\s*\((?P<keys>[^)]*)\)", re.IGNORECASE)
 _ACTION = re.compile(r"ON (?P<event>DELETE|UPDATE) (?P<does>CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
@@ -186,12 +199,37 @@ def _domains(catalogue: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
     return found
 
 
-def columns_of(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each table and view with its columns, one at a time."""
-    for key in catalogue:
+Room = tuple[str, float, float]
+"""What a column has place for: `number` from … to, or `text` of a length."""
+
+
+def columns_of(catalogue: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], Room | None]]:
+    """Yield each table's and view's columns, with what they have place for where their type limits it.
+
+    SQLite limits nothing: its types are read as PostgreSQL's, which calls a `varchar(9)` otherwise.
+    """
+    for key, definition in catalogue.items():
         if key.startswith("column "):
             table, _, column = key.rpartition(".")
-            yield bare(table), bare(column)
+            sized = _SIZED if "." in table else _SIZED_IN_MYSQL
+            yield (bare(table), bare(column)), _room(sized.match(definition))
+
+
+def _room(sized: re.Match[str] | None) -> Room | None:
+    if sized is None:
+        return None
+    size = float(sized["size"] or "inf")
+    if sized["text"]:
+        return "text", 0, size
+    most = 2.0 ** _BITS[sized["whole"]] if sized["whole"] else 10.0 ** (size - int(sized["scale"] or 0))
+    return ("number", 0, 2 * most) if sized["unsigned"] else ("number", -most, most)
+
+
+def is_narrower(room: Room | None, before: Room | None) -> bool:
+    """Tell whether a column has no place for all values that it had place for."""
+    if room is None or before is None or room[0] != before[0]:
+        return False
+    return room[1] > before[1] or room[2] < before[2]
 
 
 def bounds(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ from coordinator.rehearse.catalogued import (
     Constraint,
     Done,
     Follower,
+    Room,
     bare,
     bounds,
     called,
@@ -30,6 +31,7 @@ from coordinator.rehearse.catalogued import (
     expressions,
     followers,
     functions_of,
+    is_narrower,
     may_refuse,
     of_domains,
     partitionings,
@@ -77,6 +79,10 @@ _EVENTS = {
 _NEW = re.compile(r"\b(?:INSERT|UPDATE|MERGE)\b", re.IGNORECASE)
 _OF_PARENTS = frozenset({"update", "delete"})
 _NONE: frozenset[str] = frozenset()
+_NARROWER = (
+    "no sample value is too large for `{column}`, which has place for less here than where the version was"
+    " made: whether all that it computes fits is not known"
+)
 _ASKED = (
     "no sample value meets `{text}`, which is asked here and not where the version was made: whether it"
     " refuses what a client sends is not known"
@@ -98,8 +104,8 @@ class Constraints:
     followers: frozenset[Follower]
     parts: Collection[tuple[str, str]]
     """Tables, each with one that has some of its rows: a partition, or a table that inherits."""
-    columns: frozenset[tuple[str, str]]
-    """Tables, each with one of its columns."""
+    columns: Mapping[tuple[str, str], Room | None]
+    """By table and name, what they have place for."""
     bounds: frozenset[tuple[str, str]]
     """Partitioned tables, each with the bounds of one of its partitions."""
 
@@ -114,7 +120,7 @@ class Constraints:
             domain_checks(catalogue),
             frozenset(followers(catalogue)),
             frozenset((bare(table), bare(part)) for table, *_, part in parts),
-            frozenset(columns_of(catalogue)),
+            dict(columns_of(catalogue)),
             frozenset(bounds(catalogue)),
         )
 
@@ -123,7 +129,9 @@ class Constraints:
         before, now = own.written(text, own_ran.written), self.written(text, here.written)
         columns = _written(text)
         if columns is not None:
-            columns = columns.union(*(each.shown(name) for each in (own, self) for name in _targets(text)))
+            columns = columns.union(
+                *(each.behind(name, columns) for each in (own, self) for name in _targets(text))
+            )
         elif (mine := own.columns_of(before)) <= self.columns_of(now):
             columns = mine  # a text without a list of columns was made for these, and none has another name
         ours, theirs = own.met(before, columns, own_ran), self.met(now, columns, here)
@@ -143,6 +151,8 @@ class Constraints:
         for each in _differing(ours, theirs, text, columns) if _IGNORES.search(text) else ():
             if each.is_unique:
                 return _IGNORED.format(text=_shown(each.text), table=each.table)
+        if narrower := self.narrower(own, now, columns, here):
+            return _NARROWER.format(column=".".join(narrower))
         new = self.asked(text) - own.asked(text)
         return _ASKED.format(text=_shown(min(new))) if new else None
 
@@ -158,9 +168,29 @@ class Constraints:
         """Return the columns of some tables."""
         return frozenset(column for table, column in self.columns if table in tables)
 
+    def narrower(
+        self, own: Constraints, tables: frozenset[str], columns: frozenset[str] | None, ran: Ran
+    ) -> tuple[str, str] | None:
+        """Return a column that is written and has no place here for all values that it has at `own`."""
+        beside = {bare(each.table) for each in ran.beside if each.new}
+        return next(
+            (
+                (table, column)
+                for (table, column), room in self.columns.items()
+                if (table in beside or (table in tables and (columns is None or column in columns)))
+                and is_narrower(room, own.columns.get((table, column)))
+            ),
+            None,
+        )
+
     def shown(self, name: str) -> frozenset[str]:
         """Return the words that a view is made of; of a table none."""
         return words_of(self.views.get(name, ""))
+
+    def behind(self, view: str, columns: frozenset[str]) -> frozenset[str]:
+        """Return the words among which the columns are that a view calls otherwise; none if it does not."""
+        named, shown = columns & self.columns_of({view}), self.shown(view)
+        return frozenset() if named and named <= self.columns_of(shown) else shown
 
     def bounds_of(self, tables: Collection[str]) -> frozenset[str]:
         """Return the bounds of the partitions of some tables."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fixtures.mariadb import ENGINE as MYSQL_ENGINE
 from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers
 
 from coordinator.model import Engine
@@ -80,3 +81,22 @@ def test_numbers_of_sqlite_that_are_exchanged_are_seen(servers: Servers):
     )
 
     assert live == "pu"
+
+
+@pytest.mark.parametrize(
+    "engine", [Engine.POSTGRESQL, Engine.SQLITE, pytest.param(MYSQL_ENGINE, marks=pytest.mark.mariadb)]
+)
+def test_null_is_met_where_a_column_has_a_default(servers: Servers, engine: Engine):
+    base = "CREATE TABLE t (id integer PRIMARY KEY, a integer DEFAULT 5);\n"
+    view = "CREATE VIEW v AS SELECT id FROM t"
+
+    _, [live, _] = rehearsed(
+        servers[engine],
+        engine,
+        f"{base}{view};\n",
+        f"{TOGETHER}DROP VIEW v;\n{view} WHERE a IS NOT NULL;\n",
+        live="SELECT id FROM v",
+        next_=READS,
+    )
+
+    assert live == "pb"

@@ -306,7 +306,6 @@ WHEN MATCHED THEN UPDATE SET a = n.a WHEN NOT MATCHED THEN INSERT (id, a) VALUES
     [
         MERGED,
         "INSERT INTO t (id, a) SELECT * FROM unnest($1::integer[], $2::integer[])",
-        "SELECT put($1, $2)",
     ],
 )
 @pytest.mark.parametrize(
@@ -340,3 +339,44 @@ CREATE TABLE t (id {of} PRIMARY KEY, a integer, b text, p {kind} NOT NULL);
     )
 
     assert found == "pp"
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, *MYSQL])
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("UPDATE t SET n = n + 1 WHERE id = {}", "pu"),
+        ("UPDATE t SET b = concat(b, '!') WHERE id = {}", "pu"),
+        ("INSERT INTO t SELECT id + 9, n, m, b, c FROM t WHERE id = {}", "pu"),
+        ("UPDATE t SET m = m + 1, c = upper(c) WHERE id = {}", "pp"),
+    ],
+)
+def test_a_column_that_has_place_for_less(servers: Servers, engine: Engine, query: str, expected: str):
+    base = """CREATE TABLE t (id integer PRIMARY KEY, n integer NOT NULL, m smallint NOT NULL,
+b varchar(200) NOT NULL, c varchar(20) NOT NULL);
+"""
+    pending = """ALTER TABLE t ALTER n TYPE smallint, ALTER b TYPE varchar(40),
+ALTER m TYPE integer, ALTER c TYPE varchar(200);"""
+    if engine is not Engine.POSTGRESQL:
+        pending = """ALTER TABLE t MODIFY n smallint NOT NULL, MODIFY b varchar(40) NOT NULL,
+MODIFY m integer NOT NULL, MODIFY c varchar(200) NOT NULL;"""
+    query = query.format("$1" if engine is Engine.POSTGRESQL else "?")
+
+    assert verdict(servers, engine, base, pending, query) == expected
+
+
+@pytest.mark.parametrize("engine", MYSQL)
+@pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        (CHECK, "UPDATE v SET b = ? WHERE id = ?", "pu"),
+        (CHECK, "DELETE FROM v WHERE id = ?", "pp"),
+        ("ALTER TABLE s ALTER c SET DEFAULT 5;", "INSERT INTO w (id, b) VALUES (?, ?)", "pb"),
+    ],
+)
+def test_what_is_written_through_a_view_of_mysql(
+    servers: Servers, engine: Engine, pending: str, query: str, expected: str
+):
+    base = f"{TWO}CREATE VIEW v AS SELECT id, a AS b FROM s;\nCREATE VIEW w AS SELECT id, b FROM v;\n"
+
+    assert verdict(servers, engine, base, pending, query) == expected

@@ -63,6 +63,15 @@ class Ground:
         """Return a table by its name."""
         return next((each for each in self.schema.tables if each.name.lower() == name.lower()), None)
 
+    def behind(self, name: str) -> Table | None:
+        """Return the table that a write to a name reaches, also by a view of one table."""
+        if (table := self.table(name)) is not None:
+            return table
+        text = next((body for view, body in self.schema.views.items() if view.lower() == name.lower()), "")
+        named = {token.name for token in tokens_of(text) if token.name is not None} - {name.lower()}
+        found = {each.name: each for other in named if (each := self.behind(other)) is not None}
+        return next(iter(found.values())) if len(found) == 1 else None
+
     def bodies(self) -> Iterator[str]:
         """Yield the texts that run inside others."""
         yield from self.schema.triggers.values()
@@ -93,7 +102,7 @@ def run_once(ground: Ground, text: str, values: Values) -> Ran | Objection:
     """Run a text once and take it back. Raises: one of REFUSALS."""
     connection = ground.connection
     name = _target(tokens_of(text))
-    target = None if name is None else ground.table(name)
+    target = None if name is None else ground.behind(name)
     others = [table for each in tables_beside(ground.schema, text, name) if (table := ground.table(each))]
     with taken_back(connection):
         before, before_others = _rows_in(connection, target), _rows_of(connection, others)

@@ -78,7 +78,7 @@ class _Filling:
 
     def _choices(self, table: Table, column: TableColumn, number: int) -> Sequence[object]:
         key = next((each for each in table.foreign_keys if column.name in each.columns), None)
-        if number == ROWS and not column.not_null and not column.has_default:
+        if number == ROWS and not column.not_null:
             return (None,)
         if key is not None:
             return self._of_parent(table, key, column=column, number=number)

@@ -98,7 +98,7 @@ def _choices(
     connection: sqlite3.Connection, table: Table, column: TableColumn, number: int
 ) -> Sequence[object]:
     key = next((each for each in table.foreign_keys if column.name in each.columns), None)
-    if number == ROWS and not column.not_null and not column.key and column.default is None:
+    if number == ROWS and not column.not_null and not column.key:
         return (None,)
     if key is not None:
         return _of_parent(connection, table, key, column=column, number=number)
