@@ -14,6 +14,7 @@ import pytest
 from fixtures.alembic_project import ENV, apply_next, heads, plan_in, revision, rows, write_project
 from fixtures.audience import Audience
 from fixtures.code_release import release
+from fixtures.late_wire import Cut, LateWire, over, to_server_of
 from fixtures.local import until
 from fixtures.mariadb import root_connection
 
@@ -80,6 +81,21 @@ def cannot_connect(folder: Path, url: str, *, way: str, nowhere: str) -> None:
 def test_a_process_that_cannot_connect_just_then_is_begun_again(database_url: str, tmp_path: Path):
     name = database_url.rpartition("/")[2].partition("?")[0]
     cannot_connect(tmp_path, database_url, way=f"/{name}", nowhere="/nowhere_at_all")
+
+
+@pytest.mark.parametrize("is_of_sqlalchemy", [True, False])
+def test_several_hosts_in_one_url_lead_to_the_one_that_takes_writes(
+    database_url: str, tmp_path: Path, *, is_of_sqlalchemy: bool
+):
+    with LateWire(to_server_of(database_url), Cut.LOST, b"cut nothing", each=1) as wire:
+        user, _, rest = over(wire, database_url).removeprefix("postgresql://").partition("@")
+        host, _, rest = rest.partition("/")
+        url = f"postgresql://{user}@127.0.0.1:1,{host}/{rest}&target_session_attrs=read-write"
+        if is_of_sqlalchemy:
+            several = f"host=127.0.0.1:1&host={host}&target_session_attrs=read-write"
+            url = f"postgresql+psycopg://{user}@/{rest}&{several}"
+
+        demand_released(project(tmp_path, url), Audience())
 
 
 @pytest.mark.mariadb

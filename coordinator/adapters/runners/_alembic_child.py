@@ -198,9 +198,27 @@ def _url(address: str, like: str | None) -> str:
         name = base if "+" in scheme else name
     else:
         driver = next((each for each in _DRIVERS.get(name, ()) if find_spec(each)), "")
+    if name == "postgresql":
+        rest = _with_hosts_in_query(rest)
     if name == "sqlite":
         rest = f"/{rest.partition('?')[0]}"  # an absolute path
     return f"{name}+{driver}{colon}{rest}" if driver else f"{name}{colon}{rest}"
+
+
+def _with_hosts_in_query(rest: str) -> str:
+    """Return an address behind its scheme with several hosts where SQLAlchemy looks for them: behind `?`.
+
+    libpq has them, each with its port, before the path.
+    """
+    place, _, path = rest.partition("/")
+    who, at, listed = place.rpartition("@")
+    if "," not in listed or "[" in listed:
+        return rest
+    pairs = [each.partition(":")[::2] for each in listed.split(",")]
+    hosts, ports = [host for host, _ in pairs], [port for _, port in pairs]
+    database, _, query = path.partition("?")
+    lists = f"host={','.join(hosts)}" + (f"&port={','.join(ports)}" if any(ports) else "")
+    return f"{who}{at}/{database}?{lists}" + (f"&{query}" if query else "")
 
 
 def _dialect(address: str) -> str:
