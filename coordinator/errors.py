@@ -143,6 +143,11 @@ class DatabaseError(CoordinatorError):
         return self.code in ("connection-lost", "database-unreachable")
 
     @property
+    def may_pass(self) -> bool:
+        """Tell whether nothing happened, and in a moment it may work."""
+        return self.is_busy or (self.code == "database-unreachable" and not self.ambiguous)
+
+    @property
     def left_nothing(self) -> bool:
         """Tell whether a connection was lost before a commit, and no administrator wanted that."""
         return self.code == "connection-lost" and not self.ambiguous and self.sqlstate != ENDED

@@ -103,6 +103,8 @@ class Programs:
         if after.dirty is not None or added - {migration.version} or versions.beyond(migration, after):
             raise _ran_further(migration, ended, _others(added, migration, versions, after))
         if migration.version not in added:
+            if ended.is_cut_off and not ended.has_begun:
+                raise _out_of_reach(migration, ended)
             if migration.is_atomic and ended.is_cut_off:
                 raise _cut_off(migration, ended)
             ran = "" if migration.is_atomic else runner.what_ran(migration)
@@ -222,6 +224,12 @@ def _ran_further(migration: Migration, ended: Ended, others: Sequence[str]) -> I
     )
 
 
+def _out_of_reach(migration: Migration, ended: Ended) -> DatabaseError:
+    what = f"The program for {migration.name} does not reach the database: {ended.told}."
+    again = "Nothing of the migration was sent. Run the command again when the database can be reached."
+    return DatabaseError("database-unreachable", what, next_step=again)
+
+
 def _cut_off(migration: Migration, ended: Ended) -> DatabaseError:
     """Return that a migration, which is there as a whole or not at all, was not seen there yet."""
     what = f"The program for {migration.name} lost its connection to the database: {ended.told}."
@@ -242,11 +250,13 @@ def _not_recorded(
             next_step="Find out where it worked. Correct `command`, and say with `coordinator settle` whether"
             " the step is done.",
         )
-    if migration.is_atomic:
+    if migration.is_atomic or not ended.has_begun:
         return StepFailed(
             "program-failed",
             how,
-            why="It runs in one transaction, and nothing of it is there.",
+            why="It runs in one transaction, and nothing of it is there."
+            if ended.has_begun
+            else "Nothing of it was sent.",
             next_step="Correct what it says, and run again.",
         )
     has_failed = ended.exit_code is not None and ended.exit_code > 0 and not ended.is_late

@@ -28,6 +28,9 @@ _FORM: Final = re.compile(
     r"(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
+_OF_HOSTS: Final = ("host", "port")
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]+")
+_PORT: Final = re.compile(r"[0-9]*")
 _SAME: Final = "="
 _UNUSED: Final = ""
 """A parameter of what the driver does with values, and not of where and how it connects."""
@@ -158,11 +161,14 @@ def _read(url: Secret) -> _Written:
 
 
 def _translated(written: _Written) -> Iterator[tuple[str, str]]:
-    names = [name for name, _ in written.query]
+    table = _PARAMETERS[written.dialect, written.driver]
+    several = _several_hosts(written) if table is _OF_LIBPQ and not written.host else ()
+    yield from several
+    query = [(name, value) for name, value in written.query if not several or name not in _OF_HOSTS]
+    names = [name for name, _ in query]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise _refused(f"has the parameter {_shown(repeated[0])} more than once")
-    table = _PARAMETERS[written.dialect, written.driver]
-    for name, value in written.query:
+    for name, value in query:
         if written.dialect == "postgresql" and name == "host" and not written.host and _is_folder(value):
             yield name, value
         elif name not in table:
@@ -173,6 +179,26 @@ def _translated(written: _Written) -> Iterator[tuple[str, str]]:
             yield (name if table[name] == _SAME else table[name]), value
     if written.dialect == "mysql" and "ssl_ca" in names and "ssl_mode" not in names:
         yield "ssl-mode", "VERIFY_IDENTITY"  # what PyMySQL makes of an authority
+
+
+def _several_hosts(written: _Written) -> tuple[tuple[str, str], ...]:
+    """Return libpq's two lists for the hosts of a query; none where they are not written in either way that
+    SQLAlchemy has for them: `host=a:5432&host=b:5433`, and `host=a,b&port=5432,5433`.
+    """
+    hosts, ports = ([value for of, value in written.query if of == name] for name in _OF_HOSTS)
+    if len(hosts) == len(ports) == 1:
+        hosts, ports = hosts[0].split(","), ports[0].split(",")
+        pairs = list(zip(hosts, ports, strict=False)) if len(hosts) == len(ports) else []
+    elif len(hosts) == 1 and "," in hosts[0]:
+        pairs = [(each, "") for each in hosts[0].split(",")] if not ports else []
+    else:
+        pairs = (
+            [(host, port) for host, _, port in (each.partition(":") for each in hosts)] if not ports else []
+        )
+    if not pairs or not all(_HOST.fullmatch(host) and _PORT.fullmatch(port) for host, port in pairs):
+        return ()
+    lists = (",".join(host for host, _ in pairs), ",".join(port for _, port in pairs))
+    return tuple((name, each) for name, each in zip(_OF_HOSTS, lists, strict=True) if each.strip(","))
 
 
 def _is_folder(host: str) -> bool:

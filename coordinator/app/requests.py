@@ -65,6 +65,22 @@ def objection(state: RunState, event: Event) -> Usage | None:
     return None
 
 
+def _at_work(state: RunState, event: Event, holder: str | None) -> Usage | None:
+    """Return why a step is not settled that has begun, while the run's process is there: it says itself.
+
+    The request would stay, and count after a kill of that process, of which the person knew nothing.
+    """
+    if holder is None or not isinstance(event, events.StepSettled):
+        return None
+    if state.status(event.step) is not Status.STARTED:
+        return None
+    return Usage(
+        "not-in-doubt",
+        f"{event.step} is at work: {holder} acts on this run, and says itself what the step comes to.",
+        next_step="Wait for it. If it hangs, end that process first, then look, and settle the step.",
+    )
+
+
 @dataclass
 class Inbox:
     """The requests of one run; `take` is the engine's `take_requests`."""
@@ -101,9 +117,12 @@ def _is_moot(state: RunState, event: Event) -> bool:
     return False
 
 
-def leave(journal: Journal, state: RunState, event: Event) -> None:
-    """Leave a request. Raises: Usage where the event cannot follow from where the run is."""
-    problem = objection(state, event)
+def leave(journal: Journal, state: RunState, event: Event, *, holder: str | None) -> None:
+    """Leave a request, while the process `holder` acts on the run, or none does.
+
+    Raises: Usage where the event cannot follow from where the run is.
+    """
+    problem = objection(state, event) or _at_work(state, event, holder)
     if problem is not None:
         raise problem
     journal.ask(state.run, to_wire(event))

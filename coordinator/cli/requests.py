@@ -156,7 +156,7 @@ def _leave(path: Path, make: Callable[[datetime], Event]) -> RunState:
 
     place = Place(path)
     state = the_open_run(place)
-    leave(place.journal, state, make(datetime.now(UTC)))
+    leave(place.journal, state, make(datetime.now(UTC)), holder=place.holder())
     return state
 
 

@@ -30,7 +30,9 @@ class Ended:
     is_hurried: bool = False
     """Its time was what a rehearsal gives it, which is less than the plan's `deadline`."""
     is_cut_off: bool = False
-    """It says that its connection to the database was lost, and no administrator ended it."""
+    """It says that its connection was lost or not to be had, and no administrator ended it."""
+    has_begun: bool = True
+    """False: certainly nothing of the migration was sent."""
 
     @property
     def told(self) -> str:
@@ -106,6 +108,10 @@ class MigrationRunner(Protocol):
 
     def what_ran(self, migration: Migration) -> str:
         """Return sentences about what a migration that did not come to its end has sent; empty: not known."""
+        ...
+
+    def may_have_begun(self, migration: Migration) -> bool:
+        """Tell whether anything of a migration that did not come to its end may have been sent."""
         ...
 
     def demand_gone(self, timeout: timedelta) -> None:

@@ -121,6 +121,8 @@ def _as_marked(mark: Mark, migration: Migration, engine: Engine, *, step: Step) 
 def _as_unrecorded(
     migration: Migration, engine: Engine, *, lost: MigrationRunner | None, may_have_begun: bool
 ) -> Observation:
+    if lost is not None and not lost.may_have_begun(migration):
+        return Observation(Seen.NOT_DONE, "its program was asked for it, and had not begun")
     if lost is not None:
         how_far = lost.what_ran(migration) or "Nobody can tell how far it came."
         return Observation(
@@ -239,17 +241,16 @@ class Apply:
 
     def perform(self, step: Step, context: Context) -> str:
         """Apply the file, as patiently as the plan says where a table is busy."""
-        if _migration(step, context).is_code:
-            return self._apply_by_program(step, context)
+        apply = self._apply_by_program if _migration(step, context).is_code else self._apply
         for pause in _PAUSES:
             try:
-                return self._apply(step, context)
+                return apply(step, context)
             except DatabaseError as error:
-                if not error.is_busy:
+                if not error.may_pass:
                     raise
                 context.note(f"{error.what} Trying again in {pause:g} s.")
                 context.wait(timedelta(seconds=pause))
-        return self._apply(step, context)
+        return apply(step, context)
 
     def _apply_by_program(self, step: Step, context: Context) -> str:
         with _programs(step, context) as programs:

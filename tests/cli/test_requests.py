@@ -67,6 +67,16 @@ def test_approval_reaches_the_process_that_works_on_the_run(checkout: Checkout):
     assert checkout.columns() == {"id"}
 
 
+def test_a_step_is_settled_when_the_process_that_is_busy_with_it_is_gone(checkout: Checkout, monitoring):
+    too_early = checkout.run("settle", "monitor:shop", "--as", "done")
+    monitoring.signal(signal.SIGKILL)
+    monitoring.wait()
+    settled = checkout.run("settle", "monitor:shop", "--as", "done")
+
+    assert (too_early.exit_code, settled.exit_code) == (2, 0)
+    assert "error[not-in-doubt]: monitor:shop is at work: pid" in too_early.err
+
+
 def test_rollback_finishes_what_a_killed_coordinator_left(checkout: Checkout, monitoring):
     monitoring.signal(signal.SIGKILL)
     monitoring.wait()

@@ -240,7 +240,12 @@ def run(runner: Runner) -> Ended:
 
 def rollback(runner: Runner) -> Ended:
     state = the_open_run(runner.place)
-    leave(runner.place.journal, state, RollbackStarted(datetime.now(UTC), "asked for", automatic=False))
+    leave(
+        runner.place.journal,
+        state,
+        RollbackStarted(datetime.now(UTC), "asked for", automatic=False),
+        holder=None,
+    )
     return runner.resume_or_follow(state)
 
 

@@ -159,6 +159,7 @@ def test_after_a_kill_half_way_a_person_is_told_what_stayed_and_says_how_it_ende
             cursor.execute(f"KILL {orphan}")
         cursor.execute(f"UPDATE {database}.pace SET seconds = 0")
     by_hand(ports, "ALTER TABLE item DROP y")
+    by_hand(ports, "DROP TABLE IF EXISTS b")
     assert coordinator(tmp_path, mariadb_url, "settle", f"expand:{SHOP}:d4", "--as", "not-done")[0] == 0
     code, said = coordinator(tmp_path, mariadb_url, "run", "--accept-unproven")
     assert code == 0, said

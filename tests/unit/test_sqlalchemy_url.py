@@ -29,6 +29,10 @@ ODD = "ge%2Fh%40e:i/m%20+"
         "shop@[::1]:5433/orders",
         "shop:a?b@db/orders?sslmode=require&application_name=a+b",
         "shop@db/orders?options=-c%20search_path%3Dshop&connect_timeout=3",
+        "shop:pw@/orders?host=a:5432&host=b.example:5433&target_session_attrs=read-write",
+        "shop@/orders?host=a&host=b:5433",
+        "shop@/orders?host=a:5433",
+        "shop@/orders?target_session_attrs=read-write&host=a,b&port=5432,5433",
     ],
 )
 def test_postgresql_is_reached_with_what_sqlalchemy_gives_its_driver(rest: str):
@@ -82,8 +86,11 @@ def test_what_an_authority_and_a_mode_ask_is_translated():
     ("url", "said"),
     [
         ("postgresql+psycopg2://u:geheim@db/a?plugin=x", "has no translation (`plugin`)"),
-        ("postgresql+psycopg2://u:geheim@/a?host=b:5432", "has no translation (`host`)"),
-        ("postgresql+psycopg2://u:geheim@/a?host=b&host=c", "parameter `host` more than once"),
+        ("postgresql+psycopg2://u:geheim@/a?host=b:x", "has no translation (`host`)"),
+        ("postgresql+psycopg2://u:geheim@/a?host=b&host=/run", "parameter `host` more than once"),
+        ("postgresql+psycopg2://u:geheim@/a?host=b,c&port=1", "has no translation (`host`)"),
+        ("postgresql+psycopg2://u:geheim@db/a?host=b&host=c", "parameter `host` more than once"),
+        ("postgresql+asyncpg://u:geheim@/a?host=b:1&host=c:2", "parameter `host` more than once"),
         ("postgresql+psycopg2://u:geheim@db/a?host=/run", "has no translation (`host`)"),
         ("postgresql+asyncpg://u:geheim@db/a?sslmode=require", "has no translation (`sslmode`)"),
         ("postgresql+psycopg://u:geheim@db/a?geheim%20=1", "one whose name is odd"),

@@ -56,6 +56,12 @@ class Refused(Exception):
     """What was asked for cannot be done; nothing has happened."""
 
 
+class Lost(Refused):
+    """The connection was lost while the process waited."""
+
+    connection_invalidated = True  # as SQLAlchemy's own errors say it
+
+
 def main() -> None:
     """Do what the request says and answer."""
     request = json.loads(os.environ.pop(REQUEST))
@@ -67,7 +73,8 @@ def main() -> None:
     except BaseException as error:  # a user's env.py raises what it likes, SystemExit too: that is the answer
         answer["error"] = _told(error)
         answer["sqlstate"] = _sqlstate(error)
-        answer["is_cut_off"] = getattr(error, "connection_invalidated", False)
+        is_out_of_reach = bool(answer.get("connects")) and "began" not in answer
+        answer["is_cut_off"] = is_out_of_reach or getattr(error, "connection_invalidated", False)
         if isinstance(error, Refused):
             sys.stderr.write(f"{answer['error']}\n")
         else:
@@ -191,9 +198,27 @@ def _url(address: str, like: str | None) -> str:
         name = base if "+" in scheme else name
     else:
         driver = next((each for each in _DRIVERS.get(name, ()) if find_spec(each)), "")
+    if name == "postgresql":
+        rest = _with_hosts_in_query(rest)
     if name == "sqlite":
         rest = f"/{rest.partition('?')[0]}"  # an absolute path
     return f"{name}+{driver}{colon}{rest}" if driver else f"{name}{colon}{rest}"
+
+
+def _with_hosts_in_query(rest: str) -> str:
+    """Return an address behind its scheme with several hosts where SQLAlchemy looks for them: behind `?`.
+
+    libpq has them, each with its port, before the path.
+    """
+    place, _, path = rest.partition("/")
+    who, at, listed = place.rpartition("@")
+    if "," not in listed or "[" in listed:
+        return rest
+    pairs = [each.partition(":")[::2] for each in listed.split(",")]
+    hosts, ports = [host for host, _ in pairs], [port for _, port in pairs]
+    database, _, query = path.partition("?")
+    lists = f"host={','.join(hosts)}" + (f"&port={','.join(ports)}" if any(ports) else "")
+    return f"{who}{at}/{database}?{lists}" + (f"&{query}" if query else "")
 
 
 def _dialect(address: str) -> str:
@@ -295,13 +320,13 @@ class _Upgrade:
                     return  # the next one would find that, and not if it ran after a kill
             if len(found) < len(wanted) or not _commits_each(context) or context.connection.in_transaction():
                 return
-            request = self._next_request()
+            request = self._next_request(context)
 
     def _hear(self, text: str) -> None:
         self.may_stay = False
         self._sent.append(text)
 
-    def _next_request(self) -> dict[str, Any] | None:
+    def _next_request(self, context: Any) -> dict[str, Any] | None:
         """Say that all is done that was asked for, and wait for more; None where nothing more comes."""
         if not self._request["stays"]:
             return None
@@ -311,6 +336,7 @@ class _Upgrade:
             pipe.read(1)
         request: dict[str, Any] | None = json.loads(more.read_text(encoding="utf-8"))
         if request is not None:
+            _demand_connected(context)
             _demand_as_read(self._script, request)
             self._answer["commits"] = 0
         return request
@@ -340,6 +366,17 @@ def _commits_each(context: Any) -> bool:
 
 def _is_in_transaction_of_env(context: Any) -> bool:
     return bool(getattr(context, "_in_external_transaction", True))
+
+
+def _demand_connected(context: Any) -> None:
+    """Raise Lost where the server has ended the connection meanwhile: no revision is sent over it."""
+    connection = context.connection.connection.dbapi_connection
+    try:
+        is_there = context.dialect.do_ping(connection)
+    except context.dialect.dbapi.Error as error:
+        raise Lost(f"The connection was lost between two revisions: {_told(error)}") from error
+    if not is_there:  # as SQLAlchemy 1.4 says it
+        raise Lost("The connection was lost between two revisions.")
 
 
 def _in_order(script: Any, wanted: list[str], heads: Any) -> list[Any]:
@@ -474,7 +511,10 @@ class _Trail:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-        if request["trail"] is None or len(request["revisions"]) > 1:
+        if request["trail"] is None:
+            return
+        if len(request["revisions"]) > 1:
+            Path(request["trail"]).write_text("[]\n", encoding="utf-8")  # they have begun, and no more
             return
         [(revision, (self._path, digest))] = request["revisions"].items()
         self._connections: list[Any] = []  # kept, so that no other one gets its number
@@ -490,7 +530,7 @@ class _Trail:
 
         event.listen(Engine, "before_cursor_execute", self._before)
         event.listen(Engine, "after_cursor_execute", lambda one, *_: self._note("sent", self._number(one)))
-        event.listen(Engine, "commit", lambda one: self._note("committed", self._number(one)))
+        event.listen(Engine, "commit", self._commits)
         for name in ("rollback", "rollback_savepoint"):
             event.listen(Engine, name, lambda one, *_: self._note("taken back", self._number(one)))
 
@@ -499,6 +539,17 @@ class _Trail:
             return
         line, is_whole = _line_of(self._path), len(text) <= _KEPT
         self._note("sends", self._number(connection), line, text[:_KEPT], is_whole)
+
+    def _commits(self, connection: Any) -> None:
+        """Write a commit down when it has come back; SQLAlchemy says only that it comes."""
+        dialect, commit = connection.dialect, connection.dialect.do_commit
+
+        def committed(driver_connection: Any) -> None:
+            _replace(dialect, "do_commit", commit)
+            commit(driver_connection)
+            self._note("committed", self._number(connection))
+
+        _replace(dialect, "do_commit", committed)
 
     def _number(self, connection: Any) -> int:
         if connection not in self._connections:
@@ -517,14 +568,18 @@ _ACTIONS = {"upgrade": _upgrade, "scripts": _scripts}
 
 
 def _guard(request: dict[str, Any], answer: dict[str, Any]) -> None:
-    """Ask every new connection which database it is, and count what is committed."""
+    """Ask every new connection which database it is, count what is committed, and tell who cannot connect."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
     from sqlalchemy.pool import Pool
 
     answer["commits"] = 0
 
+    def connects(*_: Any) -> None:
+        answer["connects"] = True
+
     def check(connection: Any, _record: Any) -> None:
+        answer["connects"] = False
         cursor = connection.cursor()
         try:
             if _identity(cursor, request["identity_query"]) != request["identity"]:
@@ -541,6 +596,7 @@ def _guard(request: dict[str, Any], answer: dict[str, Any]) -> None:
     def count(_connection: Any) -> None:
         answer["commits"] += bool(answer.get("began"))
 
+    event.listen(Engine, "do_connect", connects)
     event.listen(Pool, "connect", check)
     event.listen(Engine, "commit", count)
 

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,10 +72,11 @@ class Process:
         return ended, answer
 
     def let_go(self) -> None:
-        """Let a process that waits come to its end."""
+        """Let a process that waits come to its end; it is killed where it cannot be told."""
         if self.close.alive and self.waits:
-            self._tell(None)
-            self._program.watch(deadline=_TO_END, output=Output(_ignore, ()))
+            with suppress(OSError):
+                self._tell(None)
+                self._program.watch(deadline=_TO_END, output=Output(_ignore, ()))
         self.close()
 
     def _tell(self, request: Mapping[str, object] | None) -> None:

@@ -8,6 +8,7 @@ the engine commits a change of the schema by itself.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from coordinator.sql import split_statements
 
 _MOST_NAMED = 12
 _MOST_LETTERS = 60
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _COMMITTING = frozenset({"ALTER", "CREATE", "DROP", "RENAME", "TRUNCATE"})
 """What MySQL and MariaDB commit, and all before it on the same connection; other words may or may not."""
 
@@ -32,6 +34,16 @@ class _Sent:
     is_for_good: bool = False
     is_open: bool = True
     """A commit of its connection would keep it: nothing was taken back behind it."""
+
+
+def begin_trail(file: Path, migration: Migration) -> None:
+    """Write down what a process is asked for; it writes over that before it sends anything of a revision."""
+    file.write_text(f"{json.dumps(_asked(migration))}\n", encoding="utf-8")
+
+
+def may_have_begun(file: Path, migration: Migration) -> bool:
+    """Tell whether anything of a revision may have been sent; of a file that is gone nobody knows."""
+    return _events(file) != [_asked(migration)]
 
 
 def read_trail(file: Path, migration: Migration, engine: Engine) -> str:
@@ -52,6 +64,14 @@ def read_trail(file: Path, migration: Migration, engine: Engine) -> str:
         (under_way, f"Refused, or sent without an answer{at_work}"),
     )
     return " ".join(f"{how}: {_named(each)}." for each, how in told if each)
+
+
+def _asked(migration: Migration) -> list[str]:
+    """Return what is written down of a request, and in which life of the machine: one that stops loses what
+    was written over it. Where that is not to be had, this process alone believes it.
+    """
+    life = _BOOT.read_text(encoding="ascii").strip() if _BOOT.is_file() else f"process {os.getpid()}"
+    return ["asked", str(migration.version), migration.files[0].digest, life]
 
 
 def _events(file: Path) -> list[Any]:

@@ -12,8 +12,8 @@ budget allows.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -24,7 +24,7 @@ from coordinator.adapters import supervised
 from coordinator.adapters.runners import _alembic_child, _alembic_warm
 from coordinator.adapters.runners._alembic_process import Process
 from coordinator.adapters.runners._alembic_said import Sent, sent_otherwise
-from coordinator.adapters.runners._alembic_trail import read_trail
+from coordinator.adapters.runners._alembic_trail import begin_trail, may_have_begun, read_trail
 from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.adapters.warm_interpreter import WarmInterpreter
@@ -160,6 +160,10 @@ class AlembicRunner:
         """Return what the last process wrote down while it sent the revision's statements."""
         return without(read_trail(self._trail, migration, self._spec.engine), self._secrets())
 
+    def may_have_begun(self, migration: Migration) -> bool:
+        """Tell whether a process that was asked for the revision wrote down that it begins."""
+        return may_have_begun(self._trail, migration)
+
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no process of an earlier command is left."""
         supervised.demand_gone(self._lock, timeout)
@@ -207,21 +211,38 @@ class AlembicRunner:
     def _run_live(
         self, migrations: Sequence[Migration], *, url: Secret, note: Callable[[str], None]
     ) -> tuple[Ended, dict[str, Any]]:
-        """Let the process that waits for it go on, or another one begin."""
-        output = supervised.Output(note, (url, *self._secrets()))
-        asked = {**_revisions(migrations), "trail": str(self._trail)}
+        """Let the process that waits for it go on, or another one begin; also where that one had ended."""
         if self._waiting is not None and not self._waiting.may_be_asked:
             self.let_go()
+        has_waited = self._waiting is not None
+        ended, answer = self._watched(self._asked(migrations, url), migrations[0], url, note)
+        has_gone = has_waited and (ended.is_cut_off or not answer)
+        if has_gone and not ended.has_begun and not ended.is_late:
+            note(f"The process that waited has gone: {ended.told}. Another one begins.")
+            ended, answer = self._watched(self._asked(migrations, url), migrations[0], url, note)
+        return ended, answer
+
+    def _asked(self, migrations: Sequence[Migration], url: Secret) -> Process:
+        """Return the process that does it, which has waited for it or begins."""
         process, self._waiting = self._waiting, None
-        if process is None:
+        asked = {**_revisions(migrations), "trail": str(self._trail)}
+        with _startable(self._python):
+            if process is not None:
+                begin_trail(self._trail, migrations[0])
+                with suppress(OSError):  # its folder is gone, or there is no room in it
+                    process.ask(asked)
+                    return process
+                process.close()
             with supervised.held_by_program(self._lock) as lock:
-                self._trail.unlink(missing_ok=True)  # what it says is about the last request alone
+                begin_trail(self._trail, migrations[0])
                 whole = {**self._upgrade(url, _settings(self._spec)), **self._about(url), **asked}
-                start = partial(self._started, is_warm=True, lock=lock)
-                process = Process(start, whole, stays=self._may_stay)
-        else:
-            self._trail.unlink(missing_ok=True)
-            process.ask(asked)
+                return Process(partial(self._started, is_warm=True, lock=lock), whole, stays=self._may_stay)
+
+    def _watched(
+        self, process: Process, first: Migration, url: Secret, note: Callable[[str], None]
+    ) -> tuple[Ended, dict[str, Any]]:
+        """Return how it ended, and its answer; it is kept where it waits for more."""
+        output = supervised.Output(note, (url, *self._secrets()))
         with ExitStack() as unless_it_waits:
             unless_it_waits.callback(process.close)
             ended, answer = process.watch(deadline=self._spec.migrations.deadline, output=output)
@@ -230,7 +251,9 @@ class AlembicRunner:
                 self._waiting = process
             else:
                 self._may_stay = bool(answer.get("may_stay"))
-        return self._answered(ended, answer, url), answer
+        is_gone = ended.exit_code is not None  # else it may still be there, and begin
+        has_begun = process.waits or not is_gone or self.may_have_begun(first)
+        return replace(self._answered(ended, answer, url), has_begun=has_begun), answer
 
     def _answered(self, ended: Ended, answer: Mapping[str, Any], url: Secret) -> Ended:
         """Return how a process ended, with the reason that it gives."""
@@ -306,6 +329,20 @@ def _revisions(migrations: Sequence[Migration]) -> dict[str, object]:
         },
         "labels": {str(each.version): each.branch_labels for each in migrations},
     }
+
+
+@contextmanager
+def _startable(program: str) -> Iterator[None]:
+    """Raise StepFailed where this machine does not let a process be asked: a disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise StepFailed(
+            "program-not-started",
+            f"`{program}` could not be started for a revision: {error}.",
+            why="Nothing of it was sent.",
+            next_step="Mend that (a full disk, a folder that may not be written), and run again.",
+        ) from error
 
 
 def _ignore(line: str) -> None:
