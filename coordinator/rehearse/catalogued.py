@@ -48,8 +48,12 @@ _EXPRESSION = re.compile(
 _CAST = re.compile(r"(?:\((?P<of>\w+)\)|\))::(?!text\b|character|bpchar\b|jsonb?\b)")
 """Of a column or an expression, not of a literal, and to a type that has no place for some texts."""
 _BITS = {
-    "tinyint": 7, "smallint": 15, "mediumint": 23,
-    "integer": 31, "int": 31, "bigint": 63,
+    "tinyint": 7,
+    "smallint": 15,
+    "mediumint": 23,
+    "integer": 31,
+    "int": 31,
+    "bigint": 63,
 }
 _SIZE = r"(?:\((?P<size>\d+)(?:,(?P<scale>\d+))?\))?"
 _SIZED = re.compile(
