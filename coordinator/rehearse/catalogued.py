@@ -22,7 +22,7 @@ _RULE = re.compile(
 )
 _FOREIGN_KEY = re.compile(r"FOREIGN KEY \((?P<columns>[^)]*)\)", re.IGNORECASE)
 """What is kept of one: what it refers to may be renamed, and what it does to other rows is seen there."""
-_KEYS = re.compile(r"\((?P<keys>[\w$\s,\"`]+)\)")
+_KEYS = re.compile(r"[^(]*\((?P<keys>[\w$\s,\"`]+)\)")
 _GENERATED = re.compile(r"generated (?:always as (?!identity)|stored|virtual)", re.IGNORECASE)
 _NOT_VALID = re.compile(r" NOT VALID$")
 _INDEX = re.compile(r"INDEX .*? ON (?:ONLY )?(?:[^\s(]+)(?: USING \w+)?", re.IGNORECASE | re.DOTALL)
@@ -37,6 +37,7 @@ _MAY_REFUSE = re.compile(
     r"\bRAISE\b(?!\s+(?:DEBUG|LOG|INFO|NOTICE|WARNING)\b)|\bASSERT\b|\bSIGNAL\b|BEFORE .*\bRETURN\s+NULL\b",
     re.IGNORECASE | re.DOTALL,
 )
+_GIVEN = re.compile(r"\bNEW\.([\w\"`]+)\s*:?=|\bINTO\s+NEW\.([\w\"`]+)", re.IGNORECASE)
 _CHECK_OPTION = re.compile(r"check_option=|with check option (?:cascaded|local)", re.IGNORECASE)
 _PARTITIONED = re.compile(r"table partitioned by (?P<key>(?:RANGE|LIST) \(.*\))")
 """Each row of HASH has a partition."""
@@ -107,6 +108,7 @@ def constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         for key, text in catalogue.items()
         if key.startswith("column ") and _GENERATED.search(text)
     }
+    functions = functions_of(catalogue)
     for key, definition in catalogue.items():
         kind, _, name = key.partition(" ")
         if kind not in ("constraint", "index"):
@@ -120,11 +122,11 @@ def constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         if rule is None:
             continue
         text = _INDEX.sub("INDEX", text)
-        keys = _KEYS.search(text) if rule["unique"] else None
+        keys = _KEYS.match(text) if rule["unique"] else None
         words = words_of(text[rule.end() :])
         yield Constraint(
             bare(_table_of(name, definition, tables)),
-            text,
+            " ".join([text, *called(text, functions)]),
             is_unique=rule["unique"] is not None,
             keys=words_of(keys["keys"]) if keys else None,
             words=words.union(*(made_of.get(word, ()) for word in words)),
@@ -268,6 +270,21 @@ def triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
                 events=words_of(head["when"]),
                 is_trigger=True,
             )
+
+
+def given_by_triggers(catalogue: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
+    """Return by table the columns of the new row that its triggers write."""
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    functions = functions_of(catalogue)
+    found: dict[str, frozenset[str]] = {}
+    for key, definition in catalogue.items():
+        if key.startswith("trigger "):
+            table = bare(_table_of(key.partition(" ")[2], definition, tables))
+            text = " ".join([definition, *called(definition, functions)])
+            found[table] = found.get(table, frozenset()) | words_of(
+                " ".join(each[0] or each[1] for each in _GIVEN.findall(text))
+            )
+    return found
 
 
 def may_refuse(text: str) -> bool:

@@ -31,6 +31,7 @@ from coordinator.rehearse.catalogued import (
     expressions,
     followers,
     functions_of,
+    given_by_triggers,
     is_narrower,
     may_refuse,
     of_domains,
@@ -44,7 +45,10 @@ _OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+\"? IS (?:NOT )?NULL|AND)+", re.IG
 _SET = re.compile(
     r"\b(?:SET|KEY UPDATE)\b(?P<set>.*?)(?:\bWHERE\b|\bFROM\b|\bRETURNING\b|$)", re.IGNORECASE | re.DOTALL
 )
-_INTO = re.compile(r"\bINTO\s+(?:[^\s(]+)(?:\s+AS\s+\w+)?\s*\((?P<columns>[^)]*)\)", re.IGNORECASE)
+_INTO = re.compile(
+    r"\b(?:INTO\s+(?:[^\s(]+)(?:\s+AS\s+\w+)?|THEN\s+INSERT)\s*\((?P<columns>[^)]*)\)", re.IGNORECASE
+)
+_ROWS = re.compile(r"\b(?:INSERT|REPLACE)\b", re.IGNORECASE)
 _TARGETS = re.compile(
     r"\b(?:INTO|DELETE\s+FROM)\s+(?:ONLY\s+)?(?P<one>[^\s(]+)|\bUPDATE\b(?P<some>.*?)\bSET\b",
     re.IGNORECASE | re.DOTALL,
@@ -106,6 +110,8 @@ class Constraints:
     """Tables, each with one that has some of its rows: a partition, or a table that inherits."""
     columns: Mapping[tuple[str, str], Room | None]
     """By table and name, what they have place for."""
+    given: Mapping[str, frozenset[str]]
+    """By table, the columns that its triggers write."""
     bounds: frozenset[tuple[str, str]]
     """Partitioned tables, each with the bounds of one of its partitions."""
 
@@ -121,6 +127,7 @@ class Constraints:
             frozenset(followers(catalogue)),
             frozenset((bare(table), bare(part)) for table, *_, part in parts),
             dict(columns_of(catalogue)),
+            given_by_triggers(catalogue),
             frozenset(bounds(catalogue)),
         )
 
@@ -132,8 +139,10 @@ class Constraints:
             columns = columns.union(
                 *(each.behind(name, columns) for each in (own, self) for name in _targets(text))
             )
-        elif (mine := own.columns_of(before)) <= self.columns_of(now):
+        elif (mine := own.columns_of(before)) and mine <= self.columns_of(now):
             columns = mine  # a text without a list of columns was made for these, and none has another name
+        if columns is not None:
+            columns = columns.union(*(self.given.get(table, ()) for table in now))
         ours, theirs = own.met(before, columns, own_ran), self.met(now, columns, here)
         gone, left = own.bounds_of(before) - self.bounds_of(now), self.bounds_of(now)
         if gone and "DEFAULT" not in left and _NEW.search(text):
@@ -321,7 +330,7 @@ def _is_implied(constraint: Constraint, others: Collection[Constraint], *, inser
 def _written(text: str) -> frozenset[str] | None:
     """Return the words among which the written columns are; None if it may be any column."""
     found = [each["columns"] for each in _INTO.finditer(text)]
-    if len(found) < len(_INSERTS.findall(text)):
+    if len(found) < len(_ROWS.findall(text)):
         return None
     return words_of(" ".join([*found, *(each["set"] for each in _SET.finditer(text))]))
 

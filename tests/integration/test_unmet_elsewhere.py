@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fixtures.mariadb import ENGINE as MYSQL_ENGINE
-from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers
+from fixtures.two_versions import TWO, Servers, servers, verdict
 
 from coordinator.model import Engine
 
@@ -18,16 +18,8 @@ CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (1000);
 CREATE TABLE other PARTITION OF t FOR VALUES FROM (1000) TO (2000);
 """
 INTO_PARTED = "INSERT INTO t (id, d, b) VALUES ($1, $2, $3)"
-TWO = """CREATE TABLE t (id integer PRIMARY KEY, a integer);
-CREATE TABLE s (id integer PRIMARY KEY, a integer, c integer);
-"""
 CHECK = "ALTER TABLE s ADD CHECK (a <> 77);"
 MYSQL = [pytest.param(MYSQL_ENGINE, marks=pytest.mark.mariadb)]
-
-
-def verdict(servers: Servers, engine: Engine, base: str, pending: str, live: str) -> str:
-    _, [found, _] = rehearsed(servers[engine], engine, base, TOGETHER + pending, live=live, next_="SELECT 1")
-    return found
 
 
 @pytest.mark.parametrize(
@@ -150,39 +142,6 @@ CREATE TABLE c (id integer PRIMARY KEY, t integer DEFAULT 1 REFERENCES p ON {act
     assert found == expected
 
 
-LOGGED = """CREATE TABLE t (id integer PRIMARY KEY, a integer);
-CREATE TABLE log (id serial PRIMARY KEY, t integer, a integer);
-CREATE FUNCTION put(id integer, a integer) RETURNS void LANGUAGE sql AS
-'INSERT INTO log (t, a) VALUES (id, a)';
--- +goose StatementBegin
-CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN PERFORM put(NEW.id, NEW.a); RETURN NULL; END $$;
--- +goose StatementEnd
-CREATE TRIGGER noted AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION noted();
-CREATE TABLE s (id integer PRIMARY KEY, a integer);
-CREATE RULE noted AS ON INSERT TO s DO ALSO INSERT INTO log (t, a) VALUES (NEW.id, NEW.a);
-"""
-
-
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("INSERT INTO t (id, a) VALUES ($1, $2)", "pu"),
-        ("UPDATE t SET a = $1 WHERE id = $2", "pu"),
-        ("DELETE FROM t WHERE id = $1", "pp"),
-        ("INSERT INTO s (id, a) VALUES ($1, $2)", "pu"),
-        ("SELECT put($1, $2)", "pu"),
-        ("SELECT * FROM log", "pp"),
-    ],
-)
-def test_a_check_of_a_table_that_a_trigger_a_rule_or_a_function_writes(
-    servers: Servers, query: str, expected: str
-):
-    pending = "ALTER TABLE log ADD CHECK (a <> 77);"
-
-    assert verdict(servers, Engine.POSTGRESQL, LOGGED, pending, query) == expected
-
-
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -249,54 +208,6 @@ def test_a_generated_column_that_not_each_value_fits(
     assert verdict(servers, Engine.POSTGRESQL, base, f"ALTER TABLE t {pending};", query) == expected
 
 
-def function(name: str, arguments: str, body: str, returns: str = "void") -> str:
-    return f"""-- +goose StatementBegin
-CREATE OR REPLACE FUNCTION {name}({arguments}) RETURNS {returns} LANGUAGE plpgsql AS
-$$ BEGIN {body} END $$;
--- +goose StatementEnd
-"""
-
-
-REFUSES = "IF n = 77 THEN RAISE EXCEPTION 'no'; END IF;"
-
-
-@pytest.mark.parametrize(
-    ("pending", "query", "expected"),
-    [
-        (function("twice", "n integer", f"{REFUSES} RETURN 2 * n;", "integer"), "SELECT twice($1)", "pu"),
-        (function("twice", "n integer", "RETURN n + n;", "integer"), "SELECT twice($1)", "pp"),
-        (
-            f"""{function("minded", "n integer", REFUSES)}
-{function("mind", "", "PERFORM minded(NEW.a); RETURN NEW;", "trigger")}
-CREATE TRIGGER mind BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION mind();""",
-            "INSERT INTO t (id, a) VALUES ($1, $2)",
-            "pu",
-        ),
-        (
-            "CREATE RULE mind AS ON INSERT TO t WHERE NEW.a = 77 DO INSTEAD NOTHING;",
-            "INSERT INTO t (id, a) VALUES ($1, $2)",
-            "pu",
-        ),
-    ],
-)
-def test_a_function_or_a_rule_that_may_refuse(servers: Servers, pending: str, query: str, expected: str):
-    base = TWO + function("twice", "n integer", "RETURN 2 * n;", "integer")
-
-    assert verdict(servers, Engine.POSTGRESQL, base, pending, query) == expected
-
-
-@pytest.mark.parametrize(
-    "pending", ["ALTER a SET NOT NULL", "ALTER b TYPE varchar(30)", "ADD CHECK (a >= 0)"]
-)
-def test_null_and_edges_reach_what_a_function_writes(servers: Servers, pending: str):
-    base = f"""CREATE TABLE t (id integer PRIMARY KEY, a integer, b text);
-{function("put", "id integer, a integer, b text", "INSERT INTO t VALUES (id, a, b);")}"""
-
-    found = verdict(servers, Engine.POSTGRESQL, base, f"ALTER TABLE t {pending};", "SELECT put($1, $2, $3)")
-
-    assert found == "pb"
-
-
 MERGED = """MERGE INTO t USING (SELECT $1::integer AS id, $2::integer AS a) n ON t.id = n.id
 WHEN MATCHED THEN UPDATE SET a = n.a WHEN NOT MATCHED THEN INSERT (id, a) VALUES (n.id, n.a)"""
 
@@ -317,6 +228,14 @@ def test_rows_that_a_text_puts_in_without_naming_the_columns_of_its_values(
     base = "CREATE TABLE t (id integer PRIMARY KEY, a integer, b text DEFAULT 'old');\n"
 
     assert verdict(servers, Engine.POSTGRESQL, base, f"ALTER TABLE t {pending};", query) == "pb"
+
+
+@pytest.mark.parametrize(("column", "expected"), [("a", "pu"), ("c", "pp")])
+def test_merge_writes_the_columns_that_it_names(servers: Servers, column: str, expected: str):
+    merges = f"""MERGE INTO s USING (SELECT $1::integer AS id, $2::integer AS n) n ON s.id = n.id
+WHEN MATCHED THEN UPDATE SET {column} = n.n WHEN NOT MATCHED THEN INSERT (id, {column}) VALUES (n.id, n.n)"""
+
+    assert verdict(servers, Engine.POSTGRESQL, TWO, CHECK, merges) == expected
 
 
 def test_a_text_without_a_list_of_columns_writes_those_that_it_was_made_for(servers: Servers):
