@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from fixtures.alembic_project import ENV, apply_next, heads, plan_in, revision, rows, write_project
 from fixtures.audience import Audience
 from fixtures.code_release import release
+from fixtures.crashing import crashing_server
 from fixtures.late_wire import Cut, LateWire, over, to_server_of
 from fixtures.local import until
 from fixtures.mariadb import root_connection
@@ -37,11 +39,12 @@ HOLDS = """
 import time
 from pathlib import Path
 HERE = Path(__file__).parents[1]
-if (HERE / "hold").exists() and "/shop.db" in config.get_main_option("sqlalchemy.url"):
+is_live = "/shop" in config.get_main_option("sqlalchemy.url") and not context.is_offline_mode()
+while is_live and (HERE / "hold").exists():
     (HERE / "held").touch()
-    time.sleep(600)
+    time.sleep(0.1)
 """
-"""Waits before its migrations begin, at the live database."""
+"""Waits before its migrations begin, at the live database, while there is a file `hold`."""
 TELLS = """
 import os
 from pathlib import Path
@@ -119,6 +122,23 @@ def test_a_process_whose_connection_was_ended_while_it_waited_is_replaced(mariad
     demand_released(project(tmp_path, mariadb_url), Audience(acts={"expand:shop:r4": end}))
 
     assert ended
+
+
+def test_a_server_that_was_restarted_before_a_process_reached_it_is_no_other_database(tmp_path: Path):
+    env = ENV.replace("target_metadata = None", f"target_metadata = None\n{HOLDS}")
+    with crashing_server() as server, ThreadPoolExecutor() as pool:
+        url = server.new_database("shop")
+        ports = project(tmp_path, url, env=env)
+        (tmp_path / "hold").touch()
+
+        def restart() -> None:
+            until((tmp_path / "held").exists, seconds=120)
+            server.restart()
+            (tmp_path / "hold").unlink()
+
+        restarted = pool.submit(restart)
+        demand_released(ports, Audience())
+        restarted.result()
 
 
 def test_what_was_cut_off_at_its_commit_is_not_said_to_be_there(tmp_path: Path):

@@ -583,6 +583,7 @@ def _guard(request: dict[str, Any], answer: dict[str, Any]) -> None:
         cursor = connection.cursor()
         try:
             if _identity(cursor, request["identity_query"]) != request["identity"]:
+                answer["is_elsewhere"] = True
                 raise Refused(
                     "env.py connects to another database than the one that it was told: it is to use"
                     f" `sqlalchemy.url`{_or_variable(request)}. Nothing was sent there."

@@ -83,6 +83,7 @@ class AlembicRunner:
         self._waiting: Process | None = None
         self._may_stay = False
         """What env.py did in a process before lets one wait for more."""
+        self._last_identity: list[str] = []
 
     def up(
         self, migration: Migration, *, url: Secret, live: Secret | None, note: Callable[[str], None]
@@ -176,10 +177,11 @@ class AlembicRunner:
             raise StepFailed("program-failed", other)
 
     def _upgrade(self, url: Secret, settings: list[str]) -> dict[str, object]:
+        self._last_identity = self._identity(url)
         return {
             "kind": "upgrade",
             "identity_query": _IDENTITY[self._spec.engine],
-            "identity": self._identity(url),
+            "identity": self._last_identity,
             "settings": settings,
         }
 
@@ -253,7 +255,10 @@ class AlembicRunner:
                 self._may_stay = bool(answer.get("may_stay"))
         is_gone = ended.exit_code is not None  # else it may still be there, and begin
         has_begun = process.waits or not is_gone or self.may_have_begun(first)
-        return replace(self._answered(ended, answer, url), has_begun=has_begun), answer
+        ended = replace(self._answered(ended, answer, url), has_begun=has_begun)
+        if answer.get("is_elsewhere") and self._identity(url) != self._last_identity:
+            ended = replace(ended, is_cut_off=True)  # it reached the right one, which was restarted meanwhile
+        return ended, answer
 
     def _answered(self, ended: Ended, answer: Mapping[str, Any], url: Secret) -> Ended:
         """Return how a process ended, with the reason that it gives."""
