@@ -181,8 +181,10 @@ class Constraints:
 def _below(tables: Collection[_T], pairs: Collection[tuple[_T, _T]]) -> frozenset[_T]:
     """Return all that pairs lead to from some tables."""
     below: frozenset[_T] = frozenset()
-    while more := {child for parent, child in pairs if parent in below.union(tables)} - below:
+    reached = frozenset(tables)
+    while more := {child for parent, child in pairs if parent in reached} - below:
         below |= more
+        reached |= more
     return below
 
 
@@ -305,9 +307,10 @@ def _children(catalogue: Mapping[str, str]) -> Iterator[tuple[_Done, _Done]]:
 
 def _table_of(name: str, definition: str, tables: set[str]) -> str:
     """Return the table of a constraint or index; PostgreSQL's indexes stand beside their tables."""
-    found = [each for each in tables if name.startswith(f"{each}.")]
-    if found:
-        return max(found, key=len)
+    end = len(name)
+    while (end := name.rfind(".", 0, end)) >= 0:  # a table's own name may have dots
+        if name[:end] in tables:
+            return name[:end]
     on = re.search(r" ON (?:ONLY )?(\S+)", definition)
     return on[1] if on else name
 
