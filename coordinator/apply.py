@@ -334,7 +334,7 @@ def _execute(
         try:
             session.execute(batch)
         except DatabaseError as error:
-            line = _line_of(error, batch, script)
+            line = _line_of(error, batch, script, target.engine)
             what = f"{path}:{line}: {error.what}" if line else f"{path}: {error.what}"
             remains = (
                 None if script is None else remains_of(error, batch, script, target.engine, is_sent=is_sent)
@@ -378,8 +378,11 @@ def _first_text(script: Script) -> tuple[str, ...]:
     return tuple(each.text for each in script.statements[:1])
 
 
-def _line_of(error: DatabaseError, batch: Batch, script: Script | None) -> int | None:
-    """Return the line of the file in which the engine stopped, if it stopped in a text of the file."""
+def _line_of(error: DatabaseError, batch: Batch, script: Script | None, engine: Engine) -> int | None:
+    """Return the line of the file in which the engine stopped, if it stopped in a text of the file.
+
+    PostgreSQL says nothing of where a row is refused: then it is known of a text that is one statement.
+    """
     if error.statement is None or script is None:
         return None
     text = batch.statements[error.statement]
@@ -387,4 +390,7 @@ def _line_of(error: DatabaseError, batch: Batch, script: Script | None) -> int |
     earlier = batch.statements[: error.statement].count(text)
     if earlier >= len(same):
         return None  # a statement of the tool's own
-    return same[earlier] + text.count("\n", 0, (error.position or 1) - 1)
+    if error.position is not None:
+        return same[earlier] + text.count("\n", 0, error.position - 1)
+    statements = split_statements(text, engine)
+    return same[earlier] + statements[0].line - 1 if len(statements) == 1 else None

@@ -107,7 +107,9 @@ def _rebuilt(changes: Sequence[Change]) -> tuple[str, ...]:
 
 
 def _has_cut(phased: Phased, database: DatabaseName, evidence: Evidence) -> bool:
-    """Tell whether no statement of a migration both brings and takes something."""
+    """Tell whether no statement of a migration in SQL both brings and takes something."""
+    if phased.migration.by_program:
+        return False
     rehearsal = evidence.rehearsals.get(database)
     statements = [
         each.changes

@@ -53,6 +53,7 @@ def plan_release(
         seen,
         catalogues,
         kinds=kinds,
+        of_queries=problems,
         reads_live=True,
         watches_statements=watches_statements,
         cache=cache,
@@ -80,12 +81,16 @@ def work_out(
     catalogues: Mapping[Use, Catalogue],
     *,
     kinds: Mapping[str, StepKind],
+    of_queries: tuple[Diagnostic, ...] = (),
     reads_live: bool,
     watches_statements: bool,
     cache: EvidenceCache | None,
     tell: Tell = lambda _: None,
 ) -> tuple[Proof, tuple[Diagnostic, ...]]:
     """Return the proof of a release whose world and queries are known already, and warnings.
+
+    `of_queries` is what was found when those were read: without them a phase is guessed, and must be declared
+    where it cannot be.
 
     Raises: PlanInvalid where a phase is declared wrongly, or must be declared.
     """
@@ -107,7 +112,7 @@ def work_out(
     evidence = replace(evidence, backfills=judged(plan, evidence))
     diagnostics = (*rehearsed.diagnostics, *undecided, *contradicted, *begin_too_late(plan, evidence))
     if errors_of(diagnostics):
-        raise PlanInvalid((*seen.diagnostics, *diagnostics))  # what was seen may be why
+        raise PlanInvalid((*seen.diagnostics, *of_queries, *diagnostics))  # what was seen may be why
     graph = compile_release(plan, seen, evidence)
     proof = prove(graph, evidence, seen, plan=plan, effects_of=lambda step: kinds[step.kind].effects(step))
     return proof, diagnostics

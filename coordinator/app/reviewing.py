@@ -71,6 +71,7 @@ def review(
         seen,
         catalogues,
         kinds=kinds,
+        of_queries=problems,
         reads_live=False,
         watches_statements=True,
         cache=cache,

@@ -50,10 +50,12 @@ def _status(path: Path, output: Output) -> ExitCode:
         reasons = (*progress.accepted(state), *progress.why(state))
         show_messages([progress.summary(state, now=now), *reasons, *_working(path, state)])
         window = columns_of(sys.stdout, otherwise=0)
-        for sign, step, took, detail in rows:
+        failures = dict(progress.failures(state))
+        for sign, step, took, known in rows:
+            detail = "see below" if step in failures else known
             row = f"  {sign} {wrapping.padded(step, width)}  {took:>12}  {detail}".rstrip()
             show(wrapping.cut_to(row, window) if window else row)
-        show_messages((*progress.failures(state), *progress.doubts(state)))
+        show_messages((*failures.values(), *progress.doubts(state)))
     return ExitCode.DONE
 
 

@@ -277,8 +277,10 @@ def _targets(text: str) -> frozenset[str]:
 def _below(tables: Collection[_T], pairs: Collection[tuple[_T, _T]]) -> frozenset[_T]:
     """Return all that pairs lead to from some tables."""
     below: frozenset[_T] = frozenset()
-    while more := {child for parent, child in pairs if parent in below.union(tables)} - below:
+    reached = frozenset(tables)
+    while more := {child for parent, child in pairs if parent in reached} - below:
         below |= more
+        reached |= more
     return below
 
 
@@ -310,6 +312,111 @@ def _asks_for_null(constraint: Constraint) -> bool:
     return not constraint.is_unique and _OF_NULL.fullmatch(constraint.text) is not None
 
 
+<<<<<<< HEAD
+=======
+def _constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    made_of = {
+        _bare(key): _words(text) if "(" in text else _ANY  # SQLite does not say of what
+        for key, text in catalogue.items()
+        if key.startswith("column ") and _GENERATED.search(text)
+    }
+    for key, definition in catalogue.items():
+        kind, _, name = key.partition(" ")
+        if kind not in ("constraint", "index"):
+            continue
+        # SQLite has no names for these: the key says which columns they are of.
+        shown = name.partition(".unique ")[2] if definition == "unique" else ""
+        text = _NOT_VALID.sub("", f"UNIQUE {shown}" if shown else definition)
+        refers = _FOREIGN_KEY.search(f"{name} {text}")
+        text = refers[0] if refers else text
+        rule = _RULE.match(text)
+        if rule is None:
+            continue
+        text = _INDEX.sub("INDEX", text)
+        keys = _KEYS.search(text) if rule["unique"] else None
+        words = _words(text)
+        yield Constraint(
+            _bare(_table_of(name, definition, tables)),
+            text,
+            is_unique=rule["unique"] is not None,
+            keys=_words(keys["keys"]) if keys else None,
+            words=words.union(*(made_of.get(word, ()) for word in words)),
+        )
+
+
+def _of_domains(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+    """Yield the checks of the domains that columns are of."""
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    domains = {key.partition(" ")[2]: text for key, text in catalogue.items() if key.startswith("domain ")}
+    checks = [(key, text) for key, text in catalogue.items() if key.startswith("constraint ")]
+    for key, definition in catalogue.items() if domains else ():
+        kind, _, name = key.partition(" ")
+        of = definition.partition(" ")[0].removesuffix("[]") if kind == "column" else ""
+        while of in domains:
+            for check, text in checks:
+                if check.startswith(f"constraint {of}."):
+                    table, words = _bare(_table_of(name, definition, tables)), frozenset({_bare(name)})
+                    shown = f"{_NOT_VALID.sub('', text)} of {of}"
+                    yield Constraint(table, shown, is_unique=False, keys=None, words=words)
+            of = domains[of].partition(" ")[0]
+
+
+def _bounds(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for key, definition in catalogue.items():
+        if key.startswith("partition "):
+            yield _bare(key.split(" ")[1]), definition.partition(" check (")[0]
+
+
+def _triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+    """Yield those that may refuse a row or leave it out, with the function that one runs, and such views."""
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    for key, definition in catalogue.items():
+        kind, _, name = key.partition(" ")
+        if kind == "view" and _CHECK_OPTION.search(definition):
+            yield Constraint(_bare(name), definition, is_unique=False, keys=None, words=_ANY)
+        head = _TRIGGER.match(definition) if kind == "trigger" else None
+        if head is None:
+            continue
+        runs = _RUNS.search(definition)
+        body = catalogue.get(f"function {runs['name']}()", "") if runs else ""
+        text = f"TRIGGER {head['when']}{definition[head.end() :]}"
+        if _MAY_REFUSE.search(f"{text} {body}"):
+            yield Constraint(
+                _bare(_table_of(name, definition, tables)),
+                f"{text} {body}".strip(),
+                is_unique=False,
+                keys=None,
+                words=_ANY,
+                events=_words(head["when"]),
+                is_trigger=True,
+            )
+
+
+def _children(catalogue: Mapping[str, str]) -> Iterator[tuple[_Done, _Done]]:
+    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
+    for key, definition in catalogue.items():
+        parent = _PARENT.search(definition)
+        if parent is None or not key.startswith("constraint "):
+            continue
+        child = _table_of(key.partition(" ")[2], definition, tables)
+        for action in _ACTION.finditer(definition):
+            event = action["event"].lower()
+            does = event if action["does"].upper() == "CASCADE" else "update"
+            yield (event, _bare(parent["parent"])), (does, _bare(child))
+
+
+def _table_of(name: str, definition: str, tables: set[str]) -> str:
+    """Return the table of a constraint or index; PostgreSQL's indexes stand beside their tables."""
+    end = len(name)
+    while (end := name.rfind(".", 0, end)) >= 0:  # a table's own name may have dots
+        if name[:end] in tables:
+            return name[:end]
+    on = re.search(r" ON (?:ONLY )?(\S+)", definition)
+    return on[1] if on else name
+
+
+>>>>>>> 4f275a7852778ac47ec15d0c764d9959d0052031
 def _is_implied(constraint: Constraint, others: Collection[Constraint], *, inserts: bool) -> bool:
     """Tell whether rows that are unique already cannot be alike.
 

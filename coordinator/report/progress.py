@@ -179,11 +179,13 @@ def closing_lines(state: RunState, stuck: tuple[StepId, ...]) -> Iterator[str]:
     yield from (_stuck_line(state, step) for step in stuck)
 
 
-def failures(state: RunState) -> Iterator[str]:
-    """Yield why a step of a run that goes neither on nor back has failed, and what to do then."""
+def failures(state: RunState) -> Iterator[tuple[StepId, str]]:
+    """Yield the failed steps of a run that goes neither on nor back: why, and what to do then."""
     if state.outcome is None and state.rollback is None and state.abort is None:
         yield from (
-            _stuck_line(state, step.id) for step in state.moved() if state.status(step.id) is Status.FAILED
+            (step.id, _stuck_line(state, step.id))
+            for step in state.moved()
+            if state.status(step.id) is Status.FAILED
         )
 
 

@@ -161,3 +161,19 @@ def test_a_command_that_is_asked_to_end_removes_what_it_made(tmp_path: Path, num
 
         assert command.wait(60) == ExitCode.INTERRUPTED
     assert not list(tmp_path.iterdir())
+
+
+def test_says_beside_a_phase_that_must_be_declared_whose_queries_are_not_known(checkout: Checkout):
+    checkout.released("1.4")
+    (checkout.folder / "queries").mkdir()
+    (checkout.folder / "queries" / "users.sql").write_text("-- name: GetUser :one\nSELECT id FROM users;\n")
+    change_plan(checkout, queries={"sql": "queries"})
+    checkout.migration(
+        2, "mixed", "ALTER TABLE users ADD COLUMN mail text;\nALTER TABLE users DROP COLUMN name;"
+    )
+
+    ended = checkout.run("plan", "--set", "VERSION=1.5")
+
+    assert ended.exit_code == 2
+    assert "error[phases-mixed]" in ended.err
+    assert "warning[not-a-repository]: The queries of `shop` 1.4 are not known" in ended.err

@@ -116,6 +116,15 @@ def test_keeps_what_ran_before_a_statement_that_failed(database: RehearsalDataba
 # -- clones ---------------------------------------------------------------------------------------------
 
 
+def test_a_statement_of_a_text_that_fails_is_told_by_its_place_in_the_text(database: RehearsalDatabase):
+    text = "CREATE TABLE one (id int NOT NULL);\n\nINSERT INTO one VALUES (NULL);\n"
+
+    with pytest.raises(DatabaseError) as failure:
+        apply(database, text)
+
+    assert text.index("INSERT") + 1 == failure.value.position
+
+
 def test_a_clone_is_equal(place: Place, database: RehearsalDatabase):
     database.fill()
 

@@ -325,15 +325,6 @@ def test_a_migration_reaches_no_other_database(server: RehearsalServer, database
         assert "table logs" in other.catalogue()
 
 
-def test_a_statement_of_a_text_that_fails_is_told_by_its_place_in_the_text(database: RehearsalDatabase):
-    text = "CREATE TABLE one (id int);\n\nINSERT INTO one VALUES ('no number');\n"
-
-    with pytest.raises(DatabaseError) as failure:
-        apply(database, text)
-
-    assert text.index("INSERT") + 1 == failure.value.position
-
-
 def test_statements_about_accounts_are_left_out_and_said(server: RehearsalServer):
     with server.database() as database:
         apply(

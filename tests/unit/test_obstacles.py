@@ -28,6 +28,7 @@ from coordinator.model import DatabaseName, Layer, Phase, Role, ServiceName, Sta
 from coordinator.obstacles import Known, explain
 from coordinator.prove import Proof, prove
 from coordinator.rehearse.findings import _blamed
+from coordinator.splits import split
 
 WORKS = Finding(Verdict.PROVEN, Basis.REHEARSED, "every query was asked")
 LOST = Finding(Verdict.BROKEN, Basis.REHEARSED, "a query fails")
@@ -109,6 +110,7 @@ def files(number: int) -> tuple:
     return tuple(map(migration, range(1, number + 1)))
 
 
+DB = DatabaseName("db")
 LIVE, NEXT = use("app", Role.LIVE), use("app", Role.NEXT)
 EARLY = (
     "error[version-meets-broken-state]: `app` 2 (next) may run while database `db` is at {states}, and"
@@ -138,12 +140,12 @@ def test_one_migration_takes_before_another_one_brings():
 
 def test_a_migration_that_breaks_live_itself_is_not_to_be_moved_forward_but_to_be_split():
     proof = refused(shop(), {LIVE: "wbb", NEXT: "bbw"}, changes={"00002_m2": (column("new", None, "text"),)})
-    rehearsal = proof.evidence.rehearsals[DatabaseName("db")]
+    rehearsal = proof.evidence.rehearsals[DB]
     lost = next(each for each in rehearsal.breaks if each.use == LIVE)
     also = replace(lost, state=2, query="GetOther", migration="00002_m2")
     evidence = replace(
         proof.evidence,
-        rehearsals={DatabaseName("db"): replace(rehearsal, breaks=(*rehearsal.breaks, also))},
+        rehearsals={DB: replace(rehearsal, breaks=(*rehearsal.breaks, also))},
     )
 
     problem = explain(NEXT, proof.evidence.spans[NEXT][:2], Known(shop().plan(), shop().survey(), evidence))
@@ -239,6 +241,20 @@ def test_one_migration_that_takes_and_brings_is_to_be_split(case: str):
         + EARLY.format(states="state 0 of 1", giving="00001_m1")
         + f"It also breaks `app` 1 (live): {OLD} {advice}"
     ]
+
+
+@pytest.mark.parametrize(("by_program", "is_named"), [(False, True), (True, False)])
+def test_the_command_that_cuts_a_file_is_named_for_sql_alone(by_program: bool, is_named: bool):
+    added, taken = column("new", None, "text"), column("old", "text", None)
+    evidence = refused(shop(files(1)), {LIVE: "wb", NEXT: "bw"}, changes={"00001_m1": (taken,)}).evidence
+    two = (statement("00001_m1", (added,)), statement("00001_m1", (taken,)))
+    evidence = replace(evidence, rehearsals={DB: replace(evidence.rehearsals[DB], statements=two)})
+    [phased] = evidence.phased[DB]
+    phased = replace(phased, migration=replace(phased.migration, by_program=by_program))
+
+    advice = split(phased, DB, evidence, breaks=(), gone="`app` 1 (live)")
+
+    assert ("`coordinator split migrations/00001_m1.sql` shows how" in advice) is is_named
 
 
 def test_states_at_which_a_version_breaks_are_told_once_with_what_it_needs_last():
@@ -356,7 +372,7 @@ def test_a_version_that_breaks_even_at_the_last_state_has_nothing_to_wait_for(nu
 def test_of_several_broken_queries_the_first_is_told_and_the_others_counted():
     release = shop(files(1))
     proof = refused(release, {LIVE: "wb", NEXT: "bw"})
-    one = proof.evidence.rehearsals[DatabaseName("db")]
+    one = proof.evidence.rehearsals[DB]
     more = tuple(replace(each, query=f"{each.query}{at}") for each in one.breaks for at in (1, 2))
     evidence = replace(
         proof.evidence, rehearsals={DatabaseName("db"): replace(one, breaks=(*one.breaks, *more))}

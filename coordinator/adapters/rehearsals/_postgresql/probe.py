@@ -209,8 +209,7 @@ class _Watch:
         try:
             self._session.send(piece.text, index=index, commits=commits)
         except DatabaseError as error:
-            if error.position is not None:
-                error.position += offset
+            error.position = piece.offset + 1 if error.position is None else error.position + offset
             raise
         seconds = time.perf_counter() - began
         if command in _SILENT or self._connection.info.transaction_status is not TransactionStatus.INTRANS:
