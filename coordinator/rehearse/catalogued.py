@@ -335,9 +335,10 @@ def followers(catalogue: Mapping[str, str]) -> Iterator[Follower]:
 
 def _table_of(name: str, definition: str, tables: set[str]) -> str:
     """Return the table of a constraint or index; PostgreSQL's indexes stand beside their tables."""
-    found = [each for each in tables if name.startswith(f"{each}.")]
-    if found:
-        return max(found, key=len)
+    end = len(name)
+    while (end := name.rfind(".", 0, end)) >= 0:  # a table's own name may have dots
+        if name[:end] in tables:
+            return name[:end]
     on = re.search(r" ON (?:ONLY )?(\S+)", definition)
     return on[1] if on else name
 
