@@ -174,7 +174,8 @@ def taking_no_writes(table: Items, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         return
     if table.engine.speaks_mysql:
         with root_connection(table.url) as connection, connection.cursor() as cursor:
-            cursor.execute("CREATE OR REPLACE USER writer")
+            cursor.execute("DROP USER IF EXISTS writer")
+            cursor.execute("CREATE USER writer")
             cursor.execute(f"GRANT ALL ON {urlsplit(table.url).path[1:]}.* TO writer")
             table.url = table.url.replace("root@", "writer@")
             cursor.execute("SET GLOBAL read_only = on")

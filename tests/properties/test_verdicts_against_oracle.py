@@ -20,7 +20,7 @@ from coordinator import discovery
 from coordinator.evidence import Verdict
 from coordinator.model import Engine
 
-FEW = {Engine.POSTGRESQL: 8, Engine.SQLITE: 40, Engine.MARIADB: 3}
+FEW = {Engine.POSTGRESQL: 8, Engine.SQLITE: 40, Engine.MARIADB: 3, Engine.MYSQL: 3}
 ENGINES = [
     pytest.param(each, marks=[pytest.mark.mariadb] if each.speaks_mysql else [])
     for each in FEW
