@@ -212,13 +212,14 @@ Room = tuple[str, float, float]
 def columns_of(catalogue: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], Room | None]]:
     """Yield each table's and view's columns, with what they have place for where their type limits it.
 
-    SQLite limits nothing: its types are read as PostgreSQL's, which calls a `varchar(9)` otherwise.
+    SQLite limits nothing, and has all its tables in `main`.
     """
     for key, definition in catalogue.items():
         if key.startswith("column "):
             table, _, column = key.rpartition(".")
             sized = _SIZED if "." in table else _SIZED_IN_MYSQL
-            yield (bare(table), bare(column)), _room(sized.match(definition))
+            is_limited = not table.startswith("column main.")
+            yield (bare(table), bare(column)), _room(sized.match(definition)) if is_limited else None
 
 
 def _room(sized: re.Match[str] | None) -> Room | None:

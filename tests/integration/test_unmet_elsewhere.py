@@ -284,6 +284,16 @@ MODIFY m integer NOT NULL, MODIFY c varchar(200) NOT NULL;"""
     assert verdict(servers, engine, base, pending, query) == expected
 
 
+def test_a_column_of_sqlite_has_place_for_anything(servers: Servers):
+    base = "CREATE TABLE t (id integer PRIMARY KEY, n numeric);\n"
+    pending = """CREATE TABLE u (id integer PRIMARY KEY, n integer);
+INSERT INTO u SELECT * FROM t;
+DROP TABLE t;
+ALTER TABLE u RENAME TO t;"""
+
+    assert verdict(servers, Engine.SQLITE, base, pending, "UPDATE t SET n = n + 1 WHERE id = ?") == "pp"
+
+
 @pytest.mark.parametrize("engine", MYSQL)
 @pytest.mark.parametrize(
     ("pending", "query", "expected"),
