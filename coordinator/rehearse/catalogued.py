@@ -345,8 +345,10 @@ def _table_of(name: str, definition: str, tables: set[str]) -> str:
 
 
 def words_of(text: str) -> frozenset[str]:
+    """Return the words of a text in small letters: names, and whatever else is a word there."""
     return frozenset(word.lower() for word in _WORD.findall(text))
 
 
 def bare(name: str) -> str:
+    """Return a name in small letters, without its kind, its schema and its quotes."""
     return name.rpartition(" ")[2].rpartition(".")[2].strip('"`').lower()
