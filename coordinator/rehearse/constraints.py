@@ -145,7 +145,7 @@ class Constraints:
             columns = columns.union(*(self.given.get(table, ()) for table in now))
         ours, theirs = own.met(before, columns, own_ran), self.met(now, columns, here)
         gone, left = own.bounds_of(before) - self.bounds_of(now), self.bounds_of(now)
-        if gone and "DEFAULT" not in left and _NEW.search(text):
+        if gone and left and "DEFAULT" not in left and _NEW.search(text):
             return _NO_PARTITION.format(text=min(gone))
         followed = {
             child

@@ -30,6 +30,12 @@ BOTH = {
     "partitioned": ("", f"ALTER TABLE t {RANGE.format('(2147483648)')};", INSERT, "pu"),
     "with a rest": ("", f"ALTER TABLE t {RANGE.format('MAXVALUE')};", INSERT, "pp"),
     "one goes": (f") {RANGE.format('(2000000000)')}"[:-1], "ALTER TABLE t DROP PARTITION p1;", INSERT, "pu"),
+    "not partitioned any more": (
+        f") {RANGE.format('(2000000000)')}"[:-1],
+        "ALTER TABLE t REMOVE PARTITIONING;",
+        INSERT,
+        "pp",
+    ),
     "one comes": (
         f") {RANGE.format('(2000000000)')}"[:-1],
         "ALTER TABLE t ADD PARTITION (PARTITION p2 VALUES LESS THAN (2100000000));",
