@@ -132,10 +132,11 @@ class PastRevisions:
     def _runner_at(self, tag: str) -> MigrationRunner:
         root = self._exports.tree(tag).place(self._folders[tag])
         if self._runner is None or self._runner[0] != root:
-            self._runner = root, self._connected(Path(root))
+            self._runner = root, self._connected(Path(root), importing=self._exports.tree(tag).place("."))
         return self._runner[1]
 
-    def _connected(self, folder: Path) -> MigrationRunner:
+    def _connected(self, folder: Path, *, importing: str) -> MigrationRunner:
+        """Return what runs a project's code, to which the packages in a folder come before installed ones."""
         place, variable = Place(str(folder)), self._project.url_variable
         spec = DatabaseSpec(
             DatabaseName("past"),
@@ -148,8 +149,13 @@ class PastRevisions:
         connect = cast(
             "Callable[..., MigrationRunner]", discovery.member(discovery.RUNNERS, self._tool.name, "connect")
         )
+        path = os.pathsep.join(filter(None, (importing, f"{importing}/src", os.environ.get("PYTHONPATH"))))
         return connect(
-            spec, folder=Path.cwd(), environment=os.environ, secrets=tuple, connect=partial(_session, spec)
+            spec,
+            folder=Path.cwd(),
+            environment={**os.environ, "PYTHONPATH": path},
+            secrets=tuple,
+            connect=partial(_session, spec),
         )
 
 

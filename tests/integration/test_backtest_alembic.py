@@ -15,7 +15,7 @@ from coordinator.model import Engine
 from coordinator.secret import Secret
 
 __all__ = ["replay", "server"]
-INI = "[alembic]\nscript_location = db\nprepend_sys_path = .\n"
+INI = "[alembic]\nscript_location = db\n"
 ENV = """
 import os
 from alembic import context

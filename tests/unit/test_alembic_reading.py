@@ -175,6 +175,9 @@ def test_a_cycle_names_who_is_in_it():
         ("if context.is_offline_mode(): pass", "is_offline_mode"),
         ("from shop.helpers import rename", "imports `shop.helpers`"),
         ("import os.path", "imports `os.path`"),
+        ("import sqlmodel.sql.sqltypes", None),
+        ("from pgvector.sqlalchemy import Vector", None),
+        ("from sqlmodel import Session", "session"),
         ("from . import more", "imports `.`"),
     ],
 )
