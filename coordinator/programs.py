@@ -92,23 +92,23 @@ class Programs:
         itself that it failed, InDoubt where what it did is not what the table says, and an ambiguous
         DatabaseError where the table could not be read.
         """
-        versions, runner = self.versions, self.runner
+        versions, runner, who = self.versions, self.runner, self._who(migration)
         with self.connect() as session:
             before = versions.look(session, next_one=migration)
         ended = runner.up(migration, url=self.url, live=None, note=self.book.note)
-        with _readable_or_ambiguous(migration), self.connect() as session:
+        with _readable_or_ambiguous(who), self.connect() as session:
             after = versions.look(session)
             self._enter([migration] if migration.version in after.applied else [], session)
         added = frozenset(after.applied) - frozenset(before.applied)
         if after.dirty is not None or added - {migration.version} or versions.beyond(migration, after):
-            raise _ran_further(migration, ended, _others(added, migration, versions, after))
+            raise _ran_further(who, ended, _others(added, migration, versions, after))
         if migration.version not in added:
             if ended.is_cut_off and not ended.has_begun:
-                raise _out_of_reach(migration, ended)
+                raise _out_of_reach(who, ended)
             if migration.is_atomic and ended.is_cut_off:
-                raise _cut_off(migration, ended)
+                raise _cut_off(who, ended)
             ran = "" if migration.is_atomic else runner.what_ran(migration)
-            raise _not_recorded(migration, ended, ran, is_repeatable=runner.is_repeatable)
+            raise _not_recorded(migration, who, ended, ran, is_repeatable=runner.is_repeatable)
         return f"{runner.called} has applied it" + ("" if ended.exit_code == 0 else f", and {ended.told}")
 
     def apply_together(self, migrations: Sequence[Migration]) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ class Programs:
             before = versions.look(session, next_one=migrations[0])
         if self.runner.up_together(migrations, url=self.url, note=self.book.note) is None:
             return ()
-        with _readable_or_ambiguous(migrations[0]), self.connect() as session:
+        with _readable_or_ambiguous(self._who(migrations[0])), self.connect() as session:
             after = versions.look(session)
             added = versions.pending(before) - versions.pending(after)
             there = list(takewhile(lambda each: each.version in added, migrations))
@@ -133,6 +133,10 @@ class Programs:
             raise DatabaseError("migration-ran-further", what, ambiguous=True)
         return (f"{self.runner.called} has applied it",) * len(there)
 
+    def _who(self, migration: Migration) -> str:
+        """Return how a sentence begins about what the program of a migration did."""
+        return f"{migration.name}: {self.runner.called}"
+
     def _enter(self, migrations: Sequence[Migration], session: Session) -> None:
         if migrations:
             target = session.target(self.versions.table)
@@ -140,14 +144,12 @@ class Programs:
 
 
 @contextmanager
-def _readable_or_ambiguous(migration: Migration) -> Iterator[None]:
+def _readable_or_ambiguous(who: str) -> Iterator[None]:
     """Raise whatever hinders the look at what a program did as an ambiguous DatabaseError."""
     try:
         yield
     except CoordinatorError as error:  # whatever it is: the program may have done its work
-        what = (
-            f"The program for {migration.name} has ended, and the version table cannot be read: {error.what}"
-        )
+        what = f"{who} has ended, and the version table cannot be read: {error.what}"
         raise DatabaseError(
             error.code, what, why=error.why, next_step=error.next_step, ambiguous=True
         ) from error
@@ -212,11 +214,10 @@ def _others(
     return tuple(dict.fromkeys((*names, *versions.beyond(migration, after))))
 
 
-def _ran_further(migration: Migration, ended: Ended, others: Sequence[str]) -> InDoubt:
+def _ran_further(who: str, ended: Ended, others: Sequence[str]) -> InDoubt:
     return InDoubt(
         "migration-ran-further",
-        f"The program for {migration.name} was to apply that alone, and the version table changed by more:"
-        f" {', '.join(others)}.",
+        f"{who} was to apply that alone, and the version table changed by more: {', '.join(others)}.",
         why=f"What waits for a later step may be applied already, and a version that is live may break."
         f" Of the program: {ended.told}.",
         next_step="Look at the live service first. Then correct `command` so that it stops at {version}, and"
@@ -224,23 +225,23 @@ def _ran_further(migration: Migration, ended: Ended, others: Sequence[str]) -> I
     )
 
 
-def _out_of_reach(migration: Migration, ended: Ended) -> DatabaseError:
-    what = f"The program for {migration.name} does not reach the database: {ended.told}."
+def _out_of_reach(who: str, ended: Ended) -> DatabaseError:
+    what = f"{who} does not reach the database: {ended.told}."
     again = "Nothing of the migration was sent. Run the command again when the database can be reached."
     return DatabaseError("database-unreachable", what, next_step=again)
 
 
-def _cut_off(migration: Migration, ended: Ended) -> DatabaseError:
+def _cut_off(who: str, ended: Ended) -> DatabaseError:
     """Return that a migration, which is there as a whole or not at all, was not seen there yet."""
-    what = f"The program for {migration.name} lost its connection to the database: {ended.told}."
+    what = f"{who} lost its connection to the database: {ended.told}."
     again = "Run the command again: it looks before it acts."
     return DatabaseError("connection-lost", what, next_step=again, ambiguous=True)
 
 
 def _not_recorded(
-    migration: Migration, ended: Ended, ran: str, *, is_repeatable: bool
+    migration: Migration, who: str, ended: Ended, ran: str, *, is_repeatable: bool
 ) -> InDoubt | StepFailed:
-    how = f"The program for {migration.name} did not record it: {ended.told}."
+    how = f"{who} did not record it: {ended.told}."
     if ended.exit_code == 0 and not ended.is_late:
         return InDoubt(
             "migration-not-recorded",

@@ -189,9 +189,10 @@ class Apply:
                 if is_done is None or (is_done is False and not tool.records_start):
                     mark, is_kept = _mark(session, tool, migration, target)
         if is_done and beyond:
+            assert runner is not None, "who looks beyond a migration that is code has a runner"
             return Observation(
                 Seen.UNKNOWN,
-                f"The program for {migration.name} was to apply that alone, and the version table has more:"
+                f"{migration.name}: {runner.called} was to apply that alone, and the version table has more:"
                 f" {', '.join(beyond)}. Look whether the live version still works.",
             )
         if is_done:
