@@ -84,13 +84,13 @@ def open_run(journal: Journal) -> RunState | None:
     return newest if newest is not None and newest.outcome is None else None
 
 
-def the_open_run(place: Place) -> RunState:
-    """Return the open run. Raises: Usage `no-open-run`."""
+def the_open_run(place: Place, *, otherwise: str = "") -> RunState:
+    """Return the open run. Raises: Usage `no-open-run`, with what else to do `otherwise`."""
     state = open_run(place.journal)
     if state is None:
         raise Usage(
             "no-open-run",
             f"{place.plan_file} has no run under way.",
-            next_step="`coordinator history` lists what was run.",
+            next_step=f"`coordinator history` lists what was run. {otherwise}".rstrip(),
         )
     return state

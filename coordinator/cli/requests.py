@@ -32,6 +32,12 @@ StepArgument = Annotated[
 ]
 
 
+_BACK_LATER = (
+    "After a release has ended its old version is released like any"
+    " other: `coordinator plan --set VERSION=…` says whether it works on the schema as it is now."
+)
+
+
 class Came(StrEnum):
     """What a step in doubt came to."""
 
@@ -82,7 +88,7 @@ def _rollback(path: Path, settings: list[str] | None, output: Output) -> ExitCod
     from coordinator.journal.events import Outcome, RollbackStarted
 
     reason = f"asked for by {_user()}"
-    state = _leave(path, lambda at: RollbackStarted(at, reason, automatic=False))
+    state = _leave(path, lambda at: RollbackStarted(at, reason, automatic=False), otherwise=_BACK_LATER)
     return _carry_out(path, settings, state, wanted=Outcome.ROLLED_BACK, output=output)
 
 
@@ -148,14 +154,14 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _leave(path: Path, make: Callable[[datetime], Event]) -> RunState:
+def _leave(path: Path, make: Callable[[datetime], Event], *, otherwise: str = "") -> RunState:
     from datetime import UTC, datetime
 
     from coordinator.app.place import Place, the_open_run
     from coordinator.app.requests import leave
 
     place = Place(path)
-    state = the_open_run(place)
+    state = the_open_run(place, otherwise=otherwise)
     leave(place.journal, state, make(datetime.now(UTC)), holder=place.holder())
     return state
 
