@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from coordinator.adapters.trees.folder import FolderTree
 from coordinator.adapters.trees.git import GitRepository
+from coordinator.errors import Usage
 
 _KEPT = 2
 """A release has two tags."""
@@ -33,15 +34,22 @@ class Exports:
         self._folders: dict[str, TemporaryDirectory[str]] = {}
 
     def root(self, ref: str) -> Path:
-        """Return the folder that holds all files of a ref. Raises: Usage `unknown-ref`."""
-        made = self._folders.pop(ref, None) or self._written(ref)
+        """Return the folder that holds all files of a ref. Raises: Usage `unknown-ref`, `file-unwritable`."""
+        try:
+            made = self._folders.pop(ref, None) or self._written(ref)
+        except OSError as error:
+            raise Usage(
+                "file-unwritable",
+                f"The files of {ref} cannot be written to a temporary folder: {error}.",
+                next_step="Free space there, or name another place in `TMPDIR`.",
+            ) from error
         self._folders[ref] = made
         for older in list(self._folders)[:-_KEPT]:
             self._folders.pop(older).cleanup()
         return Path(made.name)
 
     def tree(self, ref: str) -> ExportedTree:
-        """Return a ref's files from the repository's folder on. Raises: Usage `unknown-ref`."""
+        """Return a ref's files from the repository's folder on. Raises: as `root`."""
         folder = self.root(ref).joinpath(*self._repository.base)
         return ExportedTree(folder, label=self._repository.tree(ref).label)
 

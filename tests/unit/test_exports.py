@@ -92,3 +92,18 @@ def test_a_commit_of_which_git_lacks_an_object_is_told(made: Repository):
         pytest.raises(Usage, match="lacks the object"),
     ):
         exports.root("v1")
+
+
+def test_a_place_that_takes_no_files_is_told(made: Repository, monkeypatch: pytest.MonkeyPatch):
+    made.write("a", "text")
+    made.commit("v1")
+    monkeypatch.setattr("tempfile.tempdir", str(made.folder / "gone"))
+
+    with (
+        GitRepository(made.folder) as repository,
+        closing(Exports(repository)) as exports,
+        pytest.raises(Usage, match="The files of v1 cannot be written") as told,
+    ):
+        exports.root("v1")
+
+    assert told.value.code == "file-unwritable"
