@@ -128,8 +128,7 @@ op.execute("ALTER TABLE extra ADD more integer")"""
 def test_after_a_kill_half_way_a_person_is_told_what_stayed_and_says_how_it_ended(
     mariadb_url: str, tmp_path: Path
 ):
-    # MySQL ends a sleep() whose client is gone, and takes it as done.
-    slow = "CREATE TABLE b AS SELECT benchmark(rounds, sha2(rounds, 512)) AS x FROM pace"
+    slow = "CREATE TABLE b AS SELECT sleep(seconds) AS x FROM pace"
     up = steps("ALTER TABLE item ADD y int", slow, "ALTER TABLE item ADD z int")
     files = {**LINE, **revision("d4", "c3", up=up, said=EXPAND)}
     ports = plan_in(write_project(tmp_path, files), mariadb_url)
@@ -142,7 +141,7 @@ def test_after_a_kill_half_way_a_person_is_told_what_stayed_and_says_how_it_ende
     )
 
     with root_connection(mariadb_url) as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE TABLE {database}.pace AS SELECT 1000000000000 AS rounds")
+        cursor.execute(f"CREATE TABLE {database}.pace AS SELECT 600 AS seconds")
         command = [sys.executable, "-m", "coordinator", "run", "--accept-unproven"]
         environment = {**os.environ, "SHOP_URL": mariadb_url}
         with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=-3, stderr=-3) as process:
@@ -158,7 +157,7 @@ def test_after_a_kill_half_way_a_person_is_told_what_stayed_and_says_how_it_ende
         cursor.execute(at_work)
         for [orphan] in cursor.fetchall():
             cursor.execute(f"KILL {orphan}")
-        cursor.execute(f"UPDATE {database}.pace SET rounds = 0")
+        cursor.execute(f"UPDATE {database}.pace SET seconds = 0")
     by_hand(ports, "ALTER TABLE item DROP y")
     by_hand(ports, "DROP TABLE IF EXISTS b")
     assert coordinator(tmp_path, mariadb_url, "settle", f"expand:{SHOP}:d4", "--as", "not-done")[0] == 0
