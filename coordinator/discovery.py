@@ -12,10 +12,13 @@ from importlib import import_module, util
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from coordinator.model import Engine
     from coordinator.ports.checks import CheckKind
     from coordinator.ports.migrations import MigrationTool
     from coordinator.ports.platforms import PlatformKind
+    from coordinator.ports.programs import MigrationRunner
     from coordinator.rehearsal_ports import QuerySource, RehearsalEngine
 
 MIGRATION_TOOLS = "migrations_hooks"
@@ -49,6 +52,11 @@ def member(package: str, key: str, name: str) -> object:
 def migration_tool(key: str) -> MigrationTool:
     """Return the hook of a migration tool that `names` lists."""
     return cast("MigrationTool", member(MIGRATION_TOOLS, key, "TOOL"))
+
+
+def runner_of(key: str) -> Callable[..., MigrationRunner]:
+    """Return what connects the runner of a migration tool whose migrations are code."""
+    return cast("Callable[..., MigrationRunner]", member(RUNNERS, key, "connect"))
 
 
 def platform(key: str) -> PlatformKind:

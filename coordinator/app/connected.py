@@ -97,10 +97,7 @@ class ConnectedPorts:
         )
 
     def _runner_of_tool(self, spec: DatabaseSpec) -> MigrationRunner:
-        connect = cast(
-            "Callable[..., MigrationRunner]",
-            discovery.member(discovery.RUNNERS, spec.migrations.tool, "connect"),
-        )
+        connect = discovery.runner_of(spec.migrations.tool)
         known, session_at = self._secrets, self._session_at  # not `self`: what keeps a runner ends it too
         return connect(
             spec,

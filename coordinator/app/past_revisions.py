@@ -146,9 +146,7 @@ class PastRevisions:
             _LOCK_TIMEOUT,
             place,
         )
-        connect = cast(
-            "Callable[..., MigrationRunner]", discovery.member(discovery.RUNNERS, self._tool.name, "connect")
-        )
+        connect = discovery.runner_of(self._tool.name)
         path = os.pathsep.join(filter(None, (importing, f"{importing}/src", os.environ.get("PYTHONPATH"))))
         return connect(
             spec,

@@ -6,11 +6,10 @@ file's folder; a plan could say which one it is, and would then be needed to loo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from coordinator import discovery
 from coordinator.app.scripts import spoken_on
@@ -19,7 +18,6 @@ from coordinator.errors import PlanInvalid, Usage
 from coordinator.load.migrations import glance, read_migrations
 from coordinator.model import DatabaseName, DatabaseSpec, Engine, Migration, MigrationsSpec, Script, SecretRef
 from coordinator.ports.migrations import MigrationTool
-from coordinator.ports.programs import MigrationRunner
 from coordinator.secret import Secret
 
 _NOWHERE = SecretRef("file", "nowhere")
@@ -43,9 +41,7 @@ def script_of(
         each for each in reading.migrations if Path(each.files[0].path).resolve() == file.resolve()
     ]
     spec = DatabaseSpec(DatabaseName(tool.name), engine, _NOWHERE, migrations, timedelta(), place)
-    connect = cast(
-        "Callable[..., MigrationRunner]", discovery.member(discovery.RUNNERS, tool.name, "connect")
-    )
+    connect = discovery.runner_of(tool.name)
     runner = connect(spec, folder=Path.cwd(), environment=environment, secrets=tuple, connect=_refuse)
     return migration, runner.scripts([migration], url=spoken_on(engine))[migration.version]
 

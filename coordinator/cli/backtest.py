@@ -27,17 +27,32 @@ class BacktestOutput(StrEnum):
     HTML = "html"
 
 
+MigrationPaths = Annotated[
+    list[str],
+    typer.Option(
+        metavar="PATH",
+        help="A folder of migrations; a glob; may be repeated. For Alembic: where alembic.ini is.",
+    ),
+]
+SqlalchemyFunction = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:FUNCTION", help="A function of the project that returns its queries."),
+]
+PythonOfPast = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="The interpreter that runs Alembic and MODULE; else our own."),
+]
+UrlVariable = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The variable in which env.py looks for the address."),
+]
+
+
 @app.command()
 def backtest(
     *,
     tool: Annotated[str, typer.Option(help="The migration tool: goose, golang-migrate or alembic.")],
-    migrations: Annotated[
-        list[str],
-        typer.Option(
-            metavar="PATH",
-            help="A folder of migrations; a glob; may be repeated. For Alembic: where alembic.ini is.",
-        ),
-    ],
+    migrations: MigrationPaths,
     repo: Annotated[Path, typer.Option(metavar="DIR", help="The git repository.")] = Path(),
     queries: Annotated[
         list[str] | None,
@@ -46,18 +61,9 @@ def backtest(
     sqlc: Annotated[
         str | None, typer.Option(metavar="FILE", help="The sqlc configuration that names the queries.")
     ] = None,
-    sqlalchemy: Annotated[
-        str | None,
-        typer.Option(metavar="MODULE:FUNCTION", help="A function of the project that returns its queries."),
-    ] = None,
-    python: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="The interpreter that runs Alembic and MODULE; else our own."),
-    ] = None,
-    url_variable: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The variable in which env.py looks for the address."),
-    ] = None,
+    sqlalchemy: SqlalchemyFunction = None,
+    python: PythonOfPast = None,
+    url_variable: UrlVariable = None,
     tags: Annotated[str, typer.Option(metavar="REGEX", help="The tags that are releases, whole.")] = ".+",
     last: Annotated[int | None, typer.Option(min=1, help="Only so many of the newest tags.")] = None,
     order: Annotated[Order, typer.Option(help="How the tags follow each other.")] = Order.CREATED,
