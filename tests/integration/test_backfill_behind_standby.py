@@ -20,9 +20,17 @@ PASSED = "SELECT passed FROM coordinator_backfill"
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[tuple[str, Standby]]:
-    with primary_with_standby() as both:
-        yield both
+def both() -> Iterator[tuple[str, Standby]]:
+    with primary_with_standby() as servers:
+        yield servers
+
+
+@pytest.fixture
+def servers(both: tuple[str, Standby]) -> tuple[str, Standby]:
+    """The primary, without what another test left there, and its standby."""
+    with psycopg.connect(both[0], autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS items, coordinator_backfill")
+    return both
 
 
 def test_it_waits_while_a_standby_replays_nothing_and_ends_when_it_does(servers: tuple[str, Standby]) -> None:
@@ -53,8 +61,6 @@ def test_it_waits_while_a_standby_replays_nothing_and_ends_when_it_does(servers:
 
 def test_a_standby_that_never_catches_up_is_given_up(servers: tuple[str, Standby]) -> None:
     url, standby = servers
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS items, coordinator_backfill")
     table = items(Engine.POSTGRESQL, url, rows=ROWS)
     table.deadline = timedelta(seconds=4)
     looks: list[timedelta] = []
