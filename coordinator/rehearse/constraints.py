@@ -26,12 +26,14 @@ from coordinator.rehearse.catalogued import (
     bounds,
     called,
     columns_of,
+    comes_into,
     constraints,
     domain_checks,
     expressions,
     followers,
     functions_of,
     given_by_triggers,
+    is_as_fine,
     is_narrower,
     may_refuse,
     of_domains,
@@ -49,6 +51,7 @@ _INTO = re.compile(
     r"\b(?:INTO\s+(?:[^\s(]+)(?:\s+AS\s+\w+)?|THEN\s+INSERT)\s*\((?P<columns>[^)]*)\)", re.IGNORECASE
 )
 _ROWS = re.compile(r"\b(?:INSERT|REPLACE)\b", re.IGNORECASE)
+_ALL_COLUMNS = re.compile(r"(?:\bSELECT(?:\s+(?:ALL|DISTINCT))?|\bRETURNING|,|\.)\s*\*", re.IGNORECASE)
 _TARGETS = re.compile(
     r"\b(?:INTO|DELETE\s+FROM)\s+(?:ONLY\s+)?(?P<one>[^\s(]+)|\bUPDATE\b(?P<some>.*?)\bSET\b",
     re.IGNORECASE | re.DOTALL,
@@ -134,7 +137,7 @@ class Constraints:
     def unmet(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:
         """Return what may refuse a query here and did not at its own state, where it ran in both."""
         before, now = own.written(text, own_ran.written), self.written(text, here.written)
-        columns = _written(text)
+        columns = written_by(text)
         if columns is not None:
             columns = columns.union(
                 *(each.behind(name, columns) for each in (own, self) for name in _targets(text))
@@ -144,7 +147,8 @@ class Constraints:
         if columns is not None:
             columns = columns.union(*(self.given.get(table, ()) for table in now))
         ours, theirs = own.met(before, columns, own_ran), self.met(now, columns, here)
-        gone, left = own.bounds_of(before) - self.bounds_of(now), self.bounds_of(now)
+        left = self.bounds_of(now)
+        gone = {each for each in own.bounds_of(before) - left if not comes_into(each, left)}
         if gone and left and "DEFAULT" not in left and _NEW.search(text):
             return _NO_PARTITION.format(text=min(gone))
         followed = {
@@ -167,9 +171,9 @@ class Constraints:
 
     def written(self, text: str, written: Ran | None) -> frozenset[str]:
         """Return the tables that a text writes, also behind views, and those that hold rows of them."""
-        if written is None or written.table is None:
+        if written is None:
             return frozenset()
-        names = _targets(text) | {bare(written.table)}
+        names = _targets(text) | ({bare(written.table)} if written.table else _NONE)
         found = names.union(*map(self.shown, names))
         return found | _below(found, self.parts)
 
@@ -257,6 +261,14 @@ class Constraints:
         )
         return frozenset({("update", table)}) if is_met else frozenset()
 
+    def may_name(self, text: str, table: str, column: str) -> bool:
+        """Tell whether a text, or a view or function that it names, may be about a column of a table."""
+        bodies = {**self.functions, **{name: (view,) for name, view in self.views.items()}}
+        texts = [text, *called(text, bodies)]
+        names = words_of(" ".join(texts))
+        is_any = any(map(_ALL_COLUMNS.search, texts)) or written_by(text) is None
+        return words_of(table) <= names and (is_any or words_of(column) <= names)
+
     def asked(self, text: str) -> frozenset[str]:
         """Return what a query has to meet by what it names: checks of domains, functions that refuse."""
         shown = [self.views[name] for name in words_of(text) & self.views.keys()]
@@ -321,7 +333,7 @@ def _is_implied(constraint: Constraint, others: Collection[Constraint], *, inser
         return False
     return any(
         each.keys is not None
-        and each.keys <= constraint.keys
+        and all(any(is_as_fine(key, of) for key in constraint.keys) for of in each.keys)
         and "where" not in each.words
         and (inserts or "deferrable" not in each.words or "deferrable" in constraint.words)
         for each in others
@@ -329,7 +341,7 @@ def _is_implied(constraint: Constraint, others: Collection[Constraint], *, inser
     )
 
 
-def _written(text: str) -> frozenset[str] | None:
+def written_by(text: str) -> frozenset[str] | None:
     """Return the words among which the written columns are; None if it may be any column."""
     found = [each["columns"] for each in _INTO.finditer(text)]
     if len(found) < len(_ROWS.findall(text)):

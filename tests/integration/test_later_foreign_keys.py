@@ -14,7 +14,9 @@ CREATE TABLE c (id integer PRIMARY KEY, title varchar(30), p {0}{1}, note varcha
 """
 ALTERS = "ALTER TABLE c ADD CONSTRAINT of_p FOREIGN KEY (p) REFERENCES p (id);"
 REBUILDS = """PRAGMA foreign_keys = ON;
-CREATE TABLE other (id integer PRIMARY KEY, title varchar(30), p {0} REFERENCES p (id), note varchar(30) NOT NULL);
+CREATE TABLE other (
+  id integer PRIMARY KEY, title varchar(30), p {0} REFERENCES p (id), note varchar(30) NOT NULL
+);
 INSERT INTO other SELECT * FROM c;
 DROP TABLE c;
 ALTER TABLE other RENAME TO c;
