@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 from typing import Final
@@ -264,4 +265,6 @@ def _written_text(value: object) -> str:
 
 
 def _text_of(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"  # another scale is no other number
     return f"x'{value.hex()}'" if isinstance(value, bytes) else str(value)
