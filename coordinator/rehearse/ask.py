@@ -18,11 +18,12 @@ from coordinator.model import Layer
 from coordinator.queries import Query
 from coordinator.rehearsal_ports import Description, Lookup, Origin, Ran, RehearsalDatabase, Values
 from coordinator.rehearse.between import Between
-from coordinator.rehearse.constraints import Constraints, written_by
+from coordinator.rehearse.constraints import Constraints
 from coordinator.rehearse.description import mismatch, other_strings
 from coordinator.rehearse.lost_indexes import lost
 from coordinator.rehearse.moment import is_no_answer
 from coordinator.rehearse.subject import WORKS, Answer, Compiled
+from coordinator.rehearse.written import columns_by
 from coordinator.sameness import difference, loss, overwritten
 from coordinator.sql import split_statements
 
@@ -285,7 +286,7 @@ def _ran(
         return _refused(here, answer, layers=layers, between=between)
     if Layer.RESULT not in layers or query.ran is None:
         return answer
-    named = written_by(query.text)
+    named = columns_by(query.text)
     found = difference(query.ran, here, named=named or ())
     if found is None:
         if (clause := overwritten(query.ran, here, named=named)) is not None:
