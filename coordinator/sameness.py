@@ -28,31 +28,35 @@ _CONVERTED = (
     frozenset({"date", "datetime", "timestamp"}),
     frozenset({"decimal", "double", "float", "tinyint", "smallint", "mediumint", "int", "bigint"}),
     frozenset({"INTEGER", "NUMERIC", "REAL", "TEXT"}),
+    frozenset({"numeric", "smallint", "integer", "bigint"}),
 )
-"""Types of MySQL, MariaDB and SQLite into which a value is turned without a word when it is written: a time
-loses its day's hour, a number its fraction, `007` its zeros. No type of a parameter tells of it there."""
+"""Types into which a value is turned without a word when it is written: a time loses its day's hour, a number
+its fraction, `007` its zeros. On MySQL, MariaDB and SQLite no type of a parameter tells of it, and nowhere
+does one where the value is computed. PostgreSQL writes other numbers and times in more than one way."""
 _FRACTION = re.compile(r"-?\d+\.\d+")
+_MOVING = frozenset({VOLATILE, PRESENT})
 _SHOWN = 60
 """Characters of a value in a sentence."""
 
 
-def difference(own: Ran, here: Ran) -> str | None:
+def difference(own: Ran, here: Ran, *, named: Collection[str] = ()) -> str | None:
     """Return what a query sees or writes here that it did not at its own state; None if it is the same.
 
-    A clause whose subject is the query: ``returned 3 rows, of which 2 are gone``.
+    A clause whose subject is the query: ``returned 3 rows, of which 2 are gone``. Of the columns that are
+    `named` it is not told that one state alone puts a value of its own there: see `overwritten`.
     """
     pairs = _pairs(own.columns, here.columns) if own.columns and here.columns else _by_place(own, here)
     if clause := _difference_of_rows(own, here, pairs, verb="returned"):
         return clause
     # What a SELECT picks without an order may be NULL in one row and not in another.
-    if own.written is not None and (clause := _left_null(own, here, pairs, verb="returned")):
+    if own.written is not None and (clause := _fixed(own, here, pairs, verb="returned", but=named)):
         return clause
     if None not in (own.growth, here.growth) and own.growth != here.growth:
         return f"changed the number of rows in its table by {own.growth:+d}, now by {here.growth:+d}"
     if own.written is None or here.written is None:
         return None
     ours, theirs, pairs = _written_alike(own.written, here.written)
-    if clause := _left_null(ours, theirs, pairs, verb="wrote"):
+    if clause := _fixed(ours, theirs, pairs, verb="wrote", but=named):
         return clause
     kept = _steady(ours, theirs, pairs)
     if ours.only_changed or theirs.only_changed:
@@ -172,15 +176,39 @@ def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, ve
     return _changed(gone, new, _names(own, steady), verb=verb) if gone and new else None
 
 
-def _left_null(own: Ran, here: Ran, pairs: Sequence[tuple[int, int]], *, verb: str) -> str | None:
-    """Tell of a column whose values differ from run to run at the own state, and are NULL here."""
+def _fixed(
+    own: Ran, here: Ran, pairs: Sequence[tuple[int, int]], *, verb: str, but: Collection[str]
+) -> str | None:
+    """Tell of a column whose values differ from run to run at the own state, and none of them here."""
     if own.count is None or own.count != here.count or len(own.rows) != len(here.rows):
         return None
     for ours, theirs in pairs:
         before, after = ([row[at] for row in ran.rows] for ran, at in ((own, ours), (here, theirs)))
-        if VOLATILE in before and VOLATILE not in after and before.count(None) < after.count(None):
-            [name] = _names(own, [(ours, theirs)])
-            return f"{verb} `{name}` as a value of its own, now NULL"
+        [name] = _names(own, [(ours, theirs)])
+        if VOLATILE in before and not _MOVING & {*after} and name.lower() not in but:
+            now = None if before.count(None) < after.count(None) else after[before.index(VOLATILE)]
+            return f"{verb} `{name}` as a value of its own, now {_text(now)}"
+    return None
+
+
+def overwritten(own: Ran, here: Ran, *, named: Collection[str] | None) -> str | None:
+    """Return a column that a query gives a value which one of two states alone replaces by another each time.
+
+    A clause whose subject is the query. `named` are the columns that it gives values, None if it may be any.
+    """
+    if own.written is None or here.written is None:
+        return None
+    for ours, theirs in _pairs(own.written.columns, here.written.columns):
+        cells = [
+            {row[at] for row in ran.rows} - {None}
+            for ran, at in ((own.written, ours), (here.written, theirs))
+        ]
+        [name] = _names(own.written, [(ours, theirs)])
+        if (named is None or name.lower() in named) and all(cells):
+            replaces = [each <= _MOVING for each in cells]
+            if replaces in ([True, False], [False, True]) and not _MOVING & cells[replaces.index(False)]:
+                where = "here" if replaces[1] else "where it was made"
+                return f"gives `{name}` a value, and {where} another one replaces it, new each time"
     return None
 
 

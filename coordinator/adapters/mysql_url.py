@@ -115,8 +115,12 @@ def connect(url: Secret, *, label: str) -> Connection:
     return connect_at(address_of(url), label=label, secrets=shown_by(url))
 
 
-def connect_at(address: Address, *, label: str, secrets: tuple[str, ...]) -> Connection:
+def connect_at(
+    address: Address, *, label: str, secrets: tuple[str, ...], counts_found: bool = False
+) -> Connection:
     """Connect to an address, of a URL or otherwise; `secrets` are kept out of what is said of a failure.
+
+    With `counts_found` an UPDATE counts the rows that it finds, else those that it changes.
 
     Raises: Usage `bad-database-url`, DatabaseError `database-unreachable`.
     """
@@ -131,7 +135,7 @@ def connect_at(address: Address, *, label: str, secrets: tuple[str, ...]) -> Con
             database=address.database,
             charset="utf8mb4",
             autocommit=True,
-            client_flag=CLIENT.MULTI_STATEMENTS,
+            client_flag=CLIENT.MULTI_STATEMENTS | (CLIENT.FOUND_ROWS if counts_found else 0),
             connect_timeout=address.connect_seconds,
             program_name=label,
             ssl=tls,

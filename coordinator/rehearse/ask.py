@@ -23,7 +23,8 @@ from coordinator.rehearse.description import mismatch, other_strings
 from coordinator.rehearse.lost_indexes import lost
 from coordinator.rehearse.moment import is_no_answer
 from coordinator.rehearse.subject import WORKS, Answer, Compiled
-from coordinator.sameness import difference, loss
+from coordinator.rehearse.written import columns_by
+from coordinator.sameness import difference, loss, overwritten
 from coordinator.sql import split_statements
 
 _REFERRED: Final = {
@@ -38,6 +39,12 @@ these for an account that may not see the other table, in 8.0.15 for one with ri
 _BESIDE: Final = (
     "a trigger, a function or a foreign key's action does that, and nobody knows if the version counts on it;"
     " if so, let it run only where that is done"
+)
+
+_OVERWRITTEN: Final = "a trigger does that, and nobody knows if the version counts on what it wrote"
+_ANEW: Final = (
+    "`{migration}` gives `{table}.{column}` other values along with its type: whether they mean the same to"
+    " both versions is not known"
 )
 
 _Answer = TypeVar("_Answer")
@@ -178,6 +185,8 @@ def ask_queries(
                 queries[place], result, answers[place], layers=state.layers, between=between
             )
             answers[place] = _met(queries[place], result, answers[place], state)
+    for place in _still(answers, list(answers)) if between.recomputed else ():
+        answers[place] = _reread(queries[place], answers[place], state, between)
     return [answers.get(place, each.own) for place, each in enumerate(queries)]
 
 
@@ -277,8 +286,11 @@ def _ran(
         return _refused(here, answer, layers=layers, between=between)
     if Layer.RESULT not in layers or query.ran is None:
         return answer
-    found = difference(query.ran, here)
+    named = columns_by(query.text)
+    found = difference(query.ran, here, named=named or ())
     if found is None:
+        if (clause := overwritten(query.ran, here, named=named)) is not None:
+            return unknown(answer, Layer.RESULT, f"the query {clause}: {_OVERWRITTEN}")
         lost = loss(query.ran, here, missing=between.missing_tables)
         return answer if lost is None else unknown(answer, Layer.RESULT, f"the query {lost}: {_BESIDE}")
     if between.writer is None:
@@ -295,6 +307,15 @@ def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State) -
         return answer
     why = state.constraints.unmet(query.text, here, own=query.constraints, own_ran=query.ran)
     return answer if why is None else unknown(answer, Layer.EXECUTE, why)
+
+
+def _reread(query: Compiled, answer: Answer, state: State, between: Between) -> Answer:
+    """Return the answer with a column that is computed anew between here and the own state, if it has one."""
+    for migration, each in between.recomputed:
+        if state.constraints.may_name(query.text, each.table, each.column):
+            why = _ANEW.format(migration=migration, table=each.table, column=each.column)
+            return unknown(answer, Layer.RESULT, why)
+    return answer
 
 
 def _refused(here: Objection, answer: Answer, *, layers: Collection[Layer], between: Between) -> Answer:

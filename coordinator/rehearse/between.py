@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Migration, Role
+from coordinator.rehearse.recomputed import Recomputed, recomputed_by
 from coordinator.sql import split_statements
 
 _T = TypeVar("_T")
@@ -23,6 +24,8 @@ class Between:
     """Tables that the own state lacks, without schema: their sample rows are what another version writes."""
     missing_tables: frozenset[str] = frozenset()
     """Tables of the own state, without schema, that are not there: nothing can be done to their rows."""
+    recomputed: Sequence[tuple[str, Recomputed]] = ()
+    """Migrations, each with a column that it gave other values along with a type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Passed:
     """Those of them that were not there before."""
     went: Sequence[frozenset[str]]
     """The tables that were there before, and are not there any more."""
+    recomputed: Sequence[Sequence[tuple[str, Recomputed]]]
+    """Its name, with each column that it gave other values along with a type."""
 
     @classmethod
     def by(
@@ -55,6 +60,8 @@ class Passed:
         """
         wrote = {each.migration for each in statements if each.written or _truncates(each)}
         wrote |= {each.name for each in pending if each.is_code}
+        recomputed = [_recomputed(statements, each) for each in pending]
+        wrote |= {migration for each in recomputed for migration, _ in each}
         moved = {each.migration for each in statements if _moves_rows(each)}
         changes = [_of_tables(statements, each) for each in pending]
         made = [made_by_code.get(each.name, frozenset[str]()) for each in pending]
@@ -71,6 +78,7 @@ class Passed:
                 code | _only(_first(each), _last(each)) for code, each in zip(made, changes, strict=True)
             ),
             went=tuple(_only(_last(each), _first(each)) for each in changes),
+            recomputed=recomputed,
         )
 
     @property
@@ -91,6 +99,7 @@ class Passed:
             writer=next((name for name in (*these(self.writers), *moved) if name), None),
             new_tables=frozenset[str]().union(*these(self.new_tables)) if is_live else frozenset(),
             missing_tables=frozenset[str]().union(*these(self.went if is_live else self.came)),
+            recomputed=[found for each in these(self.recomputed) for found in each],
         )
 
 
@@ -106,6 +115,17 @@ def _of_tables(statements: Sequence[StatementEvidence], migration: Migration) ->
         if each.migration == migration.name
         for change in each.changes
         if change.kind == "table"
+    ]
+
+
+def _recomputed(
+    statements: Sequence[StatementEvidence], migration: Migration
+) -> Sequence[tuple[str, Recomputed]]:
+    return [
+        (migration.name, found)
+        for each in statements
+        if each.migration == migration.name
+        for found in recomputed_by(each.statement.text)
     ]
 
 

@@ -7,10 +7,12 @@ costs a proof and no truth.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+Key = tuple[str, str]
+"""A column, and the collation that says which of its values are alike, where the catalogue names one."""
 Done = tuple[str, str]
 """`update` or `delete`, and the table to whose rows it is done."""
 ANY: Final = frozenset({"*"})
@@ -23,6 +25,9 @@ _RULE = re.compile(
 _FOREIGN_KEY = re.compile(r"FOREIGN KEY \((?P<columns>[^)]*)\)", re.IGNORECASE)
 """What is kept of one: what it refers to may be renamed, and what it does to other rows is seen there."""
 _KEYS = re.compile(r"[^(]*\((?P<keys>[\w$\s,\"`]+)\)")
+_KEY = re.compile(r"([^\W\d][\w$]*)[\"`]?(?: COLLATE [\"`]?(\w+))?", re.IGNORECASE)
+_NO_PAD = re.compile(r"_0900_|_nopad_|^binary$")
+"""Collations of MySQL and MariaDB to which blanks at the end make another text."""
 _GENERATED = re.compile(r"generated (?:always as (?!identity)|stored|virtual)", re.IGNORECASE)
 _NOT_VALID = re.compile(r" NOT VALID$")
 _INDEX = re.compile(r"INDEX .*? ON (?:ONLY )?(?:[^\s(]+)(?: USING \w+)?", re.IGNORECASE | re.DOTALL)
@@ -43,6 +48,8 @@ _PARTITIONED = re.compile(r"table partitioned by (?P<key>(?:RANGE|LIST) \(.*\))"
 """Each row of HASH has a partition."""
 _VALUES: Final = " values "
 """Between what MySQL and MariaDB part rows by and those of one partition."""
+_NUMBER = re.compile(r"-?\d+")
+_DATE = re.compile(r"'\d{4}-\d\d-\d\d(?: 00:00:00)?'")
 _EXPRESSION = re.compile(
     r"generated always as (?P<column>.*) stored|INDEX \S+ ON (?:ONLY )?\S+ (?:USING \w+ )?(?P<index>\(.*)"
 )
@@ -78,7 +85,7 @@ class Constraint:
     """Its name without a schema; at another state it may have another one."""
     text: str
     is_unique: bool
-    keys: frozenset[str] | None = field(compare=False)
+    keys: frozenset[Key] | None = field(compare=False)
     """Of a UNIQUE of plain columns, which ones."""
     words: frozenset[str] = field(compare=False)
     """The words of its definition, and of what its generated columns are made of: columns are among them."""
@@ -128,7 +135,9 @@ def constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
             bare(_table_of(name, definition, tables)),
             " ".join([text, *called(text, functions)]),
             is_unique=rule["unique"] is not None,
-            keys=words_of(keys["keys"]) if keys else None,
+            keys=frozenset((each[1].lower(), (each[2] or "").lower()) for each in _KEY.finditer(keys["keys"]))
+            if keys
+            else None,
             words=words.union(*(made_of.get(word, ()) for word in words)),
         )
 
@@ -246,6 +255,32 @@ def bounds(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield bare(key.split(" ")[1]), definition.partition(" check (")[0]
         elif key.startswith("bounds "):  # MySQL's and MariaDB's partitions are no tables
             yield bare(key.rpartition(".")[0]), definition
+
+
+def comes_into(bound: str, left: Iterable[str]) -> bool:
+    """Tell whether what a partition had room for has some in one that is left: in the next higher range.
+
+    MySQL's and MariaDB's ranges have an upper end alone; PostgreSQL's leave a hole.
+    """
+    of, _, value = bound.partition(_VALUES)
+    pairs = [each.partition(_VALUES) for each in left]
+    return of.startswith("range") and any(
+        other == of and _is_larger(higher, than=value) for other, _, higher in pairs
+    )
+
+
+def _is_larger(value: str, *, than: str) -> bool:
+    """Compare numbers, and dates that are written alike; of others nothing is known."""
+    if _NUMBER.fullmatch(value) and _NUMBER.fullmatch(than):
+        return int(value) > int(than)
+    return _DATE.fullmatch(value) is not None and _DATE.fullmatch(than) is not None and value[:11] > than[:11]
+
+
+def is_as_fine(key: Key, of: Key) -> bool:
+    """Tell whether values that are alike by a UNIQUE's key are so by another one's as well."""
+    (column, collation), (other, coarser) = key, of
+    is_finer = collation.endswith("_bin") and (bool(_NO_PAD.search(collation)) or not _NO_PAD.search(coarser))
+    return column == other and (collation == coarser or (is_finer and coarser != ""))
 
 
 def triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:

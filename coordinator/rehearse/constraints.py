@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import filterfalse
 from typing import TypeVar
 
 from coordinator.rehearsal_ports import Ran
@@ -26,12 +28,14 @@ from coordinator.rehearse.catalogued import (
     bounds,
     called,
     columns_of,
+    comes_into,
     constraints,
     domain_checks,
     expressions,
     followers,
     functions_of,
     given_by_triggers,
+    is_as_fine,
     is_narrower,
     may_refuse,
     of_domains,
@@ -39,21 +43,11 @@ from coordinator.rehearse.catalogued import (
     triggers,
     words_of,
 )
+from coordinator.rehearse.written import columns_by, literals_by, targets_of
 
 _T = TypeVar("_T")
 _OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+\"? IS (?:NOT )?NULL|AND)+", re.IGNORECASE)
-_SET = re.compile(
-    r"\b(?:SET|KEY UPDATE)\b(?P<set>.*?)(?:\bWHERE\b|\bFROM\b|\bRETURNING\b|$)", re.IGNORECASE | re.DOTALL
-)
-_INTO = re.compile(
-    r"\b(?:INTO\s+(?:[^\s(]+)(?:\s+AS\s+\w+)?|THEN\s+INSERT)\s*\((?P<columns>[^)]*)\)", re.IGNORECASE
-)
-_ROWS = re.compile(r"\b(?:INSERT|REPLACE)\b", re.IGNORECASE)
-_TARGETS = re.compile(
-    r"\b(?:INTO|DELETE\s+FROM)\s+(?:ONLY\s+)?(?P<one>[^\s(]+)|\bUPDATE\b(?P<some>.*?)\bSET\b",
-    re.IGNORECASE | re.DOTALL,
-)
-"""A text may write several tables: MySQL's UPDATE of a join, PostgreSQL's WITH."""
+_ALL_COLUMNS = re.compile(r"(?:\bSELECT(?:\s+(?:ALL|DISTINCT))?|\bRETURNING|,|\.)\s*\*", re.IGNORECASE)
 _IGNORES = re.compile(r"\bCONFLICT\b|\bIGNORE\b|\bREPLACE\b|\bDUPLICATE\b", re.IGNORECASE)
 _LONGEST = 80
 """Characters of a definition in a sentence."""
@@ -134,17 +128,18 @@ class Constraints:
     def unmet(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:
         """Return what may refuse a query here and did not at its own state, where it ran in both."""
         before, now = own.written(text, own_ran.written), self.written(text, here.written)
-        columns = _written(text)
+        columns = columns_by(text)
         if columns is not None:
             columns = columns.union(
-                *(each.behind(name, columns) for each in (own, self) for name in _targets(text))
+                *(each.behind(name, columns) for each in (own, self) for name in targets_of(text))
             )
         elif (mine := own.columns_of(before)) and mine <= self.columns_of(now):
             columns = mine  # a text without a list of columns was made for these, and none has another name
         if columns is not None:
             columns = columns.union(*(self.given.get(table, ()) for table in now))
         ours, theirs = own.met(before, columns, own_ran), self.met(now, columns, here)
-        gone, left = own.bounds_of(before) - self.bounds_of(now), self.bounds_of(now)
+        left = self.bounds_of(now)
+        gone = {each for each in own.bounds_of(before) - left if not comes_into(each, left)}
         if gone and left and "DEFAULT" not in left and _NEW.search(text):
             return _NO_PARTITION.format(text=min(gone))
         followed = {
@@ -155,7 +150,8 @@ class Constraints:
         followed &= {each.table for each in self.every}
         if followed and _EVENTS["delete"].search(text):
             return _LEFT_ALONE.format(table=min(followed))
-        for each in _differing(theirs, ours, text, columns):
+        was_met = partial(self._was_met, text, here)
+        for each in filterfalse(was_met, _differing(theirs, ours, text, columns)):
             return _REFUSES.format(text=_shown(each.text), table=each.table)
         for each in _differing(ours, theirs, text, columns) if _IGNORES.search(text) else ():
             if each.is_unique:
@@ -165,11 +161,25 @@ class Constraints:
         new = self.asked(text) - own.asked(text)
         return _ASKED.format(text=_shown(min(new))) if new else None
 
+    def _was_met(self, text: str, here: Ran, constraint: Constraint) -> bool:
+        """Tell whether a CHECK is about literals of the text alone: then all rows meet it, or none."""
+        table = constraint.table
+        columns = constraint.words & self.columns_of({table})
+        return (
+            constraint.text.upper().startswith("CHECK ")
+            and targets_of(text) == {table}
+            and bool(columns)
+            and columns <= literals_by(text) - self.given.get(table, _NONE)
+            and constraint.words.isdisjoint(self.functions)
+            and here.written is not None
+            and bool(here.written.count)
+        )
+
     def written(self, text: str, written: Ran | None) -> frozenset[str]:
         """Return the tables that a text writes, also behind views, and those that hold rows of them."""
-        if written is None or written.table is None:
+        if written is None:
             return frozenset()
-        names = _targets(text) | {bare(written.table)}
+        names = targets_of(text) | ({bare(written.table)} if written.table else _NONE)
         found = names.union(*map(self.shown, names))
         return found | _below(found, self.parts)
 
@@ -257,6 +267,14 @@ class Constraints:
         )
         return frozenset({("update", table)}) if is_met else frozenset()
 
+    def may_name(self, text: str, table: str, column: str) -> bool:
+        """Tell whether a text, or a view or function that it names, may be about a column of a table."""
+        bodies = {**self.functions, **{name: (view,) for name, view in self.views.items()}}
+        texts = [text, *called(text, bodies)]
+        names = words_of(" ".join(texts))
+        is_any = any(map(_ALL_COLUMNS.search, texts)) or columns_by(text) is None
+        return words_of(table) <= names and (is_any or words_of(column) <= names)
+
     def asked(self, text: str) -> frozenset[str]:
         """Return what a query has to meet by what it names: checks of domains, functions that refuse."""
         shown = [self.views[name] for name in words_of(text) & self.views.keys()]
@@ -264,14 +282,6 @@ class Constraints:
         words = words_of(" ".join([text, *shown, *bodies]))
         checks = frozenset[str]().union(*(self.domains[name] for name in words & self.domains.keys()))
         return checks.union(filter(may_refuse, bodies))
-
-
-def _targets(text: str) -> frozenset[str]:
-    """Return the words among which the tables are that a text says it writes."""
-    found = frozenset[str]()
-    for each in _TARGETS.finditer(text):
-        found |= frozenset({bare(each["one"])}) if each["one"] else words_of(each["some"])
-    return found
 
 
 def _below(tables: Collection[_T], pairs: Collection[tuple[_T, _T]]) -> frozenset[_T]:
@@ -321,20 +331,12 @@ def _is_implied(constraint: Constraint, others: Collection[Constraint], *, inser
         return False
     return any(
         each.keys is not None
-        and each.keys <= constraint.keys
+        and all(any(is_as_fine(key, of) for key in constraint.keys) for of in each.keys)
         and "where" not in each.words
         and (inserts or "deferrable" not in each.words or "deferrable" in constraint.words)
         for each in others
         if each.is_unique
     )
-
-
-def _written(text: str) -> frozenset[str] | None:
-    """Return the words among which the written columns are; None if it may be any column."""
-    found = [each["columns"] for each in _INTO.finditer(text)]
-    if len(found) < len(_ROWS.findall(text)):
-        return None
-    return words_of(" ".join([*found, *(each["set"] for each in _SET.finditer(text))]))
 
 
 def _shown(text: str) -> str:

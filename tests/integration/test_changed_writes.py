@@ -109,6 +109,16 @@ def test_system_versioning_changes_no_write(servers: Servers, live: str):
     assert found == (["pu", "uu"] if is_refused else ["pp", "pp"])
 
 
+@pytest.mark.mariadb
+@pytest.mark.parametrize("live", ["SELECT id, p FROM t", "UPDATE t SET p = $1 WHERE id = $2"])
+@pytest.mark.parametrize(("pending", "expected"), [("decimal(12,4)", "pp"), ("decimal(12,1)", "pb")])
+def test_another_scale_is_no_other_number(servers: Servers, live: str, pending: str, expected: str):
+    base = T.format(", p decimal(10,2) NOT NULL DEFAULT 1.25")
+    found, _ = verdicts(servers, MYSQL_ENGINE, base, f"ALTER TABLE t MODIFY p {pending} NOT NULL;", live=live)
+
+    assert found[0] == expected
+
+
 @pytest.mark.parametrize(
     ("engine", "base", "pending"),
     [

@@ -66,6 +66,31 @@ def test_a_check_that_no_sample_value_fails(servers: Servers, condition: str, qu
     assert verdict(servers, Engine.POSTGRESQL, pending, query) == expected
 
 
+@pytest.mark.parametrize(
+    ("condition", "query", "expected"),
+    [
+        ("a <> 77", "UPDATE t SET a = 5, c = $1 WHERE id = $2", "pp"),
+        ("a <> 77", "UPDATE t SET c = $1, a = -5 WHERE id = $2 RETURNING id", "pp"),
+        ("b IN ('x', 'sample 1')", "UPDATE t SET b = 'x' WHERE id = $1", "pp"),
+        ("b IN ('x', 'sample 1')", "INSERT INTO t (id, a, b) VALUES ($1, coalesce($2, 1), 'x')", "pp"),
+        ("a <> 77 OR c <> 88", "UPDATE t SET a = 5 WHERE id = $1", "pu"),
+        ("a <> 77", "UPDATE t SET a = 5 + c WHERE id = $1", "pu"),
+        ("a <> 77", "UPDATE t SET a = 5 WHERE c = 99", "pu"),
+        (
+            "a <> 77",
+            "INSERT INTO t (id, a, b) VALUES ($1, 5, 'x') ON CONFLICT (id) DO UPDATE SET a = $2",
+            "pu",
+        ),
+    ],
+)
+def test_a_check_of_what_the_text_has_as_literals_is_met_by_all_rows_or_none(
+    servers: Servers, condition: str, query: str, expected: str
+):
+    pending = f"ALTER TABLE t ADD CHECK ({condition}) NOT VALID;"
+
+    assert verdict(servers, Engine.POSTGRESQL, pending, query) == expected
+
+
 @EVERYWHERE
 @pytest.mark.parametrize(
     ("query", "expected"), [("UPDATE t SET c = c + 1 WHERE id = $1 AND c IS NULL", "pu"), (SETS_A, "pp")]

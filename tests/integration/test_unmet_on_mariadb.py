@@ -18,10 +18,23 @@ SETS_D = "UPDATE t SET d = ? WHERE id = ?"
 TEXT = "d varchar(9) CHARACTER SET utf8mb4 COLLATE {} NOT NULL"
 BY_CASE = f", {TEXT.format('utf8mb4_bin')}, UNIQUE KEY once (d)"
 RANGE = "PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (1000), PARTITION p1 VALUES LESS THAN {})"
+NO_PAD = "utf8mb4_0900_ai_ci" if ENGINE is Engine.MYSQL else "utf8mb4_general_nopad_ci"
 BOTH = {
     "a coarser collation": (
         BY_CASE,
         f"ALTER TABLE t MODIFY {TEXT.format('utf8mb4_general_ci')};",
+        SETS_D,
+        "pu",
+    ),
+    "a finer collation": (
+        f", {TEXT.format('utf8mb4_general_ci')}, UNIQUE KEY once (d)",
+        f"ALTER TABLE t MODIFY {TEXT.format('utf8mb4_bin')};",
+        SETS_D,
+        "pp",
+    ),
+    "blanks that count": (
+        f", {TEXT.format(NO_PAD)}, UNIQUE KEY once (d)",
+        f"ALTER TABLE t MODIFY {TEXT.format('utf8mb4_bin')};",
         SETS_D,
         "pu",
     ),
@@ -30,6 +43,12 @@ BOTH = {
     "partitioned": ("", f"ALTER TABLE t {RANGE.format('(2147483648)')};", INSERT, "pu"),
     "with a rest": ("", f"ALTER TABLE t {RANGE.format('MAXVALUE')};", INSERT, "pp"),
     "one goes": (f") {RANGE.format('(2000000000)')}"[:-1], "ALTER TABLE t DROP PARTITION p1;", INSERT, "pu"),
+    "the lowest goes": (
+        f") {RANGE.format('(2000000000)')}"[:-1],
+        "ALTER TABLE t DROP PARTITION p0;",
+        INSERT,
+        "pp",
+    ),
     "not partitioned any more": (
         f") {RANGE.format('(2000000000)')}"[:-1],
         "ALTER TABLE t REMOVE PARTITIONING;",
@@ -67,6 +86,37 @@ def test_what_comes_with_a_migration_and_is_not_met(
         TOGETHER + pending,
         live=query,
         next_="SELECT id FROM t",
+    )
+
+    assert live == expected
+
+
+JOINED = """CREATE TABLE s (id int PRIMARY KEY, d int);
+CREATE VIEW v AS SELECT t.id, t.a AS one, t.b, s.d FROM t JOIN s ON s.id = t.id;
+"""
+DOUBLES = """-- +goose StatementBegin
+CREATE TRIGGER doubles BEFORE UPDATE ON {} FOR EACH ROW SET NEW.{} = 2 * NEW.{};
+-- +goose StatementEnd
+"""
+
+
+@pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        (DOUBLES.format("t", "a", "a"), "UPDATE v SET one = ? WHERE id = ?", "pb"),
+        (DOUBLES.format("s", "d", "d"), "UPDATE v SET d = ? WHERE id = ?", "pb"),
+        (DOUBLES.format("t", "a", "a"), "UPDATE v SET d = ? WHERE id = ?", "pp"),
+        ("CREATE UNIQUE INDEX once ON t (a, b);", "UPDATE v SET one = ? WHERE id = ?", "pu"),
+        ("ALTER TABLE s ADD c int;", "UPDATE v SET d = ? WHERE id = ?", "pp"),
+    ],
+)
+def test_what_is_written_through_a_view_of_two_tables(
+    servers: Servers, pending: str, query: str, expected: str
+):
+    base = f"{BASE.format('')};\n{JOINED}"
+
+    _, [live, _] = rehearsed(
+        servers[ENGINE], ENGINE, base, TOGETHER + pending, live=query, next_="SELECT id FROM t"
     )
 
     assert live == expected

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 from typing import Final
@@ -63,14 +64,14 @@ class Ground:
         """Return a table by its name."""
         return next((each for each in self.schema.tables if each.name.lower() == name.lower()), None)
 
-    def behind(self, name: str) -> Table | None:
-        """Return the table that a write to a name reaches, also by a view of one table."""
+    def behind(self, name: str) -> tuple[Table, ...]:
+        """Return the tables that a write to a name may reach: several by a view that joins them."""
         if (table := self.table(name)) is not None:
-            return table
+            return (table,)
         text = next((body for view, body in self.schema.views.items() if view.lower() == name.lower()), "")
-        named = {token.name for token in tokens_of(text) if token.name is not None} - {name.lower()}
-        found = {each.name: each for other in named if (each := self.behind(other)) is not None}
-        return next(iter(found.values())) if len(found) == 1 else None
+        named = dict.fromkeys(token.name for token in tokens_of(text) if token.name is not None)
+        found = (each for other in named if other != name.lower() for each in self.behind(other))
+        return tuple({each.name: each for each in found}.values())
 
     def bodies(self) -> Iterator[str]:
         """Yield the texts that run inside others."""
@@ -102,20 +103,20 @@ def run_once(ground: Ground, text: str, values: Values) -> Ran | Objection:
     """Run a text once and take it back. Raises: one of REFUSALS."""
     connection = ground.connection
     name = _target(tokens_of(text))
-    target = None if name is None else ground.behind(name)
+    targets = () if name is None else ground.behind(name)
     others = [table for each in tables_beside(ground.schema, text, name) if (table := ground.table(each))]
     with taken_back(connection):
-        before, before_others = _rows_in(connection, target), _rows_of(connection, others)
+        before, before_others = _rows_in(connection, targets), _rows_of(connection, others)
         result = run(connection, text, values, most=_MOST_ROWS)
-        after, after_others = _rows_in(connection, target), _rows_of(connection, others)
+        after, after_others = _rows_in(connection, targets), _rows_of(connection, others)
     return Ran(
         sorted_texts(result.rows, _text_of),
         len(result.rows)
         if result.columns is not None
-        else _touched(text, target, result.count, after - before),
+        else _touched(text, result.count, after - before if targets else None),
         result.columns or (),
-        _written(target, before, after),
-        growth=None if target is None else after.total() - before.total(),
+        _written(targets, before, after),
+        growth=after.total() - before.total() if targets else None,
         beside=effects_between(before_others, after_others),
     )
 
@@ -215,44 +216,45 @@ def _target(tokens: Sequence[Token]) -> str | None:
     return next((token.name for token in named if token.name is not None), None)
 
 
-def _rows_in(connection: Connection, table: Table | None) -> Counter[Row]:
-    if table is None:
-        return Counter()
-    listed = ", ".join(quoted(column.name) for column in table.columns)
-    return Counter(map(_hashable, fetch(connection, f"SELECT {listed} FROM {quoted(table.name)}")))
+def _rows_in(connection: Connection, tables: Sequence[Table]) -> Counter[Row]:
+    """Return the rows of tables, each as a row of all their columns."""
+    found: Counter[Row] = Counter()
+    width, start = sum(len(each.columns) for each in tables), 0
+    for table in tables:
+        listed = ", ".join(quoted(column.name) for column in table.columns)
+        before, after = (None,) * start, (None,) * (width - start - len(table.columns))
+        for row in fetch(connection, f"SELECT {listed} FROM {quoted(table.name)}"):
+            found[(*before, *_hashable(row), *after)] += 1
+        start += len(table.columns)
+    return found
 
 
-def _touched(text: str, target: Table | None, told: int, new: Counter[Row]) -> int:
-    """Return how many rows a write touched, as it is the same with and without system versioning.
-
-    A versioned table counts rows that are written as they were, and otherwise what an INSERT replaces.
-    """
-    if target is None:
-        return told
+def _touched(text: str, told: int, new: Counter[Row] | None) -> int:
+    """Return how many rows a write touched; a versioned table counts otherwise what an INSERT replaces."""
     is_insert = tokens_of(text)[0].keyword in ("INSERT", "REPLACE")
-    return new.total() if is_insert or (target.is_versioned and "UPDATE" in text.upper()) else told
+    return told if new is None or not is_insert else new.total()
 
 
 def _rows_of(connection: Connection, tables: Sequence[Table]) -> dict[str, Counter[Row]]:
-    return {each.name: _rows_in(connection, each) for each in tables}
+    return {each.name: _rows_in(connection, (each,)) for each in tables}
 
 
 def _hashable(row: Row) -> Row:
     return tuple(_text_of(cell) if isinstance(cell, set | list | dict) else cell for cell in row)
 
 
-def _written(table: Table | None, before: Counter[Row], after: Counter[Row]) -> Ran | None:
-    """Return the rows of a table that were not there before."""
-    if table is None:
+def _written(tables: Sequence[Table], before: Counter[Row], after: Counter[Row]) -> Ran | None:
+    """Return the rows of the tables that were not there before."""
+    if not tables:
         return None
-    columns = tuple(Column(each.name, each.kind) for each in table.columns)
+    columns = tuple(Column(each.name, each.kind) for table in tables for each in table.columns)
     new = list((after - before).elements())
     return Ran(
         sorted_texts(new, _written_text),
         len(new),
         columns,
         only_changed=True,
-        table=table.name,
+        table=tables[0].name if len(tables) == 1 else None,
         present=sorted_texts(list(before.elements()), _written_text),
     )
 
@@ -263,4 +265,6 @@ def _written_text(value: object) -> str:
 
 
 def _text_of(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"  # another scale is no other number
     return f"x'{value.hex()}'" if isinstance(value, bytes) else str(value)

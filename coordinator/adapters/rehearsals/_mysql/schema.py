@@ -162,7 +162,6 @@ class Table:
     bounds: Mapping[str, str]
     """By partition of a range or list, which rows it takes; DEFAULT takes all that no other one does."""
     is_transactional: bool
-    is_versioned: bool = False
 
     @property
     def writable(self) -> tuple[TableColumn, ...]:
@@ -207,7 +206,6 @@ def read_schema(query: Query) -> Schema:
             {constraint: clause for _, constraint, clause, enforced in checks[name] if enforced == "YES"},
             {part: _bounds(*rest) for _, part, *rest in bounds[name]},
             str(engine).lower() in transactional,
-            is_versioned=kind == "SYSTEM VERSIONED",
         )
         for name, kind, engine, collation, options in found
         if kind in ("BASE TABLE", "SYSTEM VERSIONED")

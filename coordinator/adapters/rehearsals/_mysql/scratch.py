@@ -85,9 +85,11 @@ class ScratchServer:
         collation = self.traits.settings.get("collation_database")
         return f" CHARACTER SET {charset} COLLATE {collation}" if charset and collation else ""
 
-    def connect(self, address: Address) -> Connection:
-        """Connect as the account of a scratch database."""
-        return connect_at(address, label=_LABEL, secrets=(*self.secrets, address.password))
+    def connect(self, address: Address, *, counts_found: bool = False) -> Connection:
+        """Connect as the account of a scratch database; see mysql_url.connect_at."""
+        return connect_at(
+            address, label=_LABEL, secrets=(*self.secrets, address.password), counts_found=counts_found
+        )
 
 
 _NUMBERS: Final = """
@@ -237,7 +239,8 @@ class ScratchDatabase:
 
     @contextmanager
     def _asking(self) -> Iterator[Connection]:
-        with closing(self._server.connect(self._address)) as connection:
+        """Connect to ask; that a trigger or versioning changes each row that is found is no difference."""
+        with closing(self._server.connect(self._address, counts_found=True)) as connection:
             settle(connection, self._server.traits.engine, self._server.sql_mode)
             yield connection
 

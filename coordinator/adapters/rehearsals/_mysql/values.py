@@ -11,22 +11,25 @@ from coordinator.adapters.rehearsals._mysql.connection import SqlValue
 from coordinator.adapters.rehearsals._mysql.schema import Table, TableColumn
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
+from coordinator.adapters.rehearsals._scratch.turns import text_of, turned
 
 _LARGER: Final = 100
 """How much larger a number is for a check that compares two columns."""
 _MEMBER: Final = re.compile(r"'((?:[^']|'')*)'")
 
 
-def typed(column: TableColumn, number: int) -> SqlValue:
-    """Return the value of a column that its type suggests for the row of a number."""
-    if column.declared == "tinyint(1)":
-        return number % 2
+def typed(column: TableColumn, number: int, place: int = 0) -> SqlValue:
+    """Return the value that a column's type suggests for the row of a number; `place` as in `turned`."""
+    row = turned(number, place)
+    if column.declared in ("tinyint(1)", "bit(1)"):
+        return number % 2  # a row that has the first everywhere is worth more: `WHERE active AND confirmed`
     if column.kind in ("enum", "set"):
         every = _members(column)
-        return every[number % len(every)]
-    if column.kind in ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"):
-        return f"{column.name} {number}".encode()[-(column.length or 1) :]
-    return _BY_TYPE.get(column.kind, _text)(column, number)
+        return every[row % len(every)]
+    if column.kind in _BY_TYPE:
+        return _BY_TYPE[column.kind](row)
+    text = text_of(column.name, number, place)[-(column.length or 0) :]
+    return text.encode() if column.kind in _OF_BYTES else text
 
 
 def _members(column: TableColumn) -> list[str]:
@@ -77,48 +80,52 @@ _EDGES: Final[Mapping[str, Sequence[SqlValue]]] = {
 }
 
 
-def _text(column: TableColumn, number: int) -> str:
-    """Return a text that another row does not have, as far as the column's length allows."""
-    return f"{column.name} {number}"[-column.length :] if column.length else f"{column.name} {number}"
-
-
-def _point(_: TableColumn, number: int) -> bytes:
+def _point(number: int) -> bytes:
     """Return a point as MySQL keeps it: its reference system, and the point in WKB."""
     return struct.pack("<IBIdd", 0, 1, 1, number, number)
 
 
-def _small(_: TableColumn, number: int) -> int:
+def _small(number: int) -> int:
     return number % 120  # which a tinyint takes
 
 
-def _instant(_: TableColumn, number: int) -> str:
+def _instant(number: int) -> str:
     return f"2001-02-{number % 28 + 1:02} 03:04:05"
 
 
-_BY_TYPE: Final[Mapping[str, Callable[[TableColumn, int], SqlValue]]] = {
+_OF_BYTES: Final = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob")
+_BY_TYPE: Final[Mapping[str, Callable[[int], SqlValue]]] = {
     **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint"), _small),
-    "decimal": lambda _, number: number % 9,
-    "float": lambda _, number: number + 0.5,
-    "double": lambda _, number: number + 0.5,
-    "bit": lambda _, number: number % 2,
-    "year": lambda _, number: 2000 + number % 99,
-    "date": lambda _, number: f"2001-02-{number % 28 + 1:02}",
+    "decimal": lambda number: number % 9,
+    "float": lambda number: number + 0.5,
+    "double": lambda number: number + 0.5,
+    "bit": lambda number: number % 2,
+    "year": lambda number: 2000 + number % 99,
+    "date": lambda number: f"2001-02-{number % 28 + 1:02}",
     "datetime": _instant,
     "timestamp": _instant,
-    "time": lambda _, number: f"03:04:{number % 60:02}",
-    "json": lambda _, number: f'{{"sample": {number}}}',
-    "uuid": lambda _, number: f"00000000-0000-4000-8000-{number:012}",
-    "inet4": lambda _, number: f"192.0.2.{number % 250}",
-    "inet6": lambda _, number: f"2001:db8::{number}",
+    "time": lambda number: f"03:04:{number % 60:02}",
+    "json": lambda number: f'{{"sample": {number}}}',
+    "uuid": lambda number: f"00000000-0000-4000-8000-{number:012}",
+    "inet4": lambda number: f"192.0.2.{number % 250}",
+    "inet6": lambda number: f"2001:db8::{number}",
     "geometry": _point,
     "point": _point,
 }
+"""Other types have texts."""
 
 
 def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
     larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
-    return likeliest_first(_of_checks(table, column, number), typed(column, number), number, larger)
+    own = typed(column, number, _place(table, column))
+    return likeliest_first(_of_checks(table, column, number), own, number, larger)
+
+
+def _place(table: Table, column: TableColumn) -> int:
+    """Return how many columns before this one have the same values."""
+    own = typed(column, 1)
+    return [typed(each, 1) == own for each in table.columns[: table.columns.index(column)]].count(True)
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:

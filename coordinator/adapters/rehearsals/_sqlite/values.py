@@ -8,45 +8,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import permutations
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
 from coordinator.adapters.rehearsals._scratch.tokens import Token
+from coordinator.adapters.rehearsals._scratch.turns import text_of, turned
 from coordinator.adapters.rehearsals._sqlite.columns import type_of
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn, checks_of
 from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
 
-_ORDERS: Final = tuple(permutations((1, 2, 3)))
 _LARGER: Final = 100
 """How much larger a number is for a check that compares two columns."""
 
 
-def typed(column: TableColumn, number: int) -> SqlValue:
-    """Return the value of a column that its type suggests for the row of a number."""
-    word = column.declared.upper()
+def typed(column: TableColumn, number: int, place: int = 0) -> SqlValue:
+    """Return the value that a column's type suggests for the row of a number; `place` as in `turned`."""
+    word, row = column.declared.upper(), turned(number, place)
     if "JSON" in word:
-        return f'{{"sample": {number}}}'
+        return f'{{"sample": {row}}}'
     if "UUID" in word:
-        return f"00000000-0000-4000-8000-{number:012}"
-    return _BY_TYPE[type_of(column.declared)](column.name, number)
+        return f"00000000-0000-4000-8000-{row:012}"
+    of_type = _BY_TYPE.get(kind := type_of(column.declared))
+    if of_type is not None:
+        return of_type(row)
+    text = text_of(column.name, number, place)
+    return text.encode() if kind == "BLOB" else text
 
 
-_BY_TYPE: Final[Mapping[str, Callable[[str, int], SqlValue]]] = {
-    "INTEGER": lambda _, number: number,
-    "NUMERIC": lambda _, number: number,
-    "REAL": lambda _, number: number + 0.5,
-    "TEXT": lambda name, number: f"{name} {number}",
-    "BLOB": lambda name, number: f"{name} {number}".encode(),
-    "": lambda name, number: f"{name} {number}",
-    "BOOL": lambda _, number: number % 2,
-    "BOOLEAN": lambda _, number: number % 2,
-    "DATE": lambda _, number: f"2001-02-{number % 28 + 1:02}",
-    "DATETIME": lambda _, number: f"2001-02-{number % 28 + 1:02} 03:04:05",
-    "TIMESTAMP": lambda _, number: f"2001-02-{number % 28 + 1:02} 03:04:05",
-    "TIME": lambda _, number: f"03:04:{number % 60:02}",
+_BY_TYPE: Final[Mapping[str, Callable[[int], SqlValue]]] = {
+    "INTEGER": lambda number: number,
+    "NUMERIC": lambda number: number,
+    "REAL": lambda number: number + 0.5,
+    "BOOL": lambda number: number % 2,
+    "BOOLEAN": lambda number: number % 2,
+    "DATE": lambda number: f"2001-02-{number % 28 + 1:02}",
+    "DATETIME": lambda number: f"2001-02-{number % 28 + 1:02} 03:04:05",
+    "TIMESTAMP": lambda number: f"2001-02-{number % 28 + 1:02} 03:04:05",
+    "TIME": lambda number: f"03:04:{number % 60:02}",
 }
+"""Other types have texts."""
 
 
 def edges(column: TableColumn) -> Sequence[SqlValue]:
@@ -74,19 +75,14 @@ _EDGES: Final[Mapping[str, Callable[[int], Sequence[SqlValue]]]] = {
 def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
     larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
-    own = typed(column, _turned(table, column, number))
+    own = typed(column, number, _place(table, column))
     return likeliest_first(_of_checks(table, column, number), own, number, larger)
 
 
-def _turned(table: Table, column: TableColumn, number: int) -> int:
-    """Return the number of another row for each column beside the key, so that no two columns are alike.
-
-    Were they, a migration that exchanges the two would change nothing that is seen. They keep the same
-    numbers, in another order: a foreign key that comes later finds its parents.
-    """
-    if column.key or number > len(_ORDERS[0]):
-        return number
-    return _ORDERS[table.columns.index(column) % len(_ORDERS)][number - 1]
+def _place(table: Table, column: TableColumn) -> int:
+    """Return how many columns before this one have the same values."""
+    own = typed(column, 1)
+    return [typed(each, 1) == own for each in table.columns[: table.columns.index(column)]].count(True)
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:

@@ -1,0 +1,79 @@
+"""What a text says that it writes: tables, columns, and the columns that get a literal. Pure.
+
+Read by words, for three engines: a word too many costs a proof and no truth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from coordinator.rehearse.catalogued import bare, words_of
+from coordinator.sql import split_statements, tokens
+
+_SET = re.compile(
+    r"\b(?:SET|KEY UPDATE)\b(?P<set>.*?)(?:\bWHERE\b|\bFROM\b|\bRETURNING\b|;?\s*$)",
+    re.IGNORECASE | re.DOTALL,
+)
+_INTO = re.compile(
+    r"\b(?:INTO\s+(?:[^\s(]+)(?:\s+AS\s+\w+)?|THEN\s+INSERT)\s*\((?P<columns>[^)]*)\)", re.IGNORECASE
+)
+_ROWS = re.compile(r"\b(?:INSERT|REPLACE)\b", re.IGNORECASE)
+_TARGETS = re.compile(
+    r"\b(?:INTO|DELETE\s+FROM)\s+(?:ONLY\s+)?(?P<one>[^\s(]+)|\bUPDATE\b(?P<some>.*?)\bSET\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A text may write several tables: MySQL's UPDATE of a join, PostgreSQL's WITH."""
+_VALUES = re.compile(r"\bVALUES\s*\((?P<values>.*)\)\s*(?:\bRETURNING\b.*)?;?\s*$", re.IGNORECASE | re.DOTALL)
+_LITERAL: Final = r"(?:'(?:[^'\\]|'')*'(?:\s*::\s*\w+)?|-?\d+(?:\.\d+)?|TRUE|FALSE|NULL)"
+_IS_LITERAL = re.compile(rf"\s*{_LITERAL}\s*", re.IGNORECASE)
+_SETS_LITERAL = re.compile(
+    rf"\s*(?:\w+\s*\.\s*)?[\"`]?(?P<column>\w+)[\"`]?\s*=\s*{_LITERAL}\s*", re.IGNORECASE
+)
+_OTHER_ROWS: Final = frozenset({"CONFLICT", "DUPLICATE", "SELECT", "SET"})
+"""Words of an INSERT that writes more than its VALUES."""
+
+
+def targets_of(text: str) -> frozenset[str]:
+    """Return the words among which the tables are that a text says it writes."""
+    found = frozenset[str]()
+    for each in _TARGETS.finditer(text):
+        found |= frozenset({bare(each["one"])}) if each["one"] else words_of(each["some"])
+    return found
+
+
+def columns_by(text: str) -> frozenset[str] | None:
+    """Return the words among which the written columns are; None if it may be any column."""
+    found = [each["columns"] for each in _INTO.finditer(text)]
+    if len(found) < len(_ROWS.findall(text)):
+        return None
+    return words_of(" ".join([*found, *(each["set"] for each in _SET.finditer(text))]))
+
+
+def literals_by(text: str) -> frozenset[str]:
+    """Return the columns that have the same value in each row that a text writes, whoever sends it."""
+    statements = split_statements(text)
+    words = statements[0].words if len(statements) == 1 else ()
+    if words[:1] == ("UPDATE",) and words.count("SET") == 1 and (changed := _SET.search(text)):
+        found = (_SETS_LITERAL.fullmatch(each) for each in _items(changed["set"]))
+        return frozenset(each["column"].lower() for each in found if each)
+    if words[:1] != ("INSERT",) or not _OTHER_ROWS.isdisjoint(words):
+        return frozenset()
+    into, values = _INTO.search(text), _VALUES.search(text)
+    if into is None or values is None:
+        return frozenset()
+    names, given = list(_items(into["columns"])), list(_items(values["values"]))
+    pairs = zip(names, given, strict=True) if len(names) == len(given) else ()
+    return frozenset(bare(name.strip()) for name, value in pairs if _IS_LITERAL.fullmatch(value))
+
+
+def _items(text: str) -> Iterator[str]:
+    """Yield what stands between the commas outside of parentheses."""
+    depth, begin = 0, 0
+    for _, start, end, _ in tokens(text):
+        depth += (text[start:end] == "(") - (text[start:end] == ")")
+        if text[start:end] == "," and depth == 0:
+            yield text[begin:start]
+            begin = end
+    yield text[begin:]
