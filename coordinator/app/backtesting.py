@@ -29,6 +29,7 @@ from coordinator.model import Engine, Layer, Role, Version
 from coordinator.ports.migrations import MigrationTool, Reading
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import RehearsalServer, Tree, Wanted
+from coordinator.wording import counted
 
 _SQLC_HEADER = re.compile(rb"^\s*(?:--|/\*|#)\s*name:\s*\w+\s+:[a-z]+", re.MULTILINE)
 _SOURCES = {".go": "sqlc-go", ".sql": "sql"}
@@ -176,7 +177,7 @@ class _History:
         if self._without:
             first, last = self._without[0], self._without[-1]
             named = first if first == last else f"{first} … {last}"
-            yield f"{len(self._without)} tag(s) have none of the paths of migrations: {named}."
+            yield f"No path of migrations is there at {counted(len(self._without), 'tag')}: {named}."
 
     def checkout(self, tag: Tag) -> Checkout:
         reading, is_there = self._reading(tag)

@@ -36,6 +36,7 @@ from coordinator.rehearse.sample_rows import SampleRows
 from coordinator.rehearse.task import Task
 from coordinator.rehearse.walk import Apply, Failure, Pair, Walked, walk_states
 from coordinator.rules import find_hazards
+from coordinator.wording import counted
 
 
 def rehearse_database(
@@ -329,9 +330,9 @@ def _spans(
 def _told_base(task: Task) -> str:
     if task.live.dump is not None:
         return "from the schema of the live database"
-    number = len(task.applied)
-    files = "1 migration file" if number == 1 else f"{number} migration files"
-    return f"from {files}, replayed" if number else "from an empty database"
+    if not task.applied:
+        return "from an empty database"
+    return f"from {counted(len(task.applied), 'migration file')}, replayed"
 
 
 _NO_PROGRAM: Final = "nothing says that its program may work on a scratch database (`rehearse: true`)"
