@@ -20,6 +20,7 @@ from coordinator.rehearse.batch_plans import hazards_of_batches
 from coordinator.rehearse.completed import Completed
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
+    FailingLive,
     already_failing_of,
     breaks_of,
     counts_of,
@@ -311,7 +312,7 @@ def _spans(
     `doubt` is RehearsalServer.doubt: then nothing is broken either.
     """
     knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift.lines)
-    failing = failing_live_of(tried.walked) if knows_live else frozenset[str]()
+    failing = failing_live_of(tried.walked) if knows_live else FailingLive()
     return {
         subject.use: spans_of(
             tried.walked,
@@ -319,7 +320,8 @@ def _spans(
             last=len(task.pending),
             layers=task.layers,
             failure=failure,
-            failing_live=failing,
+            failing_live=failing.known,
+            mended=failing.mended,
             lacks=lacks,
             doubt=doubt,
         )
