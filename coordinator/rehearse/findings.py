@@ -233,6 +233,19 @@ def failing_live_of(walked: Walked) -> FailingLive:
     return FailingLive(frozenset(failing - mended), frozenset(mended))
 
 
+def notes_on_mended(walked: Walked) -> Iterator[str]:
+    """Yield why a live version is unproven whose queries fail where it serves and work for the next one."""
+    mended = failing_live_of(walked).mended
+    for (_, name, role), compiled, _ in _subjects(walked):
+        names = [each.query.name for each in compiled if each.own.broken and each.text in mended]
+        if role is Role.LIVE and names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield (
+                f"`{names[0]}`{more} of `{name}` as it serves now {_MENDED}"
+                " (`coordinator explain query-already-fails`)"
+            )
+
+
 def counts_of(walked: Walked) -> Mapping[Use, tuple[str, int]]:
     """Return source and number of queries of each version that was asked about."""
     return {

@@ -22,6 +22,7 @@ from coordinator.rehearse.findings import (
     breaks_of,
     counts_of,
     failing_live_of,
+    notes_on_mended,
     spans_of,
     unchecked_of,
 )
@@ -218,6 +219,9 @@ def test_what_a_catalogue_of_the_very_commit_that_serves_has_is_mended_and_break
         FailingLive(mended=frozenset({"x"})),
         FailingLive(known=frozenset({"x"})),
     )
+    [note] = notes_on_mended(found.walked)
+    assert note.startswith("`GetX` of `app` as it serves now fails on the schema that serves and works for")
+    assert not list(notes_on_mended(replace(found.walked, subjects=(sure, *others))))
     [unsure] = found.spans(LIVE, mended=doubtful.mended)
     assert unsure.finding.verdict is Verdict.UNPROVEN
     assert "either this release mends it" in unsure.finding.reason
