@@ -21,6 +21,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
+from coordinator.wording import counted
+
 if TYPE_CHECKING:
     from coordinator.diagnostics import Diagnostic
 
@@ -64,7 +66,7 @@ class PlanInvalid(CoordinatorError):
     exit_code = ExitCode.INVALID
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        super().__init__("plan-invalid", f"{len(diagnostics)} problem(s) in the plan.")
+        super().__init__("plan-invalid", f"{counted(len(diagnostics), 'problem')} in the plan.")
         self.diagnostics = diagnostics
 
 

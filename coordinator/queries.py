@@ -32,3 +32,7 @@ class Catalogue:
     """Where they were read, for a person: `sqlc.yaml at git v1.4 (3f2a91c)`."""
     queries: tuple[Query, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
+    is_of_files: bool = False
+    """All of it stands in the files of the tree that was read: nothing was run for it, and nobody asked."""
+    is_what_serves: bool = False
+    """It is of the very commit that serves, which calls itself by the commit's id: an id cannot move."""

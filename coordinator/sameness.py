@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from coordinator.rehearsal_ports import PRESENT, VOLATILE, Column, Effect, Ran
+from coordinator.wording import counted
 
 _Row = tuple[str | None, ...]
 _JSON = ("json", "jsonb")
@@ -82,7 +83,7 @@ def loss(own: Ran, here: Ran, *, missing: Collection[str]) -> str | None:
             continue
         for verb, before, after in zip(_DONE, _done(each), _done(now), strict=True):
             if before > after and not (each.table in missing and verb != _DONE[0]):
-                return f"{verb.format(rows=_rows(before), table=each.table)}, now {after}"
+                return f"{verb.format(rows=counted(before, 'row'), table=each.table)}, now {after}"
     return None
 
 
@@ -170,9 +171,9 @@ def _difference_of_rows(own: Ran, here: Ran, pairs: list[tuple[int, int]], *, ve
     is_json = [bool(own.columns) and own.columns[ours].type in _JSON for ours, _ in steady]
     gone, new = _without_grown(gone, new, is_json)
     if gone and own.count > here.count:
-        return f"{verb} {_rows(own.count)}, of which {_are(own.count - here.count)} gone"
+        return f"{verb} {counted(own.count, 'row')}, of which {_are(own.count - here.count)} gone"
     if own.count != here.count:
-        return f"{verb} {_rows(own.count)}, now {here.count}"
+        return f"{verb} {counted(own.count, 'row')}, now {here.count}"
     return _changed(gone, new, _names(own, steady), verb=verb) if gone and new else None
 
 
@@ -257,16 +258,12 @@ def _changed(gone: list[_Row], new: list[_Row], names: list[str], *, verb: str) 
         key=lambda each: each[0],
     )
     name, old, fresh = next(each for each in zip(names, was, now, strict=True) if each[1] != each[2])
-    more = f" (of {_rows(len(gone))} that differ)" if len(gone) > 1 else ""
+    more = f" (of {counted(len(gone), 'row')} that differ)" if len(gone) > 1 else ""
     return f"{verb} `{name}` as {_text(old)}, now {_text(fresh)}{more}"
 
 
 def _names(ran: Ran, pairs: list[tuple[int, int]]) -> list[str]:
     return [ran.columns[ours].name if ran.columns else f"column {ours + 1}" for ours, _ in pairs]
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _are(count: int) -> str:

@@ -29,6 +29,7 @@ from coordinator.model import Engine, Layer, Role, Version
 from coordinator.ports.migrations import MigrationTool, Reading
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import RehearsalServer, Tree, Wanted
+from coordinator.wording import counted
 
 _SQLC_HEADER = re.compile(rb"^\s*(?:--|/\*|#)\s*name:\s*\w+\s+:[a-z]+", re.MULTILINE)
 _SOURCES = {".go": "sqlc-go", ".sql": "sql"}
@@ -60,6 +61,8 @@ class Past:
     """The interpreter in which past code runs; a path is relative to the command's folder."""
     url_variable: str | None = None
     """The environment variable in which past code looks for the address."""
+    table: str | None = None
+    """The version table that past code names; None: the tool's own."""
 
 
 def replay_past(past: Past, *, told: Callable[[Release], None]) -> tuple[Backtest, float]:
@@ -91,7 +94,7 @@ def replay_on(server: RehearsalServer, past: Past, *, told: Callable[[Release], 
     layers = past.layers & discovery.rehearsal(past.engine).layers
     with GitRepository(past.folder) as repository, closing(Exports(repository)) as exports:
         revisions = PastRevisions(exports, tool, past.engine, _project(past)) if is_code else None
-        apply = Applying(tool, None if revisions is None else revisions.apply)
+        apply = Applying(tool, None if revisions is None else revisions.apply, past.table)
         history = _History(past, repository, exports, tool=tool, revisions=revisions)
         with Bases(server, apply, past.engine) as bases:
             releases, notes = replay(_tags(past, repository), history, bases, layers=layers, told=told)
@@ -122,7 +125,7 @@ def _tool(past: Past) -> MigrationTool:
 
 
 def _project(past: Past) -> Project:
-    return Project(past.migrations, _python(past), past.url_variable)
+    return Project(past.migrations, _python(past), past.url_variable, past.table)
 
 
 def _python(past: Past) -> str:
@@ -176,7 +179,7 @@ class _History:
         if self._without:
             first, last = self._without[0], self._without[-1]
             named = first if first == last else f"{first} … {last}"
-            yield f"{len(self._without)} tag(s) have none of the paths of migrations: {named}."
+            yield f"No path of migrations is there at {counted(len(self._without), 'tag')}: {named}."
 
     def checkout(self, tag: Tag) -> Checkout:
         reading, is_there = self._reading(tag)

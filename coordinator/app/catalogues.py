@@ -16,7 +16,7 @@ from itertools import groupby
 
 from coordinator import discovery
 from coordinator.adapters.trees.folder import FolderTree
-from coordinator.adapters.trees.git import GitRepository
+from coordinator.adapters.trees.git import GitRepository, GitTree
 from coordinator.app.rehearsing import uses_of
 from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.errors import DatabaseError, Usage
@@ -71,7 +71,8 @@ def _read(
         except _NoCatalogueError as reason:
             problems.append(reason.diagnostic)
             continue
-        catalogue = _joined(parts)
+        is_named = use[2] is Role.LIVE and not any(_is_versioned(each) for each in specs)
+        catalogue = _joined(parts, is_named=is_named and places.is_named_by_commit(use[1]))
         problems.extend(catalogue.diagnostics)
         if catalogue.queries:
             catalogues[use] = catalogue
@@ -85,6 +86,10 @@ def _read(
 
 def _speaks(spec: QueriesSpec, role: Role) -> bool:
     return role in discovery.query_source(spec.kind).roles
+
+
+def _is_versioned(spec: QueriesSpec) -> bool:
+    return discovery.query_source(spec.kind).is_versioned(spec.spec)
 
 
 class _NoCatalogueError(Exception):
@@ -158,6 +163,12 @@ class _Places:
             self._trees[service] = self._tree_of(self.plan.services[service])
         return self._trees[service]
 
+    def is_named_by_commit(self, service: ServiceName) -> bool:
+        """Tell whether the live version calls itself by the id of the commit that its tree is of."""
+        version, tree = self.version(service, Role.LIVE), self._trees.get(service)
+        is_id = version is not None and _COMMIT.fullmatch(version) is not None
+        return is_id and isinstance(tree, GitTree) and tree.commit.startswith(str(version))
+
     def _tree_of(self, service: ServiceSpec) -> Tree:
         version = self.version(service.name, Role.LIVE)
         if version is None:
@@ -200,10 +211,11 @@ def _ref_unknown(what: str, service: ServiceSpec) -> Usage:
     )
 
 
-def _joined(parts: list[Catalogue]) -> Catalogue:
+def _joined(parts: list[Catalogue], *, is_named: bool) -> Catalogue:
     """Return one catalogue of all; what a client sends twice in the same way is asked once.
 
-    What cannot be asked stays, each by its name: of some such queries there is no text.
+    What cannot be asked stays, each by its name: of some such queries there is no text. `is_named` says that
+    the tree is of the commit by whose id the live version calls itself.
     """
     queries: dict[tuple[str | bool, ...], Query] = {}
     for part in parts:
@@ -214,6 +226,7 @@ def _joined(parts: list[Catalogue]) -> Catalogue:
         source=" and ".join(dict.fromkeys(part.source for part in parts)),
         queries=tuple(queries.values()),
         diagnostics=tuple(problem for part in parts for problem in part.diagnostics),
+        is_what_serves=is_named and all(part.is_of_files for part in parts),
     )
 
 

@@ -16,6 +16,7 @@ from coordinator.app.finding import Found, MigrationFolder
 from coordinator.app.finding.deployment import Workload
 from coordinator.load.texts import example_of_server_version
 from coordinator.model import Engine
+from coordinator.wording import counted
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 """A text that YAML reads as itself without quotes, if it is no word of YAML."""
@@ -119,7 +120,7 @@ def draft_from(found: Found, *, name: str, folder: str) -> Draft:
     usable = [each for each in found.migrations if each.unsupported is None]
     databases: list[Database] = []
     for each in usable[:_MOST_DATABASES]:
-        why = f"{each.path}: {_files(each.files)} of {each.tool}. Engine: {each.reason}."
+        why = f"{each.path}: {counted(each.files, 'file')} of {each.tool}. Engine: {each.reason}."
         taken = [one.name for one in databases]
         databases.append(
             Database(
@@ -185,7 +186,8 @@ def _remarks(found: Found, more: Iterable[MigrationFolder]) -> Iterator[str]:
         if each.unsupported:
             yield f"{each.path}: {each.tool} for {each.unsupported}, which coordinator does not support."
     for each in more:
-        yield f"{each.path}: {_files(each.files)} of {each.tool}; left out, there are many such folders."
+        files = counted(each.files, "file")
+        yield f"{each.path}: {files} of {each.tool}; left out, there are many such folders."
     for entry in found.sqlc:
         if entry.engine not in {each.engine for each in found.migrations if not each.unsupported}:
             yield f"{entry.config}: queries for {entry.engine}, of which no migrations were found."
@@ -328,10 +330,6 @@ def _text(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS_OF_YAML:
         return text
     return json.dumps(text, ensure_ascii=False).replace("${", "$${")
-
-
-def _files(number: int) -> str:
-    return "1 file" if number == 1 else f"{number} files"
 
 
 def _on_one_line(text: str) -> str:

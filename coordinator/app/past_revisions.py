@@ -57,6 +57,8 @@ class Project:
     python: str | None
     url_variable: str | None
     """The environment variable in which the code looks for the address."""
+    table: str | None = None
+    """The version table, where the code names one of its own."""
 
 
 class PastRevisions:
@@ -108,7 +110,7 @@ class PastRevisions:
             tool=self._tool,
             runner=self._runner_at(tag),
             live=spoken_on(self._engine),
-            table=None,
+            table=self._project.table,
         )
 
     def _with_scripts(self, migrations: Sequence[Migration], tag: str, beside: str) -> tuple[Migration, ...]:
@@ -142,7 +144,7 @@ class PastRevisions:
             DatabaseName("past"),
             self._engine,
             SecretRef("env", variable) if variable else SecretRef("file", "nowhere"),
-            MigrationsSpec(self._tool.name, folder, None, place, python=self._project.python),
+            MigrationsSpec(self._tool.name, folder, self._project.table, place, python=self._project.python),
             _LOCK_TIMEOUT,
             place,
         )

@@ -27,6 +27,7 @@ from coordinator.backfills.cursor import Cursor, move_cursor
 from coordinator.errors import DatabaseError
 from coordinator.model import BackfillSpec, Engine
 from coordinator.ports.databases import Session
+from coordinator.wording import counted
 
 _PATIENCE: Final = 5.0
 """Seconds for which a batch holds its rows until the one before it is committed: ten times of what that shall
@@ -154,6 +155,6 @@ def going_ahead(
             while len(sessions) < spec.sessions:
                 sessions.append(opened.enter_context(connect()))
         except DatabaseError as error:  # a limit of connections is no reason to stop
-            note(f"{error.what} Going on in {len(sessions)} session(s).")
+            note(f"{error.what} Going on in {counted(len(sessions), 'session')}.")
         with ThreadPoolExecutor(spec.sessions, thread_name_prefix="backfill") as threads:
             yield Ahead(sessions, threads, spec, now=now)

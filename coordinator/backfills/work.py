@@ -29,6 +29,7 @@ from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import BackfillSpec, DatabaseSpec, Engine
 from coordinator.ports.databases import Session
 from coordinator.ports.programs import RangeProgram
+from coordinator.wording import counted
 
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before the next try to connect, when a connection was lost: a server may restart."""
@@ -123,7 +124,7 @@ class Work:
             left = self._count_left(session)
             if not left:
                 self._move(session, cursor, cursor.at_end())
-                return f"{cursor.passed:,} row(s) passed, none left"
+                return f"{counted(cursor.passed, 'row')} passed, none left"
             cursor = self._go_on(session, cursor, left, has_moved=chosen is not None)
 
     @property
@@ -212,7 +213,8 @@ class Work:
                 self._give_way(error)
             elif took_too_long(error) and chosen.rows > 1:
                 self._pace = self._pace.after_timeout()
-                self.note(f"{error.what} Batches are half as long from here on: {self._pace.rows:,} row(s).")
+                rows = counted(self._pace.rows, "row")
+                self.note(f"{error.what} Batches are half as long from here on: {rows}.")
             else:
                 raise batch_refused(error, self.spec, cursor, chosen.last) from error
             return None
@@ -254,7 +256,8 @@ class Work:
                 next_step="Look for a transaction that stays open, end it, and run the command again.",
             )
         self.note(
-            f"{error.what} Trying {self._pace.rows:,} row(s) in {self._pace.pause.total_seconds():g} s."
+            f"{error.what} Trying {counted(self._pace.rows, 'row')}"
+            f" in {self._pace.pause.total_seconds():g} s."
         )
         self.wait(self._pace.pause)
 
@@ -284,7 +287,7 @@ class Work:
             self._tails += 1
             return cursor  # rows may have come in behind it meanwhile
         if self.spec.repeatable and not self._has_gone_again:
-            self.note(f"{left:,} row(s) are left after all were passed: going over the table again")
+            self.note(f"After all were passed, {counted(left, 'row')} remain: going over the table again")
             self._has_gone_again, self._tails = True, 0
             self._move(session, cursor, cursor.at_start())
             return cursor.at_start()

@@ -59,6 +59,8 @@ class Applying:
     tool: MigrationTool
     run_code: Apply | None = None
     """Runs what is code; without it that does nothing."""
+    table: str | None = None
+    """The tool's version table; None: the one that it has by default."""
 
     def runs(self, migration: Migration) -> bool:
         """Tell whether a migration is applied at all."""
@@ -69,7 +71,7 @@ class Applying:
         if migration.is_code:
             return None if self.run_code is None else self.run_code(database, migration)
         with database.session() as session:
-            return apply_on_scratch(session, self.tool, migration, table=None)
+            return apply_on_scratch(session, self.tool, migration, table=self.table)
 
 
 class Bases:

@@ -46,6 +46,10 @@ UrlVariable = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The variable in which env.py looks for the address."),
 ]
+VersionTable = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The version table, where env.py names one of its own."),
+]
 
 
 @app.command()
@@ -64,6 +68,7 @@ def backtest(
     sqlalchemy: SqlalchemyFunction = None,
     python: PythonOfPast = None,
     url_variable: UrlVariable = None,
+    table: VersionTable = None,
     tags: Annotated[str, typer.Option(metavar="REGEX", help="The tags that are releases, whole.")] = ".+",
     last: Annotated[int | None, typer.Option(min=1, help="Only so many of the newest tags.")] = None,
     order: Annotated[Order, typer.Option(help="How the tags follow each other.")] = Order.CREATED,
@@ -102,6 +107,7 @@ def backtest(
             sqlalchemy=sqlalchemy,
             python=python,
             url_variable=url_variable,
+            table=table,
         )
         return _backtest(past, output)
 

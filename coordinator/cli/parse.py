@@ -81,9 +81,11 @@ def _show(path: Path, sides: Mapping[str, Script | None], engine: Engine, output
         texts: dict[str, object] = {side: _texts(script) for side, script in sides.items()}
         show_json("parse", 1, {**texts, "transaction": transaction})
         return
+    from coordinator.wording import counted
+
     for side, script in sides.items():
         if script is not None:
-            show(f"{side}: {len(script.statements)} text(s), {_wrapped(script, engine)}")
+            show(f"{side}: {counted(len(script.statements), 'text')}, {_wrapped(script, engine)}")
             for statement in script.statements:
                 show(f"\n{path}:{statement.line}\n{statement.text}")
             show("")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Final
 
 from coordinator.evidence import Basis, Break, Finding, LostIndex, Objection, Span, Unchecked, Use, Verdict
 from coordinator.model import Layer, Migration, Role
@@ -90,6 +92,7 @@ def spans_of(
     layers: Sequence[Layer],
     failure: Failure | None,
     failing_live: Collection[str],
+    mended: Collection[str] = (),
     lacks: str | None = None,
     doubt: str | None = None,
 ) -> tuple[Span, ...]:
@@ -97,12 +100,14 @@ def spans_of(
 
     `failure` is the migration that did not apply: from its state on nothing was asked. `failing_live` are
     texts that fail on the live schema itself, where no release can break them further; a query that fails
-    where it belongs and is none of these may well work in the world, and nothing is known of it. `lacks`
+    where it belongs and is none of these may well work in the world, and nothing is known of it. `mended` are
+    texts that fail for the live version and work for the next one. `lacks`
     says what was missing for all questions, so that no state is proven; `doubt` why no answer decides
     anything, so that none is broken either.
     """
     compiled, answers = walked.compiled.get(use, ()), walked.answers.get(use, ())
-    findings = [_finding(compiled, at_state, layers, failing_live) for at_state in answers]
+    texts = mended if use[2] is Role.LIVE else ()
+    findings = [_finding(compiled, at_state, layers, failing_live, mended=texts) for at_state in answers]
     if lacks is not None:
         lacking = Finding(Verdict.UNPROVEN, Basis.REHEARSED, lacks)
         findings = [lacking if each.verdict is Verdict.PROVEN else each for each in findings]
@@ -129,11 +134,20 @@ def spans_from(findings: Sequence[Finding]) -> tuple[Span, ...]:
     return tuple(spans)
 
 
+_FAILING: Final = "fails already where it belongs, so nothing is known of it elsewhere"
+_MENDED: Final = (
+    "fails on the schema that serves and works for the next version: either this release mends it, or the"
+    " catalogue is not that of what serves"
+)
+
+
 def _finding(
     compiled: Sequence[Compiled],
     answers: Sequence[Answer],
     layers: Sequence[Layer],
     failing_live: Collection[str],
+    *,
+    mended: Collection[str],
 ) -> Finding:
     pairs = [
         (query, answer)
@@ -156,7 +170,7 @@ def _finding(
         for layer, reason in answer.unchecked[:1]
     ]
     unknown += [
-        f"query `{query.query.name}` fails already where it belongs, so nothing is known of it elsewhere:"
+        f"query `{query.query.name}` {_MENDED if query.text in mended else _FAILING}:"
         f" {told(query.own.broken[1])}"
         for query, _ in pairs
         if query.own.broken
@@ -187,19 +201,49 @@ def _subjects(
         yield subject.use, walked.compiled[subject.use], walked.answers[subject.use]
 
 
-def failing_live_of(walked: Walked) -> frozenset[str]:
-    """Return the texts that fail on the live schema and of which the next version does not say otherwise.
+@dataclass(frozen=True, slots=True)
+class FailingLive:
+    """Texts of live versions that fail on the schema that serves."""
+
+    known: frozenset[str] = frozenset()
+    """Those that no release can break further."""
+    mended: frozenset[str] = frozenset()
+    """Those that work for the next version, where nobody is sure that they are the live version's."""
+
+
+def failing_live_of(walked: Walked) -> FailingLive:
+    """Return the texts that fail on the live schema, by what the next version says of them.
 
     A text of the live version that fails where it serves and works where the next version belongs is one of
-    the next version's, as far as anybody can tell: what the live version asks in its place is not known.
+    the next version's, as far as anybody can tell: what the live version asks in its place is not known. Only
+    where the catalogue is surely of what serves is it a query that is broken today, which the release mends.
+    Even then the schema itself has to refuse it (PREPARE): rows decide the rest, and those here are samples.
     """
-    asked = [(subject.role, query) for subject in walked.subjects for query in walked.compiled[subject.use]]
-    works_next = {query.query.text for role, query in asked if role is Role.NEXT and not query.own.broken}
-    return frozenset(
-        query.text
-        for role, query in asked
-        if role is Role.LIVE and query.own.broken and query.query.text not in works_next
-    )
+    asked = [(subject, query) for subject in walked.subjects for query in walked.compiled[subject.use]]
+    works_next = {
+        query.query.text for subject, query in asked if subject.role is Role.NEXT and not query.own.broken
+    }
+    failing: set[str] = set()
+    mended: set[str] = set()
+    for subject, query in asked:
+        if subject.role is Role.LIVE and query.own.broken:
+            is_sure = subject.catalogue.is_what_serves and query.own.broken[0] is Layer.PREPARE
+            is_known = is_sure or query.query.text not in works_next
+            (failing if is_known else mended).add(query.text)
+    return FailingLive(frozenset(failing - mended), frozenset(mended))
+
+
+def notes_on_mended(walked: Walked) -> Iterator[str]:
+    """Yield why a live version is unproven whose queries fail where it serves and work for the next one."""
+    mended = failing_live_of(walked).mended
+    for (_, name, role), compiled, _ in _subjects(walked):
+        names = [each.query.name for each in compiled if each.own.broken and each.text in mended]
+        if role is Role.LIVE and names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield (
+                f"`{names[0]}`{more} of `{name}` as it serves now {_MENDED}"
+                " (`coordinator explain query-already-fails`)"
+            )
 
 
 def counts_of(walked: Walked) -> Mapping[Use, tuple[str, int]]:

@@ -20,12 +20,14 @@ from coordinator.rehearse.batch_plans import hazards_of_batches
 from coordinator.rehearse.completed import Completed
 from coordinator.rehearse.drift import differences, matters
 from coordinator.rehearse.findings import (
+    FailingLive,
     already_failing_of,
     breaks_of,
     counts_of,
     doubted,
     failing_live_of,
     lost_indexes_of,
+    notes_on_mended,
     spans_from,
     spans_of,
     unchecked_of,
@@ -36,6 +38,7 @@ from coordinator.rehearse.sample_rows import SampleRows
 from coordinator.rehearse.task import Task
 from coordinator.rehearse.walk import Apply, Failure, Pair, Walked, walk_states
 from coordinator.rules import find_hazards
+from coordinator.wording import counted
 
 
 def rehearse_database(
@@ -180,6 +183,7 @@ def _rehearsal(
             *notes,
             *_notes(failure, tried.unfilled),
             *_unseen(task),
+            *notes_on_mended(walked),
             *([tried.otherwise] if tried.otherwise else []),
             *tried.not_compared,
         ),
@@ -310,7 +314,7 @@ def _spans(
     `doubt` is RehearsalServer.doubt: then nothing is broken either.
     """
     knows_live = task.live.dump is not None or (task.live.catalogue is not None and not tried.drift.lines)
-    failing = failing_live_of(tried.walked) if knows_live else frozenset[str]()
+    failing = failing_live_of(tried.walked) if knows_live else FailingLive()
     return {
         subject.use: spans_of(
             tried.walked,
@@ -318,7 +322,8 @@ def _spans(
             last=len(task.pending),
             layers=task.layers,
             failure=failure,
-            failing_live=failing,
+            failing_live=failing.known,
+            mended=failing.mended,
             lacks=lacks,
             doubt=doubt,
         )
@@ -329,9 +334,9 @@ def _spans(
 def _told_base(task: Task) -> str:
     if task.live.dump is not None:
         return "from the schema of the live database"
-    number = len(task.applied)
-    files = "1 migration file" if number == 1 else f"{number} migration files"
-    return f"from {files}, replayed" if number else "from an empty database"
+    if not task.applied:
+        return "from an empty database"
+    return f"from {counted(len(task.applied), 'migration file')}, replayed"
 
 
 _NO_PROGRAM: Final = "nothing says that its program may work on a scratch database (`rehearse: true`)"

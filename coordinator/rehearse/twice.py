@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from coordinator.model import BackfillSpec, Engine
 from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.rehearse.rows import Rows, rows_of, tables_of
+from coordinator.wording import counted
 
 Content = Mapping[str, Rows]
 """The rows of each table of a scratch database."""
@@ -68,7 +69,8 @@ def done_twice(
 
 def _told(table: str, once: Rows, twice: Rows, new_each_time: Sequence[str]) -> str:
     if more := len(twice.rows) - len(once.rows):
-        return f"`{table}` has {abs(more)} row(s) {'more' if more > 0 else 'fewer'} than after the first time"
+        rows = counted(abs(more), "row")
+        return f"`{table}` has {rows} {'more' if more > 0 else 'fewer'} than after the first time"
     columns = [each for each in once.moving(twice) if each not in new_each_time]
     names = ", ".join(f"`{table}.{each}`" for each in columns)
     return f"{names} is not what the first time left" if names else f"`{table}` has other rows"

@@ -11,6 +11,7 @@ from coordinator.evidence import Break
 from coordinator.model import Role
 from coordinator.report.failures import Failure, failures
 from coordinator.report.matrix import states
+from coordinator.wording import counted
 
 SIDES: Mapping[Role, str] = {Role.LIVE: "from", Role.NEXT: "to"}
 _UNASKED = "nothing could be asked of one of the versions"
@@ -63,9 +64,9 @@ def tell(backtest: Backtest, *, seconds: float) -> Iterator[str]:
 def closing_lines(releases: tuple[Release, ...]) -> Iterator[str]:
     """Yield what all releases came to."""
     verdicts = Counter(each.rollout for each in releases)
-    counted = ", ".join(f"{verdicts[each]} {WORDS[each]}" for each in Rollout if verdicts[each])
+    told = ", ".join(f"{verdicts[each]} {WORDS[each]}" for each in Rollout if verdicts[each])
     sums = summary_of(releases)
-    yield f"{len(releases)} release(s) with new migrations{': ' if counted else ''}{counted}"
+    yield f"{counted(len(releases), 'release')} with new migrations{': ' if told else ''}{told}"
     yield f"  migrate first: the old version breaks in {sums['migrate_first_breaks']}"
     yield f"  deploy first:  the new version breaks in {sums['deploy_first_breaks']}"
     yield f"  in any order:  some version breaks in {sums['impossible']}"

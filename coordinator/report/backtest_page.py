@@ -8,6 +8,7 @@ from html import escape
 from coordinator.backtest.verdict import Backtest, Release
 from coordinator.model import Role
 from coordinator.report.backtest import closing_lines, failure_text, failures_of, headline
+from coordinator.wording import counted
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -54,7 +55,7 @@ def _release(release: Release) -> Iterator[str]:
     for role, tag, queries in zip(
         (Role.LIVE, Role.NEXT), (release.before, release.after), release.queries, strict=True
     ):
-        yield f"<p>{escape(tag)} has {queries} queries.</p>"
+        yield f"<p>{escape(tag)} has {counted(queries, 'query')}.</p>"
         yield from _failures(release, role)
     if release.already_failing:
         yield f"<p>Already failing, blamed on nobody: {escape(', '.join(release.already_failing))}.</p>"

@@ -14,6 +14,7 @@ from coordinator.journal import events
 from coordinator.journal.events import Event, Outcome
 from coordinator.journal.fold import RunState, Status, StepState
 from coordinator.report.standing import what_stands_where
+from coordinator.wording import counted
 
 _STALE = timedelta(seconds=20)
 """A step that goes on says how far it is more often."""
@@ -49,7 +50,7 @@ def line_of(event: Event, state: RunState) -> str:
 
 _LINES: Mapping[type[Event], Callable[[Any, RunState], str]] = {
     events.RunStarted: lambda event, state: (
-        f"■ {state.run} begins: {len(state.graph)} steps"
+        f"■ {state.run} begins: {counted(len(state.graph), 'step')}"
         + (f", accepted unproven: {len(event.accepted)}" if event.accepted else "")
     ),
     events.StepStarted: lambda event, _: f"▶ {event.step}",

@@ -17,7 +17,8 @@ from coordinator.prove import Proof
 from coordinator.report.failures import Failure, failures, meets, of_use, place_of_blame
 from coordinator.report.locks import waiting
 from coordinator.report.matrix import Matrix, states, title
-from coordinator.report.wrapping import counted, shortened, wrapped
+from coordinator.report.wrapping import shortened, wrapped
+from coordinator.wording import counted
 
 _HANDFUL: Final = 5
 _MOST_SQL: Final = 12

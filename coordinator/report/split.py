@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from coordinator.model import Phase
 from coordinator.splits import Placed, Split
+from coordinator.wording import counted
 
 
 def as_text(found: Split, *, is_written: bool) -> str:
@@ -15,7 +16,7 @@ def as_text(found: Split, *, is_written: bool) -> str:
 
 def _lines(found: Split, *, is_written: bool) -> Iterator[str]:
     path = found.migration.files[0].path
-    yield f"{path} has {len(found.statements)} statement(s):"
+    yield f"{path} has {counted(len(found.statements), 'statement')}:"
     for each in found.statements:
         yield f"  {each.phase:<9} line {each.piece.line}: {_first_line(each)}"
         if each.reason:

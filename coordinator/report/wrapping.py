@@ -84,13 +84,6 @@ def padded(text: str, columns: int) -> str:
     return text + " " * (columns - columns_of(text))
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 query`, `3 queries`, `2 statements`."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
-
-
 def shortened(text: str, columns: int) -> str:
     """Return a text in one line of at most `columns` characters; what was cut off is marked."""
     line = " ".join(text.split())

@@ -23,6 +23,7 @@ from coordinator.ports import Ports
 from coordinator.ports.checks import Subject
 from coordinator.ports.databases import Patience
 from coordinator.series import KeptSeries, UnkeptSeries
+from coordinator.wording import counted
 from coordinator.world import Effect, Seen
 
 _SLICE: Final = timedelta(milliseconds=100)
@@ -129,7 +130,8 @@ def watch(spec: ServiceSpec, subjects: Sequence[Subject], duration: timedelta, c
         if wrong and bad >= monitor.failures:
             raise StepFailed(
                 "monitoring-failed",
-                f"`{spec.name}` {spec.version} answers badly, {bad} time(s) in a row: {wrong.detail}.",
+                f"`{spec.name}` {spec.version} answers badly, {counted(bad, 'time')} in a row:"
+                f" {wrong.detail}.",
                 next_step="Look at its log. The traffic goes back if the plan says so.",
             )
         if clock.now() >= end and not bad:

@@ -12,6 +12,7 @@ from coordinator.backfills.cursor import read_cursor
 from coordinator.backfills.keys import number_from
 from coordinator.graph import Step
 from coordinator.steps import Context, Observation, StepKind, backfill_of, no_effects, work_on_backfill
+from coordinator.wording import counted
 from coordinator.world import Seen
 
 
@@ -27,9 +28,9 @@ class Backfill:
         with context.ports.session(step.its_database, label=step.id) as session:
             cursor = read_cursor(session, spec)
             if cursor is None or not cursor.is_done:
-                return Observation(Seen.NOT_DONE, f"{cursor.passed if cursor else 0:,} row(s) passed")
+                return Observation(Seen.NOT_DONE, f"{counted(cursor.passed if cursor else 0, 'row')} passed")
             left = number_from(session, spec.remaining, spec)
-        return Observation(Seen.NOT_DONE if left else Seen.DONE, f"{left:,} row(s) left")
+        return Observation(Seen.NOT_DONE if left else Seen.DONE, f"{counted(left, 'row')} left")
 
     def perform(self, step: Step, context: Context) -> str:
         """Work until no row is left. Raises: Waiting where rows are left or held; see Work.run."""

@@ -11,6 +11,7 @@ from typing import Final
 from coordinator.graph import Step
 from coordinator.ports.checks import Subject
 from coordinator.steps import Context, StepKind, no_effects, observe_nothing, watch
+from coordinator.wording import counted
 
 
 class Canary:
@@ -33,7 +34,7 @@ class Canary:
         folder = context.ports.plan.folder
         subjects = tuple(Subject(spec.name, spec.version, address, folder) for address in addresses)
         rounds = watch(spec, subjects, spec.canary.duration, context)
-        return f"{told}; answered well, at the end of {rounds} round(s)"
+        return f"{told}; {counted(rounds, 'round')} of checks, the last one good"
 
     def undo(self, step: Step, context: Context) -> str:
         """Give all of the traffic back to live."""

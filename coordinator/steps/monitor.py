@@ -11,6 +11,7 @@ from typing import Final
 from coordinator.graph import Step
 from coordinator.ports.checks import Subject
 from coordinator.steps import Context, StepKind, no_effects, observe_nothing, watch
+from coordinator.wording import counted
 
 
 class Monitor:
@@ -26,7 +27,7 @@ class Monitor:
         address = context.ports.platform(spec.name).public_address()
         subject = Subject(spec.name, spec.version, address, context.ports.plan.folder)
         rounds = watch(spec, (subject,), spec.monitor.duration, context)
-        return f"answered well, at the end of {rounds} round(s)"
+        return f"{counted(rounds, 'round')} of checks, the last one good"
 
 
 STEP: Final[StepKind] = Monitor()

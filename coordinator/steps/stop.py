@@ -18,6 +18,7 @@ from coordinator.graph import Step
 from coordinator.model import DatabaseName, Engine, Role
 from coordinator.sql import literal
 from coordinator.steps import Context, StepKind, observe_nothing
+from coordinator.wording import counted
 from coordinator.world import Effect, Stops
 
 _POLL: Final = timedelta(milliseconds=200)
@@ -78,7 +79,7 @@ def _sessions_left(name: str, database: DatabaseName, left: list[tuple[object, .
     pid, address, state, since = left[0]
     return Waiting(
         "sessions-left",
-        f"Database `{database}` still has {len(left)} session(s) of `{name}`, whose version is gone:"
+        f"Database `{database}` still has {counted(len(left), 'session')} of `{name}`, whose version is gone:"
         f" the oldest is pid {pid}, from {address}, {state}, since {since}.",
         why="What it does may need what contract takes away.",
         next_step=f"If nobody needs it: SELECT pg_terminate_backend({pid}); then run the command again.",

@@ -109,6 +109,6 @@ def test_rollback_after_scale_down_inside_the_window_starts_blue_again(shop: Sho
 
     figure("answers", answers.told())
     figure("the way back took", f"{ran.took:.1f} s")
-    assert "sessions-left" in waiting.out or "session(s) of `shop-1.4`" in waiting.out, str(waiting)
+    assert "sessions-left" in waiting.out or "sessions of `shop-1.4`" in waiting.out, str(waiting)
     assert (shop.serves(), shop.size("blue"), shop.pods("green"), shop.applied()) == ("blue", 2, [], 3)
     assert not answers.failed(), answers.told()

@@ -381,7 +381,7 @@ def test_another_version_table_than_the_plan_reads_is_refused_before_anything(
     assert not done(release(ports, audience))
 
     [failed] = audience.failed
-    assert "in the table alembic_version, and the plan reads versions" in failed.reason
+    assert "in the table alembic_version, and what is read is versions" in failed.reason
     assert rows(ports, "SELECT to_regclass('item'), to_regclass('alembic_version')") == [(None, None)]
 
 

@@ -65,7 +65,7 @@ def test_each_row_is_done_once_whatever_becomes_of_a_commit(
 
         said = beyond.work(wait=wait, sessions=sessions, **SMALL).run()
 
-    assert said == f"{ROWS} row(s) passed, none left"
+    assert said == f"{ROWS} rows passed, none left"
     assert table.times_done() == {1: ROWS}
     assert wire.cuts > 1
     assert any(arrived) is (cut is Cut.LATE)

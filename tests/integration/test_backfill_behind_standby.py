@@ -52,7 +52,7 @@ def test_it_waits_while_a_standby_replays_nothing_and_ends_when_it_does(servers:
     standby.pause()
     told = table.work(wait=wait, rows_per_second=A_SECOND, replication_lag=timedelta(seconds=2)).run()
 
-    assert told == f"{ROWS:,} row(s) passed, none left"
+    assert told == f"{ROWS:,} rows passed, none left"
     assert len(standing) == 3
     assert len(set(standing)) == 1, "no row is done while it waits"
     assert 0 < int(str(standing[0])) < ROWS

@@ -49,8 +49,8 @@ def test_a_table_whose_rows_may_be_hidden_is_not_called_complete(one_tenant: Ite
 
     assert caught.value.code == "backfill-hidden-rows"
     assert done == {0: ROWS}
-    assert told == f"{ROWS} row(s) passed, none left"
+    assert told == f"{ROWS} rows passed, none left"
 
 
 def test_an_owner_whom_row_security_leaves_alone_sees_all_rows(one_tenant: Items) -> None:
-    assert one_tenant.work().run() == f"{ROWS} row(s) passed, none left"
+    assert one_tenant.work().run() == f"{ROWS} rows passed, none left"

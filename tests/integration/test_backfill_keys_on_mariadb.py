@@ -97,7 +97,7 @@ def test_a_date_that_the_server_has_and_does_not_take_ends_it(table: Items) -> N
     )
 
     if ENGINE is Engine.MARIADB:  # which takes it
-        assert table.work(**changes).run() == "2 row(s) passed, none left"
+        assert table.work(**changes).run() == "2 rows passed, none left"
         return
     with pytest.raises(CoordinatorError, match="Incorrect DATE value: '0000-00-00'"):
         table.work(**changes).run()

@@ -93,12 +93,12 @@ def place(tmp_path: Path) -> Workplace:
 
 
 def test_a_program_gets_each_range_once_and_the_cursor_follows_it(place: Workplace) -> None:
-    assert place.work().run() == f"{ROWS} row(s) passed, none left"
+    assert place.work().run() == f"{ROWS} rows passed, none left"
 
     assert place.table.times_done() == {1: ROWS}
     assert len(place.told()) == ROWS // 5
     assert any("working on" in each for each in place.table.notes), "its lines are shown"
-    assert place.work().run() == f"{ROWS} row(s) passed, none left"
+    assert place.work().run() == f"{ROWS} rows passed, none left"
     assert len(place.told()) == ROWS // 5, "one that is complete is asked for nothing"
 
 

@@ -183,7 +183,7 @@ def test_rows_that_come_twice_into_another_table_are_told_and_may_be_meant(any_s
     found = any_shop.finding()
 
     assert found.verdict is Verdict.UNPROVEN
-    assert "row(s) more than after the first time" in found.reason
+    assert "rows more than after the first time" in found.reason
     assert "done`" in found.reason
 
 

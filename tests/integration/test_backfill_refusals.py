@@ -215,7 +215,7 @@ def test_a_backfill_waits_for_the_end_of_a_failover(table: Items, monkeypatch: p
 
         [[done]] = table.query("SELECT count(*) FROM items WHERE n = 1")
 
-    assert said == f"{ROWS} row(s) passed, none left"
+    assert said == f"{ROWS} rows passed, none left"
     assert done == ROWS
     assert len(table.notes) == 1
     assert "Connecting again" in table.notes[0]

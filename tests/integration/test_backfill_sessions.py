@@ -57,7 +57,7 @@ def test_each_row_is_done_once_and_every_session_takes_part(table: Items, sessio
 
     said = table.work(**{**TWO, "rows_per_second": 20, "sessions": sessions}, **in_which).run()
 
-    assert said == f"{ROWS} row(s) passed, none left"
+    assert said == f"{ROWS} rows passed, none left"
     assert table.times_done() == {1: ROWS}
     assert cursor_of(table) == (ROWS, 1)
     assert len(table.query("SELECT DISTINCT by FROM items")) == sessions
@@ -329,7 +329,7 @@ def test_where_a_server_gives_one_connection_it_is_done_in_that_one(table: Items
     work.run()
 
     assert table.times_done() == {1: ROWS}
-    assert table.notes[0] == "Too many connections. Going on in 1 session(s)."
+    assert table.notes[0] == "Too many connections. Going on in 1 session."
 
 
 def test_a_server_that_ends_who_waits_in_a_transaction_has_the_batches_done_one_at_a_time(

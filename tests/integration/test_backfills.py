@@ -49,8 +49,8 @@ def url_of(engine: Engine, request: pytest.FixtureRequest, folder: Path) -> str:
 
 
 def test_each_row_is_done_once_and_not_again_by_the_next_command(table: Items) -> None:
-    assert table.work(**SMALL).run() == f"{ROWS} row(s) passed, none left"
-    assert table.work(**SMALL).run() == f"{ROWS} row(s) passed, none left"
+    assert table.work(**SMALL).run() == f"{ROWS} rows passed, none left"
+    assert table.work(**SMALL).run() == f"{ROWS} rows passed, none left"
 
     assert table.times_done() == {1: ROWS}
     with table.session() as session:
@@ -86,7 +86,7 @@ def test_batches_get_shorter_on_mariadb_too(mariadb_url: str) -> None:
 def demand_shorter_batches(table: Items, slow: str) -> None:
     work = table.work(sql=f"UPDATE items SET n = n + ({slow}) WHERE {{range}}")
 
-    assert work.run() == f"{ROWS} row(s) passed, none left"
+    assert work.run() == f"{ROWS} rows passed, none left"
     assert table.times_done() == {1: ROWS}
     assert any("half as long" in note for note in table.notes)
 
@@ -122,7 +122,7 @@ def test_its_speed_counts_the_time_of_its_first_batch_too(table: Items) -> None:
 def test_an_empty_table_is_complete_at_once(table: Items) -> None:
     table.execute("DELETE FROM items")
 
-    assert table.work().run() == "0 row(s) passed, none left"
+    assert table.work().run() == "0 rows passed, none left"
 
 
 def test_it_goes_on_where_it_was_stopped(table: Items) -> None:
@@ -388,7 +388,7 @@ def test_a_primary_key_of_sqlite_that_may_be_null_is_no_key(tmp_path: Path, colu
     work = table.work(key=("id", "other") if "other" in columns else ("id",))
 
     if fits:
-        assert work.run() == "0 row(s) passed, none left"
+        assert work.run() == "0 rows passed, none left"
         return
     with pytest.raises(StepFailed, match="`id` may be NULL") as caught:
         work.run()

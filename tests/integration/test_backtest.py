@@ -274,7 +274,7 @@ def test_a_tag_without_the_paths_is_told_and_nothing_is_claimed_about_it(past: P
 
     assert [story(each) for each in document["releases"]] == [("unproven", [], None)]
     assert "v0.2 has none of the paths of migrations" in document["releases"][0]["notes"][0]
-    assert document["notes"] == ["2 tag(s) have none of the paths of migrations: v0.1 … v0.2."]
+    assert document["notes"] == ["No path of migrations is there at 2 tags: v0.1 … v0.2."]
 
 
 def test_tells_of_paths_that_are_nowhere_and_of_versions_that_lost_most_of_their_queries(

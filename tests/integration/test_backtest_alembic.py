@@ -237,3 +237,30 @@ def test_the_command_replays_a_project_in_a_subfolder_of_its_repository(tmp_path
 
     assert ended.returncode == 0, ended.stderr
     assert "v1.0 → v1.1  ordered: traffic may switch at s1 of s0-s1" in ended.stdout
+
+
+OF_ITS_OWN = ENV.replace("context.configure(", "context.configure(version_table='shop_revisions', ")
+
+
+def test_a_version_table_of_another_name_is_the_one_that_the_command_names(past: Shop, replay: Replay):
+    past.write("db/env.py", OF_ITS_OWN)
+    past.revision("c3", "b2", DROP)
+    past.columns(EMAIL)
+    past.commit("v1.2", day=3)
+
+    _, second = replay.releases(**SETTINGS, table="shop_revisions")
+
+    assert second["notes"] == []
+    assert (second["verdict"], second["switch_window"], second["notes"]) == ("ordered", [0], [])
+
+
+def test_a_version_table_that_nobody_named_is_told_with_the_option_that_names_it(past: Shop, replay: Replay):
+    past.write("db/env.py", OF_ITS_OWN)
+    past.revision("c3", "b2", DROP)
+    past.columns(EMAIL)
+    past.commit("v1.2", day=3)
+
+    _, second = replay.releases(**SETTINGS)
+
+    assert second["verdict"] == "unproven"
+    assert any("`--table shop_revisions`" in each for each in second["notes"])

@@ -208,4 +208,4 @@ def test_a_server_that_gives_no_more_connections_has_it_done_in_those_it_gave() 
 
     assert is_full
     assert all(ends)
-    assert notes == ["No. Going on in 2 session(s)."]
+    assert notes == ["No. Going on in 2 sessions."]

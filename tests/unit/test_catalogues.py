@@ -72,6 +72,27 @@ def test_next_is_read_from_the_folder_and_live_from_its_tag(made):
     assert problems == ()
 
 
+def test_a_live_version_that_is_called_by_its_commit_s_id_is_surely_what_serves(made):
+    commit = made.git("rev-parse", "v1.4")
+
+    by_tag, _ = read(made.folder)
+    by_commit, _ = read(made.folder, live=commit[:10])
+    in_one_tree, _ = read(made.folder, "queries: [{sql: q}, {sql: 'q*/{version}'}]", live=commit[:10])
+
+    assert [each[LIVE].is_what_serves for each in (by_tag, by_commit)] == [False, True]
+    assert not by_commit[NEXT].is_what_serves
+    assert not any(each.is_what_serves for each in in_one_tree.values())
+
+
+def test_a_tag_that_looks_like_a_commit_s_id_is_not_one(made):
+    made.git("tag", "deadbeef1", "v1.4")
+
+    catalogues, _ = read(made.folder, live="deadbeef1")
+
+    assert names_in(catalogues)[Role.LIVE] == ["GetName"]
+    assert not catalogues[LIVE].is_what_serves
+
+
 @pytest.mark.parametrize("tag", ["1.4", "v1.4", "release-1.4"])
 def test_the_tag_of_a_version_is_found_by_custom_or_by_pattern(tmp_path, tag):
     repository = Repository(tmp_path / "made")

@@ -47,15 +47,15 @@ def test_reads_a_file_with_the_quotes_of_its_engine(parse):
     done = parse("1_a.sql", text, "--tool", "goose", "--engine", "mariadb")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "up: 1 text(s), in one transaction\n" in done.stdout
-    assert "down: 1 text(s), in a transaction that each change of the schema commits\n" in done.stdout
+    assert "up: 1 text, in one transaction\n" in done.stdout
+    assert "down: 1 text, in a transaction that each change of the schema commits\n" in done.stdout
     assert "goose-cut-statement" in parse("1_a.sql", text, "--tool", "goose").stderr
 
 
 def test_shows_lines_to_a_person(parse):
     done = parse("1_a.sql", "-- +goose Up\n\nSELECT 1;\n", "--tool", "goose")
 
-    assert done.stdout == "up: 1 text(s), in one transaction\n\n1_a.sql:3\nSELECT 1;\n\n"
+    assert done.stdout == "up: 1 text, in one transaction\n\n1_a.sql:3\nSELECT 1;\n\n"
 
 
 def test_a_file_that_goose_cannot_read_exits_with_2(parse):

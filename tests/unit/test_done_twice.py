@@ -77,13 +77,13 @@ def test_values_that_change_their_rows_each_time_tell_nothing() -> None:
 def test_other_rows_in_another_table_may_be_meant() -> None:
     found = seen(content(ONCE["public.items"].rows, "1", "2", "3"))
 
-    assert found == Repeated("`public.others` has 2 row(s) more than after the first time", is_certain=False)
+    assert found == Repeated("`public.others` has 2 rows more than after the first time", is_certain=False)
 
 
 def test_what_is_certain_is_said_first() -> None:
     found = seen(content([("1", "1", "10:00")]))
 
-    assert found == Repeated("`public.items` has 1 row(s) fewer than after the first time", is_certain=True)
+    assert found == Repeated("`public.items` has 1 row fewer than after the first time", is_certain=True)
 
 
 @pytest.mark.parametrize(

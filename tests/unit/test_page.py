@@ -148,7 +148,7 @@ def test_lists_end_somewhere_and_say_how_much_is_left_out():
         proof("expand expand expand", live="wbbb", next_="wwww", rehearsed=rehearsal(breaks=breaks))
     )
 
-    assert "1000 queries refused" in page
+    assert "1,000 queries refused" in page
     assert "… and 900 more: coordinator plan --output json" in page
     assert len(page) < MEGABYTE / 4
 

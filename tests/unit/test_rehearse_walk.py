@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import pytest
@@ -16,10 +17,12 @@ from coordinator.programs import not_rehearsed
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearse.ask import fails
 from coordinator.rehearse.findings import (
+    FailingLive,
     already_failing_of,
     breaks_of,
     counts_of,
     failing_live_of,
+    notes_on_mended,
     spans_of,
     unchecked_of,
 )
@@ -47,7 +50,9 @@ class Rehearsed:
     walk: FakeScratch
     ahead: FakeScratch
 
-    def spans(self, use: Use, *, failing_live: tuple[str, ...] = ()) -> tuple[Span, ...]:
+    def spans(
+        self, use: Use, *, failing_live: Collection[str] = (), mended: Collection[str] = ()
+    ) -> tuple[Span, ...]:
         failure = self.walked.failures[0] if self.walked.failures else None
         return spans_of(
             self.walked,
@@ -56,6 +61,7 @@ class Rehearsed:
             layers=self.layers,
             failure=failure,
             failing_live=failing_live,
+            mended=mended,
         )
 
     def cells(self, use: Use) -> str:
@@ -194,9 +200,53 @@ def test_what_fails_on_the_live_schema_too_is_left_out_and_all_of_it_proves_noth
 def test_what_fails_live_and_works_next_may_be_another_version_s_and_is_not_left_out():
     found = rehearse("add x text", live=("id", "x", "lost"), next_=("id", "x", "lost"))
 
-    assert failing_live_of(found.walked) == {"lost"}
+    assert failing_live_of(found.walked) == FailingLive(frozenset({"lost"}), frozenset({"x"}))
     verdicts = [span.finding.verdict for span in found.spans(LIVE, failing_live=("lost",))]
     assert verdicts == [Verdict.UNPROVEN]
+
+
+def test_what_a_catalogue_of_the_very_commit_that_serves_has_is_mended_and_breaks_no_release():
+    found = rehearse("add x text", live=("id", "x"), next_=("id", "x"))
+    [live] = [each for each in found.walked.subjects if each.use == LIVE]
+    sure = replace(live, catalogue=replace(live.catalogue, is_what_serves=True))
+    others = [each for each in found.walked.subjects if each.use != LIVE]
+
+    doubtful, known = (
+        failing_live_of(replace(found.walked, subjects=(each, *others))) for each in (live, sure)
+    )
+
+    assert (doubtful, known) == (
+        FailingLive(mended=frozenset({"x"})),
+        FailingLive(known=frozenset({"x"})),
+    )
+    [note] = notes_on_mended(found.walked)
+    assert note.startswith("`GetX` of `app` as it serves now fails on the schema that serves and works for")
+    assert not list(notes_on_mended(replace(found.walked, subjects=(sure, *others))))
+    [unsure] = found.spans(LIVE, mended=doubtful.mended)
+    assert unsure.finding.verdict is Verdict.UNPROVEN
+    assert "either this release mends it" in unsure.finding.reason
+    assert [each.finding.verdict for each in found.spans(LIVE, failing_live=known.known)] == [Verdict.PROVEN]
+
+
+def test_what_only_rows_refuse_is_not_taken_for_mended_even_of_the_commit_that_serves():
+    found = rehearse("add x text", live=("id", "x"), next_=("id", "x"))
+    subjects = tuple(
+        replace(each, catalogue=replace(each.catalogue, is_what_serves=True))
+        for each in found.walked.subjects
+    )
+    compiled = {
+        use: [
+            replace(each, own=replace(each.own, broken=(Layer.EXECUTE, each.own.broken[1])))
+            if each.own.broken
+            else each
+            for each in queries
+        ]
+        for use, queries in found.walked.compiled.items()
+    }
+
+    failing = failing_live_of(replace(found.walked, subjects=subjects, compiled=compiled))
+
+    assert failing == FailingLive(mended=frozenset({"x"}))
 
 
 def test_a_query_that_nowhere_can_be_asked_is_unchecked_once():

@@ -63,7 +63,7 @@ class SqlFiles:
             if not _is_migration(file, text)
             for query in _queries_of(file, text, wanted)
         )
-        return Catalogue(f"{path} in {wanted.tree.label}", queries)
+        return Catalogue(f"{path} in {wanted.tree.label}", queries, is_of_files=True)
 
 
 def _is_migration(file: str, text: str) -> bool:

@@ -74,7 +74,9 @@ class Sqlc:
             queries.extend((*_as_sent(written, code.generated), *code.by_hand))
             if code.generated and (names := code.generated.keys() ^ {each.name for each in written}):
                 problems.append(_out_of_date(wanted.tree.place(config), entry, sorted(names)))
-        return Catalogue(f"{config} in {wanted.tree.label}", tuple(queries), tuple(problems))
+        return Catalogue(
+            f"{config} in {wanted.tree.label}", tuple(queries), tuple(problems), is_of_files=True
+        )
 
 
 def _config_in(tree: Tree, config: str) -> tuple[str, bytes]:

@@ -47,7 +47,7 @@ class SqlcGo:
             for file in files
             for query in queries_of_go(text_of(wanted.tree, file), wanted.tree.place(file), wanted.engine)
         )
-        return Catalogue(f"{path} in {wanted.tree.label}", queries)
+        return Catalogue(f"{path} in {wanted.tree.label}", queries, is_of_files=True)
 
 
 QUERIES: Final[QuerySource] = SqlcGo()

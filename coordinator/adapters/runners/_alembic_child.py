@@ -412,8 +412,9 @@ def _demand_table(wanted: str | None, context: Any) -> None:
     written = ".".join(filter(None, (context.version_table_schema, context.version_table)))
     if written != (wanted or "alembic_version"):
         raise Refused(
-            f"env.py keeps the versions in the table {written}, and the plan reads"
-            f" {wanted or 'alembic_version'}. Write `migrations: {{table: {written}}}`. Nothing was applied."
+            f"env.py keeps the versions in the table {written}, and what is read is"
+            f" {wanted or 'alembic_version'}. Write `migrations: {{table: {written}}}` (for a backtest:"
+            f" `--table {written}`). Nothing was applied."
         )
 
 

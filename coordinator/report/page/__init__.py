@@ -22,7 +22,7 @@ from coordinator.report.page.markup import Html, details, element, joined, sente
 from coordinator.report.page.style import STYLE
 from coordinator.report.page.tables import scrolling
 from coordinator.report.story import NOTHING_TO_DO, movement, verdict, way_back
-from coordinator.report.wrapping import counted
+from coordinator.wording import counted
 
 _SIGNS: Final = {Verdict.PROVEN: "✔", Verdict.BROKEN: "✘", Verdict.UNPROVEN: "?"}
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"

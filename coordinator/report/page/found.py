@@ -17,7 +17,8 @@ from coordinator.report.page.markup import Html, details, element, joined, sente
 from coordinator.report.page.tables import anchor, matrix_table, statement_table
 from coordinator.report.rehearsed import blamed_for, grouped_unchecked, how, unproven
 from coordinator.report.windows import sentences
-from coordinator.report.wrapping import counted, shortened
+from coordinator.report.wrapping import shortened
+from coordinator.wording import counted
 
 MOST: Final = 100
 """Entries of one list."""

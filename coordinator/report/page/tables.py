@@ -10,7 +10,8 @@ from coordinator.prove import Proof
 from coordinator.report.locks import who_waits
 from coordinator.report.matrix import Matrix, Row, mark, title
 from coordinator.report.page.markup import Child, Html, details, element, joined
-from coordinator.report.wrapping import counted, shortened
+from coordinator.report.wrapping import shortened
+from coordinator.wording import counted
 
 _CLASSES: Final = {Verdict.PROVEN: "works", Verdict.BROKEN: "breaks", Verdict.UNPROVEN: "unproven"}
 _MANY_ROWS: Final = 40
@@ -45,7 +46,7 @@ def _reached(phased: Sequence[Phased], reached: str) -> Child:
     names = [each.migration.name for each in phased[:_NAMES]]
     rest = [f"… and {len(phased) - _NAMES} more"] if len(phased) > _NAMES else []
     lines = joined(*(element("div", name) for name in (*names, *rest)))
-    return details(f"{len(phased)} migrations: {reached}", lines)
+    return details(f"{counted(len(phased), 'migration')}: {reached}", lines)
 
 
 def _cell(finding: Finding, where: str | None) -> Html:

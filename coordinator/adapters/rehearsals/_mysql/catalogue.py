@@ -38,11 +38,9 @@ def _of_table(table: Table) -> Iterator[tuple[str, str]]:
     for name, clause in table.checks.items():
         yield f"constraint {table.name}.{name}", f"check ({clause})"
     for index in table.indexes:
-        unique = "UNIQUE " if index.is_unique else ""
-        yield (
-            f"index {table.name}.{index.name}",
-            f"a {unique}index ({', '.join(index.compared)}) {index.kind}",
-        )
+        which = "a unique index" if index.is_unique else "an index"
+        text = f"{which} over ({', '.join(index.compared)}), {index.kind}"
+        yield f"index {table.name}.{index.name}", text
     for name, text in table.bounds.items():
         yield f"bounds {table.name}.{name}", text
 
