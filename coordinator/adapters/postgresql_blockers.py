@@ -196,8 +196,12 @@ class LockWatch:
     _seen: tuple[object, ...] = ()
 
     def __enter__(self) -> Self:
-        self._last = time.monotonic()
+        self.begin()
         return self
+
+    def begin(self) -> None:
+        """Take it that a statement begins now, and that nobody waits for what was sent before."""
+        self._last = time.monotonic()
 
     def start(self) -> None:
         """Look from a thread of its own, for whoever waits for the statement where nobody can be asked."""

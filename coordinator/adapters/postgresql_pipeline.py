@@ -3,7 +3,8 @@
 libpq's pipeline mode (PostgreSQL's manual, "Pipeline Mode"): the server takes them one after the other, stops
 at the first that fails and skips what stands behind it up to the end of its group. So a whole transaction
 costs one round trip, and still it is known exactly which of its statements was refused. Whoever waits for the
-answers has the time to look at what the statement waits for; a small migration is over before the first look.
+answers has the time to look at what the statement waits for; a small migration is over before the first look,
+and so are many small ones in one trip, as the time until it begins anew with each group.
 
 Rejected: one text of everything by the simple protocol. The server reads all of it before it begins, so that
 what closes a quote in a file would decide what the tool's own record is.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +24,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
-from coordinator.adapters.postgresql_blockers import SOON, Connection
+from coordinator.adapters.postgresql_blockers import SOON, Connection, LockWatch
 from coordinator.sql import is_client_copy, split_statements
 
 _ALONE: Final = frozenset(
@@ -63,13 +64,13 @@ def send_together(
     connection: Connection,
     groups: Sequence[Sequence[str]],
     *,
-    look: Callable[[], float | None],
+    watch: LockWatch | None,
     soon: float = SOON,
 ) -> Refused | None:
     """Send the statements and wait for all answers; return the first that was refused.
 
-    What stands behind it in its group was not run; every group is tried. `look` is called while the server
-    works, if that takes longer than `soon` seconds, and returns in how many again, None for never.
+    What stands behind it in its group was not run; every group is tried. `watch` looks while the server works
+    on a group, if that takes longer than `soon` seconds.
     """
     wire = connection.pgconn
     failures: list[Refused] = []
@@ -79,7 +80,7 @@ def send_together(
             for text in group:
                 wire.send_query_params(text.encode(), None)
             wire.pipeline_sync()
-        _take_answers(wire, len(groups), failures, _Wait(wire, look, soon))
+        _take_answers(wire, len(groups), failures, _Wait(wire, watch, soon))
         wire.exit_pipeline_mode()
     except psycopg.Error as error:
         connection.close()  # whatever it was, nobody knows any more what the next answer would be to
@@ -98,6 +99,7 @@ def _take_answers(wire: PGconn, groups: int, failures: list[Refused], wait: _Wai
         status = ExecStatus(result.status)
         if status is ExecStatus.PIPELINE_SYNC:
             groups -= 1
+            wait.begin_anew()
             continue
         if status in _FAILED:
             failures.append(_refused(result, at))
@@ -114,13 +116,20 @@ def _refused(result: PGresult, at: int) -> Refused:
 class _Wait:
     """Sends what is left and takes what has come, and looks meanwhile."""
 
-    def __init__(self, wire: PGconn, look: Callable[[], float | None], soon: float) -> None:
+    def __init__(self, wire: PGconn, watch: LockWatch | None, soon: float) -> None:
         self._wire = wire
-        self._look = look
-        self._next = time.monotonic() + soon
-        """When it is time for a look; infinity: never again."""
+        self._watch = watch
+        self._soon = soon
+        self._next = math.inf if watch is None else time.monotonic() + soon
+        """When it is time for a look; infinity: never."""
         self._poll = select.poll()
         self._is_sent = False
+
+    def begin_anew(self) -> None:
+        """Count the time until a look from now on: what was sent first is over."""
+        if self._watch is not None and self._next != math.inf:
+            self._watch.begin()
+            self._next = time.monotonic() + self._soon
 
     def for_more(self) -> None:
         """Return when there may be more. Raises: psycopg.OperationalError where the connection is lost."""
@@ -129,7 +138,7 @@ class _Wait:
             events = select.POLLIN if self._is_sent else select.POLLIN | select.POLLOUT
             self._poll.register(self._wire.socket, events)
         while not self._poll.poll(self._milliseconds_left()):
-            pause = self._look()
+            pause = None if self._watch is None else self._watch.look()
             self._next = math.inf if pause is None else time.monotonic() + pause
         self._wire.consume_input()
 

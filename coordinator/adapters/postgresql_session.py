@@ -244,7 +244,7 @@ class PostgresqlSession:
         refused = send_together(
             self._connection,
             (settles, (*before, *batch.statements, "COMMIT")),
-            look=watch.look if watch else _nobody_looks,
+            watch=watch,
         )
         if refused is not None:
             raise self._error_at(refused, batch, first=len(settles) + len(before))
@@ -270,7 +270,7 @@ class PostgresqlSession:
             groups.append((*opened, *batch.statements, _SETTLED.format(f"{begun} is there"), "COMMIT"))
         # Each of them waits no longer than a first try, so it is soon enough to look when that is over.
         soon = SOON if watch.limit is None else watch.limit.total_seconds()
-        refused = send_together(self._connection, groups, look=watch.look, soon=soon)
+        refused = send_together(self._connection, groups, watch=watch, soon=soon)
         if refused is None:
             return len(batches)
         if refused.at is None or self._connection.closed:
@@ -388,10 +388,6 @@ class PostgresqlSession:
         if not self._connection.closed:
             with suppress(psycopg.Error):
                 self._connection.rollback()
-
-
-def _nobody_looks() -> None:
-    return None
 
 
 def _can_follow(batch: Batch) -> bool:
