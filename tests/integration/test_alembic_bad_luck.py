@@ -141,6 +141,21 @@ def test_a_server_that_was_restarted_before_a_process_reached_it_is_no_other_dat
         restarted.result()
 
 
+def test_a_connection_that_is_lost_before_it_says_which_database_it_is_is_no_other_one(
+    database_url: str, tmp_path: Path
+):
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    with LateWire(to_server_of(database_url), Cut.LOST, b"pg_postmaster_start_time", each=2) as wire:
+        by_wire = over(wire, database_url).replace("postgresql", "postgresql+psycopg", 1)
+        goes = f'if "/{name}" in config.get_main_option("sqlalchemy.url"):\n'
+        goes += f'    config.set_main_option("sqlalchemy.url", {by_wire!r})\n'
+        env = ENV.replace("target_metadata = None", f"target_metadata = None\n{goes}")
+
+        demand_released(project(tmp_path, database_url, env=env), Audience())
+
+        assert wire.cuts
+
+
 def test_what_was_cut_off_at_its_commit_is_not_said_to_be_there(tmp_path: Path):
     dies = "import os\nfrom sqlalchemy import event\nfrom sqlalchemy.engine import Engine\n"
     dies += 'event.listen(Engine, "commit", lambda _: os.kill(os.getpid(), 9))\n'
