@@ -151,7 +151,7 @@ class DatabaseError(CoordinatorError):
 
     @property
     def left_nothing(self) -> bool:
-        """Tell whether a connection was lost before a commit, and neither a person nor a setting wanted it."""
+        """Tell whether a connection was lost before a commit, and no person and no setting wanted that."""
         is_meant = self.sqlstate == ENDED or self.sqlstate in OVER_TIME
         return self.code == "connection-lost" and not self.ambiguous and not is_meant
 

@@ -26,7 +26,7 @@ _CLOSE: Final = 0.01
 _FAR: Final = 0.05
 """Seconds between two looks at one that has worked for a while."""
 _SELDOM: Final = 40
-"""Looks at a session that waits for no lock between two questions what else it waits for: about two seconds."""
+"""Looks at a session that waits for no lock between two questions what else it waits for: two seconds."""
 _QUERY_LENGTH: Final = 160
 _HIDDEN: Final = "<insufficient privilege>"
 """What pg_stat_activity shows of another role's query (PostgreSQL's manual, "The Statistics Collector")."""

@@ -26,8 +26,8 @@ databases:
 """
 FILE = "-- +goose Up\n-- coordinator: phase=expand\nCREATE TABLE moved (x int);\n"
 OURS = (
-    "CREATE TABLE coordinator_lease (scope text PRIMARY KEY, digest text NOT NULL, release_name text NOT NULL,"
-    " acquired_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+    "CREATE TABLE coordinator_lease (scope text PRIMARY KEY, digest text NOT NULL,"
+    " release_name text NOT NULL, acquired_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP)"
 )
 
 
