@@ -19,7 +19,7 @@ from typing import Final
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration, Script
-from coordinator.own_tables import execute_with_table
+from coordinator.own_tables import execute_with_table, kept_whole
 from coordinator.ports.databases import Batch, Session, Target
 from coordinator.ports.migrations import MigrationTool
 from coordinator.sql import literal, tokens
@@ -110,7 +110,7 @@ def is_open(session: Session, target: Target, standing: Standing, book: Book) ->
     """Tell whether the table can be written to; makes it where it is missing."""
     if standing is Standing.ABSENT:
         names = " CHARACTER SET utf8mb4" if target.engine.speaks_mysql else ""
-        create = _CREATE.format(table=table_of(target), names=names)
+        create = kept_whole(_CREATE.format(table=table_of(target), names=names), target.engine)
         try:
             execute_with_table(session, Batch((create,), transaction=True))
         except DatabaseError as error:

@@ -42,6 +42,8 @@ class ExitCode(IntEnum):
 
 ENDED: Final = "57P01"
 """admin_shutdown (PostgreSQL, Appendix A), which each engine's session says where somebody ended it."""
+OVER_TIME: Final = frozenset({"25P03", "25P04"})
+"""idle_in_transaction_session_timeout, transaction_timeout (the same): the server ends what takes longer."""
 
 
 class CoordinatorError(Exception):
@@ -151,8 +153,9 @@ class DatabaseError(CoordinatorError):
 
     @property
     def left_nothing(self) -> bool:
-        """Tell whether a connection was lost before a commit, and no administrator wanted that."""
-        return self.code == "connection-lost" and not self.ambiguous and self.sqlstate != ENDED
+        """Tell whether a connection was lost before a commit, and no person and no setting wanted that."""
+        is_meant = self.sqlstate == ENDED or self.sqlstate in OVER_TIME
+        return self.code == "connection-lost" and not self.ambiguous and not is_meant
 
 
 class JournalConflict(CoordinatorError):

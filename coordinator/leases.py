@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coordinator.errors import DatabaseError, Waiting
+from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.model import Engine
-from coordinator.own_tables import execute_with_table
+from coordinator.own_tables import execute_with_table, kept_whole
 from coordinator.ports import Ports
 from coordinator.ports.databases import Batch, Patience, Session
 from coordinator.sql import literal
@@ -32,6 +32,9 @@ _CREATE_ON_MYSQL = (
 _SCOPE = "release"
 _HOLDER = f"SELECT digest, release_name, acquired_at FROM coordinator_lease WHERE scope = '{_SCOPE}'"
 
+_BUSY = ("lock-blocked", "lock-timeout")
+"""Another session is at our row: a coordinator that was killed whose commit the server still carries out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -42,21 +45,29 @@ class Claim:
 
 
 def acquire(session: Session, claim: Claim, *, supersede: bool, patience: Patience | None = None) -> None:
-    """Take the lease; holding it already is success. With `patience` a file that is in use is waited for.
+    """Take the lease; holding it already is success. With `patience` whoever is at the row is waited for.
 
     Raises: Waiting `release-under-way` where another release holds it, unless `supersede` takes it over;
-    `lock-blocked` where the patience was not enough.
+    `lock-blocked` or `lock-timeout` where the patience was not enough; StepFailed `no-schema`.
     """
-    engine = session.target(None).engine
+    target = session.target(None)
+    engine = target.engine
+    if engine is Engine.POSTGRESQL and target.schema is None:
+        raise StepFailed(
+            "no-schema",
+            "This user has no current schema: none of its `search_path` is there, or it may use none.",
+            why="The lease is a row of a table, which has to be somewhere.",
+            next_step="Create the schema, or name another one in the URL (`?options=-csearch_path%3Dapp`).",
+        )
     values = ", ".join(literal(each, engine) for each in (_SCOPE, claim.digest, claim.release))
     insert = f"INSERT INTO coordinator_lease (scope, digest, release_name) VALUES ({values})"
     conflict = _CONFLICT[engine.speaks_mysql, supersede]
-    create = _CREATE_ON_MYSQL if engine.speaks_mysql else _CREATE
+    create = kept_whole(_CREATE_ON_MYSQL if engine.speaks_mysql else _CREATE, engine)
     try:
         batch = Batch((create, f"{insert} {conflict}"), transaction=True, patience=patience)
         execute_with_table(session, batch)
     except DatabaseError as error:
-        if error.code != "lock-blocked":
+        if error.code not in _BUSY:
             raise
         raise Waiting(error.code, error.what, why=error.why, next_step=error.next_step) from error
     digest, release, since = session.query(_HOLDER)[0]

@@ -75,7 +75,6 @@ SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only') =
        coalesce(has_schema_privilege(current_schema(), 'CREATE'), true),
        coalesce(has_table_privilege(to_regclass('{LEASE}'), 'INSERT'), true)
 """
-"""Where there is no schema the first statement says so better."""
 _OWNER: Final = """
 SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass({name})
 AND NOT pg_has_role(relowner, 'USAGE')
@@ -87,7 +86,9 @@ def _of_postgresql(session: Session, changes: tuple[Change, ...]) -> Iterator[st
     if takes_no_writes:
         yield "This server, or this user's sessions, take no writes."
         return
-    if not may_create:  # asked even where the table is there
+    if schema is None:
+        yield "The user has no current schema: none of its `search_path` is there, or it may use none."
+    elif not may_create:  # asked even where the table is there
         yield f"The user may not make a table in the schema `{schema}`."
     elif not may_insert:
         yield f"The user may not write into the table `{LEASE}`."

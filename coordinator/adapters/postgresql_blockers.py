@@ -25,6 +25,8 @@ _CLOSE: Final = 0.01
 """Seconds between two looks at a session that waits, or may soon."""
 _FAR: Final = 0.05
 """Seconds between two looks at one that has worked for a while."""
+_SELDOM: Final = 40
+"""Looks at a session that waits for no lock between two questions what else it waits for: two seconds."""
 _QUERY_LENGTH: Final = 160
 _HIDDEN: Final = "<insufficient privilege>"
 """What pg_stat_activity shows of another role's query (PostgreSQL's manual, "The Statistics Collector")."""
@@ -52,6 +54,10 @@ FROM pg_catalog.pg_locks w WHERE w.pid = {{pid}} AND NOT w.granted
 _CANCEL = """
 SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_locks WHERE pid = {pid} AND NOT granted LIMIT 1
 """
+_AWAITS_STANDBY = """
+SELECT 1 FROM pg_catalog.pg_stat_activity WHERE pid = {pid} AND wait_event = 'SyncRep'
+"""
+"""A commit that is on the disk, and that nobody sees before a synchronous standby has it too."""
 _ACTIVITY = """
 a.pid, coalesce(a.application_name, ''), coalesce(a.usename, ''), coalesce(a.backend_type, ''), a.state,
 extract(epoch FROM clock_timestamp() - a.xact_start)::float8, coalesce(a.query, '')
@@ -180,6 +186,8 @@ class LockWatch:
     limit: timedelta | None
     tell: Callable[[tuple[Blocker, ...]], None] | None = None
     """Shows who is waited for, each time that it is somebody else."""
+    tell_standby: Callable[[], None] | None = None
+    """Shows that a commit waits for a synchronous standby; once."""
     stalled: float = 0.0
     """Seconds for which others may have queued; rather too many than too few."""
     wanted: set[Wanted] = field(default_factory=set)
@@ -194,6 +202,7 @@ class LockWatch:
     """When it was looked last; at first, when the statement began."""
     _pause: float = SOON
     _seen: tuple[object, ...] = ()
+    _idle_looks: int = 0
 
     def __enter__(self) -> Self:
         self.begin()
@@ -238,6 +247,8 @@ class LockWatch:
             self._take(rows, now - self._last)
         if rows and rows[0][:3] != self._seen:
             self._ask_who()
+        if not rows:
+            self._look_for_standby()
         self._seen = rows[0][:3] if rows else ()
         self._pause, self._last = (_CLOSE if rows else min(self._pause * 1.5, _FAR)), now
 
@@ -250,6 +261,13 @@ class LockWatch:
                 self.wanted.add(Wanted(int(str(relation)), str(name), str(mode)))
         if self.limit is not None and self.stalled >= self.limit.total_seconds():
             self.has_cancelled = self._rows(_CANCEL) == [(True,)] or self.has_cancelled
+
+    def _look_for_standby(self) -> None:
+        """Look seldom whether what waits for no lock waits for another server."""
+        self._idle_looks += 1
+        if self.tell_standby and self._idle_looks % _SELDOM == 0 and self._rows(_AWAITS_STANDBY):
+            self.tell_standby()
+            self.tell_standby = None
 
     def _ask_who(self) -> None:
         found = tuple(map(_blocker_from, self._rows(_BLOCKING)))

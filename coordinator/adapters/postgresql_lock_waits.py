@@ -312,7 +312,7 @@ class LockWaits:
     def _watch(
         self, limit: timedelta | None, *, tell: Callable[[tuple[Blocker, ...]], None] | None = None
     ) -> LockWatch:
-        return LockWatch(self._open, self._session.pid, limit, tell)
+        return LockWatch(self._open, self._session.pid, limit, tell, self._tell_standby)
 
     def _learn(self, watch: LockWatch) -> None:
         self._wanted |= watch.wanted
@@ -381,6 +381,12 @@ class LockWaits:
 
     def _tell_waiting(self, found: tuple[Blocker, ...]) -> None:
         self._patience.note(f"It waits, and keeps nobody waiting, for {self._told(found)}.")
+
+    def _tell_standby(self) -> None:
+        self._patience.note(
+            "It is committed here, and waits for a synchronous standby that does not answer"
+            " (`synchronous_standby_names`). Until one has it too, nobody sees it."
+        )
 
     def _given_up(self, failure: DatabaseError | None, *, code: str = "lock-blocked") -> DatabaseError:
         spec, pids = self._budget.spec, [each.pid for each in self._holders() or self._blockers if each.pid]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
 import psycopg
 
@@ -16,18 +17,27 @@ _LOCK_NOT_AVAILABLE = "55P03"
 _INSUFFICIENT_PRIVILEGE = "42501"
 _READ_ONLY = "25006"
 """insufficient_privilege, read_only_sql_transaction (the same)."""
+TOO_SHORT: Final = (
+    "Give the role that migrates a longer `statement_timeout` or `transaction_timeout` (its own, the"
+    " database's, the server's or the URL's), then run the command again."
+)
+_NEXT: Final = {
+    _LOCK_NOT_AVAILABLE: "Run the command again when the table is less busy.",
+    _INSUFFICIENT_PRIVILEGE: NEEDS_A_RIGHT,
+    "57014": f"Unless somebody cancelled it: {TOO_SHORT[0].lower()}{TOO_SHORT[1:]}",
+}
+"""By SQLSTATE; query_canceled is one whether a person does it or a setting."""
 
 
 def refusal_from(error: psycopg.Error, message: str, *, statement: int | None) -> DatabaseError:
     """Return the server's refusal of a statement, told as `message`."""
     timed_out = error.sqlstate == _LOCK_NOT_AVAILABLE
-    lacks = NEEDS_A_RIGHT if error.sqlstate == _INSUFFICIENT_PRIVILEGE else ""
     position = error.diag.statement_position
     refusal = DatabaseError(
         "lock-timeout" if timed_out else "statement-failed",
         f"The database refused a statement: {message}.",
         why=f"SQLSTATE {error.sqlstate}." if error.sqlstate else "",
-        next_step="Run the command again when the table is less busy." if timed_out else lacks,
+        next_step=_NEXT.get(error.sqlstate or "", ""),
         sqlstate=error.sqlstate,
         statement=statement,
         position=int(position) if position else None,

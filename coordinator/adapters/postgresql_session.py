@@ -31,9 +31,9 @@ from coordinator.adapters.postgresql_blockers import SOON, Connection, LockWatch
 from coordinator.adapters.postgresql_lock_waits import LockWaits, Send, can_wait_briefly
 from coordinator.adapters.postgresql_pipeline import Refused, can_go_together, send_together
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
-from coordinator.adapters.postgresql_refusals import message_of, refusal_from, scrub
+from coordinator.adapters.postgresql_refusals import TOO_SHORT, message_of, refusal_from, scrub
 from coordinator.adapters.postgresql_restarts import STARTED, has_restarted
-from coordinator.errors import ENDED, DatabaseError, Waiting
+from coordinator.errors import ENDED, OVER_TIME, DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports.databases import Batch, LockId, Target
 from coordinator.sql import literal
@@ -375,7 +375,9 @@ class PostgresqlSession:
         message = scrub(message_of(error), self._secrets)
         if self._connection.closed:
             state = None if error.sqlstate == ENDED and self._has_restarted() else error.sqlstate
-            return connection_lost(message, commits=commits, statement=index, sqlstate=state)
+            lost = connection_lost(message, commits=commits, statement=index, sqlstate=state)
+            lost.next_step = TOO_SHORT if state in OVER_TIME else lost.next_step
+            return lost
         if self._connection.info.transaction_status is TransactionStatus.ACTIVE:
             self._connection.close()  # the server waits for COPY's data, and nothing else ends that
         return refusal_from(error, message, statement=index)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from coordinator.backfills.keys import Place
 from coordinator.errors import StepFailed
 from coordinator.model import BackfillSpec, Engine
-from coordinator.own_tables import execute_with_table
+from coordinator.own_tables import execute_with_table, kept_whole
 from coordinator.ports.databases import Batch, Session
 from coordinator.sql import literal
 
@@ -107,7 +107,7 @@ def begin_cursor(session: Session, spec: BackfillSpec) -> Cursor:
     insert = _INSERT.format(
         name=literal(spec.name, engine), digest=digest_of(spec), unless_there=unless_there
     )
-    create = _CREATE.format(name=name, text=text)
+    create = kept_whole(_CREATE.format(name=name, text=text), engine)
     execute_with_table(session, Batch((create, insert), transaction=True))
     begun = read_cursor(session, spec)
     assert begun is not None, "it was written, and nobody takes a cursor away"

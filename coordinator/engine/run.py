@@ -103,6 +103,7 @@ class Engine:
     _tried: set[StepId] = field(default_factory=set)
     _cut_off: Counter[StepId] = field(default_factory=Counter)
     """How often the connection of a step was lost."""
+    _last_loss: dict[StepId, str] = field(default_factory=dict)
     _results: queue.SimpleQueue[tuple[Done, ...]] = field(default_factory=queue.SimpleQueue)
     _unwritten: list[tuple[Event, RunState]] = field(default_factory=list)
     """Events that count already and are not durable yet, each with the state after it: no effect before."""
@@ -319,7 +320,8 @@ class Engine:
     def _given_up(self, step: StepId, now: datetime) -> Event:
         why = (
             f"The connection to the database was lost {self._cut_off[step]} times while this was at"
-            " work, and nothing of it is there. Look at the server's log, and run the command again."
+            f" work, and nothing of it is there. The last time: {self._last_loss[step]} Look at the server's"
+            " log, and run the command again."
         )
         return events.StepFailed(now, step, "connection-lost", why)
 
@@ -343,6 +345,7 @@ class Engine:
     def _event_of_loss(self, step: StepId, error: DatabaseError, now: datetime) -> Event | None:
         """Return what a lost connection means. After a commit that was cut off the step is observed next."""
         self._cut_off[step] += 1
+        self._last_loss[step] = error.what
         if not error.ambiguous and self._cut_off[step] > _CUT_OFF:
             return self._given_up(step, now)
         self._tried.discard(step)

@@ -13,7 +13,7 @@ from coordinator.graph import StepId
 from coordinator.journal import events
 from coordinator.journal.events import Event, Outcome
 from coordinator.journal.fold import RunState, Status, StepState
-from coordinator.report.standing import what_stands_where
+from coordinator.report.standing import IN_PART, what_stands_where
 from coordinator.wording import counted
 
 _STALE = timedelta(seconds=20)
@@ -178,6 +178,18 @@ def closing_lines(state: RunState, stuck: tuple[StepId, ...]) -> Iterator[str]:
     yield from why(state)
     yield from (f"  {line}" for line in what_stands_where(state))
     yield from (_stuck_line(state, step) for step in stuck)
+    if state.outcome is not None:
+        yield from _left_in_part(state)
+
+
+def _left_in_part(state: RunState) -> Iterator[str]:
+    """Yield how far each migration came of which a run that has ended left a part, if nothing said it yet."""
+    said = "" if state.rollback is None else state.rollback.reason
+    for step in state.moved():
+        each = state.steps[step.id]
+        is_in_part = each.status is Status.FAILED and each.code in IN_PART
+        if (is_in_part or each.status is Status.UNKNOWN) and each.detail not in said:
+            yield f"  {SIGNS[each.status]} {step.id}: {_indented(each.detail)}"
 
 
 def failures(state: RunState) -> Iterator[tuple[StepId, str]]:

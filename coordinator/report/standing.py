@@ -25,6 +25,9 @@ _SHARED = (
     "{live} serves, and {step.version} on {step.colour} beside it with a share of about {step.percent} %"
 )
 
+IN_PART = frozenset({"half-applied", "transaction-ended"})
+"""How a migration fails of which something stays for good."""
+
 
 def what_stands_where(state: RunState) -> Iterator[str]:
     """Yield a line for each service and each database of a run."""
@@ -44,7 +47,18 @@ def what_stands_where(state: RunState) -> Iterator[str]:
     applies = Counter(step.its_database for step in moves)
     done = Counter(step.its_database for step in moves if state.status(step.id) is Status.DONE)
     for database in sorted(applies):
-        yield f"database {database}: {done[database]} of {applies[database]} migrations applied"
+        more = "".join(_in_part(step, state) for step in moves if step.database == database)
+        yield f"database {database}: {done[database]} of {applies[database]} migrations applied{more}"
+
+
+def _in_part(step: Step, state: RunState) -> str:
+    """Return what to add of a migration that is neither applied nor certainly not there."""
+    each = state.steps[step.id]
+    if each.status is Status.FAILED and each.code in IN_PART:
+        return f", and a part of {step.id}"
+    if each.status is Status.UNKNOWN:
+        return f", and nobody knows how much of {step.id}"
+    return ""
 
 
 def _traffic(switch: Step, stop: Step | None, state: RunState) -> str:

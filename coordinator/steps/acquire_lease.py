@@ -6,7 +6,6 @@ from typing import Final
 
 from coordinator import leases
 from coordinator.graph import Step
-from coordinator.model import Engine
 from coordinator.steps import Context, Observation, StepKind, no_effects
 from coordinator.world import Seen
 
@@ -28,8 +27,8 @@ class AcquireLease:
         """Take the leases in the order of their names, so that two releases never wait for each other."""
         for name in sorted(context.ports.plan.databases):
             with context.ports.session(name, label=step.id) as session:
-                is_file = session.target(None).engine is Engine.SQLITE  # one lock for everything in it
-                patience = context.patience(name) if is_file else None
+                is_mysql = session.target(None).engine.speaks_mysql  # its server waits for a row itself
+                patience = None if is_mysql else context.patience(name)
                 leases.acquire(session, context.claim, supersede=context.supersede, patience=patience)
         return ", ".join(sorted(context.ports.plan.databases)) or "no database"
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from fixtures.alembic_project import ENV, apply_next, heads, plan_in, revision, rows, write_project
@@ -139,6 +140,21 @@ def test_a_server_that_was_restarted_before_a_process_reached_it_is_no_other_dat
         restarted = pool.submit(restart)
         demand_released(ports, Audience())
         restarted.result()
+
+
+def test_a_connection_that_is_lost_before_it_says_which_database_it_is_is_no_other_one(
+    database_url: str, tmp_path: Path
+):
+    name = urlsplit(database_url).path
+    with LateWire(to_server_of(database_url), Cut.LOST, b"pg_postmaster_start_time", each=2) as wire:
+        by_wire = over(wire, database_url).replace("postgresql", "postgresql+psycopg", 1)
+        goes = f'if "{name}" in config.get_main_option("sqlalchemy.url"):\n'
+        goes += f'    config.set_main_option("sqlalchemy.url", {by_wire!r})\n'
+        env = ENV.replace("target_metadata = None", f"target_metadata = None\n{goes}")
+
+        demand_released(project(tmp_path, database_url, env=env), Audience())
+
+        assert wire.cuts
 
 
 def test_what_was_cut_off_at_its_commit_is_not_said_to_be_there(tmp_path: Path):

@@ -18,7 +18,7 @@ from coordinator import applied, leases
 from coordinator.backfills.cursor import begin_cursor
 from coordinator.errors import Waiting
 from coordinator.model import Engine
-from coordinator.ports.databases import Session
+from coordinator.ports.databases import Batch, Session
 
 ROUNDS: Final = 10
 _WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted"
@@ -118,3 +118,18 @@ def _futures(table: Items, *uses: Callable[[Session], None]) -> list[Future[None
 def _use(table: Items, use: Callable[[Session], None]) -> None:
     with table.session() as session:
         use(session)
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("name", TABLES)
+def test_our_rows_come_and_go_with_their_transaction_whatever_the_default_engine_is(
+    name: str, mariadb_url: str
+):
+    table = Items(ENGINE, mariadb_url)
+    of_ours = f"FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '{name}'"
+
+    with table.session() as session:
+        session.execute(Batch(("SET SESSION default_storage_engine = MyISAM",), transaction=False))
+        TABLES[name](session)
+
+        assert session.query(f"SELECT engine {of_ours}") == [("InnoDB",)]

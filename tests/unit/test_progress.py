@@ -160,6 +160,32 @@ def test_closing_says_who_serves_and_how_far_the_schema_is():
     assert "database db: 1 of 2 migrations applied" in text
 
 
+HALF = events.StepFailed(LATER, StepId("expand:db:00001_m1"), "half-applied", "Committed before it: line 3.")
+DOUBT = events.StepObserved(
+    LATER, StepId("expand:db:00001_m1"), Seen.UNKNOWN, "It may have stopped half-way."
+)
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (HALF, "database db: 0 of 2 migrations applied, and a part of expand:db:00001_m1"),
+        (DOUBT, "database db: 0 of 2 migrations applied, and nobody knows how much of expand:db:00001_m1"),
+    ],
+)
+def test_closing_says_of_which_migration_a_part_is_there(event: Event, said: str):
+    past = (*up_to("acquire-lease"), began("expand:db:00001_m1"), event)
+
+    assert said in closing(*past, stuck="expand:db:00001_m1").splitlines()[-2]
+    assert said in closing(*past, *ABORTED)
+
+
+def test_what_is_there_of_a_migration_is_said_when_a_run_is_given_up_too():
+    text = closing(*up_to("acquire-lease"), began("expand:db:00001_m1"), HALF, *ABORTED)
+
+    assert text.endswith("✘ expand:db:00001_m1: Committed before it: line 3.")
+
+
 CANARY = Release({"app": Service(canary=(10, 50))}).graph()
 HANDOVER = Release({"app": Service(worker=Worker.HANDOVER)}).graph()
 

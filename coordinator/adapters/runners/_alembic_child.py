@@ -57,7 +57,7 @@ class Refused(Exception):
 
 
 class Lost(Refused):
-    """The connection was lost while the process waited."""
+    """The connection was lost where nothing of a revision had been sent over it."""
 
     connection_invalidated = True  # as SQLAlchemy's own errors say it
 
@@ -576,14 +576,20 @@ def _guard(request: dict[str, Any], answer: dict[str, Any]) -> None:
 
     answer["commits"] = 0
 
-    def connects(*_: Any) -> None:
+    dialects: list[Any] = []
+
+    def connects(dialect: Any, *_: Any) -> None:
         answer["connects"] = True
+        dialects[:] = [dialect]
 
     def check(connection: Any, _record: Any) -> None:
         answer["connects"] = False
         cursor = connection.cursor()
         try:
-            if _identity(cursor, request["identity_query"]) != request["identity"]:
+            found, why = _identity(cursor, request["identity_query"])
+            if why is not None and any(each.is_disconnect(why, connection, cursor) for each in dialects):
+                raise Lost(f"The connection was lost before anything was sent over it: {_told(why)}") from why
+            if found != request["identity"]:
                 answer["is_elsewhere"] = True
                 raise Refused(
                     "env.py connects to another database than the one that it was told: it is to use"
@@ -603,13 +609,13 @@ def _guard(request: dict[str, Any], answer: dict[str, Any]) -> None:
     event.listen(Engine, "commit", count)
 
 
-def _identity(cursor: Any, query: str) -> list[str] | None:
-    """Return what a server says about itself; None where it does not even know the question."""
+def _identity(cursor: Any, query: str) -> tuple[list[str] | None, Exception | None]:
+    """Return what a server says about itself, or why it says nothing: it may not know the question."""
     try:
         cursor.execute(query)
-        return [str(each) for each in cursor.fetchone()]
-    except Exception:  # of whichever driver: a server that does not know the question is another one
-        return None
+        return [str(each) for each in cursor.fetchone()], None
+    except Exception as error:  # of whichever driver
+        return None, error
 
 
 def _or_variable(request: dict[str, Any]) -> str:
