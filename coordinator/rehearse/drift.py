@@ -27,7 +27,8 @@ def differences(files: Mapping[str, str], live: Mapping[str, str]) -> Iterator[s
     told = [name for name in names if not _belongs(name, definitions[name], whole)]
     for name in told[:_SHOWN]:
         if name not in files:
-            yield f"{name} is in the live database and in no file: {_shortened(live[name])}"
+            said = "" if name.startswith(f"{live[name]} ") else f": {_shortened(live[name])}"
+            yield f"{name} is in the live database and in no file{said}"
         elif name not in live:
             yield f"{name} is made by the files and missing in the live database"
         else:

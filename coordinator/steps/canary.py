@@ -34,7 +34,9 @@ class Canary:
         folder = context.ports.plan.folder
         subjects = tuple(Subject(spec.name, spec.version, address, folder) for address in addresses)
         rounds = watch(spec, subjects, spec.canary.duration, context)
-        return f"{told}; {counted(rounds, 'round')} of checks, the last one good"
+        if not spec.monitor.checks:
+            return told
+        return f"{told}; answered well in {counted(rounds, 'round')}"
 
     def undo(self, step: Step, context: Context) -> str:
         """Give all of the traffic back to live."""

@@ -27,7 +27,11 @@ class Monitor:
         address = context.ports.platform(spec.name).public_address()
         subject = Subject(spec.name, spec.version, address, context.ports.plan.folder)
         rounds = watch(spec, (subject,), spec.monitor.duration, context)
-        return f"{counted(rounds, 'round')} of checks, the last one good"
+        return (
+            f"answered well in {counted(rounds, 'round')}"
+            if spec.monitor.checks
+            else "the plan names no checks"
+        )
 
 
 STEP: Final[StepKind] = Monitor()

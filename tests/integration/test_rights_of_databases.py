@@ -223,3 +223,30 @@ def test_says_who_would_not_be_told_who_holds_a_lock(account, mariadb_url: str):
 
     assert "PROCESS" in without
     assert note() == ""
+
+
+def test_names_a_parent_to_which_no_foreign_key_may_lead(migrator):
+    connection, database = migrator
+    connection.execute("CREATE TABLE users (id int PRIMARY KEY); CREATE TABLE open (id int PRIMARY KEY)")
+    connection.execute("GRANT REFERENCES (id) ON open TO PUBLIC")
+    child = "CREATE TABLE child (id int, of_user int REFERENCES {parent} (id))"
+
+    [sentence] = told(database, child.format(parent="public.users"))
+
+    assert sentence.startswith(
+        "The user may not refer to the table `public.users` (REFERENCES), and migrations/"
+    )
+    assert told(database, child.format(parent="open")) == ()
+    assert told(database, f"CREATE TABLE p (id int PRIMARY KEY);\n{child.format(parent='p')}") == ()
+
+
+@pytest.mark.mariadb
+def test_a_server_that_takes_no_writes_of_others_is_told_to_who_has_all_of_one_database(
+    account, mariadb_url: str
+):
+    name, database = account
+    grant(mariadb_url, f"GRANT ALL PRIVILEGES ON {name}.* TO releasing", "SET GLOBAL read_only = 1")
+    try:
+        assert told(database) == ("This server takes no writes (`read_only`).",)
+    finally:
+        grant(mariadb_url, "SET GLOBAL read_only = 0")

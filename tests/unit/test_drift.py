@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
+from coordinator.adapters.rehearsals._mysql.catalogue import catalogue
+from coordinator.adapters.rehearsals._mysql.schema import Index, Schema, Table
 from coordinator.rehearse.drift import differences, matters
 
 FILES = {"table public.users": "table", "column public.users.name": "text", "index public.by_name": "…"}
@@ -45,10 +49,24 @@ def test_a_long_definition_is_cut_and_fits_a_line():
     assert line.endswith("x…")
 
 
+def test_a_thing_of_which_no_more_is_known_is_not_called_what_it_is_twice():
+    assert list(differences({}, {"table public.t": "table"})) == [
+        "table public.t is in the live database and in no file"
+    ]
+
+
 def test_many_differences_are_counted():
     told = list(differences({}, {f"table public.t{number:03}": "table" for number in range(60)}))
 
     assert (len(told), told[-1]) == (51, "and 10 more differences")
+
+
+def index_of_mysql(*, is_unique: bool) -> Mapping[str, str]:
+    """Return what MySQL's catalogue says of an index, as the engine's part here writes it."""
+    index = Index("i", ("a",), ("a",), is_unique, "BTREE")
+    table = Table("t", "InnoDB", "", (), (), (index,), {}, {}, is_transactional=True)
+    written = catalogue(Schema((table,), (), {}, {}, {}, {}))
+    return {name: text for name, text in written.items() if name.startswith("index ")}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +75,8 @@ def test_many_differences_are_counted():
         ({"owner public.t": "app"}, False),
         ({"index public.i": "CREATE INDEX i ON public.t USING btree (a)"}, False),
         ({"index public.i": "CREATE UNIQUE INDEX i ON public.t USING btree (a)"}, True),
+        (index_of_mysql(is_unique=False), False),
+        (index_of_mysql(is_unique=True), True),
         ({"table public.u": "table", "column public.u.id": "integer not null"}, False),
         ({"column public.t.b": "integer not null"}, True),
         ({"constraint public.t.t_b_check": "CHECK ((b > 0))"}, True),

@@ -38,8 +38,8 @@ def _of_table(table: Table) -> Iterator[tuple[str, str]]:
     for name, clause in table.checks.items():
         yield f"constraint {table.name}.{name}", f"check ({clause})"
     for index in table.indexes:
-        which = "a unique index" if index.is_unique else "an index"
-        text = f"{which} over ({', '.join(index.compared)}), {index.kind}"
+        which = "a UNIQUE" if index.is_unique else "an"  # read again: drift.matters, catalogued.constraints
+        text = f"{which} index ({', '.join(index.compared)}) {index.kind}"
         yield f"index {table.name}.{index.name}", text
     for name, text in table.bounds.items():
         yield f"bounds {table.name}.{name}", text
