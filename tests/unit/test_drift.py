@@ -36,8 +36,8 @@ def test_a_table_that_is_missing_or_too_much_is_one_line():
 
     assert list(differences(FILES, live)) == [
         "column public.users.note is in the live database and in no file: text",
-        'table public."old users" is in the live database and in no file: table',
-        "table public.users_of_old is in the live database and in no file: table",
+        'table public."old users" is in the live database and in no file',
+        "table public.users_of_old is in the live database and in no file",
     ]
     assert all("missing in the live database" in line for line in differences(live, FILES))
 

