@@ -213,6 +213,17 @@ def overwritten(own: Ran, here: Ran, *, named: Collection[str] | None) -> str | 
     return None
 
 
+def moving(written: Ran | None) -> frozenset[str]:
+    """Return the columns, in small letters, of which a row has a value that differs from run to run."""
+    if written is None:
+        return frozenset()
+    return frozenset(
+        column.name.lower()
+        for column, cells in zip(written.columns, zip(*written.rows, strict=True), strict=False)
+        if not _MOVING.isdisjoint(cells)
+    )
+
+
 def _steady(own: Ran, here: Ran, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the pairs of columns that have the same values whenever they are asked.
 

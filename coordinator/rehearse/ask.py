@@ -305,7 +305,9 @@ def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State) -
         return answer
     if query.ran is None or query.constraints is None:
         return answer
-    why = state.constraints.unmet(query.text, here, own=query.constraints, own_ran=query.ran)
+    own, text = query.constraints, query.text
+    why = state.constraints.unmet(text, here, own=own, own_ran=query.ran)
+    why = why or state.constraints.replaced(text, here, own=own, own_ran=query.ran)
     return answer if why is None else unknown(answer, Layer.EXECUTE, why)
 
 

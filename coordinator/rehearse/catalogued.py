@@ -31,18 +31,17 @@ _NO_PAD = re.compile(r"_0900_|_nopad_|^binary$")
 _GENERATED = re.compile(r"generated (?:always as (?!identity)|stored|virtual)", re.IGNORECASE)
 _NOT_VALID = re.compile(r" NOT VALID$")
 _INDEX = re.compile(r"INDEX .*? ON (?:ONLY )?(?:[^\s(]+)(?: USING \w+)?", re.IGNORECASE | re.DOTALL)
-_TRIGGER = re.compile(
+TRIGGER = re.compile(
     r"(?:CREATE .*?TRIGGER (?:IF NOT EXISTS )?\S+ )?(?P<when>.*?)(?: ON \S+| \d+)(?= )",
     re.IGNORECASE | re.DOTALL,
 )
 """What comes before a trigger's own text; MySQL and MariaDB say when it runs, and a number."""
 _RULE_INSTEAD = re.compile(r"CREATE RULE \S+ AS\s+ON (?P<when>\w+) TO \S+(?=.*\bDO INSTEAD\b)", re.DOTALL)
-_HEADS = {"trigger": _TRIGGER, "rule": _RULE_INSTEAD}
+_HEADS = {"trigger": TRIGGER, "rule": _RULE_INSTEAD}
 _MAY_REFUSE = re.compile(
     r"\bRAISE\b(?!\s+(?:DEBUG|LOG|INFO|NOTICE|WARNING)\b)|\bASSERT\b|\bSIGNAL\b|BEFORE .*\bRETURN\s+NULL\b",
     re.IGNORECASE | re.DOTALL,
 )
-_GIVEN = re.compile(r"\bNEW\.([\w\"`]+)\s*:?=|\bINTO\s+NEW\.([\w\"`]+)", re.IGNORECASE)
 _CHECK_OPTION = re.compile(r"check_option=|with check option (?:cascaded|local)", re.IGNORECASE)
 _PARTITIONED = re.compile(r"table partitioned by (?P<key>(?:RANGE|LIST) \(.*\))")
 """Each row of HASH has a partition."""
@@ -132,7 +131,7 @@ def constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         keys = _KEYS.match(text) if rule["unique"] else None
         words = words_of(text[rule.end() :])
         yield Constraint(
-            bare(_table_of(name, definition, tables)),
+            bare(table_of(name, definition, tables)),
             " ".join([text, *called(text, functions)]),
             is_unique=rule["unique"] is not None,
             keys=frozenset((each[1].lower(), (each[2] or "").lower()) for each in _KEY.finditer(keys["keys"]))
@@ -169,7 +168,7 @@ def expressions(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         found = _EXPRESSION.search(definition) if kind in ("column", "index") else None
         if found is None:
             continue
-        table, text = _table_of(name, definition, tables), found["column"] or found["index"]
+        table, text = table_of(name, definition, tables), found["column"] or found["index"]
         types = [catalogue.get(f"column {table}.{cast['of']}", "") for cast in _CAST.finditer(text)]
         if any(not each or each.startswith(_NO_NUMBERS) for each in types):
             yield _asking(table, f"{kind} {text}", words_of(text))
@@ -183,7 +182,7 @@ def of_domains(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         kind, _, name = key.partition(" ")
         of = definition.partition(" ")[0].removesuffix("[]") if kind == "column" else ""
         for text in domains.get(of, ()):
-            yield _asking(_table_of(name, definition, tables), text, frozenset({bare(name)}))
+            yield _asking(table_of(name, definition, tables), text, frozenset({bare(name)}))
 
 
 def _asking(table: str, text: str, words: frozenset[str]) -> Constraint:
@@ -298,7 +297,7 @@ def triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         text = " ".join([text, *called(text, functions)])
         if kind == "rule" or may_refuse(text):
             yield Constraint(
-                bare(_table_of(name, definition, tables)),
+                bare(table_of(name, definition, tables)),
                 text,
                 is_unique=False,
                 keys=None,
@@ -306,21 +305,6 @@ def triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
                 events=words_of(head["when"]),
                 is_trigger=True,
             )
-
-
-def given_by_triggers(catalogue: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
-    """Return by table the columns of the new row that its triggers write."""
-    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
-    functions = functions_of(catalogue)
-    found: dict[str, frozenset[str]] = {}
-    for key, definition in catalogue.items():
-        if key.startswith("trigger "):
-            table = bare(_table_of(key.partition(" ")[2], definition, tables))
-            text = " ".join([definition, *called(definition, functions)])
-            found[table] = found.get(table, frozenset()) | words_of(
-                " ".join(each[0] or each[1] for each in _GIVEN.findall(text))
-            )
-    return found
 
 
 def may_refuse(text: str) -> bool:
@@ -357,7 +341,7 @@ def followers(catalogue: Mapping[str, str]) -> Iterator[Follower]:
         columns = _FOREIGN_KEY.search(f"{key} {definition}")
         if parent is None or columns is None or not key.startswith("constraint "):
             continue
-        child = bare(_table_of(key.partition(" ")[2], definition, tables))
+        child = bare(table_of(key.partition(" ")[2], definition, tables))
         for action in _ACTION.finditer(definition):
             event, does = action["event"].lower(), action["does"].upper()
             yield Follower(
@@ -369,7 +353,7 @@ def followers(catalogue: Mapping[str, str]) -> Iterator[Follower]:
             )
 
 
-def _table_of(name: str, definition: str, tables: set[str]) -> str:
+def table_of(name: str, definition: str, tables: set[str]) -> str:
     """Return the table of a constraint or index; PostgreSQL's indexes stand beside their tables."""
     end = len(name)
     while (end := name.rfind(".", 0, end)) >= 0:  # a table's own name may have dots

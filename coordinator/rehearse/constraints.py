@@ -34,7 +34,6 @@ from coordinator.rehearse.catalogued import (
     expressions,
     followers,
     functions_of,
-    given_by_triggers,
     is_as_fine,
     is_narrower,
     may_refuse,
@@ -43,7 +42,9 @@ from coordinator.rehearse.catalogued import (
     triggers,
     words_of,
 )
+from coordinator.rehearse.givers import Giver, givers, replacing
 from coordinator.rehearse.written import columns_by, literals_by, targets_of
+from coordinator.sameness import moving
 
 _T = TypeVar("_T")
 _OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+\"? IS (?:NOT )?NULL|AND)+", re.IGNORECASE)
@@ -87,6 +88,12 @@ _ASKED = (
 )
 
 
+_REPLACED = (
+    "a trigger gives `{column}` a value here or where the version was made, and does not so in both: whether"
+    " what a client sends for it stays is not known"
+)
+
+
 _READERS = (constraints, of_domains, partitionings, expressions, triggers)
 
 
@@ -104,8 +111,7 @@ class Constraints:
     """Tables, each with one that has some of its rows: a partition, or a table that inherits."""
     columns: Mapping[tuple[str, str], Room | None]
     """By table and name, what they have place for."""
-    given: Mapping[str, frozenset[str]]
-    """By table, the columns that its triggers write."""
+    givers: frozenset[Giver]
     bounds: frozenset[tuple[str, str]]
     """Partitioned tables, each with the bounds of one of its partitions."""
 
@@ -121,7 +127,7 @@ class Constraints:
             frozenset(followers(catalogue)),
             frozenset((bare(table), bare(part)) for table, *_, part in parts),
             dict(columns_of(catalogue)),
-            given_by_triggers(catalogue),
+            frozenset(givers(catalogue)),
             frozenset(bounds(catalogue)),
         )
 
@@ -136,7 +142,7 @@ class Constraints:
         elif (mine := own.columns_of(before)) and mine <= self.columns_of(now):
             columns = mine  # a text without a list of columns was made for these, and none has another name
         if columns is not None:
-            columns = columns.union(*(self.given.get(table, ()) for table in now))
+            columns = columns.union(*(each.columns for each in self.givers if each.table in now))
         ours, theirs = own.met(before, columns, own_ran), self.met(now, columns, here)
         left = self.bounds_of(now)
         gone = {each for each in own.bounds_of(before) - left if not comes_into(each, left)}
@@ -161,6 +167,21 @@ class Constraints:
         new = self.asked(text) - own.asked(text)
         return _ASKED.format(text=_shown(min(new))) if new else None
 
+    def replaced(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:
+        """Return what may replace a value that a query sends here or at its own state, and not in both.
+
+        Of one that is new each time sameness.overwritten tells.
+        """
+        now, before = self.written(text, here.written), own.written(text, own_ran.written)
+        columns = columns_by(text) or self.columns_of(now)
+        column = replacing(
+            [each for each in own.givers if each.table in before],
+            [each for each in self.givers if each.table in now],
+            columns=columns.difference(moving(here.written), moving(own_ran.written)),
+            events=_events_of(text),
+        )
+        return _REPLACED.format(column=column) if column else None
+
     def _was_met(self, text: str, here: Ran, constraint: Constraint) -> bool:
         """Tell whether a CHECK is about literals of the text alone: then all rows meet it, or none."""
         table = constraint.table
@@ -169,7 +190,7 @@ class Constraints:
             constraint.text.upper().startswith("CHECK ")
             and targets_of(text) == {table}
             and bool(columns)
-            and columns <= literals_by(text) - self.given.get(table, _NONE)
+            and columns <= literals_by(text).difference(*(each.columns for each in self.givers))
             and constraint.words.isdisjoint(self.functions)
             and here.written is not None
             and bool(here.written.count)
@@ -284,6 +305,10 @@ class Constraints:
         return checks.union(filter(may_refuse, bodies))
 
 
+def _events_of(text: str) -> frozenset[str]:
+    return frozenset(event for event, words in _EVENTS.items() if words.search(text))
+
+
 def _below(tables: Collection[_T], pairs: Collection[tuple[_T, _T]]) -> frozenset[_T]:
     """Return all that pairs lead to from some tables."""
     below: frozenset[_T] = frozenset()
@@ -302,7 +327,7 @@ def _differing(
 ) -> Iterator[Constraint]:
     """Yield those that only one state has, as far as a text may write what they are about."""
     inserts = bool(_INSERTS.search(text))
-    events = {event for event, words in _EVENTS.items() if words.search(text)} | ANY
+    events = _events_of(text) | ANY
     for each in sorted({*having} - {*lacking}, key=lambda one: one.text):
         may_meet = (each.is_unique and inserts) or columns is None or bool((columns | ANY) & each.words)
         if (

@@ -129,3 +129,54 @@ def test_a_default_of_the_time_that_becomes_a_fixed_one_is_missed(servers: Serve
     query = "INSERT INTO t (id, name, price, n) VALUES ($1, $2, 5, 5)"
 
     assert verdicts(servers, Engine.POSTGRESQL, base, pending, query) == ["pb", "pp"]
+
+
+GIVES = {
+    Engine.POSTGRESQL: """CREATE FUNCTION give() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN {} RETURN NEW; END $$;
+CREATE TRIGGER gives BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION give();
+""",
+    MYSQL_ENGINE: "CREATE TRIGGER gives BEFORE UPDATE ON t FOR EACH ROW BEGIN {} END;\n",
+}
+TRIMS = {
+    Engine.POSTGRESQL: "NEW.name := trim(NEW.name);",
+    MYSQL_ENGINE: "SET NEW.name = trim(NEW.name);",
+}
+IN_BOTH = pytest.mark.parametrize(
+    "engine", [Engine.POSTGRESQL, pytest.param(MYSQL_ENGINE, marks=pytest.mark.mariadb)]
+)
+SETS_NAME, SETS_N = "UPDATE t SET name = $1 WHERE id = $2", "UPDATE t SET n = $1 WHERE id = $2"
+
+
+@IN_BOTH
+@pytest.mark.parametrize(("query", "expected"), [(SETS_NAME, ["pu", "up"]), (SETS_N, ["pp", "pp"])])
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_trigger_that_changes_no_sample_value_may_change_what_a_client_sends(
+    servers: Servers, engine: Engine, query: str, expected: list[str], comes: bool
+):
+    gives = in_one(GIVES[engine].format(TRIMS[engine]))
+    drops = "DROP TRIGGER gives ON t;" if engine is Engine.POSTGRESQL else "DROP TRIGGER gives;"
+    base, pending = (T, gives) if comes else (T + gives, drops)
+
+    assert verdicts(servers, engine, base, pending, query) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "IF NEW.name IS NULL THEN NEW.name := 'none'; END IF;",
+        "NEW.name := coalesce(NEW.name, 'none');",
+        "IF NEW.name = 'never' THEN RAISE NOTICE 'so'; END IF;",
+    ],
+)
+def test_a_trigger_that_gives_a_value_where_there_is_none_leaves_what_is_sent(servers: Servers, body: str):
+    gives = in_one(GIVES[Engine.POSTGRESQL].format(body))
+
+    assert verdicts(servers, Engine.POSTGRESQL, T, gives, SETS_NAME) == ["pp", "pp"]
+
+
+def test_a_trigger_that_stays_replaces_as_it_did(servers: Servers):
+    gives = in_one(GIVES[Engine.POSTGRESQL].format(TRIMS[Engine.POSTGRESQL]))
+    pending = "ALTER TRIGGER gives ON t RENAME TO still_gives;\nALTER TABLE t ADD c integer;"
+
+    assert verdicts(servers, Engine.POSTGRESQL, T + gives, pending, SETS_NAME) == ["pp", "pp"]
