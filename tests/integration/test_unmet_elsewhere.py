@@ -230,6 +230,18 @@ def test_rows_that_a_text_puts_in_without_naming_the_columns_of_its_values(
     assert verdict(servers, Engine.POSTGRESQL, base, f"ALTER TABLE t {pending};", query) == "pb"
 
 
+def test_a_row_that_is_new_by_each_of_its_unique_columns_is_merged(servers: Servers):
+    base = """CREATE TABLE t (
+  id integer PRIMARY KEY, b uuid, a text DEFAULT 'new' NOT NULL UNIQUE, n numeric(6,2) DEFAULT 1 NOT NULL
+);
+"""
+    merges = """MERGE INTO t USING (SELECT $1::integer AS id, $2::text AS a, $3::numeric(6,2) AS n) n ON t.id = n.id
+WHEN MATCHED THEN UPDATE SET n = n.n WHEN NOT MATCHED THEN INSERT (id, a, n) VALUES (n.id, n.a, n.n)"""
+    pending = "ALTER TABLE t ALTER b SET NOT NULL;"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, merges) == "pb"
+
+
 @pytest.mark.parametrize(("column", "expected"), [("a", "pu"), ("c", "pp")])
 def test_merge_writes_the_columns_that_it_names(servers: Servers, column: str, expected: str):
     merges = f"""MERGE INTO s USING (SELECT $1::integer AS id, $2::integer AS n) n ON s.id = n.id

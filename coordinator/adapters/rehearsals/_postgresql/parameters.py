@@ -141,13 +141,19 @@ class Question:
         ][:_MOST_PARTS]
 
     def handed_on(self, ran: Sample) -> list[Sample]:
-        """Return a set that ran with each value that goes on changed: to NULL, and to an edge."""
-        return [
+        """Return a set that ran with each value that goes on changed, to NULL and to an edge; and with all.
+
+        A row is new to a MERGE where no unique column of it has what is there.
+        """
+        goes_on = [place for place, each in enumerate(self.parameters) if each.is_handed_on]
+        new = {place: self.parameters[place].plain[-1] for place in goes_on}
+        alone = [
             (*ran[:place], value, *ran[place + 1 :])
-            for place, each in enumerate(self.parameters)
-            if each.is_handed_on
-            for value in (None, *each.edges)
-        ][:_MOST_PARTS]
+            for place in goes_on
+            for value in (None, *self.parameters[place].edges)
+        ]
+        together = [tuple(new.get(place, value) for place, value in enumerate(ran))] if new else []
+        return [*together, *alone[:_MOST_PARTS]]
 
     def plain_sets(self) -> list[Sample]:
         """Return sets with less and less knowledge of columns, and NULLs as the last resort."""
