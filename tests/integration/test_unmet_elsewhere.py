@@ -235,8 +235,9 @@ def test_a_row_that_is_new_by_each_of_its_unique_columns_is_merged(servers: Serv
   id integer PRIMARY KEY, b uuid, a text DEFAULT 'new' NOT NULL UNIQUE, n numeric(6,2) DEFAULT 1 NOT NULL
 );
 """
-    merges = """MERGE INTO t USING (SELECT $1::integer AS id, $2::text AS a, $3::numeric(6,2) AS n) n ON t.id = n.id
-WHEN MATCHED THEN UPDATE SET n = n.n WHEN NOT MATCHED THEN INSERT (id, a, n) VALUES (n.id, n.a, n.n)"""
+    merges = """MERGE INTO t USING (SELECT $1::integer AS id, $2::text AS a, $3::numeric(6,2) AS n) n
+ON t.id = n.id WHEN MATCHED THEN UPDATE SET n = n.n
+WHEN NOT MATCHED THEN INSERT (id, a, n) VALUES (n.id, n.a, n.n)"""
     pending = "ALTER TABLE t ALTER b SET NOT NULL;"
 
     assert verdict(servers, Engine.POSTGRESQL, base, pending, merges) == "pb"
