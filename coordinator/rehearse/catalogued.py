@@ -106,16 +106,39 @@ class Follower:
     sets_default: bool
 
 
-def constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A schema's catalogue, with what each reader of it asks for."""
+
+    things: Mapping[str, str]
+    tables: frozenset[str]
+    functions: Mapping[str, Sequence[str]]
+    """By name, without schema, the definitions of the functions and procedures of that name."""
+
+    @classmethod
+    def of(cls, catalogue: Mapping[str, str]) -> Read:
+        """Read it; see rehearsal_ports.RehearsalDatabase.catalogue."""
+        tables = frozenset(key.partition(" ")[2] for key in catalogue if key.startswith("table "))
+        return cls(catalogue, tables, _functions_of(catalogue))
+
+    def table_of(self, name: str, definition: str) -> str:
+        """Return the table of a constraint or index; PostgreSQL's indexes stand beside their tables."""
+        end = len(name)
+        while (end := name.rfind(".", 0, end)) >= 0:  # a table's own name may have dots
+            if name[:end] in self.tables:
+                return name[:end]
+        on = re.search(r" ON (?:ONLY )?(\S+)", definition)
+        return on[1] if on else name
+
+
+def constraints(read: Read) -> Iterator[Constraint]:
     """Yield those that a table declares."""
-    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
     made_of = {
         bare(key): words_of(text) if "(" in text else ANY  # SQLite does not say of what
-        for key, text in catalogue.items()
+        for key, text in read.things.items()
         if key.startswith("column ") and _GENERATED.search(text)
     }
-    functions = functions_of(catalogue)
-    for key, definition in catalogue.items():
+    for key, definition in read.things.items():
         kind, _, name = key.partition(" ")
         if kind not in ("constraint", "index"):
             continue
@@ -131,8 +154,8 @@ def constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         keys = _KEYS.match(text) if rule["unique"] else None
         words = words_of(text[rule.end() :])
         yield Constraint(
-            bare(table_of(name, definition, tables)),
-            " ".join([text, *called(text, functions)]),
+            bare(read.table_of(name, definition)),
+            " ".join([text, *called(text, read.functions)]),
             is_unique=rule["unique"] is not None,
             keys=frozenset((each[1].lower(), (each[2] or "").lower()) for each in _KEY.finditer(keys["keys"]))
             if keys
@@ -141,16 +164,16 @@ def constraints(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         )
 
 
-def partitionings(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+def partitionings(read: Read) -> Iterator[Constraint]:
     """Yield what refuses rows of partitioned tables that have no partition for the rest."""
-    with_rest = {key.split(" ")[1] for key, text in catalogue.items() if _is_for_rest(key, text)}
-    for key, definition in catalogue.items():
+    with_rest = {key.split(" ")[1] for key, text in read.things.items() if _is_for_rest(key, text)}
+    for key, definition in read.things.items():
         kind, _, name = key.partition(" ")
         found = _PARTITIONED.match(definition) if kind == "table" else None
         if found and name not in with_rest:
             words = words_of(found["key"])
             yield _asking(name, f"PARTITION BY {found['key']}", words)
-    of_mysql = set(bounds(catalogue))
+    of_mysql = set(bounds(read))
     for table, key in {(table, text.partition(_VALUES)[0]) for table, text in of_mysql if _VALUES in text}:
         if (table, "DEFAULT") not in of_mysql:
             yield _asking(table, f"PARTITION BY {key}", words_of(key))
@@ -160,29 +183,27 @@ def _is_for_rest(key: str, definition: str) -> bool:
     return key.startswith("partition ") and definition.startswith("DEFAULT")
 
 
-def expressions(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+def expressions(read: Read) -> Iterator[Constraint]:
     """Yield the generated columns and indexes of PostgreSQL that turn texts into what not each text is."""
-    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
-    for key, definition in catalogue.items():
+    for key, definition in read.things.items():
         kind, _, name = key.partition(" ")
         found = _EXPRESSION.search(definition) if kind in ("column", "index") else None
         if found is None:
             continue
-        table, text = table_of(name, definition, tables), found["column"] or found["index"]
-        types = [catalogue.get(f"column {table}.{cast['of']}", "") for cast in _CAST.finditer(text)]
+        table, text = read.table_of(name, definition), found["column"] or found["index"]
+        types = [read.things.get(f"column {table}.{cast['of']}", "") for cast in _CAST.finditer(text)]
         if any(not each or each.startswith(_NO_NUMBERS) for each in types):
             yield _asking(table, f"{kind} {text}", words_of(text))
 
 
-def of_domains(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+def of_domains(read: Read) -> Iterator[Constraint]:
     """Yield the checks of the domains that columns are of."""
-    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
-    domains = _domains(catalogue)
-    for key, definition in catalogue.items() if domains else ():
+    domains = _domains(read)
+    for key, definition in read.things.items() if domains else ():
         kind, _, name = key.partition(" ")
         of = definition.partition(" ")[0].removesuffix("[]") if kind == "column" else ""
         for text in domains.get(of, ()):
-            yield _asking(table_of(name, definition, tables), text, frozenset({bare(name)}))
+            yield _asking(read.table_of(name, definition), text, frozenset({bare(name)}))
 
 
 def _asking(table: str, text: str, words: frozenset[str]) -> Constraint:
@@ -190,17 +211,17 @@ def _asking(table: str, text: str, words: frozenset[str]) -> Constraint:
     return Constraint(bare(table), text, is_unique=False, keys=None, words=words)
 
 
-def domain_checks(catalogue: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
+def domain_checks(read: Read) -> Mapping[str, frozenset[str]]:
     """Return by a domain's name, without schema, what its values have to meet."""
-    return {bare(name): checks for name, checks in _domains(catalogue).items()}
+    return {bare(name): checks for name, checks in _domains(read).items()}
 
 
-def _domains(catalogue: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
+def _domains(read: Read) -> Mapping[str, frozenset[str]]:
     """Return the checks of each domain, with those of the domains that it is made of."""
-    domains = {key.partition(" ")[2]: text for key, text in catalogue.items() if key.startswith("domain ")}
+    domains = {key.partition(" ")[2]: text for key, text in read.things.items() if key.startswith("domain ")}
     checks = [
         (key, _NOT_VALID.sub("", text))
-        for key, text in catalogue.items()
+        for key, text in read.things.items()
         if domains and key.startswith("constraint ")
     ]
     found = {}
@@ -217,12 +238,12 @@ Room = tuple[str, float, float]
 """What a column has place for: `number` from … to, or `text` of a length."""
 
 
-def columns_of(catalogue: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], Room | None]]:
+def columns_of(read: Read) -> Iterator[tuple[tuple[str, str], Room | None]]:
     """Yield each table's and view's columns, with what they have place for where their type limits it.
 
     SQLite limits nothing, and has all its tables in `main`.
     """
-    for key, definition in catalogue.items():
+    for key, definition in read.things.items():
         if key.startswith("column "):
             table, _, column = key.rpartition(".")
             sized = _SIZED if "." in table else _SIZED_IN_MYSQL
@@ -247,9 +268,9 @@ def is_narrower(room: Room | None, before: Room | None) -> bool:
     return room[1] > before[1] or room[2] < before[2]
 
 
-def bounds(catalogue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def bounds(read: Read) -> Iterator[tuple[str, str]]:
     """Yield the tables that have partitions, each with the bounds of one."""
-    for key, definition in catalogue.items():
+    for key, definition in read.things.items():
         if key.startswith("partition "):
             yield bare(key.split(" ")[1]), definition.partition(" check (")[0]
         elif key.startswith("bounds "):  # MySQL's and MariaDB's partitions are no tables
@@ -282,11 +303,9 @@ def is_as_fine(key: Key, of: Key) -> bool:
     return column == other and (collation == coarser or (is_finer and coarser != ""))
 
 
-def triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
+def triggers(read: Read) -> Iterator[Constraint]:
     """Yield those that may refuse a row or leave it out, with what they call; and such rules and views."""
-    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
-    functions = functions_of(catalogue)
-    for key, definition in catalogue.items():
+    for key, definition in read.things.items():
         kind, _, name = key.partition(" ")
         if kind == "view" and _CHECK_OPTION.search(definition):
             yield _asking(name, definition, ANY)
@@ -294,10 +313,10 @@ def triggers(catalogue: Mapping[str, str]) -> Iterator[Constraint]:
         if head is None:
             continue
         text = f"{kind.upper()} {head['when']}{definition[head.end() :]}"
-        text = " ".join([text, *called(text, functions)])
+        text = " ".join([text, *called(text, read.functions)])
         if kind == "rule" or may_refuse(text):
             yield Constraint(
-                bare(table_of(name, definition, tables)),
+                bare(read.table_of(name, definition)),
                 text,
                 is_unique=False,
                 keys=None,
@@ -312,8 +331,7 @@ def may_refuse(text: str) -> bool:
     return _MAY_REFUSE.search(text) is not None
 
 
-def functions_of(catalogue: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
-    """Return by name, without schema, the definitions of the functions and procedures of that name."""
+def _functions_of(catalogue: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for key, definition in catalogue.items():
         if key.startswith(("function ", "procedure ")):
@@ -333,15 +351,14 @@ def called(text: str, functions: Mapping[str, Sequence[str]]) -> list[str]:
     return [each for name in sorted(names) for each in functions[name]]
 
 
-def followers(catalogue: Mapping[str, str]) -> Iterator[Follower]:
+def followers(read: Read) -> Iterator[Follower]:
     """Yield what each foreign key's action does."""
-    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
-    for key, definition in catalogue.items():
+    for key, definition in read.things.items():
         parent = _PARENT.search(definition)
         columns = _FOREIGN_KEY.search(f"{key} {definition}")
         if parent is None or columns is None or not key.startswith("constraint "):
             continue
-        child = bare(table_of(key.partition(" ")[2], definition, tables))
+        child = bare(read.table_of(key.partition(" ")[2], definition))
         for action in _ACTION.finditer(definition):
             event, does = action["event"].lower(), action["does"].upper()
             yield Follower(
@@ -351,16 +368,6 @@ def followers(catalogue: Mapping[str, str]) -> Iterator[Follower]:
                 words_of(columns["columns"]),
                 sets_default=does == "SET DEFAULT",
             )
-
-
-def table_of(name: str, definition: str, tables: set[str]) -> str:
-    """Return the table of a constraint or index; PostgreSQL's indexes stand beside their tables."""
-    end = len(name)
-    while (end := name.rfind(".", 0, end)) >= 0:  # a table's own name may have dots
-        if name[:end] in tables:
-            return name[:end]
-    on = re.search(r" ON (?:ONLY )?(\S+)", definition)
-    return on[1] if on else name
 
 
 def words_of(text: str) -> frozenset[str]:

@@ -23,6 +23,7 @@ from coordinator.rehearse.catalogued import (
     Constraint,
     Done,
     Follower,
+    Read,
     Room,
     bare,
     bounds,
@@ -33,7 +34,6 @@ from coordinator.rehearse.catalogued import (
     domain_checks,
     expressions,
     followers,
-    functions_of,
     is_as_fine,
     is_narrower,
     may_refuse,
@@ -118,17 +118,18 @@ class Constraints:
     @classmethod
     def of(cls, catalogue: Mapping[str, str]) -> Constraints:
         """Read them from a schema; see rehearsal_ports.RehearsalDatabase.catalogue."""
+        read = Read.of(catalogue)
         parts = [key.split(" ")[1:] for key in catalogue if key.startswith(("partition ", "inheritance "))]
         return cls(
-            tuple(each for read in _READERS for each in read(catalogue)),
+            tuple(each for reader in _READERS for each in reader(read)),
             {bare(key): text for key, text in catalogue.items() if key.startswith("view ")},
-            functions_of(catalogue),
-            domain_checks(catalogue),
-            frozenset(followers(catalogue)),
+            read.functions,
+            domain_checks(read),
+            frozenset(followers(read)),
             frozenset((bare(table), bare(part)) for table, *_, part in parts),
-            dict(columns_of(catalogue)),
-            frozenset(givers(catalogue)),
-            frozenset(bounds(catalogue)),
+            dict(columns_of(read)),
+            frozenset(givers(read)),
+            frozenset(bounds(read)),
         )
 
     def unmet(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:

@@ -8,10 +8,10 @@ gives a value where there is none (`NEW.name IS NULL`, `coalesce(NEW.name, …)`
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from coordinator.rehearse.catalogued import ANY, TRIGGER, bare, called, functions_of, table_of, words_of
+from coordinator.rehearse.catalogued import ANY, TRIGGER, Read, bare, called, words_of
 
 _GIVEN = re.compile(r"\bNEW\.([\w\"`]+)\s*:?=(?!=)|\bINTO\s+NEW\.([\w\"`]+)", re.IGNORECASE)
 _IF_NULL = re.compile(
@@ -34,17 +34,15 @@ class Giver:
     events: frozenset[str] = field(compare=False)
 
 
-def givers(catalogue: Mapping[str, str]) -> Iterator[Giver]:
+def givers(read: Read) -> Iterator[Giver]:
     """Yield those of a schema."""
-    tables = {key.partition(" ")[2] for key in catalogue if key.startswith("table ")}
-    functions = functions_of(catalogue)
-    for key, definition in catalogue.items():
+    for key, definition in read.things.items():
         head = TRIGGER.match(definition) if key.startswith("trigger ") else None
         if head is None:
             continue
-        text = " ".join([head["when"], definition[head.end() :], *called(definition, functions)])
+        text = " ".join([head["when"], definition[head.end() :], *called(definition, read.functions)])
         if columns := _named(_GIVEN, _COMPARED.sub(" ", text)):
-            table = bare(table_of(key.partition(" ")[2], definition, tables))
+            table = bare(read.table_of(key.partition(" ")[2], definition))
             yield Giver(table, text, columns, columns - _named(_IF_NULL, text), words_of(head["when"]))
 
 
