@@ -38,6 +38,12 @@ BOTH = {
         SETS_D,
         "pu",
     ),
+    "a generated column with less room": (
+        ", e bigint, CONSTRAINT few CHECK (e < 100)",
+        "ALTER TABLE t ADD COLUMN g numeric GENERATED ALWAYS AS (e * 2) STORED;",
+        "INSERT INTO t (id, a, b, e) VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE a = VALUES(a)",
+        "pb",
+    ),
     "another column": (BY_CASE, f"ALTER TABLE t MODIFY {TEXT.format('utf8mb4_general_ci')};", SETS_A, "pp"),
     "not unique": (f", {TEXT.format('utf8mb4_bin')}", "CREATE INDEX of_d ON t (d);", SETS_D, "pp"),
     "partitioned": ("", f"ALTER TABLE t {RANGE.format('(2147483648)')};", INSERT, "pu"),

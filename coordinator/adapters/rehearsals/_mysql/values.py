@@ -42,7 +42,7 @@ def members(column: TableColumn) -> Sequence[SqlValue]:
 
 
 def edges(column: TableColumn) -> Sequence[SqlValue]:
-    """Return values at the edges of a column's type: the largest, below zero, empty. Some types have none."""
+    """Return values at the edges of a column's type: the largest, the smallest, below zero, empty."""
     if column.declared == "tinyint(1)" or column.kind in ("enum", "set"):
         return ()
     if column.kind in _BYTES:
@@ -58,7 +58,7 @@ def edges(column: TableColumn) -> Sequence[SqlValue]:
 
 def _edges_of_integer(width: int, *, is_unsigned: bool) -> Sequence[SqlValue]:
     largest = 2 ** (8 * width - (not is_unsigned)) - 1
-    return (largest, 0) if is_unsigned else (largest, -1, 0)
+    return (largest, 0) if is_unsigned else (largest, -largest - 1, -1, 0)
 
 
 _BYTES: Final[Mapping[str, int]] = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}
