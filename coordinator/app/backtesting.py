@@ -175,7 +175,10 @@ class _History:
         """Yield what concerns tags that are in no release, and paths that are in no tag."""
         looked_for = {*self._past.migrations, *(self._past.queries if self._recorded else ())}
         for pattern in sorted(self._unfound & looked_for):
-            yield f"`{pattern}` finds nothing at any of the tags: is it written as in the repository?"
+            why = "is it written as in the repository?"
+            if self._revisions is not None and pattern in self._past.migrations:
+                why = "name the folder that has alembic.ini, or the one that has env.py."
+            yield f"`{pattern}` finds nothing at any of the tags: {why}"
         if self._without:
             first, last = self._without[0], self._without[-1]
             named = first if first == last else f"{first} … {last}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from coordinator.diagnostics import errors_of
 from coordinator.model import Engine, Migration, MigrationId, SourceFile
 from coordinator.ports.migrations import MigrationTool, Reading
+from coordinator.wording import counted
 
 _FEW = 3
 """More names in a note are not read."""
@@ -96,7 +97,7 @@ def pair_notes(before: Checkout, after: Checkout) -> Iterator[str]:
     present = {each.version for each in after.migrations}
     removed = [each.name for each in before.migrations if each.version not in present]
     if removed:
-        gone = listed(removed, "migrations")
+        gone = listed(removed, "migration")
         yield f"{after.tag} has no more {gone} of {before.tag}: removed, or another release line."
     names = {each.version: each.name for each in before.migrations}
     for each in after.migrations:
@@ -140,7 +141,7 @@ class Contents:
                 edited.append(f"{each.name} (released in {next(iter(contents.values()))})")
             contents.setdefault(each.digest, checkout.tag)
         if edited:
-            yield f"Edited in {checkout.tag}, after release: {listed(edited, 'migrations')}."
+            yield f"Edited in {checkout.tag}, after release: {listed(edited, 'migration')}."
 
 
 def _filename(path: str) -> str:
@@ -148,6 +149,6 @@ def _filename(path: str) -> str:
 
 
 def listed(names: Sequence[str], what: str) -> str:
-    """Write the first names, and how many more there are."""
+    """Write the first names, and how many more there are of `what`, one of which it names."""
     shown = ", ".join(names[:_FEW])
-    return shown if len(names) <= _FEW else f"{shown} and {len(names) - _FEW} more {what}"
+    return shown if len(names) <= _FEW else f"{shown} and {counted(len(names) - _FEW, f'more {what}')}"

@@ -164,13 +164,13 @@ def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:
             " what only rows show was not all seen, and a live row may have stood in its way as well."
         )
     if asked.unfilled:
-        yield f"No sample rows in: {listed(asked.unfilled, 'tables')}."
+        yield f"No sample rows in: {listed(asked.unfilled, 'table')}."
     for role, tag in zip(Role, (pair.before.tag, pair.after.tag), strict=True):
         unchecked = list(
             dict.fromkeys(f"{each.query} ({each.reason})" for each in asked.unchecked if each.use[2] is role)
         )
         if unchecked:
-            yield f"Of {tag} this is not proven: {listed(unchecked, 'queries')}."
+            yield f"Of {tag} this is not proven: {listed(unchecked, 'query')}."
         if not asked.answered[role]:
             yield f"{tag} has no query that works where it belongs, so nothing is known about it."
     failing = {each.query for each in asked.already_failing if each.use[2] is Role.LIVE}
@@ -178,5 +178,5 @@ def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:
         each for each in asked.already_failing if each.use[2] is Role.NEXT and each.query not in failing
     ]
     if lacking:
-        names = listed([each.query for each in lacking], "queries")
+        names = listed([each.query for each in lacking], "query")
         yield f"{pair.after.tag} fails also where {pair.before.tag} got all of its migrations: {names}."

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
+from coordinator.wording import counted
+
 _SHOWN: Final = 50
 _LONGEST: Final = 200
 """Characters of a definition; a function's is its whole text."""
@@ -35,7 +37,7 @@ def differences(files: Mapping[str, str], live: Mapping[str, str]) -> Iterator[s
             here, there = _shortened(files[name]), _shortened(live[name])
             yield f"{name} is `{there}` in the live database, and the files make it `{here}`"
     if len(told) > _SHOWN:
-        yield f"and {len(told) - _SHOWN} more differences"
+        yield f"and {counted(len(told) - _SHOWN, 'more difference')}"
 
 
 def matters(files: Mapping[str, str], live: Mapping[str, str], *, asks_privileges: bool) -> bool:

@@ -75,7 +75,7 @@ def closing_lines(releases: tuple[Release, ...]) -> Iterator[str]:
 def headline(release: Release) -> str:
     """Say in one line where traffic may switch, and how far there is a way back."""
     if release.rollout is Rollout.UNPROVEN:
-        unseen = listed(release.unseen, "migrations")
+        unseen = listed(release.unseen, "migration")
         why = f"the effect of {unseen} was not seen" if unseen else _UNASKED
         return f"unproven: {why}"
     last = len(release.migrations)

@@ -264,3 +264,24 @@ def test_a_version_table_that_nobody_named_is_told_with_the_option_that_names_it
 
     assert second["verdict"] == "unproven"
     assert any("`--table shop_revisions`" in each for each in second["notes"])
+
+
+def test_a_configuration_that_a_program_fills_in_is_read_as_that_of_the_folder_with_env_py(
+    tmp_path: Path, past: Shop, replay: Replay
+):
+    past.write("alembic.ini", "[alembic]\nscript_location = {alembic_dir}\n")
+    past.commit("v1.2", day=3)
+    past.revision("c3", "b2", DROP)
+    past.columns(EMAIL)
+    past.commit("v1.3", day=4)
+
+    found = replay.document(**{**SETTINGS, "migrations": ("db",)})
+
+    last = found["releases"][-1]
+    assert (last["verdict"], last["notes"]) == ("ordered", [])
+
+
+def test_a_folder_that_is_no_project_of_alembic_is_told_with_what_is_looked_for(past: Shop, replay: Replay):
+    [note, _] = replay.document(**{**SETTINGS, "migrations": ("elsewhere",)})["notes"]
+
+    assert note.endswith("name the folder that has alembic.ini, or the one that has env.py.")

@@ -19,6 +19,8 @@ from coordinator.wording import counted
         (2, "query", "2 queries"),
         (1, "query", "1 query"),
         (10_000, "row", "10,000 rows"),
+        (1, "more query", "1 more query"),
+        (2, "more query", "2 more queries"),
     ],
 )
 def test_a_number_is_said_with_its_noun(number: int, noun: str, said: str):

@@ -136,14 +136,20 @@ def _config(request: dict[str, Any]) -> Any:
     folder = Path(request["folder"])
     config = next(filter(None, map(_config_in, (folder, folder.parent))), None) or _config_of()
     get = getattr(config, "get_alembic_option", config.get_main_option)
-    if not get("script_location"):
-        config.set_main_option("script_location", str(folder))
+    location = get("script_location")
+    if not location or _is_template(location, folder):
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.cmd_opts = argparse.Namespace(x=None, name=config.config_ini_section, sql=False, tag=None)
     url = _url(request["url"], config.get_main_option("sqlalchemy.url"))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     if request["variable"]:
         os.environ[request["variable"]] = _url(request["url"], os.environ.get(request["variable"]))
     return config
+
+
+def _is_template(location: str, folder: Path) -> bool:
+    """Tell whether a place leads nowhere, as one that a program fills in does, and the folder has env.py."""
+    return ":" not in location and not Path(location).is_dir() and (folder / "env.py").is_file()
 
 
 def _config_in(folder: Path) -> Any:
