@@ -14,10 +14,11 @@ from coordinator.backtest.checkout import effect
 from coordinator.evidence import Break, Unchecked
 from coordinator.model import DatabaseName, Engine, Layer, Migration, Role, ServiceName
 from coordinator.queries import Catalogue
-from coordinator.rehearse.ask import State, ask_queries, compile_queries
+from coordinator.rehearse.ask import ask_queries, compile_queries
 from coordinator.rehearse.between import Between
 from coordinator.rehearse.findings import already_failing_of, breaks_of, unchecked_of
 from coordinator.rehearse.sample_rows import SampleRows
+from coordinator.rehearse.state import State
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Failure, Memory, Pair, Walked, walk_states
 

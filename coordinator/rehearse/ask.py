@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from coordinator.evidence import Objection
 from coordinator.model import Layer
 from coordinator.queries import Query
-from coordinator.rehearsal_ports import Description, Lookup, Origin, Ran, RehearsalDatabase, Values
+from coordinator.rehearsal_ports import Description, Lookup, Origin, Ran, Values
 from coordinator.rehearse.between import Between
-from coordinator.rehearse.constraints import Constraints
 from coordinator.rehearse.description import mismatch, other_strings
 from coordinator.rehearse.lost_indexes import lost
 from coordinator.rehearse.moment import is_no_answer
+from coordinator.rehearse.state import State
 from coordinator.rehearse.subject import WORKS, Answer, Compiled
 from coordinator.rehearse.written import columns_by
 from coordinator.sameness import difference, loss, overwritten
@@ -48,31 +47,6 @@ _ANEW: Final = (
 )
 
 _Answer = TypeVar("_Answer")
-Described = dict[str, Description | Objection]
-"""Answers of layers 1 and 2 at one state, by text: they are the same for every version that sends it."""
-
-
-@dataclass(frozen=True)
-class State:
-    """A scratch database that stands at a state, and what was asked there already."""
-
-    database: RehearsalDatabase
-    layers: Collection[Layer]
-    described: Described = field(default_factory=dict)
-
-    @cached_property
-    def constraints(self) -> Constraints:
-        """What its rows have to meet."""
-        return Constraints.of(self.database.catalogue())
-
-    def describe(self, texts: Sequence[str]) -> list[Description | Objection]:
-        """Ask layers 1 and 2, each text once."""
-        new = [text for text in dict.fromkeys(texts) if text not in self.described]
-        if new:
-            self.described.update(zip(new, self.database.prepare(new), strict=True))
-        return [self.described[text] for text in texts]
-
-
 # -- at the version's own state --------------------------------------------------------------------------
 
 
@@ -89,11 +63,11 @@ def compile_queries(state: State, queries: Sequence[Query], *, role: str | None)
     ]
     _each(made, lambda some: state.describe([each.text for each in some]), _described)
     if Layer.PLAN in state.layers:
-        _each(made, lambda some: state.database.plan([each.text for each in some], role=role), _planned)
+        _each(made, lambda some: state.plan([each.text for each in some], role=role), _planned)
     if not {Layer.EXECUTE, Layer.RESULT}.isdisjoint(state.layers):
         _each(made, lambda some: state.database.choose([each.text for each in some], role=role), _chosen)
-        _each(made, lambda some: state.database.execute(_asks(some), role=role), _executed)
-        _each(made, lambda some: state.database.look_up(_asks(some)), _looked_up)
+        _each(made, lambda some: state.execute(_asks(some), role=role), _executed)
+        _each(made, lambda some: state.look_up(_asks(some)), _looked_up)
         made = [
             replace(each, constraints=state.constraints) if each.ran is not None else each for each in made
         ]
@@ -171,13 +145,13 @@ def ask_queries(
         answers[place] = _compared(queries[place], here, answers[place], state.layers)
     asked = _still(answers, asked)
     if Layer.PLAN in state.layers and asked:
-        objections = state.database.plan([queries[each].text for each in asked], role=role)
+        objections = state.plan([queries[each].text for each in asked], role=role)
         for place, objection in zip(asked, objections, strict=True):
             if objection is not None:
                 answers[place] = fails(answers[place], Layer.PLAN, objection)
     asked = [place for place in _still(answers, asked) if queries[place].ran is not None]
     if asked:
-        ran = state.database.execute(_asks([queries[each] for each in asked]), role=role)
+        ran = state.execute(_asks([queries[each] for each in asked]), role=role)
         for place, result in zip(asked, ran, strict=True):
             if nulls is not None and isinstance(result, Ran):
                 nulls.update(nulls_of(queries[place], result))
@@ -231,7 +205,7 @@ def with_lost_indexes(state: State, queries: Sequence[Compiled], answers: Sequen
         for place, (query, answer) in enumerate(zip(queries, answers, strict=True))
         if query.lookup is not None and answer.broken is None
     ]
-    lookups = state.database.look_up(_asks([queries[place] for place in places])) if places else []
+    lookups = state.look_up(_asks([queries[place] for place in places])) if places else []
     for place, here in zip(places, lookups, strict=True):
         own = queries[place].lookup
         if own is not None and here is not None:

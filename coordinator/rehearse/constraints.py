@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import filterfalse
 from typing import TypeVar
 
 from coordinator.rehearsal_ports import Ran
+from coordinator.rehearse.by_table import ByTable
 from coordinator.rehearse.catalogued import (
     ANY,
     NEW_ROWS,
@@ -97,9 +98,12 @@ _REPLACED = (
 _READERS = (constraints, of_domains, partitionings, expressions, triggers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Constraints:
-    """Those of a state, and what its views and functions are made of."""
+    """Those of a state, and what its views and functions are made of.
+
+    Each query is held against them, so what they alone decide is found out once.
+    """
 
     every: tuple[Constraint, ...]
     views: Mapping[str, str]
@@ -151,10 +155,9 @@ class Constraints:
             return _NO_PARTITION.format(text=min(gone))
         followed = {
             child
-            for (event, parent), (_, child) in own.leads() - self.leads()
-            if event == "delete" and parent in before
+            for (event, parent), (_, child) in own.leads - self.leads
+            if event == "delete" and parent in before and self._every.of({child})
         }
-        followed &= {each.table for each in self.every}
         if followed and _EVENTS["delete"].search(text):
             return _LEFT_ALONE.format(table=min(followed))
         was_met = partial(self._was_met, text, here)
@@ -165,7 +168,7 @@ class Constraints:
                 return _IGNORED.format(text=_shown(each.text), table=each.table)
         if narrower := self.narrower(own, now, columns, here):
             return _NARROWER.format(column=".".join(narrower))
-        new = self.asked(text) - own.asked(text)
+        new = self.asked_by(text) - own.asked_by(text)
         return _ASKED.format(text=_shown(min(new))) if new else None
 
     def replaced(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:
@@ -207,7 +210,7 @@ class Constraints:
 
     def columns_of(self, tables: Collection[str]) -> frozenset[str]:
         """Return the columns of some tables."""
-        return frozenset(column for table, column in self.columns if table in tables)
+        return frozenset(column for (_, column), _ in self._columns.of(tables))
 
     def narrower(
         self, own: Constraints, tables: frozenset[str], columns: frozenset[str] | None, ran: Ran
@@ -217,8 +220,8 @@ class Constraints:
         return next(
             (
                 (table, column)
-                for (table, column), room in self.columns.items()
-                if (table in beside or (table in tables and (columns is None or column in columns)))
+                for (table, column), room in self._columns.of(tables | beside)
+                if (table in beside or columns is None or column in columns)
                 and is_narrower(room, own.columns.get((table, column)))
             ),
             None,
@@ -235,8 +238,21 @@ class Constraints:
 
     def bounds_of(self, tables: Collection[str]) -> frozenset[str]:
         """Return the bounds of the partitions of some tables."""
-        return frozenset(text for table, text in self.bounds if table in tables)
+        return frozenset(self._bounds.of(tables))
 
+    @cached_property
+    def _every(self) -> ByTable[Constraint]:
+        return ByTable((each.table, each) for each in self.every)
+
+    @cached_property
+    def _columns(self) -> ByTable[tuple[tuple[str, str], Room | None]]:
+        return ByTable((table, ((table, column), room)) for (table, column), room in self.columns.items())
+
+    @cached_property
+    def _bounds(self) -> ByTable[str]:
+        return ByTable(self.bounds)
+
+    @cached_property
     def leads(self) -> frozenset[tuple[Done, Done]]:
         """Return what is done to rows of a table, and what foreign keys then do to those of another."""
         return frozenset((each.of_parent, each.of_child) for each in self.followers)
@@ -255,9 +271,8 @@ class Constraints:
             or not columns.isdisjoint(each.keys)
         }
         reached = {event: _below([(event, each) for each in tables], leads) for event in _OF_PARENTS}
-        found = {each for each in self.every if each.table in tables}
-        for each in self.every if leads else ():
-            rows = self._rows_of(each)
+        found = {*self._every.of(tables)}
+        for each, rows in self._followed if leads else ():
             events = frozenset(event for event, done in reached.items() if not rows.isdisjoint(done))
             if events and each not in found:
                 found.add(replace(each, words=ANY, events=events))
@@ -267,12 +282,28 @@ class Constraints:
             table = bare(effect.table)
             found |= {
                 replace(each, words=ANY, events=ANY)
-                for each in self.every
-                if each.table == table and table not in followed and not done.isdisjoint(each.events)
+                for each in self._every.of({table} - followed)
+                if not done.isdisjoint(each.events)
             }
         return frozenset(found)
 
-    def _rows_of(self, constraint: Constraint) -> frozenset[Done]:
+    @cached_property
+    def _followed(self) -> tuple[tuple[Constraint, frozenset[Done]], ...]:
+        """Return those that a foreign key's action may meet, each with what that has to do to rows."""
+        changed: dict[tuple[str, bool], frozenset[str]] = {}
+        for each in self.followers:
+            event, table = each.of_child
+            if event == "update":
+                for only_defaults in {False, each.sets_default}:
+                    key = (table, only_defaults)
+                    changed[key] = changed.get(key, _NONE) | each.columns
+        met = ((each, self._rows_of(each, changed)) for each in self.every)
+        return tuple((each, rows) for each, rows in met if rows)
+
+    @staticmethod
+    def _rows_of(
+        constraint: Constraint, changed: Mapping[tuple[str, bool], frozenset[str]]
+    ) -> frozenset[Done]:
         """Return what a foreign key's action may do to rows for a constraint to be met.
 
         Columns that are unique stay so: each NULL is another one, and a parent's keys differ. They refer to
@@ -282,11 +313,7 @@ class Constraints:
         if constraint.is_trigger:
             return frozenset((event, table) for event in constraint.events)
         is_of_row = not constraint.is_unique and not constraint.text.upper().startswith("FOREIGN KEY")
-        is_met = any(
-            not each.columns.isdisjoint(constraint.words)
-            for each in self.followers
-            if each.of_child == ("update", table) and (each.sets_default or is_of_row)
-        )
+        is_met = not changed.get((table, not is_of_row), _NONE).isdisjoint(constraint.words)
         return frozenset({("update", table)}) if is_met else frozenset()
 
     def may_name(self, text: str, table: str, column: str) -> bool:
@@ -297,8 +324,18 @@ class Constraints:
         is_any = any(map(_ALL_COLUMNS.search, texts)) or columns_by(text) is None
         return words_of(table) <= names and (is_any or words_of(column) <= names)
 
-    def asked(self, text: str) -> frozenset[str]:
+    def asked_by(self, text: str) -> frozenset[str]:
         """Return what a query has to meet by what it names: checks of domains, functions that refuse."""
+        found = self._asked.get(text)
+        if found is None:
+            found = self._asked[text] = self._ask(text)
+        return found
+
+    @cached_property
+    def _asked(self) -> dict[str, frozenset[str]]:
+        return {}
+
+    def _ask(self, text: str) -> frozenset[str]:
         shown = [self.views[name] for name in words_of(text) & self.views.keys()]
         bodies = called(" ".join([text, *shown]), self.functions)
         words = words_of(" ".join([text, *shown, *bodies]))

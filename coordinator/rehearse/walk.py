@@ -21,9 +21,7 @@ from coordinator.model import Engine, Layer, Migration, Role
 from coordinator.programs import NOT_REHEARSED
 from coordinator.rehearsal_ports import Description, RehearsalDatabase
 from coordinator.rehearse.ask import (
-    Described,
     Nulls,
-    State,
     ask_queries,
     compile_queries,
     fails,
@@ -33,6 +31,7 @@ from coordinator.rehearse.ask import (
     with_lost_indexes,
 )
 from coordinator.rehearse.between import Passed, bare
+from coordinator.rehearse.state import Described, State
 from coordinator.rehearse.subject import WORKS, Answer, Compiled, Subject
 from coordinator.rehearse.texts import at_its_lines
 from coordinator.rehearse.within import instants, joined, placed
@@ -228,8 +227,16 @@ def _tables(database: RehearsalDatabase) -> frozenset[str]:
     )
 
 
-Held = dict[Use, tuple[list[int], Callable[[], list[Objection | None]]]]
-"""The sessions of each version before a migration: which queries they prepared, and how to ask them again."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A session from before a migration, in which each version's queries are prepared."""
+
+    places: Mapping[Use, Sequence[int]]
+    """Which queries of each version they are."""
+    texts: Sequence[str]
+    """Theirs, each once: what a session says of a prepared text does not depend on who else has it."""
+    ask: Callable[[], list[Objection | None]]
+    """Asks the session again, about each of the texts."""
 
 
 @dataclass(slots=True)
@@ -330,26 +337,30 @@ class _Walk:
             self.within.setdefault(use, []).append(met)
 
     def hold(self, here: State, sessions: ExitStack) -> Held:
-        """Prepare, in sessions that stay, what works at the state where the walk stands."""
-        held: Held = {}
-        if Layer.SESSION in self.layers:
-            for subject in self.subjects:
-                last = self.answers[subject.use][-1]
-                compiled = self.compiled[subject.use]
-                places = [
-                    place
-                    for place, answer in enumerate(last)
-                    if answer.broken is None and compiled[place].description is not None
-                ]
-                texts = [compiled[place].text for place in places]
-                held[subject.use] = places, sessions.enter_context(here.database.held(texts))
-        return held
+        """Prepare, in one session that stays, what works at the state where the walk stands."""
+        places: dict[Use, list[int]] = {}
+        if Layer.SESSION not in self.layers:
+            return Held(places, (), list)
+        for subject in self.subjects:
+            last, compiled = self.answers[subject.use][-1], self.compiled[subject.use]
+            places[subject.use] = [
+                place
+                for place, answer in enumerate(last)
+                if answer.broken is None and compiled[place].description is not None
+            ]
+        texts = tuple(
+            dict.fromkeys(self.compiled[use][place].text for use, found in places.items() for place in found)
+        )
+        return Held(places, texts, sessions.enter_context(here.database.held(texts)))
 
     def cross(self, held: Held) -> None:
-        """Ask those sessions again, when the migration is applied."""
-        for use, (places, ask) in held.items():
-            met = {place: found for place, found in zip(places, ask(), strict=True) if found is not None}
-            self.crossings.setdefault(use, []).append(met)
+        """Ask that session again, when the migration is applied."""
+        met = dict(zip(held.texts, held.ask(), strict=True))
+        for use, places in held.places.items():
+            found = {place: met[self.compiled[use][place].text] for place in places}
+            self.crossings.setdefault(use, []).append(
+                {place: each for place, each in found.items() if each is not None}
+            )
 
     def ended(
         self,

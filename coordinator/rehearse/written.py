@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from coordinator.rehearse.catalogued import bare, words_of
@@ -33,8 +34,11 @@ _SETS_LITERAL = re.compile(
 )
 _OTHER_ROWS: Final = frozenset({"CONFLICT", "DUPLICATE", "SELECT", "SET"})
 """Words of an INSERT that writes more than its VALUES."""
+_MANY: Final = 4_096
+"""Texts of a release's queries, each of which is read at every state."""
 
 
+@lru_cache(maxsize=_MANY)
 def targets_of(text: str) -> frozenset[str]:
     """Return the words among which the tables are that a text says it writes."""
     found = frozenset[str]()
@@ -43,6 +47,7 @@ def targets_of(text: str) -> frozenset[str]:
     return found
 
 
+@lru_cache(maxsize=_MANY)
 def columns_by(text: str) -> frozenset[str] | None:
     """Return the words among which the written columns are; None if it may be any column."""
     found = [each["columns"] for each in _INTO.finditer(text)]
@@ -51,6 +56,7 @@ def columns_by(text: str) -> frozenset[str] | None:
     return words_of(" ".join([*found, *(each["set"] for each in _SET.finditer(text))]))
 
 
+@lru_cache(maxsize=_MANY)
 def literals_by(text: str) -> frozenset[str]:
     """Return the columns that have the same value in each row that a text writes, whoever sends it."""
     statements = split_statements(text)

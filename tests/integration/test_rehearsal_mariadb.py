@@ -16,9 +16,10 @@ from coordinator.model import Engine, Layer
 from coordinator.ports.databases import Batch
 from coordinator.queries import Query
 from coordinator.rehearsal_ports import VOLATILE, Description, Ran, RehearsalDatabase, RehearsalServer
-from coordinator.rehearse.ask import State, ask_queries, compile_queries
+from coordinator.rehearse.ask import ask_queries, compile_queries
 from coordinator.rehearse.between import Between
 from coordinator.rehearse.moment import is_no_answer
+from coordinator.rehearse.state import State
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb

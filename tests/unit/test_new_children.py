@@ -12,8 +12,9 @@ from coordinator.evidence import Objection
 from coordinator.model import Layer
 from coordinator.queries import Query
 from coordinator.rehearsal_ports import Ran, Values
-from coordinator.rehearse.ask import State, ask_queries, compile_queries
+from coordinator.rehearse.ask import ask_queries, compile_queries
 from coordinator.rehearse.between import Between
+from coordinator.rehearse.state import State
 from coordinator.rehearse.subject import Answer
 
 PARENT = "Cannot delete or update a parent row: a foreign key constraint fails"
@@ -33,9 +34,9 @@ class Refusing(FakeScratch):
 
 def answer_to(code: str, message: str, *, new_tables: set[str]) -> Answer:
     database = Refusing({"id": "integer"}, {"id": "1"})
-    state = State(database, frozenset({Layer.EXECUTE}))
+    own, state = (State(database, frozenset({Layer.EXECUTE})) for _ in range(2))
     query = Query("Delete", "id", Place("q.sql", 1))
-    compiled = compile_queries(state, [query], role=None)
+    compiled = compile_queries(own, [query], role=None)
     database.objection = Objection(code, message)
     between = Between(new_tables=frozenset(new_tables))
     [answer] = ask_queries(state, compiled, role=None, between=between)

@@ -1,0 +1,55 @@
+"""What a schema's constraints decide of a query is found by the query's tables, and once."""
+
+from __future__ import annotations
+
+import pytest
+
+from coordinator.rehearsal_ports import Ran
+from coordinator.rehearse.by_table import ByTable
+from coordinator.rehearse.constraints import Constraints
+
+CATALOGUE = {
+    "table public.shop": "table",
+    "column public.shop.id": "integer not null",
+    "table public.sale": "table",
+    "column public.sale.id": "integer not null",
+    "column public.sale.shop": "integer",
+    "constraint public.shop.shop_pkey": "PRIMARY KEY (id)",
+    "constraint public.sale.sale_shop": "FOREIGN KEY (shop) REFERENCES public.shop(id) ON DELETE SET NULL",
+    "constraint public.sale.sale_check": "CHECK ((shop > 0))",
+}
+GONE = Ran((), 1, written=Ran((), 1, table="shop"))
+QUERIES = ("DELETE FROM shop WHERE id = $1", "DELETE FROM shop WHERE id < $1")
+
+
+def test_things_of_tables_come_in_the_order_in_which_they_were_given():
+    things = ByTable([("sale", "first"), ("shop", "second"), ("sale", "third")])
+
+    assert things.of(["shop", "sale", "shop"]) == ["first", "second", "third"]
+    assert things.of({"sale"}) == ["first", "third"]
+    assert things.of(["unknown"]) == []
+
+
+def test_a_check_that_a_foreign_keys_action_meets_is_found():
+    before = {key: text for key, text in CATALOGUE.items() if not key.endswith("sale_check")}
+
+    why = Constraints.of(CATALOGUE).unmet(QUERIES[0], GONE, own=Constraints.of(before), own_ran=GONE)
+
+    assert why is not None
+    assert "`CHECK ((shop > 0))`, which `sale` has here" in why
+
+
+def test_what_a_schema_alone_decides_is_found_out_once(monkeypatch: pytest.MonkeyPatch):
+    looked_at: list[object] = []
+    rows_of = Constraints._rows_of
+    monkeypatch.setattr(
+        Constraints,
+        "_rows_of",
+        staticmethod(lambda each, changed: (looked_at.append(each), rows_of(each, changed))[1]),
+    )
+    here = Constraints.of(CATALOGUE)
+
+    for text in QUERIES:
+        assert here.unmet(text, GONE, own=here, own_ran=GONE) is None
+
+    assert len(looked_at) == len(here.every)
