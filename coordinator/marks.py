@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -255,19 +254,28 @@ class Marks:
     def stop(self, session: Session, error: CoordinatorError) -> None:
         """Write down that the server refused a statement; where nothing is left, that there is no mark.
 
-        Nothing is written where it is in doubt what happened: the mark stays where it is.
+        Nothing is written where it is in doubt what happened: the mark stays where it is, and who goes on
+        goes by it. A person who takes back what is there must take it away too, and `error` says so then.
         """
         is_refused = isinstance(error, DatabaseError) and error.statement is not None and not error.ambiguous
         has_no_effect = error.code in ("interrupted", "ledger-changed", "lock-blocked")
-        if not is_refused and (self.start or not has_no_effect):
-            return
         row = applied.is_row_of(self.migration, tool=self.tool, target=self.target)
         table = applied.table_of(self.target)
-        texts = [f"UPDATE {table} SET is_refused = 1 WHERE {row}"]  # noqa: S608
-        if error.code != "half-applied" and not self.start:
-            texts.insert(0, f"DELETE FROM {table} WHERE {row} AND at_statement = 0")  # noqa: S608
-        with suppress(DatabaseError):
-            session.execute(Batch(tuple(texts), transaction=True))
+        delete = f"DELETE FROM {table} WHERE {row}"  # noqa: S608
+        is_kept = not is_refused and (bool(self.start) or not has_no_effect)
+        if not is_kept:
+            texts = [f"UPDATE {table} SET is_refused = 1 WHERE {row}"]  # noqa: S608
+            if error.code != "half-applied" and not self.start:
+                texts.insert(0, f"{delete} AND at_statement = 0")
+            try:
+                session.execute(Batch(tuple(texts), transaction=True))
+            except DatabaseError:
+                is_kept = True
+        if is_kept and error.code == "half-applied":
+            error.next_step = (
+                "Run the command again: a mark says how far the file came, and it goes on there, or asks."
+                f" {error.next_step} Whoever goes back by hand takes the mark away first: `{delete}`."
+            )
 
     @property
     def _script(self) -> Script:

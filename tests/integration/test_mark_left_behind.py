@@ -1,0 +1,70 @@
+"""A file on MariaDB whose connection is lost half-way: its mark stays, and each way on comes to its end."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from fixtures.audience import Audience
+from fixtures.code_release import release, world
+from fixtures.local import until
+from fixtures.mariadb import ENGINE, root_connection
+
+from coordinator.errors import ExitCode
+from coordinator.journal.events import Outcome
+
+pytestmark = pytest.mark.mariadb
+PLAN = f"""
+version: 1
+release: shop-2
+on_failure: stop
+databases:
+  shop: {{engine: {ENGINE.value}, url: env:SHOP_URL, migrations: {{tool: goose, dir: migrations}}}}
+"""
+SLOW = (
+    "-- +goose Up\n-- coordinator: phase=expand\n"
+    "ALTER TABLE a ADD y int;\n"
+    "SELECT SLEEP(CASE WHEN EXISTS (SELECT 1 FROM quick) THEN 0 ELSE 600 END);\n"
+    "ALTER TABLE a ADD z int;\n"
+)
+
+
+@pytest.mark.parametrize("goes_back", [False, True])
+def test_who_follows_what_is_said_of_a_file_that_was_cut_off_comes_to_its_end(
+    mariadb_url: str, tmp_path: Path, *, goes_back: bool
+) -> None:
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "1_slow.sql").write_text(SLOW)
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    name, ports = mariadb_url.rpartition("/")[2], world(tmp_path, {"SHOP_URL": mariadb_url})
+    with root_connection(mariadb_url) as connection, connection.cursor() as cursor:
+        cursor.execute(f"USE {name}")
+        cursor.execute("CREATE TABLE a (x int)")
+        cursor.execute("CREATE TABLE quick (x int)")
+
+        def cut_off() -> None:
+            at_work = (
+                f"SELECT id FROM information_schema.processlist WHERE db = '{name}' AND state LIKE 'User %'"
+            )
+            until(lambda: cursor.execute(at_work))
+            cursor.execute(f"KILL {cursor.fetchone()[0]}")
+
+        audience = Audience()
+        with ThreadPoolExecutor() as pool:
+            cut = pool.submit(cut_off)
+            release(ports, audience)
+            cut.result()
+        [failed] = audience.failed
+        cursor.execute("INSERT INTO quick VALUES (1)")
+        if goes_back:
+            cursor.execute("ALTER TABLE a DROP y")
+            for each in re.findall(r"takes the mark away first: `(.+)`\.$", failed.reason):
+                cursor.execute(each)
+
+        ended = release(ports)
+
+        cursor.execute("SELECT * FROM a")
+        assert [column[0] for column in cursor.description] == ["x", "y", "z"]
+        assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
