@@ -96,7 +96,9 @@ def _go_on(state: RunState, situation: Situation) -> tuple[Command, ...]:
     failed = [
         step
         for step in state.moved()
-        if state.status(step.id) is Status.FAILED and not _is_of_earlier_run(step, state)
+        if state.status(step.id) is Status.FAILED
+        and step.kind != "release-lease"  # all is done that the release is for: it stays, and the lease too
+        and not _is_of_earlier_run(step, state)
     ]
     if failed and situation.on_failure is OnFailure.ROLLBACK and not state.is_beyond_return():
         return (TurnBack(_reason(state, failed[0])),)

@@ -229,3 +229,21 @@ def test_what_an_earlier_run_handed_over_and_fails_leads_nowhere_back():
     assert told(failed, "verify") == rest("verify")
     assert told(failed) == (Start(graph.step(StepId("verify"))),), "the next command asks again"
     assert told(later) == (TurnBack("other-verify failed: it broke"),), "what this run deployed goes back"
+
+
+def test_a_lease_that_cannot_be_given_back_takes_no_release_back():
+    graph = Graph(
+        (
+            _step("lease", kind="acquire-lease"),
+            _step("next", "lease", kind="switch"),
+            _step("end", "next", kind="release-lease"),
+        )
+    )
+    begun = RunStarted(AT, "shop-2", "plan.yaml", {}, wire_from(graph), False, "0.1.0")
+    state = fold("shop-2@1", [begun, *_events("lease+"), *_events("next+"), *_events("end-")])
+
+    def told(*tried: str) -> tuple[Command, ...]:
+        return decide(state, Situation(set(), set(map(StepId, tried)), UNDOABLE, OnFailure.ROLLBACK))
+
+    assert told("end") == rest("end")
+    assert told() == (Start(graph.step(StepId("end"))),), "the next command gives it back"
