@@ -189,13 +189,14 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         problems = pending.diagnostics
         if ledger.dirty is not None and problems:
             problems = _with_holder(problems, session, tool.lock_ids(target))
+        at_work = None if begun is None else _holder_of(session, tool.lock_ids(target))
     waiting = {each.version for each in pending.migrations}
     applied = tuple(each for each in migrations if each.version not in waiting)
     changed = tuple(edited(applied, entries, engine=target.engine))
     names = tuple(migration.name for migration, _ in changed)
     warnings = [warning for _, warning in changed]
     if begun is not None:
-        warnings.append(_half_applied(begun))
+        warnings.append(_half_applied(begun, at_work=at_work))
     found = DatabaseSurvey(target, len(applied), pending.migrations, names, left)
     return found, (*problems, *pooled, *warnings, *misnamed, *unfit)
 
@@ -214,18 +215,26 @@ def _with_holder(
     problems: tuple[Diagnostic, ...], session: Session, locks: tuple[LockId, ...]
 ) -> tuple[Diagnostic, ...]:
     """Say of a dirty version who still holds the tool's lock: a tool that was killed leaves its statement."""
+    held = _holder_of(session, locks)
+    if held is None:
+        return problems
+    return tuple(
+        replace(each, why=f"It may still be at work: {held.what}", next_step=f"{held.next_step}")
+        if each.code == "database-dirty"
+        else each
+        for each in problems
+    )
+
+
+def _holder_of(session: Session, locks: tuple[LockId, ...]) -> Waiting | None:
+    """Return who holds the tool's lock, if anybody does; behind a pooler nobody can tell."""
     try:
         with session.locked(locks, timeout=timedelta(0)):
-            return problems
+            return None
     except Usage:
-        return problems  # nobody can tell, behind a pooler
+        return None
     except Waiting as held:
-        return tuple(
-            replace(each, why=f"It may still be at work: {held.what}", next_step=f"{held.next_step}")
-            if each.code == "database-dirty"
-            else each
-            for each in problems
-        )
+        return held
 
 
 def _begun(
@@ -249,12 +258,22 @@ def _begun(
     return None
 
 
-def _half_applied(migration: Migration) -> Diagnostic:
+def _half_applied(migration: Migration, *, at_work: Waiting | None) -> Diagnostic:
+    place, rehearsed = Place(migration.files[0].path), "What is rehearsed begins without that part."
+    if at_work is not None:
+        return Diagnostic(
+            "half-applied",
+            place,
+            f"`{migration.name}` has begun, and a part of it is in this database.",
+            f"It is still at work: {at_work.what} {rehearsed}",
+            at_work.next_step,
+            severity=Severity.WARNING,
+        )
     return Diagnostic(
         "half-applied",
-        Place(migration.files[0].path),
+        place,
         f"`{migration.name}` stopped half-way, and a part of it is in this database.",
-        "What is rehearsed begins without that part.",
+        rehearsed,
         "`coordinator run` says which part, and with which command it goes on.",
         severity=Severity.WARNING,
     )

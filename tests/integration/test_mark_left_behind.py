@@ -12,8 +12,11 @@ from fixtures.code_release import release, world
 from fixtures.local import until
 from fixtures.mariadb import ENGINE, root_connection
 
+from coordinator.diagnostics import Diagnostic
 from coordinator.errors import ExitCode
 from coordinator.journal.events import Outcome
+from coordinator.model import DatabaseName
+from coordinator.survey import survey_database
 
 pytestmark = pytest.mark.mariadb
 PLAN = f"""
@@ -29,6 +32,7 @@ SLOW = (
     "SELECT SLEEP(CASE WHEN EXISTS (SELECT 1 FROM quick) THEN 0 ELSE 600 END);\n"
     "ALTER TABLE a ADD z int;\n"
 )
+AT_WORK = "SELECT id FROM information_schema.processlist WHERE db = '{}' AND state LIKE 'User %'"
 
 
 @pytest.mark.parametrize("goes_back", [False, True])
@@ -45,10 +49,7 @@ def test_who_follows_what_is_said_of_a_file_that_was_cut_off_comes_to_its_end(
         cursor.execute("CREATE TABLE quick (x int)")
 
         def cut_off() -> None:
-            at_work = (
-                f"SELECT id FROM information_schema.processlist WHERE db = '{name}' AND state LIKE 'User %'"
-            )
-            until(lambda: cursor.execute(at_work))
+            until(lambda: cursor.execute(AT_WORK.format(name)))
             cursor.execute(f"KILL {cursor.fetchone()[0]}")
 
         audience = Audience()
@@ -68,3 +69,34 @@ def test_who_follows_what_is_said_of_a_file_that_was_cut_off_comes_to_its_end(
         cursor.execute("SELECT * FROM a")
         assert [column[0] for column in cursor.description] == ["x", "y", "z"]
         assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
+
+
+def test_a_file_that_is_at_work_is_not_said_to_have_stopped(mariadb_url: str, tmp_path: Path) -> None:
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "1_slow.sql").write_text(SLOW)
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    name, ports = mariadb_url.rpartition("/")[2], world(tmp_path, {"SHOP_URL": mariadb_url})
+    with (
+        root_connection(mariadb_url) as connection,
+        connection.cursor() as cursor,
+        ThreadPoolExecutor() as pool,
+    ):
+        cursor.execute(f"USE {name}")
+        cursor.execute("CREATE TABLE a (x int)")
+        cursor.execute("CREATE TABLE quick (x int)")
+        released = pool.submit(release, ports)
+        until(lambda: cursor.execute(AT_WORK.format(name)))
+        [[session]] = cursor.fetchall()
+
+        _, said = survey_database(ports, DatabaseName("shop"))
+        cursor.execute(f"KILL {session}")
+        released.result()
+        _, later = survey_database(ports, DatabaseName("shop"))
+
+    def told(diagnostics: tuple[Diagnostic, ...]) -> str:
+        [found] = (f"{each.what} {each.why}" for each in diagnostics if each.code == "half-applied")
+        return found
+
+    assert "has begun" in told(said)
+    assert "holds the migration lock" in told(said)
+    assert "stopped half-way" in told(later)
