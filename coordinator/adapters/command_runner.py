@@ -90,6 +90,11 @@ class CommandRunner:
         del migration
         return True
 
+    def has_left(self, migration: Migration) -> bool:
+        """Return that nobody is sure of it: a command says it to nobody."""
+        del migration
+        return False
+
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no program of an earlier command is left."""
         supervised.demand_gone(self._lock, timeout)

@@ -114,6 +114,10 @@ class MigrationRunner(Protocol):
         """Tell whether anything of a migration that did not come to its end may have been sent."""
         ...
 
+    def has_left(self, migration: Migration) -> bool:
+        """Tell whether something is surely there for good of a migration that did not come to its end."""
+        ...
+
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no program of an earlier command works on the database. Raises: Waiting."""
         ...

@@ -57,7 +57,7 @@ def rehearse_database(
         if isinstance(tried, Failure):
             return _without_base(server, task, tried)
         failure = tried.walked.failures[0] if tried.walked.failures else None
-        if failure is None or not _is_of_rows(failure.error) or rows is SampleRows.NEVER:
+        if failure is None or not _is_tried_otherwise(failure, rows):
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
             found = replace(found, hazards=hazards_of(found, task))
@@ -87,10 +87,10 @@ def _try_completing(server: RehearsalServer, task: Task, rows: SampleRows, tell:
     completed = Completed(task.spec, task.pending, task.run_range)
     while True:
         tried = _try(server, task, rows, tell=tell, completed=completed)
-        if isinstance(tried, Failure) or not tried.walked.failures or rows is SampleRows.NEVER:
+        if isinstance(tried, Failure) or not tried.walked.failures:
             return tried
         failure = tried.walked.failures[0]
-        more = completed.also_before(failure.migration) if _is_of_rows(failure.error) else None
+        more = completed.also_before(failure.migration) if _is_tried_otherwise(failure, rows) else None
         if more is None:
             return tried
         completed = more
@@ -123,6 +123,7 @@ def _try(
             visit=trying(task.spec, task.pending, trials, task.run_range) if task.spec.backfills else None,
             met_by_next=completed.met_by_next,
             written_before=completed.writers,
+            is_in_vain=lambda failure: _is_tried_otherwise(failure, rows),
         )
         otherwise, not_compared = _otherwise(beside if not walked.failures else None, task, completed)
     return _Tried(walked, drift, unfilled, tuple(trials), completed, otherwise, not_compared)
@@ -150,6 +151,11 @@ def _asks(task: Task) -> bool:
 def _has_programs(task: Task) -> bool:
     """Tell whether a program can be let do what it said."""
     return task.run_code is not None and any(each.by_program for each in task.pending)
+
+
+def _is_tried_otherwise(failure: Failure, rows: SampleRows) -> bool:
+    """Tell whether a walk that fails is begun anew, with other rows or a backfill: nobody wants its answers."""
+    return _is_of_rows(failure.error) and rows is not SampleRows.NEVER
 
 
 def _is_of_rows(error: DatabaseError) -> bool:

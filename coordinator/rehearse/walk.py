@@ -129,6 +129,7 @@ def walk_states(
     visit: Visit | None = None,
     met_by_next: MetByNext = as_it_is,
     written_before: Mapping[str, str] | None = None,
+    is_in_vain: Callable[[Failure], bool] = lambda _: False,
 ) -> Walked:
     """Apply `pending` state by state and ask about every query of every subject.
 
@@ -137,13 +138,16 @@ def walk_states(
     `visit` looks at the scratch database at each state, and leaves it as it is. `met_by_next` yields that
     database as a next version meets it there. `written_before` names what `apply` has write rows before a
     migration.
-    `engine` is whose quotes the migrations are read with.
+    `engine` is whose quotes the migrations are read with. `is_in_vain` tells of a migration that fails before
+    anything is asked whether nobody wants the answers then: there are none.
     """
     memory = memory or Memory()
     names = list(keys) if keys is not None else [str(state) for state in range(len(pending) + 1)]
     ahead = _run_ahead(pair, pending, apply=apply, engine=engine) if pending else _Ahead()
     statements, failures = tuple(ahead.statements), tuple(ahead.failures)
     known = len(pending) if goes_on or not failures else pending.index(failures[0].migration)
+    if failures and is_in_vain(failures[0]):
+        return Walked(tuple(subjects), {}, {}, statements, failures)
     here = State(pair.walk, layers, memory.at(names[0]))
     asked = tuple(each for each in subjects if each.role is Role.LIVE or known == len(pending))
     if pending and pair.walk is pair.ahead:

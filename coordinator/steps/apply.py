@@ -40,6 +40,10 @@ _WITHOUT: Final = {
     Engine.MYSQL: "changes the schema, each statement for itself,",
     Engine.MARIADB: "changes the schema, each statement for itself,",
 }
+_FAILED_IN_PART: Final = (
+    "It failed when it was tried last, and its file is the same. {} To run all of it once more would do again"
+    " what is there. Complete it and record it, or take back what is there."
+)
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between attempts, where the engine's session is not patient itself."""
 
@@ -164,7 +168,12 @@ class Apply:
         migration = _migration(step, context)
         if not context.in_doubt and context.series.is_due(step.its_database, migration):
             return Observation(Seen.NOT_DONE, "the migration before it was applied a moment ago")
-        return self._look(migration, step, context)
+        found = self._look(migration, step, context)
+        is_anew = found.seen is Seen.NOT_DONE and not context.in_doubt and context.from_line is None
+        runner = context.ports.runner(step.its_database) if is_anew and migration.is_code else None
+        if runner is not None and runner.has_left(migration):
+            return Observation(Seen.UNKNOWN, _FAILED_IN_PART.format(runner.what_ran(migration)))
+        return found
 
     def _look(self, migration: Migration, step: Step, context: Context) -> Observation:
         spec, tool = context.ports.plan.databases[step.its_database], context.ports.tool(step.its_database)

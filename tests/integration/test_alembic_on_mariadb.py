@@ -28,6 +28,7 @@ from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
 from coordinator.errors import ExitCode, InDoubt
 from coordinator.journal.events import Outcome
+from coordinator.journal.fold import Status
 
 pytestmark = pytest.mark.mariadb
 
@@ -106,6 +107,37 @@ def test_a_revision_that_fails_half_way_says_which_statements_stayed(mariadb_url
     assert "nobody saw it committed: line 18 (INSERT INTO item (id) VALUES (7))." in failed.reason
     assert (columns(ports)[-1], rows(ports, "SELECT id FROM item")) == ("y", [(1,)])
     assert heads(ports) == {"c3"}
+
+    again = release(ports, audience)
+    assert again.exit_code(wanted=Outcome.RELEASED) is ExitCode.IN_DOUBT
+    [asked] = [each for each in again.state.steps.values() if each.status is Status.UNKNOWN]
+    assert (
+        "It failed when it was tried last, and its file is the same. There for good: line 17" in asked.detail
+    )
+    assert columns(ports)[-1] == "y"
+
+
+def test_a_revision_that_failed_half_way_runs_again_where_a_person_says_so_or_has_edited_it(
+    mariadb_url: str, tmp_path: Path
+):
+    broken = steps("ALTER TABLE item ADD y int", "SELECT nothing FROM nowhere")
+    project = {**LINE, **revision("d4", "c3", up=broken, said=EXPAND)}
+    ports = plan_in(write_project(tmp_path, project), mariadb_url)
+    assert coordinator(tmp_path, mariadb_url, "run", "--accept-unproven")[0] == 1
+    code, said = coordinator(tmp_path, mariadb_url, "run", "--accept-unproven")
+    assert code == 5, said
+
+    settle = ("settle", "expand:shop:d4", "--as", "not-done")
+    code, said = coordinator(tmp_path, mariadb_url, *settle)
+    assert code == 0, said
+    code, said = coordinator(tmp_path, mariadb_url, "run", "--accept-unproven")
+    assert (code, "Duplicate column" in said) == (1, True), said
+
+    mended = revision("d4", "c3", up=steps("ALTER TABLE item ADD z int"), said=EXPAND)
+    write_project(tmp_path, {**LINE, **mended})
+    code, said = coordinator(tmp_path, mariadb_url, "run", "--accept-unproven")
+    assert code == 0, said
+    assert (columns(ports)[-2:], heads(ports)) == (["y", "z"], {"d4"})
 
 
 def test_a_revision_whose_connection_is_lost_is_in_doubt(mariadb_url: str, tmp_path: Path):

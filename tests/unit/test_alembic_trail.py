@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.adapters.runners._alembic_trail import read_trail
+from coordinator.adapters.runners._alembic_trail import has_left, read_trail
 from coordinator.model import Engine, Migration, SourceFile
 
 REVISION = Migration("d4", "d4", None, None, (SourceFile("d4.py", b"", "abc"),), is_code=True)
@@ -55,6 +55,24 @@ def test_what_does_not_surely_commit_keeps_nothing(tmp_path: Path, then: list[li
 
     assert "Ran, and nobody saw it committed: line 18" in said
     assert "line 18" not in said.partition("Ran,")[0]
+
+
+@pytest.mark.parametrize(
+    ("events", "is_left"),
+    [
+        ((HEAD, ALTER, SENT), True),
+        ((HEAD, ALTER), False),
+        ((HEAD, INSERT, SENT), False),
+        ((["revision", "d4", "of an older file"], ALTER, SENT), False),
+        ((), False),
+    ],
+)
+def test_what_is_there_for_good_counts_for_the_same_file_alone(
+    tmp_path: Path, events: list[list[object]], is_left: bool
+):
+    told(tmp_path, *events)
+
+    assert has_left(tmp_path / "shop.trail", REVISION, Engine.MARIADB) is is_left
 
 
 def test_what_was_sent_without_an_answer_is_not_said_to_be_there(tmp_path: Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import pytest
@@ -27,7 +27,7 @@ from coordinator.rehearse.findings import (
     unchecked_of,
 )
 from coordinator.rehearse.subject import WORKS, Subject
-from coordinator.rehearse.walk import Pair, Walked, walk_states
+from coordinator.rehearse.walk import Failure, Pair, Walked, walk_states
 
 LIVE: Use = (DatabaseName("db"), ServiceName("app"), Role.LIVE)
 NEXT: Use = (DatabaseName("db"), ServiceName("app"), Role.NEXT)
@@ -87,6 +87,7 @@ def rehearse(
     refuses: tuple[str, ...] = (),
     code: int | None = None,
     is_tried: bool = True,
+    is_in_vain: Callable[[Failure], bool] = lambda _: False,
 ) -> Rehearsed:
     """Walk through the states that migrations of these texts give, from a table with `id` and `name`.
 
@@ -110,6 +111,7 @@ def rehearse(
         layers=layers,
         apply=lambda database, each: _apply(database, each, is_tried=is_tried),
         goes_on=goes_on,
+        is_in_vain=is_in_vain,
     )
     return Rehearsed(walked, pending, layers, walk, ahead)
 
@@ -388,6 +390,21 @@ def test_behind_a_migration_that_fails_nothing_is_known_and_of_next_nothing_at_a
         "`00002_m2` does not apply to the scratch database: no such thing"
     )
     assert [each.migration.name for each in found.walked.failures] == ["00002_m2"]
+
+
+def test_nothing_is_asked_where_nobody_wants_the_answers_of_a_walk_that_fails():
+    met: list[str] = []
+
+    def is_in_vain(failure: Failure) -> bool:
+        met.append(failure.migration.name)
+        return True
+
+    found = rehearse("drop name", "fail", live=("name",), next_=("x",), is_in_vain=is_in_vain)
+
+    assert met == ["00002_m2"]
+    assert [each.migration.name for each in found.walked.failures] == ["00002_m2"]
+    assert (found.walked.answers, found.walk.asked, found.ahead.asked) == ({}, [], [])
+    assert "name" in found.walk.types, "not even the first migration was applied between questions"
 
 
 def test_behind_code_that_was_not_rehearsed_nothing_is_known_and_the_reason_is_told():

@@ -48,10 +48,9 @@ def may_have_begun(file: Path, migration: Migration) -> bool:
 
 def read_trail(file: Path, migration: Migration, engine: Engine) -> str:
     """Return sentences about what a revision did before it was cut off or failed; empty: nothing is known."""
-    events = _events(file)
-    if not events or events[0] != ["revision", str(migration.version), migration.files[0].digest]:
+    sent = _sent_of(file, migration, engine)
+    if sent is None:
         return ""
-    sent = _sent(events[1:], engine)
     if not sent:
         return "It had sent nothing yet."
     is_there = [each for each in sent if each.is_for_good]
@@ -64,6 +63,19 @@ def read_trail(file: Path, migration: Migration, engine: Engine) -> str:
         (under_way, f"Refused, or sent without an answer{at_work}"),
     )
     return " ".join(f"{how}: {_named(each)}." for each, how in told if each)
+
+
+def has_left(file: Path, migration: Migration, engine: Engine) -> bool:
+    """Tell whether a statement of a revision is there for good, which was cut off or failed."""
+    return any(each.is_for_good for each in _sent_of(file, migration, engine) or ())
+
+
+def _sent_of(file: Path, migration: Migration, engine: Engine) -> list[_Sent] | None:
+    """Return what a revision sent, whose file is what it was then; None: nothing is known."""
+    events = _events(file)
+    if not events or events[0] != ["revision", str(migration.version), migration.files[0].digest]:
+        return None
+    return _sent(events[1:], engine)
 
 
 def _asked(migration: Migration) -> list[str]:

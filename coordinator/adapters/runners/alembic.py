@@ -24,7 +24,7 @@ from coordinator.adapters import supervised
 from coordinator.adapters.runners import _alembic_child, _alembic_warm
 from coordinator.adapters.runners._alembic_process import Process
 from coordinator.adapters.runners._alembic_said import Sent, sent_otherwise
-from coordinator.adapters.runners._alembic_trail import begin_trail, may_have_begun, read_trail
+from coordinator.adapters.runners._alembic_trail import begin_trail, has_left, may_have_begun, read_trail
 from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.adapters.warm_interpreter import WarmInterpreter
@@ -164,6 +164,10 @@ class AlembicRunner:
     def may_have_begun(self, migration: Migration) -> bool:
         """Tell whether a process that was asked for the revision wrote down that it begins."""
         return may_have_begun(self._trail, migration)
+
+    def has_left(self, migration: Migration) -> bool:
+        """Tell whether the last process was seen to leave a statement of the revision, as its file is now."""
+        return has_left(self._trail, migration, self._spec.engine)
 
     def demand_gone(self, timeout: timedelta) -> None:
         """Return when no process of an earlier command is left."""
