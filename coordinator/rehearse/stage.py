@@ -154,7 +154,7 @@ def _has_programs(task: Task) -> bool:
 
 
 def _is_tried_otherwise(failure: Failure, rows: SampleRows) -> bool:
-    """Tell whether a walk that fails is begun anew, with other rows or a backfill: nobody wants its answers."""
+    """Tell whether a walk that fails begins anew, with other rows or a backfill: nobody wants its answers."""
     return _is_of_rows(failure.error) and rows is not SampleRows.NEVER
 
 
