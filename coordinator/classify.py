@@ -31,16 +31,28 @@ def classify(
     phased: dict[DatabaseName, tuple[Phased, ...]] = {}
     problems: list[Diagnostic] = []
     unused = _without_live_version(plan, survey)
+    empty = frozenset(name for name, database in survey.databases.items() if database.is_empty)
     for name, database in survey.databases.items():
         if name in asked:
             continue
         engine = plan.databases[name].engine
-        rows = list(_phases(name, database.pending, engine=engine, is_in_use=name not in unused))
+        rows = list(_phases(database.pending, engine=engine, free=_free(name, empty=empty, unused=unused)))
         phased[name] = tuple(row for row in rows if isinstance(row, Phased))
         problems.extend(row for row in rows if isinstance(row, Diagnostic))
     cuts = {name: _Cut.of(migrations) for name, migrations in phased.items()}
     spans = {use: found for service in plan.services for use, found in _matrix(service, cuts, plan, survey)}
     return Evidence(phased, spans), tuple(problems)
+
+
+def _free(
+    database: DatabaseName, *, empty: frozenset[DatabaseName], unused: frozenset[DatabaseName]
+) -> tuple[Basis, str] | None:
+    """Return why migrations of a database can break nobody, and on what that rests; None if they may."""
+    if database in empty:
+        return Basis.OBSERVED, f"nothing is in `{database}` yet"
+    if database in unused:
+        return Basis.CLASSIFIED, f"no version that uses `{database}` is live"
+    return None
 
 
 def _without_live_version(plan: Plan, survey: Survey) -> frozenset[DatabaseName]:
@@ -56,17 +68,19 @@ def _without_live_version(plan: Plan, survey: Survey) -> frozenset[DatabaseName]
 
 
 def _phases(
-    database: DatabaseName, pending: Sequence[Migration], *, engine: Engine, is_in_use: bool
+    pending: Sequence[Migration], *, engine: Engine, free: tuple[Basis, str] | None
 ) -> Iterator[Phased | Diagnostic]:
+    """Yield each with its phase; `free` says why they can break nobody, where that is so."""
     new_tables = NewTables()
     previous = Phase.EXPAND
     for migration in pending:
         place = Place(migration.files[0].path) if migration.files else Place(migration.name)
         guesses = [guess for each in statements_of(migration, engine) for guess in new_tables.guesses(each)]
         row: Phased | Diagnostic
-        if not is_in_use:
-            reason = f"no version that uses `{database}` is live"
-            row = Phased(migration, Phase.EXPAND, _basis(migration), reason, place)
+        if free is not None:
+            basis, reason = free
+            basis = basis if migration.declared is None else Basis.DECLARED
+            row = Phased(migration, Phase.EXPAND, basis, reason, place)
         elif migration.declared is not None:
             reason, at = "its author declared it", migration.declared_at or place
             row = Phased(migration, migration.declared, Basis.DECLARED, reason, at)
@@ -77,10 +91,6 @@ def _phases(
         if isinstance(row, Phased):
             previous = row.phase
         yield row
-
-
-def _basis(migration: Migration) -> Basis:
-    return Basis.CLASSIFIED if migration.declared is None else Basis.DECLARED
 
 
 def _guessed(

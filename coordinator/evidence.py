@@ -30,7 +30,7 @@ class Basis(StrEnum):
     REHEARSED = "rehearsed"
     """The engine was asked."""
     OBSERVED = "observed"
-    """The version runs on this very schema now."""
+    """The version runs on this very schema now; of a migration's phase: nothing is in its database yet."""
     DECLARED = "declared"
     """The migration's author wrote its phase down."""
     CLASSIFIED = "classified"

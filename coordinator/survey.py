@@ -32,6 +32,7 @@ from coordinator.model import (
     Version,
     Worker,
 )
+from coordinator.own_tables import has_others
 from coordinator.ports import Ports
 from coordinator.ports.databases import LockId, Session, Target
 from coordinator.ports.migrations import Ledger, MigrationTool
@@ -52,6 +53,8 @@ class DatabaseSurvey:
     """Those of the plan that have rows left, or whose rows are not there yet."""
     replayed: tuple[Migration, ...] | None = None
     """The applied ones as a rehearsal sends them; None: as they were read."""
+    is_empty: bool = False
+    """Nothing is in it that anybody could use; False also where it was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,7 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         if ledger.dirty is not None and problems:
             problems = _with_holder(problems, session, tool.lock_ids(target))
         at_work = None if begun is None else _holder_of(session, tool.lock_ids(target))
+        is_empty = not ledger.applied and not has_others(session, target.engine, has_ledger=ledger.exists)
     waiting = {each.version for each in pending.migrations}
     applied = tuple(each for each in migrations if each.version not in waiting)
     changed = tuple(edited(applied, entries, engine=target.engine))
@@ -197,7 +201,7 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     warnings = [warning for _, warning in changed]
     if begun is not None:
         warnings.append(_half_applied(begun, at_work=at_work))
-    found = DatabaseSurvey(target, len(applied), pending.migrations, names, left)
+    found = DatabaseSurvey(target, len(applied), pending.migrations, names, left, is_empty=is_empty)
     return found, (*problems, *pooled, *warnings, *misnamed, *unfit)
 
 

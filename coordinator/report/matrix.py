@@ -64,7 +64,15 @@ class Matrix:
             return "as it is now", ""
         first, last = self.phased[row.first - 1], self.phased[row.last - 1]
         through = "" if first is last else f" … {last.migration.name}"
-        return f"{first.migration.name}{through}", f"{first.phase}{_RESTS_ON[first.basis]}"
+        rests_on = "" if first.basis is Basis.OBSERVED else _RESTS_ON[first.basis]
+        return f"{first.migration.name}{through}", f"{first.phase}{rests_on}"
+
+
+def without_users(database: DatabaseName, proof: Proof) -> str:
+    """Return what is said of a database that no service of the plan uses."""
+    if proof.survey.databases[database].is_empty:
+        return "Nothing is in it yet: there is nobody whom a migration could break."
+    return "No service of this plan uses it, and who else does is not known."
 
 
 def matrices(proof: Proof) -> Iterator[Matrix]:

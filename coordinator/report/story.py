@@ -13,7 +13,7 @@ from coordinator.model import Plan, ServiceName, ServiceSpec, Worker
 from coordinator.prove import Proof, risks
 from coordinator.report import backfills, rehearsed
 from coordinator.report.drawing import as_chains
-from coordinator.report.matrix import Matrix, mark, matrices
+from coordinator.report.matrix import Matrix, mark, matrices, without_users
 from coordinator.report.windows import sentences
 from coordinator.report.wrapping import WIDTH, aligned, wrapped
 from coordinator.survey import ServiceSurvey, Survey
@@ -130,7 +130,7 @@ def _database(matrix: Matrix, proof: Proof, *, width: int) -> Iterator[str]:
         yield ""
     yield from (f"  {line}" for line in aligned(_rows(matrix, proof)))
     if not matrix.columns:
-        yield "  No service of this plan uses it, and who else does is not known."
+        yield f"  {without_users(matrix.database, proof)}"
     said = [
         *(
             line

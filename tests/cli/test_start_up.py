@@ -63,6 +63,7 @@ def test_help_imports_no_command_and_nothing_that_reads_a_plan():
         "coordinator.cli",
         "coordinator.cli.edge",
         "coordinator.errors",
+        "coordinator.wording",
     }
     assert not imported & {"pydantic", "yaml", "rich"}
 

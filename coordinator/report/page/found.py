@@ -12,7 +12,7 @@ from typing import Final
 from coordinator.evidence import Hazard, Rehearsal, Unchecked
 from coordinator.prove import Proof
 from coordinator.report.failures import Failure, failures, meets, of_use
-from coordinator.report.matrix import Matrix, states, title
+from coordinator.report.matrix import Matrix, states, title, without_users
 from coordinator.report.page.markup import Html, details, element, joined, sentence
 from coordinator.report.page.tables import anchor, matrix_table, statement_table
 from coordinator.report.rehearsed import blamed_for, grouped_unchecked, how, unproven
@@ -33,7 +33,7 @@ def database_section(matrix: Matrix, proof: Proof) -> Iterator[Html]:
     yield element("h2", f"Database {matrix.database}")
     yield matrix_table(matrix, proof, frozenset(each.broken.use for each in found))
     if not matrix.columns:
-        yield element("p", "No service of this plan uses it, and who else does is not known.")
+        yield element("p", without_users(matrix.database, proof))
     if rehearsal is None:
         yield element("p", "No query was checked against it.", class_="quiet")
     yield from (element("p", sentence(each)) for each in sentences(matrix.database, proof))
