@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from coordinator.ports.migrations import MigrationTool
     from coordinator.ports.platforms import PlatformKind
     from coordinator.ports.programs import MigrationRunner
-    from coordinator.rehearsal_ports import QuerySource, RehearsalEngine
+    from coordinator.query_ports import QuerySource
+    from coordinator.rehearsal_ports import RehearsalEngine
 
 MIGRATION_TOOLS = "migrations_hooks"
 PLATFORMS = "coordinator.adapters.platforms"

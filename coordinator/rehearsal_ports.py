@@ -1,6 +1,6 @@
-"""What the rehearsal asks of the outside, as Protocols: the versions' queries, and scratch databases.
+"""What the rehearsal asks of the outside, as Protocols: scratch databases, and what was known before.
 
-They stand apart from ports.py because a migration hook, a platform and a step know nothing of them.
+They stand apart from ports because a migration hook, a platform and a step know nothing of them.
 """
 
 from __future__ import annotations
@@ -8,79 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol, Self
 
 from coordinator.evidence import Objection, StatementEvidence
-from coordinator.model import Engine, Layer, Role, Version
+from coordinator.model import Layer
 from coordinator.ports.databases import Session
-from coordinator.queries import Catalogue
 from coordinator.secret import Secret
 
 Tell = Callable[[str], None]
 """Is told what a rehearsal is at, a line in the place of the one before: it may take minutes."""
-
-# -- query catalogues -------------------------------------------------------------------------------------
-
-
-class Tree(Protocol):
-    """The files of a project, in the working folder or at one commit; only ever read.
-
-    A path is POSIX and relative to the folder that the tree was opened at, as a plan file writes it; `..` may
-    lead up to the repository's root and no further.
-    """
-
-    label: str
-    """For a person: `the working tree`, `git v1.4 (3f2a91c)`."""
-
-    def read(self, path: str) -> bytes | None:
-        """Return a file's content; None if there is no such file. Usage for a giant or an unreadable one."""
-        ...
-
-    def files(self, folder: str) -> tuple[str, ...]:
-        """Return every file below a folder, sorted, each as a path that `read` takes; empty if none."""
-        ...
-
-    def place(self, path: str) -> str:
-        """Return what a person calls the file: its path from the command's working folder, if it has one."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Whose queries a source is asked for."""
-
-    role: Role
-    version: Version | None
-    """None where nobody knows which version is live."""
-    engine: Engine
-    tree: Tree
-    session: Callable[[], AbstractContextManager[Session]] | None
-    """Connects to the live database; None where nothing live may be asked."""
-    database_role: str | None
-    instead_of: Path | None = None
-    """The working folder for whose files the tree's stand: code that a source runs is the tree's own."""
-
-
-class QuerySource(Protocol):
-    """A source of queries: `QUERIES: Final[QuerySource]`, last line of adapters/queries/<key>.py."""
-
-    spec: type
-    """The pydantic model of the plan's `queries: {<key>: …}`; a subclass of fields.QuerySettings."""
-    roles: frozenset[Role]
-    """The versions that it can speak for: what was observed on the live database says nothing of next."""
-
-    def is_versioned(self, spec: object) -> bool:
-        """Tell whether the settings hold `{version}`: then one tree, the working one, has both versions."""
-        ...
-
-    def read(self, spec: object, wanted: Wanted) -> Catalogue:
-        """Return a version's queries. What cannot be read is a diagnostic, what cannot be asked an obstacle.
-
-        Raises: Usage or DatabaseError where there is no answer at all.
-        """
-        ...
-
 
 BOOKS: Final = frozenset(
     {
@@ -95,9 +31,6 @@ BOOKS: Final = frozenset(
     }
 )
 """Tables where migration tools and this program keep their books: no part of a service's schema."""
-
-# -- rehearsal ------------------------------------------------------------------------------------------
-
 
 Origin = tuple[str, str]
 """A table, as the engine writes its name, and a column of it."""

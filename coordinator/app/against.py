@@ -33,7 +33,7 @@ from coordinator.ports import Ports
 from coordinator.ports.databases import Target
 from coordinator.ports.migrations import Ledger, MigrationTool
 from coordinator.ports.platforms import Serving, Side
-from coordinator.rehearsal_ports import Tree
+from coordinator.query_ports import Tree
 from coordinator.survey import DatabaseSurvey, Survey, service_survey
 
 MERGE_BASE: Final = "merge-base"

@@ -28,7 +28,8 @@ from coordinator.load.texts import wrong_server_version
 from coordinator.model import Engine, Layer, Role, Version
 from coordinator.ports.migrations import MigrationTool, Reading
 from coordinator.queries import Catalogue, Query
-from coordinator.rehearsal_ports import RehearsalServer, Tree, Wanted
+from coordinator.query_ports import Tree, Wanted
+from coordinator.rehearsal_ports import RehearsalServer
 from coordinator.wording import counted
 
 _SQLC_HEADER = re.compile(rb"^\s*(?:--|/\*|#)\s*name:\s*\w+\s+:[a-z]+", re.MULTILINE)

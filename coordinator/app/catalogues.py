@@ -25,7 +25,7 @@ from coordinator.model import DatabaseName, Plan, QueriesSpec, Role, ServiceName
 from coordinator.ports import Ports
 from coordinator.ports.databases import Session
 from coordinator.queries import Catalogue, Query
-from coordinator.rehearsal_ports import Tree, Wanted
+from coordinator.query_ports import Tree, Wanted
 from coordinator.survey import Survey
 
 _PLAIN_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]*")

@@ -35,7 +35,8 @@ from coordinator.model import (
 )
 from coordinator.ports.migrations import MigrationTool, Reading
 from coordinator.programs import apply_on_scratch_by_program, not_rehearsed
-from coordinator.rehearsal_ports import RehearsalDatabase, Tree
+from coordinator.query_ports import Tree
+from coordinator.rehearsal_ports import RehearsalDatabase
 from coordinator.secret import Secret
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from coordinator.errors import Usage
 from coordinator.load.source import read_bytes, shown
 from coordinator.model import Engine, Migration, MigrationsSpec, SourceFile
 from coordinator.ports.migrations import MigrationTool, Reading
-from coordinator.rehearsal_ports import Tree
+from coordinator.query_ports import Tree
 
 MAX_MIGRATION_BYTES = 16 << 20
 

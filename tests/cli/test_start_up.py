@@ -28,7 +28,9 @@ NOT_FOR_A_CHECK = (
     "coordinator.adapters.web",
     "coordinator.app",
     "coordinator.engine",
+    "coordinator.evidence",
     "coordinator.journal",
+    "coordinator.rehearsal_ports",
     "coordinator.report",
 )
 

@@ -14,7 +14,7 @@ from coordinator.adapters.trees.folder import FolderTree
 from coordinator.errors import Usage
 from coordinator.fields import QuerySettings
 from coordinator.model import Engine, Role, Version
-from coordinator.rehearsal_ports import Wanted
+from coordinator.query_ports import Wanted
 
 FILES = {
     "sqlc.yaml": "version: 2\nsql: [{engine: postgresql, queries: q, gen: {go: {out: db}}}]",

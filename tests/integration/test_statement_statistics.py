@@ -17,7 +17,7 @@ from coordinator.adapters.databases.postgresql import connect
 from coordinator.adapters.trees.folder import FolderTree
 from coordinator.errors import Usage
 from coordinator.model import Engine, Role
-from coordinator.rehearsal_ports import Wanted
+from coordinator.query_ports import Wanted
 from coordinator.secret import Secret
 
 

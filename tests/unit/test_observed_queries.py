@@ -15,7 +15,7 @@ from coordinator import discovery
 from coordinator.adapters.trees.folder import FolderTree
 from coordinator.errors import Usage
 from coordinator.model import Engine, Role
-from coordinator.rehearsal_ports import Wanted
+from coordinator.query_ports import Wanted
 
 LOG = """\
 2026-01-01 10:00:00.000 UTC [77] app@shop LOG:  statement: SELECT id,

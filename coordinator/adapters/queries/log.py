@@ -26,7 +26,7 @@ from coordinator.adapters.queries._reading.settings import PathSettings
 from coordinator.diagnostics import Place
 from coordinator.model import Role
 from coordinator.queries import Catalogue, Query
-from coordinator.rehearsal_ports import QuerySource, Wanted
+from coordinator.query_ports import QuerySource, Wanted
 
 _MESSAGE = re.compile(
     r"(?:duration: [0-9.]+ ms\s+)?(?:statement|execute [^:\n]*|parse [^:\n]*|bind [^:\n]*): (?P<text>.*)",

@@ -21,7 +21,7 @@ from coordinator.fields import QuerySettings
 from coordinator.model import Engine, Role
 from coordinator.ports.databases import Session
 from coordinator.queries import Catalogue
-from coordinator.rehearsal_ports import QuerySource, Wanted
+from coordinator.query_ports import QuerySource, Wanted
 from coordinator.sql import literal
 
 _READ = """

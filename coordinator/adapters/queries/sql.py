@@ -20,7 +20,7 @@ from coordinator.adapters.queries._reading.statements import statements_of
 from coordinator.diagnostics import Place
 from coordinator.model import Role
 from coordinator.queries import Catalogue, Query
-from coordinator.rehearsal_ports import QuerySource, Wanted
+from coordinator.query_ports import QuerySource, Wanted
 
 _OF_MIGRATE: Final = re.compile(r"(?:\A|/)[0-9]+_[^/]*\.(?:up|down)\.sql\Z", re.ASCII)
 _OF_GOOSE: Final = re.compile(r"^[ \t]*--[ \t]*\+goose[ \t]+(?:Up|Down)\b", re.IGNORECASE | re.MULTILINE)

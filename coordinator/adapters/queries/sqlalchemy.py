@@ -25,7 +25,7 @@ from coordinator.errors import Usage
 from coordinator.fields import PositiveDuration
 from coordinator.model import Role
 from coordinator.queries import Catalogue, Query
-from coordinator.rehearsal_ports import QuerySource, Wanted
+from coordinator.query_ports import QuerySource, Wanted
 
 _TELLING = ("ModuleNotFoundError", "ImportError", "AttributeError")
 """Errors whose text names a part of the code. Another one's may hold anything, a password too."""

@@ -23,7 +23,7 @@ from coordinator.adapters.queries._reading.statements import statements_of
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.model import Engine, Role
 from coordinator.queries import Catalogue, Query
-from coordinator.rehearsal_ports import QuerySource, Tree, Wanted
+from coordinator.query_ports import QuerySource, Tree, Wanted
 
 _NAMES = ("sqlc.yaml", "sqlc.yml", "sqlc.json")
 _SHARED_CODE = (None, "batch.go", "copyfrom.go")

@@ -11,7 +11,7 @@ from coordinator.adapters.queries._reading.go_constants import queries_of_go
 from coordinator.adapters.queries._reading.settings import PathSettings
 from coordinator.model import Role
 from coordinator.queries import Catalogue
-from coordinator.rehearsal_ports import QuerySource, Wanted
+from coordinator.query_ports import QuerySource, Wanted
 
 
 class SqlcGoSettings(PathSettings):

@@ -6,7 +6,7 @@ asked for is the same. Neighbouring releases often share all of their queries.
 
 from __future__ import annotations
 
-from coordinator.rehearsal_ports import Tree
+from coordinator.query_ports import Tree
 
 
 class RecordedTree:

@@ -9,7 +9,7 @@ import fnmatch
 import posixpath
 
 from coordinator.errors import Usage
-from coordinator.rehearsal_ports import Tree
+from coordinator.query_ports import Tree
 
 _WILD = frozenset("*?[")
 

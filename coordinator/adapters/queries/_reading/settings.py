@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 
 from coordinator.errors import Usage
 from coordinator.fields import QuerySettings
-from coordinator.rehearsal_ports import Wanted
+from coordinator.query_ports import Wanted
 
 VERSION = "{version}"
 
