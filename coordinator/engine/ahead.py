@@ -8,9 +8,6 @@ that may stop half-way.
 
 It begins with one and doubles while groups are quick: whoever reads the journal while a long migration runs
 finds the intent of that one alone. Rejected: groups by the size of the files, which says nothing about time.
-
-Behind a group of full size the next one waits, its intents written: so the database works on while the
-journal and whoever looks on hear what came of the one before.
 """
 
 from __future__ import annotations
@@ -72,10 +69,6 @@ class Paces:
     def size(self, database: DatabaseName | None) -> int:
         """Return how many may be begun now."""
         return self._sizes.get(database, 1)
-
-    def is_full(self, database: DatabaseName | None) -> bool:
-        """Tell whether groups are as large as they get, so that the next one may wait behind one."""
-        return self.size(database) == _MOST
 
     def learn(self, database: DatabaseName | None, count: int, took: timedelta) -> None:
         """Take in how long so many took."""

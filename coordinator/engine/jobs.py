@@ -7,7 +7,6 @@ doubt, never in a guessed state.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -58,24 +57,20 @@ class Jobs:
     bring: Callable[[tuple[Done, ...]], None]
     """Takes what is known of some of a job's steps."""
 
-    def do(
-        self, job: Job, contexts: Sequence[Context], ahead: Sequence[Step], behind: Future[Done] | None
-    ) -> Done:
-        """Do one command after the other and bring back what came of them, every so often; return the last.
+    def do(self, job: Job, contexts: Sequence[Context], ahead: Sequence[Step]) -> None:
+        """Do one command after the other and bring back what came of them, every so often.
 
-        `ahead` are the steps of no return that have not begun. `behind` is the job that this one has to wait
-        for: where it came to something that is in the way, nothing of this one is begun.
+        `ahead` are the steps of no return that have not begun.
         """
-        last = None if behind is None else behind.result()
         now = self.clock.now
         began = brought = now()
         known: list[Done] = []
+        last: Done | None = None
         at = 0
         while at < len(job):
             command, context = job[at], contexts[at]
             if last is not None and (last.is_in_the_way or context.is_halted()):
-                last = _not_done(command, last, now())
-                known.append(last)
+                known.append(_not_done(command, last, now()))
                 at += 1
                 continue
             done = self._done_together(job[at:], contexts[at:])
@@ -89,8 +84,6 @@ class Jobs:
         if isinstance(job[0], Start):
             self.paces.learn(job[0].step.database, len(job), now() - began)
         self.bring(tuple(known))
-        assert last is not None, "a job has a command"
-        return last
 
     def _done_together(self, job: Job, contexts: Sequence[Context]) -> tuple[Done, ...]:
         """Do the first of several steps in one go; none where that is not to be had."""

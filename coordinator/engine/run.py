@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import queue
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -57,14 +57,6 @@ _CUT_OFF: Final = 2
 of it would die for ever."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _AtWork:
-    """A job that a worker has, and its last result to come."""
-
-    job: Job
-    ended: Future[Done]
-
-
 class Audience(Protocol):
     """Who watches a run: a terminal, a log, a test."""
 
@@ -99,7 +91,7 @@ class Engine:
     """Make sure that no other coordinator acts; raises Waiting `lease-held` if one does."""
     problems: list[CoordinatorError] = field(default_factory=list)
     """What workers met and no event tells: why a step waits, or could not be observed."""
-    _in_flight: dict[StepId, _AtWork] = field(default_factory=dict)
+    _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
     _tried: set[StepId] = field(default_factory=set)
     _cut_off: Counter[StepId] = field(default_factory=Counter)
     """How often the connection of a step was lost."""
@@ -155,18 +147,12 @@ class Engine:
         """Carry out what decide says; return the stuck steps if it says that nothing is left to do."""
         begun: list[Job] = []
         stuck = None if self.is_stopping() else self._take_up(begun)
-        self._hand_out(workers, begun)
-        if stuck is None and not self.is_stopping() and self._goes_on_undisturbed():
-            self._hand_out(workers, [self._begin(step) for step in self._to_follow()])
-        at_work = map(self.state.graph.step, self._in_flight)
-        self._series.end_all_but({step.database for step in at_work if step.kind == "apply"})
-        return stuck
-
-    def _hand_out(self, workers: ThreadPoolExecutor, begun: Iterable[Job]) -> None:
-        """Give jobs to workers when all that is written is durable."""
         self._make_durable()
         for job in begun:
             self._submit(workers, job)
+        at_work = map(self.state.graph.step, self._in_flight)
+        self._series.end_all_but({step.database for step in at_work if step.kind == "apply"})
+        return stuck
 
     def _take_up(self, begun: list[Job]) -> tuple[StepId, ...] | None:
         """Write what decide says, and add to `begun` what a worker is to do when that is durable."""
@@ -206,22 +192,6 @@ class Engine:
             self._write(events.StepStarted(self.ports.clock.now(), each.id))
         return tuple(map(Start, steps))
 
-    def _goes_on_undisturbed(self) -> bool:
-        """Tell whether the run goes forward, and all that is neither pending nor done is at work."""
-        is_forward = self.state.rollback is None and self.state.abort is None
-        return is_forward and self.state.front.moved <= self._in_flight.keys()
-
-    def _to_follow(self) -> Iterator[Step]:
-        """Yield the migrations that may wait behind the last one of a full group that is at work."""
-        jobs = {id(each): each.job for each in self._in_flight.values() if isinstance(each.job[0], Start)}
-        databases = Counter(job[0].step.database for job in jobs.values())
-        for job in jobs.values():
-            last = job[-1].step
-            if databases[last.database] == 1 and self._paces.is_full(last.database):
-                self.demand_alone()
-                behind = chain(last, self.state, is_whole=self._is_whole, tried=self._tried, most=2)
-                yield from behind[1:]
-
     def _is_whole(self, step: Step) -> bool:
         name = step.its_database
         found = None if step.migration is None else self.ports.migration(name, step.migration)
@@ -235,10 +205,7 @@ class Engine:
         ahead = [each for each in steps if each.no_return and self._is_pending(each)]
         contexts = [self._context(command) for command in job]
         jobs = Jobs(self.kinds, self.state.run, self.ports.clock, self._paces, self._results.put)
-        first = job[0]
-        before = (self._in_flight.get(each) for each in first.step.after if isinstance(first, Start))
-        behind = next((each.ended for each in before if each is not None), None)
-        at_work = _AtWork(job, workers.submit(jobs.do, job, contexts, ahead, behind))
+        at_work = workers.submit(jobs.do, job, contexts, ahead)
         self._in_flight.update((command.step.id, at_work) for command in job)
 
     def _context(self, command: Start | Observe | Undo) -> Context:

@@ -23,7 +23,6 @@ from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.place import Place, the_open_run
 from coordinator.app.requests import leave
 from coordinator.app.running import Ended, Runner
-from coordinator.engine import ahead
 from coordinator.errors import CoordinatorError, ExitCode
 from coordinator.graph import StepId
 from coordinator.journal.events import Event, Outcome, RollbackStarted, from_wire, name_of
@@ -254,8 +253,6 @@ COMMANDS: Mapping[str, Callable[[Runner], Ended]] = {"run": run, "rollback": rol
 
 
 def child(order: dict[str, Any], reply: int) -> int:
-    if "full_group" in order:
-        ahead._MOST = order["full_group"]  # type: ignore[misc]
     boundary = Boundary(order["kill_at"])
     Path(order["folder"], "pid").write_text(str(os.getpid()))
     code = release(Path(order["folder"]), boundary, command=order["command"], blind=order["blind"])
@@ -292,7 +289,7 @@ def fork(order: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     import coordinator.engine.run as loop  # noqa: PLC0415
     from coordinator.backfills import work  # noqa: PLC0415
-    from coordinator.engine import jobs  # noqa: PLC0415
+    from coordinator.engine import ahead, jobs  # noqa: PLC0415
 
     # Which boundaries a run has is the same on a busy machine: groups as large, and progress told once.
     ahead._QUICK = timedelta(minutes=1)  # type: ignore[misc]

@@ -53,7 +53,6 @@ class Many:
     url: str
     tool: str
     order: Callable[..., dict[str, Any]]
-    full_group: int = 64
 
     @property
     def engine(self) -> str:
@@ -65,13 +64,7 @@ class Many:
         (self.folder / "migrations" / name).write_text(phase + text)
 
     def run(self, *, kill_at: list[str] | None = None) -> dict[str, Any]:
-        return self.order(
-            command="run",
-            folder=str(self.folder),
-            kill_at=kill_at,
-            blind=False,
-            full_group=self.full_group,
-        )
+        return self.order(command="run", folder=str(self.folder), kill_at=kill_at, blind=False)
 
     def run_and_die_behind(self, version: int) -> None:
         """Run, and be killed in the last group, at work on what comes after a version."""
@@ -195,17 +188,8 @@ def new_release(
     return make
 
 
-def in_doubt_after_each_kill(new_release: Callable[[], Many], full_group: int) -> Counter[int]:
-    """Kill a run at each instant from its first group to its last and finish it; return how many runs had how
-    many steps in doubt.
-    """
-
-    def made() -> Many:
-        release = new_release()
-        release.full_group = full_group
-        return release
-
-    undisturbed = made()
+def test_a_kill_anywhere_in_a_group_leaves_nothing_unknown(new_release: Callable[[], Many]) -> None:
+    undisturbed = new_release()
     names = undisturbed.run()["passed"]
     assert list(undisturbed.problems_at_the_end()) == []
     begun = [name for name in names if name.startswith("before step-started expand:shop:")]
@@ -216,7 +200,7 @@ def in_doubt_after_each_kill(new_release: Callable[[], Many], full_group: int) -
     for kill_at in worth_a_kill(names):
         if not first < kill_at <= last:
             continue
-        release = made()
+        release = new_release()
         assert release.run(kill_at=instant(names, kill_at))["killed"]
         state = next(newest_first(Place(release.folder / "plan.yaml").journal))
         in_doubt[sum(each.status is Status.STARTED for each in state.steps.values())] += 1
@@ -224,19 +208,7 @@ def in_doubt_after_each_kill(new_release: Callable[[], Many], full_group: int) -
         problems[f"{kill_at} {names[kill_at - 1]}"] = [*said, *release.problems_at_the_end()]
 
     assert {kill_at: found for kill_at, found in problems.items() if found} == {}
-    return in_doubt
-
-
-def test_a_kill_anywhere_in_a_group_leaves_nothing_unknown(new_release: Callable[[], Many]) -> None:
-    assert max(in_doubt_after_each_kill(new_release, 64)) == COUNT - FIRST_OF_LAST + 1, (
-        "all of the last group"
-    )
-
-
-def test_a_kill_while_a_group_waits_behind_another_leaves_nothing_unknown(
-    new_release: Callable[[], Many],
-) -> None:
-    assert max(in_doubt_after_each_kill(new_release, 2)) == 2 + 2, "the group at work, and that which waits"
+    assert max(in_doubt) == COUNT - FIRST_OF_LAST + 1, "kills met all of the last group in doubt"
 
 
 def test_a_kill_in_a_group_whose_journal_is_lost_is_recovered_from_the_world(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from fixtures.engine_bench import Bench, Made
-from fixtures.local import until
 
 from coordinator.adapters.journals.sqlite import SqliteJournal
 from coordinator.engine import ahead, jobs
 from coordinator.engine import run as loop
 from coordinator.engine.ahead import NOT_BEGUN
 from coordinator.engine.run import Engine
-from coordinator.errors import CoordinatorError, DatabaseError, Interrupted, StepFailed
+from coordinator.errors import CoordinatorError, DatabaseError, StepFailed
 from coordinator.graph import Graph, Step, StepId
 from coordinator.journal.fold import Status
 from coordinator.model import DatabaseName
@@ -33,11 +31,6 @@ class Together(Made):
 
     do_all: Callable[[Sequence[Step], Sequence[Context]], Sequence[str]] = lambda *_: ()
     asked: list[list[str]] = field(default_factory=list)
-    bench: list[Bench] = field(default_factory=list)
-
-    def wait_until_begun(self, step: str) -> None:
-        """Return when the journal has the intent of a step."""
-        until(lambda: f"step-started {step}" in self.bench[0].names())
 
     def perform_all(self, steps: Sequence[Step], contexts: Sequence[Context]) -> Sequence[str]:
         self.asked.append([each.id for each in steps])
@@ -52,8 +45,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]
     monkeypatch.setattr(ahead, "_QUICK", timedelta(minutes=1))
     monkeypatch.setattr(Engine, "_is_whole", lambda *_: True)
 
-    def run(kind: Together, *, most: int = 64, is_stopping: Callable[[], bool] = lambda: False) -> Bench:
-        monkeypatch.setattr(ahead, "_MOST", most)
+    def run(kind: Together) -> Bench:
         names = [f"m{number}" for number in range(1, 8)]
         before = [(), *((StepId(each),) for each in names)]
         steps = (
@@ -61,8 +53,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]
             for name, after in zip(names, before, strict=False)
         )
         made = Bench(SqliteJournal(tmp_path / "journal"), Graph(tuple(steps)), {"apply": kind})
-        made.is_stopping = is_stopping
-        kind.bench.append(made)
         made.begin()
         made.engine().run()
         return made
@@ -154,77 +144,3 @@ def test_a_bug_is_raised_as_it_is(run: Callable[..., Bench]) -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(Together(do_all=stumble))
-
-
-def test_behind_a_full_group_the_next_one_waits_and_no_other(run: Callable[..., Bench]) -> None:
-    begun: list[list[str]] = []
-
-    def do_all(steps: Sequence[Step], _: Sequence[Context]) -> Sequence[str]:
-        if steps[0].id == "m2":
-            kind.wait_until_begun("m5")
-        begun.append([each for each in kind.bench[0].names() if each.startswith("step-started")])
-        return ["" for _ in steps]
-
-    kind = Together(do_all=do_all)
-    made = run(kind, most=2)
-
-    assert kind.asked == [["m2", "m3"], ["m4", "m5"], ["m6", "m7"]]
-    assert [each.removeprefix("step-started ") for each in begun[0]] == ["m1", "m2", "m3", "m4", "m5"]
-    assert set(statuses(made).values()) == {Status.DONE}
-
-
-def test_what_waits_behind_a_group_is_not_begun_where_that_fails(run: Callable[..., Bench]) -> None:
-    def fail(step: Step, _: Context) -> str:
-        if step.id == "m3":
-            kind.wait_until_begun("m5")
-            raise StepFailed("statement-failed", "no")
-        return ""
-
-    kind = Together(do=fail, do_all=lambda steps, _: ["" for each in steps if each.id < "m3"])
-    made = run(kind, most=2)
-
-    assert kind.asked == [["m2", "m3"]]
-    assert list(statuses(made).values())[2:] == [Status.FAILED, *(4 * [Status.PENDING])]
-    assert made.engine().state.steps[StepId("m5")].detail == NOT_BEGUN
-    assert made.engine().state.steps[StepId("m6")].first is None
-
-
-def test_what_waits_behind_a_group_is_not_begun_after_a_signal(run: Callable[..., Bench]) -> None:
-    signals: list[str] = []
-
-    def do_all(steps: Sequence[Step], _: Sequence[Context]) -> Sequence[str]:
-        kind.wait_until_begun("m5")
-        signals.append("SIGTERM")
-        return ["" for _ in steps]
-
-    kind = Together(do_all=do_all)
-    with pytest.raises(Interrupted):
-        run(kind, most=2, is_stopping=lambda: bool(signals))
-
-    made = kind.bench[0]
-    assert kind.asked == [["m2", "m3"]]
-    assert list(statuses(made).values())[1:] == [Status.DONE, Status.DONE, *(4 * [Status.PENDING])]
-    assert made.engine().state.steps[StepId("m5")].detail == NOT_BEGUN
-
-
-def test_nothing_waits_behind_what_is_looked_at(run: Callable[..., Bench]) -> None:
-    seen: list[dict[str, Status]] = []
-
-    def look(_: Step, context: Context) -> Seen:
-        if not context.in_doubt:
-            return Seen.NOT_DONE
-        time.sleep(0.1)  # long enough for the loop to come round
-        seen.append(statuses(kind.bench[0]))
-        return Seen.DONE
-
-    def lose(steps: Sequence[Step], _: Sequence[Context]) -> Sequence[str]:
-        if steps[0].id == "m2":
-            kind.wait_until_begun("m5")
-            raise DatabaseError("connection-lost", "gone", ambiguous=True)
-        return ["" for _ in steps]
-
-    kind = Together(look=look, do_all=lose)
-    made = run(kind, most=2)
-
-    assert [list(each.values())[3:] for each in seen] == 2 * [4 * [Status.PENDING]]
-    assert set(statuses(made).values()) == {Status.DONE}
