@@ -78,7 +78,9 @@ def test_is_released_with_declared_phases_and_never_called_proven(checkout: Chec
     assert "2 applied, 0 pending" in said
 
 
-def test_a_phase_is_guessed_with_the_quotes_of_the_engine(checkout: Checkout):
+def test_a_phase_is_guessed_with_the_quotes_of_the_engine(checkout: Checkout, mariadb_url: str):
+    with root_connection(mariadb_url) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {mariadb_url.rpartition('/')[2]}.used (x integer)")
     checkout.write(1, "ALTER TABLE t ADD a varchar(9) DEFAULT 'it\\'s', DROP COLUMN b;\n", declared="expand")
     path = next((checkout.folder / "migrations").iterdir())
     path.write_text(path.read_text().replace("-- coordinator: phase=expand\n", ""))

@@ -112,11 +112,11 @@ def test_a_new_child_of_a_row_that_is_deleted_is_no_break(server: RehearsalServe
     query = Query("Delete", "DELETE FROM customers WHERE id = ?", Place("q.sql", 1))
     with scratch(server) as database:
         database.fill()
-        state = State(database, layers)
-        [compiled] = compile_queries(state, [query], role=None)
+        [compiled] = compile_queries(State(database, layers), [query], role=None)
         key = "FOREIGN KEY (customer_id) REFERENCES customers (id)"
         apply(database, f"CREATE TABLE visits (customer_id int NOT NULL, {key})")
         apply(database, "INSERT INTO visits SELECT id FROM customers")
+        state = State(database, layers)
 
         [alone] = ask_queries(state, [compiled], role=None, between=Between())
         [beside] = ask_queries(
