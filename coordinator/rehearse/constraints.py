@@ -115,7 +115,8 @@ class Constraints:
     """Tables, each with one that has some of its rows: a partition, or a table that inherits."""
     columns: Mapping[tuple[str, str], Room | None]
     """By table and name, what they have place for."""
-    givers: frozenset[Giver]
+    givers: tuple[Giver, ...]
+    """All of them: those of two tables may be equal, which says nothing of a table's own."""
     bounds: frozenset[tuple[str, str]]
     """Partitioned tables, each with the bounds of one of its partitions."""
 
@@ -132,7 +133,7 @@ class Constraints:
             frozenset(followers(read)),
             frozenset((bare(table), bare(part)) for table, *_, part in parts),
             dict(columns_of(read)),
-            frozenset(givers(read)),
+            tuple(givers(read)),
             frozenset(bounds(read)),
         )
 

@@ -39,6 +39,26 @@ def test_a_check_that_a_foreign_keys_action_meets_is_found():
     assert "`CHECK ((shop > 0))`, which `sale` has here" in why
 
 
+def test_a_trigger_that_another_table_has_word_for_word_is_one_of_its_own():
+    lowers = "CREATE FUNCTION public.lowers() RETURNS trigger AS $$ BEGIN NEW.name := lower(NEW.name); END $$"
+
+    def trigger_of(table: str) -> dict[str, str]:
+        text = f"BEFORE INSERT ON public.{table} FOR EACH ROW EXECUTE FUNCTION public.lowers()"
+        return {f"trigger public.{table}.lower_{table}": f"CREATE TRIGGER lower_{table} {text}"}
+
+    ran = Ran((), 1, written=Ran((), 1, table="shop"))
+    text = "INSERT INTO shop (name) VALUES ($1)"
+    functions = {"function public.lowers()": lowers}
+
+    for others in ({}, trigger_of("sale"), {**trigger_of("a"), **trigger_of("sale"), **trigger_of("z")}):
+        before = {**CATALOGUE, "column public.shop.name": "text", **functions, **others}
+        own = Constraints.of(before)
+        for catalogue in ({**before, **trigger_of("shop")}, {**trigger_of("shop"), **before}):
+            here = Constraints.of(catalogue)
+            assert here.replaced(text, ran, own=own, own_ran=ran) is not None, others
+            assert own.replaced(text, ran, own=here, own_ran=ran) is not None, others
+
+
 def test_what_a_schema_alone_decides_is_found_out_once(monkeypatch: pytest.MonkeyPatch):
     looked_at: list[object] = []
     rows_of = Constraints._rows_of
