@@ -31,12 +31,12 @@ def classify(
     phased: dict[DatabaseName, tuple[Phased, ...]] = {}
     problems: list[Diagnostic] = []
     unused = _without_live_version(plan, survey)
-    empty = frozenset(name for name, database in survey.databases.items() if database.is_empty)
     for name, database in survey.databases.items():
         if name in asked:
             continue
         engine = plan.databases[name].engine
-        rows = list(_phases(database.pending, engine=engine, free=_free(name, empty=empty, unused=unused)))
+        free = _free(name, is_empty=database.is_empty, is_unused=name in unused)
+        rows = list(_phases(database.pending, engine=engine, free=free))
         phased[name] = tuple(row for row in rows if isinstance(row, Phased))
         problems.extend(row for row in rows if isinstance(row, Diagnostic))
     cuts = {name: _Cut.of(migrations) for name, migrations in phased.items()}
@@ -44,13 +44,11 @@ def classify(
     return Evidence(phased, spans), tuple(problems)
 
 
-def _free(
-    database: DatabaseName, *, empty: frozenset[DatabaseName], unused: frozenset[DatabaseName]
-) -> tuple[Basis, str] | None:
+def _free(database: DatabaseName, *, is_empty: bool, is_unused: bool) -> tuple[Basis, str] | None:
     """Return why migrations of a database can break nobody, and on what that rests; None if they may."""
-    if database in empty:
+    if is_empty:
         return Basis.OBSERVED, f"nothing is in `{database}` yet"
-    if database in unused:
+    if is_unused:
         return Basis.CLASSIFIED, f"no version that uses `{database}` is live"
     return None
 

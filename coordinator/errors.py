@@ -44,6 +44,8 @@ ENDED: Final = "57P01"
 """admin_shutdown (PostgreSQL, Appendix A), which each engine's session says where somebody ended it."""
 OVER_TIME: Final = frozenset({"25P03", "25P04"})
 """idle_in_transaction_session_timeout, transaction_timeout (the same): the server ends what takes longer."""
+MEANT: Final = OVER_TIME | {ENDED}
+"""How a connection ends that a person or a setting wanted to end: its work is not begun again by itself."""
 
 
 class CoordinatorError(Exception):
@@ -154,8 +156,7 @@ class DatabaseError(CoordinatorError):
     @property
     def left_nothing(self) -> bool:
         """Tell whether a connection was lost before a commit, and no person and no setting wanted that."""
-        is_meant = self.sqlstate == ENDED or self.sqlstate in OVER_TIME
-        return self.code == "connection-lost" and not self.ambiguous and not is_meant
+        return self.code == "connection-lost" and not self.ambiguous and self.sqlstate not in MEANT
 
 
 class JournalConflict(CoordinatorError):

@@ -47,6 +47,7 @@ _ANEW: Final = (
 )
 
 _Answer = TypeVar("_Answer")
+
 # -- at the version's own state --------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.adapters.warm_interpreter import WarmInterpreter
 from coordinator.argv import interpreter_from
-from coordinator.errors import ENDED, OVER_TIME, StepFailed, Waiting
+from coordinator.errors import MEANT, StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports import programs
 from coordinator.ports.databases import Batch, Session
@@ -268,8 +268,7 @@ class AlembicRunner:
         """Return how a process ended, with the reason that it gives."""
         if "error" in answer:  # in a sentence, rather than the end of a traceback
             ended = replace(ended, lines=(without(answer["error"], (url, *self._secrets())),))
-        is_meant = answer.get("sqlstate") == ENDED or answer.get("sqlstate") in OVER_TIME
-        is_cut_off = bool(answer.get("is_cut_off")) and not is_meant
+        is_cut_off = bool(answer.get("is_cut_off")) and answer.get("sqlstate") not in MEANT
         return replace(ended, is_cut_off=is_cut_off)
 
     def _about(self, url: Secret) -> dict[str, object]:

@@ -124,8 +124,8 @@ def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]
 
 def _place(table: Table, column: TableColumn) -> int:
     """Return how many columns before this one have the same values."""
-    own = typed(column, 1)
-    return [typed(each, 1) == own for each in table.columns[: table.columns.index(column)]].count(True)
+    before = table.columns[: table.columns.index(column)]
+    return [typed(each, 1) for each in before].count(typed(column, 1))
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:
