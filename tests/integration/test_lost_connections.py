@@ -112,6 +112,22 @@ def test_a_session_that_an_administrator_ended_is_not_begun_again(database_url: 
     assert len(begun) == 1
 
 
+def test_a_session_of_alembic_that_an_administrator_ended_is_not_begun_again(
+    database_url: str, tmp_path: Path
+) -> None:
+    name = urlsplit(database_url).path[1:]
+    ended = f"SELECT pg_terminate_backend(pg_backend_pid()) WHERE current_database() = '{name}'"
+    up = f'op.execute("CREATE TABLE last (x int)")\nop.execute("{ended}")'
+    begun: list[bool] = []
+    audience = Audience(acts={"expand:shop:a1": lambda: begun.append(True)})
+
+    ports = plan_in(write_project(tmp_path, revision("a1", up=up, said=EXPAND)), database_url)
+
+    assert not is_done(release(ports, audience))
+    assert [each.code for each in audience.failed] == ["program-failed"]
+    assert len(begun) == 1
+
+
 def test_a_server_that_is_restarted_under_a_step_fails_no_release(tmp_path: Path) -> None:
     """It ends the session as an administrator does who wants its locks gone."""
     with crashing_server() as server:

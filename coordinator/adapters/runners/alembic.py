@@ -29,7 +29,7 @@ from coordinator.adapters.sqlalchemy_url import names_driver
 from coordinator.adapters.sqlite_url import of_sqlalchemy, path_from
 from coordinator.adapters.warm_interpreter import WarmInterpreter
 from coordinator.argv import interpreter_from
-from coordinator.errors import MEANT, StepFailed, Waiting
+from coordinator.errors import ENDED, MEANT, DatabaseError, StepFailed, Waiting
 from coordinator.model import DatabaseSpec, Engine, Migration, MigrationId, Script, Statement
 from coordinator.ports import programs
 from coordinator.ports.databases import Batch, Session
@@ -260,9 +260,17 @@ class AlembicRunner:
         is_gone = ended.exit_code is not None  # else it may still be there, and begin
         has_begun = process.waits or not is_gone or self.may_have_begun(first)
         ended = replace(self._answered(ended, answer, url), has_begun=has_begun)
-        if answer.get("is_elsewhere") and self._identity(url) != self._last_identity:
-            ended = replace(ended, is_cut_off=True)  # it reached the right one, which was restarted meanwhile
+        was_ended = first.is_atomic and answer.get("sqlstate") == ENDED
+        if (was_ended or answer.get("is_elsewhere")) and self._has_restarted(url):
+            ended = replace(ended, is_cut_off=True)  # nobody meant the session, or it reached the right one
         return ended, answer
+
+    def _has_restarted(self, url: Secret) -> bool:
+        """Tell whether the server lets nobody in, or was started since the process that works began."""
+        try:
+            return self._identity(url) != self._last_identity
+        except DatabaseError:
+            return True
 
     def _answered(self, ended: Ended, answer: Mapping[str, Any], url: Secret) -> Ended:
         """Return how a process ended, with the reason that it gives."""
