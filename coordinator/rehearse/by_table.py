@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Collection, Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
 
 _T = TypeVar("_T")
+
+
+class Worded(Protocol):
+    """What a table has, as a catalogue writes it without its name."""
+
+    @property
+    def table(self) -> str:
+        """The table's name without a schema."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        ...
+
+
+_W = TypeVar("_W", bound=Worded)
+
+
+def lone(having: Iterable[_W], lacking: Collection[Worded], tables: Collection[str]) -> Iterator[_W]:
+    """Yield what one state has and another one lacks, by their texts, of which `tables` were looked at there.
+
+    A table that has been renamed or was made since, as a partition is, has another one's there.
+    """
+    texts = {each.text for each in lacking}
+    own = {(each.table, each.text) for each in lacking}
+    for each in sorted(having, key=lambda one: (one.text, one.table)):
+        is_there = (each.table, each.text) in own if each.table in tables else each.text in texts
+        if not is_there:
+            yield each
 
 
 class ByTable(Generic[_T]):

@@ -80,7 +80,7 @@ _ACTION = re.compile(r"ON (?P<event>DELETE|UPDATE) (?P<does>CASCADE|SET NULL|SET
 class Constraint:
     """What the rows of a table have to meet; without its name, which says nothing."""
 
-    table: str = field(compare=False)
+    table: str
     """Its name without a schema; at another state it may have another one."""
     text: str
     is_unique: bool

@@ -10,14 +10,14 @@ A trigger that refuses or leaves out rows is such a constraint as well, whatever
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import filterfalse
 from typing import TypeVar
 
 from coordinator.rehearsal_ports import Ran
-from coordinator.rehearse.by_table import ByTable
+from coordinator.rehearse.by_table import ByTable, lone
 from coordinator.rehearse.catalogued import (
     ANY,
     NEW_ROWS,
@@ -35,7 +35,6 @@ from coordinator.rehearse.catalogued import (
     domain_checks,
     expressions,
     followers,
-    is_as_fine,
     is_narrower,
     may_refuse,
     of_domains,
@@ -44,11 +43,11 @@ from coordinator.rehearse.catalogued import (
     words_of,
 )
 from coordinator.rehearse.givers import Giver, givers, replacing
+from coordinator.rehearse.met import Met, events_of
 from coordinator.rehearse.written import columns_by, literals_by, targets_of
 from coordinator.sameness import moving
 
 _T = TypeVar("_T")
-_OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+\"? IS (?:NOT )?NULL|AND)+", re.IGNORECASE)
 _ALL_COLUMNS = re.compile(r"(?:\bSELECT(?:\s+(?:ALL|DISTINCT))?|\bRETURNING|,|\.)\s*\*", re.IGNORECASE)
 _IGNORES = re.compile(r"\bCONFLICT\b|\bIGNORE\b|\bREPLACE\b|\bDUPLICATE\b", re.IGNORECASE)
 _LONGEST = 80
@@ -69,13 +68,6 @@ _LEFT_ALONE = (
     "no sample value meets the foreign key of `{table}` that takes or changes its rows with the ones that go,"
     " where the version was made and not here: whether the version counts on it is not known"
 )
-_INSERTS = re.compile(r"\b(?:INSERT|REPLACE|MERGE)\b", re.IGNORECASE)
-_EVENTS = {
-    "insert": _INSERTS,
-    "update": re.compile(r"\b(?:UPDATE|MERGE)\b", re.IGNORECASE),
-    "delete": re.compile(r"\b(?:DELETE|REPLACE|MERGE)\b", re.IGNORECASE),
-}
-"""By what a trigger may wait for, the words of texts that do it."""
 _NEW = re.compile(r"\b(?:INSERT|UPDATE|MERGE)\b", re.IGNORECASE)
 _OF_PARENTS = frozenset({"update", "delete"})
 _NONE: frozenset[str] = frozenset()
@@ -159,12 +151,12 @@ class Constraints:
             for (event, parent), (_, child) in own.leads - self.leads
             if event == "delete" and parent in before and self._every.of({child})
         }
-        if followed and _EVENTS["delete"].search(text):
+        if followed and "delete" in events_of(text):
             return _LEFT_ALONE.format(table=min(followed))
         was_met = partial(self._was_met, text, here)
-        for each in filterfalse(was_met, _differing(theirs, ours, text, columns)):
+        for each in filterfalse(was_met, theirs.differing(ours, text, columns)):
             return _REFUSES.format(text=_shown(each.text), table=each.table)
-        for each in _differing(ours, theirs, text, columns) if _IGNORES.search(text) else ():
+        for each in ours.differing(theirs, text, columns) if _IGNORES.search(text) else ():
             if each.is_unique:
                 return _IGNORED.format(text=_shown(each.text), table=each.table)
         if narrower := self.narrower(own, now, columns, here):
@@ -181,11 +173,12 @@ class Constraints:
             return None  # as in most schemas, and each query comes here at each state
         now, before = self.written(text, here.written), own.written(text, own_ran.written)
         columns = columns_by(text) or self.columns_of(now)
+        ours = [each for each in own.givers if each.table in before]
+        theirs = [each for each in self.givers if each.table in now]
         column = replacing(
-            [each for each in own.givers if each.table in before],
-            [each for each in self.givers if each.table in now],
+            [*lone(ours, theirs, self.tables_of(now)), *lone(theirs, ours, own.tables_of(before))],
             columns=columns.difference(moving(here.written), moving(own_ran.written)),
-            events=_events_of(text),
+            events=events_of(text),
         )
         return _REPLACED.format(column=column) if column else None
 
@@ -210,6 +203,10 @@ class Constraints:
         names = targets_of(text) | ({bare(written.table)} if written.table else _NONE)
         found = names.union(*map(self.shown, names))
         return found | _below(found, self.parts)
+
+    def tables_of(self, names: frozenset[str]) -> frozenset[str]:
+        """Return those that are no views: what is written through one has a table of another name."""
+        return names - self.views.keys()
 
     def columns_of(self, tables: Collection[str]) -> frozenset[str]:
         """Return the columns of some tables."""
@@ -260,7 +257,7 @@ class Constraints:
         """Return what is done to rows of a table, and what foreign keys then do to those of another."""
         return frozenset((each.of_parent, each.of_child) for each in self.followers)
 
-    def met(self, tables: frozenset[str], columns: frozenset[str] | None, ran: Ran) -> frozenset[Constraint]:
+    def met(self, tables: frozenset[str], columns: frozenset[str] | None, ran: Ran) -> Met:
         """Return those of some tables, of the rows that follow theirs, and of what else a query wrote.
 
         `columns` are those of the tables that are written; None if it may be any.
@@ -273,13 +270,13 @@ class Constraints:
             or columns is None
             or not columns.isdisjoint(each.keys)
         }
-        reached = {event: _below([(event, each) for each in tables], leads) for event in _OF_PARENTS}
+        done_to = {event: _below([(event, each) for each in tables], leads) for event in _OF_PARENTS}
         found = {*self._every.of(tables)}
         for each, rows in self._followed if leads else ():
-            events = frozenset(event for event, done in reached.items() if not rows.isdisjoint(done))
+            events = frozenset(event for event, done in done_to.items() if not rows.isdisjoint(done))
             if events and each not in found:
                 found.add(replace(each, words=ANY, events=events))
-        followed = {table for done in reached.values() for _, table in done}
+        followed = {table for done in done_to.values() for _, table in done}
         for effect in ran.beside:
             done = (NEW_ROWS if effect.new else _NONE) | (_OF_PARENTS if effect.gone else _NONE)
             table = bare(effect.table)
@@ -288,7 +285,8 @@ class Constraints:
                 for each in self._every.of({table} - followed)
                 if not done.isdisjoint(each.events)
             }
-        return frozenset(found)
+        reached = tables | followed | {bare(effect.table) for effect in ran.beside}
+        return Met(frozenset(found), self.tables_of(reached))
 
     @cached_property
     def _followed(self) -> tuple[tuple[Constraint, frozenset[Done]], ...]:
@@ -346,10 +344,6 @@ class Constraints:
         return checks.union(filter(may_refuse, bodies))
 
 
-def _events_of(text: str) -> frozenset[str]:
-    return frozenset(event for event, words in _EVENTS.items() if words.search(text))
-
-
 def _below(tables: Collection[_T], pairs: Collection[tuple[_T, _T]]) -> frozenset[_T]:
     """Return all that pairs lead to from some tables."""
     below: frozenset[_T] = frozenset()
@@ -358,51 +352,6 @@ def _below(tables: Collection[_T], pairs: Collection[tuple[_T, _T]]) -> frozense
         below |= more
         reached |= more
     return below
-
-
-def _differing(
-    having: Collection[Constraint],
-    lacking: Collection[Constraint],
-    text: str,
-    columns: frozenset[str] | None,
-) -> Iterator[Constraint]:
-    """Yield those that only one state has, as far as a text may write what they are about."""
-    inserts = bool(_INSERTS.search(text))
-    events = _events_of(text) | ANY
-    for each in sorted({*having} - {*lacking}, key=lambda one: one.text):
-        may_meet = (each.is_unique and inserts) or columns is None or bool((columns | ANY) & each.words)
-        if (
-            not events.isdisjoint(each.events)
-            and may_meet
-            and not _asks_for_null(each)
-            and not _is_implied(each, lacking, inserts=inserts)
-        ):
-            yield each
-
-
-def _asks_for_null(constraint: Constraint) -> bool:
-    """Tell whether a CHECK asks for NULL alone: a set of values has NULL wherever that was taken.
-
-    Of one column or another it does not: what the other one has in the row decides as well.
-    """
-    return not constraint.is_unique and _OF_NULL.fullmatch(constraint.text) is not None
-
-
-def _is_implied(constraint: Constraint, others: Collection[Constraint], *, inserts: bool) -> bool:
-    """Tell whether rows that are unique already cannot be alike.
-
-    Where that is checked at the end only, an INSERT of rows meets it all the same, and an UPDATE may pass.
-    """
-    if constraint.keys is None or "distinct" in constraint.words:
-        return False
-    return any(
-        each.keys is not None
-        and all(any(is_as_fine(key, of) for key in constraint.keys) for of in each.keys)
-        and "where" not in each.words
-        and (inserts or "deferrable" not in each.words or "deferrable" in constraint.words)
-        for each in others
-        if each.is_unique
-    )
 
 
 def _shown(text: str) -> str:

@@ -8,8 +8,8 @@ gives a value where there is none (`NEW.name IS NULL`, `coalesce(NEW.name, …)`
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from coordinator.rehearse.catalogued import ANY, TRIGGER, Read, bare, called, words_of
 
@@ -25,13 +25,13 @@ _COMPARED = re.compile(r"\b(?:IF|ELSIF|ELSEIF|AND|OR|WHEN|NOT)\s+\(*\s*NEW\.[\w\
 class Giver:
     """A trigger, without its name, with what it calls."""
 
-    table: str = field(compare=False)
+    table: str
     text: str
-    columns: frozenset[str] = field(compare=False)
+    columns: frozenset[str]
     """Those of the new row that it gives a value."""
-    replaced: frozenset[str] = field(compare=False)
+    replaced: frozenset[str]
     """Those of them of which it does not ask whether they are NULL."""
-    events: frozenset[str] = field(compare=False)
+    events: frozenset[str]
 
 
 def givers(read: Read) -> Iterator[Giver]:
@@ -50,11 +50,9 @@ def _named(pattern: re.Pattern[str], text: str) -> frozenset[str]:
     return words_of(" ".join(one or other for one, other in pattern.findall(text)))
 
 
-def replacing(
-    ours: Collection[Giver], theirs: Collection[Giver], *, columns: frozenset[str], events: frozenset[str]
-) -> str | None:
+def replacing(lone_ones: Iterable[Giver], *, columns: frozenset[str], events: frozenset[str]) -> str | None:
     """Return a column, with its table, of which a trigger of one state alone replaces what a client sends."""
-    for each in sorted({*ours} ^ {*theirs}, key=lambda one: one.text):
+    for each in lone_ones:
         found = columns & each.replaced
         if found and not (events | ANY).isdisjoint(each.events):
             return f"{each.table}.{min(found)}"

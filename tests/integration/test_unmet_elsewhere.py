@@ -60,7 +60,11 @@ def test_a_partition_that_refuses_or_goes(servers: Servers, pending: str, expect
     ],
 )
 def test_a_text_that_writes_two_tables(servers: Servers, query: str):
+    of_both = TWO + CHECK.replace("TABLE s", "TABLE t")
+
     assert verdict(servers, Engine.POSTGRESQL, TWO, CHECK, query) == "pu"
+    assert verdict(servers, Engine.POSTGRESQL, of_both, CHECK, query) == "pu"
+    assert verdict(servers, Engine.POSTGRESQL, of_both, "ALTER TABLE s RENAME COLUMN c TO e;", query) == "pp"
 
 
 @pytest.mark.parametrize("engine", MYSQL)

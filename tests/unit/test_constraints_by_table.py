@@ -39,6 +39,43 @@ def test_a_check_that_a_foreign_keys_action_meets_is_found():
     assert "`CHECK ((shop > 0))`, which `sale` has here" in why
 
 
+def test_a_check_that_another_table_has_word_for_word_is_one_of_its_own():
+    text = (
+        "WITH a AS (INSERT INTO sale (id, shop) VALUES ($1, $2)) INSERT INTO shop (id, shop) VALUES ($1, $2)"
+    )
+    ran = Ran((), 1, written=Ran((), 1, table="shop"))
+    own = Constraints.of({**CATALOGUE, "column public.shop.shop": "integer"})
+    renamed = {key.replace(".shop", ".shops", 1): each for key, each in CATALOGUE.items()}
+
+    for name in ("aaa", "shop_check", "zzz"):
+        here = Constraints.of({**CATALOGUE, f"constraint public.shop.{name}": "CHECK ((shop > 0))"})
+        why = here.unmet(text, ran, own=own, own_ran=ran)
+        assert why is not None
+        assert "which `shop` has here" in why
+
+    of_view = {**renamed, "view public.shop": "SELECT id, shop FROM public.shops"}
+    moved = Constraints.of({**of_view, "constraint public.shops.shop_check": "CHECK ((shop > 0))"})
+    both = Constraints.of({**CATALOGUE, "constraint public.shop.shop_check": "CHECK ((shop > 0))"})
+    assert moved.unmet(text, ran, own=both, own_ran=ran) is None
+    assert both.unmet(text, ran, own=moved, own_ran=ran) is None
+
+
+def test_a_unique_of_another_table_implies_nothing():
+    text = (
+        "WITH a AS (INSERT INTO sale (id, shop) VALUES ($1, $2)) INSERT INTO shop (id, shop) VALUES ($1, $2)"
+    )
+    ran = Ran((), 1, written=Ran((), 1, table="shop"))
+    of_sale = {**CATALOGUE, "constraint public.sale.one": "UNIQUE (shop)"}
+    of_both = {**of_sale, "constraint public.shop.one": "UNIQUE (shop, id)"}
+    keyless = {key: each for key, each in of_both.items() if not key.endswith("shop_pkey")}
+    before = {key: each for key, each in of_sale.items() if not key.endswith("shop_pkey")}
+
+    why = Constraints.of(keyless).unmet(text, ran, own=Constraints.of(before), own_ran=ran)
+
+    assert why is not None
+    assert "`UNIQUE (shop, id)`, which `shop` has here" in why
+
+
 def test_a_trigger_that_another_table_has_word_for_word_is_one_of_its_own():
     lowers = "CREATE FUNCTION public.lowers() RETURNS trigger AS $$ BEGIN NEW.name := lower(NEW.name); END $$"
 
