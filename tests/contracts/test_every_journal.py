@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -106,6 +107,18 @@ def test_a_journal_that_another_process_keeps_locked_is_waited_for(file: Path) -
             SqliteJournal(file, patience=0.1).append("r@1", 2, "second")
 
     assert refused.value.code == "journal-busy"
+    assert SqliteJournal(file).records("r@1") == ("first",)
+
+
+def test_a_journal_that_another_process_makes_at_the_same_time_is_waited_for(file: Path) -> None:
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as making:
+        making.execute("BEGIN IMMEDIATE")
+        done = Timer(0.2, making.execute, ("ROLLBACK",))
+        done.start()
+        SqliteJournal(file).append("r@1", 1, "first")
+        done.join()
+
     assert SqliteJournal(file).records("r@1") == ("first",)
 
 

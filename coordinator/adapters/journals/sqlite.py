@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS run (number INTEGER PRIMARY KEY, run TEXT NOT NULL UN
 _IS_THERE = "SELECT 1 FROM event WHERE run = ? AND sequence = ?"
 _PATIENCE = 10.0
 """Seconds that a write waits for another one; ours last milliseconds."""
+_PAUSE = 0.01
 
 
 class SqliteJournal:
@@ -110,10 +112,27 @@ class SqliteJournal:
         self._kept = connection
         connection.execute("PRAGMA synchronous = FULL")
         if not self._is_made:
-            connection.executescript(_TABLES)
+            self._make(connection)
             self._is_made = True
         self._kept_for = self._identity()
         return connection
+
+    def _make(self, connection: sqlite3.Connection) -> None:
+        """Make what is not there, also where another process does the same: `status` beside the first `run`.
+
+        Its timeout does not hold for a change of the journal mode: SQLite refuses that at once while another
+        connection is about to write.
+        """
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                connection.executescript(_TABLES)
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() >= until:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def _identity(self) -> tuple[int, int, int] | None:
         """Name the file as this process sees it: what was deleted or forked is not the same."""
@@ -138,7 +157,7 @@ class SqliteJournal:
         )
 
     def _unusable(self, error: Exception) -> CoordinatorError:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+        if _is_busy(error):
             return Waiting(
                 "journal-busy",
                 f"Another process has kept the journal {self._file} locked for {self._patience:g} seconds.",
@@ -151,3 +170,7 @@ class SqliteJournal:
             why="Without its journal a run could not be resumed, so nothing more is done.",
             next_step="Free space on the disk or mend the file's rights, and run again.",
         )
+
+
+def _is_busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
