@@ -288,11 +288,14 @@ def fork(order: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     import coordinator.engine.run as loop  # noqa: PLC0415
+    from coordinator.adapters import sqlite_session  # noqa: PLC0415
     from coordinator.backfills import work  # noqa: PLC0415
     from coordinator.engine import ahead, jobs  # noqa: PLC0415
 
-    # Which boundaries a run has is the same on a busy machine: groups as large, and progress told once.
+    # Which boundaries a run has is the same on a busy machine: groups as large, committed whole, and
+    # progress told once.
     ahead._QUICK = timedelta(minutes=1)  # type: ignore[misc]
+    sqlite_session._LONGEST = 60.0
     work._SAY = timedelta(days=1)  # type: ignore[misc]
     loop._TICK = 0.005  # type: ignore[misc]  # a test waits for results, not for people
     jobs._BRING = timedelta(milliseconds=5)  # type: ignore[misc]

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -73,21 +72,17 @@ class Many:
         is_there = self.is_in_last_group if self.engine == "sqlite" else lambda: version in self.things()
         with ThreadPoolExecutor(1) as beside:
             running = beside.submit(self.run)
-            until(is_there)
-            os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
+            try:
+                until(is_there)
+            finally:
+                os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
             assert running.result()["killed"]
         self.be_slow(0)
 
     def is_in_last_group(self) -> bool:
-        """Tell whether the transaction of the last group is open: it has the write lock of SQLite."""
-        if COUNT not in {_version(each) for each in self.past() if isinstance(each, events.StepStarted)}:
-            return False
-        with closing(sqlite3.connect(self.folder / "shop.db", timeout=0)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return True
-        return False
+        """Tell whether the transaction of the last group is open and has written, without a lock of ours."""
+        begun = {_version(each) for each in self.past() if isinstance(each, events.StepStarted)}
+        return COUNT in begun and (self.folder / "shop.db-journal").exists()
 
     def there_behind(self, version: int) -> set[int]:
         """Return what is there after `run_and_die_behind`: SQLite has all of a group or nothing."""
