@@ -13,13 +13,6 @@ from fixtures.api_stub import CUT, SILENT, UNREAD, Answer, ApiStub, Cut, answer,
 from coordinator.adapters.platforms._kubernetes.failures import Unanswered
 from coordinator.errors import StepFailed
 
-
-def free_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 SICK = [
     UNREAD,
     CUT,
@@ -76,8 +69,7 @@ def test_repeats_every_write_that_the_server_surely_has_not_done(call, turn):
 
 @pytest.mark.parametrize("call", [*READS, *WRITES])
 def test_waits_for_a_server_that_is_away(call):
-    port = free_port()
-    stub = ApiStub(GOOD, port=port, listen=False)
+    stub = ApiStub(GOOD, listen=False)
     back = Timer(0.3, stub.__enter__)
     back.start()
     try:
@@ -91,10 +83,11 @@ def test_waits_for_a_server_that_is_away(call):
 
 @pytest.mark.parametrize("call", [*READS, *WRITES])
 def test_gives_up_on_a_server_that_stays_away(call):
-    address = f"http://127.0.0.1:{free_port()}"
-
-    with pytest.raises(StepFailed) as caught:
-        (READS | WRITES)[call](api_at(address, patience=0.2))
+    with closing(socket.socket()) as reserved:  # nobody listens there, and nobody else can
+        reserved.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{reserved.getsockname()[1]}"
+        with pytest.raises(StepFailed) as caught:
+            (READS | WRITES)[call](api_at(address, patience=0.2))
 
     assert caught.value.code == "cluster-unreachable"
     assert "Connection refused" in caught.value.why
