@@ -8,9 +8,11 @@ crash and counts exactly once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from coordinator.errors import Usage
+from coordinator.graph import StepId
 from coordinator.journal import events
 from coordinator.journal.events import Event, from_wire, to_wire
 from coordinator.journal.fold import RunState, Status
@@ -96,7 +98,7 @@ class Inbox:
             return ()
         self._seen.update(fresh)
         past = set(self.journal.records(self.run))
-        wanted = [from_wire(record) for record in fresh if record not in past]
+        wanted = _without_corrected([from_wire(record) for record in fresh if record not in past])
         welcome: list[Event] = []
         for event in wanted:
             if objection(state, event) is None and not _is_moot(state, event):
@@ -105,9 +107,21 @@ class Inbox:
         return welcome
 
 
+def _without_corrected(wanted: Sequence[Event]) -> list[Event]:
+    """Return the requests without what a person said of a step and then corrected: the last word counts."""
+    last = {each.step: each for each in wanted if isinstance(each, events.StepSettled)}
+    return [each for each in wanted if not isinstance(each, events.StepSettled) or last[each.step] is each]
+
+
 def _is_moot(state: RunState, event: Event) -> bool:
-    """Tell whether an event asks for what the run does already. A rollback that is stuck can be aborted."""
+    """Tell whether an event asks for what the run does already, or answers a doubt that is over.
+
+    A rollback that is stuck can be aborted. What a person found before a step was begun once more says
+    nothing of what came of it then.
+    """
     match event:
+        case events.StepSettled(at, step):
+            return at < _since(state, step, at)
         case events.RollbackStarted():
             return state.rollback is not None or state.abort is not None
         case events.AbortRequested():
@@ -115,6 +129,11 @@ def _is_moot(state: RunState, event: Event) -> bool:
         case events.Approved(_, step, who):
             return (step, who) in state.approvals
     return False
+
+
+def _since(state: RunState, step: StepId, at: datetime) -> datetime:
+    """Return when the step got to where it is, if that was after `at`, else `at`."""
+    return max(at, state.steps[step].since or at)
 
 
 def leave(journal: Journal, state: RunState, event: Event, *, holder: str | None) -> None:
@@ -125,4 +144,6 @@ def leave(journal: Journal, state: RunState, event: Event, *, holder: str | None
     problem = objection(state, event) or _at_work(state, event, holder)
     if problem is not None:
         raise problem
+    if isinstance(event, events.StepSettled):  # the run may have another clock
+        event = replace(event, at=_since(state, event.step, event.at))
     journal.ask(state.run, to_wire(event))
