@@ -146,6 +146,11 @@ def start_of(mark: Mark | None, script: Script, engine: Engine, *, from_line: in
     return mark.at if is_taken_back or is_harmless else None
 
 
+def line_behind(script: Script) -> int:
+    """Return the first line behind a file's last statement: to go on there is to record it, and no more."""
+    return max(each.line + each.text.count("\n") + 1 for each in script.statements)
+
+
 def _within(mark: Mark, script: Script) -> int:
     return min(mark.at, len(script.statements))
 
@@ -180,7 +185,7 @@ def told(mark: Mark, migration: Migration, engine: Engine, *, step: str) -> str:
             f" line to go on: `{settle} --from-line LINE`; or, when all of it is taken back, `{settle}`."
         )
     pieces = pieces_of(script, engine)
-    behind = texts[-1].line + texts[-1].text.count("\n") + 1
+    behind = line_behind(script)
     lines = [*(_line(each, engine) for each in texts), behind]
     count = len(pieces_of(replace(script, statements=texts[: mark.at]), engine))
     ran = f"There for good: {named(pieces[:count])}." if count else "Nothing is known to be there."

@@ -19,7 +19,7 @@ from coordinator.apply import is_applied, read_ledger
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
-from coordinator.marks import Mark, by_statement, read_mark, start_of, told
+from coordinator.marks import Mark, by_statement, line_behind, read_mark, start_of, told
 from coordinator.model import DatabaseSpec, Engine, Migration
 from coordinator.ports.databases import Session, Target
 from coordinator.ports.migrations import MigrationTool
@@ -112,6 +112,20 @@ def _mark(
 def _start(mark: Mark | None, migration: Migration, engine: Engine, *, from_line: int | None) -> int | None:
     script = by_statement(migration, engine).up
     return None if script is None else start_of(mark, script, engine, from_line=from_line)
+
+
+def _refuse_behind(migration: Migration, engine: Engine, line: int | None) -> None:
+    """Refuse a line that a person mistyped: nothing would be sent, and the version be recorded."""
+    script = by_statement(migration, engine).up
+    if line is None or script is None or not script.statements or line <= line_behind(script):
+        return
+    raise InDoubt(
+        "line-behind-file",
+        f"{migration.files[0].path}:{line}: There is nothing to go on with: the last statement of the file"
+        f" ends before line {line_behind(script)}.",
+        why="Nothing was sent: the version would be recorded without what is missing of the file.",
+        next_step="`coordinator run` says once more at which line the file goes on.",
+    )
 
 
 def _as_marked(mark: Mark, migration: Migration, engine: Engine, *, step: Step) -> Observation:
@@ -281,6 +295,7 @@ class Apply:
     def _apply(self, step: Step, context: Context) -> str:
         spec, ports = context.ports.plan.databases[step.its_database], context.ports
         migration, book = _migration(step, context), _book(context)
+        _refuse_behind(migration, spec.engine, context.from_line)
         series = context.series.take_or(
             spec.name,
             lambda: Series.opened(

@@ -16,7 +16,7 @@ from fixtures.mariadb import ADAPTER, ENGINE
 
 from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.applied import TABLE
-from coordinator.errors import DatabaseError
+from coordinator.errors import DatabaseError, InDoubt
 from coordinator.model import Engine
 from coordinator.ports.databases import Batch, Session
 from coordinator.secret import Secret
@@ -149,3 +149,25 @@ def test_a_file_killed_at_any_text_is_told_to_the_statement_and_gone_on_with(
     assert die_before < MOST - 1
     assert {"asked", Seen.NOT_DONE} <= set(ends)
     assert ends[-1] in (Seen.DONE, Seen.NOT_DONE)  # all ran, or are recorded
+
+
+@pytest.mark.parametrize(("tool", "engine", "statements"), CASES)
+def test_a_line_behind_the_file_is_no_line_to_go_on_at_and_records_nothing(
+    tool: str,
+    engine: Engine,
+    statements: tuple[str, ...],
+    *,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+):
+    fixtures = {Engine.POSTGRESQL: "database_url", ENGINE: "mariadb_url"}
+    url = request.getfixturevalue(fixtures[engine]) if engine in fixtures else f"sqlite://{tmp_path}/shop.db"
+    behind = max(write(tmp_path, tool, engine, statements)) + 1
+
+    with pytest.raises(InDoubt) as caught:
+        STEP.perform(APPLY, context_of(tmp_path, url, from_line=behind + 1))
+
+    assert caught.value.code == "line-behind-file"
+    assert STEP.observe(APPLY, context_of(tmp_path, url)).seen is Seen.NOT_DONE
+    STEP.perform(APPLY, context_of(tmp_path, url, from_line=behind))  # all of it ran, says who settled it
+    assert STEP.observe(APPLY, context_of(tmp_path, url)).seen is Seen.DONE
