@@ -98,6 +98,15 @@ def test_a_journal_that_cannot_be_written_says_so(journal: Journal, file: Path) 
     assert str(file) in str(refused.value)
 
 
+def test_a_journal_in_a_folder_that_cannot_be_looked_into_says_so(journal: Journal, file: Path) -> None:
+    file.parent.write_text("no folder")
+
+    with pytest.raises(StepFailed, match="Not a directory") as refused:
+        journal.runs()
+
+    assert refused.value.code == "journal-unusable"
+
+
 def test_a_journal_that_another_process_keeps_locked_is_waited_for(file: Path) -> None:
     SqliteJournal(file).append("r@1", 1, "first")
 

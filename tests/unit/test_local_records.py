@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -16,6 +17,7 @@ from coordinator.adapters.platforms._local import durable
 from coordinator.adapters.platforms._local.addresses import free_port
 from coordinator.adapters.platforms._local.processes import birth_of
 from coordinator.adapters.platforms._local.records import Deployment, SideRecord, StateFolder
+from coordinator.errors import StepFailed
 
 RECORD = SideRecord(
     Deployment("1.4", ("python3", "a.py"), (("A", "", "b"), ("C", "env", "D")), "/ready"),
@@ -55,6 +57,24 @@ def test_a_side_is_read_as_it_was_written(tmp_path: Path):
 
     assert folder.side("blue") == RECORD
     assert folder.side("green") is None
+
+
+def test_a_state_folder_that_cannot_be_used_is_told_and_is_no_bug(tmp_path: Path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "occupied").write_text("no folder")
+    occupied = StateFolder(tmp_path / "occupied")
+    with pytest.raises(StepFailed, match="Not a directory") as unread:
+        occupied.side("blue")
+    with pytest.raises(StepFailed, match="File exists"), occupied.lock("lock", seconds=0):
+        pytest.fail("nobody holds it")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StepFailed, match="No space left"):
+        StateFolder(tmp_path).write_side("blue", RECORD)
+
+    assert unread.value.code == "local-unusable"
+    assert str(occupied.side_file("blue")) in str(unread.value)
 
 
 def test_a_write_that_fails_leaves_the_old_text(tmp_path: Path):

@@ -77,10 +77,16 @@ class SqliteJournal:
         return self._column("SELECT record FROM request WHERE run = ? ORDER BY number", run)
 
     def _column(self, sql: str, *values: str) -> tuple[str, ...]:
-        if not self._file.exists():
+        if not self._is_there():
             return ()
         with self._connected() as connection:
             return tuple(str(row[0]) for row in connection.execute(sql, values))
+
+    def _is_there(self) -> bool:
+        try:
+            return self._identity() is not None
+        except OSError as error:  # a folder that is another user's
+            raise self._unusable(error) from error
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -164,9 +170,10 @@ class SqliteJournal:
                 why="A coordinator that was suspended (Ctrl-Z, SIGSTOP) in the middle of a write does that.",
                 next_step="Let it go on (`fg`) or end it, and run the command again.",
             )
+        said = error.strerror if isinstance(error, OSError) else error
         return StepFailed(
             "journal-unusable",
-            f"The journal {self._file} cannot be read or written: {error}.",
+            f"The journal {self._file} cannot be read or written: {said}.",
             why="Without its journal a run could not be resumed, so nothing more is done.",
             next_step="Free space on the disk or mend the file's rights, and run again.",
         )

@@ -150,9 +150,10 @@ class StateFolder:
 
 
 def _lock(file: Path) -> int | None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        low = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        with durable.usable(file):
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            low = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     except FileNotFoundError:
         return None  # the folder was deleted this instant
     descriptor = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10)  # `spawn` wants a high one to pass on

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from coordinator.adapters.platforms._local import durable
 from coordinator.adapters.platforms._local.addresses import url
 from coordinator.adapters.platforms._local.processes import MARKER, Unkillable, end, kill_marked
 from coordinator.adapters.platforms._local.records import Deployment, SideRecord, StateFolder
@@ -168,7 +169,8 @@ class Local:
 
     def remove(self) -> bool:
         """End everything of the service and delete its state folder; tell whether there was anything."""
-        existed = self.state.path.exists()
+        with durable.usable(self.state.path):
+            existed = self.state.path.exists()
         if existed:
             with self._locked():
                 self._end_router()
