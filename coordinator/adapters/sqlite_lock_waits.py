@@ -152,11 +152,27 @@ class LockWaits:
             "lock-blocked",
             f"{self._path} is in use{_by(blockers)}.",
             why=f"Given up after {self._budget.tries} tries, which {limit}.",
-            next_step="Wait until whoever has the file is done, or end it, then run the command again."
-            + ("" if blockers else f" `fuser -v {self._path}` names who has it open."),
+            next_step=_when_it_is_free(self._path, blockers),
             statement=failure.statement,
             is_busy=True,
         )
+
+
+def look_refused(path: Path, failure: DatabaseError) -> DatabaseError:
+    """Return the refusal of a question with who has the file: one who writes at this moment, or VACUUM."""
+    blockers = holders(path)
+    return DatabaseError(
+        BUSY,
+        f"{path} is in use{_by(blockers)}: nobody else may even read it.",
+        why=failure.what,
+        next_step=_when_it_is_free(path, blockers),
+        is_busy=True,
+    )
+
+
+def _when_it_is_free(path: Path, blockers: tuple[Holder, ...]) -> str:
+    wait = "Wait until whoever has the file is done, or end it, then run the command again."
+    return wait if blockers else f"{wait} `fuser -v {path}` names who has it open."
 
 
 def holders(path: Path) -> tuple[Holder, ...]:

@@ -27,7 +27,7 @@ from coordinator.adapters.batches import (
     transaction_ended,
     transaction_left_open,
 )
-from coordinator.adapters.sqlite_lock_waits import BUSY, LockWaits
+from coordinator.adapters.sqlite_lock_waits import BUSY, LockWaits, look_refused
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine
 from coordinator.ports.databases import Batch, LockId, Target
@@ -78,6 +78,10 @@ class SqliteSession:
         self._send("BEGIN")
         try:
             return self._send(sql)
+        except DatabaseError as error:
+            if error.code != BUSY:
+                raise
+            raise look_refused(self._path, error) from error
         finally:
             self._roll_back()
 

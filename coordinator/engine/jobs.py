@@ -14,7 +14,7 @@ from typing import Final
 from coordinator.engine.ahead import NOT_BEGUN, Paces
 from coordinator.engine.decide import Command, Observe, Start, Undo
 from coordinator.engine.way_back import demand_way_back
-from coordinator.errors import CoordinatorError, DatabaseError, Interrupted
+from coordinator.errors import CoordinatorError, DatabaseError, Interrupted, Waiting
 from coordinator.graph import Step
 from coordinator.ports.machine import Clock
 from coordinator.steps import Context, Observation, PerformsAll, StepKind
@@ -146,13 +146,23 @@ def _carry_out(command: Start | Observe | Undo, kind: _Fenced, context: Context)
     if isinstance(command, Observe):
         observation = _observe_patiently(step, kind, context)
         return Done(step, task, now(), observation=observation)
-    observation = _observe_patiently(step, kind, context, is_passing=_is_out_of_reach)
+    observation = _look_before(step, kind, context)
     if observation.seen is Seen.DONE:
         return Done(step, task, now(), detail=f"was done already: {observation.detail}")
     if observation.seen is Seen.UNKNOWN:
         return Done(step, task, now(), observation=observation)
     detail = kind.perform(step, context)
     return Done(step, task, now(), detail=detail)
+
+
+def _look_before(step: Step, kind: _Fenced, context: Context) -> Observation:
+    """Observe a step that is to begin; Raises: Waiting where somebody keeps even a look waiting for long."""
+    try:
+        return _observe_patiently(step, kind, context, is_passing=_is_passing)
+    except DatabaseError as error:
+        if not _is_busy(error):
+            raise
+        raise Waiting(error.code, error.what, why=error.why, next_step=error.next_step) from error
 
 
 def _not_done(command: Start | Observe | Undo, last: Done, at: datetime) -> Done:
@@ -183,5 +193,10 @@ def _observe_patiently(
     return kind.observe(step, context)
 
 
-def _is_out_of_reach(error: CoordinatorError) -> bool:
-    return isinstance(error, DatabaseError) and error.is_out_of_reach
+def _is_passing(error: CoordinatorError) -> bool:
+    return isinstance(error, DatabaseError) and (error.is_out_of_reach or _is_busy(error))
+
+
+def _is_busy(error: DatabaseError) -> bool:
+    """Tell whether a look was refused because somebody else has the table, or the whole file, locked."""
+    return error.is_busy or error.code == "lock-timeout"

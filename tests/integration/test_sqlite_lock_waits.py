@@ -182,6 +182,31 @@ def test_who_stops_a_release_stops_it_in_a_pause_and_nothing_has_happened(shop: 
     assert columns(shop) == ["id", "total"]
 
 
+def test_a_question_that_a_writer_refuses_names_the_file_and_the_process(shop: Shop):
+    database = connect(Secret(str(shop.path)), lock_timeout=timedelta(milliseconds=10))
+    command = [sys.executable, "-c", HOLD.replace("BEGIN", "BEGIN EXCLUSIVE"), str(shop.path), WRITES]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+
+        with database.session(label="x") as session, pytest.raises(DatabaseError) as refused:
+            session.query(READS)
+        holder.communicate()
+
+    assert refused.value.code == "lock-timeout"
+    assert refused.value.is_busy
+    assert f"{shop.path} is in use by process {holder.pid} (python" in str(refused.value)
+
+
+def test_a_file_that_cannot_be_looked_for_is_told_and_is_no_bug(tmp_path: Path):
+    database = connect(Secret(str(tmp_path / ("x" * 300))), lock_timeout=timedelta(seconds=1))
+
+    with pytest.raises(DatabaseError) as refused, database.session(label="x"):
+        pytest.fail("no system has such a name")
+
+    assert refused.value.code == "database-unreachable"
+
+
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 def test_a_release_names_the_process_that_has_the_file_and_the_next_run_goes_on(shop, tmp_path, mode):
     [(said,)] = shop.rows(f"PRAGMA journal_mode = {mode}")

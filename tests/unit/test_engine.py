@@ -139,6 +139,10 @@ def fail_to_connect() -> Seen:
     raise DatabaseError("database-unreachable", "It is not there.")
 
 
+def find_locked() -> Seen:
+    raise DatabaseError("lock-timeout", "Somebody has it locked.")
+
+
 def test_a_failure_takes_back_what_can_be_taken_back_in_the_opposite_order(bench) -> None:
     undone: list[str] = []
     work = Made(undo=lambda step, _: undone.append(step.id) or "")
@@ -308,6 +312,27 @@ def test_a_step_waits_for_a_server_that_is_out_of_reach_when_it_begins(bench) ->
 
     assert fold("r@1", made.past()).outcome is Outcome.RELEASED
     assert "Asking again" in made.watcher.notes[0]
+
+
+def test_a_step_waits_for_a_table_that_is_locked_when_it_begins(bench) -> None:
+    answers = iter([find_locked, lambda: Seen.NOT_DONE])
+    made = bench(a_step("a"), kinds={"work": Made(look=lambda *_: next(answers)())})
+
+    made.engine().run()
+
+    assert fold("r@1", made.past()).outcome is Outcome.RELEASED
+    assert "Asking again" in made.watcher.notes[0]
+
+
+def test_a_step_whose_table_stays_locked_when_it_begins_waits_for_the_next_run_and_fails_no_release(
+    bench,
+) -> None:
+    made = bench(a_step("a"), kinds={"work": Made(look=lambda *_: find_locked())})
+    engine = made.engine()
+
+    assert engine.run() == ("a",)
+    assert engine.state.status(StepId("a")) is Status.PENDING
+    assert [(type(each), each.code) for each in engine.problems] == [(Waiting, "lock-timeout")]
 
 
 def test_a_doubt_that_cannot_be_observed_is_left_in_doubt(bench) -> None:

@@ -27,10 +27,10 @@ class SqliteDatabase:
     def session(self, *, label: str) -> Iterator[SqliteSession]:
         """Open the file for one step; SQLite knows no names of sessions."""
         del label
-        folder = self._path.parent
-        may_be_made = not self._path.exists() and folder.is_dir() and os.access(folder, os.W_OK)
         session = (
-            _OfNewFile(self._path, self._open) if may_be_made else SqliteSession(self._open(), self._path)
+            _OfNewFile(self._path, self._open)
+            if _may_be_made(self._path)
+            else SqliteSession(self._open(), self._path)
         )
         try:
             yield session
@@ -51,6 +51,13 @@ class SqliteDatabase:
                 f"The SQLite file {self._path} cannot be opened: {error}.",
                 next_step="Check that its folder exists and may be written.",
             ) from error
+
+
+def _may_be_made(path: Path) -> bool:
+    try:
+        return not path.exists() and path.parent.is_dir() and os.access(path.parent, os.W_OK)
+    except OSError:  # nobody lets this user look into the folder
+        return False
 
 
 class _OfNewFile(SqliteSession):
