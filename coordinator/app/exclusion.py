@@ -22,6 +22,8 @@ from coordinator.ports.databases import LockId, Session
 _LOCK_ID: Final = int.from_bytes(b"coord", "big")
 _LETS_GO: Final = timedelta(seconds=5)
 """How long a lost session of ours may still hold the lock: a server says that it ends it before it has."""
+_IS_GONE: Final = timedelta(seconds=1)
+"""How long a coordinator that was killed may seem to be there: a busy server hears of it a moment later."""
 
 
 Ask = Callable[[Session, DatabaseName], None]
@@ -46,7 +48,7 @@ def alone_on_databases(ports: Ports) -> Iterator[Callable[[Ask | None], None]]:
                 if spec.engine is not Engine.SQLITE and not _is_alive(held.get(name)):
                     lost = held.pop(name, None)
                     asked.discard(name)
-                    timeout = timedelta() if lost is None else _LETS_GO
+                    timeout = _IS_GONE if lost is None else _LETS_GO
                     with suppress(DatabaseError):  # whatever needs this database will say so, and better
                         held[name] = _hold(ports, name, open_locks, timeout=timeout)
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from fixtures.database_alone import checkout
+from fixtures.local import until
 
 from coordinator.adapters.databases import postgresql
+from coordinator.app import exclusion
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.errors import Waiting
 from coordinator.leases import Claim, acquire, demand_not_taken_over, release
@@ -36,6 +38,30 @@ def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(
     assert refused.value.code == "lease-held"
     with alone_on_databases(second):
         pass
+
+
+def test_a_coordinator_that_was_killed_a_moment_ago_turns_nobody_away(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exclusion, "_IS_GONE", timedelta(minutes=1))
+    asked = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_try_advisory_lock%'"
+    asked += " AND datname = current_database()"
+    is_over = threading.Event()
+
+    def hear_of_it_late(dying: psycopg.Connection) -> None:
+        with dying, psycopg.connect(database_url, autocommit=True) as looks:
+            until(lambda: is_over.is_set() or looks.execute(asked).fetchall())
+
+    dying = psycopg.connect(database_url, autocommit=True)
+    dying.execute(f"SELECT pg_advisory_lock({LOCK_ID})")
+    server = threading.Thread(target=hear_of_it_late, args=(dying,))
+    server.start()
+    try:
+        with alone_on_databases(checkout(tmp_path, database_url)):
+            pass
+    finally:
+        is_over.set()
+        server.join()
 
 
 def end_other_sessions(url: str) -> None:
