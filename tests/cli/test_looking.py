@@ -6,10 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 
 import psycopg
 import pytest
-from fixtures.checkout import DROP, Checkout
+from fixtures.checkout import DROP, Checkout, Running
 from fixtures.local import processes_of, until
 from psycopg.conninfo import make_conninfo
 
@@ -28,6 +30,13 @@ def waiting(checkout: Checkout) -> Checkout:
 
 def routers(checkout: Checkout) -> list[int]:
     return [process for process, command in processes_of(checkout.folder).items() if "router" in command]
+
+
+def is_open_in(running: Running, file: Path) -> bool:
+    """Tell whether a command has a file open: one that watches says nothing before something happens."""
+    with suppress(OSError):  # one of its files was closed just then
+        return any(each.readlink() == file for each in Path(f"/proc/{running.process.pid}/fd").iterdir())
+    return False
 
 
 def test_status_says_what_the_run_waits_for_and_that_nobody_works_on_it(waiting: Checkout):
@@ -98,7 +107,8 @@ def test_status_follows_a_run_to_its_end(checkout: Checkout):
     checkout.until_status("monitor:shop", "started")
 
     watched = checkout.start("status", "--watch")
-    until(lambda: f"pid {running.process.pid}" in checkout.run("status").out)
+    until(lambda: is_open_in(watched, checkout.folder / ".coordinator/runs/plan/journal.sqlite3"))
+    assert f"pid {running.process.pid}" in checkout.run("status").out
     checkout.run("abort")
 
     ended = watched.wait()
