@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from fixtures.alembic_project import ENV, LINE, SHOP, apply_next, heads, plan_in
 from fixtures.local import processes_of, until
 
 from coordinator.adapters import warm_interpreter
+from coordinator.adapters.runners.alembic import AlembicRunner
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
 from coordinator.errors import InDoubt, StepFailed, Waiting
@@ -84,6 +86,13 @@ def demand_free(ports: ConnectedPorts, seconds: int = 0) -> None:
     runner = ports.runner(SHOP)
     assert runner is not None
     runner.demand_gone(timedelta(seconds=seconds))
+
+
+def give_time(ports: ConnectedPorts, deadline: timedelta) -> None:
+    """Let each revision from now on have so long."""
+    runner = ports.runner(SHOP)
+    assert isinstance(runner, AlembicRunner)
+    runner._spec = replace(runner._spec, migrations=replace(runner._spec.migrations, deadline=deadline))
 
 
 def test_no_revision_finds_what_another_one_left(tmp_path: Path):
@@ -191,7 +200,8 @@ def test_a_child_that_stays_is_ended_with_its_revision(tmp_path: Path):
 
 
 def test_a_fork_that_hangs_is_ended_at_the_deadline(tmp_path: Path):
-    ports = project(tmp_path, HANGS, more="deadline: 8s")
+    ports = project(tmp_path, HANGS)
+    give_time(ports, timedelta(seconds=8))
 
     with pytest.raises(StepFailed, match=r"its time was up.*Nothing of it was sent"):
         apply_next(ports, "b2")
@@ -199,6 +209,7 @@ def test_a_fork_that_hangs_is_ended_at_the_deadline(tmp_path: Path):
     assert len(warm(tmp_path)) == 1
     demand_free(ports)
     does(tmp_path, "")
+    give_time(ports, timedelta(minutes=5))
     apply_next(ports, "b2")
 
 
@@ -296,7 +307,9 @@ def test_an_interpreter_that_comes_too_late_does_not_run_what_another_one_ran(
     late = f"""
 import os, sys, time
 if '_alembic_warm' in str(sys.orig_argv):
-    time.sleep(3)
+    end = time.monotonic() + 240
+    while not os.path.exists({str(tmp_path / "go")!r}) and time.monotonic() < end:
+        time.sleep(0.02)
     fork = os.fork
     def tells():
         open({str(tmp_path / "forked")!r}, "w").close()
@@ -310,6 +323,7 @@ if '_alembic_warm' in str(sys.orig_argv):
     assert (
         warm(tmp_path) != []
     )  # what was started is a shell; the interpreter itself is not reached by a kill
+    (tmp_path / "go").touch()
     until(lambda: warm(tmp_path) == [])
     assert [each[0] for each in told(tmp_path)] == ["_alembic_child.py"]
     assert not (tmp_path / "forked").exists(), "a fork that is killed in time would tell nothing either"
