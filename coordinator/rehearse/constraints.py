@@ -142,10 +142,8 @@ class Constraints:
         if columns is not None:
             columns = columns.union(*(each.columns for each in self.givers if each.table in now))
         ours, theirs = own.met(before, columns, own_ran), self.met(now, columns, here)
-        left = self.bounds_of(now)
-        gone = {each for each in own.bounds_of(before) - left if not comes_into(each, left)}
-        if gone and left and "DEFAULT" not in left and _NEW.search(text):
-            return _NO_PARTITION.format(text=min(gone))
+        if _NEW.search(text) and (gone := self.left_without(before, now, own=own)):
+            return _NO_PARTITION.format(text=gone)
         followed = {
             child
             for (event, parent), (_, child) in own.leads - self.leads
@@ -239,6 +237,15 @@ class Constraints:
     def bounds_of(self, tables: Collection[str]) -> frozenset[str]:
         """Return the bounds of the partitions of some tables."""
         return frozenset(self._bounds.of(tables))
+
+    def left_without(self, before: frozenset[str], now: frozenset[str], *, own: Constraints) -> str | None:
+        """Return the bounds of a partition, of a table that is written, for whose rows none is left here."""
+        for table in sorted(before):
+            left = self.bounds_of({table} if table in self.tables_of(now) else now)
+            gone = {each for each in own.bounds_of({table}) - left if not comes_into(each, left)}
+            if gone and left and "DEFAULT" not in left:
+                return min(gone)
+        return None
 
     @cached_property
     def _every(self) -> ByTable[Constraint]:

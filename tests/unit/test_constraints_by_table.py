@@ -60,6 +60,27 @@ def test_a_check_that_another_table_has_word_for_word_is_one_of_its_own():
     assert both.unmet(text, ran, own=moved, own_ran=ran) is None
 
 
+def test_a_partition_that_another_table_has_word_for_word_takes_no_rows_of_the_one_that_lost_it():
+    text = "WITH a AS (INSERT INTO sale (id) VALUES ($1)) INSERT INTO shop (id) VALUES ($2)"
+    ran = Ran((), 1, written=Ran((), 1, table="shop"))
+    of_sale = {
+        "partition public.sale public.sale_low": "FOR VALUES FROM (0) TO (9)",
+        "partition public.sale public.sale_rest": "DEFAULT",
+    }
+    of_shop = {
+        "partition public.shop public.shop_low": "FOR VALUES FROM (0) TO (9)",
+        "partition public.shop public.shop_high": "FOR VALUES FROM (9) TO (99)",
+    }
+    own = Constraints.of({**CATALOGUE, **of_sale, **of_shop})
+    here = Constraints.of({**CATALOGUE, **of_sale, **dict([of_shop.popitem()])})
+
+    why = here.unmet(text, ran, own=own, own_ran=ran)
+
+    assert why is not None
+    assert "partition `FOR VALUES FROM (0) TO (9)`" in why
+    assert own.unmet(text, ran, own=own, own_ran=ran) is None
+
+
 def test_a_unique_of_another_table_implies_nothing():
     text = (
         "WITH a AS (INSERT INTO sale (id, shop) VALUES ($1, $2)) INSERT INTO shop (id, shop) VALUES ($1, $2)"
