@@ -69,6 +69,7 @@ class Entry:
     """What a migration was when it was applied here."""
 
     file_digest: str
+    """Empty where a person says that it was applied, and nobody knows which bytes it had."""
     code_digest: str
     release: str
     applied_at: str
@@ -176,7 +177,7 @@ def edited(
     """Yield each migration whose code is not what was applied, with a warning."""
     for each in migrations:
         entry = entries.get(str(each.version))
-        if entry is None or entry.file_digest == _file_digest(each):
+        if entry is None or entry.file_digest in ("", _file_digest(each)):
             continue
         if entry.code_digest != _code_digest(each, engine):
             yield each, _edited(each, entry)
@@ -192,6 +193,36 @@ def _edited(migration: Migration, entry: Entry) -> Diagnostic:
         " is not what its files make, and a replay of the files rests on one that did not run here.",
         "Put the file back as it was, and write the change as a new migration. If the tool itself undid it"  # noqa: S608
         f" and applied it as it is now: `DELETE FROM {TABLE} WHERE version = '{migration.version}'`.",
+        severity=Severity.WARNING,
+    )
+
+
+def passed_over(
+    applied: Sequence[Migration], entries: Mapping[str, Entry], *, tool: MigrationTool, target: Target
+) -> Iterator[tuple[Migration, Diagnostic]]:
+    """Yield each migration that its tool takes for applied and that may never have run, with a warning.
+
+    `applied` is in the tool's order. One that keeps the last version alone never looks below it. What has no
+    entry between two that have one came late, or the tool itself applied it between two releases.
+    """
+    if tool.keeps_history:
+        return
+    known = [place for place, each in enumerate(applied) if str(each.version) in entries]
+    for each in applied[known[0] : known[-1]] if known else ():
+        if str(each.version) not in entries:
+            yield each, _passed_over(each, applied[-1], tool=tool, target=target)
+
+
+def _passed_over(migration: Migration, last: Migration, *, tool: MigrationTool, target: Target) -> Diagnostic:
+    return Diagnostic(
+        "migration-passed-over",
+        Place(migration.files[0].path),
+        f"`{migration.name}` may never have run here: no release of coordinator applied it, and releases did"
+        " apply migrations before and behind it.",
+        f"{tool.name} keeps the last version alone, which is {last.version}, and never looks at a file below"
+        " it: one that came late (a merged branch) is left out without a word.",
+        f"Look whether what it makes is there. If not, give it a version above {last.version}. If {tool.name}"
+        f" itself applied it, say so: {_by_hand(migration, tool=tool, target=target)}",
         severity=Severity.WARNING,
     )
 
@@ -245,6 +276,13 @@ def _insert(
         f"INSERT INTO {table_of(target)} ({_COLUMNS}, at_statement) VALUES ({written}, {at})"  # noqa: S608
         f" {conflict}, applied_at = CURRENT_TIMESTAMP, at_statement = {at}, is_refused = 0"
     )
+
+
+def _by_hand(migration: Migration, *, tool: MigrationTool, target: Target) -> str:
+    """Return what a person sends to enter a migration whose bytes nobody kept."""
+    values = (tool.name, target.table or "", str(migration.version), migration.name, "", "", "by hand")
+    written = ", ".join(literal(each, target.engine) for each in values)
+    return f"INSERT INTO {table_of(target)} ({_COLUMNS}) VALUES ({written})"  # noqa: S608
 
 
 def _changes_session(script: Script | None) -> bool:

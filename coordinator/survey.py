@@ -7,11 +7,11 @@ whose journal was lost) is recognised and goes on from where the world is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from coordinator.applied import edited, read_entries
+from coordinator.applied import edited, passed_over, read_entries
 from coordinator.apply import ledger_before, read_ledger
 from coordinator.backfills.order import order_problems
 from coordinator.backfills.standing import open_backfills
@@ -49,6 +49,8 @@ class DatabaseSurvey:
     pending: tuple[Migration, ...]
     edited: tuple[str, ...] = ()
     """The names of those that were applied here with other statements than their files have now."""
+    passed_over: tuple[str, ...] = ()
+    """The names of those that the tool takes for applied, and that may never have run here."""
     backfills: tuple[BackfillSpec, ...] = ()
     """Those of the plan that have rows left, or whose rows are not there yet."""
     replayed: tuple[Migration, ...] | None = None
@@ -197,12 +199,24 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     waiting = {each.version for each in pending.migrations}
     applied = tuple(each for each in migrations if each.version not in waiting)
     changed = tuple(edited(applied, entries, engine=target.engine))
-    names = tuple(migration.name for migration, _ in changed)
-    warnings = [warning for _, warning in changed]
+    left_out = tuple(passed_over(applied, entries, tool=tool, target=target))
+    warnings = [warning for _, warning in (*changed, *left_out)]
     if begun is not None:
         warnings.append(_half_applied(begun, at_work=at_work))
-    found = DatabaseSurvey(target, len(applied), pending.migrations, names, left, is_empty=is_empty)
+    found = DatabaseSurvey(
+        target,
+        len(applied),
+        pending.migrations,
+        edited=_names(changed),
+        passed_over=_names(left_out),
+        backfills=left,
+        is_empty=is_empty,
+    )
     return found, (*problems, *pooled, *warnings, *misnamed, *unfit)
+
+
+def _names(told: Iterable[tuple[Migration, Diagnostic]]) -> tuple[str, ...]:
+    return tuple(migration.name for migration, _ in told)
 
 
 def _pooled(session: Session, spec: DatabaseSpec) -> tuple[Diagnostic, ...]:

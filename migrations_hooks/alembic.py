@@ -32,6 +32,7 @@ class Alembic:
     name = "alembic"
     engines = frozenset(Engine)
     records_start = False
+    keeps_history = True
     may_be_code = False
 
     def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:

@@ -52,6 +52,7 @@ class GolangMigrate:
     engines = frozenset(Engine)
     may_be_code = False
     records_start = True
+    keeps_history = False
 
     def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
         """Return the folder itself."""

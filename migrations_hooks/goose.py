@@ -69,6 +69,7 @@ class Goose:
     engines = frozenset(_COLUMNS)
     may_be_code = True
     records_start = False
+    keeps_history = True
 
     def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
         """Return the folder itself."""

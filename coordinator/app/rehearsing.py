@@ -89,11 +89,14 @@ def rehearse_release(
 
 def _with_edits(rehearsal: Rehearsal, seen: DatabaseSurvey, spec: DatabaseSpec) -> Rehearsal:
     """Say of a replay which of its files are not what ran on the live database."""
-    if not seen.edited or spec.rehearsal.base is not Base.REPLAY:
+    if spec.rehearsal.base is not Base.REPLAY:
         return rehearsal
-    names = ", ".join(f"`{each}`" for each in seen.edited)
-    note = f"replayed from files that were edited after they had been applied: {names}"
-    return replace(rehearsal, notes=(*rehearsal.notes, note))
+    told = {
+        "replayed from files that were edited after they had been applied": seen.edited,
+        "replayed from files that may never have run on the live database": seen.passed_over,
+    }
+    notes = [f"{what}: {', '.join(f'`{each}`' for each in names)}" for what, names in told.items() if names]
+    return replace(rehearsal, notes=(*rehearsal.notes, *notes))
 
 
 def _subjects(ports: Ports, database: DatabaseName, catalogues: Mapping[Use, Catalogue]) -> Iterator[Subject]:

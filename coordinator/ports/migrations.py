@@ -58,6 +58,8 @@ class MigrationTool(Protocol):
     """Some of its migrations may be code, which a `command` of the plan applies."""
     records_start: bool
     """It marks the version table before a file without a transaction runs: no mark, nothing ran."""
+    keeps_history: bool
+    """Its version table, or what its files say of each other, tells of each one whether it is applied."""
 
     def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
         """Return the files and folders that it reads, as paths from the plan's `dir`, or what is wrong there.

@@ -15,8 +15,9 @@ from fixtures.mariadb import ADAPTER, ENGINE
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.adapters.postgresql_session import PostgresqlSession
-from coordinator.applied import TABLE, Book, edited, read_entries
+from coordinator.applied import TABLE, Book, edited, enter, passed_over, read_entries
 from coordinator.apply import apply_migration, read_ledger
+from coordinator.diagnostics import Diagnostic
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration, SourceFile
 from coordinator.ports.databases import Batch, Session
@@ -69,6 +70,11 @@ class Shop:
     def edits(self, migration: Migration) -> list[str]:
         entries = read_entries(self.session, self.tool, self.session.target(None))
         return [str(warning) for _, warning in edited([migration], entries, engine=self.engine)]
+
+    def left_out(self, *migrations: Migration) -> list[Diagnostic]:
+        target = self.session.target(None)
+        entries = read_entries(self.session, self.tool, target)
+        return [told for _, told in passed_over(migrations, entries, tool=self.tool, target=target)]
 
     def is_recorded(self) -> bool:
         return bool(read_ledger(self.session, self.tool, self.session.target(None)).applied)
@@ -132,6 +138,25 @@ def test_what_the_tool_applied_itself_is_not_claimed_to_be_edited(shop: Shop):
 
     assert shop.edits(shop.read("CREATE TABLE a (x bigint);")) == []
     assert shop.edits(shop.read("INSERT INTO a VALUES (2);", version=2)) != []
+
+
+def test_a_file_that_the_tool_passed_over_is_told_until_a_person_says_that_it_ran(shop: Shop):
+    numbers = range(1, 6)  # the tool itself has applied the first and the last
+    first, second, late, fourth, last = (shop.read(f"CREATE TABLE t{n} (x int);", version=n) for n in numbers)
+    target, book = shop.session.target(None), Book("shop-1", shop.notes.append)
+    enter(shop.session, [second, fourth], tool=shop.tool, target=target, book=book)
+
+    told = shop.left_out(first, second, late, fourth, last)
+
+    if shop.tool.keeps_history:
+        assert told == []
+        return
+    [warning] = told
+    assert str(warning).startswith(f"{late.files[0].path} warning[migration-passed-over]: `{late.name}` may")
+    assert "give it a version above 5." in warning.next_step
+    shop.session.execute(Batch((warning.next_step.partition("say so: ")[2],), transaction=True))
+    assert shop.left_out(first, second, late, fourth, last) == []
+    assert shop.edits(late) == []
 
 
 def test_a_migration_that_fails_leaves_no_entry(shop: Shop):
