@@ -19,7 +19,10 @@ from coordinator.ports.databases import Batch
 
 pytestmark = pytest.mark.peers
 TOOL = "golang-migrate"
-WAITING = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+OF_HERE = (
+    "locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+WAITING = f"SELECT 1 FROM pg_locks WHERE {OF_HERE} AND NOT granted"
 ASLEEP = (
     "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
     " AND wait_event = 'PgSleep' AND pid <> pg_backend_pid()"
@@ -53,7 +56,7 @@ def test_the_hook_waits_while_the_real_tool_migrates(new_world: Callable[[Engine
             until(lambda: session.query(ASLEEP), seconds=60)
             hook = discovery.migration_tool(TOOL)
             lock_ids = hook.lock_ids(session.target(None))
-            held = "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            held = f"SELECT objid::bigint FROM pg_locks WHERE {OF_HERE} AND granted"
             assert [lock_id for [lock_id] in session.query(held)] == [lock_ids[0]]
             outcome = run_ours(TOOL, world, folder)
             real.kill()
