@@ -45,7 +45,7 @@ def plan_release(
     demand_sound(linted)
     seen = survey(ports)
     demand_sound((*seen.diagnostics, *missing_programs_of(ports.plan, seen)))
-    seen = with_scripts(ports, seen)
+    seen = with_scripts(ports, seen, reads_live=True)
     catalogues, problems = read_catalogues(ports, seen)
     demand_sound(problems)
     proof, warnings = work_out(

@@ -3,24 +3,27 @@
 A migration whose SQL is known is rehearsed statement by statement, like one that is written in SQL, so that
 its locks are seen. It is still its program that applies it to the live database, so the rehearsal lets that
 run once as well, and compares. The program is asked once for all migrations of a database, and only when one
-is pending there.
+is pending there, or all of them are replayed: to start it for each of them takes many times as long.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from coordinator.diagnostics import Diagnostic, Place, Severity
-from coordinator.errors import Usage
-from coordinator.model import DatabaseName, Engine, Migration, MigrationId, Script
+from coordinator.errors import StepFailed, Usage
+from coordinator.model import Base, DatabaseName, Engine, Migration, MigrationId, Script
 from coordinator.ports import Ports
 from coordinator.secret import Secret
 from coordinator.survey import DatabaseSurvey, Survey
 
 
-def with_scripts(ports: Ports, seen: Survey) -> Survey:
+def with_scripts(ports: Ports, seen: Survey, *, reads_live: bool = False) -> Survey:
     """Return the survey with the SQL of migrations that are code, and warnings where it is not known.
+
+    `reads_live` says that the schema which it makes will be held against the live one.
 
     Raises: StepFailed where the program cannot be started.
     """
@@ -29,7 +32,18 @@ def with_scripts(ports: Ports, seen: Survey) -> Survey:
         if any(each.is_code for each in database.pending):
             databases[name], found = _with_scripts(ports, name, database)
             problems.extend(found)
+        elif reads_live and _replays_code(ports, name):
+            with suppress(StepFailed):  # nothing waits for the program: the rehearsal says why it lacks it
+                databases[name], _ = _with_scripts(ports, name, database)
     return replace(seen, databases=databases, diagnostics=tuple(problems))
+
+
+def _replays_code(ports: Ports, name: DatabaseName) -> bool:
+    """Tell whether a rehearsal with nothing pending makes the schema by migrations that are code."""
+    plan = ports.plan
+    is_asked = any(name in each.uses and each.queries for each in plan.services.values())
+    is_replayed = plan.databases[name].rehearsal.base is Base.REPLAY
+    return is_asked and is_replayed and any(each.is_code for each in ports.migrations(name))
 
 
 def _with_scripts(

@@ -440,3 +440,28 @@ def test_a_killed_coordinator_leaves_nothing_and_either_side_goes_on(database_ur
     runner.demand_gone(timedelta(seconds=30))
     apply_next(ports, "d4")
     assert heads(ports) == {"d4"}
+
+
+COUNTED = """
+import os
+with open(__file__ + ".ran", "a") as ran:
+    ran.write(f"{os.getpid()}\\n")
+"""
+
+
+def test_a_schema_to_which_nothing_is_added_takes_no_program_for_each_of_its_revisions(
+    url: str, tmp_path: Path
+):
+    found, rehearsal = planned(tmp_path, url, ENV + COUNTED, applied=("a1", "b2", "c3"))
+
+    assert (found.verdict, rehearsal.base) == ("proven", "from 3 migration files, replayed")
+    processes = set((tmp_path / "migrations" / "env.py.ran").read_text().split())
+    assert len(processes) == len(("a1", "b2", "c3", "the SQL of all"))
+
+
+def test_a_schema_to_which_nothing_is_added_and_that_alembic_makes_otherwise_is_no_proof(
+    database_url: str, tmp_path: Path
+):
+    found, _ = planned(tmp_path, database_url, HOOK + ENV, applied=("a1", "b2", "c3"))
+
+    assert found.verdict == "unproven"
