@@ -41,10 +41,7 @@ _BESIDE: Final = (
 )
 
 _OVERWRITTEN: Final = "a trigger does that, and nobody knows if the version counts on what it wrote"
-_ANEW: Final = (
-    "`{migration}` gives `{table}.{column}` other values along with its type: whether they mean the same to"
-    " both versions is not known"
-)
+_ANEW: Final = "`{migration}` {clause}: whether what it holds means the same to both versions is not known"
 
 _Answer = TypeVar("_Answer")
 
@@ -290,7 +287,8 @@ def _reread(query: Compiled, answer: Answer, state: State, between: Between) -> 
     """Return the answer with a column that is computed anew between here and the own state, if it has one."""
     for migration, each in between.recomputed:
         if state.constraints.may_name(query.text, each.table, each.column):
-            why = _ANEW.format(migration=migration, table=each.table, column=each.column)
+            clause = each.clause.format(table=each.table, column=each.column)
+            why = _ANEW.format(migration=migration, clause=clause)
             return unknown(answer, Layer.RESULT, why)
     return answer
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Migration, Role
 from coordinator.rehearse.recomputed import Recomputed, recomputed_by
+from coordinator.rehearse.renewed import renewed_by
 from coordinator.sql import split_statements
 
 _T = TypeVar("_T")
@@ -25,7 +26,7 @@ class Between:
     missing_tables: frozenset[str] = frozenset()
     """Tables of the own state, without schema, that are not there: nothing can be done to their rows."""
     recomputed: Sequence[tuple[str, Recomputed]] = ()
-    """Migrations, each with a column that it gave other values along with a type."""
+    """Migrations, each with a column that it gave other values, or whose name it gave to another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Passed:
     went: Sequence[frozenset[str]]
     """The tables that were there before, and are not there any more."""
     recomputed: Sequence[Sequence[tuple[str, Recomputed]]]
-    """Its name, with each column that it gave other values along with a type."""
+    """Its name, with each column that it gave other values, or whose name it gave to another one."""
 
     @classmethod
     def by(
@@ -62,6 +63,7 @@ class Passed:
         wrote |= {each.name for each in pending if each.is_code}
         recomputed = [_recomputed(statements, each) for each in pending]
         wrote |= {migration for each in recomputed for migration, _ in each}
+        renewed = [_renewed(statements, each) for each in pending]
         moved = {each.migration for each in statements if _moves_rows(each)}
         changes = [_of_tables(statements, each) for each in pending]
         made = [made_by_code.get(each.name, frozenset[str]()) for each in pending]
@@ -78,7 +80,7 @@ class Passed:
                 code | _only(_first(each), _last(each)) for code, each in zip(made, changes, strict=True)
             ),
             went=tuple(_only(_last(each), _first(each)) for each in changes),
-            recomputed=recomputed,
+            recomputed=[(*one, *other) for one, other in zip(recomputed, renewed, strict=True)],
         )
 
     @property
@@ -127,6 +129,13 @@ def _recomputed(
         if each.migration == migration.name
         for found in recomputed_by(each.statement.text)
     ]
+
+
+def _renewed(
+    statements: Sequence[StatementEvidence], migration: Migration
+) -> Sequence[tuple[str, Recomputed]]:
+    own = [each for each in statements if each.migration == migration.name]
+    return [(migration.name, found) for found in renewed_by(own)]
 
 
 def _truncates(statement: StatementEvidence) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 Key = tuple[str, str]
-"""A column, and the collation that says which of its values are alike, where the catalogue names one."""
+"""A column, or what computes it; and the collation that says which values are alike, if one is named."""
 Done = tuple[str, str]
 """`update` or `delete`, and the table to whose rows it is done."""
 ANY: Final = frozenset({"*"})
@@ -28,7 +28,12 @@ _KEYS = re.compile(r"[^(]*\((?P<keys>[\w$\s,\"`]+)\)")
 _KEY = re.compile(r"([^\W\d][\w$]*)[\"`]?(?: COLLATE [\"`]?(\w+))?", re.IGNORECASE)
 _NO_PAD = re.compile(r"_0900_|_nopad_|^binary$")
 """Collations of MySQL and MariaDB to which blanks at the end make another text."""
-_GENERATED = re.compile(r"generated (?:always as (?!identity)|stored|virtual)", re.IGNORECASE)
+_GENERATED = re.compile(
+    r"\bgenerated always as (?!identity)(?P<one>.*) (?:stored|virtual)\b"
+    r"|\bas (?P<other>\(.*\)) (?:stored|virtual|persistent) generated\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""The second is how MySQL's and MariaDB's catalogue has it."""
 _NOT_VALID = re.compile(r" NOT VALID$")
 _INDEX = re.compile(r"INDEX .*? ON (?:ONLY )?(?:[^\s(]+)(?: USING \w+)?", re.IGNORECASE | re.DOTALL)
 TRIGGER = re.compile(
@@ -133,10 +138,10 @@ class Read:
 
 def constraints(read: Read) -> Iterator[Constraint]:
     """Yield those that a table declares."""
-    made_of = {
-        bare(key): words_of(text) if "(" in text else ANY  # SQLite does not say of what
+    computed = {
+        key.replace('"', "").lower(): expression
         for key, text in read.things.items()
-        if key.startswith("column ") and _GENERATED.search(text)
+        if key.startswith("column ") and (expression := expression_of(text)) is not None
     }
     for key, definition in read.things.items():
         kind, _, name = key.partition(" ")
@@ -153,15 +158,27 @@ def constraints(read: Read) -> Iterator[Constraint]:
         text = _INDEX.sub("INDEX", text)
         keys = _KEYS.match(text) if rule["unique"] else None
         words = words_of(text[rule.end() :])
+        table = read.table_of(name, definition)
+        start = f"column {table}.".replace('"', "").lower()
+        made_of = {each: computed[start + each] for each in sorted(words) if start + each in computed}
         yield Constraint(
-            bare(read.table_of(name, definition)),
-            " ".join([text, *called(text, read.functions)]),
+            bare(table),
+            " ".join([text, *called(text, read.functions), *made_of.values()]),
             is_unique=rule["unique"] is not None,
-            keys=frozenset((each[1].lower(), (each[2] or "").lower()) for each in _KEY.finditer(keys["keys"]))
+            keys=frozenset(
+                (made_of.get(each[1].lower(), each[1].lower()), (each[2] or "").lower())
+                for each in _KEY.finditer(keys["keys"])
+            )
             if keys
             else None,
-            words=words.union(*(made_of.get(word, ()) for word in words)),
+            words=words.union(*map(words_of, made_of.values())),
         )
+
+
+def expression_of(definition: str) -> str | None:
+    """Return what computes a column, by its definition; None of one that is not generated."""
+    found = _GENERATED.search(definition)
+    return found and (found["one"] or found["other"])
 
 
 def partitionings(read: Read) -> Iterator[Constraint]:

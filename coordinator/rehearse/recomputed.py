@@ -28,12 +28,16 @@ _ENDS: Final = (
 """What changes no value, only how it is written or ordered."""
 
 
+_BY_TYPE: Final = "gives `{table}.{column}` other values along with its type"
+
+
 @dataclass(frozen=True, slots=True)
 class Recomputed:
-    """A column, without its table's schema."""
+    """A column, without its table's schema, and a clause that says what a migration does to it."""
 
     table: str
     column: str
+    clause: str = _BY_TYPE
 
 
 def recomputed_by(text: str) -> Iterator[Recomputed]:

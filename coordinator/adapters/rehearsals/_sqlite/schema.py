@@ -23,7 +23,7 @@ _HIDDEN: Final = 1
 _READ_BEFORE: Final = 16_384
 """Texts whose tokens are not looked for again. A catalogue is read around each statement of a migration, and
 nearly all of its tables are those of the time before; what is made of a text depends on nothing else."""
-_GENERATED: Final = {2: "generated virtual", 3: "generated stored"}
+_GENERATED: Final = {2: "virtual", 3: "stored"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,15 @@ class TableColumn:
     """Its place in the primary key, from 1; 0 outside."""
     hidden: int
 
-    @property
-    def definition(self) -> str:
-        """Return it as the catalogue writes it."""
+    def definition(self, expressions: Mapping[str, str]) -> str:
+        """Return it as the catalogue writes it; `expressions` are those of the generated columns."""
         parts = [self.declared.lower() or "any"]
         parts += ["not null"] if self.not_null else []
         parts += [] if self.default is None else [f"default {self.default}"]
         parts += ["primary key"] if self.key else []
-        parts += [_GENERATED[self.hidden]] if self.hidden in _GENERATED else []
+        if self.hidden in _GENERATED:
+            expression = expressions.get(self.name.lower(), "?")
+            parts += [f"generated always as ({expression}) {_GENERATED[self.hidden]}"]
         return " ".join(parts)
 
 
@@ -163,6 +164,19 @@ def checks_of(table: Table) -> list[str]:
     return found
 
 
+def _expressions_of(table: Table) -> Mapping[str, str]:
+    """Return what computes each generated column, by its name in small letters."""
+    found: dict[str, str] = {}
+    tokens = tokens_of(table.sql)
+    column: str | None = None
+    for place, token in enumerate(tokens):
+        if (token.text, token.depth) in (("(", 0), (",", 1)):
+            column = tokens[place + 1].name
+        elif token.depth == 1 and token.keyword == "AS" and column is not None:
+            found[column] = _folded(_inside(table.sql, tokens, place + 1))
+    return found
+
+
 def _inside(text: str, tokens: Sequence[Token], place: int) -> str:
     """Return what stands between the parenthesis at a place and the one that closes it."""
     opening = tokens[place]
@@ -203,8 +217,9 @@ def _things_of(table: Table) -> Iterator[tuple[str, str]]:
     full = f"{SCHEMA}.{table.name}"
     options = ["strict"] * table.is_strict + ["without rowid"] * table.without_rowid
     yield f"table {full}", " ".join(["table", *options])
+    expressions = _expressions_of(table)
     for column in table.columns:
-        yield f"column {full}.{column.name}", column.definition
+        yield f"column {full}.{column.name}", column.definition(expressions)
     for key in table.foreign_keys:
         listed = ", ".join(key.columns)
         pointed = ", ".join(key.parent_columns)

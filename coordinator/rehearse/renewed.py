@@ -1,0 +1,121 @@
+"""Columns whose name means other values after a migration, of which its rows tell nothing. Pure.
+
+One that went and came again (`RENAME status TO old_status`, `ADD status`; a table that is dropped and made
+anew) has not what was in it. A generated one may be computed by another expression. Sample rows may hide
+either from a query (`WHERE status = 'paid'`), so who names the column is told. Not of one that the migration
+filled, or whose values had another name: what a backfill means is seen as far as sample rows show it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from coordinator.evidence import Change, StatementEvidence
+from coordinator.rehearse.catalogued import bare, expression_of
+from coordinator.rehearse.recomputed import Recomputed
+from coordinator.rehearse.written import targets_of
+
+_GONE: Final = "takes `{table}.{column}` away and puts another column of that name there, without its values"
+_OTHERWISE: Final = "computes `{table}.{column}` by another expression"
+_NAME: Final = r"(?:COLUMN\s+)?(?:IF\s+(?:NOT\s+)?EXISTS\s+)?[`\"]?(?P<{}>\w+)[`\"]?"
+_ALTERED: Final = re.compile(
+    r"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?(?P<table>[^\s(]+)\s", re.IGNORECASE
+)
+_CLAUSE: Final = re.compile(
+    rf"\b(?:DROP\s+{_NAME.format('dropped')}|ADD\s+{_NAME.format('added')}"
+    rf"|RENAME\s+{_NAME.format('renamed')}\s+TO\s+[`\"]?(?P<into>\w+)"
+    rf"|CHANGE\s+{_NAME.format('changed')}\s+[`\"]?(?P<to>\w+))",
+    re.IGNORECASE,
+)
+_NO_COLUMNS: Final = frozenset(
+    {
+        "check", "constraint", "foreign", "fulltext", "index", "key", "partition", "primary", "spatial",
+        "unique",
+    }
+)  # fmt: skip
+"""What else is dropped and added under a name."""
+_WORDS: Final = re.compile(r"(\w+)")
+_PARTS: Final = ("partition", "inheritance")
+_FILLS: Final = re.compile(r"\s*CREATE\s.*\bSELECT\b", re.IGNORECASE | re.DOTALL)
+
+_Column = tuple[str, str]
+_Definitions = list[tuple[str | None, str | None]]
+
+
+def renewed_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
+    """Yield the columns that are there before and after a migration, with other values."""
+    changed = _changed(statements)
+    went = {column for each in statements for column in _exchanged(each)}
+    went |= {column for column, found in changed.items() if any(after is None for _, after in found[:-1])}
+    filled = _filled(statements)
+    for table, column in sorted(changed.keys() | went):
+        definitions = changed.get((table, column), [("", "")])
+        before, after = definitions[0][0], definitions[-1][1]
+        if before is None or after is None:
+            continue
+        ours, theirs = expression_of(before), expression_of(after)
+        if ours and theirs:
+            if not _is_alike(ours, theirs, renamed={name for of, name in changed if of == table}):
+                yield Recomputed(table, column, _OTHERWISE)
+        elif (table, column) in went and table not in filled:
+            yield Recomputed(table, column, _GONE)
+
+
+def _changed(statements: Sequence[StatementEvidence]) -> Mapping[_Column, _Definitions]:
+    """Return what became of each column of a table; a view has no values."""
+    changes = [change for each in statements for change in each.changes]
+    views = {bare(each.name) for each in changes if "view" in each.kind}
+    found: dict[_Column, _Definitions] = {}
+    for each in changes:
+        if each.kind == "column" and each.relation and (table := bare(each.relation)) not in views:
+            found.setdefault((table, bare(each.name)), []).append((each.before, each.after))
+    return found
+
+
+def _is_alike(ours: str, theirs: str, *, renamed: set[str]) -> bool:
+    """Tell whether two expressions are the same, but for the names of columns that came and went."""
+    words = [_WORDS.split(each) for each in (ours, theirs)]
+    return len(words[0]) == len(words[1]) and all(
+        one == other or {bare(one), bare(other)} <= renamed for one, other in zip(*words, strict=True)
+    )
+
+
+def _exchanged(statement: StatementEvidence) -> Iterator[_Column]:
+    """Yield what one ALTER TABLE takes away and puts there: no change is to be seen of what is alike."""
+    text = statement.statement.text
+    head = _ALTERED.match(text)
+    clauses = list(_CLAUSE.finditer(text, head.end())) if head else []
+    goes = {bare(each["dropped"] or each["renamed"] or each["changed"] or "") for each in clauses}
+    comes = {bare(each["added"] or each["into"] or each["to"] or "") for each in clauses}
+    stays = {bare(each["to"]) for each in clauses if each["to"] and bare(each["to"]) == bare(each["changed"])}
+    if head:
+        yield from ((bare(head["table"]), each) for each in (goes & comes) - stays - _NO_COLUMNS - {""})
+
+
+def _filled(statements: Sequence[StatementEvidence]) -> frozenset[str]:
+    """Return the tables whose rows a migration wrote, moved, or had before under another name."""
+    changes = [change for each in statements for change in each.changes]
+    came = {bare(each.name) for each in changes if each.kind == "table" and each.before is None}
+    filled = {bare(table) for each in statements for table in each.written}
+    filled |= {table for each in statements for table in targets_of(each.statement.text)}
+    filled |= {bare(each.relation) for each in changes if each.kind in _PARTS and each.relation}
+    is_made_of_rows = any(_FILLS.match(each.statement.text) for each in statements)
+    if is_made_of_rows or any(table in filled or not is_new for table, is_new in _gone(changes, "table")):
+        filled |= came
+    columns = _gone(changes, "column")
+    return frozenset(filled | {table.rpartition(".")[0] for table, is_new in columns if not is_new})
+
+
+def _gone(changes: Sequence[Change], kind: str) -> Iterator[tuple[str, bool]]:
+    """Yield what is not there at the end, and whether it was not there before either."""
+    found: dict[str, list[Change]] = {}
+    for each in changes:
+        if each.kind == kind:
+            name = bare(each.name)
+            name = f"{bare(each.relation)}.{name}" if kind == "column" and each.relation else name
+            found.setdefault(name, []).append(each)
+    for name, these in found.items():
+        if these[-1].after is None:
+            yield name, these[0].before is None

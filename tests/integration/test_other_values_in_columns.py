@@ -1,0 +1,140 @@
+"""A column that is there before and after a migration, and does not hold what it held."""
+
+from __future__ import annotations
+
+import pytest
+from fixtures.mariadb import ENGINE
+from fixtures.two_versions import Servers, servers, verdict
+
+from coordinator.model import Engine
+
+__all__ = ["servers"]
+ON_MYSQL = pytest.mark.mariadb
+BASE = "CREATE TABLE t (id integer PRIMARY KEY, a integer, b integer);"
+FINDS = "SELECT id FROM t WHERE a = 7777"
+TAKEN_OVER = "ALTER TABLE t RENAME COLUMN a TO old_a; ALTER TABLE t ADD a integer;"
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
+@pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        (TAKEN_OVER, FINDS, "pu"),
+        (TAKEN_OVER, "SELECT b FROM t", "pp"),
+        (f"{TAKEN_OVER} UPDATE t SET a = old_a;", FINDS, "pp"),
+        ("ALTER TABLE t DROP COLUMN a; ALTER TABLE t RENAME COLUMN b TO a;", FINDS, "pp"),
+        (f"DROP TABLE t; {BASE}", FINDS, "pu"),
+        (
+            """CREATE TABLE n (id integer PRIMARY KEY, a integer, b integer, c integer);
+            INSERT INTO n (id, a, b) SELECT id, a, b FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t;""",
+            FINDS,
+            "pp",
+        ),
+        (
+            """CREATE TABLE n AS SELECT id, a, b, 1 AS c FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t;""",
+            FINDS,
+            "pp",
+        ),
+        ("ALTER TABLE t RENAME TO n; CREATE VIEW t AS SELECT id, a, b FROM n;", FINDS, "pp"),
+    ],
+)
+def test_a_name_that_another_column_has_now(
+    servers: Servers, engine: Engine, pending: str, query: str, expected: str
+):
+    assert verdict(servers, engine, BASE, pending, query) == expected
+
+
+@pytest.mark.parametrize(
+    "pending",
+    [
+        """ALTER TABLE t RENAME TO n;
+        CREATE TABLE t (id integer NOT NULL, a integer, b integer) PARTITION BY RANGE (id);
+        ALTER TABLE t ATTACH PARTITION n DEFAULT;""",
+        "ALTER TABLE t DROP b, ADD CONSTRAINT a CHECK (id > -1000) NOT VALID;",
+    ],
+)
+def test_rows_that_stay_on_postgresql(servers: Servers, pending: str):
+    assert verdict(servers, Engine.POSTGRESQL, BASE, pending, FINDS) == "pp"
+
+
+@pytest.mark.parametrize(
+    ("engine", "clauses", "expected"),
+    [
+        (Engine.POSTGRESQL, "DROP a, ADD a integer", "pu"),
+        pytest.param(ENGINE, "DROP COLUMN a, ADD COLUMN a integer", "pu", marks=ON_MYSQL),
+        pytest.param(ENGINE, "CHANGE a b integer, CHANGE b a integer", "pu", marks=ON_MYSQL),
+        pytest.param(ENGINE, "CHANGE a a integer COMMENT 'x', DROP COLUMN b", "pp", marks=ON_MYSQL),
+        pytest.param(ENGINE, "DROP COLUMN b, ADD COLUMN c integer, ADD INDEX k (a)", "pp", marks=ON_MYSQL),
+    ],
+)
+def test_one_statement_that_leaves_the_schema_as_it_was(
+    servers: Servers, engine: Engine, clauses: str, expected: str
+):
+    assert verdict(servers, engine, BASE, f"ALTER TABLE t {clauses};", FINDS) == expected
+
+
+LARGE = "CASE WHEN a > {} THEN 1 ELSE 0 END"
+COMPUTED = f"""CREATE TABLE t (id integer PRIMARY KEY, a integer, b integer,
+g integer GENERATED ALWAYS AS ({LARGE.format(7777)}) STORED);"""
+FINDS_LARGE = "SELECT id FROM t WHERE g = 1"
+REBUILT = """CREATE TABLE n (id integer PRIMARY KEY, a integer, b integer, c integer,
+g integer GENERATED ALWAYS AS ({}) STORED);
+INSERT INTO n (id, a, b) SELECT id, a, b FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t;"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "pending", "query", "expected"),
+    [
+        (Engine.SQLITE, REBUILT.format(LARGE.format(8888)), FINDS_LARGE, "pu"),
+        (Engine.SQLITE, REBUILT.format(LARGE.format(7777)), FINDS_LARGE, "pp"),
+        (Engine.SQLITE, REBUILT.format(LARGE.format(8888)), "UPDATE t SET b = ?", "pp"),
+        (Engine.POSTGRESQL, REBUILT.format(LARGE.format(8888)), FINDS_LARGE, "pu"),
+        (Engine.POSTGRESQL, "ALTER TABLE t RENAME a TO c;", FINDS_LARGE, "pp"),
+        pytest.param(
+            ENGINE,
+            f"ALTER TABLE t MODIFY g integer GENERATED ALWAYS AS ({LARGE.format(8888)}) STORED;",
+            FINDS_LARGE,
+            "pu",
+            marks=ON_MYSQL,
+        ),
+        pytest.param(ENGINE, "ALTER TABLE t ADD c integer;", FINDS_LARGE, "pp", marks=ON_MYSQL),
+    ],
+)
+def test_a_generated_column_of_another_expression(
+    servers: Servers, engine: Engine, pending: str, query: str, expected: str
+):
+    assert verdict(servers, engine, COMPUTED, pending, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("engine", "bound", "expected"),
+    [
+        (Engine.POSTGRESQL, 8888, "pu"),
+        (Engine.POSTGRESQL, 7777, "pp"),
+        (Engine.SQLITE, 8888, "pu"),
+        (Engine.SQLITE, 7777, "pp"),
+    ],
+)
+def test_a_unique_of_a_generated_column_of_another_expression(
+    servers: Servers, engine: Engine, bound: int, expected: str
+):
+    once = "STORED UNIQUE"
+    some = "CASE WHEN a > {} THEN b END"
+    base, pending = (each.replace("STORED", once) for each in (COMPUTED, REBUILT))
+    base, pending = base.replace(LARGE.format(7777), some.format(7777)), pending.format(some.format(bound))
+
+    found = verdict(servers, engine, base, pending, "UPDATE t SET a = b WHERE id = 1")
+
+    assert found == expected
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize(("query", "expected"), [("a = ?", "pu"), ("b = ?", "pp")])
+def test_a_unique_of_a_generated_column_on_mysql(servers: Servers, query: str, expected: str):
+    base = COMPUTED.replace("ELSE 0 ", "")
+
+    found = verdict(
+        servers, ENGINE, base, "ALTER TABLE t ADD UNIQUE (g);", f"UPDATE t SET {query} WHERE id = 1"
+    )
+
+    assert found == expected
