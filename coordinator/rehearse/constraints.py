@@ -68,6 +68,11 @@ _LEFT_ALONE = (
     "no sample value meets the foreign key of `{table}` that takes or changes its rows with the ones that go,"
     " where the version was made and not here: whether the version counts on it is not known"
 )
+_REPLACES = re.compile(r"\b(?:OR\s+REPLACE|REPLACE\s+\w)", re.IGNORECASE)
+_TAKEN_ALONG = (
+    "the row that it replaces is deleted, and a foreign key of `{table}`, which is not there where the"
+    " version was made, takes or changes the rows that refer to it: an UPDATE would leave them alone"
+)
 _NEW = re.compile(r"\b(?:INSERT|UPDATE|MERGE)\b", re.IGNORECASE)
 _OF_PARENTS = frozenset({"update", "delete"})
 _NONE: frozenset[str] = frozenset()
@@ -144,13 +149,8 @@ class Constraints:
         ours, theirs = own.met(before, columns, own_ran), self.met(now, columns, here)
         if _NEW.search(text) and (gone := self.left_without(before, now, own=own)):
             return _NO_PARTITION.format(text=gone)
-        followed = {
-            child
-            for (event, parent), (_, child) in own.leads - self.leads
-            if event == "delete" and parent in before and self._every.of({child})
-        }
-        if followed and "delete" in events_of(text):
-            return _LEFT_ALONE.format(table=min(followed))
+        if (others := self._acted_on(text, before, now, own=own)) is not None:
+            return others
         was_met = partial(self._was_met, text, here)
         for each in filterfalse(was_met, theirs.differing(ours, text, columns)):
             return _REFUSES.format(text=_shown(each.text), table=each.table)
@@ -179,6 +179,21 @@ class Constraints:
             events=events_of(text),
         )
         return _REPLACED.format(column=column) if column else None
+
+    def _acted_on(
+        self, text: str, before: frozenset[str], now: frozenset[str], *, own: Constraints
+    ) -> str | None:
+        """Return what foreign keys' actions do no more to rows of other tables, or do to them newly."""
+        left = {each for each in own.going_with(before, unlike=self) if self._every.of({each})}
+        if left and "delete" in events_of(text):
+            return _LEFT_ALONE.format(table=min(left))
+        more = self.going_with(now, unlike=own) if _REPLACES.search(text) else None
+        return _TAKEN_ALONG.format(table=min(more)) if more else None
+
+    def going_with(self, tables: Collection[str], *, unlike: Constraints) -> frozenset[str]:
+        """Return whose rows go or change with those of some tables by an action that another state lacks."""
+        new = self.leads - unlike.leads
+        return frozenset(child for (event, of), (_, child) in new if event == "delete" and of in tables)
 
     def _was_met(self, text: str, here: Ran, constraint: Constraint) -> bool:
         """Tell whether a CHECK is about literals of the text alone: then all rows meet it, or none."""
