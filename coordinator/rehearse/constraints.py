@@ -44,6 +44,7 @@ from coordinator.rehearse.catalogued import (
 )
 from coordinator.rehearse.givers import Giver, givers, replacing
 from coordinator.rehearse.met import Met, events_of
+from coordinator.rehearse.strict_tables import strict_columns
 from coordinator.rehearse.written import columns_by, literals_by, targets_of
 from coordinator.sameness import moving
 
@@ -92,7 +93,7 @@ _REPLACED = (
 )
 
 
-_READERS = (constraints, of_domains, partitionings, expressions, triggers)
+_READERS = (constraints, of_domains, partitionings, expressions, strict_columns, triggers)
 
 
 @dataclass(frozen=True)
@@ -196,11 +197,11 @@ class Constraints:
         return frozenset(child for (event, of), (_, child) in new if event == "delete" and of in tables)
 
     def _was_met(self, text: str, here: Ran, constraint: Constraint) -> bool:
-        """Tell whether a CHECK is about literals of the text alone: then all rows meet it, or none."""
+        """Tell whether a CHECK or a type is of literals of the text alone: then all rows meet it, or none."""
         table = constraint.table
         columns = constraint.words & self.columns_of({table})
         return (
-            constraint.text.upper().startswith("CHECK ")
+            constraint.text.upper().startswith(("CHECK ", "STRICT "))
             and targets_of(text) == {table}
             and bool(columns)
             and columns <= literals_by(text).difference(*(each.columns for each in self.givers))
