@@ -279,7 +279,7 @@ def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State) -
         return answer
     own, text = query.constraints, query.text
     why = state.constraints.unmet(text, here, own=own, own_ran=query.ran)
-    why = why or state.constraints.replaced(text, here, own=own, own_ran=query.ran)
+    why = why or state.constraints.given_otherwise(text, here, own=own, own_ran=query.ran)
     return answer if why is None else unknown(answer, Layer.EXECUTE, why)
 
 

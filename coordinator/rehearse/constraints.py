@@ -44,6 +44,7 @@ from coordinator.rehearse.catalogued import (
 )
 from coordinator.rehearse.givers import Giver, givers, replacing
 from coordinator.rehearse.met import Met, events_of
+from coordinator.rehearse.shifted import Shifts, shifted, shifts
 from coordinator.rehearse.strict_tables import strict_columns
 from coordinator.rehearse.written import columns_by, literals_by, targets_of
 from coordinator.sameness import moving
@@ -91,6 +92,10 @@ _REPLACED = (
     "a trigger gives `{column}` a value here or where the version was made, and does not so in both: whether"
     " what a client sends for it stays is not known"
 )
+_SHIFTED = (
+    "`{column}` has another default here than where the version was made, and both differ from run to run:"
+    " whether the time that it gives means the same is not known"
+)
 
 
 _READERS = (constraints, of_domains, partitionings, expressions, strict_columns, triggers)
@@ -117,6 +122,7 @@ class Constraints:
     """All of them: those of two tables may be equal, which says nothing of a table's own."""
     bounds: frozenset[tuple[str, str]]
     """Partitioned tables, each with the bounds of one of its partitions."""
+    shifts: Shifts
 
     @classmethod
     def of(cls, catalogue: Mapping[str, str]) -> Constraints:
@@ -133,6 +139,7 @@ class Constraints:
             dict(columns_of(read)),
             tuple(givers(read)),
             frozenset(bounds(read)),
+            dict(shifts(read)),
         )
 
     def unmet(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:
@@ -163,14 +170,18 @@ class Constraints:
         new = self.asked_by(text) - own.asked_by(text)
         return _ASKED.format(text=_shown(min(new))) if new else None
 
-    def replaced(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:
-        """Return what may replace a value that a query sends here or at its own state, and not in both.
+    def given_otherwise(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:
+        """Return what gives a value, or replaces one that a query sends, here or at its own state alone.
 
         Of one that is new each time sameness.overwritten tells.
         """
-        if not self.givers and not own.givers:
+        if not (self.givers or own.givers or self.shifts or own.shifts):
             return None  # as in most schemas, and each query comes here at each state
         now, before = self.written(text, here.written), own.written(text, own_ran.written)
+        new = (moving(here.written) | moving(own_ran.written)) - (columns_by(text) or _NONE)
+        tables = self.tables_of(now) & own.tables_of(before)
+        if column := shifted(own.shifts, self.shifts, tables=tables, columns=new):
+            return _SHIFTED.format(column=column)
         columns = columns_by(text) or self.columns_of(now)
         ours = [each for each in own.givers if each.table in before]
         theirs = [each for each in self.givers if each.table in now]

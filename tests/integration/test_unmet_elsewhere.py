@@ -53,6 +53,33 @@ def test_a_partition_that_refuses_or_goes(servers: Servers, pending: str, expect
 
 
 @pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        (
+            "ALTER TABLE t ALTER ends SET DEFAULT now() + '30 days'::interval;",
+            "INSERT INTO t (id) VALUES ($1)",
+            "pu",
+        ),
+        ("ALTER TABLE t ALTER ends SET DEFAULT now();", "INSERT INTO t (id) VALUES ($1)", "pu"),
+        ("ALTER TABLE t ALTER ends SET DEFAULT now();", "INSERT INTO t (id, ends) VALUES ($1, now())", "pp"),
+        ("ALTER TABLE t ALTER at SET DEFAULT clock_timestamp();", "INSERT INTO t (id) VALUES ($1)", "pp"),
+        (
+            "ALTER TABLE t RENAME TO u;\nCREATE VIEW t AS SELECT * FROM u;",
+            "INSERT INTO t (id) VALUES ($1)",
+            "pp",
+        ),
+    ],
+)
+def test_a_default_that_lies_another_time_behind_the_present(
+    servers: Servers, pending: str, query: str, expected: str
+):
+    base = "CREATE TABLE t (id integer PRIMARY KEY, at timestamptz DEFAULT now(), ends timestamptz"
+    base += " DEFAULT now() + '7 days'::interval);"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, query) == expected
+
+
+@pytest.mark.parametrize(
     "query",
     [
         "WITH n AS (INSERT INTO t (id, a) VALUES ($1, $2) RETURNING *) INSERT INTO s (id, a) SELECT * FROM n",

@@ -113,8 +113,8 @@ def test_a_trigger_that_another_table_has_word_for_word_is_one_of_its_own():
         own = Constraints.of(before)
         for catalogue in ({**before, **trigger_of("shop")}, {**trigger_of("shop"), **before}):
             here = Constraints.of(catalogue)
-            assert here.replaced(text, ran, own=own, own_ran=ran) is not None, others
-            assert own.replaced(text, ran, own=here, own_ran=ran) is not None, others
+            assert here.given_otherwise(text, ran, own=own, own_ran=ran) is not None, others
+            assert own.given_otherwise(text, ran, own=here, own_ran=ran) is not None, others
 
 
 def test_what_a_schema_alone_decides_is_found_out_once(monkeypatch: pytest.MonkeyPatch):

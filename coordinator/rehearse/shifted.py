@@ -1,0 +1,35 @@
+"""Defaults that lie some time before or behind the present, of whose values no two runs tell the same. Pure.
+
+PostgreSQL's clock goes on, so what differs from run to run is left out of what is compared: that a session
+now ends in 30 days and not in 7 shows in no row. The default says so itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from coordinator.rehearse.catalogued import Read, bare
+
+_BY_INTERVAL: Final = re.compile(r"\bdefault (.*::interval\b.*)", re.IGNORECASE | re.DOTALL)
+
+Shifts = Mapping[tuple[str, str], str]
+"""By table and column, the default that is computed with an interval."""
+
+
+def shifts(read: Read) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield those of a schema."""
+    for key, definition in read.things.items():
+        found = _BY_INTERVAL.search(definition) if key.startswith("column ") else None
+        if found is not None:
+            table, _, column = key.partition(" ")[2].rpartition(".")
+            yield (bare(table), bare(column)), found[1]
+
+
+def shifted(ours: Shifts, theirs: Shifts, *, tables: frozenset[str], columns: frozenset[str]) -> str | None:
+    """Return a column, with its table, of `tables` that has another such default at one of two states."""
+    for table, column in sorted(ours.keys() | theirs.keys()):
+        if table in tables and column in columns and ours.get((table, column)) != theirs.get((table, column)):
+            return f"{table}.{column}"
+    return None
