@@ -62,10 +62,8 @@ def test_each_row_is_done_once_and_not_again_by_the_next_command(table: Items) -
 
 def test_batches_get_shorter_where_a_statement_may_not_take_as_long(database_url: str) -> None:
     separator = "&" if "?" in database_url else "?"
-    url = f"{database_url}{separator}options=-c%20statement_timeout%3D300"
-    demand_shorter_batches(
-        items(Engine.POSTGRESQL, url, rows=ROWS), "SELECT 1 FROM pg_sleep(0.005 * (n + 1))"
-    )
+    url = f"{database_url}{separator}options=-c%20statement_timeout%3D900"
+    demand_shorter_batches(items(Engine.POSTGRESQL, url, rows=ROWS), "SELECT 1 FROM pg_sleep(0.01 * (n + 1))")
 
 
 @pytest.mark.mariadb
@@ -76,9 +74,9 @@ def test_batches_get_shorter_on_mariadb_too(mariadb_url: str) -> None:
             table.query("SELECT @@global.max_statement_time")
         return
     [[before]] = table.query("SELECT @@global.max_statement_time")
-    table.execute("SET GLOBAL max_statement_time = 0.3")
+    table.execute("SET GLOBAL max_statement_time = 0.9")
     try:
-        demand_shorter_batches(table, "SELECT 1 + sleep(0.005)")
+        demand_shorter_batches(table, "SELECT 1 + sleep(0.01)")
     finally:
         table.execute(f"SET GLOBAL max_statement_time = {before}")
 
