@@ -36,6 +36,7 @@ def servers(both: tuple[str, Standby]) -> tuple[str, Standby]:
 def test_it_waits_while_a_standby_replays_nothing_and_ends_when_it_does(servers: tuple[str, Standby]) -> None:
     url, standby = servers
     table = items(Engine.POSTGRESQL, url, rows=ROWS)
+    table.deadline = timedelta(minutes=2)
     standing: list[object] = []
 
     def wait(duration: timedelta) -> None:
