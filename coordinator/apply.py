@@ -17,7 +17,7 @@ from coordinator import applied, marks
 from coordinator.applied import Book, Standing
 from coordinator.diagnostics import errors_of
 from coordinator.errors import CoordinatorError, DatabaseError, StepFailed, Waiting
-from coordinator.halfway import Remains, Ways, half_applied, remains_of, was_taken_back
+from coordinator.halfway import Remains, Ways, half_applied, remains_of, was_refused_whole, was_taken_back
 from coordinator.marks import Marks
 from coordinator.model import Engine, Migration, Script
 from coordinator.ports.databases import Batch, Patience, Session, Target
@@ -148,7 +148,16 @@ def send_up(
             mark.begin(session)
     ways = partial(_ways, tool, migration, migrations, target=target, ledger=ledger, is_up=True)
     try:
-        _execute(session, batches, script, path=migration.files[0].path, target=target, ways=ways)
+        _execute(
+            session,
+            batches,
+            script,
+            path=migration.files[0].path,
+            target=target,
+            ways=ways,
+            begins=not start,
+            is_marked=is_dirty and not start,
+        )
     except CoordinatorError as error:
         if mark is not None:
             mark.stop(session, error)
@@ -327,9 +336,14 @@ def _execute(
     path: str,
     target: Target,
     ways: Callable[[], Ways] | None = None,
+    begins: bool = True,
+    is_marked: bool = False,
 ) -> None:
-    """Send the batches; with `ways`, a failure that leaves a part of the file says which, and what now."""
-    is_sent = is_marked = False
+    """Send the batches; with `ways`, a failure that leaves a part of the file says which, and what now.
+
+    `begins` says that nothing of the file is there, `is_marked` that the tool's own mark of it is.
+    """
+    is_sent = False
     for batch in batches:
         try:
             session.execute(batch)
@@ -343,6 +357,8 @@ def _execute(
                 raise half_applied(error, remains, what=what, ways=ways()) from error
             has_begun = not _nothing_happened(error, batch, remains)
             is_back = was_taken_back(error, batch, target.engine)
+            if begins and script is not None:
+                is_back = is_back or was_refused_whole(error, remains, script, target.engine)
             if is_marked and ways is not None and (is_back or not has_begun):
                 session.execute(Batch(ways().back, transaction=True))  # no mark either of what did not happen
                 is_marked = False

@@ -27,6 +27,9 @@ _MOST_LETTERS = 60
 _LOST = ("08", "57P", "58", "XX")
 """Classes of SQLSTATE of a server or a connection that went away: whatever it did may have been done."""
 
+_WHOLE_OR_NOT = {("ALTER", "TABLE"), ("CREATE", "TABLE"), ("CREATE", "INDEX"), ("CREATE", "UNIQUE")}
+_IN_PARTS = {"PARTITION", "TABLESPACE"}
+
 
 @dataclass(frozen=True, slots=True)
 class Ways:
@@ -103,6 +106,20 @@ def was_taken_back(error: DatabaseError, batch: Batch, engine: Engine) -> bool:
     if error.sqlstate is None or error.sqlstate.startswith(_LOST):
         return False
     return has_own_transaction(split_statements(batch.statements[0], engine))
+
+
+def was_refused_whole(error: DatabaseError, remains: Remains | None, script: Script, engine: Engine) -> bool:
+    """Tell whether the server refused the file's first statement, and that is of a kind that leaves nothing.
+
+    MySQL and MariaDB take such a change of one table back. `DROP TABLE a, b` and `CREATE OR REPLACE` are done
+    in part by MariaDB, and rows may be of a table without transactions.
+    """
+    if not engine.speaks_mysql or remains is None or remains.committed:
+        return False
+    if error.ambiguous or error.code != "statement-failed":
+        return False
+    first, *_ = _all_of(script.statements, engine)
+    return first.words[:2] in _WHOLE_OR_NOT and _IN_PARTS.isdisjoint(first.words)
 
 
 def _controls_transactions(script: Script, engine: Engine) -> bool:

@@ -214,6 +214,46 @@ def test_a_file_that_fails_at_its_first_statement_leaves_nothing_to_tell(new_sho
     assert shop.columns() == ["x"]
 
 
+REFUSED = {
+    "alter": "ALTER TABLE a MODIFY x int NOT NULL;\n",
+    "index": "CREATE UNIQUE INDEX a_x ON a (x, (1/0));\n",
+    "with more behind it": "ALTER TABLE a ADD y int, ADD x int;\nINSERT INTO a VALUES (1, 2);\n",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+def test_a_change_of_one_table_that_was_refused_first_leaves_no_mark(new_shop, text: str):
+    shop = new_shop(text)
+    shop.send("INSERT INTO a VALUES (NULL)")
+
+    error = shop.fails(shop.apply)
+
+    assert error.code == "statement-failed"
+    assert "stays" not in error.why
+    assert (shop.is_applied(), shop.columns()) == (False, ["x"])
+
+
+def test_a_file_that_was_refused_at_its_start_is_applied_when_the_cause_is_gone(new_shop):
+    shop = new_shop("ALTER TABLE a MODIFY x int NOT NULL;\nALTER TABLE a ADD y int;\n")
+    shop.send("INSERT INTO a VALUES (NULL)")
+    shop.fails(shop.apply)
+
+    shop.send("DELETE FROM a")
+    shop.apply()
+
+    assert (shop.is_applied(), shop.columns()) == (True, ["x", "y"])
+
+
+@pytest.mark.parametrize("text", ["DROP TABLE a, nowhere;\n", "CREATE OR REPLACE TABLE a AS SELECT 1 / z;\n"])
+def test_what_may_have_happened_in_part_keeps_the_mark_of_the_tool(new_shop, text: str):
+    shop = new_shop(text)
+
+    error = shop.fails(shop.apply)
+
+    assert error.code == "statement-failed"
+    assert shop.is_applied() is (None if shop.tool.name == "golang-migrate" else False)
+
+
 def test_a_busy_table_leaves_no_mark_and_the_step_may_be_tried_again(new_shop, mariadb_url: str):
     shop = new_shop("ALTER TABLE a ADD y int;\n")
     is_held, is_over = threading.Event(), threading.Event()

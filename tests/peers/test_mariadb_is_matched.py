@@ -62,7 +62,7 @@ MIGRATE_FILES = {
     "delimiter": "DELIMITER //\nCREATE PROCEDURE p() SELECT 1 //\n",
     "own transaction": "START TRANSACTION;\nCREATE TABLE a (x int);\nCOMMIT;\n",
     "rows between results": A + "SELECT 1;\nINSERT INTO a VALUES (1);\nSELECT x FROM a;\n" + B,
-    "fails at once": "ALTER TABLE nowhere ADD y int;\n" + A,
+    "fails at once": "DROP TABLE nowhere;\n" + A,
     "fails at the third statement": A + "INSERT INTO a VALUES (1);\n" + FAILS + B,
     "fails after a result": A + "SELECT 1;\nSELECT nothing_of_this_name;\n" + B,
 }
@@ -139,6 +139,22 @@ def test_rows_that_alone_make_a_file_are_taken_back_where_golang_migrate_leaves_
     assert ours.ledger("golang-migrate") == ((1, False),)
     assert "(1,)" in real.snapshot("golang-migrate")[0]
     assert "(1,)" not in ours.snapshot("golang-migrate")[0]
+
+
+def test_a_change_that_is_refused_at_once_leaves_no_dirty_version_as_with_golang_migrate(
+    new_world: NewWorld, tmp_path: Path
+):
+    files = {"1_a.up.sql": A, "2_b.up.sql": "ALTER TABLE nowhere ADD y int;\n" + B}
+    folder = write_files(tmp_path / "migrations", files)
+    real, ours = new_world(MARIADB), new_world(MARIADB)
+
+    code = run_real("golang-migrate", real, folder, "up")
+    outcome = run_ours("golang-migrate", ours, folder)
+
+    assert (code, real.ledger("golang-migrate")) == (1, ((2, True),))
+    assert outcome.error is not None
+    assert ours.ledger("golang-migrate") == ((1, False),)
+    assert ours.snapshot("golang-migrate")[0] == real.snapshot("golang-migrate")[0]
 
 
 def test_rows_behind_a_change_of_the_schema_are_taken_back_where_goose_leaves_them(
