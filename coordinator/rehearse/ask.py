@@ -157,6 +157,8 @@ def ask_queries(
                 queries[place], result, answers[place], layers=state.layers, between=between
             )
             answers[place] = _met(queries[place], result, answers[place], state)
+            if role is not None:
+                answers[place] = _hidden(queries[place], answers[place], state)
     for place in _still(answers, list(answers)) if between.recomputed else ():
         answers[place] = _reread(queries[place], answers[place], state, between)
     return [answers.get(place, each.own) for place, each in enumerate(queries)]
@@ -281,6 +283,14 @@ def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State) -
     why = state.constraints.unmet(text, here, own=own, own_ran=query.ran)
     why = why or state.constraints.given_otherwise(text, here, own=own, own_ran=query.ran)
     return answer if why is None else unknown(answer, Layer.EXECUTE, why)
+
+
+def _hidden(query: Compiled, answer: Answer, state: State) -> Answer:
+    """Return the answer with a table whose rows are hidden from the role otherwise than at the own state."""
+    if answer.broken is not None or query.constraints is None:
+        return answer
+    why = state.constraints.hidden(query.text, own=query.constraints)
+    return answer if why is None else unknown(answer, Layer.RESULT, why)
 
 
 def _reread(query: Compiled, answer: Answer, state: State, between: Between) -> Answer:

@@ -44,6 +44,7 @@ from coordinator.rehearse.catalogued import (
 )
 from coordinator.rehearse.givers import Giver, givers, replacing
 from coordinator.rehearse.met import Met, events_of
+from coordinator.rehearse.policies import Policy, hidden_otherwise, policies
 from coordinator.rehearse.shifted import Shifts, shifted, shifts
 from coordinator.rehearse.strict_tables import strict_columns
 from coordinator.rehearse.written import columns_by, literals_by, targets_of
@@ -74,6 +75,10 @@ _REPLACES = re.compile(r"\b(?:OR\s+REPLACE|REPLACE\s+\w)", re.IGNORECASE)
 _TAKEN_ALONG = (
     "the row that it replaces is deleted, and a foreign key of `{table}`, which is not there where the"
     " version was made, takes or changes the rows that refer to it: an UPDATE would leave them alone"
+)
+_HIDDEN = (
+    "the row security of `{table}` is another one here than where the version was made: whether it hides"
+    " rows that the version needs, or shows others, is not known"
 )
 _NEW = re.compile(r"\b(?:INSERT|UPDATE|MERGE)\b", re.IGNORECASE)
 _OF_PARENTS = frozenset({"update", "delete"})
@@ -123,6 +128,8 @@ class Constraints:
     bounds: frozenset[tuple[str, str]]
     """Partitioned tables, each with the bounds of one of its partitions."""
     shifts: Shifts
+    policies: Mapping[str, frozenset[Policy]]
+    """By table, what hides its rows from a role."""
 
     @classmethod
     def of(cls, catalogue: Mapping[str, str]) -> Constraints:
@@ -140,6 +147,7 @@ class Constraints:
             tuple(givers(read)),
             frozenset(bounds(read)),
             dict(shifts(read)),
+            policies(read),
         )
 
     def unmet(self, text: str, here: Ran, *, own: Constraints, own_ran: Ran) -> str | None:
@@ -206,6 +214,14 @@ class Constraints:
         """Return whose rows go or change with those of some tables by an action that another state lacks."""
         new = self.leads - unlike.leads
         return frozenset(child for (event, of), (_, child) in new if event == "delete" and of in tables)
+
+    def hidden(self, text: str, *, own: Constraints) -> str | None:
+        """Return what hides rows from a query that runs as a role here or at its own state, not in both."""
+        if not own.policies and not self.policies:
+            return None
+        texts = " ".join([text, *called(text, {name: (view,) for name, view in self.views.items()})])
+        table = hidden_otherwise(texts, own.policies, self.policies, is_read=not events_of(text))
+        return _HIDDEN.format(table=table) if table else None
 
     def _was_met(self, text: str, here: Ran, constraint: Constraint) -> bool:
         """Tell whether a CHECK or a type is of literals of the text alone: then all rows meet it, or none."""
