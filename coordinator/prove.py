@@ -115,7 +115,7 @@ def _risk(use: Use, span: Span, proof: Proof) -> Diagnostic:
         "unproven",
         proof.plan.services[service].place,
         f"Nobody knows whether `{service}` ({role}) works while `{database}` is at {states}.",
-        f"{span.finding.reason[:1].upper()}{span.finding.reason[1:]}.",
+        f"{span.finding.reason[:1].upper()}{span.finding.reason[1:].removesuffix('.')}.",
         f"{way}, or take the risk and have it written down: --accept-unproven.",
     )
 

@@ -104,7 +104,8 @@ def replay_on(server: RehearsalServer, past: Past, *, told: Callable[[Release], 
         for layer in Layer
         if layer in past.layers - layers
     ]
-    return Backtest(server.version, releases, (*limits, *server.notes, *notes, *history.notes()))
+    asked = tuple(each for each in Layer if each in layers)
+    return Backtest(server.version, releases, (*limits, *server.notes, *notes, *history.notes()), asked)
 
 
 def _tool(past: Past) -> MigrationTool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from coordinator.evidence import Break
-from coordinator.model import Role
+from coordinator.model import Layer, Role
 
 
 class Rollout(StrEnum):
@@ -71,6 +71,8 @@ class Backtest:
     releases: tuple[Release, ...]
     notes: tuple[str, ...] = ()
     """What concerns no release that is listed."""
+    layers: tuple[Layer, ...] = ()
+    """What was asked about each query: what is said of a release rests on no more."""
 
 
 def switch_window(breaks: Iterable[Break], states: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from coordinator.backtest.checkout import listed
 from coordinator.backtest.verdict import Backtest, Release, Rollout
 from coordinator.evidence import Break
-from coordinator.model import Role
+from coordinator.model import Layer, Role
 from coordinator.report.failures import Failure, failures
 from coordinator.report.matrix import states
 from coordinator.wording import counted
@@ -50,7 +50,7 @@ def summary_of(releases: Iterable[Release]) -> dict[str, int]:
 
 def tell(backtest: Backtest, *, seconds: float) -> Iterator[str]:
     """Yield the lines for a person: each release, then the sums."""
-    yield f"Rehearsed on {backtest.engine} in {seconds:.1f} s"
+    yield what_it_rests_on(backtest, seconds=seconds)
     for release in backtest.releases:
         yield ""
         yield from _story(release)
@@ -59,6 +59,14 @@ def tell(backtest: Backtest, *, seconds: float) -> Iterator[str]:
         yield from (f"note: {each}" for each in backtest.notes)
     yield ""
     yield from closing_lines(backtest.releases)
+
+
+def what_it_rests_on(backtest: Backtest, *, seconds: float) -> str:
+    """Return which engine was asked what, in a line."""
+    asked = ", ".join(backtest.layers)
+    more = "" if len(backtest.layers) == len(Layer) else " (more with --layers)"
+    said = f"; asked: {asked}{more}" if asked else ""
+    return f"Rehearsed on {backtest.engine} in {seconds:.1f} s{said}"
 
 
 def closing_lines(releases: tuple[Release, ...]) -> Iterator[str]:

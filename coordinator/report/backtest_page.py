@@ -7,7 +7,13 @@ from html import escape
 
 from coordinator.backtest.verdict import Backtest, Release
 from coordinator.model import Role
-from coordinator.report.backtest import closing_lines, failure_text, failures_of, headline
+from coordinator.report.backtest import (
+    closing_lines,
+    failure_text,
+    failures_of,
+    headline,
+    what_it_rests_on,
+)
 from coordinator.wording import counted
 
 _STYLE = """
@@ -34,7 +40,7 @@ def as_html(backtest: Backtest, *, seconds: float) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>Backtest</title><style>{_STYLE}</style></head><body>",
             "<h1>Backtest</h1>",
-            f"<p>Rehearsed on {escape(backtest.engine)} in {seconds:.1f} s.</p>",
+            f"<p>{escape(what_it_rests_on(backtest, seconds=seconds))}.</p>",
             f"<pre>{escape(chr(10).join(closing_lines(backtest.releases)))}</pre>",
             *(f"<p>{escape(each)}</p>" for each in backtest.notes),
             *(line for release in backtest.releases for line in _release(release)),

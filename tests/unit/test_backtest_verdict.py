@@ -150,3 +150,14 @@ def test_the_page_needs_no_network_and_escapes_what_is_foreign():
     assert "http" not in page
     assert page.count('<td class="unproven">') == 3
     assert page.count('<td class="breaks">') == 1
+
+
+def test_it_says_what_was_asked_because_no_more_is_known():
+    some = Backtest("e", (judge(old=0),), layers=(Layer.PREPARE, Layer.PLAN))
+    every = replace(some, layers=tuple(Layer))
+
+    told = [next(iter(tell(each, seconds=1))) for each in (some, every)]
+
+    assert told[0] == "Rehearsed on e in 1.0 s; asked: prepare, plan (more with --layers)"
+    assert told[1].endswith("asked: prepare, describe, plan, execute, result, session")
+    assert f"<p>{told[0]}.</p>" in as_html(some, seconds=1)

@@ -9,7 +9,7 @@ from coordinator.diagnostics import Diagnostic
 from coordinator.evidence import Basis, Evidence, Finding, Span, Verdict
 from coordinator.graph import Graph, GraphError, Step, StepId
 from coordinator.model import DatabaseName, Role, ServiceName, Worker
-from coordinator.prove import Proof, prove
+from coordinator.prove import Proof, prove, risks
 
 EXPAND, CONTRACT = "expand:db:00001_m1", "contract:db:00002_m2"
 ORDINARY = one_service("expand contract")
@@ -175,10 +175,10 @@ def test_says_so_where_a_version_breaks_on_a_schema_that_does_not_change():
     assert only(proof).why == "GetOrder reads `total`."
 
 
-def rehearsed(release: Release, verdict: Verdict) -> Proof:
+def rehearsed(release: Release, verdict: Verdict, *, reason: str = "asked") -> Proof:
     evidence = release.evidence()
     spans = {
-        use: tuple(Span(each.first, each.last, Finding(verdict, Basis.REHEARSED, "asked")) for each in found)
+        use: tuple(Span(each.first, each.last, Finding(verdict, Basis.REHEARSED, reason)) for each in found)
         for use, found in evidence.spans.items()
     }
     return prove(
@@ -188,6 +188,13 @@ def rehearsed(release: Release, verdict: Verdict) -> Proof:
         plan=release.plan(),
         effects_of=effects_of,
     )
+
+
+@pytest.mark.parametrize("reason", ["the engine says no", "the engine says no."])
+def test_a_risk_is_told_in_a_sentence_that_ends_once(reason: str):
+    told = {each.why for each in risks(rehearsed(ORDINARY, Verdict.UNPROVEN, reason=reason))}
+
+    assert told == {"The engine says no."}
 
 
 def test_is_proven_if_every_meeting_was():
