@@ -105,10 +105,12 @@ class Programs:
         if migration.version not in added:
             if ended.is_cut_off and not ended.has_begun:
                 raise _out_of_reach(who, ended)
-            if migration.is_atomic and ended.is_cut_off:
+            is_whole = is_whole_by_program(migration, runner)
+            if is_whole and ended.is_cut_off:
                 raise _cut_off(who, ended)
-            ran = "" if migration.is_atomic else runner.what_ran(migration)
-            raise _not_recorded(migration, who, ended, ran, is_repeatable=runner.is_repeatable)
+            ran = "" if is_whole else runner.what_ran(migration)
+            is_repeatable = runner.is_repeatable
+            raise _not_recorded(who, ended, ran, is_whole=is_whole, is_repeatable=is_repeatable)
         return f"{runner.called} has applied it" + ("" if ended.exit_code == 0 else f", and {ended.told}")
 
     def apply_together(self, migrations: Sequence[Migration]) -> tuple[str, ...]:
@@ -141,6 +143,13 @@ class Programs:
         if migrations:
             target = session.target(self.versions.table)
             enter(session, migrations, tool=self.versions.tool, target=target, book=self.book)
+
+
+def is_whole_by_program(migration: Migration, runner: MigrationRunner) -> bool:
+    """Tell whether nothing is there of a migration that its table does not have: its code commits nothing by
+    itself, as far as that is seen, and its program was not seen to leave a part of it all the same.
+    """
+    return migration.is_atomic and not runner.has_left(migration)
 
 
 @contextmanager
@@ -239,7 +248,7 @@ def _cut_off(who: str, ended: Ended) -> DatabaseError:
 
 
 def _not_recorded(
-    migration: Migration, who: str, ended: Ended, ran: str, *, is_repeatable: bool
+    who: str, ended: Ended, ran: str, *, is_whole: bool, is_repeatable: bool
 ) -> InDoubt | StepFailed:
     how = f"{who} did not record it: {ended.told}."
     if ended.exit_code == 0 and not ended.is_late:
@@ -251,7 +260,7 @@ def _not_recorded(
             next_step="Find out where it worked. Correct `command`, and say with `coordinator settle` whether"
             " the step is done.",
         )
-    if migration.is_atomic or not ended.has_begun:
+    if is_whole or not ended.has_begun:
         return StepFailed(
             "program-failed",
             how,

@@ -16,7 +16,8 @@ from typing import Final
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.migration_files import decode
-from coordinator.model import Phase, SourceFile
+from coordinator.model import Engine, Phase, SourceFile
+from coordinator.sql import ends_transaction, split_statements
 
 _NAMES: Final = ("revision", "down_revision", "branch_labels", "depends_on")
 _LABELS: Final = {"EXPAND_BRANCH": "expand", "CONTRACT_BRANCH": "contract"}
@@ -45,9 +46,11 @@ _COMMITS: Final = frozenset(
     (
         "AUTOCOMMIT",
         "Session",
+        "autocommit",
         "autocommit_block",
         "begin",
         "commit",
+        "connect",
         "create_engine",
         "execution_options",
         "get_context",
@@ -55,11 +58,13 @@ _COMMITS: Final = frozenset(
         "requests",
         "rollback",
         "sessionmaker",
+        "set_isolation_level",
         "subprocess",
         "transactional_ddl",
     )
 )
 """Words with which something may stay although the revision failed."""
+_ENDS: Final = re.compile(r"\b(?:COMMIT|END|ROLLBACK|ABORT|PREPARE)\b", re.IGNORECASE)
 _KNOWN_MODULES: Final = frozenset(
     (
         "__future__",
@@ -325,6 +330,13 @@ def _words(tree: ast.Module) -> Iterator[str]:
                     yield other
             case ast.Constant(value="AUTOCOMMIT"):
                 yield "AUTOCOMMIT"
+            case ast.Constant(value=str() as text) if _ENDS.search(text) and _ends_transaction(text):
+                yield "commit"
+
+
+def _ends_transaction(text: str) -> bool:
+    """Tell whether a text, as SQL, ends the transaction around it, as `op.execute("COMMIT")` does."""
+    return any(map(ends_transaction, split_statements(text, Engine.POSTGRESQL)))
 
 
 def _foreign_import(tree: ast.Module) -> str | None:

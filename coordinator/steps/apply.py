@@ -24,7 +24,7 @@ from coordinator.model import DatabaseSpec, Engine, Migration
 from coordinator.ports.databases import Session, Target
 from coordinator.ports.migrations import MigrationTool
 from coordinator.ports.programs import MigrationRunner
-from coordinator.programs import Programs, VersionTable
+from coordinator.programs import Programs, VersionTable, is_whole_by_program
 from coordinator.series import WORTH_IT, Series, is_whole, may_follow
 from coordinator.sql import is_repeatable, split_statements
 from coordinator.steps import Context, Observation, StepKind
@@ -228,10 +228,11 @@ class Apply:
             return Observation(
                 Seen.UNKNOWN, f"The version table says that {migration.name} stopped half-way."
             )
+        is_known = runner and (runner.is_repeatable or is_whole_by_program(migration, runner))
         return _as_unrecorded(
             migration,
             spec.engine,
-            lost=None if migration.is_atomic or (runner and runner.is_repeatable) else runner,
+            lost=None if is_known else runner,
             may_have_begun=context.in_doubt and not is_kept and _may_have_begun(migration, tool, spec.engine),
         )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from fixtures.alembic_project import ENV, apply_next, heads, plan_in, revision, rows, write_project
+from fixtures.alembic_project import ENV, INI, apply_next, heads, plan_in, revision, rows, write_project
 from fixtures.audience import Audience
 from fixtures.code_release import release
 from fixtures.crashing import crashing_server
@@ -123,6 +123,60 @@ def test_a_process_whose_connection_was_ended_while_it_waited_is_replaced(mariad
     demand_released(project(tmp_path, mariadb_url), Audience(acts={"expand:shop:r4": end}))
 
     assert ended
+
+
+def test_a_connection_that_commits_each_statement_is_refused_where_env_does_not_say_so(
+    database_url: str, tmp_path: Path
+):
+    """Each revision was taken to be whole: what one that failed had left was there twice in the end."""
+    seen = 'op.execute("CREATE TABLE seen (name text)")'
+    fails = (
+        'op.execute("INSERT INTO seen VALUES (\'r2\')")\nop.execute("SELECT 1 / (count(*) - 1) FROM seen")'
+    )
+    said = "coordinator: phase=expand"
+    files = {**revision("r1", up=seen, said=said), **revision("r2", "r1", up=fails, said=said)}
+    ini = INI.replace("[loggers]", "sqlalchemy.isolation_level = AUTOCOMMIT\n[loggers]", 1)
+    ports = plan_in(write_project(tmp_path, files, ini=ini), database_url)
+
+    audience = Audience()
+    refused = release(ports, audience)
+
+    assert refused.exit_code(wanted=Outcome.RELEASED) is ExitCode.FAILED
+    [failure] = audience.failed
+    assert "commits each statement by itself" in failure.reason
+    assert "Nothing of it was sent" in failure.reason
+    assert heads(ports) == set()
+
+    env = ENV.replace(
+        "with connectable.connect() as connection:",
+        'with connectable.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:',
+    )
+    ports = plan_in(write_project(tmp_path, files, ini=ini, env=env), database_url)
+    ends = [release(ports, Audience()).exit_code(wanted=Outcome.RELEASED) for _ in range(2)]
+
+    assert ends[1] is ExitCode.IN_DOUBT, "it failed in part, and a person is asked before it runs again"
+    assert rows(ports, "SELECT name FROM seen") == [("r2",)]
+
+
+@pytest.mark.parametrize("commit", ["'COMMIT'", "''.join(['COM', 'MIT'])"])
+def test_what_a_revision_committed_by_a_text_of_its_own_is_not_done_again_unasked(
+    database_url: str, tmp_path: Path, commit: str
+):
+    """The second is one that its code does not show: what the process saw counts."""
+    said = "coordinator: phase=expand"
+    texts = ("'INSERT INTO seen VALUES (2)'", commit, "'SELECT 1 / (count(*) - 1) FROM seen'")
+    files = {
+        **revision("r1", up='op.execute("CREATE TABLE seen (name int)")', said=said),
+        **revision("r2", "r1", up="\n".join(f"op.execute({each})" for each in texts), said=said),
+    }
+    ports = plan_in(write_project(tmp_path, files), database_url)
+    audience = Audience()
+
+    first, second = (release(ports, audience).exit_code(wanted=Outcome.RELEASED) for _ in range(2))
+
+    assert (first, second) == (ExitCode.FAILED, ExitCode.IN_DOUBT)
+    assert "There for good: line 17 (INSERT INTO seen" in audience.failed[0].reason
+    assert rows(ports, "SELECT name FROM seen") == [(2,)]
 
 
 def test_a_server_that_was_restarted_before_a_process_reached_it_is_no_other_database(tmp_path: Path):

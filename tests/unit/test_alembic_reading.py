@@ -211,6 +211,10 @@ def test_the_env_of_alembic_itself_does_the_same_either_way():
         ("op.execute('SELECT 1')", Engine.SQLITE, False),
         ("with op.get_context().autocommit_block(): pass", Engine.POSTGRESQL, False),
         ("op.get_bind().commit()", Engine.POSTGRESQL, False),
+        ("op.execute('COMMIT')", Engine.POSTGRESQL, False),
+        ("op.execute(sa.text('INSERT INTO a VALUES (1); commit work'))", Engine.POSTGRESQL, False),
+        ("op.execute('DO $$ BEGIN PERFORM 1; END $$')", Engine.POSTGRESQL, True),
+        ("op.get_bind().connection.set_isolation_level(0)", Engine.POSTGRESQL, False),
         ("import shop", Engine.POSTGRESQL, False),
     ],
 )

@@ -48,6 +48,9 @@ _READS = {
     "mariadb": re.compile(r"\s*(?:SHOW|DESCRIBE)\b[^;]*", re.IGNORECASE),
 }
 """What else does, by dialect: what SQLAlchemy's inspector and a step of data ask there."""
+_COMMITS = re.compile(r"\s*(?:COMMIT|END)\b", re.IGNORECASE)
+_TAKES_BACK = re.compile(r"\s*(?:ROLLBACK|ABORT)\b(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b)", re.IGNORECASE)
+"""A text that ends the transaction around it, as a revision sends it."""
 _KEPT = 10_000
 """Letters of a statement that are written down."""
 
@@ -317,6 +320,8 @@ class _Upgrade:
         while request is not None:
             wanted = list(request["revisions"])
             found = _in_order(self._script, wanted if _commits_each(context) else wanted[:1], heads.now)
+            if not set(request["whole"]).isdisjoint(each.revision.revision for each in found):
+                _demand_transaction(context)
             self._answer["began"] = True
             self._trail.begin(request)
             for each in found:
@@ -372,6 +377,41 @@ def _commits_each(context: Any) -> bool:
 
 def _is_in_transaction_of_env(context: Any) -> bool:
     return bool(getattr(context, "_in_external_transaction", True))
+
+
+def _demand_transaction(context: Any) -> None:
+    """Refuse to begin what is taken to be there as a whole or not at all, where each statement stays.
+
+    Its text does not show it: the engine may be made elsewhere, or by settings of alembic.ini.
+    """
+    connection = context.connection.connection.dbapi_connection
+    if context.impl.transactional_ddl and not _commits_itself(connection):
+        return
+    raise Refused(
+        "The connection that env.py takes commits each statement by itself (`isolation_level`, in alembic.ini"
+        " or where the engine is made, or `transactional_ddl`), and env.py does not say so: what a revision"
+        " that fails leaves behind would be done again. Take that setting away (`autocommit_block()` is for"
+        ' the statements that need it), or let env.py set it: execution_options(isolation_level="AUTOCOMMIT")'
+    )
+
+
+def _is_for_good(text: str, driver_connection: Any) -> bool:
+    """Tell whether a text that came back, and what went before it, is committed: by its own `COMMIT`, or for
+    want of a transaction.
+    """
+    known = getattr(getattr(driver_connection, "info", None), "transaction_status", None)  # PostgreSQL's
+    if known is not None:
+        return bool(known == 0)
+    return _COMMITS.match(text) is not None or _commits_itself(driver_connection)
+
+
+def _commits_itself(driver_connection: Any) -> bool:
+    """Tell whether a connection keeps each statement for good, as its driver says it: PEP 249 does not."""
+    if hasattr(driver_connection, "get_autocommit"):  # of MySQL, where `autocommit` is what sets it
+        return bool(driver_connection.get_autocommit())
+    if hasattr(driver_connection, "in_transaction"):  # SQLite's
+        return driver_connection.isolation_level is None and not driver_connection.in_transaction
+    return getattr(driver_connection, "autocommit", False) is True
 
 
 def _demand_connected(context: Any) -> None:
@@ -536,7 +576,7 @@ class _Trail:
         from sqlalchemy.engine import Engine
 
         event.listen(Engine, "before_cursor_execute", self._before)
-        event.listen(Engine, "after_cursor_execute", lambda one, *_: self._note("sent", self._number(one)))
+        event.listen(Engine, "after_cursor_execute", self._after)
         event.listen(Engine, "commit", self._commits)
         for name in ("rollback", "rollback_savepoint"):
             event.listen(Engine, name, lambda one, *_: self._note("taken back", self._number(one)))
@@ -546,6 +586,15 @@ class _Trail:
             return
         line, is_whole = _line_of(self._path), len(text) <= _KEPT
         self._note("sends", self._number(connection), line, text[:_KEPT], is_whole)
+
+    def _after(self, connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+        self._note("sent", self._number(connection))
+        reads = _READS.get(connection.dialect.name)
+        if reads is None or not reads.fullmatch(text):
+            if _TAKES_BACK.match(text):
+                self._note("taken back", self._number(connection))
+            elif _is_for_good(text, connection.connection.dbapi_connection):
+                self._note("committed", self._number(connection))
 
     def _commits(self, connection: Any) -> None:
         """Write a commit down when it has come back; SQLAlchemy says only that it comes."""

@@ -345,6 +345,7 @@ def _revisions(migrations: Sequence[Migration]) -> dict[str, object]:
             for each in migrations
         },
         "labels": {str(each.version): each.branch_labels for each in migrations},
+        "whole": [str(each.version) for each in migrations if each.is_atomic],
     }
 
 
