@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +13,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from fixtures.mariadb import ENGINE, root_connection
-from peers.real_tools import World, can_compare
+from peers.real_tools import LEDGERS, World, build, can_compare
 
 from coordinator.model import Engine
 
@@ -81,6 +83,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if peers and not can_compare():
         config.hook.pytest_deselected(items=peers)
         items[:] = [item for item in items if item not in peers]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the real tools before the first test: it takes minutes once, which is more than a test may."""
+    wanted = any("new_world" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        for tool in LEDGERS:
+            with suppress(subprocess.SubprocessError):  # a test that wants it fails with what Go said
+                build(tool)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -6,6 +6,7 @@ then looks at what is left: the schema, every row, and the version table without
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -82,14 +83,21 @@ def build(tool: str) -> Path:
     path = binary(tool)
     if path.exists():
         return path
-    program, version, module, flags = _MODULES[tool]
+    _, version, module, flags = _MODULES[tool]
     path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of this test run may be building it
+        if not path.exists():
+            _install(module, version, flags, path)
+    return path
+
+
+def _install(module: str, version: str, flags: tuple[str, ...], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         environment = {**os.environ, "GOBIN": folder, "CGO_ENABLED": "0"}
         command = ["go", "install", *flags, f"{module}@{version}"]
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=900)
-        (Path(folder) / program).replace(path)
-    return path
+        (Path(folder) / path.name).replace(path)
 
 
 @dataclass(frozen=True)
