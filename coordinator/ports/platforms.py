@@ -165,6 +165,10 @@ class PlatformKind(Protocol):
         """Return what is wrong with a service's settings and the files that they name; contacts nobody."""
         ...
 
+    def place_of(self, service: ServiceSpec) -> str | None:
+        """Return where clients reach a service, as a person calls it; None where that is nobody else's."""
+        ...
+
     def rights(self, services: Sequence[ServiceSpec], *, folder: Path) -> str:
         """Return the document with which an administrator grants what these services need; empty: nothing."""
         ...

@@ -44,6 +44,14 @@ class KubernetesKind:
 
         return lint_service(service, folder=folder)
 
+    def place_of(self, service: ServiceSpec) -> str | None:
+        """Return the Service, of which a worker has none."""
+        spec = service.platform_spec
+        assert isinstance(spec, KubernetesSpec)
+        if spec.service is None:
+            return None
+        return f"the Service `{spec.service}` in `{spec.namespace}` of `{spec.context}`"
+
     def rights(self, services: Sequence[ServiceSpec], *, folder: Path) -> str:
         """Return Roles with exactly what the services need, and their bindings, for each cluster."""
         from coordinator.adapters.platforms._kubernetes.needs import granted_to  # noqa: PLC0415

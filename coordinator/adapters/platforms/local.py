@@ -57,6 +57,12 @@ class LocalKind:
         )
         return (*([canary] if service.canary else ()), *([worker] if service.worker else ()))
 
+    def place_of(self, service: ServiceSpec) -> str | None:
+        """Return the public port; a free one is taken for each service that names none."""
+        assert isinstance(service.platform_spec, LocalSpec)
+        port = service.platform_spec.port
+        return f"the port {port}" if port else None
+
     def rights(self, services: Sequence[ServiceSpec], *, folder: Path) -> str:  # noqa: ARG002
         """Return that nobody has to grant anything: the processes are the user's own."""
         return ""
