@@ -388,10 +388,11 @@ def _demand_transaction(context: Any) -> None:
     if context.impl.transactional_ddl and not _commits_itself(connection):
         return
     raise Refused(
-        "The connection that env.py takes commits each statement by itself (`isolation_level`, in alembic.ini"
-        " or where the engine is made, or `transactional_ddl`), and env.py does not say so: what a revision"
-        " that fails leaves behind would be done again. Take that setting away (`autocommit_block()` is for"
-        ' the statements that need it), or let env.py set it: execution_options(isolation_level="AUTOCOMMIT")'
+        f"env.py's connection, by {context.dialect.driver}, commits each statement by itself"
+        " (`isolation_level`, in alembic.ini or where the engine is made, or `transactional_ddl`), and env.py"
+        " does not say so: what a revision that fails leaves behind would be done again. Take that setting"
+        " away (`autocommit_block()` is for the statements that need it), or let env.py set it:"
+        ' execution_options(isolation_level="AUTOCOMMIT")'
     )
 
 
