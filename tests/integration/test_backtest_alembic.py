@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from fixtures.mariadb import ENGINE
 from fixtures.replayed_past import Past, Replay, replay, server
 
 from coordinator.discovery import rehearsal
 from coordinator.errors import StepFailed
-from coordinator.model import Engine
 from coordinator.secret import Secret
 
 __all__ = ["replay", "server"]
@@ -126,8 +126,8 @@ def test_a_revision_that_asks_the_database_runs_on_mariadb(past: Shop, mariadb_u
     past.columns(EMAIL)
     past.commit("v1.2", day=3)
 
-    with rehearsal(Engine.MARIADB).server(url=Secret(mariadb_url), live_version=None) as on_mariadb:
-        _, second = Replay(on_mariadb, past).releases(**SETTINGS, engine=Engine.MARIADB)
+    with rehearsal(ENGINE).server(url=Secret(mariadb_url), live_version=None) as on_mariadb:
+        _, second = Replay(on_mariadb, past).releases(**SETTINGS, engine=ENGINE)
 
     assert (second["migrations"], second["verdict"], second["switch_window"]) == (["c3"], "ordered", [0])
 
