@@ -13,7 +13,7 @@ from coordinator.graph import StepId
 from coordinator.journal import events
 from coordinator.journal.events import Event, Outcome
 from coordinator.journal.fold import RunState, Status, StepState
-from coordinator.report.standing import IN_PART, what_stands_where
+from coordinator.report.standing import IN_PART, first_ones, what_stands_where
 from coordinator.wording import counted
 
 _STALE = timedelta(seconds=20)
@@ -73,8 +73,14 @@ _LINES: Mapping[type[Event], Callable[[Any, RunState], str]] = {
         "↶ going back, because of that" if event.automatic else f"↶ going back, {event.reason}"
     ),
     events.AbortRequested: lambda event, _: f"■ giving up, asked for by {event.who}",
-    events.RunFinished: lambda event, state: f"■ {state.started.release} {_OUTCOMES[event.outcome]}",
+    events.RunFinished: lambda event, state: f"■ {state.started.release} {_ended(state, event.outcome)}",
 }
+
+
+def _ended(state: RunState, outcome: Outcome) -> str:
+    """Return how a run ended; what nobody served before has nowhere to go back to."""
+    new = ", ".join(first_ones(state)) if outcome is Outcome.ROLLED_BACK else ""
+    return _OUTCOMES[outcome] + (f", but for {new}, which nobody served before" if new else "")
 
 
 def _took(state: RunState, step: StepId, at: datetime) -> str:
@@ -121,7 +127,7 @@ def spoken(duration: timedelta) -> str:
 def summary(state: RunState, *, now: datetime) -> str:
     """Return a run's state in one sentence."""
     if state.outcome is not None:
-        return f"{state.run}: {_OUTCOMES[state.outcome]}"
+        return f"{state.run}: {_ended(state, state.outcome)}"
     done = sum(each.status is Status.DONE for each in state.steps.values())
     direction = "going back" if state.rollback else "giving up" if state.abort else "under way"
     since = spoken(now - state.started.at)
@@ -173,7 +179,7 @@ def _told_progress(step: StepState, now: datetime) -> str:
 
 def closing_lines(state: RunState, stuck: tuple[StepId, ...]) -> Iterator[str]:
     """Yield how a command left a run: its outcome, why it went back, what stands where, what to do next."""
-    yield f"{state.run}: {_OUTCOMES[state.outcome] if state.outcome else _unfinished(state, stuck)}"
+    yield f"{state.run}: {_ended(state, state.outcome) if state.outcome else _unfinished(state, stuck)}"
     yield from accepted(state)
     yield from why(state)
     yield from (f"  {line}" for line in what_stands_where(state))

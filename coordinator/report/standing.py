@@ -29,6 +29,18 @@ IN_PART = frozenset({"half-applied", "transaction-ended"})
 """How a migration fails of which something stays for good."""
 
 
+def first_ones(state: RunState) -> list[str]:
+    """Return the services whose first version serves since this run, also where the switch was taken back."""
+    stops = {step.service for step in state.graph if step.kind == "stop"}
+    return [
+        str(step.service)
+        for step in state.graph
+        if step.kind == "switch"
+        and step.service not in stops
+        and state.status(step.id) in (Status.DONE, Status.UNDONE)
+    ]
+
+
 def what_stands_where(state: RunState) -> Iterator[str]:
     """Yield a line for each service and each database of a run."""
     stops = {step.service: step for step in state.graph if step.kind == "stop"}

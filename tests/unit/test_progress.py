@@ -258,6 +258,21 @@ def test_closing_says_who_serves_or_works_half_way(graph: Graph, past: list[Even
     assert f"  service app: {wanted}" in lines
 
 
+def test_who_served_nobody_before_is_not_said_to_be_where_it_was():
+    graph = Release({"app": Service(), "first": Service(live=None)}, {}).graph()
+    back = events.RunFinished(LATER, Outcome.ROLLED_BACK)
+    over = [*up_to("deploy:app", graph), back]
+    wanted = "rolled back: traffic is where it was before the release"
+
+    assert line_of(back, run_of(*over, graph=graph)) == f"■ shop-2 {wanted}"
+
+    over = [*done("deploy:first"), *done("switch:first"), *undone("switch:first"), back]
+    state = run_of(*over, graph=graph)
+
+    assert line_of(back, state) == f"■ shop-2 {wanted}, but for first, which nobody served before"
+    assert "  service first: 2 on blue serves" in list(closing_lines(state, ()))
+
+
 @pytest.mark.parametrize(
     ("past", "stuck", "wanted"),
     [
