@@ -43,7 +43,7 @@ def _status(path: Path, output: Output) -> ExitCode:
     if output is Output.JSON:
         show_json("run", 1, progress.as_json(state))
     elif state is None:
-        show(f"{path} was never run.")
+        show_messages([f"{path} was never run.", *_preparing(path)])
     else:
         rows = list(progress.table_of(state, now=now))
         width = max((wrapping.columns_of(row[1]) for row in rows), default=0)
@@ -63,7 +63,9 @@ def _working(path: Path, state: RunState) -> Iterator[str]:
     from coordinator.app.place import Place
     from coordinator.report import progress
 
-    if state.outcome is None:
+    if state.outcome is not None:
+        yield from _preparing(path)
+    else:
         is_doubtful = next(progress.doubts(state), None) is not None
         approve = [f"`coordinator approve {step} --as NAME`" for step, _ in progress.approvals_wanted(state)]
         next_step = (
@@ -75,17 +77,32 @@ def _working(path: Path, state: RunState) -> Iterator[str]:
         yield f"  {holder} works on it" if holder else f"  nobody works on it now: {next_step}"
 
 
+def _preparing(path: Path) -> Iterator[str]:
+    """Say who is at work: the journal has no word of a run before its release is rehearsed."""
+    from coordinator.app.place import Place
+
+    if holder := Place(path).holder():
+        yield f"  {holder} is at work: a run looks at the world and rehearses the release before it begins"
+
+
 def _watch(path: Path) -> ExitCode:
-    """Show the newest run's events as they come; the exit code is 0 when the run has ended."""
+    """Show the newest run's events as they come; the exit code is 0 when the run has ended.
+
+    One that somebody is about to begin is waited for, where there is no other.
+    """
     from coordinator.app.place import Place, catch_up
     from coordinator.cli.watching import watching
     from coordinator.report import progress
 
-    state = _newest(path)
+    place, state = Place(path), _newest(path)
     if state is None:
-        show(f"{path} was never run.")
-        return ExitCode.DONE
-    journal = Place(path).journal
+        show_messages([f"{path} was never run.", *_preparing(path)])
+    while state is None:
+        if place.holder() is None and (state := _newest(path)) is None:
+            return ExitCode.DONE
+        time.sleep(0.2)
+        state = _newest(path)
+    journal = place.journal
     with watching() as audience:
         while state.outcome is None:
             audience.ticked(state, now=datetime.now(UTC))

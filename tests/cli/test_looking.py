@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from fixtures.checkout import DROP, Checkout, Running
 from fixtures.local import processes_of, until
 from psycopg.conninfo import make_conninfo
+
+from coordinator.app.place import Place
 
 FOREVER = {"for": "10m", "every": "100ms", "checks": [{"http": "/ready"}]}
 
@@ -255,3 +258,21 @@ def test_looking_needs_no_plan_that_loads(waiting: Checkout):
     assert waiting.run("history").exit_code == 0
     shutil.rmtree(waiting.folder / ".coordinator" / "runs")
     assert waiting.run("status").out == "plan.yaml was never run.\n"
+
+
+def test_a_run_that_is_about_to_begin_is_seen(checkout: Checkout):
+    place = Place(checkout.folder / "plan.yaml")
+    about = f"pid {os.getpid()} on {socket.gethostname()} is at work: a run looks at the world"
+    with place.lease():
+        before, watching = checkout.run("status"), checkout.start("status", "--watch")
+        until(lambda: about in " ".join(watching.out.split()))
+    given_up = watching.wait()
+    checkout.released("1.4")
+    with place.lease():
+        after = checkout.run("status")
+
+    assert before.out.splitlines()[0] == "plan.yaml was never run."
+    assert about in " ".join(before.out.split())
+    assert given_up.exit_code == 0
+    assert "shop-1.4@1: released" in after.out.splitlines()[0]
+    assert about in " ".join(after.out.split())
