@@ -146,6 +146,16 @@ def start_of(mark: Mark | None, script: Script, engine: Engine, *, from_line: in
     return mark.at if is_taken_back or is_harmless else None
 
 
+def left_of(migration: Migration, mark: Mark, engine: Engine) -> Migration | None:
+    """Return a migration as it goes on at a mark inside it; None where its file begins otherwise now."""
+    script = by_statement(migration, engine).up
+    if script is None or not 0 < mark.at < len(script.statements):
+        return None
+    if mark.ran != _digests(script, engine)[mark.at]:
+        return None
+    return replace(migration, up=rest_of(script, mark.at, engine)[0])
+
+
 def line_behind(script: Script) -> int:
     """Return the first line behind a file's last statement: to go on there is to record it, and no more."""
     return max(each.line + each.text.count("\n") + 1 for each in script.statements)

@@ -19,9 +19,10 @@ from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import Usage, Waiting
 from coordinator.halfway import may_remain
 from coordinator.leases import is_taken
-from coordinator.marks import read_mark
+from coordinator.marks import Mark, left_of, read_mark
 from coordinator.model import (
     BackfillSpec,
+    Base,
     Colour,
     DatabaseName,
     DatabaseSpec,
@@ -57,6 +58,8 @@ class DatabaseSurvey:
     """The applied ones as a rehearsal sends them; None: as they were read."""
     is_empty: bool = False
     """Nothing is in it that anybody could use; False also where it was not asked."""
+    rest: Migration | None = None
+    """What is left of a pending migration that stopped inside its file, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,7 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         entries = read_entries(session, tool, target)
         begun = _begun(session, tool, migrations, target=target, ledger=ledger)
         if begun is not None and ledger.dirty is not None:
-            pending = tool.pending(migrations, ledger_before(begun, migrations))
+            pending = tool.pending(migrations, ledger_before(begun[0], migrations))
         specs = ports.plan.databases[name].backfills
         misnamed = tuple(order_problems(specs, migrations))
         left, unfit = ((), ()) if misnamed else open_backfills(session, specs, pending.migrations)
@@ -202,7 +205,8 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     left_out = tuple(passed_over(applied, entries, tool=tool, target=target))
     warnings = [warning for _, warning in (*changed, *left_out)]
     if begun is not None:
-        warnings.append(_half_applied(begun, at_work=at_work))
+        base = ports.plan.databases[name].rehearsal.base
+        warnings.append(_half_applied(begun[0], base, at_work=at_work))
     found = DatabaseSurvey(
         target,
         len(applied),
@@ -211,6 +215,7 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         passed_over=_names(left_out),
         backfills=left,
         is_empty=is_empty,
+        rest=None if begun is None else left_of(*begun, target.engine),
     )
     return found, (*problems, *pooled, *warnings, *misnamed, *unfit)
 
@@ -262,8 +267,8 @@ def _begun(
     *,
     target: Target,
     ledger: Ledger,
-) -> Migration | None:
-    """Return the migration of which a run of ours wrote down that it stopped inside its file."""
+) -> tuple[Migration, Mark] | None:
+    """Return the migration of which a run of ours wrote down that it stopped inside its file, and where."""
     if ledger.dirty is not None:
         candidates = tuple(each for each in migrations if each.version == ledger.dirty)
     elif tool.records_start:
@@ -271,13 +276,16 @@ def _begun(
     else:
         candidates = tool.pending(migrations, ledger).migrations[:1]
     for each in candidates:
-        if may_remain(each.up, target.engine) and read_mark(session, tool, each, target=target)[0]:
-            return each
+        mark, _ = read_mark(session, tool, each, target=target)
+        if mark is not None and may_remain(each.up, target.engine):
+            return each, mark
     return None
 
 
-def _half_applied(migration: Migration, *, at_work: Waiting | None) -> Diagnostic:
+def _half_applied(migration: Migration, base: Base, *, at_work: Waiting | None) -> Diagnostic:
     place, rehearsed = Place(migration.files[0].path), "What is rehearsed begins without that part."
+    if base is Base.DUMP:
+        rehearsed = "The dump that is rehearsed on has that part."
     if at_work is not None:
         return Diagnostic(
             "half-applied",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coordinator.model import DatabaseSpec, Layer, Migration
 from coordinator.ports.migrations import MigrationTool
@@ -35,6 +35,14 @@ class Task:
     subjects: tuple[Subject, ...]
     layers: tuple[Layer, ...]
     live: Live = Live()
+    rest: Migration | None = None
+    """What is left of a pending migration that stopped half-way: a dump has what it did before."""
     run_code: Apply | None = None
     """What applies a migration that is code; None where its program may not be tried out."""
     run_range: ProgramOnScratch | None = None
+
+    def going_on(self) -> Task:
+        """Return the same with what is left in the place of the migration that stopped half-way."""
+        rest = self.rest
+        assert rest is not None, "nothing stopped half-way"
+        return replace(self, pending=tuple(rest if each.name == rest.name else each for each in self.pending))
