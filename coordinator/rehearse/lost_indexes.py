@@ -49,7 +49,7 @@ def hazards_of_lost_indexes(
     for (use, name, table, is_for_good), group in groupby(sorted(met), key=lambda each: each[:4]):
         migration = next(each for each in pending if each.name == name)
         is_live = use[2] is Role.LIVE
-        queries = _named([query for *_, query in group])
+        queries = named_queries([query for *_, query in group])
         who = f"{queries} of {use[1]}{'' if is_for_good else f' ({use[2]})'}"
         yield Hazard(
             code="query-loses-index",
@@ -66,7 +66,8 @@ def _is_met(lost: LostIndex, cut: int) -> bool:
     return lost.state <= cut if lost.use[2] is Role.LIVE else lost.state >= cut
 
 
-def _named(queries: Sequence[str]) -> str:
+def named_queries(queries: Sequence[str]) -> str:
+    """Return some queries' names for a sentence, and how many more there are."""
     more = len(queries) - _MOST_NAMED
     named = ", ".join(f"`{each}`" for each in queries[:_MOST_NAMED])
     return f"{named} and {more} more" if more > 0 else named

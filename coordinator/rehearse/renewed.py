@@ -46,7 +46,7 @@ _Definitions = list[tuple[str | None, str | None]]
 
 def renewed_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
     """Yield the columns that are there before and after a migration, with other values."""
-    changed = _changed(statements)
+    changed = changed_columns(statements)
     went = {column for each in statements for column in _exchanged(each)}
     went |= {column for column, found in changed.items() if any(after is None for _, after in found[:-1])}
     filled = _filled(statements)
@@ -63,7 +63,7 @@ def renewed_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
             yield Recomputed(table, column, _GONE)
 
 
-def _changed(statements: Sequence[StatementEvidence]) -> Mapping[_Column, _Definitions]:
+def changed_columns(statements: Sequence[StatementEvidence]) -> Mapping[_Column, _Definitions]:
     """Return what became of each column of a table; a view has no values."""
     changes = [change for each in statements for change in each.changes]
     views = {bare(each.name) for each in changes if "view" in each.kind}

@@ -32,6 +32,7 @@ from coordinator.rehearse.findings import (
     spans_of,
     unchecked_of,
 )
+from coordinator.rehearse.live_nulls import hazards_of_live_nulls
 from coordinator.rehearse.lost_indexes import hazards_of_lost_indexes
 from coordinator.rehearse.otherwise import done_otherwise
 from coordinator.rehearse.sample_rows import SampleRows
@@ -217,8 +218,8 @@ def _of_live(finding: Finding, tried: _Tried, *, doubt: str | None) -> Finding:
 
 
 def hazards_of(rehearsal: Rehearsal, task: Task) -> tuple[Hazard, ...]:
-    """Return what statements and backfills would do to the live service, and what it would do without an
-    index, if its tables are as large as the task says.
+    """Return what statements and backfills would do to the live service, if its tables are as large as the
+    task says, and what it would do without an index, or has done when a column is to be NOT NULL.
     """
     sizes = task.live.sizes
     return (
@@ -231,6 +232,7 @@ def hazards_of(rehearsal: Rehearsal, task: Task) -> tuple[Hazard, ...]:
         ),
         *hazards_of_batches(rehearsal.batch_scans, task.spec.backfills, sizes),
         *hazards_of_lost_indexes(rehearsal, task.pending, sizes),
+        *hazards_of_live_nulls(rehearsal, task.spec.backfills, task.pending),
     )
 
 

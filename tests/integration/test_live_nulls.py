@@ -1,0 +1,83 @@
+"""A column that becomes NOT NULL, in which the live version leaves NULL until it is stopped."""
+
+from __future__ import annotations
+
+import pytest
+from fixtures.mariadb import ENGINE as MYSQL_ENGINE
+from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers
+
+from coordinator.diagnostics import Place
+from coordinator.evidence import Hazard
+from coordinator.model import BackfillSpec, Engine
+
+__all__ = ["servers"]
+BASE = "CREATE TABLE t (id integer PRIMARY KEY, a integer);"
+FILLED = "ALTER TABLE t ADD COLUMN b integer;\nUPDATE t SET b = 1;"
+REBUILT = """CREATE TABLE u (id integer PRIMARY KEY, a integer, b integer NOT NULL);
+INSERT INTO u SELECT id, a, {} FROM t;
+DROP TABLE t;
+ALTER TABLE u RENAME TO t;"""
+NOT_NULL = {
+    Engine.POSTGRESQL: "ALTER TABLE t ALTER b SET NOT NULL;",
+    Engine.SQLITE: REBUILT.format("b"),
+    MYSQL_ENGINE: "ALTER TABLE t MODIFY b integer NOT NULL;",
+}
+ENGINES = [pytest.param(each, marks=[pytest.mark.mariadb] * each.speaks_mysql) for each in NOT_NULL]
+every_engine = pytest.mark.parametrize("engine", ENGINES)
+LEAVES_NULL, WRITES = "INSERT INTO t (id, a) VALUES ($1, $2)", "INSERT INTO t (id, a, b) VALUES ($1, $2, $3)"
+
+
+def found(
+    servers: Servers,
+    engine: Engine,
+    *pending: str,
+    live: str = LEAVES_NULL,
+    backfills: tuple[BackfillSpec, ...] = (),
+) -> list[Hazard]:
+    texts = [live, WRITES]
+    if engine is not Engine.POSTGRESQL:
+        texts = [each.replace("$1", "?").replace("$2", "?").replace("$3", "?") for each in texts]
+    files = (TOGETHER + each for each in pending)
+    rehearsal, _ = rehearsed(
+        servers[engine], engine, BASE, *files, live=texts[0], next_=texts[1], backfills=backfills
+    )
+    assert rehearsal.failed is None
+    return [each for each in rehearsal.hazards if each.code == "not-null-meets-live-rows"]
+
+
+def backfill(before: str) -> BackfillSpec:
+    place = Place("plan.yaml", 1, 1)
+    left = "SELECT count(*) FROM t WHERE b IS NULL"
+    return BackfillSpec("b", "2", before, "t", ("id",), "UPDATE t SET b = 1 WHERE {range}", left, place)
+
+
+@every_engine
+def test_the_column_and_live_s_query_are_named(servers: Servers, engine: Engine):
+    [hazard] = found(servers, engine, FILLED, NOT_NULL[engine])
+
+    assert hazard.what == "t.b becomes NOT NULL, and live leaves it NULL by `Ask` for as long as it serves."
+    assert (hazard.migration, hazard.place.file) == ("00003_m", "00003_m.sql")
+    assert "UPDATE t SET b = … WHERE b IS NULL" in hazard.rewrite
+
+
+@every_engine
+def test_nothing_is_said_where_live_does_not_write_the_table(servers: Servers, engine: Engine):
+    assert found(servers, engine, FILLED, NOT_NULL[engine], live="SELECT id, a FROM t") == []
+
+
+@every_engine
+def test_nothing_is_said_where_the_migration_fills_it(servers: Servers, engine: Engine):
+    fills = {Engine.SQLITE: REBUILT.format("coalesce(b, 0)")}
+    file = fills.get(engine, f"UPDATE t SET b = 0 WHERE b IS NULL;\n{NOT_NULL[engine]}")
+
+    assert found(servers, engine, FILLED, file) == []
+
+
+@every_engine
+@pytest.mark.parametrize(("before", "count"), [("contract", 0), ("3", 0), ("switch", 1)])
+def test_a_backfill_that_ends_when_live_is_gone_fills_it(
+    servers: Servers, engine: Engine, before: str, count: int
+):
+    files = ("ALTER TABLE t ADD COLUMN b integer;", NOT_NULL[engine])
+
+    assert len(found(servers, engine, *files, backfills=(backfill(before),))) == count
