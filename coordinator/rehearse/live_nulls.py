@@ -56,8 +56,8 @@ def hazards_of_live_nulls(
                     migration=migration.name,
                     what=f"{table}.{column} becomes NOT NULL, and live leaves it NULL by"
                     f" {named_queries(queries)} for as long as it serves.",
-                    why="On a row that it wrote this fails, also where all rows were filled before: then"
-                    " live is gone, and there is no way back.",
+                    why="A row that it wrote since makes this fail, also where all were filled before."
+                    " By then live is gone, and there is no way back.",
                     rewrite=_REWRITE.format(table=table, column=column),
                 )
 
