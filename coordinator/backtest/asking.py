@@ -140,7 +140,7 @@ def _ask_on_two(
             release.new,
             release.subjects,
             layers=release.layers,
-            apply=rows.after(release.apply),
+            apply=rows.after(release.apply, release.engine),
             engine=release.engine,
             goes_on=True,
             keys=keys,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from coordinator.errors import DatabaseError
-from coordinator.model import Migration
+from coordinator.model import Engine, Migration
 from coordinator.rehearsal_ports import RehearsalDatabase
+from coordinator.rehearse.free_parents import free_parents
 from coordinator.rehearse.walk import Apply
 
 
@@ -25,13 +26,18 @@ class SampleRows(Enum):
         """Give rows to the first state; return a clause for each table that stays empty."""
         return () if self is SampleRows.NEVER else database.fill(with_nulls=self is SampleRows.ALWAYS)
 
-    def after(self, apply: Apply) -> Apply:
-        """Return what applies a migration, and gives rows to the tables that it made if they are wanted."""
+    def after(self, apply: Apply, engine: Engine) -> Apply:
+        """Return what applies a migration, and gives rows to the tables that it made if they are wanted.
+
+        Where it gives each parent a child, one stays without: see free_parents.
+        """
 
         def apply_and_fill(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
             error = apply(database, migration)
             if error is None:
-                self.fill(database)
+                free_parents(database, migration, engine)
+                if self is not SampleRows.FIRST:
+                    self.fill(database)
             return error
 
-        return apply_and_fill if self in (SampleRows.ALWAYS, SampleRows.FULL) else apply
+        return apply if self is SampleRows.NEVER else apply_and_fill

@@ -112,7 +112,7 @@ def _try(
         unfilled = rows.fill(walk)
         ahead = scratch.enter_context(walk.clone()) if task.pending and _asks(task) else walk
         beside = scratch.enter_context(walk.clone()) if _has_programs(task) else None
-        apply = _telling(rows.after(completed.applied(_apply_for(task))), task, tell)
+        apply = _telling(rows.after(completed.applied(_apply_for(task)), task.spec.engine), task, tell)
         trials: list[Trial] = []
         walked = walk_states(
             Pair(walk, ahead),
