@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from coordinator.adapters.runners._alembic_child import driver_connection
 from coordinator.adapters.runners._alembic_trail import has_left, read_trail
 from coordinator.model import Engine, Migration, SourceFile
 
@@ -111,3 +114,12 @@ def test_a_long_list_is_cut_and_says_up_to_where(tmp_path: Path):
     events = [event for line in range(1, 31) for event in (["sends", 0, line, "ALTER TABLE t", True], SENT)]
 
     assert told(tmp_path, HEAD, *events).endswith("and 18 more, up to line 30 (ALTER TABLE t).")
+
+
+@pytest.mark.parametrize("name", ["connection", "dbapi_connection"])
+def test_the_driver_s_connection_is_found_in_every_sqlalchemy_from_1_4_on(name: str):
+    own = sqlite3.connect(":memory:")
+    own.close()
+    lent = SimpleNamespace(**{name: own})  # 1.4.0 to 1.4.23 do not know the second name
+
+    assert driver_connection(SimpleNamespace(connection=lent)) is own

@@ -384,7 +384,7 @@ def _demand_transaction(context: Any) -> None:
 
     Its text does not show it: the engine may be made elsewhere, or by settings of alembic.ini.
     """
-    connection = context.connection.connection.dbapi_connection
+    connection = driver_connection(context.connection)
     if context.impl.transactional_ddl and not _commits_itself(connection):
         return
     raise Refused(
@@ -396,28 +396,34 @@ def _demand_transaction(context: Any) -> None:
     )
 
 
-def _is_for_good(text: str, driver_connection: Any) -> bool:
+def _is_for_good(text: str, connection: Any) -> bool:
     """Tell whether a text that came back, and what went before it, is committed: by its own `COMMIT`, or for
     want of a transaction.
     """
-    known = getattr(getattr(driver_connection, "info", None), "transaction_status", None)  # PostgreSQL's
+    known = getattr(getattr(connection, "info", None), "transaction_status", None)  # PostgreSQL's
     if known is not None:
         return bool(known == 0)
-    return _COMMITS.match(text) is not None or _commits_itself(driver_connection)
+    return _COMMITS.match(text) is not None or _commits_itself(connection)
 
 
-def _commits_itself(driver_connection: Any) -> bool:
+def driver_connection(connection: Any) -> Any:
+    """Return the driver's own connection below one of SQLAlchemy, whose name for it is new in 1.4.24."""
+    lent = connection.connection
+    return getattr(lent, "dbapi_connection", None) or lent.connection
+
+
+def _commits_itself(connection: Any) -> bool:
     """Tell whether a connection keeps each statement for good, as its driver says it: PEP 249 does not."""
-    if hasattr(driver_connection, "get_autocommit"):  # of MySQL, where `autocommit` is what sets it
-        return bool(driver_connection.get_autocommit())
-    if hasattr(driver_connection, "in_transaction"):  # SQLite's
-        return driver_connection.isolation_level is None and not driver_connection.in_transaction
-    return getattr(driver_connection, "autocommit", False) is True
+    if hasattr(connection, "get_autocommit"):  # of MySQL, where `autocommit` is what sets it
+        return bool(connection.get_autocommit())
+    if hasattr(connection, "in_transaction"):  # SQLite's
+        return connection.isolation_level is None and not connection.in_transaction
+    return getattr(connection, "autocommit", False) is True
 
 
 def _demand_connected(context: Any) -> None:
     """Raise Lost where the server has ended the connection meanwhile: no revision is sent over it."""
-    connection = context.connection.connection.dbapi_connection
+    connection = driver_connection(context.connection)
     try:
         is_there = context.dialect.do_ping(connection)
     except context.dialect.dbapi.Error as error:
@@ -594,7 +600,7 @@ class _Trail:
         if reads is None or not reads.fullmatch(text):
             if _TAKES_BACK.match(text):
                 self._note("taken back", self._number(connection))
-            elif _is_for_good(text, connection.connection.dbapi_connection):
+            elif _is_for_good(text, driver_connection(connection)):
                 self._note("committed", self._number(connection))
 
     def _commits(self, connection: Any) -> None:
