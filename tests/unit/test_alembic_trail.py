@@ -116,6 +116,28 @@ def test_a_long_list_is_cut_and_says_up_to_where(tmp_path: Path):
     assert told(tmp_path, HEAD, *events).endswith("and 18 more, up to line 30 (ALTER TABLE t).")
 
 
+RECORD = ["sends", 0, None, "UPDATE alembic_version SET version_num='d4'", True]
+
+
+@pytest.mark.parametrize(
+    ("events", "is_left"),
+    [
+        ([INSERT, SENT, COMMITTED], True),
+        ([INSERT, SENT, RECORD, SENT, COMMITTED], False),
+        ([INSERT, SENT, COMMITTED, RECORD, SENT, TAKEN_BACK], True),
+        ([RECORD, SENT, COMMITTED, INSERT, SENT, COMMITTED], True),
+        ([INSERT, SENT, TAKEN_BACK], False),
+    ],
+)
+def test_a_revision_that_was_recorded_left_no_part(
+    tmp_path: Path, events: list[list[object]], *, is_left: bool
+):
+    """It was asked for on the way back to it, by who had gone back with `alembic downgrade`."""
+    told(tmp_path, HEAD, *events)
+
+    assert has_left(tmp_path / "shop.trail", REVISION, Engine.POSTGRESQL) is is_left
+
+
 @pytest.mark.parametrize("name", ["connection", "dbapi_connection"])
 def test_the_driver_s_connection_is_found_in_every_sqlalchemy_from_1_4_on(name: str):
     own = sqlite3.connect(":memory:")

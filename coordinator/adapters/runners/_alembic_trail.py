@@ -66,8 +66,18 @@ def read_trail(file: Path, migration: Migration, engine: Engine) -> str:
 
 
 def has_left(file: Path, migration: Migration, engine: Engine) -> bool:
-    """Tell whether a statement of a revision is there for good, which was cut off or failed."""
-    return any(each.is_for_good for each in _sent_of(file, migration, engine) or ())
+    """Tell whether a statement of a revision is there for good, which was cut off or failed.
+
+    One that came to its end is none: where the version table lacks it, somebody went back by hand.
+    """
+    sent = _sent_of(file, migration, engine) or []
+    return any(each.is_for_good for each in sent) and not _is_recorded(sent)
+
+
+def _is_recorded(sent: list[_Sent]) -> bool:
+    """Tell whether what Alembic sent behind the file's last statement, its own record of it, is for good."""
+    end = max((place for place, each in enumerate(sent, 1) if each.line is not None), default=0)
+    return any(each.is_for_good for each in sent[end:])
 
 
 def _sent_of(file: Path, migration: Migration, engine: Engine) -> list[_Sent] | None:
