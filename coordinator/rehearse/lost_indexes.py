@@ -39,7 +39,7 @@ def hazards_of_lost_indexes(
     rehearsal: Rehearsal, pending: Sequence[Migration], sizes: Mapping[str, int] | None
 ) -> Iterator[Hazard]:
     """Yield a hazard for each table that is not known to be small, at states that a version may meet."""
-    cut = _cut(rehearsal, pending)
+    cut = last_of_live(rehearsal, pending)
     context = Context(statements=(), sizes=sizes)
     met = {
         (each.use, each.migration, each.table, each.is_for_good, each.query): None
@@ -73,7 +73,7 @@ def named_queries(queries: Sequence[str]) -> str:
     return f"{named} and {more} more" if more > 0 else named
 
 
-def _cut(rehearsal: Rehearsal, pending: Sequence[Migration]) -> int:
+def last_of_live(rehearsal: Rehearsal, pending: Sequence[Migration]) -> int:
     """Return the last state that live versions meet, at which next ones take over: before contract."""
     declared = (at for at, each in enumerate(pending) if each.declared is Phase.CONTRACT)
     broken = (each.state - 1 for each in rehearsal.breaks if each.use[2] is Role.LIVE)

@@ -222,6 +222,7 @@ def hazards_of(rehearsal: Rehearsal, task: Task) -> tuple[Hazard, ...]:
     task says, and what it would do without an index, or has done when a column is to be NOT NULL.
     """
     sizes = task.live.sizes
+    texts = {(each.use, query.name): query.text for each in task.subjects for query in each.catalogue.queries}
     return (
         *find_hazards(
             rehearsal.statements,
@@ -232,7 +233,7 @@ def hazards_of(rehearsal: Rehearsal, task: Task) -> tuple[Hazard, ...]:
         ),
         *hazards_of_batches(rehearsal.batch_scans, task.spec.backfills, sizes),
         *hazards_of_lost_indexes(rehearsal, task.pending, sizes),
-        *hazards_of_live_nulls(rehearsal, task.spec.backfills, task.pending),
+        *hazards_of_live_nulls(rehearsal, task.spec.backfills, task.pending, texts),
     )
 
 

@@ -81,3 +81,68 @@ def test_a_backfill_that_ends_when_live_is_gone_fills_it(
     files = ("ALTER TABLE t ADD COLUMN b integer;", NOT_NULL[engine])
 
     assert len(found(servers, engine, *files, backfills=(backfill(before),))) == count
+
+
+OF_TWO = {
+    Engine.POSTGRESQL: "ALTER TABLE s ALTER b SET NOT NULL;",
+    Engine.SQLITE: """CREATE TABLE v (b integer NOT NULL);
+INSERT INTO v SELECT b FROM s;
+DROP TABLE s;
+ALTER TABLE v RENAME TO s;""",
+    MYSQL_ENGINE: "ALTER TABLE s MODIFY b integer NOT NULL;",
+}
+
+
+@every_engine
+def test_of_two_tables_the_one_is_named_that_live_writes(servers: Servers, engine: Engine):
+    of_both = f"CREATE TABLE s (b integer);\n{FILLED}"
+    file = f"{NOT_NULL[engine]}\n{OF_TWO[engine]}"
+
+    [hazard] = found(servers, engine, of_both, file)
+
+    assert hazard.what.startswith("t.b becomes NOT NULL")
+    assert hazard.place.line == NOT_NULL[engine].count("\n") + 2
+
+
+@every_engine
+def test_nothing_is_said_where_live_s_rows_have_had_a_default(servers: Servers, engine: Engine):
+    """Live is refused, for the default goes as well; until then it never left NULL."""
+    file = NOT_NULL[engine]
+    if engine is Engine.POSTGRESQL:
+        file = "ALTER TABLE t ALTER b SET NOT NULL, ALTER b DROP DEFAULT;"
+
+    assert found(servers, engine, "ALTER TABLE t ADD COLUMN b integer DEFAULT 0;", file) == []
+
+
+@every_engine
+def test_nothing_is_said_where_an_earlier_file_fills_it_when_live_is_gone(servers: Servers, engine: Engine):
+    """Both wait until then, by the word of the first."""
+    fills = "-- coordinator: phase=contract\nUPDATE t SET b = 1 WHERE b IS NULL;"
+
+    assert found(servers, engine, FILLED, fills, NOT_NULL[engine]) == []
+    assert len(found(servers, engine, FILLED, fills.partition("\n")[2], NOT_NULL[engine])) == 1
+
+
+def test_nothing_is_said_where_a_trigger_has_filled_live_s_rows_that_goes_as_well(servers: Servers):
+    fills = """ALTER TABLE t ADD COLUMN b integer;
+-- +goose StatementBegin
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN NEW.b := coalesce(NEW.b, 0); RETURN NEW; END $$;
+-- +goose StatementEnd
+CREATE TRIGGER fills BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
+UPDATE t SET b = 0;"""
+    file = "DROP TRIGGER fills ON t;\nALTER TABLE t ALTER b SET NOT NULL;"
+
+    assert found(servers, Engine.POSTGRESQL, fills, file) == []
+
+
+def test_a_partitioned_table_is_named_once_and_a_word_of_the_message_is_no_column(servers: Servers):
+    made = """DROP TABLE t;
+CREATE TABLE t (id integer, a integer, b integer, value integer DEFAULT 0) PARTITION BY LIST (id);
+CREATE TABLE t_1 PARTITION OF t FOR VALUES IN (1);
+CREATE TABLE t_rest PARTITION OF t DEFAULT;"""
+    file = "ALTER TABLE t ALTER b SET NOT NULL, ALTER value SET NOT NULL;"
+
+    hazards = found(servers, Engine.POSTGRESQL, made, file)
+
+    assert [each.what.partition(" ")[0] for each in hazards] == ["t.b"]
