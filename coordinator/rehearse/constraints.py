@@ -188,8 +188,9 @@ class Constraints:
         now, before = self.written(text, here.written), own.written(text, own_ran.written)
         new = (moving(here.written) | moving(own_ran.written)) - (columns_by(text) or _NONE)
         tables = self.tables_of(now) & own.tables_of(before)
-        if column := shifted(own.shifts, self.shifts, tables=tables, columns=new):
-            return _SHIFTED.format(column=column)
+        for each in shifted(own.shifts, self.shifts, tables=tables, columns=new):
+            if each in own.columns and each in self.columns:  # one that comes or goes had no other default
+                return _SHIFTED.format(column=".".join(each))
         columns = columns_by(text) or self.columns_of(now)
         ours = [each for each in own.givers if each.table in before]
         theirs = [each for each in self.givers if each.table in now]

@@ -27,9 +27,10 @@ def shifts(read: Read) -> Iterator[tuple[tuple[str, str], str]]:
             yield (bare(table), bare(column)), found[1]
 
 
-def shifted(ours: Shifts, theirs: Shifts, *, tables: frozenset[str], columns: frozenset[str]) -> str | None:
-    """Return a column, with its table, of `tables` that has another such default at one of two states."""
+def shifted(
+    ours: Shifts, theirs: Shifts, *, tables: frozenset[str], columns: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the columns of `tables`, each with its table, of which such a default is not the same at both."""
     for table, column in sorted(ours.keys() | theirs.keys()):
         if table in tables and column in columns and ours.get((table, column)) != theirs.get((table, column)):
-            return f"{table}.{column}"
-    return None
+            yield table, column

@@ -62,6 +62,12 @@ def test_a_partition_that_refuses_or_goes(servers: Servers, pending: str, expect
         ),
         ("ALTER TABLE t ALTER ends SET DEFAULT now();", "INSERT INTO t (id) VALUES ($1)", "pu"),
         ("ALTER TABLE t ALTER ends SET DEFAULT now();", "INSERT INTO t (id, ends) VALUES ($1, now())", "pp"),
+        (
+            "ALTER TABLE t ADD COLUMN until timestamptz DEFAULT now() + '30 days'::interval;",
+            "INSERT INTO t (id) VALUES ($1)",
+            "pp",
+        ),
+        ("ALTER TABLE t DROP COLUMN ends;", "INSERT INTO t (id) VALUES ($1)", "pp"),
         ("ALTER TABLE t ALTER at SET DEFAULT clock_timestamp();", "INSERT INTO t (id) VALUES ($1)", "pp"),
         (
             "ALTER TABLE t RENAME TO u;\nCREATE VIEW t AS SELECT * FROM u;",
