@@ -105,7 +105,7 @@ def _narrowed(statements: Sequence[StatementEvidence]) -> Mapping[str, Mapping[s
             continue
         # Who is refused for want of the default that it had left no NULL before.
         if not _DEFAULT.search(before) or _DEFAULT.search(after):
-            found.setdefault(column, set()).add(table)
+            found.setdefault(column, set()).add(bare(table))
     words = words_of(" ".join(each.statement.text for each in statements))
     return {
         column: {each: {each} & words or tables & words or {each} for each in tables}

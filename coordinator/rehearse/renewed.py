@@ -15,7 +15,8 @@ from typing import Final
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.rehearse.catalogued import bare, expression_of
 from coordinator.rehearse.recomputed import Recomputed
-from coordinator.rehearse.written import targets_of
+from coordinator.rehearse.written import columns_by, targets_of
+from coordinator.sql import split_statements
 
 _GONE: Final = "takes `{table}.{column}` away and puts another column of that name there, without its values"
 _OTHERWISE: Final = "computes `{table}.{column}` by another expression"
@@ -47,30 +48,32 @@ _Definitions = list[tuple[str | None, str | None]]
 def renewed_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
     """Yield the columns that are there before and after a migration, with other values."""
     changed = changed_columns(statements)
-    went = {column for each in statements for column in _exchanged(each)}
-    went |= {column for column, found in changed.items() if any(after is None for _, after in found[:-1])}
-    filled = _filled(statements)
-    for table, column in sorted(changed.keys() | went):
-        definitions = changed.get((table, column), [("", "")])
+    exchanged = {column for each in statements for column in _exchanged(each)}
+    filled, updated = _filled(statements), _updated(statements)
+    renamed = {column for each in statements for column in _renamed(each)}
+    known = {(bare(table), column) for table, column in changed}
+    for table, column in sorted(changed.keys() | (exchanged - known)):
+        definitions, name = changed.get((table, column), [("", "")]), (bare(table), column)
         before, after = definitions[0][0], definitions[-1][1]
         if before is None or after is None:
             continue
         ours, theirs = expression_of(before), expression_of(after)
+        went = name in exchanged or any(each is None for _, each in definitions[:-1])
         if ours and theirs:
-            if not _is_alike(ours, theirs, renamed={name for of, name in changed if of == table}):
-                yield Recomputed(table, column, _OTHERWISE)
-        elif (table, column) in went and table not in filled:
-            yield Recomputed(table, column, _GONE)
+            if not _is_alike(ours, theirs, renamed={one for of, one in changed if of == table}):
+                yield Recomputed(*name, _OTHERWISE)
+        elif went and name[0] not in filled and name not in updated and (table, column) not in renamed:
+            yield Recomputed(*name, _GONE)
 
 
 def changed_columns(statements: Sequence[StatementEvidence]) -> Mapping[_Column, _Definitions]:
-    """Return what became of each column of a table; a view has no values."""
+    """Return what became of each column of a table, with its schema; a view has no values."""
     changes = [change for each in statements for change in each.changes]
-    views = {bare(each.name) for each in changes if "view" in each.kind}
+    views = {each.name for each in changes if "view" in each.kind}
     found: dict[_Column, _Definitions] = {}
     for each in changes:
-        if each.kind == "column" and each.relation and (table := bare(each.relation)) not in views:
-            found.setdefault((table, bare(each.name)), []).append((each.before, each.after))
+        if each.kind == "column" and each.relation and each.relation not in views:
+            found.setdefault((each.relation, bare(each.name)), []).append((each.before, each.after))
     return found
 
 
@@ -94,28 +97,51 @@ def _exchanged(statement: StatementEvidence) -> Iterator[_Column]:
         yield from ((bare(head["table"]), each) for each in (goes & comes) - stays - _NO_COLUMNS - {""})
 
 
+def _updated(statements: Sequence[StatementEvidence]) -> frozenset[_Column]:
+    """Return the columns to which an UPDATE gives values, as far as its text names them."""
+    texts = [each.statement.text for each in statements if _changes_rows(each)]
+    return frozenset(
+        (table, column) for text in texts for table in targets_of(text) for column in columns_by(text) or ()
+    )
+
+
+def _changes_rows(statement: StatementEvidence) -> bool:
+    """Tell whether a statement is an UPDATE or a DELETE, and no more: other columns stay as they are."""
+    words = [each.words[:1] for each in split_statements(statement.statement.text)]
+    return words in ([("UPDATE",)], [("DELETE",)])
+
+
 def _filled(statements: Sequence[StatementEvidence]) -> frozenset[str]:
-    """Return the tables whose rows a migration wrote, moved, or had before under another name."""
+    """Return the tables whose rows a migration wrote, moved, or had before under another name.
+
+    What changes rows that are there says itself which columns.
+    """
     changes = [change for each in statements for change in each.changes]
     came = {bare(each.name) for each in changes if each.kind == "table" and each.before is None}
-    filled = {bare(table) for each in statements for table in each.written}
-    filled |= {table for each in statements for table in targets_of(each.statement.text)}
+    writing = [each for each in statements if not _changes_rows(each)]
+    filled = {bare(table) for each in writing for table in each.written}
+    filled |= {table for each in writing for table in targets_of(each.statement.text)}
     filled |= {bare(each.relation) for each in changes if each.kind in _PARTS and each.relation}
     is_made_of_rows = any(_FILLS.match(each.statement.text) for each in statements)
-    if is_made_of_rows or any(table in filled or not is_new for table, is_new in _gone(changes, "table")):
+    if is_made_of_rows or any(table in filled or not is_new for table, is_new in _gone(changes)):
         filled |= came
-    columns = _gone(changes, "column")
-    return frozenset(filled | {table.rpartition(".")[0] for table, is_new in columns if not is_new})
+    return frozenset(filled)
 
 
-def _gone(changes: Sequence[Change], kind: str) -> Iterator[tuple[str, bool]]:
-    """Yield what is not there at the end, and whether it was not there before either."""
+def _renamed(statement: StatementEvidence) -> Iterator[_Column]:
+    """Yield the columns whose values had another name, which is gone, by the table with its schema."""
+    gone = {(each.relation or "", bare(each.name)) for each in statement.changes if each.after is None}
+    for clause in _CLAUSE.finditer(statement.statement.text):
+        old, new = bare(clause["renamed"] or clause["changed"] or ""), clause["into"] or clause["to"] or ""
+        yield from ((table, bare(new)) for table, each in gone if each == old)
+
+
+def _gone(changes: Sequence[Change]) -> Iterator[tuple[str, bool]]:
+    """Yield the tables that are not there at the end, and whether they were not there before either."""
     found: dict[str, list[Change]] = {}
     for each in changes:
-        if each.kind == kind:
-            name = bare(each.name)
-            name = f"{bare(each.relation)}.{name}" if kind == "column" and each.relation else name
-            found.setdefault(name, []).append(each)
+        if each.kind == "table":
+            found.setdefault(bare(each.name), []).append(each)
     for name, these in found.items():
         if these[-1].after is None:
             yield name, these[0].before is None

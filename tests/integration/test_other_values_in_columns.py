@@ -22,6 +22,9 @@ TAKEN_OVER = "ALTER TABLE t RENAME COLUMN a TO old_a; ALTER TABLE t ADD a intege
         (TAKEN_OVER, FINDS, "pu"),
         (TAKEN_OVER, "SELECT b FROM t", "pp"),
         (f"{TAKEN_OVER} UPDATE t SET a = old_a;", FINDS, "pp"),
+        (f"{TAKEN_OVER} UPDATE t SET b = 0 WHERE b IS NULL;", FINDS, "pu"),
+        (f"{TAKEN_OVER} DELETE FROM t WHERE b IS NULL;", FINDS, "pu"),
+        (f"{TAKEN_OVER} ALTER TABLE t DROP COLUMN b;", FINDS, "pu"),
         ("ALTER TABLE t DROP COLUMN a; ALTER TABLE t RENAME COLUMN b TO a;", FINDS, "pp"),
         (f"DROP TABLE t; {BASE}", FINDS, "pu"),
         (
@@ -42,6 +45,19 @@ def test_a_name_that_another_column_has_now(
     servers: Servers, engine: Engine, pending: str, query: str, expected: str
 ):
     assert verdict(servers, engine, BASE, pending, query) == expected
+
+
+@pytest.mark.parametrize(
+    "pending",
+    [
+        f"CREATE SCHEMA past; CREATE TABLE past.t (a integer); {TAKEN_OVER}",
+        f"{TAKEN_OVER} DROP TABLE other.t;",
+    ],
+)
+def test_a_table_of_that_name_in_another_schema_says_nothing_of_it(servers: Servers, pending: str):
+    base = f"{BASE} CREATE SCHEMA other; CREATE TABLE other.t (a integer);"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, FINDS) == "pu"
 
 
 @pytest.mark.parametrize(
