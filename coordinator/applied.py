@@ -11,7 +11,7 @@ Comments and blanks are no code: a file that differs in them alone is the same m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -171,6 +171,16 @@ def read_entries(session: Session, tool: MigrationTool, target: Target) -> Mappi
     return {str(version): Entry(*map(str, entry)) for version, *entry in rows}
 
 
+def read_begun(session: Session, tool: MigrationTool, target: Target) -> frozenset[str]:
+    """Return the versions that a release began and has not entered: a person may have completed them."""
+    if session.query(standing_query(target)) != [(Standing.READY,)]:
+        return frozenset()
+    rows = session.query(
+        f"SELECT version FROM {table_of(target)} WHERE {_is_of(tool, target)} AND at_statement IS NOT NULL"  # noqa: S608
+    )
+    return frozenset(str(version) for [version] in rows)
+
+
 def edited(
     migrations: Iterable[Migration], entries: Mapping[str, Entry], *, engine: Engine
 ) -> Iterator[tuple[Migration, Diagnostic]]:
@@ -198,18 +208,19 @@ def _edited(migration: Migration, entry: Entry) -> Diagnostic:
 
 
 def passed_over(
-    applied: Sequence[Migration], entries: Mapping[str, Entry], *, tool: MigrationTool, target: Target
+    applied: Sequence[Migration], known: Collection[str], *, tool: MigrationTool, target: Target
 ) -> Iterator[tuple[Migration, Diagnostic]]:
     """Yield each migration that its tool takes for applied and that may never have run, with a warning.
 
-    `applied` is in the tool's order. One that keeps the last version alone never looks below it. What has no
-    entry between two that have one came late, or the tool itself applied it between two releases.
+    `applied` is in the tool's order, `known` are the versions that releases have applied, or begun. A tool
+    that keeps the last version alone never looks below it. What is not known between two that are came late,
+    or the tool itself applied it between two releases.
     """
     if tool.keeps_history:
         return
-    known = [place for place, each in enumerate(applied) if str(each.version) in entries]
-    for each in applied[known[0] : known[-1]] if known else ():
-        if str(each.version) not in entries:
+    places = [place for place, each in enumerate(applied) if str(each.version) in known]
+    for each in applied[places[0] : places[-1]] if places else ():
+        if str(each.version) not in known:
             yield each, _passed_over(each, applied[-1], tool=tool, target=target)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from coordinator.applied import edited, passed_over, read_entries
+from coordinator.applied import edited, passed_over, read_begun, read_entries
 from coordinator.apply import ledger_before, read_ledger
 from coordinator.backfills.order import order_problems
 from coordinator.backfills.standing import open_backfills
@@ -187,6 +187,7 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         ledger = read_ledger(session, tool, target)
         pending = tool.pending(migrations, ledger)
         entries = read_entries(session, tool, target)
+        known = entries.keys() if tool.keeps_history else entries.keys() | read_begun(session, tool, target)
         begun = _begun(session, tool, migrations, target=target, ledger=ledger)
         if begun is not None and ledger.dirty is not None:
             pending = tool.pending(migrations, ledger_before(begun[0], migrations))
@@ -202,7 +203,7 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
     waiting = {each.version for each in pending.migrations}
     applied = tuple(each for each in migrations if each.version not in waiting)
     changed = tuple(edited(applied, entries, engine=target.engine))
-    left_out = tuple(passed_over(applied, entries, tool=tool, target=target))
+    left_out = tuple(passed_over(applied, known, tool=tool, target=target))
     warnings = [warning for _, warning in (*changed, *left_out)]
     if begun is not None:
         base = ports.plan.databases[name].rehearsal.base

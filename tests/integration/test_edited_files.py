@@ -15,7 +15,7 @@ from fixtures.mariadb import ADAPTER, ENGINE
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.adapters.postgresql_session import PostgresqlSession
-from coordinator.applied import TABLE, Book, edited, enter, passed_over, read_entries
+from coordinator.applied import TABLE, Book, begun, edited, enter, passed_over, read_begun, read_entries
 from coordinator.apply import apply_migration, read_ledger
 from coordinator.diagnostics import Diagnostic
 from coordinator.errors import DatabaseError
@@ -73,8 +73,9 @@ class Shop:
 
     def left_out(self, *migrations: Migration) -> list[Diagnostic]:
         target = self.session.target(None)
-        entries = read_entries(self.session, self.tool, target)
-        return [told for _, told in passed_over(migrations, entries, tool=self.tool, target=target)]
+        known = read_entries(self.session, self.tool, target).keys()
+        known |= read_begun(self.session, self.tool, target)
+        return [told for _, told in passed_over(migrations, known, tool=self.tool, target=target)]
 
     def is_recorded(self) -> bool:
         return bool(read_ledger(self.session, self.tool, self.session.target(None)).applied)
@@ -157,6 +158,18 @@ def test_a_file_that_the_tool_passed_over_is_told_until_a_person_says_that_it_ra
     shop.session.execute(Batch((warning.next_step.partition("say so: ")[2],), transaction=True))
     assert shop.left_out(first, second, late, fourth, last) == []
     assert shop.edits(late) == []
+
+
+def test_a_file_that_a_release_began_and_a_person_completed_was_not_passed_over(shop: Shop):
+    """As `half-applied` says it: the rest by hand, and the tool's own record of it. The mark stays."""
+    first, by_hand, last = (shop.read(f"CREATE TABLE t{n} (x int);", version=n) for n in (1, 2, 3))
+    target = shop.session.target(None)
+    shop.apply(first)
+    mark = begun(by_hand, tool=shop.tool, target=target, release="shop-1")
+    shop.session.execute(Batch((mark,), transaction=True))
+    enter(shop.session, [last], tool=shop.tool, target=target, book=Book("shop-2", shop.notes.append))
+
+    assert shop.left_out(first, by_hand, last) == []
 
 
 def test_a_migration_that_fails_leaves_no_entry(shop: Shop):
