@@ -65,6 +65,9 @@ _COMMITS: Final = frozenset(
 )
 """Words with which something may stay although the revision failed."""
 _ENDS: Final = re.compile(r"\b(?:COMMIT|END|ROLLBACK|ABORT|PREPARE)\b", re.IGNORECASE)
+_COMMAND: Final = re.compile(r"(?:COMMIT|ROLLBACK)(?: WORK| TRANSACTION)?")
+_SENDS: Final = frozenset({"exec_driver_sql", "execute", "text"})
+"""What is called with SQL."""
 _KNOWN_MODULES: Final = frozenset(
     (
         "__future__",
@@ -330,13 +333,23 @@ def _words(tree: ast.Module) -> Iterator[str]:
                     yield other
             case ast.Constant(value="AUTOCOMMIT"):
                 yield "AUTOCOMMIT"
-            case ast.Constant(value=str() as text) if _ENDS.search(text) and _ends_transaction(text):
+            case ast.Constant(value=str() as text) if _ends_transaction(text, is_sql=False):
+                yield "commit"
+            case ast.Call(
+                ast.Name(id=word) | ast.Attribute(attr=word), [ast.Constant(value=str() as text), *_]
+            ) if word in _SENDS and _ends_transaction(text, is_sql=True):
                 yield "commit"
 
 
-def _ends_transaction(text: str) -> bool:
-    """Tell whether a text, as SQL, ends the transaction around it, as `op.execute("COMMIT")` does."""
-    return any(map(ends_transaction, split_statements(text, Engine.POSTGRESQL)))
+def _ends_transaction(text: str, *, is_sql: bool) -> bool:
+    """Tell whether a text ends the transaction around it, as `op.execute("COMMIT")` does.
+
+    One that may be no SQL (`Column("end")`, "Commit hash" in a comment) has to have the command alone.
+    """
+    if not _ENDS.search(text):
+        return False
+    ends = [each.words for each in split_statements(text, Engine.POSTGRESQL) if ends_transaction(each)]
+    return any(is_sql or _COMMAND.fullmatch(" ".join(each)) for each in ends)
 
 
 def _foreign_import(tree: ast.Module) -> str | None:
