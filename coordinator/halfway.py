@@ -118,8 +118,8 @@ def was_refused_whole(error: DatabaseError, remains: Remains | None, script: Scr
         return False
     if error.ambiguous or error.code != "statement-failed":
         return False
-    first, *_ = _all_of(script.statements, engine)
-    return first.words[:2] in _WHOLE_OR_NOT and _IN_PARTS.isdisjoint(first.words)
+    first = next(iter(_all_of(script.statements, engine)), None)  # a file of nothing but `;` has none
+    return first is not None and first.words[:2] in _WHOLE_OR_NOT and _IN_PARTS.isdisjoint(first.words)
 
 
 def _controls_transactions(script: Script, engine: Engine) -> bool:

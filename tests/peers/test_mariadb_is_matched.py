@@ -67,6 +67,11 @@ MIGRATE_FILES = {
     "fails after a result": A + "SELECT 1;\nSELECT nothing_of_this_name;\n" + B,
 }
 WITHOUT_A_STATEMENT = ("blank lines only", "empty file", "semicolon only", "semicolons and comments")
+REFUSED_AT_ONCE = {
+    "alter": "ALTER TABLE nowhere ADD y int;\n" + B,
+    **{name: MIGRATE_FILES.pop(name) for name in ("semicolon in a quoted name", "letters beyond ascii")},
+}
+"""The names stand in quotation marks, which are a string's."""
 
 
 @pytest.mark.parametrize("name", GOOSE_FILES)
@@ -141,10 +146,11 @@ def test_rows_that_alone_make_a_file_are_taken_back_where_golang_migrate_leaves_
     assert "(1,)" not in ours.snapshot("golang-migrate")[0]
 
 
+@pytest.mark.parametrize("text", REFUSED_AT_ONCE.values(), ids=REFUSED_AT_ONCE)
 def test_a_change_that_is_refused_at_once_leaves_no_dirty_version_as_with_golang_migrate(
-    new_world: NewWorld, tmp_path: Path
+    text: str, new_world: NewWorld, tmp_path: Path
 ):
-    files = {"1_a.up.sql": A, "2_b.up.sql": "ALTER TABLE nowhere ADD y int;\n" + B}
+    files = {"1_a.up.sql": A, "2_b.up.sql": text}
     folder = write_files(tmp_path / "migrations", files)
     real, ours = new_world(MARIADB), new_world(MARIADB)
 
