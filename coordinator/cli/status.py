@@ -98,10 +98,11 @@ def _watch(path: Path) -> ExitCode:
     if state is None:
         show_messages([f"{path} was never run.", *_preparing(path)])
     while state is None:
-        if place.holder() is None and (state := _newest(path)) is None:
+        holder = place.holder()
+        state = _newest(path)  # read behind it: who has let go just then may have written
+        if state is None and holder is None:
             return ExitCode.DONE
         time.sleep(0.2)
-        state = _newest(path)
     journal = place.journal
     with watching() as audience:
         while state.outcome is None:

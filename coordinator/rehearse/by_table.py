@@ -25,11 +25,13 @@ class Worded(Protocol):
 _W = TypeVar("_W", bound=Worded)
 
 
-def lone(having: Iterable[_W], lacking: Collection[Worded], tables: Collection[str]) -> Iterator[_W]:
+def lone(having: Collection[_W], lacking: Collection[Worded], tables: Collection[str]) -> Iterator[_W]:
     """Yield what one state has and another one lacks, by their texts, of which `tables` were looked at there.
 
     A table that has been renamed or was made since, as a partition is, has another one's there.
     """
+    if not having:
+        return  # as for most queries at most states
     texts = {each.text for each in lacking}
     own = {(each.table, each.text) for each in lacking}
     for each in sorted(having, key=lambda one: (one.text, one.table)):

@@ -117,6 +117,12 @@ def line_to_go_on(seen: Observation, shop: Shop, statements: dict[int, str]) -> 
     return line
 
 
+def url_of(engine: Engine, request: pytest.FixtureRequest, folder: Path) -> str:
+    """Return the address of a new database."""
+    fixtures = {Engine.POSTGRESQL: "database_url", ENGINE: "mariadb_url"}
+    return request.getfixturevalue(fixtures[engine]) if engine in fixtures else f"sqlite://{folder}/shop.db"
+
+
 @pytest.mark.parametrize(("tool", "engine", "statements"), CASES)
 def test_a_file_killed_at_any_text_is_told_to_the_statement_and_gone_on_with(
     tool: str,
@@ -126,8 +132,7 @@ def test_a_file_killed_at_any_text_is_told_to_the_statement_and_gone_on_with(
     request: pytest.FixtureRequest,
     tmp_path: Path,
 ):
-    fixtures = {Engine.POSTGRESQL: "database_url", ENGINE: "mariadb_url"}
-    url = request.getfixturevalue(fixtures[engine]) if engine in fixtures else f"sqlite://{tmp_path}/shop.db"
+    url = url_of(engine, request, tmp_path)
     lines = write(tmp_path, tool, engine, statements)
     rows = sum(each in (ROW, MORE) for each in statements)
     ends: list[str] = []
@@ -160,8 +165,7 @@ def test_a_line_behind_the_file_is_no_line_to_go_on_at_and_records_nothing(
     request: pytest.FixtureRequest,
     tmp_path: Path,
 ):
-    fixtures = {Engine.POSTGRESQL: "database_url", ENGINE: "mariadb_url"}
-    url = request.getfixturevalue(fixtures[engine]) if engine in fixtures else f"sqlite://{tmp_path}/shop.db"
+    url = url_of(engine, request, tmp_path)
     behind = max(write(tmp_path, tool, engine, statements)) + 1
 
     with pytest.raises(InDoubt) as caught:

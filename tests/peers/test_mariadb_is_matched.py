@@ -129,19 +129,25 @@ def test_a_file_without_a_statement_leaves_no_dirty_version_as_with_golang_migra
     assert outcome.is_done == (";" not in MIGRATE_FILES[name])
 
 
-def test_rows_that_alone_make_a_file_are_taken_back_where_golang_migrate_leaves_a_dirty_version(
-    new_world: NewWorld, tmp_path: Path
-):
-    files = {"1_a.up.sql": A, "2_b.up.sql": "INSERT INTO a VALUES (1);\n" + FAILS}
-    folder = write_files(tmp_path / "migrations", files)
+def where_ours_is_clean(second: str, new_world: NewWorld, folder: Path) -> tuple[World, World]:
+    """Return golang-migrate's database, dirty at its second file, and ours, which has the first alone."""
+    files = write_files(folder / "migrations", {"1_a.up.sql": A, "2_b.up.sql": second})
     real, ours = new_world(MARIADB), new_world(MARIADB)
 
-    code = run_real("golang-migrate", real, folder, "up")
-    outcome = run_ours("golang-migrate", ours, folder)
+    code = run_real("golang-migrate", real, files, "up")
+    outcome = run_ours("golang-migrate", ours, files)
 
     assert (code, real.ledger("golang-migrate")) == (1, ((2, True),))
     assert outcome.error is not None
     assert ours.ledger("golang-migrate") == ((1, False),)
+    return real, ours
+
+
+def test_rows_that_alone_make_a_file_are_taken_back_where_golang_migrate_leaves_a_dirty_version(
+    new_world: NewWorld, tmp_path: Path
+):
+    real, ours = where_ours_is_clean("INSERT INTO a VALUES (1);\n" + FAILS, new_world, tmp_path)
+
     assert "(1,)" in real.snapshot("golang-migrate")[0]
     assert "(1,)" not in ours.snapshot("golang-migrate")[0]
 
@@ -150,16 +156,8 @@ def test_rows_that_alone_make_a_file_are_taken_back_where_golang_migrate_leaves_
 def test_a_change_that_is_refused_at_once_leaves_no_dirty_version_as_with_golang_migrate(
     text: str, new_world: NewWorld, tmp_path: Path
 ):
-    files = {"1_a.up.sql": A, "2_b.up.sql": text}
-    folder = write_files(tmp_path / "migrations", files)
-    real, ours = new_world(MARIADB), new_world(MARIADB)
+    real, ours = where_ours_is_clean(text, new_world, tmp_path)
 
-    code = run_real("golang-migrate", real, folder, "up")
-    outcome = run_ours("golang-migrate", ours, folder)
-
-    assert (code, real.ledger("golang-migrate")) == (1, ((2, True),))
-    assert outcome.error is not None
-    assert ours.ledger("golang-migrate") == ((1, False),)
     assert ours.snapshot("golang-migrate")[0] == real.snapshot("golang-migrate")[0]
 
 
