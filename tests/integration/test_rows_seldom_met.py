@@ -100,3 +100,45 @@ def test_null_is_met_where_a_column_has_a_default(servers: Servers, engine: Engi
     )
 
     assert live == "pb"
+
+
+FLAGS = {
+    "the other value where NULL may be, too": ("x boolean", "UPDATE t SET x = true WHERE NOT x;"),
+    "another value than the default": ("x boolean DEFAULT false", "UPDATE t SET x = false WHERE x;"),
+    "two flags that are not alike": (
+        "x boolean NOT NULL, y boolean NOT NULL",
+        "UPDATE t SET x = y;",
+    ),
+}
+
+
+@pytest.mark.parametrize(("columns", "pending"), FLAGS.values(), ids=FLAGS)
+@pytest.mark.parametrize(
+    "engine", [Engine.POSTGRESQL, Engine.SQLITE, pytest.param(MYSQL_ENGINE, marks=pytest.mark.mariadb)]
+)
+def test_both_values_of_a_flag_are_met(servers: Servers, engine: Engine, columns: str, pending: str):
+    _, [live, _] = rehearsed(
+        servers[engine],
+        engine,
+        f"CREATE TABLE t (id integer PRIMARY KEY, {columns});\n",
+        f"{TOGETHER}{pending}\n",
+        live="SELECT id, x FROM t ORDER BY id",
+        next_=READS,
+    )
+
+    assert live == "pu"
+
+
+def test_both_references_to_one_table_are_met(servers: Servers):
+    keys = "a integer NOT NULL REFERENCES p, b integer NOT NULL REFERENCES p"
+
+    _, [live, _] = rehearsed(
+        servers[Engine.POSTGRESQL],
+        Engine.POSTGRESQL,
+        f"CREATE TABLE p (id integer PRIMARY KEY);\nCREATE TABLE t (id integer PRIMARY KEY, {keys});\n",
+        f"{TOGETHER}UPDATE t SET a = b;\n",
+        live="SELECT id, a FROM t",
+        next_=READS,
+    )
+
+    assert live == "pu"

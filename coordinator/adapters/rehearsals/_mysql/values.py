@@ -11,7 +11,7 @@ from coordinator.adapters.rehearsals._mysql.connection import SqlValue
 from coordinator.adapters.rehearsals._mysql.schema import Table, TableColumn
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
-from coordinator.adapters.rehearsals._scratch.turns import text_of, turned
+from coordinator.adapters.rehearsals._scratch.turns import one_of_few, text_of, turned
 
 _LARGER: Final = 100
 """How much larger a number is for a check that compares two columns."""
@@ -21,15 +21,16 @@ _MEMBER: Final = re.compile(r"'((?:[^']|'')*)'")
 def typed(column: TableColumn, number: int, place: int = 0) -> SqlValue:
     """Return the value that a column's type suggests for the row of a number; `place` as in `turned`."""
     row = turned(number, place)
-    if column.declared in ("tinyint(1)", "bit(1)"):
-        return number % 2  # a row that has the first everywhere is worth more: `WHERE active AND confirmed`
-    if column.kind in ("enum", "set"):
-        every = _members(column)
-        return every[row % len(every)]
+    if few := _few(column):
+        return one_of_few(few, number, place, column.default)
     if column.kind in _BY_TYPE:
         return _BY_TYPE[column.kind](row)
     text = text_of(column.name, number, place)[-(column.length or 0) :]
     return text.encode() if column.kind in _OF_BYTES else text
+
+
+def _few(column: TableColumn) -> Sequence[SqlValue]:
+    return (1, 0) if column.declared in ("tinyint(1)", "bit(1)") else members(column)
 
 
 def _members(column: TableColumn) -> list[str]:
@@ -125,7 +126,8 @@ def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]
 def _place(table: Table, column: TableColumn) -> int:
     """Return how many columns before this one have the same values."""
     before = table.columns[: table.columns.index(column)]
-    return [typed(each, 1) for each in before].count(typed(column, 1))
+    alike = [each for each in before if _few(each) == _few(column)]
+    return [typed(each, 1) for each in alike].count(typed(column, 1))
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:

@@ -116,12 +116,15 @@ class _Filling:
 
     def _insert(self, table: Table, solved: Solved) -> str | None:
         inserted, problem, number = 0, "", 0
+        last = len(self._wishes) - 1
         for wish in self._wishes:
             solutions = solved.sparse if wish == "sparse" else solved.full
             for _ in range(_TRIES if wish == "full" else 2):
                 row: Solution = {}
-                for found, turn in _with_turns(solutions):
-                    row |= found[_place(number, turn, rows=len(self._wishes), choices=len(found))]
+                for (found, turn), sparse in zip(_with_turns(solutions), solved.sparse, strict=True):
+                    fewer = len(found) == _BOTH and _may_be_null(table, found, sparse)
+                    choices = found[1:] if fewer and number == last else found
+                    row |= choices[_place(number, turn, rows=len(self._wishes), choices=len(choices))]
                 number += 1
                 refused = self._insert_row(table, row)
                 if refused is None:
@@ -189,22 +192,33 @@ class _Filling:
 def _with_turns(solutions: Sequence[list[Solution]]) -> Iterator[tuple[list[Solution], int]]:
     """Yield each with the number of those before it that begin with the same values.
 
-    Columns of one type shall differ within a row: else nobody sees that a migration exchanged them. Where
-    there are but two values, a row that has the first everywhere is worth more: `WHERE active AND confirmed`.
+    Columns of one type shall differ within a row: else nobody sees that a migration exchanged them.
     """
     seen: Counter[tuple[str | None, ...]] = Counter()
     for found in solutions:
         first = tuple(found[0].values())
-        yield found, seen[first] if len(found) > _BOTH else 0
+        yield found, seen[first]
         seen[first] += 1
+
+
+def _may_be_null(table: Table, found: Sequence[Solution], sparse: Sequence[Solution]) -> bool:
+    """Tell whether a group has NULL in the sparse row, whose value the last row makes up for.
+
+    What refers to a parent has not: of two parents one shall have two children where that can be.
+    """
+    is_key = any(name in key.columns for key in table.foreign_keys for name in found[0])
+    return not is_key and None in sparse[0].values()
 
 
 def _place(number: int, turn: int, *, rows: int, choices: int) -> int:
     """Return which of its choices a column has in a row.
 
     As many choices as there are rows, each column in another order: a foreign key that comes later shall find
-    its parents. Only a row that is tried again, or a column too many, has others.
+    its parents. Only a row that is tried again, or a column too many, has others. Where there are but two, a
+    row that has the first everywhere is worth more (`WHERE active AND confirmed`); they differ in the last.
     """
+    if choices == _BOTH:
+        return turn % choices if number == _BOTH else number % choices
     if number < rows <= choices and turn < 2 * rows:
         return (number + turn if turn < rows else turn - number) % rows
     return (number + turn) % choices

@@ -7,10 +7,16 @@ that is seen.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from itertools import permutations
-from typing import Final
+from typing import Final, TypeVar
 
 _ORDERS: Final = tuple(permutations((1, 2, 3)))
+_BIT: Final = re.compile(r"[bB]'([01])'")
+_WORDS: Final = {"true": "1", "false": "0"}
+
+_V = TypeVar("_V")
 
 
 def turned(number: int, place: int) -> int:
@@ -24,3 +30,24 @@ def turned(number: int, place: int) -> int:
 def text_of(name: str, number: int, place: int) -> str:
     """Return the text of a column in the row of a number; where no order is left, one of its own."""
     return f"sample {turned(number, place)}" if place < len(_ORDERS) else f"{name} {number}"
+
+
+def one_of_few(few: Sequence[_V], number: int, place: int, default: str | None) -> _V:
+    """Return which of a type's few values (a flag, an enum's labels) a column has in the row of a number.
+
+    The first row has the first everywhere (`WHERE active AND confirmed`), the second another one than that or
+    the default, and two flags differ in the third. `default` is the column's, as its catalogue writes it.
+    """
+    if number % 2 == 0:
+        few = [each for each in few if not _is_default(default, each)] or few
+    if len(few) <= len(("first", "other")):
+        place = place if number == len(_ORDERS[0]) else 0
+        return few[(number - 1 + place) % len(few)]
+    return few[(turned(number, place) - 1) % len(few)]
+
+
+def _is_default(default: str | None, value: object) -> bool:
+    plain = (default or "").strip("()")
+    bit = _BIT.fullmatch(plain)
+    text = bit[1] if bit else plain.strip("'")
+    return _WORDS.get(text.lower(), text) == str(value)

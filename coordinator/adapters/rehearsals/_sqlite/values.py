@@ -12,7 +12,7 @@ from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
 from coordinator.adapters.rehearsals._scratch.tokens import Token
-from coordinator.adapters.rehearsals._scratch.turns import text_of, turned
+from coordinator.adapters.rehearsals._scratch.turns import one_of_few, text_of, turned
 from coordinator.adapters.rehearsals._sqlite.columns import type_of
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn, checks_of
@@ -29,6 +29,8 @@ def typed(column: TableColumn, number: int, place: int = 0) -> SqlValue:
         return f'{{"sample": {row}}}'
     if "UUID" in word:
         return f"00000000-0000-4000-8000-{row:012}"
+    if _is_flag(column):
+        return one_of_few((1, 0), number, place, column.default)
     of_type = _BY_TYPE.get(kind := type_of(column.declared))
     if of_type is not None:
         return of_type(row)
@@ -40,14 +42,16 @@ _BY_TYPE: Final[Mapping[str, Callable[[int], SqlValue]]] = {
     "INTEGER": lambda number: number,
     "NUMERIC": lambda number: number,
     "REAL": lambda number: number + 0.5,
-    "BOOL": lambda number: number % 2,
-    "BOOLEAN": lambda number: number % 2,
     "DATE": lambda number: f"2001-02-{number % 28 + 1:02}",
     "DATETIME": lambda number: f"2001-02-{number % 28 + 1:02} 03:04:05",
     "TIMESTAMP": lambda number: f"2001-02-{number % 28 + 1:02} 03:04:05",
     "TIME": lambda number: f"03:04:{number % 60:02}",
 }
 """Other types have texts."""
+
+
+def _is_flag(column: TableColumn) -> bool:
+    return type_of(column.declared) in ("BOOL", "BOOLEAN")
 
 
 def edges(column: TableColumn) -> Sequence[SqlValue]:
@@ -82,7 +86,8 @@ def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]
 def _place(table: Table, column: TableColumn) -> int:
     """Return how many columns before this one have the same values."""
     before = table.columns[: table.columns.index(column)]
-    return [typed(each, 1) for each in before].count(typed(column, 1))
+    alike = [each for each in before if _is_flag(each) == _is_flag(column)]
+    return [typed(each, 1) for each in alike].count(typed(column, 1))
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:
