@@ -166,14 +166,22 @@ def half_applied(error: DatabaseError, remains: Remains, *, what: str, ways: Way
         "half-applied",
         what,
         why=f"{error.why} Committed before it, for good: {named(remains.committed)}.{lost}".strip(),
-        next_step=f"Two ways on. Forward: {forward}. Back: undo by hand what is committed{take_back},"
-        " correct the file and run again (a run that is still open wants --supersede then).",
+        next_step=f"{_before_all(error)}Two ways on. Forward: {forward}. Back: undo by hand what is"
+        f" committed{take_back}, correct the file and run again (a run that is still open wants --supersede"
+        " then).",
         sqlstate=error.sqlstate,
         ambiguous=error.ambiguous,
         statement=error.statement,
         position=error.position,
         committed=error.committed,
     )
+
+
+def _before_all(error: DatabaseError) -> str:
+    """Return what has to be mended before either way can be gone, where it is not the file."""
+    if error.code == "database-read-only":
+        return "Let the URL lead to the server that takes writes, or end that setting, before anything else. "
+    return ""
 
 
 def _in_doubt(error: DatabaseError) -> str:

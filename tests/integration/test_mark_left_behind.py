@@ -100,3 +100,44 @@ def test_a_file_that_is_at_work_is_not_said_to_have_stopped(mariadb_url: str, tm
     assert "has begun" in told(said)
     assert "holds the migration lock" in told(said)
     assert "stopped half-way" in told(later)
+
+
+GATED = (
+    "-- +goose Up\n-- coordinator: phase=expand\n"
+    "ALTER TABLE a ADD y int;\n"
+    "DO GET_LOCK('gate', 600);\n"
+    "ALTER TABLE a ADD z int;\n"
+)
+
+
+def test_a_file_that_a_failover_stopped_half_way_is_said_to_want_the_writer_first(
+    mariadb_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "1_gated.sql").write_text(GATED)
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    name, audience = mariadb_url.rpartition("/")[2], Audience()
+    with (
+        root_connection(mariadb_url) as connection,
+        connection.cursor() as cursor,
+        ThreadPoolExecutor() as pool,
+    ):
+        cursor.execute("CREATE USER failed_over@'127.0.0.1'")  # root writes also where nobody may
+        try:
+            cursor.execute(f"GRANT ALL ON {name}.* TO failed_over@'127.0.0.1'")
+            cursor.execute(f"USE {name}")
+            cursor.execute("CREATE TABLE a (x int)")
+            cursor.execute("SELECT GET_LOCK('gate', 0)")
+            ports = world(tmp_path, {"SHOP_URL": mariadb_url.replace("root", "failed_over")})
+            released = pool.submit(release, ports, audience)
+            until(lambda: cursor.execute(AT_WORK.format(name)))
+            cursor.execute("SET GLOBAL read_only = 1")
+            cursor.execute("DO RELEASE_LOCK('gate')")
+            released.result()
+        finally:
+            cursor.execute("SET GLOBAL read_only = 0")
+            cursor.execute("DROP USER failed_over@'127.0.0.1'")
+
+    [failed] = audience.failed
+    assert failed.code == "half-applied"
+    assert "Let the URL lead to the server that takes writes, or end that setting, before" in failed.reason
