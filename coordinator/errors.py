@@ -119,6 +119,7 @@ class DatabaseError(CoordinatorError):
     `statement` is the failed text's index in its batch and `position` the engine's offset in that text, in
     characters from 1, where they are known. `committed` is how many of the batch's texts are committed
     although they stood in its transaction. `is_busy`: nothing happened, and in a moment it may work.
+    `is_login_refused`: the server is there and does not take this user and password, nor will in a moment.
     """
 
     def __init__(
@@ -134,6 +135,7 @@ class DatabaseError(CoordinatorError):
         position: int | None = None,
         committed: int = 0,
         is_busy: bool = False,
+        is_login_refused: bool = False,
     ) -> None:
         super().__init__(code, what, why=why, next_step=next_step)
         self.sqlstate = sqlstate
@@ -142,16 +144,18 @@ class DatabaseError(CoordinatorError):
         self.position = position
         self.committed = committed
         self.is_busy = is_busy
+        self.is_login_refused = is_login_refused
 
     @property
     def is_out_of_reach(self) -> bool:
-        """Tell whether a connection is gone, or was not to be had."""
-        return self.code in ("connection-lost", "database-unreachable")
+        """Tell whether a connection is gone, or was not to be had, and another one may be."""
+        return self.code in ("connection-lost", "database-unreachable") and not self.is_login_refused
 
     @property
     def may_pass(self) -> bool:
         """Tell whether nothing happened, and in a moment it may work."""
-        return self.is_busy or (self.code == "database-unreachable" and not self.ambiguous)
+        is_no_way = self.code == "database-unreachable" and self.is_out_of_reach
+        return self.is_busy or (is_no_way and not self.ambiguous)
 
     @property
     def left_nothing(self) -> bool:

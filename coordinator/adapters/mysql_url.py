@@ -80,6 +80,9 @@ _NO_RIGHT: Final = 1044
 """ER_DBACCESS_DENIED_ERROR: the password was right."""
 _CROWDED: Final = frozenset({1040, 1203, 1226})
 """ER_CON_COUNT_ERROR, ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED: nothing is wrong with the URL."""
+_REFUSED: Final = frozenset({1045, 1698, 1862, 3118, 4151})
+"""ER_ACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_MUST_CHANGE_PASSWORD_LOGIN, MySQL's and
+MariaDB's ER_ACCOUNT_HAS_BEEN_LOCKED."""
 _RIGHTS: Final = (
     "Grant the user its rights on that database. If they come by a role, make it one that is active at login:"
     " `SET DEFAULT ROLE … TO user` on MySQL, `SET DEFAULT ROLE … FOR user` on MariaDB."
@@ -150,10 +153,12 @@ def connect_at(
             " install the Python package cryptography beside coordinator.",
         ) from None
     except (pymysql.Error, OSError) as error:
+        number = error.args[0] if error.args else None
         raise DatabaseError(
             "database-unreachable",
             f"The database cannot be reached: {scrub(message_of(error), secrets)}.",
-            next_step=_next_step(error.args[0] if error.args else None),
+            next_step=_next_step(number),
+            is_login_refused=number in _REFUSED,
         ) from None  # its own text may quote what is in the URL
 
 

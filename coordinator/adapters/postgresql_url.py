@@ -26,6 +26,10 @@ _CROWDED = re.compile(
     "too many (?:clients|connections)|connection slots are reserved|no more connections allowed"
 )
 """What PostgreSQL and PgBouncer say in English; libpq passes no SQLSTATE on where it does not get in."""
+_REFUSED = re.compile(
+    r"authentication failed|is not permitted to log in|role \".*\" does not exist|no such user", re.DOTALL
+)
+"""The same, of a user or a password that is not taken."""
 
 
 def connect(url: Secret, *, called: str, label: str, database: str | None = None) -> Connection:
@@ -50,6 +54,7 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
             f"{called} cannot be reached: {scrub(message_of(error), shown_by(url))}.",
             next_step=NO_CONNECTION_LEFT if _CROWDED.search(str(error)) else check,
             sqlstate=error.sqlstate,
+            is_login_refused=_REFUSED.search(str(error)) is not None,
         ) from None  # psycopg's own text may quote the URL
 
 

@@ -145,6 +145,8 @@ class ConnectedPorts:
                 if error.code in ("database-unreachable", "bad-database-url"):
                     # an adapter knows the address alone; who has several databases looks for this one's
                     error.what = f"`{database}` ({spec.url}): {error.what}"
+                if isinstance(error, DatabaseError) and spec.url.scheme != "env":
+                    error.is_login_refused = False  # it is read anew: where it rotates, the new one may come
                 raise
             yield session
 

@@ -50,7 +50,9 @@ class Ended:
         if self.state.outcome is not None:
             return ExitCode.DONE if self.state.outcome is wanted else ExitCode.FAILED
         statuses = {self.state.status(step) for step in self.stuck}
-        return next((code for status, code in _EXIT_CODES if status in statuses), ExitCode.WAITING)
+        has_failed = any(each.exit_code is ExitCode.FAILED for each in self.problems)
+        otherwise = ExitCode.FAILED if has_failed else ExitCode.WAITING
+        return next((code for status, code in _EXIT_CODES if status in statuses), otherwise)
 
 
 _EXIT_CODES = (

@@ -304,7 +304,8 @@ class Engine:
             return self._event_of_loss(step, error, now)
         if isinstance(error, InDoubt):
             return events.StepObserved(now, step, Seen.UNKNOWN, str(error))
-        if isinstance(error, Waiting):
+        if isinstance(error, Waiting) or (isinstance(error, DatabaseError) and error.is_login_refused):
+            # A password that was changed meanwhile says nothing against the release: it stays where it is.
             self.problems.append(error)
             return events.StepObserved(now, step, Seen.NOT_DONE, str(error))
         return events.StepFailed(now, step, error.code, str(error))
