@@ -22,6 +22,7 @@ from coordinator.rehearse.lost_indexes import lost
 from coordinator.rehearse.moment import is_no_answer
 from coordinator.rehearse.state import State
 from coordinator.rehearse.subject import WORKS, Answer, Compiled
+from coordinator.rehearse.unmet import hidden, unmet
 from coordinator.rehearse.written import columns_by
 from coordinator.sameness import difference, loss, overwritten
 from coordinator.sql import split_statements
@@ -66,9 +67,7 @@ def compile_queries(state: State, queries: Sequence[Query], *, role: str | None)
         _each(made, lambda some: state.database.choose([each.text for each in some], role=role), _chosen)
         _each(made, lambda some: state.execute(_asks(some), role=role), _executed)
         _each(made, lambda some: state.look_up(_asks(some)), _looked_up)
-        made = [
-            replace(each, constraints=state.constraints) if each.ran is not None else each for each in made
-        ]
+        made = [replace(each, schema=state.schema) if each.ran is not None else each for each in made]
     return made
 
 
@@ -277,26 +276,24 @@ def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State) -
     """Return the answer with a constraint that only one state has and that no set of values met."""
     if isinstance(here, Objection) or answer.broken is not None:
         return answer
-    if query.ran is None or query.constraints is None:
+    if query.ran is None or query.schema is None:
         return answer
-    own, text = query.constraints, query.text
-    why = state.constraints.unmet(text, here, own=own, own_ran=query.ran)
-    why = why or state.constraints.given_otherwise(text, here, own=own, own_ran=query.ran)
+    why = unmet(query.text, own=(query.schema, query.ran), here=(state.schema, here))
     return answer if why is None else unknown(answer, Layer.EXECUTE, why)
 
 
 def _hidden(query: Compiled, answer: Answer, state: State) -> Answer:
     """Return the answer with a table whose rows are hidden from the role otherwise than at the own state."""
-    if answer.broken is not None or query.constraints is None:
+    if answer.broken is not None or query.schema is None:
         return answer
-    why = state.constraints.hidden(query.text, own=query.constraints)
+    why = hidden(query.text, own=query.schema, here=state.schema)
     return answer if why is None else unknown(answer, Layer.RESULT, why)
 
 
 def _reread(query: Compiled, answer: Answer, state: State, between: Between) -> Answer:
     """Return the answer with a column that is computed anew between here and the own state, if it has one."""
     for migration, each in between.recomputed:
-        if state.constraints.may_name(query.text, each.table, each.column):
+        if state.schema.may_name(query.text, each.table, each.column):
             clause = each.clause.format(table=each.table, column=each.column)
             why = _ANEW.format(migration=migration, clause=clause)
             return unknown(answer, Layer.RESULT, why)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
+from coordinator.rehearsal_ports import Ran
 from coordinator.rehearse.by_table import lone
-from coordinator.rehearse.catalogued import ANY, Constraint, is_as_fine
+from coordinator.rehearse.catalogued import ANY, NEW_ROWS, Constraint, bare, is_as_fine
+from coordinator.rehearse.schema import Schema
 
 _OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+\"? IS (?:NOT )?NULL|AND)+", re.IGNORECASE)
 _INSERTS = re.compile(r"\b(?:INSERT|REPLACE|MERGE)\b", re.IGNORECASE)
@@ -17,6 +20,8 @@ _EVENTS = {
     "delete": re.compile(r"\b(?:DELETE|REPLACE|MERGE)\b", re.IGNORECASE),
 }
 """By what a trigger may wait for, the words of texts that do it."""
+_OF_OLD_ROWS: Final = frozenset({"update", "delete"})
+_NONE: Final = frozenset[str]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,25 @@ class Met:
 
     every: frozenset[Constraint]
     tables: frozenset[str]
+
+    @classmethod
+    def at(cls, schema: Schema, *, tables: frozenset[str], columns: frozenset[str] | None, ran: Ran) -> Met:
+        """Return it of a query that ran and wrote some tables.
+
+        `columns` are those of them that it may write; None if it may be any.
+        """
+        of_followers, followed = schema.following.met(tables, columns)
+        # Of equal ones the first stays: it says which columns it is about.
+        found = frozenset(schema.constraints_of(tables)) | of_followers
+        for effect in ran.beside:
+            done = (NEW_ROWS if effect.new else _NONE) | (_OF_OLD_ROWS if effect.gone else _NONE)
+            found |= {
+                replace(each, words=ANY, events=ANY)
+                for each in schema.constraints_of({bare(effect.table)} - followed)
+                if not done.isdisjoint(each.events)
+            }
+        reached = tables | followed | {bare(effect.table) for effect in ran.beside}
+        return cls(found, schema.tables_of(reached))
 
     def differing(self, other: Met, text: str, columns: frozenset[str] | None) -> Iterator[Constraint]:
         """Yield those that the other state has not, as far as a text may write what they are about."""

@@ -15,8 +15,8 @@ from typing import TypeVar
 from coordinator.evidence import Objection
 from coordinator.model import Layer
 from coordinator.rehearsal_ports import Description, Lookup, Ran, RehearsalDatabase, Values
-from coordinator.rehearse.constraints import Constraints
 from coordinator.rehearse.moment import is_no_answer
+from coordinator.rehearse.schema import Schema
 
 _Question = TypeVar("_Question")
 _Answer = TypeVar("_Answer")
@@ -41,9 +41,9 @@ class State:
     _looked_up: dict[str, Lookup | None] = field(default_factory=dict, init=False)
 
     @cached_property
-    def constraints(self) -> Constraints:
-        """What its rows have to meet."""
-        return Constraints.of(self.database.catalogue())
+    def schema(self) -> Schema:
+        """What its catalogue says."""
+        return Schema.of(self.database.catalogue())
 
     def describe(self, texts: Sequence[str]) -> list[Description | Objection]:
         """Ask layers 1 and 2, each text once."""

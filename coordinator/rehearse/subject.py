@@ -8,7 +8,7 @@ from coordinator.evidence import Objection, Use
 from coordinator.model import Layer, Role
 from coordinator.queries import Catalogue, Query
 from coordinator.rehearsal_ports import Description, Lookup, Ran, Values
-from coordinator.rehearse.constraints import Constraints
+from coordinator.rehearse.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Compiled:
     values: Values | None = None
     ran: Ran | None = None
     lookup: Lookup | None = None
-    constraints: Constraints | None = None
-    """Those of the own state, where it ran."""
+    schema: Schema | None = None
+    """That of the own state, where it ran."""
     own: Answer = WORKS
     """What came out at the version's own state; a broken one is a query that fails already."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from coordinator.rehearsal_ports import Ran
+from coordinator.rehearse import following
 from coordinator.rehearse.by_table import ByTable
-from coordinator.rehearse.constraints import Constraints
+from coordinator.rehearse.schema import Schema
+from coordinator.rehearse.unmet import unmet
 
 CATALOGUE = {
     "table public.shop": "table",
@@ -33,7 +35,7 @@ def test_things_of_tables_come_in_the_order_in_which_they_were_given():
 def test_a_check_that_a_foreign_keys_action_meets_is_found():
     before = {key: text for key, text in CATALOGUE.items() if not key.endswith("sale_check")}
 
-    why = Constraints.of(CATALOGUE).unmet(QUERIES[0], GONE, own=Constraints.of(before), own_ran=GONE)
+    why = unmet(QUERIES[0], own=(Schema.of(before), GONE), here=(Schema.of(CATALOGUE), GONE))
 
     assert why is not None
     assert "`CHECK ((shop > 0))`, which `sale` has here" in why
@@ -44,20 +46,20 @@ def test_a_check_that_another_table_has_word_for_word_is_one_of_its_own():
         "WITH a AS (INSERT INTO sale (id, shop) VALUES ($1, $2)) INSERT INTO shop (id, shop) VALUES ($1, $2)"
     )
     ran = Ran((), 1, written=Ran((), 1, table="shop"))
-    own = Constraints.of({**CATALOGUE, "column public.shop.shop": "integer"})
+    own = Schema.of({**CATALOGUE, "column public.shop.shop": "integer"})
     renamed = {key.replace(".shop", ".shops", 1): each for key, each in CATALOGUE.items()}
 
     for name in ("aaa", "shop_check", "zzz"):
-        here = Constraints.of({**CATALOGUE, f"constraint public.shop.{name}": "CHECK ((shop > 0))"})
-        why = here.unmet(text, ran, own=own, own_ran=ran)
+        here = Schema.of({**CATALOGUE, f"constraint public.shop.{name}": "CHECK ((shop > 0))"})
+        why = unmet(text, own=(own, ran), here=(here, ran))
         assert why is not None
         assert "which `shop` has here" in why
 
     of_view = {**renamed, "view public.shop": "SELECT id, shop FROM public.shops"}
-    moved = Constraints.of({**of_view, "constraint public.shops.shop_check": "CHECK ((shop > 0))"})
-    both = Constraints.of({**CATALOGUE, "constraint public.shop.shop_check": "CHECK ((shop > 0))"})
-    assert moved.unmet(text, ran, own=both, own_ran=ran) is None
-    assert both.unmet(text, ran, own=moved, own_ran=ran) is None
+    moved = Schema.of({**of_view, "constraint public.shops.shop_check": "CHECK ((shop > 0))"})
+    both = Schema.of({**CATALOGUE, "constraint public.shop.shop_check": "CHECK ((shop > 0))"})
+    assert unmet(text, own=(both, ran), here=(moved, ran)) is None
+    assert unmet(text, own=(moved, ran), here=(both, ran)) is None
 
 
 def test_a_partition_that_another_table_has_word_for_word_takes_no_rows_of_the_one_that_lost_it():
@@ -71,14 +73,14 @@ def test_a_partition_that_another_table_has_word_for_word_takes_no_rows_of_the_o
         "partition public.shop public.shop_low": "FOR VALUES FROM (0) TO (9)",
         "partition public.shop public.shop_high": "FOR VALUES FROM (9) TO (99)",
     }
-    own = Constraints.of({**CATALOGUE, **of_sale, **of_shop})
-    here = Constraints.of({**CATALOGUE, **of_sale, **dict([of_shop.popitem()])})
+    own = Schema.of({**CATALOGUE, **of_sale, **of_shop})
+    here = Schema.of({**CATALOGUE, **of_sale, **dict([of_shop.popitem()])})
 
-    why = here.unmet(text, ran, own=own, own_ran=ran)
+    why = unmet(text, own=(own, ran), here=(here, ran))
 
     assert why is not None
     assert "partition `FOR VALUES FROM (0) TO (9)`" in why
-    assert own.unmet(text, ran, own=own, own_ran=ran) is None
+    assert unmet(text, own=(own, ran), here=(own, ran)) is None
 
 
 def test_a_unique_of_another_table_implies_nothing():
@@ -91,7 +93,7 @@ def test_a_unique_of_another_table_implies_nothing():
     keyless = {key: each for key, each in of_both.items() if not key.endswith("shop_pkey")}
     before = {key: each for key, each in of_sale.items() if not key.endswith("shop_pkey")}
 
-    why = Constraints.of(keyless).unmet(text, ran, own=Constraints.of(before), own_ran=ran)
+    why = unmet(text, own=(Schema.of(before), ran), here=(Schema.of(keyless), ran))
 
     assert why is not None
     assert "`UNIQUE (shop, id)`, which `shop` has here" in why
@@ -110,24 +112,24 @@ def test_a_trigger_that_another_table_has_word_for_word_is_one_of_its_own():
 
     for others in ({}, trigger_of("sale"), {**trigger_of("a"), **trigger_of("sale"), **trigger_of("z")}):
         before = {**CATALOGUE, "column public.shop.name": "text", **functions, **others}
-        own = Constraints.of(before)
+        own = Schema.of(before)
         for catalogue in ({**before, **trigger_of("shop")}, {**trigger_of("shop"), **before}):
-            here = Constraints.of(catalogue)
-            assert here.given_otherwise(text, ran, own=own, own_ran=ran) is not None, others
-            assert own.given_otherwise(text, ran, own=here, own_ran=ran) is not None, others
+            here = Schema.of(catalogue)
+            for before_it, behind_it in ((own, here), (here, own)):
+                why = unmet(text, own=(before_it, ran), here=(behind_it, ran))
+                assert why is not None, others
+                assert "a trigger gives `shop.name` a value" in why
 
 
 def test_what_a_schema_alone_decides_is_found_out_once(monkeypatch: pytest.MonkeyPatch):
     looked_at: list[object] = []
-    rows_of = Constraints._rows_of
+    meeting = following._meeting
     monkeypatch.setattr(
-        Constraints,
-        "_rows_of",
-        staticmethod(lambda each, changed: (looked_at.append(each), rows_of(each, changed))[1]),
+        following, "_meeting", lambda each, changed: (looked_at.append(each), meeting(each, changed))[1]
     )
-    here = Constraints.of(CATALOGUE)
+    here = Schema.of(CATALOGUE)
 
     for text in QUERIES:
-        assert here.unmet(text, GONE, own=here, own_ran=GONE) is None
+        assert unmet(text, own=(here, GONE), here=(here, GONE)) is None
 
-    assert len(looked_at) == len(here.every)
+    assert len(looked_at) == len(here.constraints)

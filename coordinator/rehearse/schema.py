@@ -1,0 +1,174 @@
+"""What a state's catalogue says, in the form in which queries are held against it. Pure.
+
+It is read once for a state, and asked about thousands of queries that are each about a few tables: so things
+are found by their tables, and what a schema alone decides is found out once. What follows for a query where
+two states differ is in unmet.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from coordinator.rehearsal_ports import Ran
+from coordinator.rehearse.by_table import ByTable
+from coordinator.rehearse.catalogued import (
+    Constraint,
+    Follower,
+    Read,
+    Room,
+    bare,
+    bounds,
+    called,
+    columns_of,
+    constraints,
+    domain_checks,
+    expressions,
+    followers,
+    may_refuse,
+    of_domains,
+    partitionings,
+    triggers,
+    words_of,
+)
+from coordinator.rehearse.following import Following, below
+from coordinator.rehearse.givers import Giver, givers
+from coordinator.rehearse.policies import Policy, policies
+from coordinator.rehearse.shifted import Shifts, shifts
+from coordinator.rehearse.strict_tables import strict_columns
+from coordinator.rehearse.written import columns_by, targets_of
+
+_ALL_COLUMNS = re.compile(r"(?:\bSELECT(?:\s+(?:ALL|DISTINCT))?|\bRETURNING|,|\.)\s*\*", re.IGNORECASE)
+_CONSTRAINTS = (constraints, of_domains, partitionings, expressions, strict_columns, triggers)
+"""What reads them from a catalogue."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The constraints of a state, what gives values and hides rows there, and what its views are made of."""
+
+    constraints: tuple[Constraint, ...]
+    views: Mapping[str, str]
+    functions: Mapping[str, Sequence[str]]
+    domains: Mapping[str, frozenset[str]]
+    """What the values of each have to meet."""
+    followers: frozenset[Follower]
+    parts: Collection[tuple[str, str]]
+    """Tables, each with one that has some of its rows: a partition, or a table that inherits."""
+    columns: Mapping[tuple[str, str], Room | None]
+    """By table and name, what they have place for."""
+    givers: tuple[Giver, ...]
+    """All of them: those of two tables may be equal, which says nothing of a table's own."""
+    bounds: frozenset[tuple[str, str]]
+    """Partitioned tables, each with the bounds of one of its partitions."""
+    shifts: Shifts
+    policies: Mapping[str, frozenset[Policy]]
+    """By table, what hides its rows from a role."""
+
+    @classmethod
+    def of(cls, catalogue: Mapping[str, str]) -> Schema:
+        """Read it; see rehearsal_ports.RehearsalDatabase.catalogue."""
+        read = Read.of(catalogue)
+        parts = [key.split(" ")[1:] for key in catalogue if key.startswith(("partition ", "inheritance "))]
+        return cls(
+            constraints=tuple(each for reader in _CONSTRAINTS for each in reader(read)),
+            views={bare(key): text for key, text in catalogue.items() if key.startswith("view ")},
+            functions=read.functions,
+            domains=domain_checks(read),
+            followers=frozenset(followers(read)),
+            parts=frozenset((bare(table), bare(part)) for table, *_, part in parts),
+            columns=dict(columns_of(read)),
+            givers=tuple(givers(read)),
+            bounds=frozenset(bounds(read)),
+            shifts=dict(shifts(read)),
+            policies=policies(read),
+        )
+
+    @cached_property
+    def following(self) -> Following:
+        """What its foreign keys' actions do."""
+        return Following(self.constraints, self.followers)
+
+    def constraints_of(self, tables: Collection[str]) -> list[Constraint]:
+        """Return those of some tables."""
+        return self._constraints.of(tables)
+
+    def bounds_of(self, tables: Collection[str]) -> frozenset[str]:
+        """Return the bounds of the partitions of some tables."""
+        return frozenset(self._bounds.of(tables))
+
+    def rooms_of(self, tables: Collection[str]) -> list[tuple[tuple[str, str], Room | None]]:
+        """Return the columns of some tables, each with its table and what it has place for."""
+        return self._columns.of(tables)
+
+    def columns_of(self, tables: Collection[str]) -> frozenset[str]:
+        """Return the names of the columns of some tables."""
+        return frozenset(column for (_, column), _ in self._columns.of(tables))
+
+    def tables_of(self, names: frozenset[str]) -> frozenset[str]:
+        """Return those that are no views: what is written through one has a table of another name."""
+        return names - self.views.keys()
+
+    def written(self, text: str, written: Ran | None) -> frozenset[str]:
+        """Return the tables that a text writes, also behind views, and those that hold rows of them."""
+        if written is None:
+            return frozenset()
+        names = targets_of(text) | ({bare(written.table)} if written.table else frozenset())
+        found = names.union(*map(self._shown, names))
+        return found | below(found, self.parts)
+
+    def behind(self, view: str, columns: frozenset[str]) -> frozenset[str]:
+        """Return the words among which the columns are that a view calls otherwise; none if it does not."""
+        named, shown = columns & self.columns_of({view}), self._shown(view)
+        return frozenset() if named and named <= self.columns_of(shown) else shown
+
+    def with_views(self, text: str) -> str:
+        """Return a text with what the views are made of that it names."""
+        return " ".join([text, *called(text, self._bodies_of_views)])
+
+    def may_name(self, text: str, table: str, column: str) -> bool:
+        """Tell whether a text, or a view or function that it names, may be about a column of a table."""
+        texts = [text, *called(text, {**self.functions, **self._bodies_of_views})]
+        names = words_of(" ".join(texts))
+        is_any = any(map(_ALL_COLUMNS.search, texts)) or columns_by(text) is None
+        return words_of(table) <= names and (is_any or words_of(column) <= names)
+
+    def asked_by(self, text: str) -> frozenset[str]:
+        """Return what a query has to meet by what it names: checks of domains, functions that refuse."""
+        found = self._asked.get(text)
+        if found is None:
+            found = self._asked[text] = self._ask(text)
+        return found
+
+    def _ask(self, text: str) -> frozenset[str]:
+        shown = [self.views[name] for name in words_of(text) & self.views.keys()]
+        bodies = called(" ".join([text, *shown]), self.functions)
+        words = words_of(" ".join([text, *shown, *bodies]))
+        checks = frozenset[str]().union(*(self.domains[name] for name in words & self.domains.keys()))
+        return checks.union(filter(may_refuse, bodies))
+
+    def _shown(self, name: str) -> frozenset[str]:
+        """Return the words that a view is made of; of a table none."""
+        return words_of(self.views.get(name, ""))
+
+    @cached_property
+    def _asked(self) -> dict[str, frozenset[str]]:
+        return {}
+
+    @cached_property
+    def _bodies_of_views(self) -> Mapping[str, Sequence[str]]:
+        return {name: (view,) for name, view in self.views.items()}
+
+    @cached_property
+    def _constraints(self) -> ByTable[Constraint]:
+        return ByTable((each.table, each) for each in self.constraints)
+
+    @cached_property
+    def _columns(self) -> ByTable[tuple[tuple[str, str], Room | None]]:
+        return ByTable((table, ((table, column), room)) for (table, column), room in self.columns.items())
+
+    @cached_property
+    def _bounds(self) -> ByTable[str]:
+        return ByTable(self.bounds)

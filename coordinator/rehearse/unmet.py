@@ -1,0 +1,288 @@
+"""Why a query that works at another state may not do so with what a client sends. Pure.
+
+A new CHECK, UNIQUE or FOREIGN KEY that refuses a sample is a break. One that refuses none may still refuse
+what a client sends: three rows that are alike in no column cannot show that two rows of the client's are
+alike in two. The engine has no answer to that, so the query is unproven. Only what a query writes counts, as
+far as its text names it, and of the tables that it writes beside: a word too many costs a proof and no truth.
+A trigger that refuses or leaves out rows is such a constraint as well, whatever it asks for; what gives a
+column a value, or hides rows, at one of two states says as little with sample values.
+
+Each check looks at one thing in which the two states' schemas differ, and returns a sentence or None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from coordinator.rehearsal_ports import Ran
+from coordinator.rehearse.by_table import lone
+from coordinator.rehearse.catalogued import Constraint, bare, comes_into, is_narrower
+from coordinator.rehearse.givers import replacing
+from coordinator.rehearse.met import Met, events_of
+from coordinator.rehearse.policies import hidden_otherwise
+from coordinator.rehearse.schema import Schema
+from coordinator.rehearse.shifted import shifted
+from coordinator.rehearse.written import columns_by, literals_by, targets_of
+from coordinator.sameness import moving
+
+_LONGEST: Final = 80
+"""Characters of a definition in a sentence."""
+_NEW: Final = re.compile(r"\b(?:INSERT|UPDATE|MERGE)\b", re.IGNORECASE)
+_IGNORES: Final = re.compile(r"\bCONFLICT\b|\bIGNORE\b|\bREPLACE\b|\bDUPLICATE\b", re.IGNORECASE)
+_REPLACES: Final = re.compile(r"\b(?:OR\s+REPLACE|REPLACE\s+\w)", re.IGNORECASE)
+_NO_PARTITION: Final = (
+    "no sample value meets the partition `{text}`, which is there where the version was made and not here:"
+    " whether every row still has a partition is not known"
+)
+_LEFT_ALONE: Final = (
+    "no sample value meets the foreign key of `{table}` that takes or changes its rows with the ones that go,"
+    " where the version was made and not here: whether the version counts on it is not known"
+)
+_TAKEN_ALONG: Final = (
+    "the row that it replaces is deleted, and a foreign key of `{table}`, which is not there where the"
+    " version was made, takes or changes the rows that refer to it: an UPDATE would leave them alone"
+)
+_REFUSES: Final = (
+    "no sample value meets `{text}`, which `{table}` has here and not where the version was made: whether it"
+    " refuses what a client writes is not known"
+)
+_IGNORED: Final = (
+    "no sample value meets `{text}`, which `{table}` has where the version was made and not here: whether a"
+    " row is written that was left out is not known"
+)
+_NARROWER: Final = (
+    "no sample value is too large for `{column}`, which has place for less here than where the version was"
+    " made: whether all that it computes fits is not known"
+)
+_ASKED: Final = (
+    "no sample value meets `{text}`, which is asked here and not where the version was made: whether it"
+    " refuses what a client sends is not known"
+)
+_SHIFTED: Final = (
+    "`{column}` has another default here than where the version was made, and both differ from run to run:"
+    " whether the time that it gives means the same is not known"
+)
+_REPLACED: Final = (
+    "a trigger gives `{column}` a value here or where the version was made, and does not so in both: whether"
+    " what a client sends for it stays is not known"
+)
+_HIDDEN: Final = (
+    "the row security of `{table}` is another one here than where the version was made: whether it hides"
+    " rows that the version needs, or shows others, is not known"
+)
+
+
+@dataclass(frozen=True)
+class At:
+    """How a text ran at a state, and what the schema says there."""
+
+    text: str
+    schema: Schema
+    ran: Ran
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """What it writes: tables, the views in front of them, the parts that hold their rows."""
+        return self.schema.written(self.text, self.ran.written)
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """What it writes, without the views."""
+        return self.schema.tables_of(self.names)
+
+    @property
+    def moving(self) -> frozenset[str]:
+        """The columns that get a value which differs from run to run."""
+        return moving(self.ran.written)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A query at its own state, and here, where it ran as well."""
+
+    own: At
+    here: At
+
+    @property
+    def text(self) -> str:
+        """What is sent at either."""
+        return self.own.text
+
+    @cached_property
+    def columns(self) -> frozenset[str] | None:
+        """The words among which the columns are that it writes; None if it may be any."""
+        before, now = self.own.schema, self.here.schema
+        columns = columns_by(self.text)
+        if columns is not None:
+            targets = targets_of(self.text)
+            columns = columns.union(
+                *(each.behind(name, columns) for each in (before, now) for name in targets)
+            )
+        elif (mine := before.columns_of(self.own.names)) and mine <= now.columns_of(self.here.names):
+            columns = mine  # a text without a list of columns was made for these, and none has another name
+        if columns is None:
+            return None
+        return columns.union(*(each.columns for each in now.givers if each.table in self.here.names))
+
+    @cached_property
+    def met_before(self) -> Met:
+        """What it may meet at its own state."""
+        return self._met(self.own)
+
+    @cached_property
+    def met_here(self) -> Met:
+        """What it may meet here."""
+        return self._met(self.here)
+
+    def _met(self, at: At) -> Met:
+        return Met.at(at.schema, tables=at.names, columns=self.columns, ran=at.ran)
+
+
+def unmet(text: str, *, own: tuple[Schema, Ran], here: tuple[Schema, Ran]) -> str | None:
+    """Return why a query may not do with other values what it does at its own state; None if it does."""
+    pair = Pair(At(text, *own), At(text, *here))
+    return next((why for check in CHECKS if (why := check(pair)) is not None), None)
+
+
+def hidden(text: str, *, own: Schema, here: Schema) -> str | None:
+    """Return what hides rows from a query that runs as a role here or at its own state, not in both."""
+    if not own.policies and not here.policies:
+        return None
+    is_read = not events_of(text)
+    table = hidden_otherwise(here.with_views(text), own.policies, here.policies, is_read=is_read)
+    return _HIDDEN.format(table=table) if table else None
+
+
+def _lost_partition(pair: Pair) -> str | None:
+    """Rows that no partition has room for any more."""
+    now, before = pair.here.schema, pair.own.schema
+    if not _NEW.search(pair.text):
+        return None
+    for table in sorted(pair.own.names):
+        left = now.bounds_of({table} if table in pair.here.tables else pair.here.names)
+        gone = {each for each in before.bounds_of({table}) - left if not comes_into(each, left)}
+        if gone and left and "DEFAULT" not in left:
+            return _NO_PARTITION.format(text=min(gone))
+    return None
+
+
+def _left_alone(pair: Pair) -> str | None:
+    """Rows of other tables that went or changed with the ones that a query deletes, and stay here."""
+    now, before = pair.here.schema, pair.own.schema
+    if "delete" not in events_of(pair.text):
+        return None
+    gone = before.following.gone_with(pair.own.names, unlike=now.following)
+    left = {each for each in gone if now.constraints_of({each})}
+    return _LEFT_ALONE.format(table=min(left)) if left else None
+
+
+def _taken_along(pair: Pair) -> str | None:
+    """Rows of other tables that go or change newly, where a row is replaced by deleting it."""
+    if not _REPLACES.search(pair.text):
+        return None
+    now, before = pair.here.schema, pair.own.schema
+    more = now.following.gone_with(pair.here.names, unlike=before.following)
+    return _TAKEN_ALONG.format(table=min(more)) if more else None
+
+
+def _refused(pair: Pair) -> str | None:
+    """A constraint that is new here."""
+    for each in pair.met_here.differing(pair.met_before, pair.text, pair.columns):
+        if not _was_met(each, pair.here):
+            return _REFUSES.format(text=_shown(each.text), table=each.table)
+    return None
+
+
+def _was_met(constraint: Constraint, at: At) -> bool:
+    """Tell whether a CHECK or a type is of literals of the text alone: then all rows meet it, or none."""
+    table, schema = constraint.table, at.schema
+    columns = constraint.words & schema.columns_of({table})
+    return (
+        constraint.text.upper().startswith(("CHECK ", "STRICT "))
+        and targets_of(at.text) == {table}
+        and bool(columns)
+        and columns <= literals_by(at.text).difference(*(each.columns for each in schema.givers))
+        and constraint.words.isdisjoint(schema.functions)
+        and at.ran.written is not None
+        and bool(at.ran.written.count)
+    )
+
+
+def _ignored(pair: Pair) -> str | None:
+    """A UNIQUE that is gone, where a query leaves out or changes the row that is there already."""
+    if not _IGNORES.search(pair.text):
+        return None
+    for each in pair.met_before.differing(pair.met_here, pair.text, pair.columns):
+        if each.is_unique:
+            return _IGNORED.format(text=_shown(each.text), table=each.table)
+    return None
+
+
+def _narrower(pair: Pair) -> str | None:
+    """A column that is written and has no place here for all values that it had place for."""
+    beside = {bare(each.table) for each in pair.here.ran.beside if each.new}
+    before = pair.own.schema.columns
+    for (table, column), room in pair.here.schema.rooms_of(pair.here.names | beside):
+        is_written = table in beside or pair.columns is None or column in pair.columns
+        if is_written and is_narrower(room, before.get((table, column))):
+            return _NARROWER.format(column=f"{table}.{column}")
+    return None
+
+
+def _asked(pair: Pair) -> str | None:
+    """What a domain or a function that a query names asks newly."""
+    new = pair.here.schema.asked_by(pair.text) - pair.own.schema.asked_by(pair.text)
+    return _ASKED.format(text=_shown(min(new))) if new else None
+
+
+def _shifted(pair: Pair) -> str | None:
+    """A default that lies another time before or behind the present."""
+    ours, theirs = pair.own.schema, pair.here.schema
+    if not (ours.shifts or theirs.shifts):
+        return None
+    tables = pair.here.tables & pair.own.tables
+    new = (pair.here.moving | pair.own.moving) - (columns_by(pair.text) or frozenset())
+    for each in shifted(ours.shifts, theirs.shifts, tables=tables, columns=new):
+        if each in ours.columns and each in theirs.columns:  # one that comes or goes had no other default
+            return _SHIFTED.format(column=".".join(each))
+    return None
+
+
+def _replaced(pair: Pair) -> str | None:
+    """A trigger that gives a column another value than the one that a client sends.
+
+    Of one that is new each time sameness.overwritten tells.
+    """
+    ours = [each for each in pair.own.schema.givers if each.table in pair.own.names]
+    theirs = [each for each in pair.here.schema.givers if each.table in pair.here.names]
+    if not (ours or theirs):
+        return None
+    columns = columns_by(pair.text) or pair.here.schema.columns_of(pair.here.names)
+    column = replacing(
+        [*lone(ours, theirs, pair.here.tables), *lone(theirs, ours, pair.own.tables)],
+        columns=columns.difference(pair.here.moving, pair.own.moving),
+        events=events_of(pair.text),
+    )
+    return _REPLACED.format(column=column) if column else None
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
+    _lost_partition,
+    _left_alone,
+    _taken_along,
+    _refused,
+    _ignored,
+    _narrower,
+    _asked,
+    _shifted,
+    _replaced,
+)
+"""In the order in which they are asked: a query has one reason, the first."""
