@@ -10,6 +10,7 @@ from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Migration, Role
 from coordinator.rehearse.recomputed import Recomputed, recomputed_by
 from coordinator.rehearse.renewed import renewed_by
+from coordinator.rehearse.rounded import rounded_by
 from coordinator.sql import split_statements
 
 _T = TypeVar("_T")
@@ -135,7 +136,7 @@ def _renewed(
     statements: Sequence[StatementEvidence], migration: Migration
 ) -> Sequence[tuple[str, Recomputed]]:
     own = [each for each in statements if each.migration == migration.name]
-    return [(migration.name, found) for found in renewed_by(own)]
+    return [(migration.name, found) for found in (*renewed_by(own), *rounded_by(own))]
 
 
 def _truncates(statement: StatementEvidence) -> bool:
