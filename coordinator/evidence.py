@@ -179,6 +179,10 @@ class Hazard:
     why: str
     rewrite: str
     """SQL that can be pasted; comments in it say what goes into another migration."""
+    fails: bool = False
+    """The statement fails on the rows that the live database has now, which `rewrite` shows: so nobody can
+    say that the release gets to its end.
+    """
 
 
 @dataclass(frozen=True, slots=True)

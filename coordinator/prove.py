@@ -67,7 +67,9 @@ def prove(graph: Graph, evidence: Evidence, survey: Survey, *, plan: Plan, effec
         *backfills.breaks(graph, evidence, plan),
     )
     verdict = Verdict.BROKEN if diagnostics else _weakest(met, order.applies)
-    if verdict is Verdict.PROVEN and any(backfills.unproven(graph, evidence, plan)):
+    if verdict is Verdict.PROVEN and (
+        any(backfills.unproven(graph, evidence, plan)) or any(_failing(evidence))
+    ):
         verdict = Verdict.UNPROVEN
     return Proof(plan, survey, evidence, graph, verdict, met, diagnostics)
 
@@ -89,7 +91,22 @@ def risks(proof: Proof) -> tuple[Diagnostic, ...]:
     for database in sorted(moving - {use[0] for use in proof.met}):
         guessed = [each for each in proof.evidence.phased[database] if each.basis is Basis.CLASSIFIED]
         found += [_unknown_users(database, guessed[0])] if guessed else []
-    return (*found, *backfills.unproven(proof.graph, proof.evidence, proof.plan))
+    return (*found, *backfills.unproven(proof.graph, proof.evidence, proof.plan), *_failing(proof.evidence))
+
+
+def _failing(evidence: Evidence) -> Iterator[Diagnostic]:
+    """Yield the migrations that the live rows refuse as they are."""
+    for rehearsal in evidence.rehearsals.values():
+        for each in rehearsal.hazards:
+            if each.fails:
+                yield Diagnostic(
+                    each.code,
+                    each.place,
+                    each.what,
+                    each.why,
+                    "Mend them first (`coordinator plan` shows the query that finds them), or take the risk"
+                    " and have it written down: --accept-unproven.",
+                )
 
 
 def _is_risk(use: Use, span: Span, proof: Proof, *, is_moving: bool) -> bool:

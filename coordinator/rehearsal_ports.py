@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from coordinator.evidence import Objection, StatementEvidence
+from coordinator.evidence import Change, Objection, StatementEvidence
 from coordinator.model import Layer
 from coordinator.ports.databases import Session
 from coordinator.secret import Secret
@@ -215,6 +215,17 @@ class RehearsalServer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RowQuery:
+    """Finds the rows of a database that a change of its schema does not bear."""
+
+    rows: str
+    """Which ones, for a person: "rows of `orders` where `customer` is NULL"."""
+    columns: str
+    source: str
+    """`SELECT columns source` shows them: `FROM orders WHERE customer IS NULL`."""
+
+
 class EvidenceCache(Protocol):
     """Answers of earlier rehearsals. It may forget any of them at any time, and never gives a wrong one."""
 
@@ -276,6 +287,10 @@ class RehearsalEngine(Protocol):
         """Return how many more times each live table can get or lose a column without its rows being written
         anew, by `schema.name`, where the engine counts them and tells us; only reads.
         """
+        ...
+
+    def rows_against(self, change: Change) -> RowQuery | None:
+        """Return what finds the rows that a change does not bear; None: it bears all, or it is not known."""
         ...
 
     def dump(self, url: Secret) -> str:

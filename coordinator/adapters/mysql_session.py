@@ -104,15 +104,22 @@ class MysqlSession:
         [[database]] = self.query("SELECT DATABASE()")
         return Target(self._engine, str(database), None, table)
 
-    def query(self, sql: str) -> Rows:
+    def query(self, sql: str, *, within: timedelta | None = None) -> Rows:
         """Run one query in a read-only transaction and return its rows."""
         self._settle()
         # A read-only transaction refuses to explain a write, too.
         self._send("START TRANSACTION" + ("" if sql.startswith("EXPLAIN ") else " READ ONLY"))
         try:
-            return self._send(sql)
+            return self._send(sql if within is None else self._limited(sql, within))
         finally:
             self._roll_back()
+
+    def _limited(self, sql: str, within: timedelta) -> str:
+        """Return a SELECT that the server ends when a time is over."""
+        if self._engine is Engine.MARIADB:
+            return f"SET STATEMENT max_statement_time = {within.total_seconds()} FOR {sql}"
+        milliseconds = within // timedelta(milliseconds=1)
+        return sql.replace("SELECT", f"SELECT /*+ MAX_EXECUTION_TIME({milliseconds}) */", 1)
 
     def execute(self, batch: Batch) -> None:
         """Send a batch; see ports.Batch for what a transaction can hold here."""

@@ -125,11 +125,14 @@ class PostgresqlSession:
         [[database, schema]] = self.query("SELECT current_database(), current_schema()")
         return Target(Engine.POSTGRESQL, str(database), None if schema is None else str(schema), table)
 
-    def query(self, sql: str) -> list[tuple[object, ...]]:
+    def query(self, sql: str, *, within: timedelta | None = None) -> list[tuple[object, ...]]:
         """Run one query in a read-only transaction and return its rows."""
         self.settle()
         try:
-            return self.send(f"BEGIN READ ONLY;{sql}\n;ROLLBACK", answer=1)
+            if within is None:
+                return self.send(f"BEGIN READ ONLY;{sql}\n;ROLLBACK", answer=1)
+            limit = f"SET LOCAL statement_timeout = {within // timedelta(milliseconds=1)}"
+            return self.send(f"BEGIN READ ONLY;{limit};{sql}\n;ROLLBACK", answer=2)
         finally:
             self.roll_back()
 

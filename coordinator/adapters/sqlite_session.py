@@ -38,6 +38,8 @@ _BLANKS = " \t\n\f\r"
 _LEADING = _BLANKS + "\v\ufeff"
 """What SQLite skips before a statement; its check of completeness knows no trigger after the last two."""
 
+_INSTRUCTIONS = 10_000
+"""After so many of SQLite's virtual machine a query is asked for its time: some tenths of a millisecond."""
 _WORTH_IT = 2
 _LONGEST = 0.02
 """Seconds after which several transactions that became one are committed, however many are still to come."""
@@ -73,9 +75,12 @@ class SqliteSession:
         """Return what this connection is connected to."""
         return Target(Engine.SQLITE, str(self._path), None, table)
 
-    def query(self, sql: str) -> list[tuple[object, ...]]:
+    def query(self, sql: str, *, within: timedelta | None = None) -> list[tuple[object, ...]]:
         """Run one query in a transaction that is rolled back, and return its rows."""
         self._send("BEGIN")
+        if within is not None:
+            deadline = time.monotonic() + within.total_seconds()
+            self._connection.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
         try:
             return self._send(sql)
         except DatabaseError as error:
@@ -83,6 +88,7 @@ class SqliteSession:
                 raise
             raise look_refused(self._path, error) from error
         finally:
+            self._connection.set_progress_handler(None, 0)
             self._roll_back()
 
     def execute(self, batch: Batch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -12,13 +12,23 @@ from coordinator.app.scripts import spoken_at
 from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Rehearsal, Span, Use
-from coordinator.model import BackfillSpec, Base, DatabaseName, DatabaseSpec, Layer, Plan, Role
+from coordinator.model import BackfillSpec, Base, DatabaseName, DatabaseSpec, Layer, Migration, Plan, Role
 from coordinator.ports import Ports
 from coordinator.ports.programs import RangeProgram
 from coordinator.programs import apply_on_scratch_by_program
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import EvidenceCache, RehearsalDatabase, Tell
-from coordinator.rehearse import MEND_DOUBT, Apply, Found, Live, Subject, Task, rehearse_database
+from coordinator.rehearse import (
+    MEND_DOUBT,
+    Apply,
+    Found,
+    Live,
+    Subject,
+    Task,
+    asked_of_live,
+    hazards_of_live_rows,
+    rehearse_database,
+)
 from coordinator.secret import Secret
 from coordinator.survey import DatabaseSurvey, Survey, alive_at_start
 
@@ -56,8 +66,8 @@ def rehearse_release(
 ) -> Rehearsed:
     """Ask the engines about every version that has a catalogue.
 
-    `reads_live` allows to look at the live databases: their versions, schemas and table sizes. `cache` has
-    the evidence of earlier commands; without it everything is asked anew, and nothing kept.
+    `reads_live` allows to look at the live databases: their versions, schemas, table sizes and rows.
+    `cache` has the evidence of earlier commands; without it everything is asked anew, and nothing kept.
     `watches_statements` has pending migrations rehearsed also where no catalogue is, for what their
     statements lock. `tell` is told how far it is. Where no scratch server can be had nothing is proven, and
     a warning says why.
@@ -79,12 +89,28 @@ def rehearse_release(
                 tell=tell,
                 warn=rehearsed.diagnostics.append,
             )
+            if reads_live:
+                rehearsal = _with_live_rows(ports, name, rehearsal, pending=seen.databases[name].pending)
         except (Usage, DatabaseError) as error:
             rehearsed.diagnostics.append(_not_rehearsed(ports, name, error))
             continue
         rehearsed.rehearsals[name] = _with_edits(rehearsal, seen.databases[name], ports.plan.databases[name])
         rehearsed.spans.update(spans)
     return rehearsed
+
+
+def _with_live_rows(
+    ports: Ports, name: DatabaseName, rehearsal: Rehearsal, *, pending: Sequence[Migration]
+) -> Rehearsal:
+    """Ask the live rows about what the migrations want of them. Raises: DatabaseError or Usage."""
+    spec = ports.plan.databases[name]
+    engine = discovery.rehearsal(spec.engine)
+    asked = tuple(asked_of_live(rehearsal, engine, pending=pending, backfills=spec.backfills))
+    if not asked:
+        return rehearsal
+    with ports.session(name, label="coordinator rehearsal") as session:
+        hazards = tuple(hazards_of_live_rows(asked, session))
+    return replace(rehearsal, hazards=(*hazards, *rehearsal.hazards))
 
 
 def _with_edits(rehearsal: Rehearsal, seen: DatabaseSurvey, spec: DatabaseSpec) -> Rehearsal:

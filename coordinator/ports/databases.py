@@ -99,8 +99,11 @@ class Session(Protocol):
         """Name another step to the server from the next batch on, where a session can be renamed."""
         ...
 
-    def query(self, sql: str) -> list[tuple[object, ...]]:
-        """Run one query without parameters and return its rows; nothing of it stays."""
+    def query(self, sql: str, *, within: timedelta | None = None) -> list[tuple[object, ...]]:
+        """Run one query without parameters and return its rows; nothing of it stays.
+
+        A SELECT that takes longer than `within` is ended, and a DatabaseError.
+        """
         ...
 
     def execute(self, batch: Batch) -> None:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from coordinator.rehearse.key import Circumstances, key_of
+from coordinator.rehearse.live_rows import asked_of_live, hazards_of_live_rows
 from coordinator.rehearse.record import Found, found_in, is_lasting, text_from
 from coordinator.rehearse.stage import MEND_DOUBT, hazards_of, rehearse_database
 from coordinator.rehearse.subject import Subject
@@ -22,8 +23,10 @@ __all__ = [
     "Live",
     "Subject",
     "Task",
+    "asked_of_live",
     "found_in",
     "hazards_of",
+    "hazards_of_live_rows",
     "is_lasting",
     "key_of",
     "rehearse_database",

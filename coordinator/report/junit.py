@@ -58,7 +58,10 @@ def _migrations(
             database,
             each.migration.name,
             [about for about in found if about.place.file in _files(each, named)],
-            skipped=[*_unproven_at(state, database=database, proof=proof)],
+            skipped=[
+                *_unproven_at(state, database=database, proof=proof),
+                *_refused_by_rows(database, each, proof),
+            ],
         )
         for state, each in enumerate(proof.evidence.phased[database], 1)
     ]
@@ -82,6 +85,14 @@ def _unproven_at(state: int, *, database: DatabaseName, proof: Proof) -> Iterato
     for service, role, finding in met:
         if finding.verdict is not Verdict.PROVEN:
             yield f"{service} ({role}) is {finding.verdict}: {finding.reason}"
+
+
+def _refused_by_rows(database: DatabaseName, phased: Phased, proof: Proof) -> Iterator[str]:
+    """Yield why it fails on the rows of the live database."""
+    rehearsal = proof.evidence.rehearsals.get(database)
+    for each in rehearsal.hazards if rehearsal else ():
+        if each.fails and each.migration == phased.migration.name:
+            yield each.what
 
 
 def _case(suite: str, name: str, found: Iterable[Annotation], *, skipped: Sequence[str]) -> ET.Element:

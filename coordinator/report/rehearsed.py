@@ -163,7 +163,7 @@ def _stalls(rehearsal: Rehearsal, *, width: int) -> Iterator[str]:
         text = f"{hazard.place} [{hazard.code}]: {hazard.what} {hazard.why}"
         yield from wrapped(text, width, first="  ‼ ", then="      ")
         if hazard.rewrite and is_short:
-            yield "      Instead:"
+            yield "      These:" if hazard.fails else "      Instead:"
             yield from (f"        {line}".rstrip() for line in hazard.rewrite.splitlines())
     if shown and not is_short:
         yield "      How to do it without: --output json, --html FILE"

@@ -31,6 +31,10 @@ _NOT_REHEARSED = (
 _HALF_KNOWN = (
     "unproven: nothing is known to break, and not everything could be asked: the lines with `?` say what."
 )
+_ROWS_REFUSED = (
+    "unproven: at every step, each version that may run works on the schema, but a migration fails on rows"
+    " that the live database has now: the lines with `‼` say which."
+)
 _RISK = "`coordinator run` releases it only with --accept-unproven, and the journal says what was not proven."
 
 
@@ -117,7 +121,10 @@ def verdict(proof: Proof) -> str:
     has_queries = any(service.queries for service in proof.plan.services.values())
     not_asked = _NOT_REHEARSED if has_queries else _NOT_ASKED
     known = _HALF_KNOWN if Basis.REHEARSED in bases else not_asked
-    return f"{known} {_RISK}" if risks(proof) else known
+    taken = risks(proof)
+    if taken and all(each.code == "live-rows-refused" for each in taken):
+        known = _ROWS_REFUSED
+    return f"{known} {_RISK}" if taken else known
 
 
 def _database(matrix: Matrix, proof: Proof, *, width: int) -> Iterator[str]:

@@ -74,6 +74,17 @@ def test_says_what_it_is_connected_to(case: Case, session):
     assert target.schema == ("public" if case.engine is Engine.POSTGRESQL else None)
 
 
+def test_ends_a_query_that_takes_longer_than_it_may(session):
+    session.execute(Batch(tuple(f"INSERT INTO a VALUES ({x})" for x in range(90)), transaction=True))
+    many = ", ".join(f"a a{number}" for number in range(9))
+
+    with pytest.raises(DatabaseError):
+        session.query(f"SELECT count(*) FROM {many} WHERE a0.x + a8.x <> a4.x - a5.x", within=SHORT)
+
+    assert session.query("SELECT count(*) FROM a", within=PATIENT) == [(90,)]
+    assert len(rows(session)) == 90
+
+
 def test_commits_a_batch_as_a_whole(session):
     session.execute(Batch(("INSERT INTO a VALUES (1)", "INSERT INTO a VALUES (2)"), transaction=True))
 

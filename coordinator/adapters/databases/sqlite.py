@@ -71,10 +71,10 @@ class _OfNewFile(SqliteSession):
         self._open_file = open_file
         self._is_open = False
 
-    def query(self, sql: str) -> list[tuple[object, ...]]:
+    def query(self, sql: str, *, within: timedelta | None = None) -> list[tuple[object, ...]]:
         if self._path.exists():  # somebody has made it meanwhile
             self._open()
-        return super().query(sql)
+        return super().query(sql, within=within)
 
     def execute(self, batch: Batch) -> None:
         self._open()

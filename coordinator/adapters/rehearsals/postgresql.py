@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Final
 
+from coordinator.evidence import Change
 from coordinator.model import Layer
 from coordinator.ports.databases import Session
-from coordinator.rehearsal_ports import RehearsalEngine, RehearsalServer
+from coordinator.rehearsal_ports import RehearsalEngine, RehearsalServer, RowQuery
 from coordinator.secret import Secret
 
 
@@ -71,6 +72,12 @@ class PostgresqlRehearsal:
     def live_changes_left(self, session: Session) -> Mapping[str, int]:  # noqa: ARG002 - see the port
         """Return nothing: PostgreSQL counts no changes."""
         return {}
+
+    def rows_against(self, change: Change) -> RowQuery | None:
+        """Return what finds the rows that a change does not bear."""
+        from coordinator.adapters.rehearsals._postgresql.row_queries import rows_against  # noqa: PLC0415
+
+        return rows_against(change)
 
     def dump(self, url: Secret) -> str:
         """Return the live schema as SQL."""

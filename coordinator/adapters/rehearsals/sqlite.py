@@ -13,19 +13,20 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from coordinator.adapters.rehearsals._sqlite import schema
+from coordinator.adapters.rehearsals._sqlite import row_queries, schema
 from coordinator.adapters.rehearsals._sqlite.scratch import ScratchDatabase, scratch_folder
 from coordinator.adapters.sqlite_url import path_from
 from coordinator.errors import DatabaseError, Usage
+from coordinator.evidence import Change
 from coordinator.model import Layer
 from coordinator.ports.databases import Batch, Session
-from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalEngine, RehearsalServer
+from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalEngine, RehearsalServer, RowQuery
 from coordinator.secret import Secret
 
 _OLDEST: Final = (3, 37)
 """The first version that lists its tables with their kinds (PRAGMA table_list; releaselog/3_37_0.html)."""
 _LARGEST: Final = 256 * 1024 * 1024
-"""Bytes of a live file whose tables are measured; SQLite reads all of it for that."""
+"""Bytes of a live file that is read from one end to the other, for its tables' sizes and for their rows."""
 _FOREIGN_KEYS: Final = (
     "foreign keys are enforced in the rehearsal (PRAGMA foreign_keys = ON); SQLite leaves them off unless a"
     " service turns them on in each of its connections"
@@ -108,8 +109,7 @@ class SqliteRehearsal:
 
     def live_sizes(self, session: Session) -> Mapping[str, int]:
         """Return each table's size; nothing where the file is large or SQLite was built without `dbstat`."""
-        [[size]] = session.query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
-        if not isinstance(size, int) or size > _LARGEST:
+        if _size_of(session) > _LARGEST:
             return {}
         try:
             rows = session.query(
@@ -123,6 +123,10 @@ class SqliteRehearsal:
     def live_changes_left(self, session: Session) -> Mapping[str, int]:  # noqa: ARG002 - see the port
         """Return nothing: SQLite counts no changes."""
         return {}
+
+    def rows_against(self, change: Change) -> RowQuery | None:
+        """Return what finds the rows that a change does not bear."""
+        return row_queries.rows_against(change)
 
     def dump(self, url: Secret) -> str:
         """Return the live schema as SQL: what SQLite keeps of each CREATE, tables first."""
@@ -139,6 +143,11 @@ class SqliteRehearsal:
 def library() -> str:
     """Return name and version of the SQLite library that this Python has."""
     return f"sqlite {sqlite3.sqlite_version}"
+
+
+def _size_of(session: Session) -> int:
+    [[size]] = session.query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+    return int(str(size))
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
+from coordinator.evidence import Change
 from coordinator.model import Engine, Layer
 from coordinator.ports.databases import Session
-from coordinator.rehearsal_ports import RehearsalServer
+from coordinator.rehearsal_ports import RehearsalServer, RowQuery
 from coordinator.secret import Secret
 
 
@@ -77,6 +78,12 @@ class MysqlRehearsal:
         from coordinator.adapters.rehearsals._mysql.versions import changes_left  # noqa: PLC0415
 
         return changes_left(session) if self._engine is Engine.MYSQL else {}
+
+    def rows_against(self, change: Change) -> RowQuery | None:
+        """Return what finds the rows that a change does not bear."""
+        from coordinator.adapters.rehearsals._mysql.row_queries import rows_against  # noqa: PLC0415
+
+        return rows_against(change)
 
     def dump(self, url: Secret) -> str:
         """Return the live schema as SQL, from what the server itself says of each thing (SHOW CREATE)."""

@@ -82,9 +82,9 @@ class ProbedSession:
         """Name another step to the server."""
         self._session.relabel(label)
 
-    def query(self, sql: str) -> list[tuple[object, ...]]:
+    def query(self, sql: str, *, within: timedelta | None = None) -> list[tuple[object, ...]]:
         """Run one query in a read-only transaction and return its rows."""
-        return self._session.query(sql)
+        return self._session.query(sql, within=within)
 
     def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> AbstractContextManager[None]:
         """Hold advisory locks, as on a live database."""

@@ -80,9 +80,9 @@ class RoleMaking:
         """Name another step to the server."""
         self._session.relabel(label)
 
-    def query(self, sql: str) -> list[tuple[object, ...]]:
+    def query(self, sql: str, *, within: timedelta | None = None) -> list[tuple[object, ...]]:
         """Run one query without parameters and return its rows."""
-        return self._session.query(sql)
+        return self._session.query(sql, within=within)
 
     def execute(self, batch: Batch) -> None:
         """Send a batch; what it had done when it failed for a role is not done twice."""

@@ -1,0 +1,53 @@
+"""Which live rows a change does not bear, from definitions as schema.py writes them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from coordinator.adapters.rehearsals._scratch.row_queries import (
+    becomes_not_null,
+    failing,
+    inside,
+    missing,
+    orphaned,
+    repeated,
+    terms_of,
+)
+from coordinator.adapters.rehearsals._scratch.tokens import quoted
+from coordinator.evidence import Change
+from coordinator.rehearsal_ports import RowQuery
+
+_FOREIGN_KEY: Final = re.compile(
+    r"foreign key \((?P<columns>[^)]*)\) references (?P<parent>.+?) \((?P<keys>[^)]*)\)"
+)
+_UNIQUE: Final = "a UNIQUE index ("
+_CHECK: Final = "check ("
+_TERM: Final = re.compile(r"(?P<name>.+?)(?:\((?P<length>\d+)\))?(?: collate \w+)?(?: desc)?")
+
+
+def rows_against(change: Change) -> RowQuery | None:
+    """Return what finds the rows that a change does not bear."""
+    before, after = change.before, change.after
+    if after is None or change.relation is None:
+        return None
+    table = quoted(change.relation)
+    if change.kind == "column":
+        return missing(table, quoted(change.name)) if becomes_not_null(before, after) else None
+    if after.startswith(_CHECK):
+        return failing(table, inside(after, len(_CHECK) - 1))
+    if after.startswith(_UNIQUE):
+        return repeated(table, tuple(map(_term, terms_of(inside(after, len(_UNIQUE) - 1)))))
+    if found := _FOREIGN_KEY.match(after):
+        columns, keys = (tuple(map(quoted, terms_of(found[each]))) for each in ("columns", "keys"))
+        return orphaned(table, columns, quoted(found["parent"]), keys)
+    return None
+
+
+def _term(text: str) -> str:
+    """Return what an index is made of: a column, what it begins with, or on MySQL an expression."""
+    found = _TERM.fullmatch(text)
+    if found is None or text.startswith("("):
+        return text
+    name = quoted(found["name"])
+    return f"left({name}, {found['length']})" if found["length"] else name

@@ -1,0 +1,148 @@
+"""Live rows that a pending migration does not bear: asked of the live database, before anything runs.
+
+A rehearsal has sample rows. Whether `SET NOT NULL`, a CHECK, a unique index or a foreign key can be had on
+the live ones is a question to those: the engine's own definition of it, turned round. Nothing is asked where
+the release itself may change the answer before: a backfill or a migration that writes the table, or a column
+that is another one by then.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from coordinator.diagnostics import Place
+from coordinator.errors import DatabaseError
+from coordinator.evidence import Change, Hazard, Rehearsal, StatementEvidence
+from coordinator.model import BackfillSpec, Migration
+from coordinator.ports.databases import Session
+from coordinator.rehearsal_ports import RehearsalEngine, RowQuery
+from coordinator.rehearse.catalogued import bare, words_of
+
+_MOST: Final = 1000
+"""How many rows are counted; there may be more."""
+_COUNT: Final = "SELECT count(*) FROM ({}) AS found_rows"
+_SHOWN: Final = 20
+_WITHIN: Final = timedelta(seconds=2)
+_IN_ALL: Final = timedelta(seconds=10)
+"""What one question, and all of them, may take of the live server's time."""
+_NOT_NULL: Final = re.compile(r" not null\b")
+_CHANGES: Final = frozenset(
+    {
+        "case", "coalesce", "delete", "distinct", "greatest", "group", "ifnull", "ignore", "join", "least",
+        "limit", "replace", "update", "where",
+    }
+)  # fmt: skip
+"""Words by which rows of a table that is made anew may be fewer or others than before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about the rows that a migration does not bear."""
+
+    migration: str
+    place: Place
+    change: Change
+    query: RowQuery
+
+
+def asked_of_live(
+    rehearsal: Rehearsal,
+    engine: RehearsalEngine,
+    *,
+    pending: Sequence[Migration],
+    backfills: Sequence[BackfillSpec],
+) -> Iterator[Asked]:
+    """Yield what the live database is to be asked, once each, in the order of the migrations."""
+    others = {bare(each.table) for each in backfills}
+    changed: set[tuple[str, str]] = set()
+    seen: set[RowQuery] = set()
+    for migration in pending:
+        own = [each for each in rehearsal.statements if each.migration == migration.name]
+        if migration.is_code and not own:
+            return  # nobody knows what rows it changes
+        others |= {bare(table) for each in own for table in each.written} | _mixed(own)
+        net = list(_net(own))
+        for each, _ in net:
+            if each.kind == "column" and not _is_narrowed(each):
+                changed.add((bare(each.relation or ""), bare(each.name)))
+        for change, statement in net:
+            table, query = bare(change.relation or ""), engine.rows_against(change)
+            about = {(table, word) for word in words_of(f"{change.name} {change.after}")}
+            is_other = table in others or not about.isdisjoint(changed - _own(change))
+            # Where the server makes a value of NULL (MySQL's and MariaDB's old mode), it refuses none.
+            if query and query not in seen and not is_other and not statement.warnings:
+                seen.add(query)
+                yield Asked(migration.name, statement.place, change, query)
+        others |= {bare(each.name) for each, _ in net if each.kind == "table"}
+
+
+def hazards_of_live_rows(asked: Sequence[Asked], session: Session) -> Iterator[Hazard]:
+    """Ask a live database, and yield a hazard for each question that finds rows; for a table with its
+    partitions one. What takes long, or needs what an earlier migration brings, stays without an answer.
+    """
+    counts = _counted(session, [each.query for each in asked])
+    found: dict[tuple[Place, str, str], Asked] = {}
+    for each in sorted(asked, key=lambda one: -counts.get(one.query, 0)):
+        if counts.get(each.query):
+            found.setdefault((each.place, each.change.kind, each.change.name), each)
+    for each in asked:
+        if each in found.values():
+            count = counts[each.query]
+            number = f"{count:,} of them" if count < _MOST else f"{_MOST:,} of them or more"
+            yield Hazard(
+                code="live-rows-refused",
+                place=each.place,
+                migration=each.migration,
+                what=f"The live database has {each.query.rows} ({number}), on which this fails.",
+                why="Nothing in the release changes them before. Where it waits for contract, there is no way"
+                " back by then.",
+                rewrite=f"SELECT {each.query.columns} {each.query.source} LIMIT {_SHOWN};",
+                fails=True,
+            )
+
+
+def _own(change: Change) -> set[tuple[str, str]]:
+    """Return the column that a change is about: a NULL of it is one of its new type, too."""
+    return {(bare(change.relation or ""), bare(change.name))} if change.kind == "column" else set()
+
+
+def _counted(session: Session, queries: Sequence[RowQuery]) -> Mapping[RowQuery, int]:
+    counts: dict[RowQuery, int] = {}
+    began = time.monotonic()
+    for each in queries:
+        if time.monotonic() - began > _IN_ALL.total_seconds():
+            break
+        found = f"SELECT 1 {each.source} LIMIT {_MOST}"
+        with suppress(DatabaseError):
+            [[count]] = session.query(_COUNT.format(found), within=_WITHIN)
+            counts[each] = int(str(count))
+    return counts
+
+
+def _net(statements: Sequence[StatementEvidence]) -> Iterator[tuple[Change, StatementEvidence]]:
+    """Yield what a migration changes in all, each with the statement that ends it."""
+    found: dict[tuple[str, str | None, str], tuple[Change, StatementEvidence]] = {}
+    for statement in statements:
+        for each in statement.changes:
+            key = (each.kind, each.relation, each.name)
+            first = found[key][0] if key in found else each
+            found[key] = (Change(*key, first.before, each.after), statement)
+    yield from (each for each in found.values() if each[0].before != each[0].after)
+
+
+def _mixed(statements: Sequence[StatementEvidence]) -> set[str]:
+    """Return the tables that a migration makes anew, where it may give them other rows than they had."""
+    made = {bare(one.name) for each in statements for one in each.changes if one.kind == "table"}
+    is_copied = all(words_of(each.statement.text).isdisjoint(_CHANGES) for each in statements)
+    return set() if is_copied else made
+
+
+def _is_narrowed(change: Change) -> bool:
+    """Tell whether a column only loses, or gets, its NULL: its values stay what they are."""
+    return _NOT_NULL.sub("", change.before or "") == _NOT_NULL.sub("", change.after or "")

@@ -1,0 +1,238 @@
+"""Live rows that a migration does not bear: found by asking the live database, on each engine."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from fixtures.mariadb import ENGINE as MYSQL_ENGINE
+from fixtures.two_versions import TOGETHER, Servers, migration, rehearsed, servers, shop_on
+
+from coordinator import discovery
+from coordinator.app.connected import ConnectedPorts, step_kinds
+from coordinator.app.planning import plan_release
+from coordinator.diagnostics import Place
+from coordinator.evidence import Hazard, Verdict
+from coordinator.load import load_plan
+from coordinator.model import BackfillSpec, Engine
+from coordinator.ports.databases import Batch
+from coordinator.prove import risks
+from coordinator.rehearse import asked_of_live, hazards_of_live_rows
+from coordinator.report.story import tell
+
+__all__ = ["servers"]
+TABLES = (
+    "CREATE TABLE p (id integer PRIMARY KEY)",
+    "CREATE TABLE t (id integer PRIMARY KEY, a integer, b varchar(20), c integer)",
+)
+ROWS = (
+    "INSERT INTO p VALUES (1)",
+    "INSERT INTO t VALUES (1, 1, 'one', 1), (2, NULL, 'ONE', NULL), (3, -3, 'one', 3), (4, 4, NULL, 1)",
+)
+REBUILT = """CREATE TABLE u (id integer PRIMARY KEY, a integer{a}, b varchar(20){b}, c integer);
+INSERT INTO u SELECT id, {a_is}, b, c FROM t;
+DROP TABLE t;
+ALTER TABLE u RENAME TO t;"""
+
+PLAN = """\
+version: 1
+release: shop-2
+databases:
+  shop: {engine: sqlite, url: env:URL, migrations: {tool: goose, dir: migrations}}
+services:
+  api: {version: "2", uses: [shop], queries: {sql: queries}, platform: {local: {command: [none]}}}
+"""
+
+
+def rebuilt(a: str = "", b: str = "", a_is: str = "a") -> str:
+    return REBUILT.format(a=a, b=b, a_is=a_is)
+
+
+PG, LITE, MY = Engine.POSTGRESQL, Engine.SQLITE, MYSQL_ENGINE
+NOT_NULL = {PG: "ALTER TABLE t ALTER a SET NOT NULL;", MY: "ALTER TABLE t MODIFY a bigint NOT NULL;"}
+NOT_NULL[LITE] = rebuilt(a=" NOT NULL")
+CHECK = dict.fromkeys((PG, MY), "ALTER TABLE t ADD CONSTRAINT is_more CHECK (a > 0);")
+CHECK[LITE] = rebuilt(a=" CHECK (a > 0)")
+UNIQUE = dict.fromkeys((PG, MY), "ALTER TABLE t ADD CONSTRAINT once UNIQUE (c, b);")
+UNIQUE[LITE] = "CREATE UNIQUE INDEX once ON t (c, b);"
+ENGINES = [pytest.param(each, marks=[pytest.mark.mariadb] * each.speaks_mysql) for each in NOT_NULL]
+every_engine = pytest.mark.parametrize("engine", ENGINES)
+
+
+def found(
+    servers: Servers,
+    engine: Engine,
+    *pending: str,
+    rows: Sequence[str] = ROWS,
+    backfills: tuple[BackfillSpec, ...] = (),
+) -> list[Hazard]:
+    """Return what is said of migrations on a live database with these rows; a scratch one plays it."""
+    base, files = ";\n".join(TABLES) + ";\n", [TOGETHER + each for each in pending]
+    rehearsal, _ = rehearsed(
+        servers[engine], engine, base, *files, live="SELECT 1", next_="SELECT 1", backfills=backfills
+    )
+    assert rehearsal.failed is None
+    migrations = [migration(at, text) for at, text in enumerate(files, 2)]
+    port = discovery.rehearsal(engine)
+    asked = tuple(
+        asked_of_live(rehearsal, port, pending=migrations, backfills=shop_on(engine, backfills).backfills)
+    )
+    with servers[engine].database() as database, database.session() as session:
+        session.execute(Batch((*TABLES, *rows), transaction=False))
+        return list(hazards_of_live_rows(asked, session))
+
+
+@every_engine
+@pytest.mark.parametrize(
+    ("files", "rows"),
+    [
+        (NOT_NULL, "rows of `{t}` where `a` is NULL (1 of them)"),
+        (CHECK, "rows of `{t}` for which `{a} > 0` is false (1 of them)"),
+    ],
+    ids=["NOT NULL", "CHECK"],
+)
+def test_rows_are_counted_that_a_constraint_of_a_column_refuses(
+    servers: Servers, engine: Engine, files: dict[Engine, str], rows: str
+):
+    [hazard] = found(servers, engine, files[engine])
+
+    table, column = ("public.t", "(a > 0)") if engine is PG else ("t", "a > 0")
+    told = rows.replace("{t}", table).replace("{a} > 0", column)
+    assert hazard.code == "live-rows-refused"
+    assert hazard.what == f"The live database has {told}, on which this fails."
+    assert hazard.fails
+    assert hazard.rewrite.startswith("SELECT * FROM ")
+    assert (hazard.migration, hazard.place.file) == ("00002_m", "00002_m.sql")
+
+
+@every_engine
+def test_values_are_counted_that_several_rows_have(servers: Servers, engine: Engine):
+    twice = "INSERT INTO t VALUES (5, 5, 'one', 1), (6, 6, 'one', NULL), (7, 7, 'one', NULL)"
+
+    [hazard] = found(servers, engine, UNIQUE[engine], rows=(*ROWS, twice))
+
+    assert "has values of `c, b` that several rows of" in hazard.what
+    assert "(1 of them)" in hazard.what, "NULL is like no other"
+
+
+@pytest.mark.parametrize("engine", [PG, pytest.param(MY, marks=pytest.mark.mariadb)])
+def test_rows_are_counted_whose_parent_is_not_there(servers: Servers, engine: Engine):
+    [hazard] = found(servers, engine, "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (c) REFERENCES p (id);")
+
+    parent = "public.p" if engine is PG else "p"
+    assert f"whose `c` is in no row of `{parent}` (1 of them)" in hazard.what
+
+
+@every_engine
+def test_nothing_is_said_where_all_rows_meet_it(servers: Servers, engine: Engine):
+    rows = ("INSERT INTO p VALUES (1)", "INSERT INTO t VALUES (1, 1, 'one', 1)")
+
+    assert found(servers, engine, CHECK[engine], UNIQUE[engine], rows=rows) == []
+
+
+@every_engine
+def test_nothing_is_asked_of_a_table_that_the_release_writes_before(servers: Servers, engine: Engine):
+    fills = {LITE: rebuilt(a=" NOT NULL", a_is="coalesce(a, 0)")}
+    in_file = fills.get(engine, f"UPDATE t SET a = 0 WHERE a IS NULL;\n{NOT_NULL[engine]}")
+
+    assert found(servers, engine, in_file) == []
+    assert found(servers, engine, "UPDATE t SET a = 0 WHERE a IS NULL;", NOT_NULL[engine]) == []
+
+
+@every_engine
+def test_nothing_is_asked_of_a_table_with_a_backfill(servers: Servers, engine: Engine):
+    left = "SELECT count(*) FROM t WHERE a IS NULL"
+    place = Place("plan.yaml", 1, 1)
+    fills = BackfillSpec("b", "1", "2", "t", ("id",), "UPDATE t SET a = 1 WHERE {range}", left, place)
+
+    assert found(servers, engine, NOT_NULL[engine], backfills=(fills,)) == []
+
+
+@every_engine
+def test_nothing_is_asked_of_what_only_the_release_brings(servers: Servers, engine: Engine):
+    adds = "ALTER TABLE t ADD COLUMN d integer;\n"
+    index = "CREATE UNIQUE INDEX once ON t (d);"
+
+    assert found(servers, engine, adds + index) == []
+    assert found(servers, engine, adds, index) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "count"),
+    [
+        ("CREATE UNIQUE INDEX once ON t (lower(b));", 1),
+        ("CREATE UNIQUE INDEX once ON t (lower(b) DESC) WHERE a > 0;", 0),
+        ("ALTER TABLE t ADD CHECK (a > 0) NOT VALID;", 0),
+        ("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID;\nALTER TABLE t VALIDATE CONSTRAINT c;", 1),
+        ("ALTER TABLE t ADD UNIQUE NULLS NOT DISTINCT (a);", 0),
+        ("ALTER TABLE t DROP CONSTRAINT t_pkey;\nALTER TABLE t ADD PRIMARY KEY (b);", 2),
+        ("ALTER TABLE t ALTER a TYPE integer USING abs(a), ADD CHECK (a > 0);", 1),
+        ("ALTER TABLE t ALTER a TYPE bigint USING abs(a), ADD CHECK (a > 0);", 0),
+    ],
+)
+def test_what_postgresql_writes_is_understood(servers: Servers, file: str, count: int):
+    assert len(found(servers, PG, file)) == count
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize(
+    ("file", "count"),
+    [
+        ("CREATE UNIQUE INDEX once ON t (b(1));", 1),
+        ("CREATE UNIQUE INDEX once ON t (a, b);", 0),
+        ("SET sql_mode = '';\nALTER TABLE t MODIFY a integer NOT NULL;", 0),
+    ],
+    ids=["a part of a text", "no row", "a mode that makes 0 of NULL"],
+)
+def test_what_mariadb_writes_is_understood(servers: Servers, file: str, count: int):
+    assert len(found(servers, MY, file)) == count
+
+
+@pytest.mark.parametrize(
+    ("file", "count"),
+    [
+        ("CREATE UNIQUE INDEX once ON t (lower(b));", 1),
+        ("CREATE UNIQUE INDEX once ON t (b desc) where a > 0;", 0),
+        ("CREATE UNIQUE INDEX once ON t (b);", 1),
+        (rebuilt(b=" UNIQUE"), 1),
+        (rebuilt(b=" UNIQUE") + "\nUPDATE t SET b = NULL;", 0),
+    ],
+)
+def test_what_sqlite_writes_is_understood(servers: Servers, file: str, count: int):
+    assert len(found(servers, LITE, file)) == count
+
+
+def test_a_release_is_not_proven_whose_migration_the_live_rows_refuse(tmp_path: Path):
+    for file, text in (
+        ("plan.yaml", PLAN),
+        ("queries/t.sql", "SELECT a FROM t WHERE id = ?;\n"),
+        ("migrations/00001_base.sql", TOGETHER + ";\n".join(TABLES) + ";\n"),
+        ("migrations/00002_m.sql", TOGETHER + UNIQUE[LITE]),
+    ):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+    with closing(sqlite3.connect(tmp_path / "live.db")) as live:
+        live.executescript(";\n".join(TABLES) + ";\nINSERT INTO t VALUES (1, 1, 'x', 1), (2, 2, 'x', 1);")
+        live.executescript(
+            "CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+            " version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL, tstamp TIMESTAMP);"
+            "INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1), (1, 1);"
+        )
+        environment = {"URL": f"sqlite://{tmp_path}/live.db"}
+        plan = load_plan(tmp_path / "plan.yaml", settings={}, environment=environment)
+        ports = ConnectedPorts(plan, environment=environment)
+
+        refused, _ = plan_release(ports, step_kinds())
+        live.executescript("UPDATE t SET b = 'y' WHERE id = 2;")
+        mended, _ = plan_release(ports, step_kinds())
+
+    [risk] = risks(refused)
+    assert (refused.verdict, mended.verdict) == (Verdict.UNPROVEN, Verdict.PROVEN)
+    assert (risk.code, Path(risk.place.file).name) == ("live-rows-refused", "00002_m.sql")
+    assert not risks(mended)
+    story = " ".join(" ".join(tell(refused)).split())
+    assert "but a migration fails on rows that the live database has now: the lines with `‼` say" in story
+    assert "These: SELECT `c`, `b`, count(*) FROM `t`" in story
