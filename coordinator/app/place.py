@@ -54,9 +54,13 @@ class Place:
                     "# Written by coordinator: this folder belongs to this checkout alone.\n*\n"
                 )
 
-    def holder(self) -> str | None:
-        """Return which process acts on this plan at this instant, None if none does."""
-        return FileLease(self.folder).holder_of("plan")
+    def holder(self, *, behind: RunState | None = None) -> str | None:
+        """Return which process acts on this plan at this instant, None if none does.
+
+        Where the run `behind` has ended, only one that began after that: whoever ended it may still be there.
+        """
+        since = None if behind is None else from_wire(self.journal.records(behind.run)[-1]).at
+        return FileLease(self.folder).holder_of("plan", since=since)
 
 
 def run_state(journal: Journal, run: str) -> RunState:

@@ -37,9 +37,12 @@ def _newest(path: Path) -> RunState | None:
 
 
 def _status(path: Path, output: Output) -> ExitCode:
+    from coordinator.app.place import Place
     from coordinator.report import progress, wrapping
 
     state, now = _newest(path), datetime.now(UTC)
+    if state is not None and state.outcome is None and Place(path).holder() is None:
+        state = _newest(path)  # who has let go just then may have written
     if output is Output.JSON:
         show_json("run", 1, progress.as_json(state))
     elif state is None:
@@ -64,7 +67,7 @@ def _working(path: Path, state: RunState) -> Iterator[str]:
     from coordinator.report import progress
 
     if state.outcome is not None:
-        yield from _preparing(path)
+        yield from _preparing(path, behind=state)
     else:
         is_doubtful = next(progress.doubts(state), None) is not None
         approve = [f"`coordinator approve {step} --as NAME`" for step, _ in progress.approvals_wanted(state)]
@@ -77,11 +80,11 @@ def _working(path: Path, state: RunState) -> Iterator[str]:
         yield f"  {holder} works on it" if holder else f"  nobody works on it now: {next_step}"
 
 
-def _preparing(path: Path) -> Iterator[str]:
+def _preparing(path: Path, *, behind: RunState | None = None) -> Iterator[str]:
     """Say who is at work: the journal has no word of a run before its release is rehearsed."""
     from coordinator.app.place import Place
 
-    if holder := Place(path).holder():
+    if holder := Place(path).holder(behind=behind):
         yield f"  {holder} is at work: a run looks at the world and rehearses the release before it begins"
 
 

@@ -7,16 +7,21 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
+from fixtures import file_release
+from fixtures.audience import Audience
 from fixtures.checkout import DROP, Checkout, Running
 from fixtures.local import processes_of, until
 from psycopg.conninfo import make_conninfo
 
 from coordinator.app.place import Place
+from coordinator.journal.events import Event, RunFinished
+from coordinator.journal.fold import RunState
 
 FOREVER = {"for": "10m", "every": "100ms", "checks": [{"http": "/ready"}]}
 
@@ -276,3 +281,31 @@ def test_a_run_that_is_about_to_begin_is_seen(checkout: Checkout):
     assert given_up.exit_code == 0
     assert "shop-1.4@1: released" in after.out.splitlines()[0]
     assert about in " ".join(after.out.split())
+
+
+class Asks(Audience):
+    """Asks for the status at the instant at which the run has ended, before its command has."""
+
+    told = ""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def saw(self, event: Event, state: RunState) -> None:
+        super().saw(event, state)
+        if isinstance(event, RunFinished):
+            command = [sys.executable, "-m", "coordinator", "status"]
+            asked = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=True)
+            self.told = asked.stdout
+
+
+def test_who_has_just_ended_a_run_is_not_about_to_begin_one(tmp_path: Path):
+    file_release.serving(tmp_path)
+    audience = Asks(tmp_path)
+    plan = "".join(each for each in file_release.PLAN.splitlines(keepends=True) if "canary" not in each)
+
+    file_release.release(file_release.checkout(tmp_path, plan=plan), audience)
+
+    assert "api-2@1: released" in audience.told
+    assert "is at work" not in audience.told

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -47,15 +48,20 @@ class FileLease:
         finally:
             os.close(file)
 
-    def holder_of(self, scope: str) -> str | None:
-        """Return who holds the lease at this instant, None if nobody does."""
+    def holder_of(self, scope: str, *, since: datetime | None = None) -> str | None:
+        """Return who holds the lease at this instant, None if nobody does.
+
+        With `since` only who took it after that: the name is written when it is taken.
+        """
         try:
             with self._usable(scope):
                 file = os.open(self._file(scope), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:
-            return None if _locked(file, fcntl.LOCK_SH) else _name_in(file)
+            if _locked(file, fcntl.LOCK_SH) or (since and os.fstat(file).st_mtime < since.timestamp()):
+                return None
+            return _name_in(file)
         finally:
             os.close(file)
 
