@@ -223,13 +223,13 @@ def demand_serving(ports: Ports) -> None:
         platform = ports.platform(name)
         platform.let_clients_in()
         serving = platform.survey()
-        side = serving.live and serving.sides[serving.live]
-        if side and not side.ready:
+        if serving.live is not None and not (side := serving.sides[serving.live]).ready:
             raise StepFailed(
                 "live-not-ready",
                 f"`{name}` {side.version} on {serving.live} has the traffic and is not ready.",
                 why=f"It says: {side.detail}. There is nothing to release: the wanted version is there.",
-                next_step="Look at its log, and start it again (a local platform: `coordinator local up`).",
+                next_step=f"Look at its log: {platform.log_of(serving.live)}. Start it again (a local"
+                " platform: `coordinator local up`).",
             )
 
 

@@ -85,6 +85,10 @@ class Platform(Protocol):
         """Return the base URL that clients use, for monitoring."""
         ...
 
+    def log_of(self, colour: Colour) -> str:
+        """Name where a person reads what `colour` prints: a file, or a command; contacts nobody."""
+        ...
+
     def let_clients_in(self) -> None:
         """Start the platform's own router again, where it had died; asks nobody, and changes nothing else."""
         ...

@@ -18,7 +18,7 @@ from coordinator.backfills.work import Work
 from coordinator.errors import Interrupted, StepFailed
 from coordinator.graph import Step
 from coordinator.leases import Claim
-from coordinator.model import BackfillSpec, DatabaseName, MigrationId, ServiceSpec
+from coordinator.model import BackfillSpec, DatabaseName, MigrationId
 from coordinator.ports import Ports
 from coordinator.ports.checks import Subject
 from coordinator.ports.databases import Patience
@@ -114,13 +114,14 @@ class PerformsAll(Protocol):
         ...
 
 
-def watch(spec: ServiceSpec, subjects: Sequence[Subject], duration: timedelta, context: Context) -> int:
-    """Ask the checks of a service's `monitor` for a time, each of every subject; return the number of rounds.
+def watch(step: Step, subjects: Sequence[Subject], duration: timedelta, context: Context) -> int:
+    """Ask the `monitor` checks of a step's service for a time, each of every subject; return how many rounds.
 
     At least one round, and the last one is content. Raises: StepFailed `monitoring-failed` after as many bad
     rounds in a row as the plan allows.
     """
-    monitor, clock = spec.monitor, context.ports.clock
+    spec, clock = context.ports.plan.services[step.its_service], context.ports.clock
+    monitor = spec.monitor
     end = clock.now() + duration
     bad, rounds = 0, 0
     while True:
@@ -132,7 +133,8 @@ def watch(spec: ServiceSpec, subjects: Sequence[Subject], duration: timedelta, c
                 "monitoring-failed",
                 f"`{spec.name}` {spec.version} answers badly, {counted(bad, 'time')} in a row:"
                 f" {wrong.detail}.",
-                next_step="Look at its log. The traffic goes back if the plan says so.",
+                next_step=f"Look at its log: {context.ports.platform(spec.name).log_of(step.its_colour)}. The"
+                " traffic goes back if the plan says so.",
             )
         if clock.now() >= end and not bad:
             return rounds

@@ -33,7 +33,7 @@ class Canary:
         addresses = (platform.address(step.its_colour), platform.public_address())
         folder = context.ports.plan.folder
         subjects = tuple(Subject(spec.name, spec.version, address, folder) for address in addresses)
-        rounds = watch(spec, subjects, spec.canary.duration, context)
+        rounds = watch(step, subjects, spec.canary.duration, context)
         if not spec.monitor.checks:
             return told
         return f"{told}; answered well in {counted(rounds, 'round')}"

@@ -26,7 +26,7 @@ class Monitor:
         spec = context.ports.plan.services[step.its_service]
         address = context.ports.platform(spec.name).public_address()
         subject = Subject(spec.name, spec.version, address, context.ports.plan.folder)
-        rounds = watch(spec, (subject,), spec.monitor.duration, context)
+        rounds = watch(step, (subject,), spec.monitor.duration, context)
         return (
             f"answered well in {counted(rounds, 'round')}"
             if spec.monitor.checks

@@ -20,8 +20,10 @@ class Verify:
     def perform(self, step: Step, context: Context) -> str:
         """Ask every check once, in the plan's order; the first bad answer fails the release."""
         spec = context.ports.plan.services[step.its_service]
-        address = context.ports.platform(spec.name).address(step.its_colour)
-        subject = Subject(spec.name, spec.version, address, context.ports.plan.folder)
+        platform = context.ports.platform(spec.name)
+        subject = Subject(
+            spec.name, spec.version, platform.address(step.its_colour), context.ports.plan.folder
+        )
         for check in spec.verify:
             answer = context.ports.ask(check, subject)
             if not answer.ok:
@@ -29,7 +31,8 @@ class Verify:
                     "verification-failed",
                     f"`{spec.name}` {spec.version} does not pass {check.kind}: {answer.detail}.",
                     why=f"The check stands at {check.place}.",
-                    next_step="Nobody depended on it. Mend the version and release it again.",
+                    next_step=f"Nobody depended on it. Look at its log: {platform.log_of(step.its_colour)}."
+                    " Mend the version and release it again.",
                 )
             context.note(answer.detail)
         return f"all checks passed ({len(spec.verify)})" if spec.verify else "ready; the plan names no checks"

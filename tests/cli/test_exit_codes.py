@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import socket
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from fixtures.checkout import DROP, EMAIL, HALF, Checkout, waiting_check
+from fixtures.checkout import DROP, EMAIL, HALF, Checkout, Ended, waiting_check
 from fixtures.local import ask, kill_router, kill_side, local_platform, until
 
 from coordinator import leases
@@ -101,8 +103,15 @@ def test_1_verification_fails_and_the_release_goes_back(checkout: Checkout):
 
     assert ended.exit_code == 1
     assert "error[verification-failed]" in ended.err
+    assert_names_the_log(ended)
     assert checkout.running() == {"1.4"}
     assert checkout.columns() == {"id", "name", "email"}
+
+
+def assert_names_the_log(ended: Ended) -> None:
+    found = re.search(r"Look at its log:\s+(\S+)\.\s", ended.err)
+    assert found, ended.err
+    assert Path(found[1]).is_file()
 
 
 def test_1_monitoring_fails_and_the_release_goes_back(checkout: Checkout):
@@ -113,6 +122,7 @@ def test_1_monitoring_fails_and_the_release_goes_back(checkout: Checkout):
 
     assert ended.exit_code == 1
     assert "error[monitoring-failed]" in ended.err
+    assert_names_the_log(ended)
     assert checkout.serving() == "1.4"
     assert checkout.running() == {"1.4"}
 

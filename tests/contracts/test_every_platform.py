@@ -89,6 +89,11 @@ def test_a_place_keeps_its_name_and_shares_it_with_no_other(world: World):
     assert world.connect_elsewhere().identity() != world.platform.identity()
 
 
+def test_each_colour_has_a_log_that_is_named(world: World):
+    assert world.platform.log_of(BLUE).replace(BLUE, GREEN) == world.platform.log_of(GREEN)
+    assert world.platform.log_of(BLUE) != world.platform.log_of(GREEN)
+
+
 def test_deploy_returns_when_the_version_is_ready_and_leaves_traffic_alone(world: World):
     world.platform.deploy(BLUE, V14, deadline=SOON)
 

@@ -87,6 +87,9 @@ class FilePlatform:
     def public_address(self) -> str:
         return "http://public.invalid"
 
+    def log_of(self, colour: Colour) -> str:
+        return f"the log of {colour}"
+
     def let_clients_in(self) -> None:
         pass
 

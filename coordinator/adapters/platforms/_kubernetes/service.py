@@ -149,6 +149,12 @@ class Kubernetes:
             self._preview.wait_until_alone(colour, deployment, until=until_from(_PATIENCE))
         return address
 
+    def log_of(self, colour: Colour) -> str:
+        """Name the command that shows it as long as the Pods are there."""
+        spec, name = self._site.spec, self._site.deployment_name(colour)
+        where = "" if spec.context == "in-cluster" else f"--context {spec.context} "
+        return f"`kubectl {where}-n {spec.namespace} logs deployment/{name}`"
+
     def public_address(self) -> str:
         """Return where clients reach the Service: the plan's url, else the Service through the API server."""
         if self._site.spec.url is not None:

@@ -89,6 +89,10 @@ class Local:
         """Return where the router listens; starts it if need be."""
         return url(self.start_router().port)
 
+    def log_of(self, colour: Colour) -> str:
+        """Name the file of a colour's output."""
+        return str(self.state.log(colour))
+
     def let_clients_in(self) -> None:
         """Start the router if need be."""
         self.start_router()
