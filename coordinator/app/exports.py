@@ -7,9 +7,10 @@ What `.gitattributes` calls `export-ignore` is left out, and so are links that l
 from __future__ import annotations
 
 import tarfile
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from coordinator.adapters.own_folder import own_folder
 from coordinator.adapters.trees.folder import FolderTree
 from coordinator.adapters.trees.git import GitRepository
 from coordinator.errors import Usage
@@ -31,7 +32,7 @@ class Exports:
 
     def __init__(self, repository: GitRepository) -> None:
         self._repository = repository
-        self._folders: dict[str, TemporaryDirectory[str]] = {}
+        self._folders: dict[str, tuple[Path, ExitStack]] = {}
 
     def root(self, ref: str) -> Path:
         """Return the folder that holds all files of a ref. Raises: Usage `unknown-ref`, `file-unwritable`."""
@@ -45,8 +46,8 @@ class Exports:
             ) from error
         self._folders[ref] = made
         for older in list(self._folders)[:-_KEPT]:
-            self._folders.pop(older).cleanup()
-        return Path(made.name)
+            self._folders.pop(older)[1].close()
+        return made[0]
 
     def tree(self, ref: str) -> ExportedTree:
         """Return a ref's files from the repository's folder on. Raises: as `root`."""
@@ -56,17 +57,18 @@ class Exports:
     def close(self) -> None:
         """Remove all folders."""
         while self._folders:
-            self._folders.popitem()[1].cleanup()
+            self._folders.popitem()[1][1].close()
 
-    def _written(self, ref: str) -> TemporaryDirectory[str]:
+    def _written(self, ref: str) -> tuple[Path, ExitStack]:
         with (
             self._repository.archive(ref) as stream,
             tarfile.open(fileobj=stream, mode="r|") as archive,
+            ExitStack() as unless_written,
         ):
-            made = TemporaryDirectory(prefix="coordinator-past-")
+            folder = unless_written.enter_context(own_folder("coordinator-past-"))
             for member in archive:
-                _write(member, archive, Path(made.name).resolve())
-        return made
+                _write(member, archive, folder.resolve())
+            return folder, unless_written.pop_all()
 
 
 def _write(member: tarfile.TarInfo, archive: tarfile.TarFile, root: Path) -> None:

@@ -251,16 +251,24 @@ def test_a_process_that_cannot_be_asked_any_more_is_replaced(tmp_path: Path, mon
     assert cleaned
 
 
-def test_after_a_kill_before_the_migrations_began_they_are_not_in_doubt(tmp_path: Path):
+def test_after_a_kill_before_the_migrations_began_they_are_not_in_doubt_and_no_folder_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     env = ENV.replace("target_metadata = None", f"target_metadata = None\n{HOLDS}")
     url = f"sqlite:///{tmp_path}/shop.db"
     ports = project(tmp_path, url, env=env)
     (tmp_path / "hold").touch()
     command = [sys.executable, "-m", "coordinator", "run", "--accept-unproven"]
-    environment = {**os.environ, "SHOP_URL": url}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "SHOP_URL": url, "TMPDIR": str(temporary)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=-3, stderr=-3) as process:
         until((tmp_path / "held").exists, seconds=120)
         process.kill()
     (tmp_path / "hold").unlink()
+    assert list(temporary.iterdir())
 
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     demand_released(ports, Audience())
+
+    assert list(temporary.iterdir()) == []

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Any, Final
 from weakref import finalize
 
+from coordinator.adapters.own_folder import own_folder
 from coordinator.adapters.runners import _alembic_child
 from coordinator.adapters.supervised import Output, Supervised
 from coordinator.ports.programs import Ended
@@ -35,7 +35,7 @@ class Process:
         self, start: Callable[[Mapping[str, str]], Supervised], request: Mapping[str, object], *, stays: bool
     ) -> None:
         with ExitStack() as unless_started:
-            folder = Path(unless_started.enter_context(TemporaryDirectory(prefix="coordinator-alembic-")))
+            folder = unless_started.enter_context(own_folder("coordinator-alembic-"))
             self._answer, self._more = folder / "answer.json", folder / "more.json"
             places = [folder / "asked", folder / "done"] if stays else []
             self._pipes = [_pipe(each, unless_started) for each in places]

@@ -1,22 +1,15 @@
-"""A scratch database: a file in a private temporary folder, which is gone when nobody needs it.
-
-The folder's lock is the folder's own: the kernel frees it however its owner ends, so a folder whose lock is
-free is nobody's, and the next command removes it. A number of a process would lie after a restart.
-"""
+"""A scratch database: a file in a private temporary folder, which is gone when nobody needs it."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
 
+from coordinator.adapters.own_folder import own_folder
 from coordinator.adapters.rehearsals._scratch import stars
 from coordinator.adapters.rehearsals._sqlite import asking, execution, sample, schema
 from coordinator.adapters.rehearsals._sqlite import connection as connections
@@ -135,41 +128,5 @@ class ScratchDatabase:
 @contextmanager
 def scratch_folder() -> Iterator[tuple[Path, Iterator[int]]]:
     """Make a private folder with a supply of numbers for its files; remove what killed commands left."""
-    parent = Path(tempfile.gettempdir())
-    remove_abandoned(parent)
-    folder, lock = _claimed(parent)
-    try:
+    with own_folder(_PREFIX) as folder:
         yield folder, count(1)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
-
-
-def remove_abandoned(parent: Path) -> None:
-    """Remove each scratch folder of ours whose owner is gone."""
-    for folder in parent.glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # it has just gone, is another user's, or is alive
-            lock = _locked(folder)
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
-
-
-def _claimed(parent: Path) -> tuple[Path, int]:
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        with suppress(OSError):  # a sweep came between the two lines, and took the folder for a dead one's
-            return folder, _locked(folder)
-
-
-def _locked(folder: Path) -> int:
-    """Return the lock of a folder that is ours and still there. Raises: OSError."""
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        held = os.fstat(lock)
-        if held.st_uid != os.getuid() or not os.path.samestat(held, folder.stat()):
-            raise FileNotFoundError(folder)
-    except OSError:
-        os.close(lock)
-        raise
-    return lock
