@@ -161,6 +161,8 @@ def send_up(
     except CoordinatorError as error:
         if mark is not None:
             mark.stop(session, error)
+        elif book is not None and is_open and not tool.records_start:
+            marks.stop_uncounted(session, error, migration, tool, target=target, release=book.release)
         raise
     if book is not None and late is not None:
         applied.enter_late(session, late, book)
@@ -379,6 +381,9 @@ def _execute(
                 position=error.position,
                 committed=error.committed,
                 is_busy=is_untouched,
+                leaves_part=remains is None
+                and not (is_back or is_untouched)
+                and (is_apart or error.code == "transaction-ended"),
             ) from error
         is_sent = is_sent or (script is not None and batch.statements[:1] == _first_text(script))
         is_marked = True

@@ -119,7 +119,8 @@ class DatabaseError(CoordinatorError):
     `statement` is the failed text's index in its batch and `position` the engine's offset in that text, in
     characters from 1, where they are known. `committed` is how many of the batch's texts are committed
     although they stood in its transaction. `is_busy`: nothing happened, and in a moment it may work.
-    `is_login_refused`: the server is there and does not take this user and password, nor will in a moment.
+    `leaves_part`: a part of a file may be there, and nothing says which. `is_login_refused`: the server is
+    there and does not take this user and password, nor will in a moment.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class DatabaseError(CoordinatorError):
         committed: int = 0,
         is_busy: bool = False,
         is_login_refused: bool = False,
+        leaves_part: bool = False,
     ) -> None:
         super().__init__(code, what, why=why, next_step=next_step)
         self.sqlstate = sqlstate
@@ -145,6 +147,7 @@ class DatabaseError(CoordinatorError):
         self.committed = committed
         self.is_busy = is_busy
         self.is_login_refused = is_login_refused
+        self.leaves_part = leaves_part
 
     @property
     def is_out_of_reach(self) -> bool:

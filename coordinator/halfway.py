@@ -174,6 +174,7 @@ def half_applied(error: DatabaseError, remains: Remains, *, what: str, ways: Way
         statement=error.statement,
         position=error.position,
         committed=error.committed,
+        leaves_part=True,
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -49,6 +50,11 @@ class Mark:
     is_refused: bool
     """The server refused the statement at `at`; else it was under way when the coordinator was cut off."""
     release: str
+
+    @property
+    def is_uncounted(self) -> bool:
+        """A part of a file is there of which no marks are kept: `stop_uncounted` wrote that, and no more."""
+        return self.is_refused and not self.at
 
 
 # -- which files ----------------------------------------------------------------------------------------
@@ -188,6 +194,12 @@ def told(mark: Mark, migration: Migration, engine: Engine, *, step: str) -> str:
     script = by_statement(migration, engine).up
     assert script is not None, "of nothing nothing remains"
     texts, settle = script.statements, f"coordinator settle {step} --as not-done"
+    if mark.is_uncounted:
+        return (
+            f"{migration.name} stopped half-way ({mark.release}), and of such a file nobody counts where."
+            f" Look which of its statements are there: {named(pieces_of(script, engine))}. Run the rest by"
+            f" hand and record the version. {_RESTART.format(settle)}"
+        )
     if mark.at > len(texts) or mark.ran != _digests(script, engine)[mark.at]:
         return (
             f"{migration.name} ran in part ({mark.release}): {mark.at} of its statements are there,"
@@ -303,6 +315,28 @@ class Marks:
             f"UPDATE {applied.table_of(self.target)} SET at_statement = {at}, code_digest = '{ran}',"  # noqa: S608
             f" is_refused = 0 WHERE {applied.is_row_of(self.migration, tool=self.tool, target=self.target)}"
         )
+
+
+def stop_uncounted(
+    session: Session,
+    error: CoordinatorError,
+    migration: Migration,
+    tool: MigrationTool,
+    *,
+    target: Target,
+    release: str,
+) -> None:
+    """Write down that a part of a file of which no marks are kept may be there: who comes next asks first.
+
+    Without that it would be begun anew, and its rows be written twice.
+    """
+    if not isinstance(error, DatabaseError) or not error.leaves_part or error.ambiguous:
+        return
+    is_row = applied.is_row_of(migration, tool=tool, target=target)
+    begun = applied.begun(migration, tool=tool, target=target, release=release)
+    refused = f"UPDATE {applied.table_of(target)} SET is_refused = 1 WHERE {is_row}"  # noqa: S608
+    with suppress(DatabaseError):  # its failure is what is to be told
+        session.execute(Batch((begun, refused), transaction=True))
 
 
 def _digests(script: Script, engine: Engine) -> list[str]:
