@@ -132,11 +132,9 @@ def _recomputed(
     ]
 
 
-def _renewed(
-    statements: Sequence[StatementEvidence], migration: Migration
-) -> Sequence[tuple[str, Recomputed]]:
-    own = [each for each in statements if each.migration == migration.name]
-    return [(migration.name, found) for found in (*renewed_by(own), *rounded_by(own))]
+def _renewed(release: Sequence[StatementEvidence], migration: Migration) -> Sequence[tuple[str, Recomputed]]:
+    own = [each for each in release if each.migration == migration.name]
+    return [(migration.name, found) for found in (*renewed_by(own, release), *rounded_by(own))]
 
 
 def _truncates(statement: StatementEvidence) -> bool:

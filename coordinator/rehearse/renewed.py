@@ -3,7 +3,8 @@
 One that went and came again (`RENAME status TO old_status`, `ADD status`; a table that is dropped and made
 anew) has not what was in it. A generated one may be computed by another expression. Sample rows may hide
 either from a query (`WHERE status = 'paid'`), so who names the column is told. Not of one that the migration
-filled, or whose values had another name: what a backfill means is seen as far as sample rows show it.
+filled, nor of one that the release made under another name: what a backfill means is seen as far as sample
+rows show it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from coordinator.evidence import Change, StatementEvidence
-from coordinator.rehearse.catalogued import bare, expression_of
+from coordinator.rehearse.catalogued import bare, expression_of, words_of
 from coordinator.rehearse.recomputed import Recomputed
 from coordinator.rehearse.written import columns_by, targets_of
 from coordinator.sql import split_statements
@@ -39,18 +40,21 @@ _NO_COLUMNS: Final = frozenset(
 """What else is dropped and added under a name."""
 _WORDS: Final = re.compile(r"(\w+)")
 _PARTS: Final = ("partition", "inheritance")
+_KEEPS: Final = ("trigger", "function", "procedure")
 _FILLS: Final = re.compile(r"\s*CREATE\s.*\bSELECT\b", re.IGNORECASE | re.DOTALL)
 
 _Column = tuple[str, str]
 _Definitions = list[tuple[str | None, str | None]]
 
 
-def renewed_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
-    """Yield the columns that are there before and after a migration, with other values."""
+def renewed_by(
+    statements: Sequence[StatementEvidence], release: Sequence[StatementEvidence]
+) -> Iterator[Recomputed]:
+    """Yield the columns that are there before and after a migration of a release, with other values."""
     changed = changed_columns(statements)
     exchanged = {column for each in statements for column in _exchanged(each)}
     filled, updated = _filled(statements), _updated(statements)
-    renamed = {column for each in statements for column in _renamed(each)}
+    heirs = set(_heirs(statements, release))
     known = {(bare(table), column) for table, column in changed}
     for table, column in sorted(changed.keys() | (exchanged - known)):
         definitions, name = changed.get((table, column), [("", "")]), (bare(table), column)
@@ -62,7 +66,7 @@ def renewed_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
         if ours and theirs:
             if not _is_alike(ours, theirs, renamed={one for of, one in changed if of == table}):
                 yield Recomputed(*name, _OTHERWISE)
-        elif went and name[0] not in filled and name not in updated and (table, column) not in renamed:
+        elif went and name[0] not in filled and name not in updated and (table, column) not in heirs:
             yield Recomputed(*name, _GONE)
 
 
@@ -128,12 +132,43 @@ def _filled(statements: Sequence[StatementEvidence]) -> frozenset[str]:
     return frozenset(filled)
 
 
-def _renamed(statement: StatementEvidence) -> Iterator[_Column]:
-    """Yield the columns whose values had another name, which is gone, by the table with its schema."""
+def _heirs(
+    statements: Sequence[StatementEvidence], release: Sequence[StatementEvidence]
+) -> Iterator[_Column]:
+    """Yield the columns that had another name and are made of what they replace; a table has its schema.
+
+    One that was there before the release has values of its own, unless a trigger kept the two alike, which
+    the release has to take away or change.
+    """
+    made = {column for each in release for column in _made(each)}
+    kept = [
+        words_of(change.before)
+        for each in release
+        for change in each.changes
+        if change.kind in _KEEPS and change.before
+    ]
+    for table, old, new in (renamed for each in statements for renamed in _renamed(each)):
+        if (table, old) in made or any({old, new} <= words for words in kept):
+            yield table, new
+
+
+def _made(statement: StatementEvidence) -> Iterator[_Column]:
+    """Yield the columns that a statement adds, and not under another name."""
+    columns = [each for each in statement.changes if each.kind == "column"]
+    went = {each.relation for each in columns if each.after is None}
+    yield from (
+        (each.relation or "", bare(each.name))
+        for each in columns
+        if each.before is None and each.relation not in went
+    )
+
+
+def _renamed(statement: StatementEvidence) -> Iterator[tuple[str, str, str]]:
+    """Yield the names that columns had and are gone, and have now, with the table and its schema."""
     gone = {(each.relation or "", bare(each.name)) for each in statement.changes if each.after is None}
     for clause in _CLAUSE.finditer(statement.statement.text):
         old, new = bare(clause["renamed"] or clause["changed"] or ""), clause["into"] or clause["to"] or ""
-        yield from ((table, bare(new)) for table, each in gone if each == old)
+        yield from ((table, old, bare(new)) for table, each in gone if each == old)
 
 
 def _gone(changes: Sequence[Change]) -> Iterator[tuple[str, bool]]:

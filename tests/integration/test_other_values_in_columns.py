@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fixtures.mariadb import ENGINE
-from fixtures.two_versions import Servers, servers, verdict
+from fixtures.two_versions import Servers, rehearsed, servers, verdict
 
 from coordinator.model import Engine
 
@@ -25,7 +25,13 @@ TAKEN_OVER = "ALTER TABLE t RENAME COLUMN a TO old_a; ALTER TABLE t ADD a intege
         (f"{TAKEN_OVER} UPDATE t SET b = 0 WHERE b IS NULL;", FINDS, "pu"),
         (f"{TAKEN_OVER} DELETE FROM t WHERE b IS NULL;", FINDS, "pu"),
         (f"{TAKEN_OVER} ALTER TABLE t DROP COLUMN b;", FINDS, "pu"),
-        ("ALTER TABLE t DROP COLUMN a; ALTER TABLE t RENAME COLUMN b TO a;", FINDS, "pp"),
+        ("ALTER TABLE t DROP COLUMN a; ALTER TABLE t RENAME COLUMN b TO a;", FINDS, "pu"),
+        (
+            """ALTER TABLE t ADD n bigint; UPDATE t SET n = a; ALTER TABLE t DROP COLUMN a;
+            ALTER TABLE t RENAME COLUMN n TO a;""",
+            FINDS,
+            "pp",
+        ),
         (f"DROP TABLE t; {BASE}", FINDS, "pu"),
         (
             """CREATE TABLE n (id integer PRIMARY KEY, a integer, b integer, c integer);
@@ -45,6 +51,34 @@ def test_a_name_that_another_column_has_now(
     servers: Servers, engine: Engine, pending: str, query: str, expected: str
 ):
     assert verdict(servers, engine, BASE, pending, query) == expected
+
+
+def test_a_column_that_an_earlier_migration_of_the_release_made_takes_the_name(servers: Servers):
+    made = "-- +goose Up\nALTER TABLE t ADD n varchar(20); UPDATE t SET n = a;"
+    takes = "-- +goose Up\nALTER TABLE t DROP a; ALTER TABLE t RENAME n TO a;"
+    base, engine = "CREATE TABLE t (id integer PRIMARY KEY, a text);", Engine.POSTGRESQL
+    finds = "SELECT id FROM t WHERE a = 'none'"
+
+    _, [found, _] = rehearsed(servers[engine], engine, base, made, takes, live=finds, next_="SELECT 1")
+
+    assert found == "ppp"
+
+
+def test_a_column_that_a_trigger_kept_alike_takes_the_name(servers: Servers):
+    base = f"""{BASE} CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN NEW.b := NEW.a; RETURN NEW; END $$;
+    CREATE TRIGGER k BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();"""
+    pending = """DROP TRIGGER k ON t; DROP FUNCTION f(); ALTER TABLE t DROP a;
+    ALTER TABLE t RENAME b TO a;"""
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, FINDS) == "pp"
+
+
+@pytest.mark.mariadb
+def test_a_column_of_mysql_that_takes_the_name_in_one_statement(servers: Servers):
+    pending = "ALTER TABLE t DROP COLUMN a, CHANGE COLUMN b a integer;"
+
+    assert verdict(servers, ENGINE, BASE, pending, FINDS) == "pu"
 
 
 @pytest.mark.parametrize(
