@@ -17,9 +17,12 @@ from coordinator.model import Layer
 from coordinator.queries import Query
 from coordinator.rehearsal_ports import Description, Lookup, Origin, Ran, Values
 from coordinator.rehearse.between import Between
+from coordinator.rehearse.catalogued import ANY, bare
 from coordinator.rehearse.description import mismatch, other_strings
 from coordinator.rehearse.lost_indexes import lost
 from coordinator.rehearse.moment import is_no_answer
+from coordinator.rehearse.nullable import shown_by
+from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.state import State
 from coordinator.rehearse.subject import WORKS, Answer, Compiled
 from coordinator.rehearse.unmet import hidden, unmet
@@ -43,6 +46,11 @@ _BESIDE: Final = (
 
 _OVERWRITTEN: Final = "a trigger does that, and nobody knows if the version counts on what it wrote"
 _ANEW: Final = "`{migration}` {clause}: whether what it holds means the same to both versions is not known"
+
+_NULL: Final = (
+    "column `{column}` may be NULL: the other version's `{writer}` leaves it so, and where this one was made"
+    " no row could be"
+)
 
 _Answer = TypeVar("_Answer")
 
@@ -182,17 +190,24 @@ def nulls_of(query: Compiled, ran: Ran) -> Nulls:
     }
 
 
-def meets_null(query: Compiled, here: Description, nulls: Nulls) -> str | None:
-    """Return which column of a result could not be NULL at the own state, and is left so by others here."""
+def meets_null(query: Compiled, here: Description, nulls: Nulls, schema: Schema) -> str | None:
+    """Return which column of a result could not be NULL at the own state, and is left so by others here.
+
+    `schema` is the one here: where no engine tells what a result shows, as of a view, its text does.
+    """
     own = query.description
     if own is None or not query.query.reads_result:
         return None
     for before, now in zip(own.columns or (), here.columns or (), strict=False):
         if before.origin and not before.may_be_null and now.may_be_null and now.origin in nulls:
-            return (
-                f"column `{before.name}` may be NULL: the other version's `{nulls[now.origin]}` leaves it so,"
-                " and where this one was made no row could be"
-            )
+            return _NULL.format(column=before.name, writer=nulls[now.origin])
+    new = query.schema.never_null - schema.never_null if query.schema is not None else frozenset()
+    shown = shown_by(query.text) if new else frozenset[str]()
+    for (table, column), writer in nulls.items():
+        name = bare(table), bare(column)
+        is_shown = name in new and not shown.isdisjoint({name[1], *ANY})
+        if is_shown and schema.may_name(query.text, *name):
+            return _NULL.format(column=name[1], writer=writer)
     return None
 
 

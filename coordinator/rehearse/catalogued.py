@@ -77,7 +77,7 @@ _SIZED_IN_MYSQL = re.compile(
     rf"{_SIZE}(?P<unsigned> unsigned)?"
 )
 _NO_NUMBERS = ("text", "character", "json")
-_PARENT = re.compile(r"REFERENCES (?P<parent>[^\s(]+)\s*\((?P<keys>[^)]*)\)", re.IGNORECASE)
+PARENT = re.compile(r"REFERENCES (?P<parent>[^\s(]+)\s*\((?P<keys>[^)]*)\)", re.IGNORECASE)
 _ACTION = re.compile(r"ON (?P<event>DELETE|UPDATE) (?P<does>CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
 
 
@@ -371,7 +371,7 @@ def called(text: str, functions: Mapping[str, Sequence[str]]) -> list[str]:
 def followers(read: Read) -> Iterator[Follower]:
     """Yield what each foreign key's action does."""
     for key, definition in read.things.items():
-        parent = _PARENT.search(definition)
+        parent = PARENT.search(definition)
         columns = _FOREIGN_KEY.search(f"{key} {definition}")
         if parent is None or columns is None or not key.startswith("constraint "):
             continue

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from coordinator.rehearse.catalogued import ANY, Constraint, Done, Follower
+from coordinator.rehearse.catalogued import ANY, PARENT, Constraint, Done, Follower, Read, bare
 
 _T = TypeVar("_T")
 _OF_PARENTS = frozenset({"update", "delete"})
 _NONE: frozenset[str] = frozenset()
+_TAKES_ALONG: Final = re.compile(r"ON DELETE (?:CASCADE|SET)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,14 @@ class Following:
                     changed[key] = changed.get(key, _NONE) | each.columns
         met = ((each, _meeting(each, changed)) for each in self.constraints)
         return tuple((each, rows) for each, rows in met if rows)
+
+
+def refusing(read: Read) -> Iterator[tuple[str, str]]:
+    """Yield the tables whose rows do not go while another one has some that refer to them, with that one."""
+    for key, definition in read.things.items():
+        parent = PARENT.search(definition) if key.startswith("constraint ") else None
+        if parent is not None and not _TAKES_ALONG.search(definition):
+            yield bare(parent["parent"]), bare(read.table_of(key.partition(" ")[2], definition))
 
 
 def _meeting(constraint: Constraint, changed: Mapping[tuple[str, bool], frozenset[str]]) -> frozenset[Done]:

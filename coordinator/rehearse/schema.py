@@ -33,8 +33,12 @@ from coordinator.rehearse.catalogued import (
     triggers,
     words_of,
 )
-from coordinator.rehearse.following import Following, below
+from coordinator.rehearse.conflicts import Conflicts, conflicts
+from coordinator.rehearse.counters import Numbers, counted, sequences
+from coordinator.rehearse.following import Following, below, refusing
 from coordinator.rehearse.givers import Giver, givers
+from coordinator.rehearse.labels import Labels, labels
+from coordinator.rehearse.nullable import never_null
 from coordinator.rehearse.policies import Policy, policies
 from coordinator.rehearse.shifted import Shifts, shifts
 from coordinator.rehearse.strict_tables import strict_columns
@@ -66,6 +70,15 @@ class Schema:
     shifts: Shifts
     policies: Mapping[str, frozenset[Policy]]
     """By table, what hides its rows from a role."""
+    conflicts: Conflicts
+    sequences: Mapping[str, Numbers]
+    counted: Mapping[tuple[str, str], str]
+    """By table and column that counts, the sequence that gives its value."""
+    labels: Labels
+    never_null: frozenset[tuple[str, str]]
+    """Columns, each with its table, that are NOT NULL."""
+    refusing: frozenset[tuple[str, str]]
+    """Tables whose rows cannot go while one of another table refers to them, each with that one."""
 
     @classmethod
     def of(cls, catalogue: Mapping[str, str]) -> Schema:
@@ -84,6 +97,12 @@ class Schema:
             bounds=frozenset(bounds(read)),
             shifts=dict(shifts(read)),
             policies=policies(read),
+            conflicts=conflicts(read),
+            sequences=dict(sequences(read)),
+            counted=counted(read),
+            labels=labels(read),
+            never_null=frozenset(never_null(read)),
+            refusing=frozenset(refusing(read)),
         )
 
     @cached_property
@@ -130,10 +149,14 @@ class Schema:
 
     def may_name(self, text: str, table: str, column: str) -> bool:
         """Tell whether a text, or a view or function that it names, may be about a column of a table."""
-        texts = [text, *called(text, {**self.functions, **self._bodies_of_views})]
+        texts = [text, *called(text, self.bodies)]
         names = words_of(" ".join(texts))
         is_any = any(map(_ALL_COLUMNS.search, texts)) or columns_by(text) is None
         return words_of(table) <= names and (is_any or words_of(column) <= names)
+
+    def words_behind(self, text: str) -> frozenset[str]:
+        """Return the words of a text, and of the views and functions that it names."""
+        return words_of(" ".join([text, *called(text, self.bodies)]))
 
     def asked_by(self, text: str) -> frozenset[str]:
         """Return what a query has to meet by what it names: checks of domains, functions that refuse."""
@@ -156,6 +179,16 @@ class Schema:
     @cached_property
     def _asked(self) -> dict[str, frozenset[str]]:
         return {}
+
+    @cached_property
+    def bodies(self) -> Mapping[str, Sequence[str]]:
+        """By name, what its functions and views are made of."""
+        return {**self.functions, **self._bodies_of_views}
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """What tables, views and columns are called."""
+        return frozenset(name for pair in self.columns for name in pair)
 
     @cached_property
     def _bodies_of_views(self) -> Mapping[str, Sequence[str]]:

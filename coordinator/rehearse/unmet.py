@@ -14,20 +14,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 from coordinator.rehearsal_ports import Ran
 from coordinator.rehearse.by_table import lone
 from coordinator.rehearse.catalogued import Constraint, bare, comes_into, is_narrower
+from coordinator.rehearse.conflicts import differing
 from coordinator.rehearse.givers import replacing
-from coordinator.rehearse.met import Met, events_of
+from coordinator.rehearse.meanings import CHECKS as MEANINGS
+from coordinator.rehearse.met import events_of
+from coordinator.rehearse.pair import At, Pair
 from coordinator.rehearse.policies import hidden_otherwise
 from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.shifted import shifted
 from coordinator.rehearse.written import columns_by, literals_by, targets_of
-from coordinator.sameness import moving
 
 _LONGEST: Final = 80
 """Characters of a definition in a sentence."""
@@ -70,76 +70,18 @@ _REPLACED: Final = (
     "a trigger gives `{column}` a value here or where the version was made, and does not so in both: whether"
     " what a client sends for it stays is not known"
 )
+_DIVERTED: Final = (
+    "`{table}` has `{rule}` here or where the version was made, not in both: whether a row is left out or"
+    " replaced is not known"
+)
+_GOES_ALONG: Final = (
+    "rows of `{table}` refused that the one goes that they refer to, where the version was made; here they go"
+    " or change with it: whether the version counts on the refusal is not known"
+)
 _HIDDEN: Final = (
     "the row security of `{table}` is another one here than where the version was made: whether it hides"
     " rows that the version needs, or shows others, is not known"
 )
-
-
-@dataclass(frozen=True)
-class At:
-    """How a text ran at a state, and what the schema says there."""
-
-    text: str
-    schema: Schema
-    ran: Ran
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """What it writes: tables, the views in front of them, the parts that hold their rows."""
-        return self.schema.written(self.text, self.ran.written)
-
-    @property
-    def tables(self) -> frozenset[str]:
-        """What it writes, without the views."""
-        return self.schema.tables_of(self.names)
-
-    @property
-    def moving(self) -> frozenset[str]:
-        """The columns that get a value which differs from run to run."""
-        return moving(self.ran.written)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A query at its own state, and here, where it ran as well."""
-
-    own: At
-    here: At
-
-    @property
-    def text(self) -> str:
-        """What is sent at either."""
-        return self.own.text
-
-    @cached_property
-    def columns(self) -> frozenset[str] | None:
-        """The words among which the columns are that it writes; None if it may be any."""
-        before, now = self.own.schema, self.here.schema
-        columns = columns_by(self.text)
-        if columns is not None:
-            targets = targets_of(self.text)
-            columns = columns.union(
-                *(each.behind(name, columns) for each in (before, now) for name in targets)
-            )
-        elif (mine := before.columns_of(self.own.names)) and mine <= now.columns_of(self.here.names):
-            columns = mine  # a text without a list of columns was made for these, and none has another name
-        if columns is None:
-            return None
-        return columns.union(*(each.columns for each in now.givers if each.table in self.here.names))
-
-    @cached_property
-    def met_before(self) -> Met:
-        """What it may meet at its own state."""
-        return self._met(self.own)
-
-    @cached_property
-    def met_here(self) -> Met:
-        """What it may meet here."""
-        return self._met(self.here)
-
-    def _met(self, at: At) -> Met:
-        return Met.at(at.schema, tables=at.names, columns=self.columns, ran=at.ran)
 
 
 def unmet(text: str, *, own: tuple[Schema, Ran], here: tuple[Schema, Ran]) -> str | None:
@@ -270,6 +212,29 @@ def _replaced(pair: Pair) -> str | None:
     return _REPLACED.format(column=column) if column else None
 
 
+def _diverted(pair: Pair) -> str | None:
+    """Rows that break a constraint, with which SQLite does something else."""
+    ours, theirs = pair.own.schema.conflicts, pair.here.schema.conflicts
+    if ours == theirs or not _NEW.search(pair.text):
+        return None
+    written = pair.here.names | pair.own.names
+    inserts = "insert" in events_of(pair.text)
+    for table, rule in differing(ours, theirs, pair.text, columns=pair.columns, inserts=inserts):
+        if table in written:
+            return _DIVERTED.format(table=table, rule=rule)
+    return None
+
+
+def _goes_along(pair: Pair) -> str | None:
+    """Rows of other tables that refused what is deleted, and go or change with it here."""
+    if "delete" not in events_of(pair.text):
+        return None
+    now, before = pair.here.schema, pair.own.schema
+    more = now.following.gone_with(pair.here.names, unlike=before.following)
+    refused = more & {child for parent, child in before.refusing if parent in pair.own.names}
+    return _GOES_ALONG.format(table=min(refused)) if refused else None
+
+
 def _shown(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
@@ -284,5 +249,8 @@ CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _asked,
     _shifted,
     _replaced,
+    _diverted,
+    _goes_along,
+    *MEANINGS,
 )
 """In the order in which they are asked: a query has one reason, the first."""

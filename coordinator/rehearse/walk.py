@@ -294,7 +294,7 @@ class _Walk:
             answers = self.answers[subject.use][-1]
             for place, query in enumerate(self.compiled[subject.use]):
                 now = here.described.get(query.text)
-                why = meets_null(query, now, nulls) if isinstance(now, Description) else None
+                why = meets_null(query, now, nulls, here.schema) if isinstance(now, Description) else None
                 if why is not None and answers[place].broken is None:
                     answers[place] = unknown(answers[place], Layer.DESCRIBE, why)
 

@@ -134,3 +134,44 @@ def test_who_cannot_run_there_leaves_nothing(servers: Servers):
     )
 
     assert (live, told(rehearsal)) == ("ppp", [])
+
+
+@pytest.mark.parametrize(
+    ("reads", "expected"),
+    [
+        ("SELECT lower(name) FROM t", "pu"),
+        ("SELECT name FROM v", "pu"),
+        ("SELECT coalesce(name, '') FROM t", "pp"),
+        ("SELECT id FROM t WHERE name = 'x'", "pp"),
+        ("SELECT count(name) FROM t", "pp"),
+    ],
+)
+@ON_BOTH
+def test_an_expression_or_a_view_shows_what_is_left_null(
+    servers: Servers, engine: Engine, reads: str, expected: str
+):
+    base, drops = f"{BASE}\nCREATE VIEW v AS SELECT id, name FROM t;", DROPS[engine].format(more="")
+    writes = asks("INSERT INTO t (id) VALUES ($1)", engine)
+
+    _, [live, _] = rehearsed(servers[engine], engine, base, TOGETHER + drops, live=reads, next_=writes)
+
+    assert live == expected
+
+
+@pytest.mark.parametrize(
+    ("reads", "expected"),
+    [
+        ("SELECT * FROM t", "pu"),
+        ("SELECT id, name FROM t WHERE id = ?", "pu"),
+        ("UPDATE t SET name = 'y' WHERE id = ? RETURNING name", "pu"),
+        ("SELECT id FROM t", "pp"),
+    ],
+)
+def test_sqlite_does_not_tell_what_a_result_shows(servers: Servers, reads: str, expected: str):
+    drops = """CREATE TABLE n (id integer PRIMARY KEY, name varchar(20)); INSERT INTO n SELECT * FROM t;
+    DROP TABLE t; ALTER TABLE n RENAME TO t;"""
+    writes, engine = "INSERT INTO t (id) VALUES (?)", Engine.SQLITE
+
+    _, [live, _] = rehearsed(servers[engine], engine, BASE, TOGETHER + drops, live=reads, next_=writes)
+
+    assert live == expected

@@ -25,7 +25,8 @@ REFUSES = "IF n = 77 THEN RAISE EXCEPTION 'no'; END IF;"
     ("pending", "query", "expected"),
     [
         (function("twice", "n integer", f"{REFUSES} RETURN 2 * n;", "integer"), "SELECT twice($1)", "pu"),
-        (function("twice", "n integer", "RETURN n + n;", "integer"), "SELECT twice($1)", "pp"),
+        (function("twice", "n integer", "RETURN 2 * n; /* again */", "integer"), "SELECT twice($1)", "pp"),
+        (function("twice", "n integer", "RETURN n + n;", "integer"), "SELECT twice($1)", "pu"),
         (
             f"""{function("minded", "n integer", REFUSES)}
 {function("mind", "", "PERFORM minded(NEW.a); RETURN NEW;", "trigger")}

@@ -149,9 +149,10 @@ SELECT 'enum-value', pg_catalog.format('%I.%I', n.nspname, t.typname),
 FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid JOIN schema n ON n.oid =
     t.typnamespace
 UNION ALL
-SELECT 'function', NULL, f.signature, CASE WHEN f.prokind = 'a' THEN 'aggregate' ELSE
-    pg_catalog.pg_get_functiondef(f.oid) END
-FROM routine f
+SELECT 'function', NULL, f.signature, CASE WHEN f.prokind <> 'a' THEN pg_catalog.pg_get_functiondef(f.oid)
+    ELSE 'aggregate of ' || a.aggtransfn || coalesce(' from ' || pg_catalog.quote_literal(a.agginitval), '')
+        || coalesce(' to ' || nullif(a.aggfinalfn, 0)::regproc, '') END
+FROM routine f LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = f.oid
 UNION ALL
 SELECT 'owner', NULL, f.signature, pg_catalog.pg_get_userbyid(f.proowner)::text FROM routine f
 UNION ALL

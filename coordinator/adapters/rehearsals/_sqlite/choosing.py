@@ -33,7 +33,7 @@ from coordinator.adapters.rehearsals._sqlite.connection import (
 )
 from coordinator.adapters.rehearsals._sqlite.execution import Question, question_of, run_on
 from coordinator.adapters.rehearsals._sqlite.sample import ROWS, parent_values
-from coordinator.adapters.rehearsals._sqlite.schema import Table
+from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn
 from coordinator.adapters.rehearsals._sqlite.tokens import parameters_of, tokens_of
 from coordinator.adapters.rehearsals._sqlite.values import candidates, edges
 from coordinator.evidence import Objection
@@ -126,8 +126,14 @@ def _of_column(connection: sqlite3.Connection, meaning: Meaning[Table]) -> Besid
         edges=edges(column) if meaning.is_written and not points else (),
         other_case=None if points or type_of(column.declared) != "TEXT" else other_case(rows),
         is_written=meaning.is_written,
-        may_be_null=not column.not_null and not column.key,
+        may_be_null=not column.not_null and not _is_number_of_row(table, column),
     )
+
+
+def _is_number_of_row(table: Table, column: TableColumn) -> bool:
+    """Tell whether NULL is no value of a column: a new number takes its place. Other keys may have it."""
+    keys = [each for each in table.columns if each.key]
+    return keys == [column] and column.declared.upper() == "INTEGER" and not table.without_rowid
 
 
 # -- which values ---------------------------------------------------------------------------------------

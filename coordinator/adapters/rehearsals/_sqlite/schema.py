@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted
+from coordinator.adapters.rehearsals._sqlite.conflicts import conflicts_of
 from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
 from coordinator.rehearsal_ports import BOOKS
 
@@ -231,6 +232,8 @@ def _things_of(table: Table) -> Iterator[tuple[str, str]]:
         yield f"constraint {full}.check ({_folded(check)})", f"check ({_folded(check)})"
     for columns in table.uniques:
         yield f"constraint {full}.unique ({', '.join(columns)})", "unique"
+    for rule, does in conflicts_of(tokens_of(table.sql)):
+        yield f"conflict {full}.{rule}", does
 
 
 @lru_cache(maxsize=_READ_BEFORE)

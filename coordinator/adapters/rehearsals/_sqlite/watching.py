@@ -32,7 +32,7 @@ _MAKES: Final = (
     sqlite3.SQLITE_CREATE_TABLE,
     sqlite3.SQLITE_DROP_TABLE,
 )
-_OF_A_TABLE: Final = ("column", "constraint", "index", "trigger")
+_OF_A_TABLE: Final = ("column", "conflict", "constraint", "index", "trigger")
 
 
 @dataclass(frozen=True, slots=True)

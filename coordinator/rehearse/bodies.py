@@ -1,0 +1,84 @@
+"""Functions, aggregates and views that are made of something else than where a version was made. Pure.
+
+What they do to three sample rows is compared. That one has `> 1000` now where it had `> 100` may show in none
+of them, so their texts are held against each other as well: without names, for tables and columns get other
+ones and mean the same; and of a view without the columns that it shows behind those it had.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+from coordinator.sql import tokens
+
+_BODY: Final = re.compile(r"\bAS (?P<quote>\$\w*\$)(?P<body>.*)(?P=quote)", re.DOTALL)
+_ALIAS: Final = re.compile(r"\bAS\s+(?!SELECT\b|WITH\b|MATERIALIZED\b)[\w\"`]+", re.IGNORECASE)
+_SILENT: Final = frozenset({"space", "comment", "block"})
+_PUNCTUATION: Final = frozenset("(),.;`")
+
+Bodies = Mapping[str, Sequence[str]]
+"""By name, without schema, the definitions of what has that name."""
+
+
+def otherwise(own: Bodies, here: Bodies, *, named: Collection[str], names: Collection[str]) -> Iterator[str]:
+    """Yield those of some functions that are at both states, and not of the same body.
+
+    `names` are what tables, columns and the like are called at either state.
+    """
+    for name in sorted(named):
+        ours, theirs = own.get(name, ()), here.get(name, ())
+        if ours != theirs and theirs:
+            bodies = [_weights(_body(each), names) for each in theirs]
+            if any(_weights(_body(each), names) not in bodies for each in ours):
+                yield name
+
+
+def shown_otherwise(
+    own: Mapping[str, str], here: Mapping[str, str], *, named: Collection[str], names: Collection[str]
+) -> Iterator[str]:
+    """Yield those of some views that are at both states, and show other rows or other values."""
+    for name in sorted(named):
+        ours, theirs = own.get(name), here.get(name)
+        if ours != theirs and ours is not None and theirs is not None:
+            (mine, rest), (others, other_rest) = _parts(ours), _parts(theirs)
+            both = min(len(mine), len(others))
+            texts = [" , ".join([*items[:both], end]) for items, end in ((mine, rest), (others, other_rest))]
+            if _weights(texts[0], names) != _weights(texts[1], names):
+                yield name
+
+
+def _body(definition: str) -> str:
+    found = _BODY.search(definition)
+    return found["body"] if found else definition
+
+
+def _weights(text: str, names: Collection[str]) -> Sequence[str]:
+    """Return what decides what a text means, as far as no name does."""
+    lexemes = (text[start:end] for kind, start, end, _ in tokens(text) if kind not in _SILENT)
+    return [each.upper() for each in lexemes if each not in _PUNCTUATION and not _is_name(each, names)]
+
+
+def _is_name(lexeme: str, names: Collection[str]) -> bool:
+    return lexeme.strip('"').lower() in names
+
+
+def _parts(view: str) -> tuple[list[str], str]:
+    """Return the columns that a view shows, and all that is behind them."""
+    text = _ALIAS.sub("", view)
+    items: list[str] = []
+    depth, begin = 0, None
+    for _, start, end, _ in tokens(text):
+        lexeme = text[start:end].upper()
+        depth += (lexeme == "(") - (lexeme == ")")
+        if begin is None and lexeme == "WITH":
+            break
+        if lexeme == "SELECT" and begin is None:
+            begin = end
+        elif begin is not None and depth == 0 and lexeme in (",", "FROM"):
+            items.append(text[begin:start])
+            begin = end
+            if lexeme == "FROM":
+                return items, text[start:]
+    return [], text

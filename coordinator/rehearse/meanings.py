@@ -1,0 +1,125 @@
+"""What a query names, and what means something else than where its version was made. Pure.
+
+The rows that it returns and writes are compared. Three rows of a sample seldom have what tells the two
+meanings apart: a value between two limits, a label that changed places, the last number of a sequence. Each
+check looks at one such thing in two states' schemas, and returns a sentence or None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from coordinator.rehearse.bodies import otherwise, shown_otherwise
+from coordinator.rehearse.catalogued import Room
+from coordinator.rehearse.labels import goes_by_order, ordered_otherwise
+from coordinator.rehearse.met import events_of
+from coordinator.rehearse.nullable import denied_by
+from coordinator.rehearse.pair import Pair
+
+_NATURAL: Final = re.compile(r"\bNATURAL\b", re.IGNORECASE)
+_USED_UP: Final = (
+    "`{name}` gives fewer numbers here than where the version was made, or gives them twice: whether they"
+    " suffice is not known"
+)
+_MADE_OTHERWISE: Final = (
+    "`{name}` is made of something else here than where the version was made: whether it gives the same for"
+    " rows that are no sample is not known"
+)
+_REORDERED: Final = (
+    "the labels of `{column}` have another order here than where the version was made: whether the version"
+    " finds the same rows by it is not known"
+)
+_DENIED: Final = (
+    "`{column}` may be NULL here and not where the version was made: a single NULL there makes `NOT IN` find"
+    " no row"
+)
+_JOINED: Final = "a NATURAL JOIN joins by `{column}` too, which more of its tables have than at its own state"
+
+
+def _used_up(pair: Pair) -> str | None:
+    """Numbers of a sequence or a column that counts, of which there are fewer."""
+    before, now = pair.own.schema, pair.here.schema
+    inserts = "insert" in events_of(pair.text)
+    used = {now.counted[name]: name for name in now.counted if inserts and name[0] in pair.here.names}
+    for (table, column), room in now.rooms_of(pair.here.names) if used else ():
+        if (table, column) in now.counted and _ends_sooner(room, before.columns.get((table, column))):
+            return _USED_UP.format(name=f"{table}.{column}")
+    less = {
+        name
+        for name, numbers in now.sequences.items()
+        if name in before.sequences and numbers.gives_less_than(before.sequences[name])
+    }
+    found = less & (used.keys() | now.words_behind(pair.text)) if less else less
+    return _USED_UP.format(name=min(found)) if found else None
+
+
+def _ends_sooner(room: Room | None, before: Room | None) -> bool:
+    return room is not None and before is not None and room[-1] < before[-1]
+
+
+def _made_otherwise(pair: Pair) -> str | None:
+    """A function, an aggregate or a view of another body."""
+    before, now = pair.own.schema, pair.here.schema
+    if before.bodies == now.bodies:
+        return None
+    named = before.words_behind(pair.text) & before.bodies.keys()
+    names = before.names | now.names
+    found = [
+        *otherwise(before.functions, now.functions, named=named, names=names),
+        *shown_otherwise(before.views, now.views, named=named, names=names),
+    ]
+    return _MADE_OTHERWISE.format(name=found[0]) if found else None
+
+
+def _reordered(pair: Pair) -> str | None:
+    """Labels of an enum that changed places."""
+    before, now = pair.own.schema, pair.here.schema
+    if before.labels == now.labels or not goes_by_order(pair.text):
+        return None
+    for table, column in ordered_otherwise(before.labels, now.labels, columns=now.columns):
+        if now.may_name(pair.text, table, column):
+            return _REORDERED.format(column=f"{table}.{column}")
+    return None
+
+
+def _denied(pair: Pair) -> str | None:
+    """A column that may be NULL newly, of a subquery behind NOT IN."""
+    before, now = pair.own.schema, pair.here.schema
+    new = (before.never_null - now.never_null) & now.columns.keys()
+    words = denied_by(now.with_views(pair.text)) if new else frozenset[str]()
+    if not words:
+        return None
+    tables = now.words_behind(pair.text)
+    found = sorted(
+        (table, column)
+        for table, column in new
+        if column in words and table in tables and table not in now.views
+    )
+    return _DENIED.format(column=".".join(found[0])) if found else None
+
+
+def _joined(pair: Pair) -> str | None:
+    """A column that two tables have newly, where a join names no columns."""
+    if not _NATURAL.search(pair.text):
+        return None
+    words = pair.here.schema.words_behind(pair.text)
+    ours, theirs = (_shared(at.schema.columns, words) for at in (pair.own, pair.here))
+    return _JOINED.format(column=min(theirs - ours)) if theirs - ours else None
+
+
+def _shared(columns: Iterable[tuple[str, str]], tables: Collection[str]) -> frozenset[str]:
+    """Return the columns that more than one of some tables has."""
+    many = Counter(column for table, column in columns if table in tables)
+    return frozenset(column for column, times in many.items() if times > 1)
+
+
+CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
+    _used_up,
+    _made_otherwise,
+    _reordered,
+    _denied,
+    _joined,
+)
