@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from coordinator.evidence import Change, StatementEvidence
+from coordinator.rehearse.alike import is_alike, renamed_by
 from coordinator.rehearse.catalogued import bare, expression_of, words_of
 from coordinator.rehearse.recomputed import Recomputed
 from coordinator.rehearse.written import columns_by, targets_of
@@ -38,7 +39,6 @@ _NO_COLUMNS: Final = frozenset(
     }
 )  # fmt: skip
 """What else is dropped and added under a name."""
-_WORDS: Final = re.compile(r"(\w+)")
 _PARTS: Final = ("partition", "inheritance")
 _KEEPS: Final = ("trigger", "function", "procedure")
 _FILLS: Final = re.compile(r"\s*CREATE\s.*\bSELECT\b", re.IGNORECASE | re.DOTALL)
@@ -55,6 +55,7 @@ def renewed_by(
     exchanged = {column for each in statements for column in _exchanged(each)}
     filled, updated = _filled(statements), _updated(statements)
     heirs = set(_heirs(statements, release))
+    renamed = set(renamed_by(change for each in statements for change in each.changes))
     known = {(bare(table), column) for table, column in changed}
     for table, column in sorted(changed.keys() | (exchanged - known)):
         definitions, name = changed.get((table, column), [("", "")]), (bare(table), column)
@@ -64,7 +65,8 @@ def renewed_by(
         ours, theirs = expression_of(before), expression_of(after)
         went = name in exchanged or any(each is None for _, each in definitions[:-1])
         if ours and theirs:
-            if not _is_alike(ours, theirs, renamed={one for of, one in changed if of == table}):
+            columns = {one for of, one in changed if of == table}
+            if not is_alike(ours, theirs, columns=columns, renamed=renamed):
                 yield Recomputed(*name, _OTHERWISE)
         elif went and name[0] not in filled and name not in updated and (table, column) not in heirs:
             yield Recomputed(*name, _GONE)
@@ -79,14 +81,6 @@ def changed_columns(statements: Sequence[StatementEvidence]) -> Mapping[_Column,
         if each.kind == "column" and each.relation and each.relation not in views:
             found.setdefault((each.relation, bare(each.name)), []).append((each.before, each.after))
     return found
-
-
-def _is_alike(ours: str, theirs: str, *, renamed: set[str]) -> bool:
-    """Tell whether two expressions are the same, but for the names of columns that came and went."""
-    words = [_WORDS.split(each) for each in (ours, theirs)]
-    return len(words[0]) == len(words[1]) and all(
-        one == other or {bare(one), bare(other)} <= renamed for one, other in zip(*words, strict=True)
-    )
 
 
 def _exchanged(statement: StatementEvidence) -> Iterator[_Column]:

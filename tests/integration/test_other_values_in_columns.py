@@ -188,3 +188,37 @@ def test_a_unique_of_a_generated_column_on_mysql(servers: Servers, query: str, e
     )
 
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [(" a*2 ", "pp"), ('"a" * 2', "pp"), ("ABS(a) * 2", "pu"), ("a * 20", "pu")],
+)
+def test_a_generated_column_of_the_same_expression_in_other_words(
+    servers: Servers, expression: str, expected: str
+):
+    base = "CREATE TABLE t (id integer PRIMARY KEY, a integer, g integer AS (a * 2) STORED);"
+    pending = f"""CREATE TABLE n (id integer PRIMARY KEY, A integer, g integer AS ({expression}) STORED);
+    INSERT INTO n (id, a) SELECT id, a FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t;"""
+
+    assert verdict(servers, Engine.SQLITE, base, pending, "SELECT id FROM t WHERE g = 7777") == expected
+
+
+@pytest.mark.parametrize(
+    ("pending", "expected"),
+    [
+        ("ALTER TYPE l RENAME TO m;", "pp"),
+        ("CREATE SCHEMA o; ALTER TYPE l SET SCHEMA o;", "pp"),
+        ("ALTER FUNCTION f RENAME TO h;", "pp"),
+        ("ALTER TABLE t DROP g, ADD g boolean GENERATED ALWAYS AS (f(b) AND a = 'y'::l) STORED;", "pu"),
+    ],
+)
+def test_a_generated_column_whose_type_or_function_has_another_name(
+    servers: Servers, pending: str, expected: str
+):
+    base = """CREATE TYPE l AS ENUM ('x', 'y');
+    CREATE FUNCTION f(n integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT n > 9';
+    CREATE TABLE t (id integer PRIMARY KEY, a l, b integer,
+    g boolean GENERATED ALWAYS AS (f(b) AND a = 'x'::l) STORED);"""
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT id FROM t WHERE g") == expected
