@@ -20,6 +20,8 @@ from coordinator.app.planning import plan_release
 from coordinator.errors import ExitCode, PlanInvalid
 from coordinator.journal.events import Outcome
 
+INSIDE = Path(_alembic_child.__file__).with_name("_alembic_inside")
+
 
 def made(folder: Path, template: str) -> None:
     """Make a project as a user does."""
@@ -69,6 +71,23 @@ def test_a_project_with_another_driver_is_rehearsed_and_released_with_it(
     assert not [each for each in rehearsal.notes if "something else than the SQL" in each], rehearsal.notes
     assert (ended.exit_code(wanted=Outcome.RELEASED), heads(ports)) == (ExitCode.DONE, {"c3"})
     assert {each.rpartition("used ")[2] for each in audience.notes if "used " in each} == {"True"}
+
+
+def test_a_project_may_have_modules_of_any_name(tmp_path: Path):
+    made(tmp_path, "generic")
+    names = [each.stem for each in INSIDE.glob("[a-z]*.py")]
+    for name in names:
+        (tmp_path / f"{name}.py").write_text("IS_MINE = True\n")
+    env = tmp_path / "migrations" / "env.py"
+    asks = "".join(f"import {name}\nassert {name}.IS_MINE\n" for name in names)
+    env.write_text(asks + env.read_text())
+    ports = plan_in(tmp_path, f"sqlite:///{tmp_path}/shop.db")
+
+    for version in ("a1", "b2"):  # in a process of its own, and in a fork of a warm one
+        apply_next(ports, version)
+
+    assert {"upgrade", "trail"} <= {*names}
+    assert heads(ports) == {"b2"}
 
 
 def test_a_project_of_several_databases_is_refused_where_its_env_says_so(tmp_path: Path):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from coordinator.adapters.runners._alembic_child import driver_connection
+from coordinator.adapters.runners._alembic_inside.session import driver_connection
 from coordinator.adapters.runners._alembic_trail import has_left, read_trail
 from coordinator.model import Engine, Migration, SourceFile
 

@@ -24,6 +24,7 @@ def main() -> None:
     child, forker = _file(here / "_alembic_child.py"), _file(here.parent / "forker.py")
     supervisor = _file(here.parent / "supervisor.py")
     child.forget_own_folder()
+    child.load_inside()
     for each in _MODULES:
         import_module(each)
     gc.freeze()  # a fork would else look through all that was imported when it ends, and so copy its memory

@@ -1,0 +1,19 @@
+"""Why nothing was done, and how an error is told."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """What was asked for cannot be done; nothing has happened."""
+
+
+class Lost(Refused):
+    """The connection was lost where nothing of a revision had been sent over it."""
+
+    connection_invalidated = True  # as SQLAlchemy's own errors say it
+
+
+def told(error: BaseException) -> str:
+    """Return what an error says in one line; of SQLAlchemy's what the driver's own says."""
+    text = " ".join(str(getattr(error, "orig", None) or error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
