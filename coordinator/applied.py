@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -73,6 +73,33 @@ class Entry:
     code_digest: str
     release: str
     applied_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a file ran: the statements before `at`."""
+
+    at: int
+    ran: str
+    """The digest of their code."""
+    is_refused: bool
+    """The server refused the statement at `at`; else it was under way when the coordinator was cut off."""
+    release: str
+
+    @property
+    def is_uncounted(self) -> bool:
+        """A part of a file is there of which no marks are kept: `stop_uncounted` wrote that, and no more."""
+        return self.is_refused and not self.at
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the table says of the migrations of one version table, by their versions."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    """Those that are applied."""
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    """Those that a release began and has not entered: a person may have completed them."""
 
 
 def code_of(script: Script | None, engine: Engine) -> object:
@@ -160,25 +187,24 @@ def enter(
         enter_late(session, Batch(tuple(entries), transaction=True), book)
 
 
-def read_entries(session: Session, tool: MigrationTool, target: Target) -> Mapping[str, Entry]:
-    """Return the entries of a tool's version table, by version; empty where there are none to be read."""
+def read_records(
+    session: Session, tool: MigrationTool, target: Target, *, of: Migration | None = None
+) -> Records | None:
+    """Return what the table says of a version table, or `of` one migration; None if it cannot be read."""
     if session.query(standing_query(target)) != [(Standing.READY,)]:
-        return {}
+        return None
+    wanted = _is_of(tool, target) if of is None else is_row_of(of, tool=tool, target=target)
     rows = session.query(
-        f"SELECT version, file_digest, code_digest, release_name, applied_at FROM {table_of(target)}"  # noqa: S608
-        f" WHERE {_is_of(tool, target)} AND at_statement IS NULL"
+        "SELECT version, file_digest, code_digest, release_name, applied_at, at_statement, is_refused"  # noqa: S608
+        f" FROM {table_of(target)} WHERE {wanted}"
     )
-    return {str(version): Entry(*map(str, entry)) for version, *entry in rows}
-
-
-def read_begun(session: Session, tool: MigrationTool, target: Target) -> frozenset[str]:
-    """Return the versions that a release began and has not entered: a person may have completed them."""
-    if session.query(standing_query(target)) != [(Standing.READY,)]:
-        return frozenset()
-    rows = session.query(
-        f"SELECT version FROM {table_of(target)} WHERE {_is_of(tool, target)} AND at_statement IS NOT NULL"  # noqa: S608
-    )
-    return frozenset(str(version) for [version] in rows)
+    entries, marks = {}, {}
+    for version, file, code, release, when, at, is_refused in rows:
+        if at is None:
+            entries[str(version)] = Entry(str(file), str(code), str(release), str(when))
+        else:
+            marks[str(version)] = Mark(int(str(at)), str(code), bool(is_refused), str(release))
+    return Records(entries, marks)
 
 
 def edited(

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from coordinator import applied
+from coordinator.applied import Mark
 from coordinator.errors import CoordinatorError, DatabaseError
 from coordinator.halfway import may_remain, named, pieces_of
 from coordinator.model import Engine, Migration, Script, Statement
@@ -38,23 +39,6 @@ _SETTINGS: Final = frozenset({"SET", "RESET"})
 _RESTART: Final = "When all of it is taken back: `{}`."
 _SEVERAL: Final = 2
 """Of a single statement a mark says nothing that is not known without it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How far a file ran: the statements before `at`."""
-
-    at: int
-    ran: str
-    """The digest of their code."""
-    is_refused: bool
-    """The server refused the statement at `at`; else it was under way when the coordinator was cut off."""
-    release: str
-
-    @property
-    def is_uncounted(self) -> bool:
-        """A part of a file is there of which no marks are kept: `stop_uncounted` wrote that, and no more."""
-        return self.is_refused and not self.at
 
 
 # -- which files ----------------------------------------------------------------------------------------
@@ -238,15 +222,11 @@ def read_mark(
     session: Session, tool: MigrationTool, migration: Migration, *, target: Target
 ) -> tuple[Mark | None, bool]:
     """Return how far a migration is known to have run, and whether nothing of it ran that left no mark."""
-    if session.query(applied.standing_query(target)) != [(applied.Standing.READY,)]:
+    records = applied.read_records(session, tool, target, of=migration)
+    if records is None:
         return None, False
-    rows = session.query(
-        f"SELECT at_statement, code_digest, is_refused, release_name FROM {applied.table_of(target)}"  # noqa: S608
-        f" WHERE {applied.is_row_of(migration, tool=tool, target=target)} AND at_statement IS NOT NULL"
-    )
-    marks = [Mark(int(str(at)), str(ran), bool(refused), str(by)) for at, ran, refused, by in rows]
     script = by_statement(migration, target.engine).up
-    return next(iter(marks), None), can_be_marked(script, target.engine)
+    return records.marks.get(str(migration.version)), can_be_marked(script, target.engine)
 
 
 @dataclass(frozen=True, slots=True)

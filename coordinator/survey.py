@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from coordinator.applied import edited, passed_over, read_begun, read_entries
+from coordinator.applied import Mark, Records, edited, passed_over, read_records
 from coordinator.apply import ledger_before, read_ledger
 from coordinator.backfills.order import order_problems
 from coordinator.backfills.standing import open_backfills
@@ -19,7 +19,7 @@ from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import Usage, Waiting
 from coordinator.halfway import may_remain
 from coordinator.leases import is_taken
-from coordinator.marks import Mark, left_of, read_mark
+from coordinator.marks import left_of
 from coordinator.model import (
     BackfillSpec,
     Base,
@@ -186,9 +186,8 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         target = session.target(ports.plan.databases[name].migrations.table)
         ledger = read_ledger(session, tool, target)
         pending = tool.pending(migrations, ledger)
-        entries = read_entries(session, tool, target)
-        known = entries.keys() if tool.keeps_history else entries.keys() | read_begun(session, tool, target)
-        begun = _begun(session, tool, migrations, target=target, ledger=ledger)
+        records = read_records(session, tool, target) or Records()
+        begun = _begun(records, tool, migrations, target=target, ledger=ledger)
         if begun is not None and ledger.dirty is not None:
             pending = tool.pending(migrations, ledger_before(begun[0], migrations))
         specs = ports.plan.databases[name].backfills
@@ -202,7 +201,8 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         is_empty = not ledger.applied and not has_others(session, target.engine, has_ledger=ledger.exists)
     waiting = {each.version for each in pending.migrations}
     applied = tuple(each for each in migrations if each.version not in waiting)
-    changed = tuple(edited(applied, entries, engine=target.engine))
+    changed = tuple(edited(applied, records.entries, engine=target.engine))
+    known = records.entries.keys() | records.marks.keys()
     left_out = tuple(passed_over(applied, known, tool=tool, target=target))
     warnings = [warning for _, warning in (*changed, *left_out)]
     if begun is not None:
@@ -262,7 +262,7 @@ def _holder_of(session: Session, locks: tuple[LockId, ...]) -> Waiting | None:
 
 
 def _begun(
-    session: Session,
+    records: Records,
     tool: MigrationTool,
     migrations: tuple[Migration, ...],
     *,
@@ -277,7 +277,7 @@ def _begun(
     else:
         candidates = tool.pending(migrations, ledger).migrations[:1]
     for each in candidates:
-        mark, _ = read_mark(session, tool, each, target=target)
+        mark = records.marks.get(str(each.version))
         if mark is not None and may_remain(each.up, target.engine):
             return each, mark
     return None

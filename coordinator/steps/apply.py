@@ -14,12 +14,12 @@ from datetime import timedelta
 from itertools import takewhile
 from typing import Final
 
-from coordinator.applied import Book
+from coordinator.applied import Book, Mark
 from coordinator.apply import is_applied, read_ledger
 from coordinator.errors import DatabaseError, InDoubt, StepFailed
 from coordinator.graph import Step
 from coordinator.halfway import may_remain, statements_of
-from coordinator.marks import Mark, by_statement, line_behind, read_mark, start_of, told
+from coordinator.marks import by_statement, line_behind, read_mark, start_of, told
 from coordinator.model import DatabaseSpec, Engine, Migration
 from coordinator.ports.databases import Session, Target
 from coordinator.ports.migrations import MigrationTool

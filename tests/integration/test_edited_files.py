@@ -15,7 +15,7 @@ from fixtures.mariadb import ADAPTER, ENGINE
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.adapters.postgresql_session import PostgresqlSession
-from coordinator.applied import TABLE, Book, begun, edited, enter, passed_over, read_begun, read_entries
+from coordinator.applied import TABLE, Book, Records, begun, edited, enter, passed_over, read_records
 from coordinator.apply import apply_migration, read_ledger
 from coordinator.diagnostics import Diagnostic
 from coordinator.errors import DatabaseError
@@ -68,14 +68,16 @@ class Shop:
             )
 
     def edits(self, migration: Migration) -> list[str]:
-        entries = read_entries(self.session, self.tool, self.session.target(None))
-        return [str(warning) for _, warning in edited([migration], entries, engine=self.engine)]
+        found = edited([migration], self.records().entries, engine=self.engine)
+        return [str(warning) for _, warning in found]
 
     def left_out(self, *migrations: Migration) -> list[Diagnostic]:
-        target = self.session.target(None)
-        known = read_entries(self.session, self.tool, target).keys()
-        known |= read_begun(self.session, self.tool, target)
+        target, records = self.session.target(None), self.records()
+        known = records.entries.keys() | records.marks.keys()
         return [told for _, told in passed_over(migrations, known, tool=self.tool, target=target)]
+
+    def records(self) -> Records:
+        return read_records(self.session, self.tool, self.session.target(None)) or Records()
 
     def is_recorded(self) -> bool:
         return bool(read_ledger(self.session, self.tool, self.session.target(None)).applied)
