@@ -52,7 +52,7 @@ def hazards_of_live_nulls(
             and each.objection.code in _REFUSED
         ]
         alone = pending[last : at + 1]
-        filled = _filled(rehearsal.statements, backfills, alone) if refused else None
+        filled = _filled_behind_live(rehearsal.statements, backfills, alone) if refused else None
         if filled is None:
             continue
         for (table, column), queries in sorted(_left_null(own, refused, texts).items()):
@@ -113,7 +113,7 @@ def _narrowed(statements: Sequence[StatementEvidence]) -> Mapping[str, Mapping[s
     }
 
 
-def _filled(
+def _filled_behind_live(
     statements: Sequence[StatementEvidence], backfills: Sequence[BackfillSpec], alone: Sequence[Migration]
 ) -> AbstractSet[str] | None:
     """Return the tables in which rows are written by migrations that run `alone`, when live is gone, or by a

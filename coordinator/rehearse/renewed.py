@@ -53,7 +53,7 @@ def renewed_by(
     """Yield the columns that are there before and after a migration of a release, with other values."""
     changed = changed_columns(statements)
     exchanged = {column for each in statements for column in _exchanged(each)}
-    filled, updated = _filled(statements), _updated(statements)
+    filled, updated = _given_rows(statements), _updated(statements)
     heirs = set(_heirs(statements, release))
     renamed = set(renamed_by(change for each in statements for change in each.changes))
     known = {(bare(table), column) for table, column in changed}
@@ -109,7 +109,7 @@ def _changes_rows(statement: StatementEvidence) -> bool:
     return words in ([("UPDATE",)], [("DELETE",)])
 
 
-def _filled(statements: Sequence[StatementEvidence]) -> frozenset[str]:
+def _given_rows(statements: Sequence[StatementEvidence]) -> frozenset[str]:
     """Return the tables whose rows a migration wrote, moved, or had before under another name.
 
     What changes rows that are there says itself which columns.
