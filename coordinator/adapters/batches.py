@@ -24,7 +24,7 @@ def connection_lost(
     *,
     commits: bool,
     statement: int | None,
-    sqlstate: str | None = None,
+    sqlstate: str | None,
     position: int | None = None,
     committed: int = 0,
 ) -> DatabaseError:

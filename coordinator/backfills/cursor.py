@@ -121,7 +121,7 @@ def move_cursor(
     now: Cursor,
     *,
     engine: Engine,
-    statements: tuple[str, ...] = (),
+    statements: tuple[str, ...],
     before_fence: Callable[[], None] | None = None,
 ) -> None:
     """Move the cursor from where it was read, together with the rows that `statements` change.

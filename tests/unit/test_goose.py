@@ -214,8 +214,8 @@ def test_refuses_a_version_twice_also_where_one_is_code():
     ]
 
 
-def go_file(text: str, name: str = "00002_move.go") -> SourceFile:
-    return SourceFile(f"migrations/{name}", text.encode(), "0")
+def go_file(text: str) -> SourceFile:
+    return SourceFile("migrations/00002_move.go", text.encode(), "0")
 
 
 def test_a_go_file_is_code_with_the_phase_that_its_comment_declares():

@@ -76,11 +76,12 @@ def wait_until_complete(site: Site, colour: Colour, *, until: float, size: int |
         time.sleep(_POLL)
 
 
-def wait_until_gone(site: Site, colour: Colour, *, until: float | None = None) -> None:
+def wait_until_gone(site: Site, colour: Colour) -> None:
     """Return when no Pod of a colour is left; each has the grace period that it asked for.
 
     Raises: StepFailed `not-stopped`.
     """
+    until: float | None = None
     while True:
         deployment = site.api.get(site.deployment(colour))
         pods = [pod for pod in site.pods_of(deployment) if not is_over(pod)]

@@ -139,7 +139,6 @@ class Knowledge:
             other_case=other_case(rows) if binding.is_written and self._is_free_text(table, column) else None,
             is_written=binding.is_written,
             is_unique=column.name in table.unique,
-            is_unique_in_part=column.name in table.unique_in_part,
             may_be_null=binding.is_written and not column.is_required,
             turn=turn,
             labels=labels,

@@ -23,8 +23,6 @@ class Parameter:
     edges: tuple[str, ...] = ()
     is_written: bool = False
     is_unique: bool = False
-    is_unique_in_part: bool = False
-    """Some rows count alone: `WHERE deleted_at IS NULL` holds those that have NULL there."""
     may_be_null: bool = False
     turn: int = 0
     """How many parameters before it stand for the same column: two new rows of one text must differ."""

@@ -57,7 +57,7 @@ FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.conrelid = ANY(%s::o
 ORDER BY k.conrelid, k.conname
 """
 _UNIQUE = """
-SELECT i.indrelid::int8, a.attname::text, bool_or(i.indpred IS NOT NULL)
+SELECT i.indrelid::int8, a.attname::text
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a
   ON a.attrelid = i.indrelid AND (a.attnum = ANY(i.indkey::int2[]) OR 0 = ANY(i.indkey::int2[])
      AND pg_get_indexdef(i.indexrelid) ~ ('\\m' || a.attname || '\\M'))
@@ -115,8 +115,6 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...]
     unique: frozenset[str]
     """Columns that some unique index or exclusion constraint looks at."""
-    unique_in_part: frozenset[str]
-    """Those of which such an index holds some rows alone: it has a WHERE."""
     has_partition: bool
     """False where it is partitioned and has none: no row can go in."""
 
@@ -156,8 +154,7 @@ def tables(connection: psycopg.Connection, *, without: Collection[str] = ()) -> 
             columns=tuple(_column(*row) for row in columns[oid]),
             checks=(*(_check(*row) for row in checks[oid]), *_as_check(partitions[oid])),
             foreign_keys=tuple(_foreign_key(*row) for row in keys[oid]),
-            unique=frozenset(str(column) for column, _ in unique[oid]),
-            unique_in_part=frozenset(str(column) for column, in_part in unique[oid] if in_part),
+            unique=frozenset(str(column) for (column,) in unique[oid]),
             has_partition=not is_partitioned or bool(partitions[oid]),
         )
         for oid, name, bare, is_partitioned, _ in found
