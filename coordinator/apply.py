@@ -1,8 +1,9 @@
-"""Apply or revert exactly one migration: lock, look, refuse or do.
+"""Apply or revert exactly one migration: look, refuse or do.
 
-The look happens under the tool's own locks, so that what is decided is still true when it is done. Nothing
-here knows a tool's tables or an engine's SQL: the hook says what to send, the session sends it. Nothing is
-repeated here either: a caller whose step is in doubt asks `is_applied` and decides.
+The look happens under the tool's own locks, so that what is decided is still true when it is done; series.py
+holds them, for one migration after the other. Nothing here knows a tool's tables or an engine's SQL: the hook
+says what to send, the session sends it. Nothing is repeated here either: a caller whose step is in doubt asks
+`is_applied` and decides.
 """
 
 from __future__ import annotations
@@ -35,12 +36,8 @@ def read_ledger(session: Session, tool: MigrationTool, target: Target) -> Ledger
     return tool.ledger_from(session.query(tool.ledger_query(target)))
 
 
-def look(
-    session: Session, tool: MigrationTool, target: Target, *, book: Book | None
-) -> tuple[Ledger, Standing]:
+def look(session: Session, tool: MigrationTool, target: Target) -> tuple[Ledger, Standing]:
     """Return what `read_ledger` does and whether the book can be written, asked in one breath."""
-    if book is None:
-        return read_ledger(session, tool, target), Standing.CLOSED
     both = f"SELECT ({tool.ledger_exists_query(target)}), ({applied.standing_query(target)})"
     [[exists, standing]] = session.query(both)
     if not exists:
@@ -67,51 +64,6 @@ def is_applied(
     return migration.version not in pending
 
 
-def apply_migration(
-    session: Session,
-    tool: MigrationTool,
-    migration: Migration,
-    *,
-    migrations: Sequence[Migration],
-    table: str | None,
-    lock_timeout: timedelta,
-    patience: Patience | None = None,
-    book: Book | None = None,
-    start: int | None = None,
-) -> None:
-    """Apply and record `migration`, which must be the tool's next one; makes the version table if need be.
-
-    `lock_timeout` is how long to wait for the tool's own locks, `patience` how the engine's are waited for,
-    `book` who writes down what the file was. `start` goes on with the file's statement of that index (see
-    marks.py), and says that a version of it that is dirty is its own.
-    Raises: StepFailed `already-applied` or `migration-order` with nothing done; Waiting
-    `migration-lock-held`, and `lock-blocked` where a table could not be had and nothing happened;
-    DatabaseError with the file and line.
-    """
-    assert not migration.is_code, "a program applies it: programs.py"
-    target = session.target(table)
-    with session.locked(tool.lock_ids(target), timeout=lock_timeout):
-        ledger, standing = look(session, tool, target, book=book)
-        is_dirty = start is not None and ledger.dirty == migration.version
-        if is_dirty:
-            before = ledger_before(migration, migrations)
-            ledger = replace(before, is_truncated=ledger.is_truncated)
-        demand_next(tool, migration, migrations, ledger=ledger)
-        send_up(
-            session,
-            tool,
-            migration,
-            migrations,
-            target=target,
-            ledger=ledger,
-            patience=patience,
-            book=book,
-            standing=standing,
-            start=start,
-            is_dirty=is_dirty,
-        )
-
-
 def send_up(
     session: Session,
     tool: MigrationTool,
@@ -121,14 +73,18 @@ def send_up(
     target: Target,
     ledger: Ledger,
     patience: Patience | None,
-    book: Book | None,
+    book: Book,
     standing: Standing,
     start: int | None = None,
     is_dirty: bool = False,
 ) -> Standing:
     """Apply and record what `demand_next` had nothing against; return what is known of the book's table.
 
-    `start` is as in `apply_migration`; `is_dirty` says that the tool's own mark of the version is there.
+    Makes the version table if need be. `patience` is how the engine's locks are waited for, `book` who writes
+    down what the file was. `start` goes on with the file's statement of that index (see marks.py); `is_dirty`
+    says that the tool's own mark of the version is there.
+    Raises: Waiting `lock-blocked` where a table could not be had and nothing happened; DatabaseError with the
+    file and line.
     """
     whole = marks.by_statement(migration, target.engine)
     script, settings = marks.rest_of(whole.up, start or 0, target.engine)
@@ -139,8 +95,8 @@ def send_up(
         session.execute(tool.create_ledger(target))
     mark: Marks | None = None
     late: Batch | None = None
-    is_open = book is not None and applied.is_open(session, target, standing, book)
-    if book is not None and is_open:
+    is_open = applied.is_open(session, target, standing, book)
+    if is_open:
         batches, late = applied.entered(batches, migration, tool=tool, target=target, book=book)
         if marks.can_be_marked(whole.up, target.engine):
             mark = Marks(whole, tool, target, book.release, start or 0)
@@ -164,7 +120,7 @@ def send_up(
         elif book is not None and is_open and not tool.records_start:
             marks.stop_uncounted(session, error, migration, tool, target=target, release=book.release)
         raise
-    if book is not None and late is not None:
+    if late is not None:
         applied.enter_late(session, late, book)
     return Standing.READY if is_open else Standing.CLOSED
 
@@ -250,7 +206,7 @@ def revert_migration(
 ) -> None:
     """Undo `migration`, which must be the last that was applied, and record that.
 
-    Raises: as `apply_migration`; StepFailed `no-down-migration` where nobody wrote how to undo it.
+    Raises: as `send_up`; StepFailed `migration-order`; `no-down-migration` where nobody wrote how to undo it.
     """
     if migration.down is None:
         raise StepFailed(
@@ -271,7 +227,10 @@ def revert_migration(
 def demand_next(
     tool: MigrationTool, migration: Migration, migrations: Sequence[Migration], *, ledger: Ledger
 ) -> tuple[Migration, ...]:
-    """Return what the tool would apply, of which `migration` is the first. Raises: as `apply_migration`."""
+    """Return what the tool would apply, of which `migration` is the first.
+
+    Raises: StepFailed `already-applied` or `migration-order`.
+    """
     pending = tool.pending(migrations, ledger)
     versions = [each.version for each in pending.migrations]
     if migration.version not in versions and ledger.dirty is None:

@@ -86,7 +86,6 @@ class Series:
         tool: MigrationTool,
         *,
         table: str | None,
-        book: Book,
         lock_timeout: timedelta,
     ) -> Self:
         """Connect, take the tool's locks and look. Raises: Waiting `migration-lock-held`."""
@@ -94,7 +93,7 @@ class Series:
             connected = held.enter_context(session)
             target = connected.target(table)
             held.enter_context(connected.locked(tool.lock_ids(target), timeout=lock_timeout))
-            ledger, standing = look(connected, tool, target, book=book)
+            ledger, standing = look(connected, tool, target)
             return cls(connected, tool, target, ledger, standing, held.pop_all())
 
     def is_due(self, migration: Migration) -> bool:
@@ -111,9 +110,9 @@ class Series:
         label: str,
         start: int | None = None,
     ) -> None:
-        """Apply and record a migration; takes and raises what `apply_migration` does.
+        """Apply and record a migration, which must be the tool's next one; see `send_up`.
 
-        After an error it is of no use any more.
+        Raises: as `demand_next`, with nothing done, and `send_up`. After an error it is of no use any more.
         """
         is_dirty = start is not None and self.ledger.dirty == migration.version
         if is_dirty:

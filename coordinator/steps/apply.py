@@ -303,7 +303,6 @@ class Apply:
                 ports.session(spec.name, label=step.id),
                 ports.tool(spec.name),
                 table=spec.migrations.table,
-                book=book,
                 lock_timeout=_LOCKS,
             ),
         )

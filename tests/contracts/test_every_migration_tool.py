@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from fixtures.applying import apply_migration
 from fixtures.mariadb import ADAPTER, ENGINE, TESTED
 
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql, sqlite
-from coordinator.apply import apply_migration, is_applied, read_ledger, revert_migration
+from coordinator.apply import is_applied, read_ledger, revert_migration
 from coordinator.errors import CoordinatorError, DatabaseError, StepFailed, Waiting
 from coordinator.model import Engine, Migration, Phase, SourceFile
 from coordinator.ports.databases import Batch, Session, TableLock

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from fixtures.applying import apply_migration
 from fixtures.mariadb import ADAPTER, ENGINE
 
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.adapters.postgresql_session import PostgresqlSession
 from coordinator.applied import TABLE, Book, Records, begun, edited, enter, passed_over, read_records
-from coordinator.apply import apply_migration, read_ledger
+from coordinator.apply import read_ledger
 from coordinator.diagnostics import Diagnostic
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration, SourceFile

@@ -6,13 +6,15 @@ import hashlib
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from fixtures.applying import apply_migration
 from fixtures.local import until
 
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql, sqlite
-from coordinator.apply import apply_migration, is_applied, read_ledger
+from coordinator.apply import is_applied, read_ledger
 from coordinator.model import Engine, SourceFile
 from coordinator.secret import Secret
 
@@ -23,12 +25,13 @@ ENDLESS = {
     Engine.SQLITE: "INSERT INTO a WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
     " SELECT max(x) FROM c;",
 }
+TESTS = Path(__file__).parents[1]
 CHILD = """
 import hashlib, sys
 from datetime import timedelta
 from coordinator import discovery
 from coordinator.adapters.databases import {adapter}
-from coordinator.apply import apply_migration
+from fixtures.applying import apply_migration
 from coordinator.model import SourceFile
 from coordinator.secret import Secret
 
@@ -73,6 +76,7 @@ def test_a_killed_migration_leaves_neither_work_nor_record(
             [sys.executable, "-c", CHILD.format(adapter=adapter.__name__.rpartition(".")[2])],
             stdin=subprocess.PIPE,
             text=True,
+            cwd=TESTS,
         ) as child:
             assert child.stdin is not None
             child.stdin.write(f"{url}|{tool}|{name}|{text}")

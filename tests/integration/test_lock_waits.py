@@ -16,13 +16,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from fixtures.applying import apply_migration
 from fixtures.local import until
 
 from coordinator import discovery
 from coordinator.adapters.clock import SystemClock
 from coordinator.adapters.databases.postgresql import connect
 from coordinator.app.connected import ConnectedPorts
-from coordinator.apply import apply_migration
 from coordinator.errors import DatabaseError, Interrupted, Waiting
 from coordinator.graph import Step, StepId
 from coordinator.leases import Claim

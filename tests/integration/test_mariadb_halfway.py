@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from fixtures.applying import apply_migration
 from fixtures.local import until
 from fixtures.mariadb import ADAPTER, ENGINE
 
 from coordinator import discovery
-from coordinator.apply import apply_migration, is_applied, read_ledger, revert_migration
+from coordinator.apply import is_applied, read_ledger, revert_migration
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.halfway import may_remain
 from coordinator.model import Migration, SourceFile
@@ -328,12 +330,13 @@ def test_a_lost_connection_says_what_is_there_and_what_was_under_way(new_shop, m
     assert "From line 3 on nothing is, but for the first statement there: it was under way" in error.why
 
 
+TESTS = Path(__file__).parents[1]
 CHILD = """
 import sys
 from datetime import timedelta
 from coordinator import discovery
 from coordinator.adapters.databases import KIND as adapter
-from coordinator.apply import apply_migration
+from fixtures.applying import apply_migration
 from coordinator.model import Engine, SourceFile
 from coordinator.secret import Secret
 
@@ -359,7 +362,7 @@ def test_a_killed_coordinator_leaves_a_doubt_and_its_lock_until_the_server_is_do
     files = [file for each in shop.migrations for file in each.files]
 
     with subprocess.Popen(
-        [sys.executable, "-c", CHILD.replace("KIND", ENGINE)], stdin=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD.replace("KIND", ENGINE)], stdin=subprocess.PIPE, text=True, cwd=TESTS
     ) as child:
         assert child.stdin is not None
         child.stdin.write("|".join([mariadb_url, shop.tool.name, *map(as_input, files)]))

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fixtures.applying import apply_migration
 from fixtures.mariadb import ADAPTER, ENGINE
 from pymysql import OperationalError
 from pymysql.connections import Connection
@@ -21,7 +22,6 @@ from typer.testing import CliRunner
 from coordinator import discovery
 from coordinator.adapters.mysql_lock_waits import CUT_SHORT, LockWaits
 from coordinator.adapters.mysql_url import connect as connected
-from coordinator.apply import apply_migration
 from coordinator.cli import app
 from coordinator.errors import DatabaseError, Interrupted
 from coordinator.model import LocksSpec, SourceFile

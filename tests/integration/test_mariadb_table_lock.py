@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pymysql
 import pytest
+from fixtures.applying import apply_migration
 from fixtures.mariadb import ADAPTER, ENGINE, root_connection
 
 from coordinator import discovery
-from coordinator.apply import apply_migration
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import SourceFile
 from coordinator.ports.databases import Session, TableLock

@@ -13,12 +13,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fixtures.applying import apply_migration
 from fixtures.sqlite_rehearsal import CUSTOMERS, SCHEMA, apply, found_by, rebuilt
 
 from coordinator import discovery
 from coordinator.adapters.databases import sqlite as databases
 from coordinator.adapters.rehearsals.sqlite import REHEARSAL
-from coordinator.apply import apply_migration
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Objection
 from coordinator.model import SourceFile

@@ -36,7 +36,7 @@ THREE = migrations_of(
 def begin(database_url: str):
     def make() -> Series:
         session = postgresql.connect(Secret(database_url), lock_timeout=LIMIT).session(label="first")
-        return Series.opened(session, GOOSE, table=None, book=BOOK, lock_timeout=LIMIT)
+        return Series.opened(session, GOOSE, table=None, lock_timeout=LIMIT)
 
     return make
 

@@ -22,13 +22,14 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from fixtures.applying import apply_migration
 from fixtures.mariadb import ADAPTER, ENGINE
 from peers.mariadb_dump import dump_mariadb
 
 from coordinator import discovery
 from coordinator.adapters.databases import postgresql, sqlite
 from coordinator.applied import Book
-from coordinator.apply import apply_migration, read_ledger, revert_migration
+from coordinator.apply import read_ledger, revert_migration
 from coordinator.diagnostics import errors_of
 from coordinator.errors import CoordinatorError
 from coordinator.model import Engine, SourceFile
