@@ -28,6 +28,8 @@ _LOST = ("08", "57P", "58", "XX")
 """Classes of SQLSTATE of a server or a connection that went away: whatever it did may have been done."""
 
 _WHOLE_OR_NOT = {("ALTER", "TABLE"), ("CREATE", "TABLE"), ("CREATE", "INDEX"), ("CREATE", "UNIQUE")}
+_OF_CONNECTION = {("FOREIGN_KEYS",), ("LEGACY_ALTER_TABLE",)}
+"""Of SQLite's PRAGMA what ends with the connection."""
 _IN_PARTS = {"PARTITION", "TABLESPACE"}
 
 
@@ -99,10 +101,13 @@ def remains_of(
 def was_taken_back(error: DatabaseError, batch: Batch, engine: Engine) -> bool:
     """Tell whether the text that was refused is one transaction of its own, and nothing was sent before it.
 
-    MySQL commits each change of the schema whatever it says, and SQLite refuses such a file.
+    MySQL commits each change of the schema whatever it says. On SQLite a switch for foreign keys may stand
+    around the transaction, where alone it does something.
     """
-    if engine is not Engine.POSTGRESQL or error.statement != 0 or error.ambiguous:
+    if engine.speaks_mysql or error.statement != 0 or error.ambiguous:
         return False
+    if engine is Engine.SQLITE:
+        return _was_within_own_transaction(error, split_statements(batch.statements[0], engine))
     if error.sqlstate is None or error.sqlstate.startswith(_LOST):
         return False
     return has_own_transaction(split_statements(batch.statements[0], engine))
@@ -120,6 +125,14 @@ def was_refused_whole(error: DatabaseError, remains: Remains | None, script: Scr
         return False
     first = next(iter(_all_of(script.statements, engine)), None)  # a file of nothing but `;` has none
     return first is not None and first.words[:2] in _WHOLE_OR_NOT and _IN_PARTS.isdisjoint(first.words)
+
+
+def _was_within_own_transaction(error: DatabaseError, pieces: Sequence[SqlStatement]) -> bool:
+    own = [each for each in pieces if each.words[:1] != ("PRAGMA",)]
+    if not own or not has_own_transaction(own) or error.position is None:
+        return False
+    around = [each for each in pieces if not own[0].offset <= each.offset <= own[-1].offset]
+    return error.position - 1 <= own[-1].offset and all(each.words[1:2] in _OF_CONNECTION for each in around)
 
 
 def _controls_transactions(script: Script, engine: Engine) -> bool:

@@ -41,6 +41,10 @@ from migrations_hooks._golang_migrate_names import (
 
 _DEFAULT_TABLE = "schema_migrations"
 _LOCK_SALT = 1486364155
+_SAME_IN_TRANSACTION = frozenset(
+    (word,) for word in ("ALTER", "CREATE", "DELETE", "DROP", "INSERT", "REPLACE", "SELECT", "UPDATE", "WITH")
+)
+"""First words of statements of SQLite that do inside a transaction what they do alone."""
 _NOTHING = -1
 """The version before the first: an empty table, or a row of its own when dirty."""
 
@@ -100,6 +104,8 @@ class GolangMigrate:
             )
             migrations.append(migration)
             diagnostics.extend(problems)
+        if engine is Engine.SQLITE and any(each.up and not each.up.transaction for each in migrations):
+            migrations = [_without_wrap(each) for each in migrations]
         return Reading(tuple(migrations), tuple(diagnostics))
 
     def ledger_query(self, target: Target) -> str:
@@ -322,9 +328,7 @@ def _batches(script: Script | None, version: int, *, target: Target, ledger: Led
     is_truncated = ledger.is_truncated
     clean = _set_version(target, version, dirty=False, is_truncated=is_truncated)
     guard = _moved_query(target, _current(ledger))
-    if target.engine is Engine.SQLITE:
-        _refuse_own_transaction(texts)
-    if target.engine is Engine.SQLITE or script is None or script.transaction:
+    if script is None or script.transaction:
         return (Batch((*texts, *clean), transaction=True, guard=guard, records=len(clean)),)
     return (
         Batch(
@@ -346,24 +350,34 @@ def _moved_query(target: Target, before: int) -> str:
     return f"SELECT 1 {dual}WHERE NOT EXISTS ({same} AND NOT dirty)"
 
 
-def _refuse_own_transaction(texts: Sequence[str]) -> None:
-    for text in texts:
-        if any(controls_transaction(statement) for statement in split_statements(text)):
-            raise StepFailed(
-                "transaction-control",
-                "The migration begins or ends a transaction, and on SQLite it already runs in one.",
-                why="golang-migrate fails on it as well, and leaves a dirty version.",
-                next_step="Take BEGIN and COMMIT out of the file.",
-            )
-
-
 def _needs_no_transaction(text: str, engine: Engine) -> bool:
     if engine.speaks_mysql:
         return not all(stays_in_transaction(statement) for statement in split_statements(text, engine))
+    if (
+        engine is Engine.SQLITE
+    ):  # any other file runs inside one, also VACUUM, which then fails as with the tool
+        return any(controls_transaction(statement) for statement in split_statements(text, engine))
     return any(
         controls_transaction(statement) or may_refuse_transaction(statement) or sets_transaction(statement)
         for statement in split_statements(text)
     )
+
+
+def _without_wrap(migration: Migration) -> Migration:
+    """Return a migration as `x-no-tx-wrap=true` has it, with which a folder was applied that needs it.
+
+    A file with BEGIN fails without that parameter. With it PRAGMA foreign_keys does something in every file
+    of the folder: a table that is built anew would else take along what refers to its rows. What does the
+    same inside a transaction stays in one, with its record.
+    """
+    return replace(migration, up=_bare(migration.up), down=_bare(migration.down))
+
+
+def _bare(script: Script | None) -> Script | None:
+    if script is None or not script.transaction:
+        return script
+    pieces = (each for text in script.statements for each in split_statements(text.text, Engine.SQLITE))
+    return replace(script, transaction=all(each.words[:1] in _SAME_IN_TRANSACTION for each in pieces))
 
 
 def _text_of(pieces: Sequence[Piece]) -> str:

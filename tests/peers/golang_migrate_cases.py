@@ -138,8 +138,42 @@ CLEAN_POSTGRESQL: dict[str, str] = {
     ),
 }
 CLEAN_SQLITE: dict[str, str] = {
-    "own transaction": "BEGIN;\n" + A + "COMMIT;\n",
     "vacuum": "VACUUM;\n",
+}
+
+# Folders that need `x-no-tx-wrap=true`; both ways end the same.
+_PARENT = (
+    "CREATE TABLE a (x integer PRIMARY KEY, y text);\n"
+    "CREATE TABLE c (x integer PRIMARY KEY, a integer REFERENCES a (x) ON DELETE CASCADE);\n"
+    "INSERT INTO a VALUES (1, 'one');\nINSERT INTO c VALUES (1, 1);\n"
+)
+_BUILT_ANEW = (
+    "CREATE TABLE a_new (x integer PRIMARY KEY);\nINSERT INTO a_new SELECT x FROM a;\n"
+    "DROP TABLE a;\nALTER TABLE a_new RENAME TO a;\n"
+)
+_BARE = "PRAGMA foreign_keys=OFF;\nBEGIN;\n{}COMMIT;\nPRAGMA foreign_keys=ON;\n"
+NOT_WRAPPED: dict[str, Files] = {
+    "own transaction": {"1_a.up.sql": "BEGIN;\n" + A + "COMMIT;\n"},
+    "foreign keys off around it": {
+        "1_a.up.sql": _BARE.format(_PARENT),
+        "2_b.up.sql": _BARE.format(_BUILT_ANEW),
+    },
+    "a trigger in it": {"1_a.up.sql": _BARE.format(A + B + TRIGGER)},
+    "two transactions": {"1_a.up.sql": _BARE.format(A) + _BARE.format(B)},
+    "foreign keys off, and no transaction": {
+        "1_a.up.sql": _BARE.format(_PARENT),
+        "2_b.up.sql": "PRAGMA foreign_keys=ON;\nPRAGMA foreign_keys=OFF;\n" + _BUILT_ANEW,
+    },
+    "a vacuum": {"1_a.up.sql": _BARE.format(A), "2_b.up.sql": "VACUUM;\n"},
+}
+# The real tool leaves the version dirty.
+CLEAN_NOT_WRAPPED: dict[str, str] = {
+    "own transaction": "BEGIN;\n" + A + FAILS + "COMMIT;\n",
+    "foreign keys off around it": _BARE.format(A + FAILS),
+    "a key without its parent, at the commit": (
+        "PRAGMA foreign_keys=ON;\nBEGIN;\nCREATE TABLE a (x integer PRIMARY KEY,"
+        " y integer REFERENCES a (x) DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO a VALUES (1, 2);\nCOMMIT;\n"
+    ),
 }
 
 # A folder, on SQLite; both ways end the same.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from peers.golang_migrate_cases import (
     CLEAN_FILES,
+    CLEAN_NOT_WRAPPED,
     CLEAN_POSTGRESQL,
     CLEAN_SQLITE,
     FOLDERS,
+    NOT_WRAPPED,
     POSTGRESQL_TRAPS,
     SAME_FILES,
     SAME_POSTGRESQL,
@@ -79,6 +82,38 @@ def test_a_failure_leaves_the_same_schema_and_no_dirty_version(
     code = run_real(TOOL, real, folder, "up")
     outcome = run_ours(TOOL, ours, folder)
     make_ledger(TOOL, ours)
+
+    assert code == 1
+    assert outcome.error is not None
+    assert "stays" not in outcome.error.why
+    (real_schema, real_ledger), (our_schema, our_ledger) = real.snapshot(TOOL), ours.snapshot(TOOL)
+    assert our_schema == real_schema
+    assert (real_ledger, our_ledger) == (((1, True),), ())
+
+
+@pytest.mark.parametrize("name", NOT_WRAPPED)
+def test_a_folder_that_needs_x_no_tx_wrap_ends_as_it_does_with_it(
+    name: str, new_world: NewWorld, tmp_path: Path
+):
+    folder = write_files(tmp_path / "migrations", NOT_WRAPPED[name])
+    real, ours = new_world(LITE), new_world(LITE)
+
+    code = run_real(TOOL, replace(real, url=real.url + "?x-no-tx-wrap=true"), folder, "up")
+    outcome = run_ours(TOOL, ours, folder)
+
+    assert (code, outcome.is_done) == (0, True), outcome
+    assert ours.snapshot(TOOL) == real.snapshot(TOOL)
+
+
+@pytest.mark.parametrize("name", CLEAN_NOT_WRAPPED)
+def test_a_transaction_of_the_files_own_that_fails_on_sqlite_leaves_nothing(
+    name: str, new_world: NewWorld, tmp_path: Path
+):
+    folder = write_files(tmp_path / "migrations", {"1_case.up.sql": CLEAN_NOT_WRAPPED[name]})
+    real, ours = new_world(LITE), new_world(LITE)
+
+    code = run_real(TOOL, replace(real, url=real.url + "?x-no-tx-wrap=true"), folder, "up")
+    outcome = run_ours(TOOL, ours, folder)
 
     assert code == 1
     assert outcome.error is not None

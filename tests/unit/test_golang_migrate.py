@@ -163,11 +163,35 @@ def test_sqlite_keeps_a_file_and_its_version_together_always():
     )
 
 
-def test_sqlite_refuses_a_file_with_its_own_transaction():
-    with pytest.raises(StepFailed) as refusal:
-        up("BEGIN; SELECT 1; COMMIT;", LITE)
+def test_sqlite_sends_a_file_with_its_own_transaction_as_x_no_tx_wrap_does():
+    text = "PRAGMA foreign_keys=OFF; BEGIN; SELECT 1; COMMIT; PRAGMA foreign_keys=ON;"
 
-    assert refusal.value.code == "transaction-control"
+    before, work, after = up(text, LITE)
+
+    assert before.statements[1].endswith("VALUES (3, 1)")
+    assert (work.statements, work.transaction) == ((text,), False)
+    assert after.statements[1].endswith("VALUES (3, 0)")
+
+
+def test_sqlite_wraps_no_pragma_in_a_folder_that_needs_x_no_tx_wrap():
+    reading = TOOL.read(
+        [
+            source("1_a.up.sql", "BEGIN; CREATE TABLE a (x); COMMIT;"),
+            source("2_b.up.sql", "PRAGMA foreign_keys=OFF; DROP TABLE a;"),
+            source("3_c.up.sql", "CREATE TABLE c (x);"),
+        ],
+        Engine.SQLITE,
+    )
+
+    assert [each.up.transaction for each in reading.migrations if each.up] == [False, False, True]
+
+
+def test_sqlite_wraps_a_pragma_in_any_other_folder_as_golang_migrate_does():
+    files = [source("2_b.up.sql", "PRAGMA foreign_keys=OFF; DROP TABLE a;"), source("3_c.up.sql", "VACUUM;")]
+
+    reading = TOOL.read(files, Engine.SQLITE)
+
+    assert [each.up.transaction for each in reading.migrations if each.up] == [True, True]
 
 
 def test_sqlite_takes_the_begin_of_a_trigger_for_no_transaction():
