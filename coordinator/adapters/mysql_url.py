@@ -72,9 +72,22 @@ _IGNORED: Final = frozenset(
         "loc",
         "interpolateParams",
         "allowNativePasswords",
+        "allowAllFiles",
+        "checkConnLiveness",
+        "clientFoundRows",
+        "columnsWithAlias",
+        "compress",
+        "connectionAttributes",
+        "maxAllowedPacket",
+        "readTimeout",
+        "rejectReadOnly",
+        "timeTruncate",
+        "writeTimeout",
+        "x-no-lock",
+        "x-statement-timeout",
     }
 )
-"""They change what Go's driver does with values, or what is always so here."""
+"""They change what Go's driver or golang-migrate does with values, or what is always so here."""
 _CHECK: Final = "Check user, password and host in the URL, the network and the server."
 _NO_RIGHT: Final = 1044
 """ER_DBACCESS_DENIED_ERROR: the password was right."""

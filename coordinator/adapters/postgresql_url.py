@@ -1,20 +1,23 @@
 """A PostgreSQL URL as libpq reads it, and the one way to connect with it: no message shows a part of it.
 
-SQLAlchemy's form is translated first (sqlalchemy_url.py). psycopg's and libpq's own texts quote what they
-could not read, and a password that is not percent-encoded is read as something else. So a URL that may have
-been misread is refused before anybody is asked.
+SQLAlchemy's form is translated first (sqlalchemy_url.py), and what Go's drivers take (go_url.py). psycopg's
+and libpq's own texts quote what they could not read, and a password that is not percent-encoded is read as
+something else. So a URL that may have been misread is refused before anybody is asked.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
 from coordinator.adapters.batches import NO_CONNECTION_LEFT
+from coordinator.adapters.go_url import for_libpq
 from coordinator.adapters.postgresql_refusals import message_of, scrub
 from coordinator.adapters.sqlalchemy_url import without_driver
 from coordinator.errors import DatabaseError, Usage
@@ -40,7 +43,7 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
     parameters = parameters_of(url)
     try:
         return psycopg.connect(
-            make_conninfo(without_driver(url).reveal(), **({} if database is None else {"dbname": database})),
+            make_conninfo(_for_libpq(url).reveal(), **({} if database is None else {"dbname": database})),
             autocommit=True,
             prepare_threshold=None,
             application_name=label,
@@ -64,7 +67,7 @@ def address_of(server: Secret, *, database: str, like: Secret) -> Secret:
     Everything else stands in the query, where every driver takes a folder of sockets for a host.
     Raises: Usage `bad-database-url`.
     """
-    found = re.match(r"postgres(?:ql(?:\+\w+)?)?(?=:)", like.reveal())
+    found = re.match(r"pgx[45]?(?=:)|postgres(?:ql(?:\+\w+)?)?(?=:)", like.reveal())
     scheme = found[0] if found else "postgresql"
     parameters = {**parameters_of(server), "dbname": database}
     user, password = (quote(parameters.pop(name, ""), safe="") for name in ("user", "password"))
@@ -82,13 +85,13 @@ def address_of(server: Secret, *, database: str, like: Secret) -> Secret:
 def shown_by(url: Secret) -> tuple[str, ...]:
     """Return what must never be shown of a URL, longest first. Raises: Usage `bad-database-url`."""
     password = parameters_of(url).get("password", "")
-    secrets = {url.reveal(), without_driver(url).reveal(), password, quote(password, safe="")} - {""}
+    secrets = {url.reveal(), _for_libpq(url).reveal(), password, quote(password, safe="")} - {""}
     return tuple(sorted(secrets, key=len, reverse=True))
 
 
 def parameters_of(url: Secret) -> Mapping[str, str]:
     """Return libpq's parameters of a URL or conninfo string. Raises: Usage `bad-database-url`."""
-    text = without_driver(url).reveal()
+    text = _for_libpq(url).reveal()
     try:
         parameters = {name: str(value) for name, value in conninfo_to_dict(text).items()}
     except psycopg.ProgrammingError:
@@ -96,6 +99,16 @@ def parameters_of(url: Secret) -> Mapping[str, str]:
     if _is_misread(parameters):
         raise _bad_url()
     return parameters
+
+
+def _for_libpq(url: Secret) -> Secret:
+    return for_libpq(without_driver(url), known=_known_to_libpq())
+
+
+@cache
+def _known_to_libpq() -> frozenset[str]:
+    """Return libpq's own parameters, and `ssl`, which it reads for JDBC's sake."""
+    return frozenset({"ssl", *(option.keyword.decode() for option in Conninfo.get_defaults())})
 
 
 def _is_misread(parameters: Mapping[str, str]) -> bool:

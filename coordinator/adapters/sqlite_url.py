@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from coordinator.adapters.go_url import sqlite_file
 from coordinator.adapters.sqlalchemy_url import names_driver, without_driver
 from coordinator.errors import Usage
 from coordinator.secret import Secret
@@ -18,10 +19,10 @@ SCHEME: Final = "sqlite://"
 
 
 def path_from(url: Secret) -> Path:
-    """Return the file of `sqlite://PATH` (as golang-migrate writes it), of SQLAlchemy's form, or of a bare
-    path. Raises: Usage `bad-database-url`.
+    """Return the file of `sqlite://PATH` or `sqlite3://PATH` (as golang-migrate writes it), of SQLAlchemy's
+    form, of a URI of SQLite's own (`file:PATH`), or of a bare path. Raises: Usage `bad-database-url`.
     """
-    text = without_driver(url).reveal()
+    text = sqlite_file(without_driver(url).reveal())
     path = text.removeprefix(SCHEME).partition("?")[0]
     if not path or "://" in path:
         raise Usage(
@@ -34,7 +35,7 @@ def path_from(url: Secret) -> Path:
 
 def written_like(path: Path, like: Secret) -> Secret:
     """Return the address of an absolute path in the form that a URL has."""
-    scheme = re.match(r"sqlite(?:\+\w+)?://", like.reveal())
+    scheme = re.match(r"sqlite(?:3|\+\w+)?://", like.reveal())
     slash = "/" if names_driver(like) else ""
     return Secret(f"{scheme[0] if scheme else ''}{slash}{path}")
 

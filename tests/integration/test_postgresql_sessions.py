@@ -345,3 +345,16 @@ def test_a_role_that_has_no_connection_left_is_not_sent_to_the_url(database, dat
 
         session.execute(Batch((f"DROP ROLE {role}",), transaction=True))
     assert "No connection is left" in failure.value.next_step
+
+
+def test_a_setting_in_the_address_holds_also_behind_a_migration_that_changes_it(database_url: str):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA app")
+    mark = "&" if "?" in database_url else "?"
+    url = Secret(f"{database_url}{mark}search_path=app&pool_max_conns=4&x-multi-statement=true")
+
+    with connect(url, lock_timeout=LOCK_TIMEOUT).session(label="test") as session:
+        assert session.target(None).schema == "app"
+        session.execute(Batch(("SET search_path = public",), transaction=True))
+        session.execute(Batch(("CREATE TABLE orders (id int)",), transaction=True))
+        assert session.query("SELECT to_regclass('app.orders') IS NOT NULL") == [(True,)]
