@@ -26,6 +26,7 @@ from coordinator.sql import (
     controls_transaction,
     literal,
     may_refuse_transaction,
+    refuses_transaction,
     sets_transaction,
     split_statements,
     stays_in_transaction,
@@ -45,6 +46,7 @@ _SAME_IN_TRANSACTION = frozenset(
     (word,) for word in ("ALTER", "CREATE", "DELETE", "DROP", "INSERT", "REPLACE", "SELECT", "UPDATE", "WITH")
 )
 """First words of statements of SQLite that do inside a transaction what they do alone."""
+_SEVERAL = 2
 _NOTHING = -1
 """The version before the first: an empty table, or a row of its own when dirty."""
 
@@ -77,10 +79,14 @@ class GolangMigrate:
             return Parsed(None, None, problems)
         is_up = match[3] == "up"
         _, problems = declared_phase(text, file.path)
-        unsafe = unsafe_statements(text, Place(file.path, 1), transaction=False, engine=engine)
-        if not is_up:
-            unsafe = tuple(replace(each, severity=Severity.WARNING) for each in unsafe)
-        statements = (Statement(text, 1),) if text.strip() else ()
+        statements = _statements_of(text, engine)
+        unsafe = tuple(
+            problem if is_up else replace(problem, severity=Severity.WARNING)
+            for each in statements
+            for problem in unsafe_statements(
+                each.text, Place(file.path, each.line), transaction=False, engine=engine
+            )
+        )
         script = Script(statements, transaction=not _needs_no_transaction(text, engine))
         return Parsed(script if is_up else None, None if is_up else script, (*problems, *unsafe))
 
@@ -348,6 +354,24 @@ def _moved_query(target: Target, before: int) -> str:
         return f"SELECT 1 FROM {_table(target)}"  # noqa: S608
     dual = "FROM DUAL " if target.engine.speaks_mysql else ""  # MySQL 5.7 and MariaDB want a table's name
     return f"SELECT 1 {dual}WHERE NOT EXISTS ({same} AND NOT dirty)"
+
+
+def _statements_of(text: str, engine: Engine) -> tuple[Statement, ...]:
+    """Return a file's text, or its statements where only `x-multi-statement=true` can have applied it.
+
+    PostgreSQL takes a text of several statements for a transaction, which some of them refuse: without that
+    parameter the file fails for certain.
+    """
+    pieces = split_statements(text) if engine is Engine.POSTGRESQL else ()
+    is_whole = len(pieces) < _SEVERAL or not any(refuses_transaction(each) for each in pieces)
+    if is_whole or any(controls_transaction(each) or not each.is_closed for each in pieces):
+        return (Statement(text, 1),) if text.strip() else ()
+    found, begin = [], 0
+    for each in pieces:
+        start = text.index(each.text, begin)
+        begin = start + len(each.text)
+        found.append(Statement(each.text, 1 + text.count("\n", 0, start)))
+    return tuple(found)
 
 
 def _needs_no_transaction(text: str, engine: Engine) -> bool:

@@ -141,6 +141,18 @@ CLEAN_SQLITE: dict[str, str] = {
     "vacuum": "VACUUM;\n",
 }
 
+# Files that need `x-multi-statement=true` on PostgreSQL; both ways end the same.
+ONE_BY_ONE: dict[str, str] = {
+    "index concurrently with another": A + "CREATE INDEX CONCURRENTLY i ON a (x);\n",
+    "several indexes concurrently": A
+    + "-- the first\nCREATE INDEX CONCURRENTLY i ON a (x);\n\n"
+    + "CREATE INDEX CONCURRENTLY IF NOT EXISTS j\n  ON a (x);\n",
+    "vacuum with another": A + "VACUUM a;\n",
+    "a setting before": A + "SET lock_timeout = '3s';\nDROP INDEX CONCURRENTLY IF EXISTS i;\n" + B,
+    "no semicolon at the end": A + "CREATE INDEX CONCURRENTLY i ON a (x)",
+    "a failure in the middle": A + "CREATE INDEX CONCURRENTLY i ON a (x);\n" + FAILS + B,
+}
+
 # Folders that need `x-no-tx-wrap=true`; both ways end the same.
 _PARENT = (
     "CREATE TABLE a (x integer PRIMARY KEY, y text);\n"
@@ -260,14 +272,8 @@ POSTGRESQL_TRAPS: dict[str, Trap] = {
         ends_well=False,
         ledger=((1, True),),
     ),
-    "index concurrently with another": Trap(
-        {"1_a.up.sql": A + "CREATE INDEX CONCURRENTLY i ON a (x);\n"},
-        "statement-refuses-transaction",
-        ends_well=False,
-        ledger=((1, True),),
-    ),
-    "vacuum with another": Trap(
-        {"1_a.up.sql": A + "VACUUM a;\n"},
+    "vacuum in a transaction of the file's own": Trap(
+        {"1_a.up.sql": "BEGIN;\n" + A + "VACUUM a;\nCOMMIT;\n"},
         "statement-refuses-transaction",
         ends_well=False,
         ledger=((1, True),),

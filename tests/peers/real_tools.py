@@ -206,7 +206,8 @@ def _real_url(tool: str, world: World) -> str:
     query = parse_qs(parts.query)
     place = f"host={query['host'][0]}&" if "host" in query else ""
     host = parts.netloc.rpartition("@")[2]
-    return f"postgres://{user}@{host}{parts.path}?{place}sslmode=disable"
+    own = "".join(f"&{name}={value}" for name, [value] in query.items() if name.startswith("x-"))
+    return f"postgres://{user}@{host}{parts.path}?{place}sslmode=disable{own}"
 
 
 # -- the hook -------------------------------------------------------------------------------------------

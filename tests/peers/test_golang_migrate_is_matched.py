@@ -14,6 +14,7 @@ from peers.golang_migrate_cases import (
     CLEAN_SQLITE,
     FOLDERS,
     NOT_WRAPPED,
+    ONE_BY_ONE,
     POSTGRESQL_TRAPS,
     SAME_FILES,
     SAME_POSTGRESQL,
@@ -89,6 +90,21 @@ def test_a_failure_leaves_the_same_schema_and_no_dirty_version(
     (real_schema, real_ledger), (our_schema, our_ledger) = real.snapshot(TOOL), ours.snapshot(TOOL)
     assert our_schema == real_schema
     assert (real_ledger, our_ledger) == (((1, True),), ())
+
+
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+def test_a_file_that_needs_x_multi_statement_ends_as_it_does_with_it(
+    name: str, new_world: NewWorld, tmp_path: Path
+):
+    folder = write_files(tmp_path / "migrations", {"1_case.up.sql": ONE_BY_ONE[name]})
+    real, ours = new_world(PG), new_world(PG)
+    mark = "&" if "?" in real.url else "?"
+
+    code = run_real(TOOL, replace(real, url=f"{real.url}{mark}x-multi-statement=true"), folder, "up")
+    outcome = run_ours(TOOL, ours, folder)
+
+    assert outcome.is_done == (code == 0), outcome
+    assert ours.snapshot(TOOL) == real.snapshot(TOOL)
 
 
 @pytest.mark.parametrize("name", NOT_WRAPPED)

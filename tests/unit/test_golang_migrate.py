@@ -132,6 +132,29 @@ def test_a_file_that_may_refuse_a_transaction_is_marked_dirty_first(text: str):
     assert after.statements[1].endswith("VALUES (3, false)")
 
 
+def test_statements_that_refuse_a_transaction_are_sent_one_by_one_as_x_multi_statement_does():
+    text = "SET lock_timeout = '1s';\n\n-- of the list\nCREATE INDEX CONCURRENTLY i ON a (x);\nVACUUM a;\n"
+    [migration] = TOOL.read([source("3_a.up.sql", text)]).migrations
+    assert migration.up is not None
+
+    _, work, _ = TOOL.up(migration, target=PG, ledger=Ledger(exists=True))
+
+    assert [each.line for each in migration.up.statements] == [1, 3, 5]
+    assert work.statements == (
+        "SET lock_timeout = '1s';",
+        "-- of the list\nCREATE INDEX CONCURRENTLY i ON a (x);",
+        "VACUUM a;",
+    )
+
+
+def test_a_statement_that_refuses_the_files_own_transaction_is_an_error_at_its_line():
+    reading = TOOL.read([source("3_a.up.sql", "BEGIN;\nVACUUM a;\nCOMMIT;\n")])
+
+    assert [(each.code, each.place.line) for each in reading.diagnostics] == [
+        ("statement-refuses-transaction", 2)
+    ]
+
+
 def test_a_role_that_may_not_delete_truncates_as_golang_migrate_does():
     [migration] = TOOL.read([source("3_a.up.sql", "SELECT 1;")]).migrations
     ledger = TOOL.ledger_from([(2, False, False)])
