@@ -140,7 +140,8 @@ def _refuses(place: Place, statement: SqlStatement, *, alone: bool) -> Diagnosti
         "PostgreSQL runs a text of several statements in one transaction."
         if alone
         else "The tool wraps this migration in one transaction.",
-        "Give it a text of its own (goose: outside the StatementBegin block; golang-migrate: without BEGIN in the file)."
+        "Give it a text of its own (goose: outside the StatementBegin block; golang-migrate: without BEGIN in"
+        " the file)."
         if alone
         else "Add `-- +goose NO TRANSACTION` to the file, and keep the statement alone in it.",
     )
