@@ -117,7 +117,7 @@ def send_up(
     except CoordinatorError as error:
         if mark is not None:
             mark.stop(session, error)
-        elif book is not None and is_open and not tool.records_start:
+        elif is_open and not tool.records_start:
             marks.stop_uncounted(session, error, migration, tool, target=target, release=book.release)
         raise
     if late is not None:
