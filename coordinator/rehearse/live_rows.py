@@ -23,6 +23,7 @@ from coordinator.model import BackfillSpec, Migration
 from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import RehearsalEngine, RowQuery
 from coordinator.rehearse.catalogued import bare, words_of
+from coordinator.sql import split_statements
 
 _MOST: Final = 1000
 """How many rows are counted; there may be more."""
@@ -39,6 +40,8 @@ _CHANGES: Final = frozenset(
     }
 )  # fmt: skip
 """Words by which rows of a table that is made anew may be fewer or others than before."""
+_ACTS: Final = frozenset({"CALL", "DO", "SELECT", "TRUNCATE", "WITH"})
+"""First words of a statement that may write a table of which no sample row tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def asked_of_live(
         own = [each for each in rehearsal.statements if each.migration == migration.name]
         if migration.is_code and not own:
             return  # nobody knows what rows it changes
-        others |= {bare(table) for each in own for table in each.written} | _mixed(own)
+        others |= _written(own) | _mixed(own)
         net = list(_net(own))
         for each, _ in net:
             if each.kind == "column" and not _is_narrowed(each):
@@ -75,8 +78,7 @@ def asked_of_live(
             table, query = bare(change.relation or ""), engine.rows_against(change)
             about = {(table, word) for word in words_of(f"{change.name} {change.after}")}
             is_other = table in others or not about.isdisjoint(changed - _own(change))
-            # Where the server makes a value of NULL (MySQL's and MariaDB's old mode), it refuses none.
-            if query and query not in seen and not is_other and not statement.warnings:
+            if query and query not in seen and not is_other and not _makes_fit(statement):
                 seen.add(query)
                 yield Asked(migration.name, statement.place, change, query)
         others |= {bare(each.name) for each, _ in net if each.kind == "table"}
@@ -134,6 +136,24 @@ def _net(statements: Sequence[StatementEvidence]) -> Iterator[tuple[Change, Stat
             first = found[key][0] if key in found else each
             found[key] = (Change(*key, first.before, each.after), statement)
     yield from (each for each in found.values() if each[0].before != each[0].after)
+
+
+def _written(statements: Sequence[StatementEvidence]) -> set[str]:
+    """Return the tables whose rows a migration may change, and words among which others are."""
+    found = {bare(table) for each in statements for table in each.written}
+    for each in statements:
+        first = next(iter(split_statements(each.statement.text)), None)
+        if first is not None and first.words[:1] and first.words[0] in _ACTS:
+            found |= words_of(each.statement.text)
+    return found
+
+
+def _makes_fit(statement: StatementEvidence) -> bool:
+    """Tell whether the server changes what does not fit, or leaves it out, and refuses nothing.
+
+    MySQL and MariaDB do: in their old mode they make 0 of NULL.
+    """
+    return bool(statement.warnings) or "ignore" in words_of(statement.statement.text)
 
 
 def _mixed(statements: Sequence[StatementEvidence]) -> set[str]:

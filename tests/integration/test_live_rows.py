@@ -169,6 +169,9 @@ def test_nothing_is_asked_of_what_only_the_release_brings(servers: Servers, engi
         ("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID;\nALTER TABLE t VALIDATE CONSTRAINT c;", 1),
         ("ALTER TABLE t ADD UNIQUE NULLS NOT DISTINCT (a);", 0),
         ("ALTER TABLE t DROP CONSTRAINT t_pkey;\nALTER TABLE t ADD PRIMARY KEY (b);", 2),
+        ("ALTER TABLE t ADD CHECK (a > 0) NO INHERIT;", 1),
+        ("TRUNCATE t;\nALTER TABLE t ADD CHECK (a > 0);", 0),
+        ("DO $$ BEGIN DELETE FROM t WHERE a < -900; END $$;\nALTER TABLE t ADD CHECK (a > 0);", 0),
         ("ALTER TABLE t ALTER a TYPE integer USING abs(a), ADD CHECK (a > 0);", 1),
         ("ALTER TABLE t ALTER a TYPE bigint USING abs(a), ADD CHECK (a > 0);", 0),
     ],
@@ -183,9 +186,11 @@ def test_what_postgresql_writes_is_understood(servers: Servers, file: str, count
     [
         ("CREATE UNIQUE INDEX once ON t (b(1));", 1),
         ("CREATE UNIQUE INDEX once ON t (a, b);", 0),
+        ("ALTER IGNORE TABLE t ADD CONSTRAINT once UNIQUE (b);", 0),
+        ("TRUNCATE t;\nALTER TABLE t MODIFY a integer NOT NULL;", 0),
         ("SET sql_mode = '';\nALTER TABLE t MODIFY a integer NOT NULL;", 0),
     ],
-    ids=["a part of a text", "no row", "a mode that makes 0 of NULL"],
+    ids=["a part of a text", "no row", "IGNORE", "TRUNCATE", "a mode that makes 0 of NULL"],
 )
 def test_what_mariadb_writes_is_understood(servers: Servers, file: str, count: int):
     assert len(found(servers, MY, file)) == count

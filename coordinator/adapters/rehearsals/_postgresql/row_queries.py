@@ -40,7 +40,8 @@ def rows_against(change: Change) -> RowQuery | None:
 
 def _of_constraint(table: str, definition: str) -> RowQuery | None:
     if definition.startswith("CHECK ("):
-        return failing(table, inside(definition, definition.index("(")))
+        own = f"ONLY {table}" if definition.endswith(" NO INHERIT") else table
+        return failing(own, inside(definition, definition.index("(")))
     if key := _KEY.match(definition):
         terms = tuple(terms_of(inside(definition, key.end())))
         return repeated(table, terms, nulls_are_alike=bool(key["alike"]))
