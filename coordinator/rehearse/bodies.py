@@ -15,6 +15,8 @@ from coordinator.sql import tokens
 
 _BODY: Final = re.compile(r"\bAS (?P<quote>\$\w*\$)(?P<body>.*)(?P=quote)", re.DOTALL)
 _ALIAS: Final = re.compile(r"\bAS\s+(?!SELECT\b|WITH\b|MATERIALIZED\b)[\w\"`]+", re.IGNORECASE)
+_OPTIONS: Final = re.compile(r";?\s+with (?:\([^()]*\)|check option \w+ sql security \w+)$", re.IGNORECASE)
+"""Behind a view's text: who is asked for rights, and which rows it takes, of which others tell."""
 _SILENT: Final = frozenset({"space", "comment", "block"})
 _PUNCTUATION: Final = frozenset("(),.;`")
 
@@ -66,7 +68,7 @@ def _is_name(lexeme: str, names: Collection[str]) -> bool:
 
 def _parts(view: str) -> tuple[list[str], str]:
     """Return the columns that a view shows, and all that is behind them."""
-    text = _ALIAS.sub("", view)
+    text = _ALIAS.sub("", _OPTIONS.sub("", view))
     items: list[str] = []
     depth, begin = 0, None
     for _, start, end, _ in tokens(text):

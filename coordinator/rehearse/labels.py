@@ -16,7 +16,8 @@ Labels = Mapping[tuple[str, str], Sequence[str]]
 _OF_MYSQL: Final = re.compile(r"enum\((?P<labels>(?:'(?:[^']|'')*',?)+)\)", re.IGNORECASE)
 _LABEL: Final = re.compile(r"'((?:[^']|'')*)'")
 _ORDERS: Final = re.compile(
-    r"\b(?:ORDER\s+BY|MAX|MIN|GREATEST|LEAST|BETWEEN|RANK|OVER)\b|<(?!>)|(?<![<>-])>", re.IGNORECASE
+    r"\b(?:ORDER\s+BY|MAX|MIN|GREATEST|LEAST|BETWEEN|RANK|OVER)\b|<(?!>)|(?<![<>-])>|[-+*/%=]\s*\d",
+    re.IGNORECASE,
 )
 
 

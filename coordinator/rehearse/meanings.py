@@ -65,7 +65,9 @@ def _made_otherwise(pair: Pair) -> str | None:
     before, now = pair.own.schema, pair.here.schema
     if before.bodies == now.bodies:
         return None
-    named = before.words_behind(pair.text) & before.bodies.keys()
+    given = "insert" in events_of(pair.text) and before.functions
+    mine = [text for (table, _), text in before.defaults.items() if given and table in pair.own.names]
+    named = before.words_behind(" ".join([pair.text, *mine])) & before.bodies.keys()
     names = before.names | now.names
     found = [
         *otherwise(before.functions, now.functions, named=named, names=names),

@@ -1,14 +1,15 @@
-"""Columns whose values a migration rounds or cuts off along with their type. Pure.
+"""Columns that a migration gives a type which keeps less of each value, or compares values otherwise. Pure.
 
-`numeric(10,2)` that becomes `numeric(10,1)` has 1.2 where 1.25 was. Sample rows have few digits, and hide it
-from a query that only compares (`WHERE price = 1.25`). So who names the column is told. A type that has place
-for less of a number before its point is none of them: the engine refuses what does not fit.
+`numeric(10,2)` that becomes `numeric(10,1)` has 1.2 where 1.25 was; as a text, 9 is larger than 10. Sample
+rows are few, and hide it from a query that only compares (`WHERE price > '9'`). So who names the column is
+told. A type that has place for less of a number before its point is none of them: the engine refuses what
+does not fit.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, log2
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 from coordinator.evidence import StatementEvidence
 from coordinator.rehearse.catalogued import bare
 from coordinator.rehearse.recomputed import Recomputed
+from coordinator.rehearse.renewed import changed_columns
 
 _SIZES: Final = r"(?:\((?P<size>-?\d+)(?:,(?P<scale>-?\d+))?\))?"
 _TYPE: Final = re.compile(
@@ -26,13 +28,42 @@ _TYPE: Final = re.compile(
     r"|(?P<moment>timestamp|datetime)"
     r"|(?P<day>date)"
     r"|(?P<hour>time)"
-    r"|(?P<text>text|character(?: varying)?))"
+    r"|(?P<text>text|character varying)"
+    r"|(?P<padded>character))"
     rf"(?![^ (]){_SIZES}(?!\[)(?P<of_postgresql> with(?:out)? time zone)?"
 )
 _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "integer": 32, "int": 32, "bigint": 64}
 _SINGLE: Final = (24, 6)
 _DOUBLE: Final = (53, 15)
 """Bits of a whole number, and decimal digits of any number, that come back as they were."""
+_KINDS: Final = (
+    (
+        "number",
+        re.compile(r"(?:tiny|small|medium|big)?int\b|integer\b|numeric\b|decimal\b|real\b|float\b|double\b"),
+    ),
+    ("moment", re.compile(r"timestamp\b|datetime\b|date\b")),
+    ("hour", re.compile(r"time\b")),
+    ("padded", re.compile(r"character\b(?! varying)")),
+    ("text", re.compile(r"(?:tiny|medium|long)?text\b|character varying\b|varchar\b|char\b|enum\b|set\b")),
+    ("bytes", re.compile(r"bytea\b|(?:tiny|medium|long)?blob\b|(?:var)?binary\b")),
+    ("json", re.compile(r"jsonb?\b")),
+    ("citext", re.compile(r"(?:\w+\.)?citext\b")),
+    ("uuid", re.compile(r"uuid\b")),
+    ("boolean", re.compile(r"boolean\b")),
+)
+"""Of PostgreSQL, MySQL and MariaDB; types of one kind compare their values alike."""
+_AFFINITIES: Final = (
+    (None, re.compile(r"date|time|any\b")),
+    ("number", re.compile(r"\w*int")),
+    ("text", re.compile(r"\w*(?:char|clob|text)")),
+    ("bytes", re.compile(r"\w*blob")),
+    ("number", re.compile(r"\w")),
+)
+"""SQLite's (datatype3.html); what is declared a date is mostly a text, which is kept as one."""
+_SQLITE: Final = "main."
+_OTHER: Final = (
+    "makes a `{after}` of `{{table}}.{{column}}`, a `{before}`, which compares and orders otherwise"
+)
 _CUT: Final = "rounds or cuts off values of `{{table}}.{{column}}`: `{before}` becomes `{after}`"
 
 
@@ -50,21 +81,40 @@ class _Grain:
 
 
 def rounded_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
-    """Yield the columns whose new type keeps less of each value than the one before."""
-    for each in statements:
-        for change in each.changes:
-            if change.kind != "column" or not change.relation or not change.before or not change.after:
-                continue
-            before, after = _TYPE.match(change.before), _TYPE.match(change.after)
-            if before and after and _keeps_less(_grain(after), _grain(before), text=each.statement.text):
-                clause = _CUT.format(before=before[0], after=after[0])
-                yield Recomputed(bare(change.relation), bare(change.name), clause)
+    """Yield the columns whose new type keeps less of each value than the old one, or is of another kind."""
+    is_cast = any("USING" in each.statement.text.upper() for each in statements)
+    for (table, column), definitions in changed_columns(statements).items():
+        first, last = definitions[0][0], definitions[-1][1]
+        if first is None or last is None:
+            continue
+        kinds = _AFFINITIES if table.startswith(_SQLITE) else _KINDS
+        before, after = _kind(first, kinds), _kind(last, kinds)
+        if before != after and before is not None and after is not None:
+            yield Recomputed(bare(table), column, _OTHER.format(before=_type(first), after=_type(last)))
+        elif kinds is _KINDS and (clause := _cut(first, last, is_cast=is_cast)) is not None:
+            yield Recomputed(bare(table), column, clause)
 
 
-def _keeps_less(after: _Grain, before: _Grain, *, text: str) -> bool:
-    if after.kind != before.kind:
-        return (before.kind, after.kind) == ("moment", "hour")
-    if after.kind == "text" and "USING" not in text.upper():
+def _kind(definition: str, kinds: Iterable[tuple[str | None, re.Pattern[str]]]) -> str | None:
+    """Return which values a type compares alike with; None of a type that is not known."""
+    if "[]" in _type(definition):
+        return None
+    return next((kind for kind, types in kinds if types.match(definition)), None)
+
+
+def _type(definition: str) -> str:
+    return re.split(r" (?:not null|default|collate|generated|primary key)\b", definition)[0]
+
+
+def _cut(first: str, last: str, *, is_cast: bool) -> str | None:
+    before, after = _TYPE.match(first), _TYPE.match(last)
+    if before and after and _keeps_less(_grain(after), _grain(before), is_cast=is_cast):
+        return _CUT.format(before=before[0], after=after[0])
+    return None
+
+
+def _keeps_less(after: _Grain, before: _Grain, *, is_cast: bool) -> bool:
+    if after.kind == "text" and not is_cast:
         return False  # only a cast that is written out cuts off what does not fit
     if after.scale < before.scale:
         return True
@@ -76,7 +126,9 @@ def _keeps_less(after: _Grain, before: _Grain, *, text: str) -> bool:
 def _grain(found: re.Match[str]) -> _Grain:
     size = found["size"]
     if found["text"]:
-        return _Grain("text", int(size) if size else 1 if found["text"] == "character" else inf)
+        return _Grain("text", int(size) if size else inf)
+    if found["padded"]:
+        return _Grain("text", int(size or 1))
     if found["day"]:
         return _Grain("moment", -1)
     if found["moment"] or found["hour"]:

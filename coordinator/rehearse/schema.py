@@ -8,7 +8,7 @@ two states differ is in unmet.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,6 +45,8 @@ from coordinator.rehearse.strict_tables import strict_columns
 from coordinator.rehearse.written import columns_by, targets_of
 
 _ALL_COLUMNS = re.compile(r"(?:\bSELECT(?:\s+(?:ALL|DISTINCT))?|\bRETURNING|,|\.)\s*\*", re.IGNORECASE)
+_VIEWS = ("view ", "materialized view ")
+_DEFAULT = re.compile(r"\bdefault (.*)", re.IGNORECASE | re.DOTALL)
 _CONSTRAINTS = (constraints, of_domains, partitionings, expressions, strict_columns, triggers)
 """What reads them from a catalogue."""
 
@@ -70,6 +72,7 @@ class Schema:
     shifts: Shifts
     policies: Mapping[str, frozenset[Policy]]
     """By table, what hides its rows from a role."""
+    defaults: Mapping[tuple[str, str], str]
     conflicts: Conflicts
     sequences: Mapping[str, Numbers]
     counted: Mapping[tuple[str, str], str]
@@ -87,7 +90,7 @@ class Schema:
         parts = [key.split(" ")[1:] for key in catalogue if key.startswith(("partition ", "inheritance "))]
         return cls(
             constraints=tuple(each for reader in _CONSTRAINTS for each in reader(read)),
-            views={bare(key): text for key, text in catalogue.items() if key.startswith("view ")},
+            views={bare(key): text for key, text in catalogue.items() if key.startswith(_VIEWS)},
             functions=read.functions,
             domains=domain_checks(read),
             followers=frozenset(followers(read)),
@@ -97,6 +100,7 @@ class Schema:
             bounds=frozenset(bounds(read)),
             shifts=dict(shifts(read)),
             policies=policies(read),
+            defaults=dict(_defaults(catalogue)),
             conflicts=conflicts(read),
             sequences=dict(sequences(read)),
             counted=counted(read),
@@ -205,3 +209,12 @@ class Schema:
     @cached_property
     def _bounds(self) -> ByTable[str]:
         return ByTable(self.bounds)
+
+
+def _defaults(catalogue: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield by table and column what gives the value that an INSERT leaves out."""
+    for key, definition in catalogue.items():
+        found = _DEFAULT.search(definition) if key.startswith("column ") else None
+        if found is not None:
+            table, _, column = key.partition(" ")[2].rpartition(".")
+            yield (bare(table), bare(column)), found[1]

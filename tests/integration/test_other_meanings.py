@@ -80,6 +80,35 @@ def test_a_function_of_another_body_on_mariadb(servers: Servers):
     assert verdict(servers, Engine.MARIADB, base, pending, "SELECT id FROM t WHERE f(a)") == "pu"
 
 
+def test_a_default_that_calls_a_function_of_another_body(servers: Servers):
+    function = "FUNCTION f(a integer) RETURNS integer LANGUAGE sql AS"
+    base = f"""CREATE {function} 'SELECT CASE WHEN a > 7000000 THEN 1 ELSE 2 END';
+    CREATE TABLE t (id integer PRIMARY KEY, a integer, b integer DEFAULT f(9));"""
+    pending = f"CREATE OR REPLACE {function} 'SELECT CASE WHEN a > 8000000 THEN 1 ELSE 2 END';"
+
+    def found(query: str) -> str:
+        return verdict(servers, Engine.POSTGRESQL, base, pending, query)
+
+    assert found("INSERT INTO t (id) VALUES ($1)") == "pu"
+    assert found("UPDATE t SET a = $1") == "pp"
+
+
+def test_a_materialized_view_of_another_text(servers: Servers):
+    view = "CREATE MATERIALIZED VIEW m AS SELECT id, a FROM t WHERE a >"
+    pending = f"DROP MATERIALIZED VIEW m; {view} 8000000;"
+
+    found = verdict(servers, Engine.POSTGRESQL, f"{T} {view} 7000000;", pending, "SELECT id FROM m")
+
+    assert found == "pu"
+
+
+def test_an_option_of_a_view_is_none_of_its_text(servers: Servers):
+    base, query = f"{T} CREATE {VIEW};", "SELECT id FROM v"
+    pending = "ALTER VIEW v SET (security_invoker = true);"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, query) == "pp"
+
+
 def test_an_aggregate_of_another_function(servers: Servers):
     base = f"""{T}
     CREATE FUNCTION f(a integer, b integer) RETURNS integer LANGUAGE sql AS 'SELECT coalesce(a, 0) + b';
@@ -154,6 +183,14 @@ def test_labels_of_an_enum_in_another_order(servers: Servers, engine: Engine, qu
         pending = f"ALTER TABLE t MODIFY a enum({others});"
 
     assert verdict(servers, engine, base, pending, query) == expected
+
+
+@pytest.mark.mariadb
+def test_a_label_of_mysql_is_a_number_as_well(servers: Servers):
+    base = "CREATE TABLE t (id integer PRIMARY KEY, a enum('b', 'a', 'd', 'c', 'e'));"
+    pending = "ALTER TABLE t MODIFY a enum('b', 'a', 'd', 'e', 'c');"
+
+    assert verdict(servers, ENGINE, base, pending, "SELECT id FROM t WHERE a = 4") == "pu"
 
 
 @pytest.mark.parametrize(

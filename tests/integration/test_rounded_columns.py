@@ -82,3 +82,52 @@ def test_a_value_that_is_rounded_on_mysql(servers: Servers, before: str, after: 
     pending = f"ALTER TABLE t MODIFY a {after};"
 
     assert verdict(servers, ENGINE, base, pending, FINDS) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "query", "expected"),
+    [
+        ("integer", "text", "SELECT id FROM t WHERE a > '9'", "pu"),
+        ("varchar(9)", "char(9)", "SELECT id FROM t WHERE a LIKE '%x'", "pu"),
+        ("varchar(9)", "text", "SELECT id FROM t WHERE a LIKE '%x'", "pp"),
+        ("json", "jsonb", "SELECT id FROM t WHERE a->>'k' = 'x'", "pp"),
+    ],
+)
+def test_a_type_that_compares_otherwise_on_postgresql(
+    servers: Servers, before: str, after: str, query: str, expected: str
+):
+    base = f"CREATE TABLE t (id integer PRIMARY KEY, a {before});"
+
+    assert (
+        verdict(servers, Engine.POSTGRESQL, base, f"ALTER TABLE t ALTER a TYPE {after};", query) == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("text", "integer", "pu"),
+        ("varchar(9)", "text", "pp"),
+        ("integer", "bigint", "pp"),
+        ("datetime", "text", "pp"),
+        ("numeric(10,2)", "numeric(10,1)", "pp"),
+    ],
+)
+def test_a_type_that_compares_otherwise_on_sqlite(servers: Servers, before: str, after: str, expected: str):
+    base = f"CREATE TABLE t (id integer PRIMARY KEY, a {before});"
+    pending = f"""CREATE TABLE n (id integer PRIMARY KEY, a {after}); INSERT INTO n SELECT * FROM t;
+    DROP TABLE t; ALTER TABLE n RENAME TO t;"""
+
+    assert verdict(servers, Engine.SQLITE, base, pending, "SELECT id FROM t WHERE a > '007'") == expected
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [("int", "varchar(20)", "pu"), ("enum('b', 'a')", "varchar(9)", "pp"), ("varchar(9)", "longtext", "pp")],
+)
+def test_a_type_that_compares_otherwise_on_mysql(servers: Servers, before: str, after: str, expected: str):
+    base = f"CREATE TABLE t (id integer PRIMARY KEY, a {before});"
+    pending = f"ALTER TABLE t MODIFY a {after};"
+
+    assert verdict(servers, ENGINE, base, pending, "SELECT id FROM t WHERE a = 'x'") == expected
