@@ -76,8 +76,9 @@ def asked_of_live(
                 changed.add((bare(each.relation or ""), bare(each.name)))
         for change, statement in net:
             table, query = bare(change.relation or ""), engine.rows_against(change)
-            about = {(table, word) for word in words_of(f"{change.name} {change.after}")}
-            is_other = table in others or not about.isdisjoint(changed - _own(change))
+            words = words_of(f"{change.name} {change.after}")  # a parent's name is among them
+            about = {(table, word) for word in words}
+            is_other = not others.isdisjoint({table, *words}) or not about.isdisjoint(changed - _own(change))
             if query and query not in seen and not is_other and not _makes_fit(statement):
                 seen.add(query)
                 yield Asked(migration.name, statement.place, change, query)

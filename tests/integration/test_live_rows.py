@@ -122,6 +122,8 @@ def test_values_are_counted_that_several_rows_have(servers: Servers, engine: Eng
 def test_rows_are_counted_whose_parent_is_not_there(servers: Servers, engine: Engine):
     [hazard] = found(servers, engine, "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (c) REFERENCES p (id);")
 
+    file = "INSERT INTO p VALUES (3);\nALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (c) REFERENCES p (id);"
+    assert found(servers, engine, file) == [], "the release brings parents"
     parent = "public.p" if engine is PG else "p"
     assert f"whose `c` is in no row of `{parent}` (1 of them)" in hazard.what
 

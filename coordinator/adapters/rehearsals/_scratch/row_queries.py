@@ -70,31 +70,31 @@ def _told(sql: str) -> str:
 
 def inside(text: str, opening: int) -> str:
     """Return what stands between the parenthesis at a place and the one that closes it; quotes are heeded."""
-    depth, quote = 0, ""
-    for place in range(opening, len(text)):
-        letter = text[place]
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in _QUOTES:
-            quote = letter
-        elif letter in "()":
-            depth += 1 if letter == "(" else -1
-            if depth == 0:
-                return text[opening + 1 : place].strip()
+    for place, letter, depth in _outside_quotes(text, opening):
+        if letter == ")" and depth == 0:
+            return text[opening + 1 : place].strip()
     raise ValueError(f"nothing closes the parenthesis at {opening} of: {text}")
 
 
 def terms_of(text: str) -> Iterator[str]:
     """Yield the parts of a list between its commas, but for those in parentheses and quotes."""
-    depth, quote, began = 0, "", 0
-    for place, letter in enumerate(text):
+    began = 0
+    for place, letter, depth in _outside_quotes(text):
+        if letter == "," and depth == 0:
+            yield text[began:place].strip()
+            began = place + 1
+    yield text[began:].strip()
+
+
+def _outside_quotes(text: str, begin: int = 0) -> Iterator[tuple[int, str, int]]:
+    """Yield each letter with its place, and with how many parentheses are open behind it."""
+    depth, quote = 0, ""
+    for place in range(begin, len(text)):
+        letter = text[place]
         if quote:
             quote = "" if letter == quote else quote
         elif letter in _QUOTES:
             quote = letter
-        elif letter in "()":
-            depth += 1 if letter == "(" else -1
-        elif letter == "," and depth == 0:
-            yield text[began:place].strip()
-            began = place + 1
-    yield text[began:].strip()
+        else:
+            depth += (letter == "(") - (letter == ")")
+            yield place, letter, depth
