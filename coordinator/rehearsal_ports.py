@@ -33,7 +33,7 @@ BOOKS: Final = frozenset(
 """Tables where migration tools and this program keep their books: no part of a service's schema."""
 
 Origin = tuple[str, str]
-"""A table, as the engine writes its name, and a column of it."""
+"""A table, with its schema where the engine has several, and a column of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ what its client was compiled for and where its queries are known to work.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -293,8 +293,20 @@ def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State) -
         return answer
     if query.ran is None or query.schema is None:
         return answer
-    why = unmet(query.text, own=(query.schema, query.ran), here=(state.schema, here))
+    own, now = (
+        schema.about(query.text, known=_tables_of(query, ran), ran=ran)
+        for schema, ran in ((query.schema, query.ran), (state.schema, here))
+    )
+    why = unmet(query.text, own=(own, query.ran), here=(now, here))
     return answer if why is None else unknown(answer, Layer.EXECUTE, why)
+
+
+def _tables_of(query: Compiled, ran: Ran) -> Iterator[str]:
+    """Yield tables, as the engine writes them, of which it tells that a query is about them."""
+    columns = query.description.columns if query.description is not None else None
+    yield from (column.origin[0] for column in columns or () if column.origin is not None)
+    if ran.written is not None and ran.written.table is not None:
+        yield ran.written.table
 
 
 def _hidden(query: Compiled, answer: Answer, state: State) -> Answer:

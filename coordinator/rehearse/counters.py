@@ -44,14 +44,14 @@ class Numbers:
 
 
 def sequences(read: Read) -> Iterator[tuple[str, Numbers]]:
-    """Yield those of a schema, by their names without schema, where their catalogue tells the numbers."""
+    """Yield those of a schema, where their catalogue tells the numbers."""
     for key, definition in read.things.items():
         found = _SEQUENCE.match(definition) if key.startswith("sequence ") else None
         if found is not None:
             numbers = Numbers(
                 int(found["step"]), int(found["least"]), int(found["most"]), bool(found["cycle"])
             )
-            yield bare(key), numbers
+            yield key.removeprefix("sequence "), numbers
 
 
 def counted(read: Read) -> Mapping[tuple[str, str], str]:
@@ -61,6 +61,6 @@ def counted(read: Read) -> Mapping[tuple[str, str], str]:
         counts = _COUNTS.search(definition) if key.startswith("column ") else None
         if counts is not None:
             table, _, column = key.partition(" ")[2].rpartition(".")
-            name = (bare(table), bare(column))
-            found[name] = bare(counts["sequence"]) if counts["sequence"] else "_".join((*name, "seq"))
+            usual = f"{table}_{column}_seq".replace('"', "")
+            found[bare(table), bare(column)] = counts["sequence"] or usual
     return found

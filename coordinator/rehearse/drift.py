@@ -26,7 +26,7 @@ def differences(files: Mapping[str, str], live: Mapping[str, str]) -> Iterator[s
     one_sided = [name for name in names if name not in files or name not in live]
     whole = {name.removeprefix(kind) for name in one_sided for kind in _WHOLE if name.startswith(kind)}
     definitions = {**files, **live}
-    told = [name for name in names if not _belongs(name, definitions[name], whole)]
+    told = [name for name in names if not belongs(name, definitions[name], whole)]
     for name in told[:_SHOWN]:
         if name not in files:
             said = "" if name.startswith(f"{live[name]} ") else f": {_shortened(live[name])}"
@@ -54,12 +54,12 @@ def matters(files: Mapping[str, str], live: Mapping[str, str], *, asks_privilege
         not name.startswith(silent)
         and not (name.startswith("index ") and " UNIQUE " not in definitions[name])
         and name.removeprefix("table ") not in whole
-        and not _belongs(name, definitions[name], whole)
+        and not belongs(name, definitions[name], whole)
         for name in names
     )
 
 
-def _belongs(name: str, definition: str, whole: Collection[str]) -> bool:
+def belongs(name: str, definition: str, whole: Collection[str]) -> bool:
     """Tell whether a thing is a part of a table or view that is missing as a whole."""
     if name.startswith(_WHOLE):
         return False

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from coordinator.rehearse.bodies import otherwise, shown_otherwise
-from coordinator.rehearse.catalogued import Room
+from coordinator.rehearse.catalogued import Room, bare
 from coordinator.rehearse.labels import goes_by_order, ordered_otherwise
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.nullable import denied_by
@@ -52,8 +52,9 @@ def _used_up(pair: Pair) -> str | None:
         for name, numbers in now.sequences.items()
         if name in before.sequences and numbers.gives_less_than(before.sequences[name])
     }
-    found = less & (used.keys() | now.words_behind(pair.text)) if less else less
-    return _USED_UP.format(name=min(found)) if found else None
+    words = now.words_behind(pair.text) if less else frozenset[str]()
+    found = sorted(name for name in less if name in used or bare(name) in words)
+    return _USED_UP.format(name=found[0]) if found else None
 
 
 def _ends_sooner(room: Room | None, before: Room | None) -> bool:

@@ -7,7 +7,6 @@ made for no NULL may fail where it gets one. Sample rows were made where there w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from coordinator.rehearse.catalogued import ANY, Read, bare, words_of
@@ -29,12 +28,14 @@ _MINDS: Final = re.compile(
 _DENIES: Final = re.compile(r"\bNOT\b|(?:<>|!=)\s*ALL\b", re.IGNORECASE)
 
 
-def never_null(read: Read) -> Iterator[tuple[str, str]]:
-    """Yield the columns, each with its table, in which no row has NULL."""
+def never_null(read: Read) -> frozenset[tuple[str, str]]:
+    """Return the columns, each with its table, in which no row has NULL, whatever schema it is of."""
+    found: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
     for key, definition in read.things.items():
-        if key.startswith("column ") and _NEVER.search(definition):
+        if key.startswith("column "):
             table, _, column = key.partition(" ")[2].rpartition(".")
-            yield bare(table), bare(column)
+            found[_NEVER.search(definition) is not None].add((bare(table), bare(column)))
+    return frozenset(found[True] - found[False])
 
 
 def denied_by(text: str) -> frozenset[str]:

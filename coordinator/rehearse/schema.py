@@ -8,8 +8,8 @@ two states differ is in unmet.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from coordinator.rehearsal_ports import Ran
@@ -37,6 +37,7 @@ from coordinator.rehearse.conflicts import Conflicts, conflicts
 from coordinator.rehearse.counters import Numbers, counted, sequences
 from coordinator.rehearse.following import Following, below, refusing
 from coordinator.rehearse.givers import Giver, givers
+from coordinator.rehearse.homonyms import Homonyms, homonyms, others, without
 from coordinator.rehearse.labels import Labels, labels
 from coordinator.rehearse.nullable import never_null
 from coordinator.rehearse.policies import Policy, policies
@@ -82,6 +83,8 @@ class Schema:
     """Columns, each with its table, that are NOT NULL."""
     refusing: frozenset[tuple[str, str]]
     """Tables whose rows cannot go while one of another table refers to them, each with that one."""
+    catalogue: Mapping[str, str] = field(repr=False)
+    """What it was read from."""
 
     @classmethod
     def of(cls, catalogue: Mapping[str, str]) -> Schema:
@@ -105,9 +108,33 @@ class Schema:
             sequences=dict(sequences(read)),
             counted=counted(read),
             labels=labels(read),
-            never_null=frozenset(never_null(read)),
+            never_null=never_null(read),
             refusing=frozenset(refusing(read)),
+            catalogue=catalogue,
         )
+
+    def about(self, text: str, *, known: Iterable[str], ran: Ran) -> Schema:
+        """Return the schema without tables that have the names of those that a text is about.
+
+        `known` are tables of which the engine told.
+        """
+        if not self._homonyms:
+            return self
+        beside = {bare(each.table) for each in ran.beside}
+        left = others(text, self._homonyms, known=known, beside=beside)
+        if not left:
+            return self
+        if left not in self._about:
+            self._about[left] = Schema.of(without(self.catalogue, left))
+        return self._about[left]
+
+    @cached_property
+    def _homonyms(self) -> Homonyms:
+        return homonyms(self.catalogue)
+
+    @cached_property
+    def _about(self) -> dict[frozenset[str], Schema]:
+        return {}
 
     @cached_property
     def following(self) -> Following:

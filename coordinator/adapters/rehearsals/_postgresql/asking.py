@@ -227,8 +227,11 @@ def _origins(connection: Connection, answers: Sequence[_Parsed]) -> dict[_Place,
     """Return of places in tables their names, and whether NULL may stand there."""
     places = sorted({place for each in answers for _, _, place in each.columns or ()})
     rows = connection.execute(
-        "SELECT attrelid::int8, attnum, attrelid::regclass::text, attname, NOT (attnotnull OR typnotnull)"
+        "SELECT attrelid::int8, attnum, pg_catalog.format('%%I.%%I', nspname, relname), attname,"
+        " NOT (attnotnull OR typnotnull)"
         " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = atttypid"
+        " JOIN pg_catalog.pg_class c ON c.oid = attrelid"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace"
         " JOIN unnest(%s::oid[], %s::int4[]) AS u(o, n) ON (attrelid, attnum) = (o, n)",
         [[oid for oid, _ in places], [number for _, number in places]],
     ).fetchall()

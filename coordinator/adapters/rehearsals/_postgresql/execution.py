@@ -229,8 +229,9 @@ def _targets(connection: psycopg.Connection, texts: set[str]) -> Mapping[str, _T
     if not names:
         return {}
     found = connection.execute(
-        "SELECT name, oid::regclass::text, relkind = 'v' FROM unnest(%s::text[]) AS name"
-        " JOIN pg_catalog.pg_class ON oid = to_regclass(name) WHERE relkind IN ('r', 'p', 'v')",
+        "SELECT name, pg_catalog.format('%%I.%%I', nspname, relname), relkind = 'v'"
+        " FROM unnest(%s::text[]) AS name JOIN pg_catalog.pg_class c ON c.oid = to_regclass(name)"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'p', 'v')",
         [names],
     ).fetchall()
     relations = [relation for _, relation, _ in found]
