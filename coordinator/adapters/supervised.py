@@ -227,7 +227,7 @@ def held_by_program(file: Path) -> Iterator[int]:
     lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not _locks(lock):
-            raise _running()
+            raise _running(file)
         yield lock
     finally:
         os.close(lock)
@@ -243,7 +243,7 @@ def demand_gone(file: Path, timeout: timedelta) -> None:
         until = time.monotonic() + timeout.total_seconds()
         while not _locks(lock):
             if time.monotonic() >= until:
-                raise _running()
+                raise _running(file)
             time.sleep(_POLL)
     finally:
         os.close(lock)
@@ -257,10 +257,11 @@ def _locks(lock: int) -> bool:
     return True
 
 
-def _running() -> Waiting:
+def _running(file: Path) -> Waiting:
     return Waiting(
         "program-running",
         "A program that an earlier command started is still running.",
         why="It may change the database at any moment.",
-        next_step="Let it end, or end it; then run again.",
+        next_step=f"Let it end, or end it: it has {file} open (`fuser -v` of that shows its number). Then run"
+        " again.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -150,7 +151,9 @@ def test_while_a_program_lives_whose_supervisor_died_no_other_one_starts(tmp_pat
     with pytest.raises(Waiting) as waiting:
         run(runner)
     assert waiting.value.code == "program-running"
+    [held] = re.findall(r"it has (\S+) open", waiting.value.next_step)
     for program in processes_of(tmp_path):
+        assert Path(held) in [each.readlink() for each in Path(f"/proc/{program}/fd").iterdir()]
         os.kill(program, signal.SIGKILL)
     runner.demand_gone(timedelta(seconds=30))
 
