@@ -90,7 +90,7 @@ def found(
     ("files", "rows"),
     [
         (NOT_NULL, "rows of `{t}` where `a` is NULL (1 of them)"),
-        (CHECK, "rows of `{t}` for which `{a} > 0` is false (1 of them)"),
+        (CHECK, "rows of `{t}` for which `a > 0` is false (1 of them)"),
     ],
     ids=["NOT NULL", "CHECK"],
 )
@@ -99,8 +99,7 @@ def test_rows_are_counted_that_a_constraint_of_a_column_refuses(
 ):
     [hazard] = found(servers, engine, files[engine])
 
-    table, column = ("public.t", "(a > 0)") if engine is PG else ("t", "a > 0")
-    told = rows.replace("{t}", table).replace("{a} > 0", column)
+    told = rows.replace("{t}", "public.t" if engine is PG else "t")
     assert hazard.code == "live-rows-refused"
     assert hazard.what == f"The live database has {told}, on which this fails."
     assert hazard.fails
@@ -188,7 +187,7 @@ def test_what_postgresql_writes_is_understood(servers: Servers, file: str, count
     [
         ("CREATE UNIQUE INDEX once ON t (b(1));", 1),
         ("CREATE UNIQUE INDEX once ON t (a, b);", 0),
-        ("ALTER IGNORE TABLE t ADD CONSTRAINT once UNIQUE (b);", 0),
+        ("ALTER IGNORE TABLE t ADD CONSTRAINT once UNIQUE (b);" if MY is Engine.MARIADB else "DO 1;", 0),
         ("TRUNCATE t;\nALTER TABLE t MODIFY a integer NOT NULL;", 0),
         ("SET sql_mode = '';\nALTER TABLE t MODIFY a integer NOT NULL;", 0),
     ],

@@ -29,6 +29,8 @@ def missing(table: str, column: str) -> RowQuery:
 
 def failing(table: str, check: str) -> RowQuery:
     """Return what finds rows for which a check is false; one that is NULL holds."""
+    while check.startswith("(") and f"({inside(check, 0)})" == check:
+        check = inside(check, 0)
     return RowQuery(
         f"rows of {_told(table)} for which {_told(check)} is false", "*", f"FROM {table} WHERE NOT ({check})"
     )
