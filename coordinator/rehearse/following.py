@@ -13,7 +13,7 @@ from coordinator.rehearse.catalogued import ANY, PARENT, Constraint, Done, Follo
 _T = TypeVar("_T")
 _OF_PARENTS = frozenset({"update", "delete"})
 _NONE: frozenset[str] = frozenset()
-_TAKES_ALONG: Final = re.compile(r"ON DELETE (?:CASCADE|SET)", re.IGNORECASE)
+_ACTS: Final = re.compile(r"ON (DELETE|UPDATE) (?:CASCADE|SET)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,22 @@ class Following:
         """Return whose rows go or change with those of some tables by an action that another schema lacks."""
         new = self._leads - unlike._leads
         return frozenset(child for (event, of), (_, child) in new if event == "delete" and of in tables)
+
+    def going(self, tables: Collection[str], columns: Collection[str] | None, event: str) -> frozenset[Done]:
+        """Return what is done to rows where that is done to those of some tables, these included.
+
+        `columns` are those that are written; None if it may be any.
+        """
+        done: frozenset[Done] = frozenset((event, each) for each in tables)
+        if event == "update" and columns is not None:
+            keys = {(each.of_parent, key) for each in self.followers for key in each.keys}
+            done = frozenset(each for each in done if any((each, column) in keys for column in columns))
+        return done | below(done, self._leads)
+
+    def acts(self, done: Collection[Done], *, unlike: Following) -> frozenset[tuple[Done, str]]:
+        """Return to what an action follows that another schema lacks, each with the table that it acts on."""
+        new = self._leads - unlike._leads
+        return frozenset((parent, child) for parent, (_, child) in new if parent in done)
 
     def met(
         self, tables: frozenset[str], columns: frozenset[str] | None
@@ -70,12 +86,14 @@ class Following:
         return tuple((each, rows) for each, rows in met if rows)
 
 
-def refusing(read: Read) -> Iterator[tuple[str, str]]:
-    """Yield the tables whose rows do not go while another one has some that refer to them, with that one."""
+def refusing(read: Read) -> Iterator[tuple[Done, str]]:
+    """Yield what cannot be done to a table's rows while another one has some that refer to them, with it."""
     for key, definition in read.things.items():
         parent = PARENT.search(definition) if key.startswith("constraint ") else None
-        if parent is not None and not _TAKES_ALONG.search(definition):
-            yield bare(parent["parent"]), bare(read.table_of(key.partition(" ")[2], definition))
+        if parent is not None:
+            acting = {each[1].lower() for each in _ACTS.finditer(definition)}
+            child = bare(read.table_of(key.partition(" ")[2], definition))
+            yield from (((event, bare(parent["parent"])), child) for event in sorted(_OF_PARENTS - acting))
 
 
 def _meeting(constraint: Constraint, changed: Mapping[tuple[str, bool], frozenset[str]]) -> frozenset[Done]:

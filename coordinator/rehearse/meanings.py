@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from coordinator.rehearse.bodies import otherwise, shown_otherwise
@@ -66,15 +66,24 @@ def _made_otherwise(pair: Pair) -> str | None:
     before, now = pair.own.schema, pair.here.schema
     if before.bodies == now.bodies:
         return None
-    given = "insert" in events_of(pair.text) and before.functions
-    mine = [text for (table, _), text in before.defaults.items() if given and table in pair.own.names]
-    named = before.words_behind(" ".join([pair.text, *mine])) & before.bodies.keys()
+    texts = [pair.text, *_given(pair)] if before.functions else [pair.text]
+    named = before.words_behind(" ".join(texts)) & before.bodies.keys()
     names = before.names | now.names
     found = [
         *otherwise(before.functions, now.functions, named=named, names=names),
         *shown_otherwise(before.views, now.views, named=named, names=names),
     ]
     return _MADE_OTHERWISE.format(name=found[0]) if found else None
+
+
+def _given(pair: Pair) -> Iterator[str]:
+    """Yield what gives values to the rows that a query writes: defaults to new ones, expressions to all."""
+    events = events_of(pair.text)
+    for (table, _), text in pair.own.schema.given.items():
+        if table in pair.own.names and (
+            "insert" in events or ("update" in events and "default" not in text[:7])
+        ):
+            yield text
 
 
 def _reordered(pair: Pair) -> str | None:

@@ -16,6 +16,7 @@ from coordinator.rehearsal_ports import Ran
 from coordinator.rehearse.by_table import ByTable
 from coordinator.rehearse.catalogued import (
     Constraint,
+    Done,
     Follower,
     Read,
     Room,
@@ -47,7 +48,7 @@ from coordinator.rehearse.written import columns_by, targets_of
 
 _ALL_COLUMNS = re.compile(r"(?:\bSELECT(?:\s+(?:ALL|DISTINCT))?|\bRETURNING|,|\.)\s*\*", re.IGNORECASE)
 _VIEWS = ("view ", "materialized view ")
-_DEFAULT = re.compile(r"\bdefault (.*)", re.IGNORECASE | re.DOTALL)
+_GIVES = re.compile(r"\b(?:default|generated always as) .*", re.IGNORECASE | re.DOTALL)
 _CONSTRAINTS = (constraints, of_domains, partitionings, expressions, strict_columns, triggers)
 """What reads them from a catalogue."""
 
@@ -73,7 +74,8 @@ class Schema:
     shifts: Shifts
     policies: Mapping[str, frozenset[Policy]]
     """By table, what hides its rows from a role."""
-    defaults: Mapping[tuple[str, str], str]
+    given: Mapping[tuple[str, str], str]
+    """By table and column, its `default …`, or what it is `generated always as`."""
     conflicts: Conflicts
     sequences: Mapping[str, Numbers]
     counted: Mapping[tuple[str, str], str]
@@ -81,8 +83,8 @@ class Schema:
     labels: Labels
     never_null: frozenset[tuple[str, str]]
     """Columns, each with its table, that are NOT NULL."""
-    refusing: frozenset[tuple[str, str]]
-    """Tables whose rows cannot go while one of another table refers to them, each with that one."""
+    refusing: frozenset[tuple[Done, str]]
+    """What cannot be done to a table's rows while one of another table refers to them, with that table."""
     catalogue: Mapping[str, str] = field(repr=False)
     """What it was read from."""
 
@@ -103,7 +105,7 @@ class Schema:
             bounds=frozenset(bounds(read)),
             shifts=dict(shifts(read)),
             policies=policies(read),
-            defaults=dict(_defaults(catalogue)),
+            given=dict(_given(catalogue)),
             conflicts=conflicts(read),
             sequences=dict(sequences(read)),
             counted=counted(read),
@@ -238,10 +240,10 @@ class Schema:
         return ByTable(self.bounds)
 
 
-def _defaults(catalogue: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield by table and column what gives the value that an INSERT leaves out."""
+def _given(catalogue: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield by table and column what gives a value that a query does not write."""
     for key, definition in catalogue.items():
-        found = _DEFAULT.search(definition) if key.startswith("column ") else None
+        found = _GIVES.search(definition) if key.startswith("column ") else None
         if found is not None:
             table, _, column = key.partition(" ")[2].rpartition(".")
-            yield (bare(table), bare(column)), found[1]
+            yield (bare(table), bare(column)), found[0].lower()

@@ -75,8 +75,8 @@ _DIVERTED: Final = (
     " replaced is not known"
 )
 _GOES_ALONG: Final = (
-    "rows of `{table}` refused that the one goes that they refer to, where the version was made; here they go"
-    " or change with it: whether the version counts on the refusal is not known"
+    "rows of `{table}` refused that what they refer to goes or changes, where the version was made, and here"
+    " go or change with it: whether the version counts on the refusal is not known"
 )
 _HIDDEN: Final = (
     "the row security of `{table}` is another one here than where the version was made: whether it hides"
@@ -226,13 +226,14 @@ def _diverted(pair: Pair) -> str | None:
 
 
 def _goes_along(pair: Pair) -> str | None:
-    """Rows of other tables that refused what is deleted, and go or change with it here."""
-    if "delete" not in events_of(pair.text):
-        return None
+    """Rows of other tables that refused what is done to those that they refer to, and here go along."""
     now, before = pair.here.schema, pair.own.schema
-    more = now.following.gone_with(pair.here.names, unlike=before.following)
-    refused = more & {child for parent, child in before.refusing if parent in pair.own.names}
-    return _GOES_ALONG.format(table=min(refused)) if refused else None
+    for event in sorted(events_of(pair.text) & {"delete", "update"}):
+        done = now.following.going(pair.here.names, pair.columns, event)
+        found = now.following.acts(done, unlike=before.following) & before.refusing
+        if found:
+            return _GOES_ALONG.format(table=min(child for _, child in found))
+    return None
 
 
 def _shown(text: str) -> str:

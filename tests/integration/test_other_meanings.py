@@ -272,3 +272,32 @@ def test_rows_that_refused_and_now_go_along(
     query = "DELETE FROM t WHERE a = " + ("$1" if engine is Engine.POSTGRESQL else "?")
 
     assert verdict(servers, engine, base, pending.format(does), query) == expected
+
+
+@pytest.mark.parametrize(
+    ("foreign_key", "query", "expected"),
+    [
+        ("a integer REFERENCES b ON DELETE CASCADE", "DELETE FROM t WHERE a = $1", "pu"),
+        ("a integer REFERENCES t ON UPDATE CASCADE", "UPDATE t SET id = id + 1000 WHERE a = $1", "pu"),
+        ("a integer REFERENCES t ON UPDATE CASCADE", "UPDATE t SET a = a + 1 WHERE a = $1", "pp"),
+        ("a integer REFERENCES t ON UPDATE CASCADE", "DELETE FROM t WHERE a = $1", "pp"),
+    ],
+)
+def test_rows_that_go_along_behind_others_or_with_a_key(
+    servers: Servers, foreign_key: str, query: str, expected: str
+):
+    base = f"""{T} CREATE TABLE b (id integer PRIMARY KEY, t integer REFERENCES t ON DELETE CASCADE);
+    CREATE TABLE c (id integer PRIMARY KEY, {foreign_key.partition(" ON")[0]});"""
+    pending = f"""ALTER TABLE c DROP CONSTRAINT c_a_fkey; ALTER TABLE c ADD CONSTRAINT k
+    FOREIGN KEY (a) {foreign_key.partition("integer ")[2]};"""
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, query) == expected
+
+
+def test_a_generated_column_that_calls_a_function_of_another_body(servers: Servers):
+    function = "FUNCTION f(a integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS"
+    base = f"""CREATE {function} 'SELECT a > 7000000';
+    CREATE TABLE t (id integer PRIMARY KEY, a integer, g boolean GENERATED ALWAYS AS (f(a)) STORED);"""
+    pending = f"CREATE OR REPLACE {function} 'SELECT a > 8000000';"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "UPDATE t SET a = $1 WHERE id = $2") == "pu"
