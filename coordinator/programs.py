@@ -88,9 +88,9 @@ class Programs:
     def apply(self, migration: Migration) -> str:
         """Have the program apply and record `migration`, which must be the tool's next one; return a line.
 
-        Raises: as apply_migration before the program ran. After it StepFailed `program-failed` where it says
-        itself that it failed, InDoubt where what it did is not what the table says, and an ambiguous
-        DatabaseError where the table could not be read.
+        Raises: as `demand_next`, and Waiting `migration-lock-held`, before the program ran. After it
+        StepFailed `program-failed` where it says itself that it failed, InDoubt where what it did is not what
+        the table says, and an ambiguous DatabaseError where the table could not be read.
         """
         versions, runner, who = self.versions, self.runner, self._who(migration)
         with self.connect() as session:
@@ -117,8 +117,8 @@ class Programs:
         """Have one program apply and record migrations; return a line for each that is there, from the first.
 
         None where each has a program of its own. Each `is_atomic`, and the first must be the tool's next one.
-        Raises: as apply_migration before the program ran; after it an ambiguous DatabaseError where the table
-        could not be read, or has more than these.
+        Raises: as `demand_next`, and Waiting `migration-lock-held`, before the program ran; after it an
+        ambiguous DatabaseError where the table could not be read, or has more than these.
         """
         versions = self.versions
         with self.connect() as session:
