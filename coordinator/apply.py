@@ -8,7 +8,8 @@ says what to send, the session sends it. Nothing is repeated here either: a call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -91,17 +92,18 @@ def send_up(
     batches = _patient(tool.up(replace(whole, up=script), target=target, ledger=ledger), patience)
     if is_dirty:
         batches = batches[1:]
-    if not ledger.exists:
-        session.execute(tool.create_ledger(target))
     mark: Marks | None = None
     late: Batch | None = None
-    is_open = applied.is_open(session, target, standing, book)
-    if is_open:
-        batches, late = applied.entered(batches, migration, tool=tool, target=target, book=book)
-        if marks.can_be_marked(whole.up, target.engine):
-            mark = Marks(whole, tool, target, book.release, start or 0)
-            batches = mark.beside(batches, settings=settings)
-            mark.begin(session)
+    with _ahead_of_the_file():
+        if not ledger.exists:
+            session.execute(tool.create_ledger(target))
+        is_open = applied.is_open(session, target, standing, book)
+        if is_open:
+            batches, late = applied.entered(batches, migration, tool=tool, target=target, book=book)
+            if marks.can_be_marked(whole.up, target.engine):
+                mark = Marks(whole, tool, target, book.release, start or 0)
+                batches = mark.beside(batches, settings=settings)
+                mark.begin(session)
     ways = partial(_ways, tool, migration, migrations, target=target, ledger=ledger, is_up=True)
     try:
         _execute(
@@ -325,6 +327,8 @@ def _execute(
                 is_marked = False
             is_apart = script is not None and not script.transaction and (is_sent or not batch.transaction)
             is_untouched = not has_begun and not is_marked
+            if not (is_sent or is_marked) and _is_read_only_throughout(error, batch, script, remains):
+                is_untouched = True  # as for a moment of a failover
             if error.code == "lock-blocked" and is_untouched:
                 raise Waiting("lock-blocked", what, why=error.why, next_step=error.next_step) from error
             raise DatabaseError(
@@ -352,6 +356,25 @@ def _nothing_happened(error: DatabaseError, batch: Batch, remains: Remains | Non
     """Tell whether the batch that failed has certainly left nothing, so that it may be sent again."""
     is_known = remains is not None or error.code == "lock-blocked"
     return is_known and error.is_busy and (batch.transaction or not error.statement)
+
+
+@contextmanager
+def _ahead_of_the_file() -> Iterator[None]:
+    """Say of what a server refuses that takes no writes now, as in a failover, that it may be tried again."""
+    try:
+        yield
+    except DatabaseError as error:
+        error.is_busy = error.is_busy or (error.code == "database-read-only" and not error.ambiguous)
+        raise
+
+
+def _is_read_only_throughout(
+    error: DatabaseError, batch: Batch, script: Script | None, remains: Remains | None
+) -> bool:
+    """Tell whether the first batch was refused for where it was sent, and nothing of it can have stayed."""
+    if error.code != "database-read-only" or error.ambiguous or not batch.transaction:
+        return False
+    return remains is not None or script is None or batch.statements[:1] != _first_text(script)
 
 
 def _first_text(script: Script) -> tuple[str, ...]:
