@@ -37,6 +37,8 @@ def classify(
         engine = plan.databases[name].engine
         free = _free(name, is_empty=database.is_empty, is_unused=name in unused)
         rows = list(_phases(database.pending, engine=engine, free=free))
+        if not any(name in spec.uses for spec in plan.services.values()):
+            rows = [_last(row, each) for row, each in zip(rows, database.pending, strict=True)]
         phased[name] = tuple(row for row in rows if isinstance(row, Phased))
         problems.extend(row for row in rows if isinstance(row, Diagnostic))
     cuts = {name: _Cut.of(migrations) for name, migrations in phased.items()}
@@ -63,6 +65,19 @@ def _without_live_version(plan: Plan, survey: Survey) -> frozenset[DatabaseName]
     alive = {database for name, _ in alive_at_start(survey) for database in plan.services[name].uses}
     used_before = {name for name, database in survey.databases.items() if database.applied}
     return frozenset(users - alive - used_before)
+
+
+def _last(row: Phased | Diagnostic, migration: Migration) -> Phased:
+    """Return a migration of a database that no service of the plan uses, whatever it does.
+
+    No version of the plan is deployed between two of its migrations, so no phase moves one to another place:
+    what is open is whether somebody unknown minds, and that is accepted or declared. One that may take
+    something away is contract, which gates keep and nobody takes back.
+    """
+    if isinstance(row, Phased):
+        return row
+    why = f"{row.what.removesuffix(':')}: {row.why}" if row.what.endswith(":") else row.what
+    return Phased(migration, Phase.CONTRACT, Basis.CLASSIFIED, f"guessed: {why.removesuffix('.')}", row.place)
 
 
 def _phases(

@@ -25,6 +25,26 @@ def outcomes(*migrations: str | Migration) -> list[str]:
     return [(phases | codes)[each.version] for each in pending]
 
 
+def test_a_database_that_no_service_uses_needs_no_declared_phase():
+    pending = (
+        migration(1, "ALTER TABLE t RENAME COLUMN a TO b"),
+        migration(2, "CREATE TABLE u (id int); DROP TABLE t"),
+        migration(3, "CREATE TABLE v (id int)"),
+    )
+
+    evidence, problems = Release({}, {"db": pending}, applied=1).classified()
+
+    assert problems == ()
+    found = [(row.phase, row.basis, row.reason) for row in evidence.phased[DB]]
+    assert [each[:2] for each in found] == [
+        (CONTRACT, Basis.CLASSIFIED),
+        (CONTRACT, Basis.CLASSIFIED),
+        (EXPAND, Basis.CLASSIFIED),
+    ]
+    assert "none can be guessed for `ALTER TABLE t RENAME COLUMN a TO b`: " in found[0][2]
+    assert "`DROP TABLE t`" in found[1][2]
+
+
 GUESSES = {
     # adds
     "CREATE TABLE t (id int NOT NULL, UNIQUE (id))": EXPAND,
