@@ -69,12 +69,15 @@ class Watcher:
         self._is_watching = False
         self._old: frozenset[str] = frozenset()
         """The tables that were there before the migration."""
+        self._seen: Mapping[str, str] | None = None
+        """The catalogue as it was last looked at, which nobody else changes; to read it takes long."""
 
     def take(self) -> tuple[StatementEvidence, ...]:
         """Return what was seen since the last call; watching begins with the first."""
         evidence, self._evidence = tuple(self._evidence), []
         self._is_watching = True
-        self._old = tables_in(self._look())
+        self._seen = self._look()
+        self._old = tables_in(self._seen)
         return evidence
 
     def watch(
@@ -87,6 +90,7 @@ class Watcher:
         try:
             self._run(statement, send, has_warned)
         except DatabaseError as error:
+            self._seen = None  # it may have done a part of what it says
             error.what = without_scratch(error.what)
             raise
 
@@ -97,14 +101,15 @@ class Watcher:
         if not self._is_watching:
             send(text)
             return
-        before, numbers = self._look(), self._numbers()
+        before = self._look() if self._seen is None else self._seen
+        numbers = self._numbers()
         scanned = tables_read_whole(statement, send, self._engine, self._old & tables_in(before))
         begun = time.monotonic()
         way = run_cheapest(statement, text, send, self._engine, before=before)
         seconds = time.monotonic() - begun
         # The next statement may ask for ROW_COUNT(), so nothing is sent without need.
         warnings = tuple(_changed_values(send("SHOW WARNINGS"))) if has_warned() else ()
-        after = self._look()
+        after = self._seen = self._look()
         copies = way is not None and (way.copies or self._has_other_number(way.table, numbers))
         changes = changes_between(before, after)
         locks = tuple(self._locks(statement, way, tables_in(before)))
