@@ -45,7 +45,7 @@ def side_of(file: SourceFile) -> tuple[int, str] | Diagnostic:
             " from the first migration.",
             "Give it the next free number.",
         )
-    if match[4] != "sql":
+    if not f".{match[4]}".endswith(".sql"):
         return Diagnostic(
             "golang-migrate-extension",
             Place(file.path),

@@ -203,6 +203,7 @@ FOLDERS: dict[str, Files] = {
         "2.up.sql": B,
     },
     "direction in capitals": {"1_a.up.sql": A, "2_b.UP.sql": B},
+    "more before the extension": {"1_a.up..sql": A, "2_b.up.old.sql": B},
     "dotfile": {"1_a.up.sql": A, ".2_b.up.sql": B},
     "sign": {"1_a.up.sql": A, "+2_b.up.sql": B, "-3_b.up.sql": B},
     "two titles for one version": {"1_a.up.sql": A, "1_b.down.sql": "DROP TABLE a;\n"},

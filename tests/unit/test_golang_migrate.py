@@ -186,6 +186,13 @@ def test_sqlite_keeps_a_file_and_its_version_together_always():
     )
 
 
+@pytest.mark.parametrize("name", ["30_a.up..sql", "30_a.up.mysql.sql"])
+def test_a_file_that_ends_in_sql_is_a_migration_whatever_stands_before(name: str):
+    reading = TOOL.read([source(name, "SELECT 1;")])
+
+    assert (len(reading.migrations), reading.diagnostics) == (1, ())
+
+
 def test_sqlite_sends_a_file_with_its_own_transaction_as_x_no_tx_wrap_does():
     text = "PRAGMA foreign_keys=OFF; BEGIN; SELECT 1; COMMIT; PRAGMA foreign_keys=ON;"
 
