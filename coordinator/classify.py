@@ -37,7 +37,7 @@ def classify(
         engine = plan.databases[name].engine
         free = _free(name, is_empty=database.is_empty, is_unused=name in unused)
         rows = list(_phases(database.pending, engine=engine, free=free))
-        if not any(name in spec.uses for spec in plan.services.values()):
+        if not plan.services:
             rows = [_last(row, each) for row, each in zip(rows, database.pending, strict=True)]
         phased[name] = tuple(row for row in rows if isinstance(row, Phased))
         problems.extend(row for row in rows if isinstance(row, Diagnostic))
@@ -68,11 +68,11 @@ def _without_live_version(plan: Plan, survey: Survey) -> frozenset[DatabaseName]
 
 
 def _last(row: Phased | Diagnostic, migration: Migration) -> Phased:
-    """Return a migration of a database that no service of the plan uses, whatever it does.
+    """Return a migration of a plan without services, whatever it does.
 
-    No version of the plan is deployed between two of its migrations, so no phase moves one to another place:
-    what is open is whether somebody unknown minds, and that is accepted or declared. One that may take
-    something away is contract, which gates keep and nobody takes back.
+    No version is deployed between two migrations, so no phase moves one to another place: what is open is
+    whether somebody unknown minds, and that is accepted or declared. One that may take something away is
+    contract, which gates keep and nobody takes back. (Beside a service its rollback would be lost by that.)
     """
     if isinstance(row, Phased):
         return row

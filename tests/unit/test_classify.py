@@ -25,7 +25,7 @@ def outcomes(*migrations: str | Migration) -> list[str]:
     return [(phases | codes)[each.version] for each in pending]
 
 
-def test_a_database_that_no_service_uses_needs_no_declared_phase():
+def test_a_plan_without_services_needs_no_declared_phase():
     pending = (
         migration(1, "ALTER TABLE t RENAME COLUMN a TO b"),
         migration(2, "CREATE TABLE u (id int); DROP TABLE t"),
@@ -43,6 +43,16 @@ def test_a_database_that_no_service_uses_needs_no_declared_phase():
     ]
     assert "none can be guessed for `ALTER TABLE t RENAME COLUMN a TO b`: " in found[0][2]
     assert "`DROP TABLE t`" in found[1][2]
+
+
+def test_beside_a_service_a_phase_is_asked_for_also_where_that_does_not_use_the_database():
+    release = Release(
+        {"app": Service(("other",))},
+        {"other": "expand", "db": (migration(1, "ALTER TABLE t RENAME COLUMN a TO b"),)},
+        applied=1,
+    )
+
+    assert [each.code for each in release.classified()[1]] == [UNDECIDED]
 
 
 GUESSES = {
