@@ -201,12 +201,11 @@ def meets_null(query: Compiled, here: Description, nulls: Nulls, schema: Schema)
     for before, now in zip(own.columns or (), here.columns or (), strict=False):
         if before.origin and not before.may_be_null and now.may_be_null and now.origin in nulls:
             return _NULL.format(column=before.name, writer=nulls[now.origin])
-    new = query.schema.never_null - schema.never_null if query.schema is not None else frozenset()
-    shown = shown_by(query.text) if new else frozenset[str]()
-    for (table, column), writer in nulls.items():
+    made_for, shown = query.schema, shown_by(query.text) if nulls else frozenset[str]()
+    for (table, column), writer in nulls.items() if shown else ():
         name = bare(table), bare(column)
-        is_shown = name in new and not shown.isdisjoint({name[1], *ANY})
-        if is_shown and schema.may_name(query.text, *name):
+        is_new = made_for is not None and name in made_for.never_null and name not in schema.never_null
+        if is_new and not shown.isdisjoint({name[1], *ANY}) and schema.may_name(query.text, *name):
             return _NULL.format(column=name[1], writer=writer)
     return None
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from coordinator.rehearse.bodies import otherwise, shown_otherwise
 from coordinator.rehearse.catalogued import Room, bare
+from coordinator.rehearse.counters import Numbers
 from coordinator.rehearse.labels import goes_by_order, ordered_otherwise
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.nullable import denied_by
@@ -42,19 +43,24 @@ _JOINED: Final = "a NATURAL JOIN joins by `{column}` too, which more of its tabl
 def _used_up(pair: Pair) -> str | None:
     """Numbers of a sequence or a column that counts, of which there are fewer."""
     before, now = pair.own.schema, pair.here.schema
-    inserts = "insert" in events_of(pair.text)
-    used = {now.counted[name]: name for name in now.counted if inserts and name[0] in pair.here.names}
-    for (table, column), room in now.rooms_of(pair.here.names) if used else ():
-        if (table, column) in now.counted and _ends_sooner(room, before.columns.get((table, column))):
-            return _USED_UP.format(name=f"{table}.{column}")
-    less = {
-        name
-        for name, numbers in now.sequences.items()
-        if name in before.sequences and numbers.gives_less_than(before.sequences[name])
-    }
-    words = now.words_behind(pair.text) if less else frozenset[str]()
-    found = sorted(name for name in less if name in used or bare(name) in words)
+    rooms = now.rooms_of(pair.here.names) if "insert" in events_of(pair.text) else []
+    counted = {name: room for name, room in rooms if name in now.counted}
+    for name, room in counted.items():
+        if _ends_sooner(room, before.columns.get(name)):
+            return _USED_UP.format(name=".".join(name))
+    less = _ending_sooner(before.sequences, now.sequences)
+    if not less:
+        return None
+    words, used = now.words_behind(pair.text), {now.counted[name] for name in counted}
+    found = [name for name in less if name in used or bare(name) in words]
     return _USED_UP.format(name=found[0]) if found else None
+
+
+def _ending_sooner(before: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> list[str]:
+    if before == now:
+        return []
+    both = sorted(before.keys() & now.keys())
+    return [name for name in both if now[name].gives_less_than(before[name])]
 
 
 def _ends_sooner(room: Room | None, before: Room | None) -> bool:
@@ -64,10 +70,13 @@ def _ends_sooner(room: Room | None, before: Room | None) -> bool:
 def _made_otherwise(pair: Pair) -> str | None:
     """A function, an aggregate or a view of another body."""
     before, now = pair.own.schema, pair.here.schema
-    if before.bodies == now.bodies:
+    if not before.bodies:
         return None
     texts = [pair.text, *_given(pair)] if before.functions else [pair.text]
-    named = before.words_behind(" ".join(texts)) & before.bodies.keys()
+    behind = before.words_behind(" ".join(texts)) & before.bodies.keys()
+    named = [name for name in behind if before.bodies[name] != now.bodies.get(name)]
+    if not named:
+        return None
     names = before.names | now.names
     found = [
         *otherwise(before.functions, now.functions, named=named, names=names),
@@ -78,18 +87,17 @@ def _made_otherwise(pair: Pair) -> str | None:
 
 def _given(pair: Pair) -> Iterator[str]:
     """Yield what gives values to the rows that a query writes: defaults to new ones, expressions to all."""
-    events = events_of(pair.text)
-    for (table, _), text in pair.own.schema.given.items():
-        if table in pair.own.names and (
-            "insert" in events or ("update" in events and "default" not in text[:7])
-        ):
+    events, schema = events_of(pair.text), pair.own.schema
+    for name, _ in schema.rooms_of(pair.own.names):
+        text = schema.given.get(name, "")
+        if "insert" in events or ("update" in events and text.startswith("generated")):
             yield text
 
 
 def _reordered(pair: Pair) -> str | None:
     """Labels of an enum that changed places."""
     before, now = pair.own.schema, pair.here.schema
-    if before.labels == now.labels or not goes_by_order(pair.text):
+    if not goes_by_order(pair.text) or before.labels == now.labels:
         return None
     for table, column in ordered_otherwise(before.labels, now.labels, columns=now.columns):
         if now.may_name(pair.text, table, column):
@@ -100,11 +108,11 @@ def _reordered(pair: Pair) -> str | None:
 def _denied(pair: Pair) -> str | None:
     """A column that may be NULL newly, of a subquery behind NOT IN."""
     before, now = pair.own.schema, pair.here.schema
-    new = (before.never_null - now.never_null) & now.columns.keys()
-    words = denied_by(now.with_views(pair.text)) if new else frozenset[str]()
+    words = denied_by(now.with_views(pair.text))
     if not words:
         return None
     tables = now.words_behind(pair.text)
+    new = (before.never_null - now.never_null) & now.columns.keys()
     found = sorted(
         (table, column)
         for table, column in new
