@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from coordinator import discovery
+from coordinator.app.live_rows import with_live_rows
 from coordinator.app.recalling import Recall
 from coordinator.app.scripts import spoken_at
 from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Rehearsal, Span, Use
-from coordinator.model import BackfillSpec, Base, DatabaseName, DatabaseSpec, Layer, Migration, Plan, Role
+from coordinator.model import BackfillSpec, Base, DatabaseName, DatabaseSpec, Layer, Plan, Role
 from coordinator.ports import Ports
 from coordinator.ports.programs import RangeProgram
 from coordinator.programs import apply_on_scratch_by_program
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import EvidenceCache, RehearsalDatabase, Tell
-from coordinator.rehearse import (
-    MEND_DOUBT,
-    Apply,
-    Found,
-    Live,
-    Subject,
-    Task,
-    asked_of_live,
-    hazards_of_live_rows,
-    rehearse_database,
-)
+from coordinator.rehearse import MEND_DOUBT, Apply, Found, Live, Subject, Task, rehearse_database
 from coordinator.secret import Secret
 from coordinator.survey import DatabaseSurvey, Survey, alive_at_start
 
@@ -90,27 +81,13 @@ def rehearse_release(
                 warn=rehearsed.diagnostics.append,
             )
             if reads_live:
-                rehearsal = _with_live_rows(ports, name, rehearsal, pending=seen.databases[name].pending)
+                rehearsal = with_live_rows(ports, name, rehearsal, pending=seen.databases[name].pending)
         except (Usage, DatabaseError) as error:
             rehearsed.diagnostics.append(_not_rehearsed(ports, name, error))
             continue
         rehearsed.rehearsals[name] = _with_edits(rehearsal, seen.databases[name], ports.plan.databases[name])
         rehearsed.spans.update(spans)
     return rehearsed
-
-
-def _with_live_rows(
-    ports: Ports, name: DatabaseName, rehearsal: Rehearsal, *, pending: Sequence[Migration]
-) -> Rehearsal:
-    """Ask the live rows about what the migrations want of them. Raises: DatabaseError or Usage."""
-    spec = ports.plan.databases[name]
-    engine = discovery.rehearsal(spec.engine)
-    asked = tuple(asked_of_live(rehearsal, engine, pending=pending, backfills=spec.backfills))
-    if not asked:
-        return rehearsal
-    with ports.session(name, label="coordinator rehearsal") as session:
-        hazards = tuple(hazards_of_live_rows(asked, session))
-    return replace(rehearsal, hazards=(*hazards, *rehearsal.hazards))
 
 
 def _with_edits(rehearsal: Rehearsal, seen: DatabaseSurvey, spec: DatabaseSpec) -> Rehearsal:

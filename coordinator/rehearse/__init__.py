@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from coordinator.rehearse.key import Circumstances, key_of
-from coordinator.rehearse.live_rows import asked_of_live, hazards_of_live_rows
+from coordinator.rehearse.live_rows import MOST_ROWS, asked_of_live, hazards_of_live_rows
 from coordinator.rehearse.record import Found, found_in, is_lasting, text_from
 from coordinator.rehearse.stage import MEND_DOUBT, hazards_of, rehearse_database
 from coordinator.rehearse.subject import Subject
@@ -17,6 +17,7 @@ from coordinator.rehearse.walk import Apply
 
 __all__ = [
     "MEND_DOUBT",
+    "MOST_ROWS",
     "Apply",
     "Circumstances",
     "Found",

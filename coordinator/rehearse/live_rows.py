@@ -1,4 +1,4 @@
-"""Live rows that a pending migration does not bear: asked of the live database, before anything runs.
+"""Live rows that a pending migration does not bear: asked of the live database, before anything runs. Pure.
 
 A rehearsal has sample rows. Whether `SET NOT NULL`, a CHECK, a unique index or a foreign key can be had on
 the live ones is a question to those: the engine's own definition of it, turned round. Nothing is asked where
@@ -9,29 +9,20 @@ that is another one by then.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from coordinator.diagnostics import Place
-from coordinator.errors import DatabaseError
 from coordinator.evidence import Change, Hazard, Rehearsal, StatementEvidence
 from coordinator.model import BackfillSpec, Migration
-from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import RehearsalEngine, RowQuery
 from coordinator.rehearse.catalogued import bare, words_of
 from coordinator.sql import split_statements
 
-_MOST: Final = 1000
+MOST_ROWS: Final = 1000
 """How many rows are counted; there may be more."""
-_COUNT: Final = "SELECT count(*) FROM ({}) AS found_rows"
 _SHOWN: Final = 20
-_WITHIN: Final = timedelta(seconds=2)
-_IN_ALL: Final = timedelta(seconds=10)
-"""What one question, and all of them, may take of the live server's time."""
 _NOT_NULL: Final = re.compile(r" not null\b")
 _CHANGES: Final = frozenset(
     {
@@ -85,11 +76,8 @@ def asked_of_live(
         others |= {bare(each.name) for each, _ in net if each.kind == "table"}
 
 
-def hazards_of_live_rows(asked: Sequence[Asked], session: Session) -> Iterator[Hazard]:
-    """Ask a live database, and yield a hazard for each question that finds rows; for a table with its
-    partitions one. What takes long, or needs what an earlier migration brings, stays without an answer.
-    """
-    counts = _counted(session, [each.query for each in asked])
+def hazards_of_live_rows(asked: Sequence[Asked], counts: Mapping[RowQuery, int]) -> Iterator[Hazard]:
+    """Yield a hazard for each question that found rows; for a table with its partitions one."""
     found: dict[tuple[Place, str, str], Asked] = {}
     for each in sorted(asked, key=lambda one: -counts.get(one.query, 0)):
         if counts.get(each.query):
@@ -97,7 +85,7 @@ def hazards_of_live_rows(asked: Sequence[Asked], session: Session) -> Iterator[H
     for each in asked:
         if each in found.values():
             count = counts[each.query]
-            number = f"{count:,} of them" if count < _MOST else f"{_MOST:,} of them or more"
+            number = f"{count:,} of them" if count < MOST_ROWS else f"{MOST_ROWS:,} of them or more"
             yield Hazard(
                 code="live-rows-refused",
                 place=each.place,
@@ -113,19 +101,6 @@ def hazards_of_live_rows(asked: Sequence[Asked], session: Session) -> Iterator[H
 def _own(change: Change) -> set[tuple[str, str]]:
     """Return the column that a change is about: a NULL of it is one of its new type, too."""
     return {(bare(change.relation or ""), bare(change.name))} if change.kind == "column" else set()
-
-
-def _counted(session: Session, queries: Sequence[RowQuery]) -> Mapping[RowQuery, int]:
-    counts: dict[RowQuery, int] = {}
-    began = time.monotonic()
-    for each in queries:
-        if time.monotonic() - began > _IN_ALL.total_seconds():
-            break
-        found = f"SELECT 1 {each.source} LIMIT {_MOST}"
-        with suppress(DatabaseError):
-            [[count]] = session.query(_COUNT.format(found), within=_WITHIN)
-            counts[each] = int(str(count))
-    return counts
 
 
 def _net(statements: Sequence[StatementEvidence]) -> Iterator[tuple[Change, StatementEvidence]]:

@@ -13,6 +13,7 @@ from fixtures.two_versions import TOGETHER, Servers, migration, rehearsed, serve
 
 from coordinator import discovery
 from coordinator.app.connected import ConnectedPorts, step_kinds
+from coordinator.app.live_rows import count_rows
 from coordinator.app.planning import plan_release
 from coordinator.diagnostics import Place
 from coordinator.evidence import Hazard, Verdict
@@ -82,7 +83,8 @@ def found(
     )
     with servers[engine].database() as database, database.session() as session:
         session.execute(Batch((*TABLES, *rows), transaction=False))
-        return list(hazards_of_live_rows(asked, session))
+        counts = count_rows(session, [each.query for each in asked])
+    return list(hazards_of_live_rows(asked, counts))
 
 
 @every_engine
