@@ -2,8 +2,7 @@
 
 A rehearsal has sample rows. Whether `SET NOT NULL`, a CHECK, a unique index or a foreign key can be had on
 the live ones is a question to those: the engine's own definition of it, turned round. Nothing is asked where
-the release itself may change the answer before: a backfill or a migration that writes the table, or a column
-that is another one by then.
+the release itself may change the answer before, by a backfill or as touched.py has it.
 """
 
 from __future__ import annotations
@@ -18,21 +17,12 @@ from coordinator.evidence import Change, Hazard, Rehearsal, StatementEvidence
 from coordinator.model import BackfillSpec, Migration
 from coordinator.rehearsal_ports import RehearsalEngine, RowQuery
 from coordinator.rehearse.catalogued import bare, words_of
-from coordinator.sql import split_statements
+from coordinator.rehearse.touched import Touched
 
 MOST_ROWS: Final = 1000
 """How many rows are counted; there may be more."""
 _SHOWN: Final = 20
 _NOT_NULL: Final = re.compile(r" not null\b")
-_CHANGES: Final = frozenset(
-    {
-        "case", "coalesce", "delete", "distinct", "greatest", "group", "ifnull", "ignore", "join", "least",
-        "limit", "replace", "update", "where",
-    }
-)  # fmt: skip
-"""Words by which rows of a table that is made anew may be fewer or others than before."""
-_ACTS: Final = frozenset({"CALL", "DO", "SELECT", "TRUNCATE", "WITH"})
-"""First words of a statement that may write a table of which no sample row tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +45,15 @@ def asked_of_live(
     """Yield what the live database is to be asked, once each, in the order of the migrations."""
     others = {bare(each.table) for each in backfills}
     changed: set[tuple[str, str]] = set()
+    renewed: set[tuple[str, str]] = set()
     seen: set[RowQuery] = set()
     for migration in pending:
         own = [each for each in rehearsal.statements if each.migration == migration.name]
-        if migration.is_code and not own:
+        touched = Touched.by(own)
+        if touched.is_anything or (migration.is_code and not own):
             return  # nobody knows what rows it changes
-        others |= _written(own) | _mixed(own)
+        others |= touched.words
+        renewed |= touched.columns
         net = list(_net(own))
         for each, _ in net:
             if each.kind == "column" and not _is_narrowed(each):
@@ -68,12 +61,11 @@ def asked_of_live(
         for change, statement in net:
             table, query = bare(change.relation or ""), engine.rows_against(change)
             words = words_of(f"{change.name} {change.after}")  # a parent's name is among them
-            about = {(table, word) for word in words}
-            is_other = not others.isdisjoint({table, *words}) or not about.isdisjoint(changed - _own(change))
+            other = renewed | (changed - _own(change))
+            is_other = not others.isdisjoint({table, *words}) or any((table, word) in other for word in words)
             if query and query not in seen and not is_other and not _makes_fit(statement):
                 seen.add(query)
                 yield Asked(migration.name, statement.place, change, query)
-        others |= {bare(each.name) for each, _ in net if each.kind == "table"}
 
 
 def hazards_of_live_rows(asked: Sequence[Asked], counts: Mapping[RowQuery, int]) -> Iterator[Hazard]:
@@ -114,29 +106,12 @@ def _net(statements: Sequence[StatementEvidence]) -> Iterator[tuple[Change, Stat
     yield from (each for each in found.values() if each[0].before != each[0].after)
 
 
-def _written(statements: Sequence[StatementEvidence]) -> set[str]:
-    """Return the tables whose rows a migration may change, and words among which others are."""
-    found = {bare(table) for each in statements for table in each.written}
-    for each in statements:
-        first = next(iter(split_statements(each.statement.text)), None)
-        if first is not None and first.words[:1] and first.words[0] in _ACTS:
-            found |= words_of(each.statement.text)
-    return found
-
-
 def _makes_fit(statement: StatementEvidence) -> bool:
     """Tell whether the server changes what does not fit, or leaves it out, and refuses nothing.
 
     MySQL and MariaDB do: in their old mode they make 0 of NULL.
     """
     return bool(statement.warnings) or "ignore" in words_of(statement.statement.text)
-
-
-def _mixed(statements: Sequence[StatementEvidence]) -> set[str]:
-    """Return the tables that a migration makes anew, where it may give them other rows than they had."""
-    made = {bare(one.name) for each in statements for one in each.changes if one.kind == "table"}
-    is_copied = all(words_of(each.statement.text).isdisjoint(_CHANGES) for each in statements)
-    return set() if is_copied else made
 
 
 def _is_narrowed(change: Change) -> bool:

@@ -23,16 +23,16 @@ from coordinator.sql import split_statements
 _GONE: Final = "takes `{table}.{column}` away and puts another column of that name there, without its values"
 _OTHERWISE: Final = "computes `{table}.{column}` by another expression"
 _NAME: Final = r"(?:COLUMN\s+)?(?:IF\s+(?:NOT\s+)?EXISTS\s+)?[`\"]?(?P<{}>\w+)[`\"]?"
-_ALTERED: Final = re.compile(
+ALTERED: Final = re.compile(
     r"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?(?P<table>[^\s(]+)\s", re.IGNORECASE
 )
-_CLAUSE: Final = re.compile(
+CLAUSE: Final = re.compile(
     rf"\b(?:DROP\s+{_NAME.format('dropped')}|ADD\s+{_NAME.format('added')}"
     rf"|RENAME\s+{_NAME.format('renamed')}\s+TO\s+[`\"]?(?P<into>\w+)"
     rf"|CHANGE\s+{_NAME.format('changed')}\s+[`\"]?(?P<to>\w+))",
     re.IGNORECASE,
 )
-_NO_COLUMNS: Final = frozenset(
+NO_COLUMNS: Final = frozenset(
     {
         "check", "constraint", "foreign", "fulltext", "index", "key", "partition", "primary", "spatial",
         "unique",
@@ -86,13 +86,13 @@ def changed_columns(statements: Sequence[StatementEvidence]) -> Mapping[_Column,
 def _exchanged(statement: StatementEvidence) -> Iterator[_Column]:
     """Yield what one ALTER TABLE takes away and puts there: no change is to be seen of what is alike."""
     text = statement.statement.text
-    head = _ALTERED.match(text)
-    clauses = list(_CLAUSE.finditer(text, head.end())) if head else []
+    head = ALTERED.match(text)
+    clauses = list(CLAUSE.finditer(text, head.end())) if head else []
     goes = {bare(each["dropped"] or each["renamed"] or each["changed"] or "") for each in clauses}
     comes = {bare(each["added"] or each["into"] or each["to"] or "") for each in clauses}
     stays = {bare(each["to"]) for each in clauses if each["to"] and bare(each["to"]) == bare(each["changed"])}
     if head:
-        yield from ((bare(head["table"]), each) for each in (goes & comes) - stays - _NO_COLUMNS - {""})
+        yield from ((bare(head["table"]), each) for each in (goes & comes) - stays - NO_COLUMNS - {""})
 
 
 def _updated(statements: Sequence[StatementEvidence]) -> frozenset[_Column]:
@@ -160,7 +160,7 @@ def _made(statement: StatementEvidence) -> Iterator[_Column]:
 def _renamed(statement: StatementEvidence) -> Iterator[tuple[str, str, str]]:
     """Yield the names that columns had and are gone, and have now, with the table and its schema."""
     gone = {(each.relation or "", bare(each.name)) for each in statement.changes if each.after is None}
-    for clause in _CLAUSE.finditer(statement.statement.text):
+    for clause in CLAUSE.finditer(statement.statement.text):
         old, new = bare(clause["renamed"] or clause["changed"] or ""), clause["into"] or clause["to"] or ""
         yield from ((table, old, bare(new)) for table, each in gone if each == old)
 

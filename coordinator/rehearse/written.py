@@ -62,19 +62,19 @@ def literals_by(text: str) -> frozenset[str]:
     statements = split_statements(text)
     words = statements[0].words if len(statements) == 1 else ()
     if words[:1] == ("UPDATE",) and words.count("SET") == 1 and (changed := _SET.search(text)):
-        found = (_SETS_LITERAL.fullmatch(each) for each in _items(changed["set"]))
+        found = (_SETS_LITERAL.fullmatch(each) for each in items_of(changed["set"]))
         return frozenset(each["column"].lower() for each in found if each)
     if words[:1] != ("INSERT",) or not _OTHER_ROWS.isdisjoint(words):
         return frozenset()
     into, values = _INTO.search(text), _VALUES.search(text)
     if into is None or values is None:
         return frozenset()
-    names, given = list(_items(into["columns"])), list(_items(values["values"]))
+    names, given = list(items_of(into["columns"])), list(items_of(values["values"]))
     pairs = zip(names, given, strict=True) if len(names) == len(given) else ()
     return frozenset(bare(name.strip()) for name, value in pairs if _IS_LITERAL.fullmatch(value))
 
 
-def _items(text: str) -> Iterator[str]:
+def items_of(text: str) -> Iterator[str]:
     """Yield what stands between the commas outside of parentheses."""
     depth, begin = 0, 0
     for _, start, end, _ in tokens(text):

@@ -21,6 +21,8 @@ from coordinator.rehearsal_ports import RowQuery
 _FOREIGN_KEY: Final = re.compile(
     r"foreign key \((?P<columns>[^)]*)\) references (?P<parent>.+?) \((?P<keys>[^)]*)\)"
 )
+_FILLED: Final = re.compile(r"^timestamp\b|\bauto_increment\b")
+"""Columns in which the server puts the present time, or the next number, for NULL."""
 _UNIQUE: Final = "a UNIQUE index ("
 _CHECK: Final = "check ("
 _TERM: Final = re.compile(r"(?P<name>.+?)(?:\((?P<length>\d+)\))?(?: collate \w+)?(?: desc)?")
@@ -33,7 +35,8 @@ def rows_against(change: Change) -> RowQuery | None:
         return None
     table = quoted(change.relation)
     if change.kind == "column":
-        return missing(table, quoted(change.name)) if becomes_not_null(before, after) else None
+        is_asked = becomes_not_null(before, after) and not _FILLED.search(after)
+        return missing(table, quoted(change.name)) if is_asked else None
     if after.startswith(_CHECK):
         return failing(table, inside(after, len(_CHECK) - 1))
     if after.startswith(_UNIQUE):

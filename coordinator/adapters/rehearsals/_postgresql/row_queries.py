@@ -22,7 +22,8 @@ _KEY: Final = re.compile(r"(?:UNIQUE(?P<alike> NULLS NOT DISTINCT)?|PRIMARY KEY)
 _FOREIGN_KEY: Final = re.compile(
     r"FOREIGN KEY \((?P<columns>[^)]*)\) REFERENCES (?P<parent>.+?)\((?P<keys>[^)]*)\)"
 )
-_INDEX: Final = re.compile(r"CREATE UNIQUE INDEX .+? ON (?:ONLY )?.+? USING \w+ (?=\()")
+_INDEX: Final = re.compile(r"CREATE UNIQUE INDEX .+? ON (?!ONLY ).+? USING \w+ (?=\()")
+"""ONLY stands there for a partitioned table, whose partitions have the index themselves."""
 _ORDER: Final = re.compile(r"(?: ASC| DESC)?(?: NULLS (?:FIRST|LAST))?$")
 
 
@@ -38,16 +39,19 @@ def rows_against(change: Change) -> RowQuery | None:
     return _of_index(table, after) if change.kind == "index" else None
 
 
+# A key, unlike a check, is not about the rows of tables that inherit. Partitions have keys of their own.
+
+
 def _of_constraint(table: str, definition: str) -> RowQuery | None:
     if definition.startswith("CHECK ("):
         own = f"ONLY {table}" if definition.endswith(" NO INHERIT") else table
         return failing(own, inside(definition, definition.index("(")))
     if key := _KEY.match(definition):
         terms = tuple(terms_of(inside(definition, key.end())))
-        return repeated(table, terms, nulls_are_alike=bool(key["alike"]))
+        return repeated(f"ONLY {table}", terms, nulls_are_alike=bool(key["alike"]))
     if found := _FOREIGN_KEY.match(definition):
         columns, keys = tuple(terms_of(found["columns"])), tuple(terms_of(found["keys"]))
-        return orphaned(table, columns, found["parent"], keys)
+        return orphaned(f"ONLY {table}", columns, found["parent"], keys)
     return None
 
 
@@ -59,4 +63,6 @@ def _of_index(table: str, definition: str) -> RowQuery | None:
     rest = definition[found.end() + len(listed) + 2 :]
     _, _, where = rest.partition(" WHERE ")
     terms = tuple(_ORDER.sub("", each) for each in terms_of(listed))
-    return repeated(table, terms, where=where or None, nulls_are_alike=" NULLS NOT DISTINCT" in rest)
+    return repeated(
+        f"ONLY {table}", terms, where=where or None, nulls_are_alike=" NULLS NOT DISTINCT" in rest
+    )

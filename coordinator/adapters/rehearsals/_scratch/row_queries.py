@@ -37,9 +37,17 @@ def failing(table: str, check: str) -> RowQuery:
 
 
 def repeated(
-    table: str, terms: Sequence[str], *, where: str | None = None, nulls_are_alike: bool = False
+    table: str,
+    terms: Sequence[str],
+    *,
+    alike: Sequence[str] | None = None,
+    where: str | None = None,
+    nulls_are_alike: bool = False,
 ) -> RowQuery:
-    """Return what finds values that more than one row has; rows with NULL count only if those are alike."""
+    """Return what finds values that more than one row has; rows with NULL count only if those are alike.
+
+    `alike` are expressions that are equal where the terms are, if those themselves are so too often.
+    """
     keys = ", ".join(terms)
     conditions = [f"({where})"] if where else []
     conditions += [] if nulls_are_alike else [f"{each} IS NOT NULL" for each in terms]
@@ -47,7 +55,7 @@ def repeated(
     return RowQuery(
         f"values of {_told(keys)} that several rows of {_told(table)} have",
         f"{keys}, count(*)",
-        f"{source} GROUP BY {keys} HAVING count(*) > 1",
+        f"{source} GROUP BY {', '.join(alike or terms)} HAVING count(*) > 1",
     )
 
 
@@ -67,7 +75,7 @@ def orphaned(table: str, columns: Sequence[str], parent: str, keys: Sequence[str
 
 def _told(sql: str) -> str:
     """Return a part of a query for a person."""
-    return "`" + sql.replace("`", "") + "`"
+    return "`" + sql.removeprefix("ONLY ").replace("`", "") + "`"
 
 
 def inside(text: str, opening: int) -> str:

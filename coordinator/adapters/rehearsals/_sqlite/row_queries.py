@@ -6,6 +6,7 @@ Foreign keys are left out: SQLite asks no row about them when a table is made an
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.row_queries import (
@@ -24,6 +25,7 @@ _CHECK: Final = "check ("
 _UNIQUE: Final = "unique ("
 _INDEX: Final = re.compile(r"CREATE UNIQUE INDEX (?:IF NOT EXISTS )?.+? ON .+? (?=\()", re.IGNORECASE)
 _WHERE: Final = re.compile(r" WHERE (?P<test>.+)$", re.IGNORECASE | re.DOTALL)
+_COLLATES: Final = re.compile(r"\bCOLLATE\b", re.IGNORECASE)
 _ORDER: Final = re.compile(r" (?:asc|desc)$", re.IGNORECASE)
 
 
@@ -38,7 +40,7 @@ def rows_against(change: Change) -> RowQuery | None:
     if change.kind == "constraint" and after.startswith(_CHECK):
         return failing(table, inside(after, len(_CHECK) - 1))
     if change.kind == "constraint" and change.name.startswith(_UNIQUE):
-        return repeated(table, tuple(map(quoted, terms_of(inside(change.name, len(_UNIQUE) - 1)))))
+        return _repeated(table, tuple(map(quoted, terms_of(inside(change.name, len(_UNIQUE) - 1)))))
     if change.kind == "index" and (found := _INDEX.match(after)):
         return _of_index(table, after, found.end())
     return None
@@ -50,4 +52,12 @@ def _of_index(table: str, definition: str, opening: int) -> RowQuery | None:
     found = _WHERE.search(definition, opening)
     where = found["test"] if found else None
     terms = tuple(_ORDER.sub("", each) for each in terms_of(listed))
-    return repeated(table, terms, where=where) if where or "(" in listed else None
+    return _repeated(table, terms, where=where) if where or "(" in listed else None
+
+
+def _repeated(table: str, terms: Sequence[str], *, where: str | None = None) -> RowQuery:
+    """Return it of values that are the same in any collation: an index, or the table when it is made anew,
+    may have another one than the column has now.
+    """
+    alike = [each if _COLLATES.search(each) else f"{each} COLLATE BINARY" for each in terms]
+    return repeated(table, terms, alike=alike, where=where)
