@@ -25,7 +25,8 @@ def own_folder(prefix: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
 
 
 def remove_abandoned(parent: Path, prefix: str) -> None:
@@ -37,11 +38,16 @@ def remove_abandoned(parent: Path, prefix: str) -> None:
             os.close(lock)
 
 
-def _claimed(parent: Path, prefix: str) -> tuple[Path, int]:
+def _claimed(parent: Path, prefix: str) -> tuple[Path, int | None]:
+    """Return a new folder with its lock; None where folders have none, as on NFS: then no sweep takes any."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        with suppress(OSError):  # a sweep came between the two lines, and took the folder for a dead one's
+        try:
             return folder, _locked(folder)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # a sweep came between the two lines, and took the folder for a dead one's
+        except OSError:
+            return folder, None
 
 
 def _locked(folder: Path) -> int:

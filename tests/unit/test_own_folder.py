@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import tempfile
 from pathlib import Path
 
@@ -34,3 +36,23 @@ def test_no_link_is_followed(temporary: Path):
     (temporary / "ours-link").symlink_to(temporary / "elsewhere")
     with own_folder("ours-"):
         assert (temporary / "elsewhere" / "file").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_it_is_had_where_folders_cannot_be_locked_as_on_nfs(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    tries: list[int] = []
+
+    def refuses(file: int, operation: int) -> None:
+        tries.append(file)
+        assert len(tries) < 9, "it goes on and on"
+        raise OSError(number, "no lock")
+
+    monkeypatch.setattr(fcntl, "flock", refuses)
+    (temporary / "ours-left").mkdir()
+
+    with own_folder("ours-") as folder:
+        assert folder.is_dir()
+        assert (temporary / "ours-left").exists(), "somebody may use it"
+    assert not folder.exists()
