@@ -88,7 +88,8 @@ class SqliteSession:
                 raise
             raise look_refused(self._path, error) from error
         finally:
-            self._connection.set_progress_handler(None, 0)
+            if within is not None:
+                self._connection.set_progress_handler(None, 0)
             self._roll_back()
 
     def execute(self, batch: Batch) -> None:

@@ -57,9 +57,9 @@ def test_describes_what_a_compiled_client_scans(shop):
     assert found == Description(
         ("numeric",),
         (
-            Column("id", "bigint", ("customers", "id"), may_be_null=False),
-            Column("email", "character varying(80)", ("customers", "email")),
-            Column("total", "numeric(10,2)", ("orders", "total"), may_be_null=False),
+            Column("id", "bigint", ("public.customers", "id"), may_be_null=False),
+            Column("email", "character varying(80)", ("public.customers", "email")),
+            Column("total", "numeric(10,2)", ("public.orders", "total"), may_be_null=False),
         ),
     )
 
