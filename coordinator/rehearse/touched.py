@@ -20,22 +20,24 @@ from coordinator.sql import SqlStatement, split_statements, tokens
 
 _LEAVE_ROWS: Final = frozenset(
     {
-        "ALTER", "ANALYZE", "BEGIN", "CLUSTER", "COMMENT", "COMMIT", "CREATE", "DROP", "END", "GRANT",
-        "INSERT", "LOCK", "NOTIFY", "OPTIMIZE", "PRAGMA", "REINDEX", "RELEASE", "RENAME", "RESET", "REVOKE",
-        "SAVEPOINT", "SECURITY", "SELECT", "SET", "SHOW", "START", "UNLOCK", "UPDATE", "USE", "VACUUM",
+        "ALTER", "ANALYZE", "BEGIN", "CLUSTER", "COMMENT", "COMMIT", "CREATE", "DESC", "DESCRIBE", "DROP",
+        "END", "GRANT", "INSERT", "LOCK", "NOTIFY", "OPTIMIZE", "PRAGMA", "REINDEX", "RELEASE", "RENAME",
+        "RESET", "REVOKE", "SAVEPOINT", "SECURITY", "SELECT", "SET", "SHOW", "START", "UNLOCK", "UPDATE",
+        "USE", "VACUUM",
     }
 )  # fmt: skip
 """First words of statements that change no rows but of tables that they name. A DELETE may take others along,
 and a DO, a CALL or the like do anything."""
 _UNCHECKED: Final = frozenset({"check_constraint_checks", "foreign_key_checks", "ignore_check_constraints"})
 """Settings under which MySQL, MariaDB and SQLite ask no row."""
-_CALLED: Final = re.compile(r"(\w+)\s*\(")
+_CALLED: Final = re.compile(r"([\w\"`]+)\s*\(")
 _ONLY_READ: Final = re.compile(
-    r"pg_\w+|and|any|coalesce|count|current_schemas?|current_setting|exists|from|in|lower|max|min|not|nextval"
-    r"|or|set_config|setval|sum|to_regclass|upper|version",
+    r"pg_\w+|all|and|any|as|avg|by|case|cast|char|coalesce|concat|count|current_schemas?|current_setting|database"
+    r"|else|exists|from|having|ifnull|in|join|length|lower|max|min|not|now|nullif|nextval|on|or|over|row_number"
+    r"|select|set_config|setval|sum|then|to_regclass|trim|union|upper|using|values|varchar|version|when|where",
     re.IGNORECASE,
 )
-"""What a SELECT may call without a row of a table being changed by it."""
+"""What may stand before a parenthesis in a SELECT that changes no row: all functions but a few may do so."""
 _COMMENTS: Final = frozenset({"block", "comment"})
 _ROWS_MOVE: Final = frozenset({"PARTITION", "PARTITIONING"})
 _MEANINGS: Final = frozenset({"aggregate", "domain", "function", "operator", "procedure", "type"})

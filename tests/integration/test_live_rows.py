@@ -173,6 +173,12 @@ def test_nothing_is_asked_of_what_only_the_release_brings(servers: Servers, engi
         ("ALTER TABLE t ADD UNIQUE NULLS NOT DISTINCT (a);", 0),
         ("ALTER TABLE t DROP CONSTRAINT t_pkey;\nALTER TABLE t ADD PRIMARY KEY (b);", 2),
         ("ALTER TABLE t ADD CHECK (a > 0) NO INHERIT;", 1),
+        ("SELECT count(*) FROM p WHERE id IN (SELECT max(id) FROM p);\nALTER TABLE t ADD CHECK (a > 0);", 1),
+        (
+            "SELECT pg_catalog.set_config('geqo', 'off', false);\nALTER TABLE t ADD CHECK (a > 0);",
+            1,
+        ),
+        ("ALTER TABLE t DROP COLUMN c, ALTER b DROP NOT NULL, ALTER a SET NOT NULL;", 1),
         ("TRUNCATE t;\nALTER TABLE t ADD CHECK (a > 0);", 0),
         ("DO $$ BEGIN DELETE FROM t WHERE a < -900; END $$;\nALTER TABLE t ADD CHECK (a > 0);", 0),
     ],
@@ -263,7 +269,7 @@ def applies(session: Session, file: Migration) -> None:
         ("", [BODY.format(f"CREATE PROCEDURE mend() LANGUAGE plpgsql AS {MENDS}") + "CALL mend();", MORE]),
         (
             BODY.format(f"CREATE FUNCTION mend() RETURNS void LANGUAGE plpgsql AS {MENDS}"),
-            ["SELECT mend();\n" + MORE],
+            ['SELECT "mend"();\n' + MORE],
         ),
         (
             f"{IS_OK} AS 'SELECT x > 0';",
