@@ -193,11 +193,13 @@ def test_what_postgresql_writes_is_understood(servers: Servers, file: str, count
     [
         ("CREATE UNIQUE INDEX once ON t (b(1));", 1),
         ("CREATE UNIQUE INDEX once ON t (a, b);", 0),
+        (r"ALTER TABLE t ADD CHECK (b <> 'it''s (two)\\');", 0),
+        ("ALTER TABLE t ADD CHECK (b <> 'it''s' AND b <> 'one');", 1),
         ("ALTER IGNORE TABLE t ADD CONSTRAINT once UNIQUE (b);" if MY is Engine.MARIADB else "DO 1;", 0),
         ("TRUNCATE t;\nALTER TABLE t MODIFY a integer NOT NULL;", 0),
         ("SET sql_mode = '';\nALTER TABLE t MODIFY a integer NOT NULL;", 0),
     ],
-    ids=["a part of a text", "no row", "IGNORE", "TRUNCATE", "a mode that makes 0 of NULL"],
+    ids=["a part", "no row", "quotes", "a quote", "IGNORE", "TRUNCATE", "a mode that makes 0 of NULL"],
 )
 def test_what_mariadb_writes_is_understood(servers: Servers, file: str, count: int):
     assert len(found(servers, MY, file)) == count
@@ -210,6 +212,9 @@ def test_what_mariadb_writes_is_understood(servers: Servers, file: str, count: i
         ("CREATE UNIQUE INDEX once ON t (b desc) where a > 0;", 0),
         ("CREATE UNIQUE INDEX once ON t (b);", 1),
         (rebuilt(b=" UNIQUE"), 1),
+        (rebuilt(a=" CHECK (a > 0 /* can't be less */)"), 1),
+        (rebuilt(b=" CHECK (b <> 'it''s' AND b <> 'one' || [b] || '\\')"), 0),
+        ("CREATE UNIQUE INDEX once ON t (lower(b) /* can't be */);", 1),
         (rebuilt(b=" UNIQUE") + "\nUPDATE t SET b = NULL;", 0),
     ],
 )

@@ -38,7 +38,7 @@ def rows_against(change: Change) -> RowQuery | None:
         is_asked = becomes_not_null(before, after) and not _FILLED.search(after)
         return missing(table, quoted(change.name)) if is_asked else None
     if after.startswith(_CHECK):
-        return failing(table, inside(after, len(_CHECK) - 1))
+        return failing(table, after[len(_CHECK) : -1])
     if after.startswith(_UNIQUE):
         return repeated(table, tuple(map(_term, terms_of(inside(after, len(_UNIQUE) - 1)))))
     if found := _FOREIGN_KEY.match(after):

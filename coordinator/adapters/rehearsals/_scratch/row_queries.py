@@ -29,7 +29,8 @@ def missing(table: str, column: str) -> RowQuery:
 
 def failing(table: str, check: str) -> RowQuery:
     """Return what finds rows for which a check is false; one that is NULL holds."""
-    while check.startswith("(") and f"({inside(check, 0)})" == check:
+    # `\\'` ends a text on one engine and not on another: what has one keeps its parentheses
+    while check.startswith("(") and "\\" not in check and f"({inside(check, 0)})" == check:
         check = inside(check, 0)
     return RowQuery(
         f"rows of {_told(table)} for which {_told(check)} is false", "*", f"FROM {table} WHERE NOT ({check})"
@@ -79,11 +80,14 @@ def _told(sql: str) -> str:
 
 
 def inside(text: str, opening: int) -> str:
-    """Return what stands between the parenthesis at a place and the one that closes it; quotes are heeded."""
+    """Return what stands between the parenthesis at a place and the one that closes it; quotes are heeded.
+
+    Where nothing seems to close it, all that is behind it: no engine takes a query of that, so none answers.
+    """
     for place, letter, depth in _outside_quotes(text, opening):
         if letter == ")" and depth == 0:
             return text[opening + 1 : place].strip()
-    raise ValueError(f"nothing closes the parenthesis at {opening} of: {text}")
+    return text[opening + 1 :].strip()
 
 
 def terms_of(text: str) -> Iterator[str]:

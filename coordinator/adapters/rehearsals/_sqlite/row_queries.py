@@ -38,7 +38,7 @@ def rows_against(change: Change) -> RowQuery | None:
     if change.kind == "column":
         return missing(table, quoted(change.name)) if becomes_not_null(change.before, after) else None
     if change.kind == "constraint" and after.startswith(_CHECK):
-        return failing(table, inside(after, len(_CHECK) - 1))
+        return failing(table, after[len(_CHECK) : -1])
     if change.kind == "constraint" and change.name.startswith(_UNIQUE):
         return _repeated(table, tuple(map(quoted, terms_of(inside(change.name, len(_UNIQUE) - 1)))))
     if change.kind == "index" and (found := _INDEX.match(after)):
