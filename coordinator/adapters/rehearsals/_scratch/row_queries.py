@@ -60,8 +60,13 @@ def repeated(
     )
 
 
-def orphaned(table: str, columns: Sequence[str], parent: str, keys: Sequence[str]) -> RowQuery:
-    """Return what finds rows whose parent is not there; one with NULL has none to have."""
+def orphaned(table: str, columns: Sequence[str], parent: str, keys: Sequence[str]) -> RowQuery | None:
+    """Return what finds rows whose parent is not there; one with NULL has none to have.
+
+    None where the columns were not understood: a name may have any letter in it.
+    """
+    if len(columns) != len(keys):
+        return None
     same = " AND ".join(
         f"parent_row.{key} = child_row.{column}" for key, column in zip(keys, columns, strict=True)
     )
