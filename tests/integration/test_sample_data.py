@@ -230,6 +230,23 @@ def test_takes_names_as_they_are(connection: psycopg.Connection) -> None:
     assert list(scratch.counts().values()) == [3]
 
 
+@pytest.mark.parametrize("name", ["net (EUR", "[x", "c++", "a\\d"])
+def test_a_name_may_have_any_letters_where_an_index_or_a_partition_is_of_an_expression(
+    connection: psycopg.Connection, name: str
+) -> None:
+    quoted = '"' + name + '"'
+    scratch = filled(
+        connection,
+        f"CREATE TABLE a ({quoted} int, total int); CREATE UNIQUE INDEX u ON a (({quoted} + 0));"
+        f"CREATE TABLE b ({quoted} int NOT NULL) PARTITION BY RANGE (({quoted} + 0));"
+        "CREATE TABLE b1 PARTITION OF b FOR VALUES FROM (0) TO (9999)",
+    )
+
+    found = {each.name: each for each in tables(scratch.connection)}
+    assert scratch.unfilled == ()
+    assert found["a"].unique == {name}
+
+
 def test_makes_the_same_rows_each_time(connection: psycopg.Connection) -> None:
     schema = (
         "CREATE TABLE b (id serial PRIMARY KEY, at timestamptz DEFAULT now(),"

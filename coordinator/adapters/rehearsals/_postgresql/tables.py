@@ -37,11 +37,13 @@ SELECT k.conrelid::int8, k.conname, pg_get_expr(k.conbin, k.conrelid),
 FROM pg_catalog.pg_constraint k WHERE k.contype = 'c' AND k.conrelid = ANY(%s::oid[])
 ORDER BY k.conrelid, k.conname
 """
-_PARTITIONS = """
+_WORD = r"('(^|\W)' || regexp_replace(a.attname, '\W', '\\\&', 'g') || '(\W|$)')"
+"""A column's name as a word of a text, whatever letters it has."""
+_PARTITIONS = f"""
 SELECT p.partrelid::int8, t.relid::oid::int8, pg_get_partition_constraintdef(t.relid),
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = p.partrelid
              AND (a.attnum = ANY(p.partattrs::int2[])
-                  OR pg_get_partition_constraintdef(t.relid) ~ ('\\m' || a.attname || '\\M'))
+                  OR pg_get_partition_constraintdef(t.relid) ~ {_WORD})
              AND a.attnum > 0)
 FROM pg_catalog.pg_partitioned_table p CROSS JOIN LATERAL pg_partition_tree(p.partrelid) t
 WHERE t.isleaf AND t.level > 0 AND p.partrelid = ANY(%s::oid[])
@@ -56,11 +58,11 @@ SELECT k.conrelid::int8, k.conname, k.confrelid::int8, k.confrelid::regclass::te
 FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.conrelid = ANY(%s::oid[])
 ORDER BY k.conrelid, k.conname
 """
-_UNIQUE = """
+_UNIQUE = f"""
 SELECT i.indrelid::int8, a.attname::text
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a
   ON a.attrelid = i.indrelid AND (a.attnum = ANY(i.indkey::int2[]) OR 0 = ANY(i.indkey::int2[])
-     AND pg_get_indexdef(i.indexrelid) ~ ('\\m' || a.attname || '\\M'))
+     AND pg_get_indexdef(i.indexrelid) ~ {_WORD})
 WHERE (i.indisunique OR i.indisexclusion) AND a.attnum > 0 AND NOT a.attisdropped
   AND i.indrelid = ANY(%s::oid[])
 GROUP BY 1, 2 ORDER BY 1, 2
