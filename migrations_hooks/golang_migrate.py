@@ -377,9 +377,8 @@ def _statements_of(text: str, engine: Engine) -> tuple[Statement, ...]:
 def _needs_no_transaction(text: str, engine: Engine) -> bool:
     if engine.speaks_mysql:
         return not all(stays_in_transaction(statement) for statement in split_statements(text, engine))
-    if (
-        engine is Engine.SQLITE
-    ):  # any other file runs inside one, also VACUUM, which then fails as with the tool
+    if engine is Engine.SQLITE:
+        # any other file runs inside one, also VACUUM, which then fails as with the tool
         return any(controls_transaction(statement) for statement in split_statements(text, engine))
     return any(
         controls_transaction(statement) or may_refuse_transaction(statement) or sets_transaction(statement)
