@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from coordinator.evidence import Rehearsal, Span, Unchecked, Use, Verdict
+from coordinator.evidence import Hazard, Rehearsal, Span, Unchecked, Use, Verdict
 from coordinator.model import Role
 from coordinator.prove import Proof
 from coordinator.report.failures import Failure, failures, meets, of_use, place_of_blame
@@ -155,6 +155,11 @@ def _first_few(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_NAMES])}{rest}"
 
 
+def offers(hazard: Hazard) -> str:
+    """Return what its SQL is: the rows on which it fails, or how to do without."""
+    return "These:" if hazard.fails else "Instead:"
+
+
 def _stalls(rehearsal: Rehearsal, *, width: int) -> Iterator[str]:
     """Yield the hazards, with the safe way if that is short, and what else waits for a moment."""
     shown = rehearsal.hazards[:_HANDFUL]
@@ -163,7 +168,7 @@ def _stalls(rehearsal: Rehearsal, *, width: int) -> Iterator[str]:
         text = f"{hazard.place} [{hazard.code}]: {hazard.what} {hazard.why}"
         yield from wrapped(text, width, first="  ‼ ", then="      ")
         if hazard.rewrite and is_short:
-            yield "      These:" if hazard.fails else "      Instead:"
+            yield f"      {offers(hazard)}"
             yield from (f"        {line}".rstrip() for line in hazard.rewrite.splitlines())
     if shown and not is_short:
         yield "      How to do it without: --output json, --html FILE"

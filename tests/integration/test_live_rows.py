@@ -22,6 +22,7 @@ from coordinator.model import BackfillSpec, Engine, Migration
 from coordinator.ports.databases import Batch, Session
 from coordinator.prove import risks
 from coordinator.rehearse import asked_of_live, hazards_of_live_rows
+from coordinator.report.page import as_html
 from coordinator.report.story import tell
 
 __all__ = ["servers"]
@@ -390,3 +391,4 @@ def test_a_release_is_not_proven_whose_migration_the_live_rows_refuse(tmp_path: 
     story = " ".join(" ".join(tell(refused)).split())
     assert "but a migration fails on rows that the live database has now: the lines with `‼` say" in story
     assert "These: SELECT `c`, `b`, count(*) FROM `t`" in story
+    assert "<p>These:</p><pre>SELECT `c`, `b`, count(*) FROM `t`" in as_html(refused)

@@ -15,7 +15,7 @@ from coordinator.report.failures import Failure, failures, meets, of_use
 from coordinator.report.matrix import Matrix, states, title, without_users
 from coordinator.report.page.markup import Html, details, element, joined, sentence
 from coordinator.report.page.tables import anchor, matrix_table, statement_table
-from coordinator.report.rehearsed import blamed_for, grouped_unchecked, how, unproven
+from coordinator.report.rehearsed import blamed_for, grouped_unchecked, how, offers, unproven
 from coordinator.report.windows import sentences
 from coordinator.report.wrapping import shortened
 from coordinator.wording import counted
@@ -134,7 +134,7 @@ def _more(number: int) -> Html:
 
 def _hazards(hazards: Sequence[Hazard]) -> Iterator[Html]:
     for hazard in hazards[:MOST]:
-        safe = [element("p", "Instead:"), element("pre", hazard.rewrite)] if hazard.rewrite else []
+        safe = [element("p", offers(hazard)), element("pre", hazard.rewrite)] if hazard.rewrite else []
         yield details(
             sentence(f"‼ {hazard.place} {hazard.what}"),
             element("p", sentence(f"{hazard.why} "), element("code", f"coordinator explain {hazard.code}")),
