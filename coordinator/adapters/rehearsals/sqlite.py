@@ -26,7 +26,7 @@ from coordinator.secret import Secret
 _OLDEST: Final = (3, 37)
 """The first version that lists its tables with their kinds (PRAGMA table_list; releaselog/3_37_0.html)."""
 _LARGEST: Final = 256 * 1024 * 1024
-"""Bytes of a live file that is read from one end to the other, for its tables' sizes and for their rows."""
+"""Bytes of a live file whose tables are measured; SQLite reads all of it for that."""
 _FOREIGN_KEYS: Final = (
     "foreign keys are enforced in the rehearsal (PRAGMA foreign_keys = ON); SQLite leaves them off unless a"
     " service turns them on in each of its connections"
@@ -109,7 +109,8 @@ class SqliteRehearsal:
 
     def live_sizes(self, session: Session) -> Mapping[str, int]:
         """Return each table's size; nothing where the file is large or SQLite was built without `dbstat`."""
-        if _size_of(session) > _LARGEST:
+        [[size]] = session.query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+        if not isinstance(size, int) or size > _LARGEST:
             return {}
         try:
             rows = session.query(
@@ -143,11 +144,6 @@ class SqliteRehearsal:
 def library() -> str:
     """Return name and version of the SQLite library that this Python has."""
     return f"sqlite {sqlite3.sqlite_version}"
-
-
-def _size_of(session: Session) -> int:
-    [[size]] = session.query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
-    return int(str(size))
 
 
 @contextmanager
