@@ -25,6 +25,8 @@ _FILLED: Final = re.compile(r"^timestamp\b|\bauto_increment\b")
 """Columns in which the server puts the present time, or the next number, for NULL."""
 _UNIQUE: Final = "a UNIQUE index ("
 _CHECK: Final = "check ("
+_INTRODUCED: Final = re.compile(r"\b_\w+\\'")
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _TERM: Final = re.compile(r"(?P<name>.+?)(?:\((?P<length>\d+)\))?(?: collate \w+)?(?: desc)?")
 
 
@@ -38,13 +40,18 @@ def rows_against(change: Change) -> RowQuery | None:
         is_asked = becomes_not_null(before, after) and not _FILLED.search(after)
         return missing(table, quoted(change.name)) if is_asked else None
     if after.startswith(_CHECK):
-        return failing(table, after[len(_CHECK) : -1])
+        return failing(table, _as_written(after[len(_CHECK) : -1]))
     if after.startswith(_UNIQUE):
         return repeated(table, tuple(map(_term, terms_of(inside(after, len(_UNIQUE) - 1)))))
     if found := _FOREIGN_KEY.match(after):
         columns, keys = (tuple(map(quoted, terms_of(found[each]))) for each in ("columns", "keys"))
         return orphaned(table, columns, quoted(found["parent"]), keys)
     return None
+
+
+def _as_written(check: str) -> str:
+    r"""Return a check as its author wrote it: MySQL keeps it escaped (`b <> _utf8mb4\'one\'`)."""
+    return _ESCAPED.sub(r"\1", check) if _INTRODUCED.search(check) else check
 
 
 def _term(text: str) -> str:
