@@ -239,6 +239,11 @@ class Rehearsal:
     doubt: str | None = None
     """Why no answer decides anything: the SQL of the server that gave it may not be that of the live one."""
 
+    @property
+    def failing(self) -> tuple[Hazard, ...]:
+        """The hazards of statements that fail on rows of the live database."""
+        return tuple(each for each in self.hazards if each.fails)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

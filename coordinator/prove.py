@@ -97,16 +97,15 @@ def risks(proof: Proof) -> tuple[Diagnostic, ...]:
 def _failing(evidence: Evidence) -> Iterator[Diagnostic]:
     """Yield the migrations that the live rows refuse as they are."""
     for rehearsal in evidence.rehearsals.values():
-        for each in rehearsal.hazards:
-            if each.fails:
-                yield Diagnostic(
-                    each.code,
-                    each.place,
-                    each.what,
-                    each.why,
-                    "Mend them first (`coordinator plan` shows the query that finds them), or take the risk"
-                    " and have it written down: --accept-unproven.",
-                )
+        for each in rehearsal.failing:
+            yield Diagnostic(
+                each.code,
+                each.place,
+                each.what,
+                each.why,
+                "Mend them first (`coordinator plan` shows the query that finds them), or take the risk"
+                " and have it written down: --accept-unproven.",
+            )
 
 
 def _is_risk(use: Use, span: Span, proof: Proof, *, is_moving: bool) -> bool:

@@ -17,9 +17,10 @@ def is_alike(
     ours: str, theirs: str, *, columns: Collection[str], renamed: Collection[tuple[str, str]]
 ) -> bool:
     """Tell whether two are the same, but for names of columns that came and went, and what is `renamed`."""
-    pairs = list(zip(_lexemes(ours), _lexemes(theirs), strict=False))
-    return len(_lexemes(ours)) == len(_lexemes(theirs)) and all(
-        pair[0] == pair[1] or set(pair) <= set(columns) or pair in renamed for pair in pairs
+    mine, others = _lexemes(ours), _lexemes(theirs)
+    return len(mine) == len(others) and all(
+        pair[0] == pair[1] or set(pair) <= set(columns) or pair in renamed
+        for pair in zip(mine, others, strict=True)
     )
 
 

@@ -90,9 +90,8 @@ def _unproven_at(state: int, *, database: DatabaseName, proof: Proof) -> Iterato
 def _refused_by_rows(database: DatabaseName, phased: Phased, proof: Proof) -> Iterator[str]:
     """Yield why it fails on the rows of the live database."""
     rehearsal = proof.evidence.rehearsals.get(database)
-    for each in rehearsal.hazards if rehearsal else ():
-        if each.fails and each.migration == phased.migration.name:
-            yield each.what
+    failing = rehearsal.failing if rehearsal else ()
+    yield from (each.what for each in failing if each.migration == phased.migration.name)
 
 
 def _case(suite: str, name: str, found: Iterable[Annotation], *, skipped: Sequence[str]) -> ET.Element:

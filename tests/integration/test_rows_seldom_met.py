@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fixtures.mariadb import ENGINE as MYSQL_ENGINE
-from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers
+from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers, verdict
 
 from coordinator.model import Engine
 
@@ -117,28 +117,14 @@ FLAGS = {
     "engine", [Engine.POSTGRESQL, Engine.SQLITE, pytest.param(MYSQL_ENGINE, marks=pytest.mark.mariadb)]
 )
 def test_both_values_of_a_flag_are_met(servers: Servers, engine: Engine, columns: str, pending: str):
-    _, [live, _] = rehearsed(
-        servers[engine],
-        engine,
-        f"CREATE TABLE t (id integer PRIMARY KEY, {columns});\n",
-        f"{TOGETHER}{pending}\n",
-        live="SELECT id, x FROM t ORDER BY id",
-        next_=READS,
-    )
+    base = f"CREATE TABLE t (id integer PRIMARY KEY, {columns});\n"
 
-    assert live == "pu"
+    assert verdict(servers, engine, base, pending, "SELECT id, x FROM t ORDER BY id") == "pu"
 
 
 def test_both_references_to_one_table_are_met(servers: Servers):
     keys = "a integer NOT NULL REFERENCES p, b integer NOT NULL REFERENCES p"
 
-    _, [live, _] = rehearsed(
-        servers[Engine.POSTGRESQL],
-        Engine.POSTGRESQL,
-        f"CREATE TABLE p (id integer PRIMARY KEY);\nCREATE TABLE t (id integer PRIMARY KEY, {keys});\n",
-        f"{TOGETHER}UPDATE t SET a = b;\n",
-        live="SELECT id, a FROM t",
-        next_=READS,
-    )
+    base = f"CREATE TABLE p (id integer PRIMARY KEY);\nCREATE TABLE t (id integer PRIMARY KEY, {keys});\n"
 
-    assert live == "pu"
+    assert verdict(servers, Engine.POSTGRESQL, base, "UPDATE t SET a = b;", "SELECT id, a FROM t") == "pu"

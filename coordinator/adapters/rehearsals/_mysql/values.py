@@ -11,7 +11,7 @@ from coordinator.adapters.rehearsals._mysql.connection import SqlValue
 from coordinator.adapters.rehearsals._mysql.schema import Table, TableColumn
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
-from coordinator.adapters.rehearsals._scratch.turns import one_of_few, text_of, turned
+from coordinator.adapters.rehearsals._scratch.turns import one_of_few, place_of, text_of, turned
 
 _LARGER: Final = 100
 """How much larger a number is for a check that compares two columns."""
@@ -119,15 +119,13 @@ _BY_TYPE: Final[Mapping[str, Callable[[int], SqlValue]]] = {
 def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
     larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
-    own = typed(column, number, _place(table, column))
+    own = typed(column, number, place_of(column, table.columns, _first))
     return likeliest_first(_of_checks(table, column, number), own, number, larger)
 
 
-def _place(table: Table, column: TableColumn) -> int:
-    """Return how many columns before this one have the same values."""
-    before = table.columns[: table.columns.index(column)]
-    alike = [each for each in before if _few(each) == _few(column)]
-    return [typed(each, 1) for each in alike].count(typed(column, 1))
+def _first(column: TableColumn) -> object:
+    """Return the value in the first row; that of a flag is another one than an equal number."""
+    return _few(column), typed(column, 1)
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:

@@ -8,7 +8,7 @@ that is seen.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from typing import Final, TypeVar
 
@@ -30,6 +30,12 @@ def turned(number: int, place: int) -> int:
 def text_of(name: str, number: int, place: int) -> str:
     """Return the text of a column in the row of a number; where no order is left, one of its own."""
     return f"sample {turned(number, place)}" if place < len(_ORDERS) else f"{name} {number}"
+
+
+def place_of(column: _V, columns: Sequence[_V], begins: Callable[[_V], object]) -> int:
+    """Return how many columns before one have the same values, of which `begins` tells the first."""
+    before = columns[: columns.index(column)]
+    return [begins(each) for each in before].count(begins(column))
 
 
 def one_of_few(few: Sequence[_V], number: int, place: int, default: str | None) -> _V:

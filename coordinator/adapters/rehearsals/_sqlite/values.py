@@ -12,7 +12,7 @@ from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
 from coordinator.adapters.rehearsals._scratch.tokens import Token
-from coordinator.adapters.rehearsals._scratch.turns import one_of_few, text_of, turned
+from coordinator.adapters.rehearsals._scratch.turns import one_of_few, place_of, text_of, turned
 from coordinator.adapters.rehearsals._sqlite.columns import type_of
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn, checks_of
@@ -79,15 +79,13 @@ _EDGES: Final[Mapping[str, Callable[[int], Sequence[SqlValue]]]] = {
 def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
     larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
-    own = typed(column, number, _place(table, column))
+    own = typed(column, number, place_of(column, table.columns, _first))
     return likeliest_first(_of_checks(table, column, number), own, number, larger)
 
 
-def _place(table: Table, column: TableColumn) -> int:
-    """Return how many columns before this one have the same values."""
-    before = table.columns[: table.columns.index(column)]
-    alike = [each for each in before if _is_flag(each) == _is_flag(column)]
-    return [typed(each, 1) for each in alike].count(typed(column, 1))
+def _first(column: TableColumn) -> object:
+    """Return the value in the first row; that of a flag is another one than an equal number."""
+    return _is_flag(column), typed(column, 1)
 
 
 def is_checked(table: Table, column: TableColumn) -> bool:
