@@ -24,7 +24,7 @@ from coordinator.marks import Marks
 from coordinator.model import Engine, Migration, Script
 from coordinator.ports.databases import Batch, Patience, Session, Target
 from coordinator.ports.migrations import Ledger, MigrationTool, Pending
-from coordinator.sql import controls_transaction, split_statements
+from coordinator.sql import controls_transaction, refuses_transaction, split_statements
 
 _NOTHING = Script((), transaction=True)
 
@@ -187,13 +187,14 @@ def apply_on_scratch(
 
 
 def _as_it_stands(batch: Batch, engine: Engine) -> Batch:
-    """Return a batch without its guard; a file that begins and ends transactions gets none around it.
+    """Return a batch without its guard; a file that bears no transaction around it gets none.
 
-    `run` refuses such a file. The tool that applied it then lost its own transaction half-way, which leaves
-    behind what the file alone does.
+    `run` refuses such a file. The tool that applied one which begins and ends transactions lost its own
+    half-way, which leaves behind what the file alone does; one that the engine refuses in a transaction was
+    applied when it had another header, or by hand.
     """
     statements = (each for text in batch.statements for each in split_statements(text, engine))
-    is_its_own = any(controls_transaction(each) for each in statements)
+    is_its_own = any(controls_transaction(each) or refuses_transaction(each) for each in statements)
     return replace(batch, guard=None, transaction=batch.transaction and not is_its_own)
 
 

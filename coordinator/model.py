@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal, NewType
 
-from coordinator.diagnostics import Place
+from coordinator.diagnostics import Diagnostic, Place
 
 DatabaseName = NewType("DatabaseName", str)
 ServiceName = NewType("ServiceName", str)
@@ -169,6 +169,8 @@ class Migration:
     """Why the SQL that it sends cannot be had without a database."""
     is_atomic: bool = False
     """Code of which nothing stays where it is cut off: what it does and its record commit together."""
+    faults: tuple[Diagnostic, ...] = ()
+    """The errors of its files, which matter only where it is still to be applied."""
 
     @property
     def digest(self) -> str:

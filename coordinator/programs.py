@@ -15,6 +15,7 @@ from itertools import takewhile
 
 from coordinator.applied import Book, enter
 from coordinator.apply import demand_next, read_ledger
+from coordinator.diagnostics import Diagnostic
 from coordinator.errors import CoordinatorError, DatabaseError, InDoubt, StepFailed
 from coordinator.model import Migration, MigrationId
 from coordinator.ports.databases import Session
@@ -207,6 +208,11 @@ def apply_on_scratch_by_program(
 def not_rehearsed(why: str) -> DatabaseError:
     """Return why a migration that is code was not applied to a scratch database."""
     return DatabaseError(NOT_REHEARSED, f"it is code, and {why}")
+
+
+def not_readable(fault: Diagnostic) -> DatabaseError:
+    """Return why a file that is applied, and that nobody can read any more, was not replayed."""
+    return DatabaseError(NOT_REHEARSED, f"{fault.place}: {fault.what.rstrip('.')}")
 
 
 def _unheard(_line: str) -> None:

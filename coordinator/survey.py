@@ -218,7 +218,12 @@ def survey_database(ports: Ports, name: DatabaseName) -> tuple[DatabaseSurvey, t
         is_empty=is_empty,
         rest=None if begun is None else left_of(*begun, target.engine),
     )
-    return found, (*problems, *pooled, *warnings, *misnamed, *unfit)
+    return found, (*faults_of(pending.migrations), *problems, *pooled, *warnings, *misnamed, *unfit)
+
+
+def faults_of(pending: Iterable[Migration]) -> tuple[Diagnostic, ...]:
+    """Return what is wrong with files that are still to be applied; what is applied is read by nobody."""
+    return tuple(fault for each in pending for fault in each.faults)
 
 
 def _names(told: Iterable[tuple[Migration, Diagnostic]]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class Alembic:
     engines = frozenset(Engine)
     records_start = False
     keeps_history = True
+    reads_applied = True
     may_be_code = False
 
     def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:

@@ -59,6 +59,7 @@ class GolangMigrate:
     may_be_code = False
     records_start = True
     keeps_history = False
+    reads_applied = False
 
     def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
         """Return the folder itself."""

@@ -70,6 +70,7 @@ class Goose:
     may_be_code = True
     records_start = False
     keeps_history = True
+    reads_applied = False
 
     def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
         """Return the folder itself."""

@@ -15,9 +15,9 @@ from typing import Final
 
 from coordinator.adapters.trees.git import GitRepository, GitTree
 from coordinator.applied import code_of
-from coordinator.diagnostics import Diagnostic, Place, Severity, errors_of
+from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import Usage
-from coordinator.load.migrations import project_files
+from coordinator.load.migrations import errors_of_folder, project_files, with_faults
 from coordinator.model import (
     Colour,
     DatabaseName,
@@ -34,7 +34,7 @@ from coordinator.ports.databases import Target
 from coordinator.ports.migrations import Ledger, MigrationTool
 from coordinator.ports.platforms import Serving, Side
 from coordinator.query_ports import Tree
-from coordinator.survey import DatabaseSurvey, Survey, service_survey
+from coordinator.survey import DatabaseSurvey, Survey, faults_of, service_survey
 
 MERGE_BASE: Final = "merge-base"
 """The word for the commit at which this branch left the default one."""
@@ -101,6 +101,7 @@ def _database(
         *problems,
         *([] if there else [_nothing_there(spec, folder, tree)]),
         *_changed(here, there, spec=spec, tree=tree),
+        *faults_of(pending.migrations),
         *pending.diagnostics,
         *_never_applied(unapplied, pending.migrations, tool=tool, newest=max(there, default=0)),
     )
@@ -114,7 +115,7 @@ def _released(
 ) -> tuple[Mapping[MigrationId, Migration], tuple[Diagnostic, ...]]:
     files, wrong = project_files(tree, folder, tool)
     reading = tool.read(files, engine)
-    problems = () if not files else errors_of((*wrong, *reading.diagnostics))
+    problems = () if not files else errors_of_folder(with_faults(tool, reading, wrong))
     return {each.version: each for each in reading.migrations}, problems
 
 

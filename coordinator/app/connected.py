@@ -12,9 +12,9 @@ from typing import cast
 from coordinator import discovery
 from coordinator.adapters import secrets
 from coordinator.adapters.clock import SystemClock
-from coordinator.diagnostics import Diagnostic, errors_of
+from coordinator.diagnostics import Diagnostic
 from coordinator.errors import DatabaseError, PlanInvalid, Usage
-from coordinator.load.migrations import read_migrations
+from coordinator.load.migrations import errors_of_folder, read_migrations
 from coordinator.model import (
     BackfillSpec,
     CheckSpec,
@@ -53,7 +53,7 @@ class ConnectedPorts:
         for name, spec in plan.databases.items():
             reading = read_migrations(spec.migrations, spec.engine)
             self._migrations[name] = reading.migrations
-            problems.extend(errors_of(reading.diagnostics))
+            problems.extend(errors_of_folder(reading))
         if problems:
             raise PlanInvalid(tuple(problems))
         self._by_version = {name: _by_version(each) for name, each in self._migrations.items()}

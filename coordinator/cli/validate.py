@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.cli import app
-from coordinator.cli.edge import Output, exit_with, say_diagnostics, show, show_json
+from coordinator.cli.edge import Output, exit_with, say, say_diagnostics, show, show_json
 from coordinator.cli.options import DEFAULT_PLAN, OutputOption, PlanFile, Settings
 from coordinator.errors import ExitCode
 
 if TYPE_CHECKING:
     from coordinator.diagnostics import Diagnostic
     from coordinator.model import DatabaseName, Plan
+
+_ANY_FILE = (
+    "No database was asked, so every migration counts as one that is still to be applied. `coordinator plan`"
+    " and `run` mind an error in its file only where it is."
+)
 
 
 @app.command()
@@ -53,6 +58,8 @@ def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
         show_json("validate", 1, _as_json(path, loaded.plan if is_valid else None, counts, diagnostics))
     else:
         say_diagnostics(diagnostics)
+        if any(each.faults for reading in readings.values() for each in reading.migrations):
+            say(_ANY_FILE)
         if is_valid and loaded.plan:
             show(f"{path}: valid: {_summary(loaded.plan, sum(counts.values()))}")
     return ExitCode.DONE if is_valid else ExitCode.INVALID

@@ -15,7 +15,7 @@ from pathlib import Path
 from posixpath import dirname, join
 
 from coordinator import discovery
-from coordinator.diagnostics import Diagnostic, Place
+from coordinator.diagnostics import Diagnostic, Place, errors_of
 from coordinator.errors import Usage
 from coordinator.load.source import read_bytes, shown
 from coordinator.model import Engine, Migration, MigrationsSpec, SourceFile
@@ -43,7 +43,29 @@ def read_migrations(spec: MigrationsSpec, engine: Engine) -> Reading:
                 files.append(read)
     reading = tool.read(files, engine)
     lacking = () if _has_runner(spec) else map(_no_command, filter(_is_code, reading.migrations))
-    return Reading(reading.migrations, (*problems, *reading.diagnostics, *lacking))
+    return with_faults(tool, reading, (*problems, *lacking))
+
+
+def with_faults(tool: MigrationTool, reading: Reading, problems: tuple[Diagnostic, ...]) -> Reading:
+    """Return what was read with more problems, and each migration with the errors of its own files.
+
+    A tool that reads all its files whatever is applied has no such: one error stops it.
+    """
+    diagnostics = (*problems, *reading.diagnostics)
+    faults: dict[str, list[Diagnostic]] = {}
+    for each in () if tool.reads_applied else errors_of(diagnostics):
+        faults.setdefault(each.place.file, []).append(each)
+    migrations = tuple(
+        replace(each, faults=tuple(fault for file in each.files for fault in faults.get(file.path, ())))
+        for each in reading.migrations
+    )
+    return Reading(migrations if faults else reading.migrations, diagnostics)
+
+
+def errors_of_folder(reading: Reading) -> tuple[Diagnostic, ...]:
+    """Return the errors that stand in the way of whatever is to be done: those of no single migration."""
+    of_files = {fault for each in reading.migrations for fault in each.faults}
+    return tuple(each for each in errors_of(reading.diagnostics) if each not in of_files)
 
 
 def _has_runner(spec: MigrationsSpec) -> bool:

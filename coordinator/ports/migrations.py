@@ -60,6 +60,8 @@ class MigrationTool(Protocol):
     """It marks the version table before a file without a transaction runs: no mark, nothing ran."""
     keeps_history: bool
     """Its version table, or what its files say of each other, tells of each one whether it is applied."""
+    reads_applied: bool
+    """It reads the files of what is applied as well, so that a fault in one of them stops it."""
 
     def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
         """Return the files and folders that it reads, as paths from the plan's `dir`, or what is wrong there.

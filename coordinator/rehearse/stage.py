@@ -13,7 +13,7 @@ from coordinator.errors import DatabaseError
 from coordinator.evidence import Basis, Finding, Hazard, Rehearsal, Span, Use, Verdict
 from coordinator.model import Layer, Migration, Script
 from coordinator.ports.databases import Batch
-from coordinator.programs import NOT_REHEARSED, not_rehearsed
+from coordinator.programs import NOT_REHEARSED, not_readable, not_rehearsed
 from coordinator.rehearsal_ports import RehearsalDatabase, RehearsalServer, Tell
 from coordinator.rehearse.backfilling import Trial, trying
 from coordinator.rehearse.batch_plans import hazards_of_batches
@@ -271,11 +271,17 @@ def _apply_for(task: Task) -> Apply:
 
     def apply(database: RehearsalDatabase, migration: Migration) -> DatabaseError | None:
         if migration.is_code:
-            return task.run_code(database, migration) if task.run_code else not_rehearsed(_NO_PROGRAM)
+            return task.run_code(database, migration) if task.run_code else not_rehearsed(_no_program(task))
+        if migration.up is None and migration.faults:
+            return not_readable(migration.faults[0])
         with database.session() as session:
             return apply_on_scratch(session, task.tool, migration, table=task.spec.migrations.table)
 
     return apply
+
+
+def _no_program(task: Task) -> str:
+    return _NO_PROGRAM if task.spec.migrations.command is None else _PROGRAM_MAY_NOT
 
 
 def _replay(scratch: RehearsalDatabase, task: Task, tell: Tell) -> Failure | None:
@@ -348,7 +354,8 @@ def _told_base(task: Task) -> str:
     return f"from {counted(len(task.applied), 'migration file')}, replayed"
 
 
-_NO_PROGRAM: Final = "nothing says that its program may work on a scratch database (`rehearse: true`)"
+_NO_PROGRAM: Final = "no `command` of the plan applies it"
+_PROGRAM_MAY_NOT: Final = "nothing says that its program may work on a scratch database (`rehearse: true`)"
 MEND_DOUBT: Final = "Install a server like the live one here, or name one: `rehearsal: {url: env:…}`."
 _OTHER_SCHEMA: Final = (
     "the answers are those of the schema that the files make, and the live one differs (drift);"

@@ -72,6 +72,17 @@ def test_counts_what_the_commit_has_as_applied_and_what_is_new_as_pending(reposi
     assert survey.diagnostics == ()
 
 
+def test_minds_the_error_of_a_new_file_and_not_of_a_released_one(repository: Repository):
+    repository.write("db/00002_two.sql", TWO.replace(";", ""))
+    repository.commit("v1.5")
+    repository.write("db/00003_three.sql", TWO.replace(";", ""))
+
+    [problem] = surveyed(repository, "v1.5").diagnostics
+
+    assert problem.code == "goose-syntax"
+    assert problem.place.file.endswith("db/00003_three.sql")
+
+
 def test_takes_the_commit_as_the_version_that_serves(repository: Repository):
     service = surveyed(repository).services[ServiceName("app")]
 

@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.diagnostics import Place
 from coordinator.load import migrations
-from coordinator.load.migrations import read_migrations
+from coordinator.load.migrations import errors_of_folder, read_migrations
 from coordinator.model import CommandSpec, Engine, MigrationsSpec
 
 SQL = "-- +goose Up\nCREATE TABLE a (id int);\n-- +goose Down\nDROP TABLE a;\n"
@@ -94,6 +94,35 @@ def test_with_a_command_a_migration_in_go_is_one_like_others(folder):
 
     assert reading.diagnostics == ()
     assert [each.is_code for each in reading.migrations] == [False, True]
+
+
+def test_an_error_of_a_migrations_file_stands_with_the_migration(folder):
+    (folder / "00002_b.sql").write_text("-- +goose Up\nCREATE TABLE b (id int)\n")
+    (folder / "00002_c.sql").write_text(SQL)
+    (folder / "00003_d.go").write_text("package main\n")
+
+    reading = read(folder)
+
+    assert [[fault.code for fault in each.faults] for each in reading.migrations] == [
+        [],
+        ["goose-syntax"],
+        ["goose-go-migration"],
+    ]
+    assert [each.code for each in errors_of_folder(reading)] == ["duplicate-version"]
+
+
+def test_a_tool_that_reads_all_its_files_has_no_error_of_a_single_one(tmp_path):
+    versions = tmp_path / "versions"
+    versions.mkdir()
+    (tmp_path / "env.py").write_text("")
+    (versions / "1_a.py").write_text("revision = 'a'\ndown_revision = None\ndef upgrade(:\n")
+
+    reading = read_migrations(
+        MigrationsSpec("alembic", tmp_path, None, Place("plan.yaml", 7, 36)), Engine.POSTGRESQL
+    )
+
+    assert errors_of_folder(reading)
+    assert not any(each.faults for each in reading.migrations)
 
 
 def test_refuses_a_giant_file(folder, monkeypatch):
