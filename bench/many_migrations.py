@@ -157,10 +157,10 @@ ALEMBIC = (sys.executable, "-m", "alembic", "upgrade", "head")
 
 def timed(argv: list[str], *, folder: Path, environment: dict[str, str], called: str) -> float:
     """Run a whole command and return how long it took; end the benchmark where it fails."""
+    environment = {**os.environ, **environment}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs, and so does this
     began = time.perf_counter()
-    ended = subprocess.run(
-        argv, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     took = time.perf_counter() - began
     if ended.returncode:
         sys.exit(f"{called}: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
