@@ -177,10 +177,12 @@ class Hazard:
     migration: str
     what: str
     why: str
-    rewrite: str
+    rewrite: str = ""
     """SQL that can be pasted; comments in it say what goes into another migration."""
+    rows: str = ""
+    """The query that finds the rows of the live database on which the statement fails."""
     fails: bool = False
-    """The statement fails on the rows that the live database has now, which `rewrite` shows: so nobody can
+    """It fails on rows that the live database has, or that live writes as long as it serves: so nobody can
     say that the release gets to its end.
     """
 
@@ -241,7 +243,7 @@ class Rehearsal:
 
     @property
     def failing(self) -> tuple[Hazard, ...]:
-        """The hazards of statements that fail on rows of the live database."""
+        """The hazards of statements that fail on rows that live has, or writes."""
         return tuple(each for each in self.hazards if each.fails)
 
 

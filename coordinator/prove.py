@@ -95,7 +95,7 @@ def risks(proof: Proof) -> tuple[Diagnostic, ...]:
 
 
 def _failing(evidence: Evidence) -> Iterator[Diagnostic]:
-    """Yield the migrations that the live rows refuse as they are."""
+    """Yield the migrations that fail on rows which live has, or writes."""
     for rehearsal in evidence.rehearsals.values():
         for each in rehearsal.failing:
             yield Diagnostic(
@@ -103,7 +103,7 @@ def _failing(evidence: Evidence) -> Iterator[Diagnostic]:
                 each.place,
                 each.what,
                 each.why,
-                "Mend them first (`coordinator plan` shows the query that finds them), or take the risk"
+                "Mend them first (`coordinator plan` shows how to find or fill them), or take the risk"
                 " and have it written down: --accept-unproven.",
             )
 

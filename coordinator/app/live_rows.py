@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -16,7 +15,7 @@ from coordinator.model import DatabaseName, Migration
 from coordinator.ports import Ports
 from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import RowQuery
-from coordinator.rehearse import MOST_ROWS, asked_of_live, hazards_of_live_rows
+from coordinator.rehearse import MOST_ROWS, asked_of_live, hazards_of_live_rows, notes_on_live_rows
 
 _WITHIN: Final = timedelta(seconds=2)
 _IN_ALL: Final = timedelta(seconds=10)
@@ -27,31 +26,44 @@ _COUNT: Final = "SELECT count(*) FROM (SELECT 1 {} LIMIT {}) AS found_rows"
 def with_live_rows(
     ports: Ports, name: DatabaseName, rehearsal: Rehearsal, *, pending: Sequence[Migration]
 ) -> Rehearsal:
-    """Return a rehearsal with a hazard for each constraint that live rows refuse.
-
-    Raises: DatabaseError or Usage where the database cannot be reached.
+    """Return a rehearsal with a hazard for each constraint that live rows refuse, and a note of what nobody
+    found out.
     """
     spec = ports.plan.databases[name]
     engine = discovery.rehearsal(spec.engine)
     asked = tuple(asked_of_live(rehearsal, engine, pending=pending, backfills=spec.backfills))
     if not asked:
         return rehearsal
-    with ports.session(name, label="coordinator rehearsal") as session:
-        counts = count_rows(session, [each.query for each in asked])
-    return replace(rehearsal, hazards=(*hazards_of_live_rows(asked, counts), *rehearsal.hazards))
+    queries = [each.query for each in asked]
+    try:
+        with ports.session(name, label="coordinator rehearsal") as session:
+            counts = count_rows(session, queries)
+    except DatabaseError as error:
+        notes = [f"live's rows were not asked: {error.what.rstrip('.')}"]
+        return replace(rehearsal, notes=(*rehearsal.notes, *notes))
+    return replace(
+        rehearsal,
+        hazards=(*hazards_of_live_rows(asked, counts), *rehearsal.hazards),
+        notes=(*rehearsal.notes, *notes_on_live_rows(asked, counts)),
+    )
 
 
-def count_rows(session: Session, queries: Iterable[RowQuery]) -> Mapping[RowQuery, int]:
-    """Return how many rows each query finds, `MOST_ROWS` at most.
+def count_rows(session: Session, queries: Iterable[RowQuery]) -> Mapping[RowQuery, int | None]:
+    """Return how many rows each query finds, `MOST_ROWS` at most; None where the time was over before.
 
-    What takes long, or needs what an earlier migration brings, is left out.
+    What needs something that an earlier migration brings is left out.
     """
-    counts: dict[RowQuery, int] = {}
-    began = time.monotonic()
+    counts: dict[RowQuery, int | None] = {}
+    end = time.monotonic() + _IN_ALL.total_seconds()
     for each in queries:
-        if time.monotonic() - began > _IN_ALL.total_seconds():
-            break
-        with suppress(DatabaseError):
+        began = time.monotonic()
+        if began > end:
+            counts[each] = None
+            continue
+        try:
             [[count]] = session.query(_COUNT.format(each.source, MOST_ROWS), within=_WITHIN)
             counts[each] = int(str(count))
+        except DatabaseError:
+            if time.monotonic() - began >= _WITHIN.total_seconds():
+                counts[each] = None
     return counts

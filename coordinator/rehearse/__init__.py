@@ -8,7 +8,12 @@
 from __future__ import annotations
 
 from coordinator.rehearse.key import Circumstances, key_of
-from coordinator.rehearse.live_rows import MOST_ROWS, asked_of_live, hazards_of_live_rows
+from coordinator.rehearse.live_rows import (
+    MOST_ROWS,
+    asked_of_live,
+    hazards_of_live_rows,
+    notes_on_live_rows,
+)
 from coordinator.rehearse.record import Found, found_in, is_lasting, text_from
 from coordinator.rehearse.stage import MEND_DOUBT, hazards_of, rehearse_database
 from coordinator.rehearse.subject import Subject
@@ -30,6 +35,7 @@ __all__ = [
     "hazards_of_live_rows",
     "is_lasting",
     "key_of",
+    "notes_on_live_rows",
     "rehearse_database",
     "text_from",
 ]

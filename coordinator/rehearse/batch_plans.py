@@ -143,5 +143,4 @@ def hazards_of_batches(
             migration=f"backfill {name}",
             what=f"Each batch of backfill `{name}` reads all of {table}{size}, for want of an index.",
             why=_OWN if is_own else _OTHER,
-            rewrite="",
         )

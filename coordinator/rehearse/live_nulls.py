@@ -66,6 +66,7 @@ def hazards_of_live_nulls(
                     why="A row that it wrote since makes this fail, also where all were filled before."
                     " By then live is gone, and there is no way back.",
                     rewrite=_REWRITE.format(table=table, column=column),
+                    fails=True,
                 )
 
 

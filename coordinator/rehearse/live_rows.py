@@ -68,15 +68,15 @@ def asked_of_live(
                 yield Asked(migration.name, statement.place, change, query)
 
 
-def hazards_of_live_rows(asked: Sequence[Asked], counts: Mapping[RowQuery, int]) -> Iterator[Hazard]:
+def hazards_of_live_rows(asked: Sequence[Asked], counts: Mapping[RowQuery, int | None]) -> Iterator[Hazard]:
     """Yield a hazard for each question that found rows; for a table with its partitions one."""
     found: dict[tuple[Place, str, str], Asked] = {}
-    for each in sorted(asked, key=lambda one: -counts.get(one.query, 0)):
+    for each in sorted(asked, key=lambda one: -(counts.get(one.query) or 0)):
         if counts.get(each.query):
             found.setdefault((each.place, each.change.kind, each.change.name), each)
     for each in asked:
         if each in found.values():
-            count = counts[each.query]
+            count = counts[each.query] or 0
             number = f"{count:,} of them" if count < MOST_ROWS else f"{MOST_ROWS:,} of them or more"
             yield Hazard(
                 code="live-rows-refused",
@@ -85,9 +85,18 @@ def hazards_of_live_rows(asked: Sequence[Asked], counts: Mapping[RowQuery, int])
                 what=f"The live database has {each.query.rows} ({number}), on which this fails.",
                 why="Nothing in the release changes them before. Where it waits for contract, there is no way"
                 " back by then.",
-                rewrite=f"SELECT {each.query.columns} {each.query.source} LIMIT {_SHOWN};",
+                rows=f"SELECT {each.query.columns} {each.query.source} LIMIT {_SHOWN};",
                 fails=True,
             )
+
+
+def notes_on_live_rows(asked: Sequence[Asked], counts: Mapping[RowQuery, int | None]) -> Iterator[str]:
+    """Yield what was not found out in time, a sentence for each migration."""
+    late = [each for each in asked if each.query in counts and counts[each.query] is None]
+    for migration in dict.fromkeys(each.migration for each in late):
+        first, *others = [each.query.rows for each in late if each.migration == migration]
+        more = f", and neither were {len(others)} more such questions" if others else ""
+        yield f"whether live has {first}, on which `{migration}` fails, was not found out in time{more}"
 
 
 def _own(change: Change) -> set[tuple[str, str]]:

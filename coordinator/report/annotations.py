@@ -18,6 +18,7 @@ from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.evidence import Basis, Break, Hazard, Phased, Rehearsal, Unchecked, Use, Verdict
 from coordinator.model import DatabaseName, Phase, Role
 from coordinator.prove import Proof
+from coordinator.report.rehearsed import offers
 
 _FEW = 5
 """More queries than these are counted, not named: a note beside a line is short."""
@@ -172,8 +173,7 @@ def _in_this_checkout(each: Break, proof: Proof) -> Place:
 
 
 def _about_hazard(hazard: Hazard) -> Annotation:
-    rewrite = f"\n{hazard.rewrite}" if hazard.rewrite else ""
-    message = f"{hazard.what} {hazard.why}{rewrite}"
+    message = "\n".join((f"{hazard.what} {hazard.why}", *(sql for _, sql in offers(hazard))))
     return Annotation(
         level=Level.WARNING,
         place=hazard.place,

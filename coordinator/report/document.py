@@ -200,6 +200,7 @@ def _hazard(hazard: Hazard) -> Fields:
         "what": hazard.what,
         "why": hazard.why,
         "rewrite": hazard.rewrite,
+        "rows": hazard.rows,
         "fails": hazard.fails,
     }
 

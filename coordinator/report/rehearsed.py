@@ -155,21 +155,22 @@ def _first_few(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_NAMES])}{rest}"
 
 
-def offers(hazard: Hazard) -> str:
-    """Return what its SQL is: the rows on which it fails, or how to do without."""
-    return "These:" if hazard.fails else "Instead:"
+def offers(hazard: Hazard) -> tuple[tuple[str, str], ...]:
+    """Return the SQL that goes with a hazard, each text behind a word of what it is."""
+    return tuple(each for each in (("These:", hazard.rows), ("Instead:", hazard.rewrite)) if each[1])
 
 
 def _stalls(rehearsal: Rehearsal, *, width: int) -> Iterator[str]:
     """Yield the hazards, with the safe way if that is short, and what else waits for a moment."""
     shown = rehearsal.hazards[:_HANDFUL]
-    is_short = sum(len(each.rewrite.splitlines()) for each in shown) <= _MOST_SQL
+    lines = sum(len(sql.splitlines()) for each in shown for _, sql in offers(each))
+    is_short = lines <= _MOST_SQL
     for hazard in shown:
         text = f"{hazard.place} [{hazard.code}]: {hazard.what} {hazard.why}"
         yield from wrapped(text, width, first="  ‼ ", then="      ")
-        if hazard.rewrite and is_short:
-            yield f"      {offers(hazard)}"
-            yield from (f"        {line}".rstrip() for line in hazard.rewrite.splitlines())
+        for word, sql in offers(hazard) if is_short else ():
+            yield f"      {word}"
+            yield from (f"        {line}".rstrip() for line in sql.splitlines())
     if shown and not is_short:
         yield "      How to do it without: --output json, --html FILE"
     yield from _more(len(rehearsal.hazards) - len(shown))

@@ -33,7 +33,7 @@ _HALF_KNOWN = (
 )
 _ROWS_REFUSED = (
     "unproven: at every step, each version that may run works on the schema, but a migration fails on rows"
-    " that the live database has now: the lines with `‼` say which."
+    " that the live database has, or that live writes until it is gone: the lines with `‼` say which."
 )
 _RISK = "`coordinator run` releases it only with --accept-unproven, and the journal says what was not proven."
 
@@ -122,7 +122,8 @@ def verdict(proof: Proof) -> str:
     not_asked = _NOT_REHEARSED if has_queries else _NOT_ASKED
     known = _HALF_KNOWN if Basis.REHEARSED in bases else not_asked
     taken = risks(proof)
-    if taken and all(each.code == "live-rows-refused" for each in taken):
+    of_rows = {each.code for one in proof.evidence.rehearsals.values() for each in one.failing}
+    if taken and all(each.code in of_rows for each in taken):
         known = _ROWS_REFUSED
     return f"{known} {_RISK}" if taken else known
 

@@ -58,6 +58,7 @@ def test_the_column_and_live_s_query_are_named(servers: Servers, engine: Engine)
     assert hazard.what == "t.b becomes NOT NULL, and live leaves it NULL by `Ask` for as long as it serves."
     assert (hazard.migration, hazard.place.file) == ("00003_m", "00003_m.sql")
     assert "UPDATE t SET b = … WHERE b IS NULL" in hazard.rewrite
+    assert hazard.fails
 
 
 @every_engine

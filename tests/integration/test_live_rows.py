@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from fixtures.mariadb import ENGINE as MYSQL_ENGINE
 from fixtures.two_versions import TOGETHER, Servers, migration, rehearsed, servers, shop_on
 
 from coordinator import discovery
+from coordinator.app import live_rows
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.live_rows import count_rows
 from coordinator.app.planning import plan_release
 from coordinator.diagnostics import Place
+from coordinator.errors import DatabaseError
 from coordinator.evidence import Hazard, Verdict
 from coordinator.load import load_plan
-from coordinator.model import BackfillSpec, Engine, Migration
+from coordinator.model import BackfillSpec, DatabaseName, Engine, Migration
 from coordinator.ports.databases import Batch, Session
 from coordinator.prove import risks
 from coordinator.rehearse import asked_of_live, hazards_of_live_rows
@@ -29,6 +33,10 @@ __all__ = ["servers"]
 TABLES = (
     "CREATE TABLE p (id integer PRIMARY KEY)",
     "CREATE TABLE t (id integer PRIMARY KEY, a integer, b varchar(20), c integer)",
+)
+SERIES = (
+    "(WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 100000)"
+    " SELECT value FROM n)"
 )
 ROWS = (
     "INSERT INTO p VALUES (1)",
@@ -106,7 +114,7 @@ def test_rows_are_counted_that_a_constraint_of_a_column_refuses(
     assert hazard.code == "live-rows-refused"
     assert hazard.what == f"The live database has {told}, on which this fails."
     assert hazard.fails
-    assert hazard.rewrite.startswith("SELECT * FROM ")
+    assert hazard.rows.startswith("SELECT * FROM ")
     assert (hazard.migration, hazard.place.file) == ("00002_m", "00002_m.sql")
 
 
@@ -360,7 +368,9 @@ def test_rows_are_asked_that_alembic_copies_to_a_table_made_anew(servers: Server
     assert "where `a` is NULL (1 of them)" in hazard.what
 
 
-def test_a_release_is_not_proven_whose_migration_the_live_rows_refuse(tmp_path: Path):
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[tuple[ConnectedPorts, sqlite3.Connection]]:
+    """Yield a release that makes an index unique, and its live database, of which two rows are alike."""
     for file, text in (
         ("plan.yaml", PLAN),
         ("queries/t.sql", "SELECT a FROM t WHERE id = ?;\n"),
@@ -378,17 +388,56 @@ def test_a_release_is_not_proven_whose_migration_the_live_rows_refuse(tmp_path: 
         )
         environment = {"URL": f"sqlite://{tmp_path}/live.db"}
         plan = load_plan(tmp_path / "plan.yaml", settings={}, environment=environment)
-        ports = ConnectedPorts(plan, environment=environment)
+        yield ConnectedPorts(plan, environment=environment), live
 
-        refused, _ = plan_release(ports, step_kinds())
-        live.executescript("UPDATE t SET b = 'y' WHERE id = 2;")
-        mended, _ = plan_release(ports, step_kinds())
+
+def test_a_release_is_not_proven_whose_migration_the_live_rows_refuse(
+    shop: tuple[ConnectedPorts, sqlite3.Connection],
+):
+    ports, live = shop
+
+    refused, _ = plan_release(ports, step_kinds())
+    live.executescript("UPDATE t SET b = 'y' WHERE id = 2;")
+    mended, _ = plan_release(ports, step_kinds())
 
     [risk] = risks(refused)
     assert (refused.verdict, mended.verdict) == (Verdict.UNPROVEN, Verdict.PROVEN)
     assert (risk.code, Path(risk.place.file).name) == ("live-rows-refused", "00002_m.sql")
     assert not risks(mended)
     story = " ".join(" ".join(tell(refused)).split())
-    assert "but a migration fails on rows that the live database has now: the lines with `‼` say" in story
+    assert "but a migration fails on rows that the live database has, or that live writes" in story
     assert "These: SELECT `c`, `b`, count(*) FROM `t`" in story
     assert "<p>These:</p><pre>SELECT `c`, `b`, count(*) FROM `t`" in as_html(refused)
+
+
+def test_what_is_not_found_out_in_time_is_a_note(
+    shop: tuple[ConnectedPorts, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
+):
+    ports, live = shop
+    many = f"INSERT INTO t (b, c) SELECT hex(randomblob(8)), a.value FROM {SERIES} AS a"
+    live.executescript(f"DELETE FROM t; {many};")
+    monkeypatch.setattr(live_rows, "_WITHIN", timedelta(milliseconds=1))
+
+    proof, _ = plan_release(ports, step_kinds())
+
+    [note] = [each for each in proof.evidence.rehearsals[DatabaseName("shop")].notes if "in time" in each]
+    assert note == (
+        "whether live has values of `c, b` that several rows of `t` have, on which `00002_m` fails,"
+        " was not found out in time"
+    )
+
+
+def test_a_connection_that_is_lost_over_the_question_leaves_the_rest_proven(
+    shop: tuple[ConnectedPorts, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
+):
+    def lost(*_: object) -> NoReturn:
+        raise DatabaseError("connection-lost", "The connection is gone.")
+
+    monkeypatch.setattr(live_rows, "count_rows", lost)
+
+    proof, _ = plan_release(shop[0], step_kinds())
+
+    assert proof.verdict is Verdict.PROVEN
+    assert "live's rows were not asked: The connection is gone" in (
+        proof.evidence.rehearsals[DatabaseName("shop")].notes
+    )

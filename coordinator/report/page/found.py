@@ -134,7 +134,7 @@ def _more(number: int) -> Html:
 
 def _hazards(hazards: Sequence[Hazard]) -> Iterator[Html]:
     for hazard in hazards[:MOST]:
-        safe = [element("p", offers(hazard)), element("pre", hazard.rewrite)] if hazard.rewrite else []
+        safe = [one for word, sql in offers(hazard) for one in (element("p", word), element("pre", sql))]
         yield details(
             sentence(f"‼ {hazard.place} {hazard.what}"),
             element("p", sentence(f"{hazard.why} "), element("code", f"coordinator explain {hazard.code}")),
