@@ -19,15 +19,43 @@ PLAN = """
 version: 1
 release: shop-2
 databases:
-  shop: {engine: postgresql, url: env:SHOP_URL, migrations: {tool: goose, dir: migrations}}
+  shop:
+    engine: postgresql
+    url: env:SHOP_URL
+    migrations: {tool: goose, dir: migrations}
 """
 MIGRATION = "-- +goose Up\n-- coordinator: phase=expand\nCREATE TABLE orders (x int);\n"
+BACKFILL = """\
+    backfills:
+      - name: fill
+        after: 00001_orders
+        table: orders
+        key: id
+        sql: UPDATE orders SET y = x WHERE {range}
+        remaining: SELECT count(*) FROM orders WHERE y IS NULL
+        before: 00002_small
+on_failure: stop
+"""
+FILLED = (
+    "-- +goose Up\n-- coordinator: phase=expand\nCREATE TABLE orders (id int PRIMARY KEY, x int, y int);\n"
+)
+REFUSED = "-- +goose Up\n-- coordinator: phase=expand\nALTER TABLE orders ADD CHECK (y < 5);\n"
+ROWS = "INSERT INTO orders SELECT each, each FROM generate_series(1, 10) each"
 
 
 def project(folder: Path, url: str) -> ConnectedPorts:
     (folder / "migrations").mkdir(exist_ok=True)
     (folder / "migrations" / "00001_orders.sql").write_text(MIGRATION)
     (folder / "plan.yaml").write_text(PLAN)
+    return world(folder, {"SHOP_URL": url})
+
+
+def filled_project(folder: Path, url: str) -> ConnectedPorts:
+    """Return one whose release stops right behind its backfill."""
+    (folder / "migrations").mkdir(exist_ok=True)
+    (folder / "migrations" / "00001_orders.sql").write_text(FILLED)
+    (folder / "migrations" / "00002_small.sql").write_text(REFUSED)
+    (folder / "plan.yaml").write_text(PLAN + BACKFILL)
     return world(folder, {"SHOP_URL": url})
 
 
@@ -65,3 +93,22 @@ def test_a_failover_that_loses_a_migration_is_noticed(tmp_path: Path) -> None:
             run(project(tmp_path, standby.url))
 
     assert lost.value.code == "migration-lost"
+
+
+def test_a_failover_that_loses_what_a_backfill_did_is_noticed(tmp_path: Path) -> None:
+    with primary_with_standby() as (first, standby):
+        with pytest.raises(Interrupted):
+            run(filled_project(tmp_path, first), until="expand:shop:00001_orders")
+        standby.catch_up(first)
+        standby.fall_behind()
+        with psycopg.connect(first, autocommit=True) as connection:
+            connection.execute(ROWS)
+        assert run(filled_project(tmp_path, first)).stuck == ("expand:shop:00002_small",)
+        assert run(filled_project(tmp_path, first)).stuck == ("expand:shop:00002_small",)
+        standby.promote()
+
+        with pytest.raises(InDoubt) as lost:
+            run(filled_project(tmp_path, standby.url))
+
+    assert lost.value.code == "backfill-lost"
+    assert "`fill`" in lost.value.what
