@@ -19,7 +19,7 @@ from functools import partial
 
 import pymysql
 from pymysql.connections import Connection
-from pymysql.constants import SERVER_STATUS
+from pymysql.constants import ER, SERVER_STATUS
 
 from coordinator.adapters import mysql_table_lock
 from coordinator.adapters.batches import (
@@ -224,7 +224,7 @@ class MysqlSession:
             try:
                 self._run(text, index=index, commits=may_commit)
             except DatabaseError as error:
-                self._count_what_it_committed(error, statements, index)
+                self._say_what_stays(error, statements, index)
                 raise
             is_open = self._is_in_transaction()
             if not is_open:
@@ -236,6 +236,13 @@ class MysqlSession:
             if not is_open:
                 self._send("START TRANSACTION")
         self._send("COMMIT", commits=True)
+
+    def _say_what_stays(self, error: DatabaseError, statements: Sequence[SqlStatement], index: int) -> None:
+        """Say of a text that failed what of the batch is committed, and whether it may be sent again."""
+        self._count_what_it_committed(error, statements, index)
+        was_open = not error.committed and all(stays_in_transaction(each) for each in statements)
+        if error.is_busy or (was_open and error.code == "lock-timeout"):
+            self._take_back(error)
 
     def _count_what_it_committed(
         self, error: DatabaseError, statements: Sequence[SqlStatement], index: int
@@ -253,6 +260,20 @@ class MysqlSession:
         if not self._is_in_transaction():
             error.committed = max(error.committed, index)
             error.is_busy = error.is_busy and not index
+
+    def _take_back(self, error: DatabaseError) -> None:
+        """Say of a batch that others were in the way of whether nothing of it stays, so that it may be sent
+        again: also where it was not the first statement of its text.
+
+        Of rows in tables without transactions (MyISAM) the server warns when it takes the others back: after
+        a deadlock it has, before it says so.
+        """
+        warned = self._send("SHOW WARNINGS")
+        self._send("ROLLBACK")
+        warned += self._send("SHOW WARNINGS")
+        error.is_busy = all(number != ER.WARNING_NOT_COMPLETE_ROLLBACK for _, number, _ in warned)
+        if not error.is_busy:
+            error.why += " What it wrote to tables without transactions (MyISAM) stays."
 
     def _execute_each(self, batch: Batch) -> None:
         for index, text in enumerate(batch.statements):

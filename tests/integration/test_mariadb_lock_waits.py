@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.applying import apply_migration
+from fixtures.local import until
 from fixtures.mariadb import ADAPTER, ENGINE
 from pymysql import OperationalError
 from pymysql.connections import Connection
@@ -31,6 +32,9 @@ from coordinator.secret import Secret
 pytestmark = pytest.mark.mariadb
 LOCKS = LocksSpec(timedelta(milliseconds=50), timedelta(seconds=30), timedelta(seconds=60))
 BRIEF = LocksSpec(LOCKS.attempt, timedelta(milliseconds=150), LOCKS.deadline)
+SLEEPS = """
+SELECT 1 FROM information_schema.processlist WHERE info LIKE '%SLEEP(2)%' AND id <> CONNECTION_ID()
+"""
 ALTER = "ALTER TABLE orders ADD COLUMN note text"
 PLAN = """
 version: 1
@@ -249,6 +253,65 @@ def test_several_statements_in_one_text_are_never_repeated(shop: Shop):
 
     assert caught.value.code == "lock-timeout"
     assert (shop.pauses, shop.query("SELECT n FROM log")) == (0, ((1,),))
+
+
+def count_up(shop: Shop, tool: str) -> None:
+    """Apply a file that writes down what it does and then changes a row."""
+    hook = discovery.migration_tool(tool)
+    name, head = ("1_a.sql", "-- +goose Up\n") if tool == "goose" else ("1_a.up.sql", "")
+    text = f"{head}INSERT INTO log VALUES (1);\nUPDATE orders SET id = id + 1;\n".encode()
+    read = hook.read([SourceFile(name, text, "digest")], ENGINE)
+    with ADAPTER.connect(Secret(shop.url), lock_timeout=LOCKS.attempt).session(label="x") as session:
+        apply_migration(
+            session,
+            hook,
+            read.migrations[0],
+            migrations=read.migrations,
+            table=None,
+            lock_timeout=LOCKS.deadline,
+        )
+
+
+@pytest.mark.parametrize("tool", ["goose", "golang-migrate"])
+@pytest.mark.parametrize("engine", ["InnoDB", "MyISAM"])
+def test_rows_that_somebody_holds_are_tried_again_where_nothing_of_the_file_stays(
+    shop: Shop, tool: str, engine: str
+):
+    shop.query("INSERT INTO orders VALUES (1)")
+    shop.query(f"ALTER TABLE log ENGINE = {engine}")
+
+    with closing(shop.connection()) as writer:
+        rows(writer, "START TRANSACTION")
+        rows(writer, "UPDATE orders SET id = 5")
+        with pytest.raises(DatabaseError) as caught:
+            count_up(shop, tool)
+
+    stays = shop.query("SELECT n FROM log")
+    assert (caught.value.code, caught.value.is_busy) == ("lock-timeout", not stays)
+    assert len(stays) == (engine == "MyISAM")
+    assert ("MyISAM" in caught.value.why) == (engine == "MyISAM")
+
+
+def test_a_deadlock_behind_the_first_statement_is_tried_again_where_nothing_stays(shop: Shop):
+    shop.query("INSERT INTO orders VALUES (1), (100)")
+    shop.query("CREATE TABLE kept (n int) ENGINE = MyISAM")
+    text = "UPDATE orders SET id = 2 WHERE id = 1; DO SLEEP(2); UPDATE orders SET id = 101 WHERE id = 100"
+
+    def meet(*more: str) -> DatabaseError:
+        with closing(shop.connection()) as other, ThreadPoolExecutor() as beside:
+            rows(other, "START TRANSACTION")
+            for heavy in ("UPDATE orders SET id = 102 WHERE id = 100", "INSERT INTO kept VALUES (9)"):
+                rows(other, heavy)
+            migrated = beside.submit(shop.migrate, "; ".join((*more, text)))
+            until(lambda: bool(shop.query(SLEEPS)))
+            rows(other, "UPDATE orders SET id = 3 WHERE id = 1")
+            other.rollback()
+        error = migrated.exception()
+        assert isinstance(error, DatabaseError), error
+        return error
+
+    assert meet().is_busy
+    assert not meet("INSERT INTO kept VALUES (1)").is_busy
 
 
 def test_who_stops_a_release_stops_it_in_a_pause_and_nothing_has_happened(shop: Shop):
