@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -122,6 +123,18 @@ def test_a_killed_router_leaves_no_socket_when_its_service_is_taken_down(platfor
     platform.remove()
 
     assert not control.parent.exists()
+
+
+def test_a_killed_router_whose_folder_is_deleted_leaves_a_socket_until_the_next_one_starts(platform: Local):
+    platform.bring_up(V14, deadline=SOON)
+    control = Path(platform.state.router().control)
+    kill_router(platform)
+    shutil.rmtree(platform.state.path)
+
+    platform.bring_up(V14, deadline=SOON)
+
+    assert not control.parent.exists()
+    assert Path(platform.state.router().control).exists()
 
 
 def test_traffic_can_be_switched_although_the_router_was_killed(platform: Local):

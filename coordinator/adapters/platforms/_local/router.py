@@ -19,18 +19,20 @@ import resource
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from coordinator.adapters.own_folder import own_folder
 from coordinator.adapters.platforms._local.addresses import EXIT_PORT_TAKEN, HOST, free_port
 from coordinator.adapters.platforms._local.processes import Unkillable, birth_of, close_inherited, kill_marked
 from coordinator.adapters.platforms._local.records import RouterRecord, StateFolder
 
 _EXIT_ANOTHER_RUNS: Final = 4
+_FOLDER: Final = "coordinator-router-"
+"""How the folder of a control socket begins."""
 _COLOURS = ("blue", "green")
 _CHUNK = 64 * 1024
 _BACKLOG = 1024
@@ -193,27 +195,27 @@ async def _run(folder: StateFolder, port: int) -> int:
         return EXIT_PORT_TAKEN
     if before is not None:
         before.remove_control()
-    control = Path(tempfile.mkdtemp(prefix="coordinator-")) / "control"
-    record = RouterRecord(
-        port=public.getsockname()[1],
-        target=before.target if before else None,
-        control=str(control),
-        pid=os.getpid(),
-        birth=birth_of(os.getpid()) or "",
-    )
-    router = Router(folder, record)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    try:
-        await asyncio.start_unix_server(router.answer, control)
-        folder.write_router(record)
-        await asyncio.start_server(router.carry, sock=public, limit=_CHUNK, backlog=_BACKLOG)
-        _say(f"routes port {record.port} to {record.target}")
-        await _watch(folder.path, ours, ended)
-    finally:
-        public.close()
-        record.remove_control()
+    with own_folder(_FOLDER) as place:  # which removes that of a router that was killed, with its checkout
+        record = RouterRecord(
+            port=public.getsockname()[1],
+            target=before.target if before else None,
+            control=str(place / "control"),
+            pid=os.getpid(),
+            birth=birth_of(os.getpid()) or "",
+        )
+        router = Router(folder, record)
+        try:
+            await asyncio.start_unix_server(router.answer, record.control)
+            folder.write_router(record)
+            await asyncio.start_server(router.carry, sock=public, limit=_CHUNK, backlog=_BACKLOG)
+            _say(f"routes port {record.port} to {record.target}")
+            await _watch(folder.path, ours, ended)
+        finally:
+            public.close()
+            record.remove_control()
     return 0
 
 
