@@ -2,20 +2,45 @@
 
 What they make of sample values is compared. One that makes small letters of large ones, or does so under a
 condition, may change none of them, and changes the client's: it says so itself, by `NEW.name := …`. One that
-gives a value where there is none (`NEW.name IS NULL`, `coalesce(NEW.name, …)`) leaves what was sent alone.
+gives a value where there is none (`NEW.name IS NULL`, `coalesce(NEW.name, …)`) leaves what was sent alone,
+and changes a row that has NULL there. What an INSERT sends is tried with NULL; a row that is there already
+and has it may be none that a sample's value finds. A trigger of SQLite says it by an UPDATE of its own table.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from coordinator.rehearse.catalogued import ANY, TRIGGER, Read, bare, called, words_of
+from coordinator.rehearse.written import items_of
 
-_GIVEN = re.compile(r"\bNEW\.([\w\"`]+)\s*:?=(?!=)|\bINTO\s+NEW\.([\w\"`]+)", re.IGNORECASE)
-_IF_NULL = re.compile(
-    r"\bNEW\.([\w\"`]+)\s+IS\s+NULL|\b(?:COALESCE|IFNULL)\s*\(\s*NEW\.([\w\"`]+)", re.IGNORECASE
+_GIVEN = re.compile(
+    r"\bNEW\.(?P<one>[\w\"`]+)\s*:?=(?!=)(?=(?P<value>[^;]*))|\bINTO\s+NEW\.(?P<other>[\w\"`]+)",
+    re.IGNORECASE,
+)
+_GIVEN_AFTERWARDS = re.compile(
+    r"\bUPDATE\s+(?:OR\s+\w+\s+)?(?P<table>[\w\"`.]+)\s+SET\b(?P<set>[^;]*?)(?:\bWHERE\b(?P<where>[^;]*))?;",
+    re.IGNORECASE,
+)
+_OF_THE_ROW = re.compile(r"[\w\"`]+\s*=\s*NEW\s*\.\s*[\w\"`]+", re.IGNORECASE)
+_FILLS = re.compile(
+    r"(?:(?:COALESCE|IFNULL)\s*\(\s*(?:NEW\s*\.\s*)?(?P<column>[\w\"`]+)\s*,"
+    r"|IF\s*\(\s*NEW\.(?P<other>[\w\"`]+)\s+IS\s+NULL\s*,)(?:[^()]|\([^()]*\))*\)\s*(?:END\s*)?",
+    re.IGNORECASE,
+)
+"""What gives the column its own value back, if it has one."""
+_BRANCH = re.compile(
+    r"\b(?:(?<!END )(?:IF|ELSIF|ELSEIF)\b(?P<asks>.*?)\bTHEN|WHEN\b(?P<when>.*?)\b(?:THEN|EXECUTE|BEGIN)"
+    r"|ELSE|END\s+IF)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_IS_NULL = re.compile(r"(?P<column>[\w\"`]+)\s+IS\s+NULL\b", re.IGNORECASE)
+_NOT_NULL = re.compile(r"\bIS\s+NOT\s+NULL\b", re.IGNORECASE)
+_OF_NULL_ALONE = re.compile(
+    r"(?:[\s()]|\b(?:AND|OR|NOT)\b|(?:\b(?:NEW|OLD)\s*\.\s*)?[\w\"`]+\s+IS\s+(?:NOT\s+)?NULL\b|\bTG_OP\s*=\s*'\w+')*",
+    re.IGNORECASE,
 )
 _COMPARED = re.compile(r"\b(?:IF|ELSIF|ELSEIF|AND|OR|WHEN|NOT)\s+\(*\s*NEW\.[\w\"`]+\s*=", re.IGNORECASE)
 """Where `=` asks and gives nothing."""
@@ -32,6 +57,18 @@ class Giver:
     replaced: frozenset[str]
     """Those of them of which it does not ask whether they are NULL."""
     events: frozenset[str]
+    """With the columns of an UPDATE OF."""
+    made_of: Mapping[str, frozenset[str]] = field(compare=False)
+    """By column, the words of the values that it gives."""
+    is_conditional: bool
+    """It asks for more than NULL, which sample values may not be."""
+
+    def runs_for(self, events: frozenset[str], columns: frozenset[str] | None) -> bool:
+        """Tell whether it runs where that is done to rows and, if that is known, to those columns of them."""
+        done = events & self.events
+        if "of" in self.events and columns is not None and columns.isdisjoint(self.events):
+            done -= {"update"}
+        return bool(done) or self.events == ANY
 
 
 def givers(read: Read) -> Iterator[Giver]:
@@ -41,19 +78,93 @@ def givers(read: Read) -> Iterator[Giver]:
         if head is None:
             continue
         text = " ".join([head["when"], definition[head.end() :], *called(definition, read.functions)])
-        if columns := _named(_GIVEN, _COMPARED.sub(" ", text)):
-            table = bare(read.table_of(key.partition(" ")[2], definition))
-            yield Giver(table, text, columns, columns - _named(_IF_NULL, text), words_of(head["when"]))
+        table = bare(read.table_of(key.partition(" ")[2], definition))
+        own = [each for each in _GIVEN_AFTERWARDS.finditer(text) if bare(each["table"]) == table]
+        given = [*_given(text), *(each for update in own for each in _given_by(update, text))]
+        if given:
+            asks = [each["asks"] or each["when"] or "" for each in _BRANCH.finditer(text)]
+            asks += [_OF_THE_ROW.sub("", each["where"] or "") for each in own]
+            yield Giver(
+                table,
+                text,
+                columns=frozenset(column for column, _, _ in given),
+                replaced=frozenset(column for column, _, fills in given if not fills),
+                events=words_of(head["when"]),
+                made_of={
+                    name: words_of(" ".join(value for column, value, _ in given if column == name))
+                    for name, _, _ in given
+                },
+                is_conditional=not all(map(_OF_NULL_ALONE.fullmatch, asks)),
+            )
 
 
-def _named(pattern: re.Pattern[str], text: str) -> frozenset[str]:
-    return words_of(" ".join(one or other for one, other in pattern.findall(text)))
+def _given(text: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield the columns that get a value, with it, and whether they do only where they are NULL."""
+    compared = [range(*each.span()) for each in _COMPARED.finditer(text)]
+    for each in _GIVEN.finditer(text):
+        if not any(each.start() in span for span in compared):
+            column = bare(each["one"] or each["other"])
+            value = each["value"] or ""
+            yield column, value, _fills(column, value, _asked_before(text[: each.start()]))
 
 
-def replacing(lone_ones: Iterable[Giver], *, columns: frozenset[str], events: frozenset[str]) -> str | None:
+def _given_by(update: re.Match[str], text: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield the same of an UPDATE of the row that is written."""
+    asks = f"{_asked_before(text[: update.start()])} {update['where'] or ''}"
+    for name, _, value in (each.partition("=") for each in items_of(update["set"])):
+        yield bare(name.strip()), value, _fills(bare(name.strip()), value, asks)
+
+
+def _fills(column: str, value: str, asks: str) -> bool:
+    """Tell whether a value is given where there is none: it says so, or what is asked before does."""
+    found = _FILLS.fullmatch(value.strip())
+    if found is not None and bare(found["column"] or found["other"]) == column:
+        return True
+    asks = _NOT_NULL.sub(" ", asks)
+    is_one_of_many = not words_of(asks).isdisjoint({"or", "not"})
+    return not is_one_of_many and any(bare(each["column"]) == column for each in _IS_NULL.finditer(asks))
+
+
+def _asked_before(text: str) -> str:
+    """Return what is asked in the branch that a text ends in."""
+    branches = list(_BRANCH.finditer(text))
+    return (branches[-1]["asks"] or branches[-1]["when"] or "") if branches else ""
+
+
+def replacing(
+    lone_ones: Iterable[Giver],
+    *,
+    columns: frozenset[str],
+    events: frozenset[str],
+    written: frozenset[str] | None,
+) -> str | None:
     """Return a column, with its table, of which a trigger of one state alone replaces what a client sends."""
     for each in lone_ones:
         found = columns & each.replaced
-        if found and not (events | ANY).isdisjoint(each.events):
+        if found and each.runs_for(events, written):
+            return f"{each.table}.{min(found)}"
+    return None
+
+
+def filling(
+    lone_ones: Iterable[Giver],
+    *,
+    columns: Collection[tuple[str, str]],
+    unknown: frozenset[str],
+    events: frozenset[str],
+    written: frozenset[str] | None,
+    only_conditional: bool = False,
+) -> str | None:
+    """Return one of `columns`, with its table, that a trigger of one state alone fills where it is NULL.
+
+    What it makes of columns that are `unknown` to one of the states, it makes of what that never writes.
+    """
+    for each in lone_ones:
+        found = {
+            column
+            for column in each.columns - each.replaced
+            if (each.table, column) in columns and unknown.isdisjoint(each.made_of[column])
+        }
+        if found and each.runs_for(events, written) and (each.is_conditional or not only_conditional):
             return f"{each.table}.{min(found)}"
     return None

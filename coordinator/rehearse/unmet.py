@@ -13,27 +13,29 @@ Each check looks at one thing in which the two states' schemas differ, and retur
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from coordinator.rehearsal_ports import Ran
 from coordinator.rehearse.by_table import lone
 from coordinator.rehearse.catalogued import Constraint, bare, comes_into, is_narrower
 from coordinator.rehearse.conflicts import differing
-from coordinator.rehearse.givers import replacing
+from coordinator.rehearse.givers import Giver, filling, replacing
 from coordinator.rehearse.meanings import CHECKS as MEANINGS
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.pair import At, Pair
 from coordinator.rehearse.policies import hidden_otherwise
 from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.shifted import shifted
-from coordinator.rehearse.written import columns_by, literals_by, targets_of
+from coordinator.rehearse.written import columns_by, literals_by, sent_by, targets_of
 
 _LONGEST: Final = 80
 """Characters of a definition in a sentence."""
 _NEW: Final = re.compile(r"\b(?:INSERT|UPDATE|MERGE)\b", re.IGNORECASE)
 _IGNORES: Final = re.compile(r"\bCONFLICT\b|\bIGNORE\b|\bREPLACE\b|\bDUPLICATE\b", re.IGNORECASE)
 _REPLACES: Final = re.compile(r"\b(?:OR\s+REPLACE|REPLACE\s+\w)", re.IGNORECASE)
+_SELECT: Final = re.compile(r"\bSELECT\b", re.IGNORECASE)
 _NO_PARTITION: Final = (
     "no sample value meets the partition `{text}`, which is there where the version was made and not here:"
     " whether every row still has a partition is not known"
@@ -69,6 +71,10 @@ _SHIFTED: Final = (
 _REPLACED: Final = (
     "a trigger gives `{column}` a value here or where the version was made, and does not so in both: whether"
     " what a client sends for it stays is not known"
+)
+_FILLED: Final = (
+    "a trigger gives `{column}` a value here or where the version was made where it is NULL, and not in both:"
+    " whether a row that the version writes has NULL there is not known"
 )
 _DIVERTED: Final = (
     "`{table}` has `{rule}` here or where the version was made, not in both: whether a row is left out or"
@@ -199,17 +205,48 @@ def _replaced(pair: Pair) -> str | None:
 
     Of one that is new each time sameness.overwritten tells.
     """
-    ours = [each for each in pair.own.schema.givers if each.table in pair.own.names]
-    theirs = [each for each in pair.here.schema.givers if each.table in pair.here.names]
-    if not (ours or theirs):
+    lone_ones = _lone_givers(pair)
+    if not lone_ones:
         return None
     columns = columns_by(pair.text) or pair.here.schema.columns_of(pair.here.names)
     column = replacing(
-        [*lone(ours, theirs, pair.here.tables), *lone(theirs, ours, pair.own.tables)],
+        lone_ones,
         columns=columns.difference(pair.here.moving, pair.own.moving),
         events=events_of(pair.text),
+        written=columns_by(pair.text),
     )
     return _REPLACED.format(column=column) if column else None
+
+
+def _filled(pair: Pair) -> str | None:
+    """A trigger that gives a column a value where a row has NULL, which no sample row that was met has."""
+    lone_ones = _lone_givers(pair)
+    if not lone_ones:
+        return None
+    before, now = pair.own.schema, pair.here.schema
+    ours, theirs = before.columns_of(pair.own.names), now.columns_of(pair.here.names)
+    steady = pair.here.moving | pair.own.moving | literals_by(pair.text)
+    columns = {
+        (each.table, column)
+        for each in lone_ones
+        for column in each.columns & ours & theirs - steady
+        if (each.table, column) not in before.never_null | now.never_null
+    }
+    events, written = events_of(pair.text), columns_by(pair.text)
+    # Of what a row has that is there, or that a SELECT finds, a condition may leave out each NULL.
+    found = {name for name in columns if name[1] not in sent_by(pair.text)}
+    untried = events & ({"update", "insert"} if _SELECT.search(pair.text) else {"update"})
+    fill = partial(filling, lone_ones, unknown=ours ^ theirs, written=written)
+    column = fill(columns=found, events=untried)
+    column = column or fill(columns=columns, events=events, only_conditional=True)
+    return _FILLED.format(column=column) if column else None
+
+
+def _lone_givers(pair: Pair) -> Sequence[Giver]:
+    """Return the triggers that give columns values here or at the own state, not in both."""
+    ours = [each for each in pair.own.schema.givers if each.table in pair.own.names]
+    theirs = [each for each in pair.here.schema.givers if each.table in pair.here.names]
+    return [*lone(ours, theirs, pair.here.tables), *lone(theirs, ours, pair.own.tables)]
 
 
 def _diverted(pair: Pair) -> str | None:
@@ -250,6 +287,7 @@ CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _asked,
     _shifted,
     _replaced,
+    _filled,
     _diverted,
     _goes_along,
     *MEANINGS,

@@ -32,6 +32,10 @@ _IS_LITERAL = re.compile(rf"\s*{_LITERAL}\s*", re.IGNORECASE)
 _SETS_LITERAL = re.compile(
     rf"\s*(?:\w+\s*\.\s*)?[\"`]?(?P<column>\w+)[\"`]?\s*=\s*{_LITERAL}\s*", re.IGNORECASE
 )
+_SETS_PARAMETER = re.compile(
+    r"\s*(?:\w+\s*\.\s*)?[\"`]?(?P<column>\w+)[\"`]?\s*=\s*(?:\$\d+|\?\d*|[:@]\w+|%s)(?:::\s*\w+)?\s*",
+    re.IGNORECASE,
+)
 _OTHER_ROWS: Final = frozenset({"CONFLICT", "DUPLICATE", "SELECT", "SET"})
 """Words of an INSERT that writes more than its VALUES."""
 _MANY: Final = 4_096
@@ -72,6 +76,14 @@ def literals_by(text: str) -> frozenset[str]:
     names, given = list(items_of(into["columns"])), list(items_of(values["values"]))
     pairs = zip(names, given, strict=True) if len(names) == len(given) else ()
     return frozenset(bare(name.strip()) for name, value in pairs if _IS_LITERAL.fullmatch(value))
+
+
+@lru_cache(maxsize=_MANY)
+def sent_by(text: str) -> frozenset[str]:
+    """Return the columns of which an UPDATE sets each row to a parameter, and to nothing else."""
+    changed = _SET.search(text)
+    found = map(_SETS_PARAMETER.fullmatch, items_of(changed["set"])) if changed else ()
+    return frozenset(each["column"].lower() for each in found if each)
 
 
 def items_of(text: str) -> Iterator[str]:
