@@ -21,6 +21,7 @@ from coordinator.diagnostics import Diagnostic, Place
 Read = Callable[[str], bytes | None]
 """Return a file's bytes by its path from the plan's `dir`; None where there is none."""
 _SEPARATORS: Final = {"space": " ", "newline": "\n", "os": ":", ":": ":", ";": ";"}
+_AS_PATHS: Final = "Write `script_location` and `version_locations` as paths from `%(here)s`."
 _LEGACY: Final = re.compile(r", *|(?: +)")
 
 
@@ -103,10 +104,14 @@ def _from_toml(text: str, here: str) -> Mapping[str, str] | None:
 
 def _layout(found: Mapping[str, str], path: str, folder: str) -> Layout | Diagnostic:
     script = found["script_location"].strip() or "."
-    separator = found["path_separator"] or found.get("version_path_separator", "")
-    if separator and separator not in _SEPARATORS:
-        return _unreadable(path, f"`{separator}` is no path separator")
     listed = found["version_locations"].strip()
+    # Where nothing is separated Alembic does not look: its templates had a comment in this line for years.
+    separator = listed and (found["path_separator"] or found.get("version_path_separator", ""))
+    if separator and separator not in _SEPARATORS:
+        known = ", ".join(f"`{each}`" for each in _SEPARATORS)
+        return _unreadable(
+            path, f"`{separator}` is no path separator", f"Write one of {known}, and no comment."
+        )
     split = listed.split(_SEPARATORS[separator]) if separator else _LEGACY.split(listed)
     versions = [each.strip() for each in split if each.strip()] or [posixpath.join(script, "versions")]
     for each in (script, *versions):
@@ -124,11 +129,11 @@ def _joined(folder: str, path: str) -> str:
     return posixpath.normpath(path if is_there else posixpath.join(folder, path))
 
 
-def _unreadable(path: str, why: str) -> Diagnostic:
+def _unreadable(path: str, why: str, next_step: str = _AS_PATHS) -> Diagnostic:
     return Diagnostic(
         "alembic-config",
         Place(path),
         f"This configuration does not say where the revisions are: {why}.",
         "They are read from the files, and nothing is imported for that.",
-        "Write `script_location` and `version_locations` as paths from `%(here)s`.",
+        next_step,
     )

@@ -269,6 +269,10 @@ def test_the_table_of_the_plan_is_quoted(table: str | None, shown: str):
             ("db/env.py", "x", "y"),
         ),
         (
+            {"alembic.ini": b"[alembic]\nscript_location=db\nversion_path_separator=os  # default\n"},
+            ("db/env.py", "db/versions"),
+        ),
+        (
             {"pyproject.toml": b'[tool.alembic]\nscript_location = "%(here)s/db"\n'},
             ("db/env.py", "db/versions"),
         ),
@@ -301,6 +305,16 @@ def test_says_where_a_configuration_leads_nowhere(files: Mapping[str, bytes]):
 
     assert isinstance(found, Diagnostic)
     assert found.code == "alembic-config"
+
+
+def test_a_comment_behind_a_separator_that_alembic_refuses_is_named():
+    ini = b"[alembic]\nscript_location=db\nversion_locations=x:y\nversion_path_separator=os  # default\n"
+
+    [found] = TOOL.sources({"alembic.ini": ini}.get)
+
+    assert isinstance(found, Diagnostic)
+    assert "`os  # default` is no path separator" in found.what
+    assert found.next_step == "Write one of `space`, `newline`, `os`, `:`, `;`, and no comment."
 
 
 def test_the_place_of_a_branch_s_phase_is_its_revision():
