@@ -3,7 +3,8 @@
 `dir` of the plan is the folder of alembic.ini (or of a pyproject.toml with [tool.alembic]), or the script
 location itself, which holds env.py; then the configuration may stand in it, or in the folder above. What is
 relative in it starts at its own folder, from where Alembic is run here. A location inside of a Python package
-(`package:folder`) is refused: to know where it is, the package would have to be imported.
+(`package:folder`) is looked for beside the configuration and in the folders above it, where a project keeps
+its packages: nothing is imported to know it. Where Alembic imports another copy of it, that copy is refused.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from coordinator.diagnostics import Diagnostic, Place
 Read = Callable[[str], bytes | None]
 """Return a file's bytes by its path from the plan's `dir`; None where there is none."""
 _SEPARATORS: Final = {"space": " ", "newline": "\n", "os": ":", ":": ":", ";": ";"}
+_IN_PACKAGE: Final = re.compile(r"[A-Za-z_][\w.]*(?::\w[\w./-]*)+")
+_FOLDERS_ABOVE: Final = 8
 _AS_PATHS: Final = "Write `script_location` and `version_locations` as paths from `%(here)s`."
 _LEGACY: Final = re.compile(r", *|(?: +)")
 
@@ -47,7 +50,7 @@ def layout_of(read: Read) -> Layout | Diagnostic:
                 return _unreadable(path, " ".join(str(error).split()))
             if found is None or (name == "alembic.ini" and _is_said_beside(found, read, folder)):
                 continue
-            layout = _layout(found, path, folder)
+            layout = _layout(found, path, read)
             if folder == "" or isinstance(layout, Diagnostic) or _is_same(read, layout):
                 return layout
     if read("env.py") is None:
@@ -102,7 +105,7 @@ def _from_toml(text: str, here: str) -> Mapping[str, str] | None:
     return {name: value.replace("%(here)s", here) for name, value in found.items()}
 
 
-def _layout(found: Mapping[str, str], path: str, folder: str) -> Layout | Diagnostic:
+def _layout(found: Mapping[str, str], path: str, read: Read) -> Layout | Diagnostic:
     script = found["script_location"].strip() or "."
     listed = found["version_locations"].strip()
     # Where nothing is separated Alembic does not look: its templates had a comment in this line for years.
@@ -113,14 +116,41 @@ def _layout(found: Mapping[str, str], path: str, folder: str) -> Layout | Diagno
             path, f"`{separator}` is no path separator", f"Write one of {known}, and no comment."
         )
     split = listed.split(_SEPARATORS[separator]) if separator else _LEGACY.split(listed)
-    versions = [each.strip() for each in split if each.strip()] or [posixpath.join(script, "versions")]
+    versions = [each.strip() for each in split if each.strip()]
+    paths: list[str] = []
     for each in (script, *versions):
-        if re.match(r"[\w.]+:", each) or posixpath.isabs(each):
-            return _unreadable(path, f"`{each}` is no path from the file's own folder")
+        place = _place(each, posixpath.dirname(path), read)
+        if place is None:
+            return _unreadable(
+                path, f"`{each}` is no path from the file's own folder, and in no package here"
+            )
+        paths.append(place)
     if "recursive" in found:
         return _unreadable(path, "`recursive_version_locations` is not supported yet")
-    env = posixpath.join(script, "env.py")
-    return Layout(_joined(folder, env), tuple(_joined(folder, each) for each in versions))
+    here, *others = paths
+    env, own = (posixpath.normpath(posixpath.join(here, each)) for each in ("env.py", "versions"))
+    return Layout(env, tuple(others) or (own,))
+
+
+def _place(location: str, folder: str, read: Read) -> str | None:
+    """Return where a location of a configuration in `folder` is, from `dir`; None where nobody can tell."""
+    if _IN_PACKAGE.fullmatch(location):
+        return _in_package(location, folder, read)
+    if posixpath.isabs(location) or re.match(r"[\w.]+:", location):
+        return None
+    return _joined(folder, location)
+
+
+def _in_package(location: str, folder: str, read: Read) -> str | None:
+    """Return where a location inside of a package is; the nearest package of that name is meant."""
+    package, *parts = location.split(":")
+    inside = posixpath.join(*package.split("."), *parts)
+    marks = (posixpath.join(inside, "env.py"), posixpath.join(*package.split("."), "__init__.py"))
+    above = (posixpath.join(folder, *[".."] * up) for up in range(_FOLDERS_ABOVE))
+    for base in (posixpath.join(each, sources) for each in above for sources in ("", "src")):
+        if any(read(posixpath.normpath(posixpath.join(base, each))) is not None for each in marks):
+            return posixpath.normpath(posixpath.join(base, inside))
+    return None
 
 
 def _joined(folder: str, path: str) -> str:

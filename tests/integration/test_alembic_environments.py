@@ -10,14 +10,14 @@ from pathlib import Path
 
 import alembic
 import pytest
-from fixtures.alembic_project import LINE, apply_next, heads, plan_in
+from fixtures.alembic_project import INI, LINE, apply_next, heads, plan_in, rows, write_project
 from fixtures.audience import Audience
 from fixtures.code_release import release
 
 from coordinator.adapters.runners import _alembic_child
-from coordinator.app.connected import step_kinds
+from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
-from coordinator.errors import ExitCode, PlanInvalid
+from coordinator.errors import ExitCode, PlanInvalid, StepFailed
 from coordinator.journal.events import Outcome
 
 INSIDE = Path(_alembic_child.__file__).with_name("_alembic_inside")
@@ -71,6 +71,36 @@ def test_a_project_with_another_driver_is_rehearsed_and_released_with_it(
     assert not [each for each in rehearsal.notes if "something else than the SQL" in each], rehearsal.notes
     assert (ended.exit_code(wanted=Outcome.RELEASED), heads(ports)) == (ExitCode.DONE, {"c3"})
     assert {each.rpartition("used ")[2] for each in audience.notes if "used " in each} == {"True"}
+
+
+def in_package(folder: Path, *, imported: str) -> ConnectedPorts:
+    """Write a project whose files are in its package, and say from where Alembic is to import that."""
+    for sources in ("src", "copy"):
+        package = folder / sources / "shop"
+        write_project(package, LINE)
+        (package / "__init__.py").touch()
+        (package / "alembic.ini").unlink()
+    ini = INI.replace("%(here)s/migrations", f"shop:migrations\nprepend_sys_path = {imported}")
+    (folder / "alembic.ini").write_text(ini)
+    return plan_in(folder, f"sqlite:///{folder}/shop.db")
+
+
+def test_a_project_that_has_its_revisions_in_its_package_is_released(tmp_path: Path):
+    ports = in_package(tmp_path, imported="src")
+
+    apply_next(ports, "a1")
+
+    assert heads(ports) == {"a1"}
+
+
+def test_another_copy_of_the_package_than_was_read_is_refused_before_anything(tmp_path: Path):
+    ports = in_package(tmp_path, imported="copy")
+
+    with pytest.raises(StepFailed) as refused:
+        apply_next(ports, "a1")
+
+    assert "copy/shop/migrations/versions/a1.py, and the plan in " in str(refused.value)
+    assert "alembic_version" not in {name for (name,) in rows(ports, "SELECT name FROM sqlite_master")}
 
 
 def test_a_project_may_have_modules_of_any_name(tmp_path: Path):

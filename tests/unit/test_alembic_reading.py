@@ -254,10 +254,14 @@ def test_the_table_of_the_plan_is_quoted(table: str | None, shown: str):
     assert TOOL.ledger_query(target) == f"SELECT version_num FROM {shown}"
 
 
+IN_PACKAGE = b"[alembic]\nscript_location = shop:db\n"
+
+
 @pytest.mark.parametrize(
     ("files", "found"),
     [
         ({"env.py": b""}, ("env.py", "versions")),
+        ({"alembic.ini": b"[alembic]\nscript_location = .\n"}, ("env.py", "versions")),
         ({"alembic.ini": b"[alembic]\nscript_location = %(here)s/db\n"}, ("db/env.py", "db/versions")),
         ({"alembic.ini": b"[alembic]\nscript_location = db\n"}, ("db/env.py", "db/versions")),
         (
@@ -283,6 +287,27 @@ def test_the_table_of_the_plan_is_quoted(table: str | None, shown: str):
         (
             {"env.py": b"e", "../db/env.py": b"f", "../alembic.ini": b"[alembic]\nscript_location = db\n"},
             ("env.py", "versions"),
+        ),
+        ({"alembic.ini": IN_PACKAGE, "shop/__init__.py": b""}, ("shop/db/env.py", "shop/db/versions")),
+        (
+            {"alembic.ini": IN_PACKAGE, "src/shop/db/env.py": b""},
+            ("src/shop/db/env.py", "src/shop/db/versions"),
+        ),
+        (
+            {"alembic.ini": IN_PACKAGE, "../../shop/__init__.py": b""},
+            ("../../shop/db/env.py", "../../shop/db/versions"),
+        ),
+        (
+            {"env.py": b"e", "../alembic.ini": IN_PACKAGE, "../../shop/db/env.py": b"e"},
+            ("../../shop/db/env.py", "../../shop/db/versions"),
+        ),
+        (
+            {
+                "alembic.ini": IN_PACKAGE + b"version_locations = shop.more:new ./old\n",
+                "shop/db/env.py": b"",
+                "shop/more/__init__.py": b"",
+            },
+            ("shop/db/env.py", "shop/more/new", "old"),
         ),
     ],
 )
