@@ -88,7 +88,8 @@ def givers(read: Read) -> Iterator[Giver]:
                 table,
                 text,
                 columns=frozenset(column for column, _, _ in given),
-                replaced=frozenset(column for column, _, fills in given if not fills),
+                replaced=frozenset(column for column, _, _ in given)
+                - {column for column, _, fills in given if fills},
                 events=words_of(head["when"]),
                 made_of={
                     name: words_of(" ".join(value for column, value, _ in given if column == name))
