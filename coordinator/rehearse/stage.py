@@ -32,6 +32,7 @@ from coordinator.rehearse.findings import (
     spans_of,
     unchecked_of,
 )
+from coordinator.rehearse.left_behind import hazards_of_left_behind
 from coordinator.rehearse.live_nulls import hazards_of_live_nulls
 from coordinator.rehearse.lost_indexes import hazards_of_lost_indexes
 from coordinator.rehearse.otherwise import done_otherwise
@@ -234,6 +235,7 @@ def hazards_of(rehearsal: Rehearsal, task: Task) -> tuple[Hazard, ...]:
         *hazards_of_batches(rehearsal.batch_scans, task.spec.backfills, sizes),
         *hazards_of_lost_indexes(rehearsal, task.pending, sizes),
         *hazards_of_live_nulls(rehearsal, task.spec.backfills, task.pending, texts),
+        *hazards_of_left_behind(rehearsal, task.spec.backfills, task.pending, texts),
     )
 
 
