@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from coordinator import __version__, leases
@@ -33,6 +33,8 @@ from coordinator.rehearsal_ports import EvidenceCache, Tell
 from coordinator.steps import StepKind
 
 _FOLLOW: Final = timedelta(milliseconds=200)
+_HEARS: Final = timedelta(seconds=5)
+"""Within what time a process at work takes a request over: it looks for them five times a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,13 @@ class Runner:
             accepted = tuple(f"{each.what} {each.why}" for each in unproven)
             return self._engage(self._begin(proof.graph, supersedes=supersede, accepted=accepted), renew)
 
-    def resume_or_follow(self, state: RunState) -> Ended:
+    def resume_or_follow(self, state: RunState, *, say: Callable[[str], None] = lambda _: None) -> Ended:
         """Go on with a run, whatever its plan says now: a way back must not depend on an edit.
 
-        If another coordinator works on it, show what that one does until the run has ended or it stopped.
-        Raises: Interrupted.
+        If another coordinator works on it, show what that one does until the run has ended or it stopped, and
+        `say` once where it does not hear. Raises: Interrupted.
         """
+        until: datetime | None = self.ports.clock.now() + _HEARS
         while state.outcome is None:
             with ExitStack() as held:
                 if _entered(held, self.place.lease()):
@@ -135,8 +138,23 @@ class Runner:
                 raise Interrupted(
                     "interrupted", "Stopped watching; the request stands, and the other one goes on."
                 )
+            now = self.ports.clock.now()
+            if until is not None and now >= until:
+                until = None
+                self._demand_hearing(state, say)
+            self.audience.ticked(state, now=now)
             self.ports.clock.sleep(_FOLLOW)
         return Ended(state)
+
+    def _demand_hearing(self, state: RunState, say: Callable[[str], None]) -> None:
+        """Say so where the process that acts on a run has not taken over what was asked of it."""
+        holder = self.place.holder()
+        if holder is not None and state.rollback is None and state.abort is None:
+            say(
+                f"{holder} acts on {state.run} and has not heard of this for {_HEARS.total_seconds():g} s: it"
+                " may be suspended (Ctrl-Z). Let it go on there (`fg`), or end it (`kill -9`), and this"
+                " command does it."
+            )
 
     def _caught_up(self, state: RunState) -> RunState:
         """Show what another coordinator wrote since, and return the state after it."""

@@ -173,7 +173,7 @@ def _carry_out(
     from coordinator.cli.run import act
 
     def carry_out(runner: Runner) -> Ended:
-        ended = runner.resume_or_follow(state)
+        ended = runner.resume_or_follow(state, say=say)
         if ended.state is not None and ended.state.outcome not in (None, wanted):
             say(f"{state.run} had ended before it could be {wanted}.")
         return ended

@@ -77,6 +77,19 @@ def test_a_step_is_settled_when_the_process_that_is_busy_with_it_is_gone(checkou
     assert "error[not-in-doubt]: monitor:shop is at work: pid" in too_early.err
 
 
+def test_a_rollback_says_that_a_suspended_process_does_not_hear(checkout: Checkout, monitoring):
+    checkout.until_status("drain:shop", "done")  # else it may be stopped while it writes to the journal
+    monitoring.signal(signal.SIGSTOP)
+
+    back = checkout.start("rollback")
+    until(lambda: "has not heard of this" in back.err)
+    monitoring.signal(signal.SIGKILL)
+
+    assert back.wait().exit_code == 0
+    assert "acts on shop-1.5@2 and has not heard of this for 5 s" in back.err
+    assert checkout.running() == {"1.4"}
+
+
 def test_rollback_finishes_what_a_killed_coordinator_left(checkout: Checkout, monitoring):
     monitoring.signal(signal.SIGKILL)
     monitoring.wait()
