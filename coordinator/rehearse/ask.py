@@ -18,6 +18,7 @@ from coordinator.queries import Query
 from coordinator.rehearsal_ports import Description, Lookup, Origin, Ran, Values
 from coordinator.rehearse.between import Between
 from coordinator.rehearse.catalogued import ANY, bare
+from coordinator.rehearse.collated import concerns
 from coordinator.rehearse.description import mismatch, other_strings
 from coordinator.rehearse.lost_indexes import lost
 from coordinator.rehearse.moment import is_no_answer
@@ -319,7 +320,8 @@ def _hidden(query: Compiled, answer: Answer, state: State) -> Answer:
 def _reread(query: Compiled, answer: Answer, state: State, between: Between) -> Answer:
     """Return the answer with a column that is computed anew between here and the own state, if it has one."""
     for migration, each in between.recomputed:
-        if state.schema.may_name(query.text, each.table, each.column):
+        is_named = state.schema.may_name(query.text, each.table, each.column)
+        if is_named and concerns(query.text, each, state.schema):
             clause = each.clause.format(table=each.table, column=each.column)
             why = _ANEW.format(migration=migration, clause=clause)
             return unknown(answer, Layer.RESULT, why)

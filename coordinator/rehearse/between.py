@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Migration, Role
+from coordinator.rehearse.collated import collated_by
 from coordinator.rehearse.recomputed import Recomputed, recomputed_by
 from coordinator.rehearse.renewed import renewed_by
 from coordinator.rehearse.rounded import rounded_by
@@ -134,7 +135,9 @@ def _recomputed(
 
 def _renewed(release: Sequence[StatementEvidence], migration: Migration) -> Sequence[tuple[str, Recomputed]]:
     own = [each for each in release if each.migration == migration.name]
-    return [(migration.name, found) for found in (*renewed_by(own, release), *rounded_by(own))]
+    return [
+        (migration.name, found) for found in (*renewed_by(own, release), *rounded_by(own), *collated_by(own))
+    ]
 
 
 def _truncates(statement: StatementEvidence) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from coordinator.sql import SqlStatement, split_statements, tokens
@@ -31,6 +32,14 @@ _ENDS: Final = (
 _BY_TYPE: Final = "gives `{table}.{column}` other values along with its type"
 
 
+class Concerns(Enum):
+    """Whom it concerns what a migration does to a column."""
+
+    NAMING = "who names it"
+    COMPARING = "who compares by it, or has to be unique in it"
+    ORDERING = "who orders by it, or asks what letters are"
+
+
 @dataclass(frozen=True, slots=True)
 class Recomputed:
     """A column, without its table's schema, and a clause that says what a migration does to it."""
@@ -38,6 +47,7 @@ class Recomputed:
     table: str
     column: str
     clause: str = _BY_TYPE
+    concerns: Concerns = Concerns.NAMING
 
 
 def recomputed_by(text: str) -> Iterator[Recomputed]:

@@ -60,7 +60,7 @@ _AFFINITIES: Final = (
     ("number", re.compile(r"\w")),
 )
 """SQLite's (datatype3.html); what is declared a date is mostly a text, which is kept as one."""
-_SQLITE: Final = "main."
+SQLITE: Final = "main."
 _OTHER: Final = (
     "makes a `{after}` of `{{table}}.{{column}}`, a `{before}`, which compares and orders otherwise"
 )
@@ -87,7 +87,7 @@ def rounded_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
         first, last = definitions[0][0], definitions[-1][1]
         if first is None or last is None:
             continue
-        kinds = _AFFINITIES if table.startswith(_SQLITE) else _KINDS
+        kinds = _AFFINITIES if table.startswith(SQLITE) else _KINDS
         before, after = _kind(first, kinds), _kind(last, kinds)
         if before != after and before is not None and after is not None:
             yield Recomputed(bare(table), column, _OTHER.format(before=_type(first), after=_type(last)))

@@ -58,7 +58,7 @@ def test_takes_over_what_the_live_server_was_started_with(mariadb_url: str):
 
     assert isinstance(ran, Ran)
     assert ran.rows == (("0x",),)
-    assert catalogue["column big.a"] == "varchar(9) utf8mb4_bin"
+    assert catalogue["column big.a"] == "varchar(9) collate utf8mb4_bin"
     assert "not null" in catalogue["column big.t"], "the first timestamp of a table, in the old way"
 
 

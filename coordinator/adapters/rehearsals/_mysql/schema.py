@@ -113,7 +113,7 @@ class TableColumn:
     def definition(self) -> str:
         """Return it as the catalogue writes it."""
         parts = [self.declared]
-        parts += [self.collation] if self.collation else []
+        parts += [f"collate {self.collation}"] if self.collation else []
         parts += ["not null"] if self.not_null else []
         parts += [f"default {self.default}"] if self.default not in (None, "NULL") else []
         parts += [f"as ({self.expression})"] if self.is_generated else []

@@ -24,6 +24,7 @@ _HIDDEN: Final = 1
 _READ_BEFORE: Final = 16_384
 """Texts whose tokens are not looked for again. A catalogue is read around each statement of a migration, and
 nearly all of its tables are those of the time before; what is made of a text depends on nothing else."""
+_USUAL_COLLATION: Final = "binary"
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 
 
@@ -39,9 +40,11 @@ class TableColumn:
     """Its place in the primary key, from 1; 0 outside."""
     hidden: int
 
-    def definition(self, expressions: Mapping[str, str]) -> str:
+    def definition(self, expressions: Mapping[str, str], collations: Mapping[str, str]) -> str:
         """Return it as the catalogue writes it; `expressions` are those of the generated columns."""
         parts = [self.declared.lower() or "any"]
+        collation = collations.get(self.name.lower(), _USUAL_COLLATION)
+        parts += [] if collation == _USUAL_COLLATION else [f"collate {collation}"]
         parts += ["not null"] if self.not_null else []
         parts += [] if self.default is None else [f"default {self.default}"]
         parts += ["primary key"] if self.key else []
@@ -167,15 +170,32 @@ def checks_of(table: Table) -> list[str]:
 
 def _expressions_of(table: Table) -> Mapping[str, str]:
     """Return what computes each generated column, by its name in small letters."""
-    found: dict[str, str] = {}
     tokens = tokens_of(table.sql)
+    return {
+        column: _folded(_inside(table.sql, tokens, place + 1))
+        for column, place in _words_of_columns(tokens)
+        if tokens[place].keyword == "AS"
+    }
+
+
+def _collations_of(table: Table) -> Mapping[str, str]:
+    """Return the collation of each column that names one, both in small letters: the last one counts."""
+    tokens = tokens_of(table.sql)
+    return {
+        column: tokens[place + 1].name or ""
+        for column, place in _words_of_columns(tokens)
+        if tokens[place].keyword == "COLLATE"
+    }
+
+
+def _words_of_columns(tokens: Sequence[Token]) -> Iterator[tuple[str, int]]:
+    """Yield the places of what stands in a table's columns outside of parentheses, each with its column."""
     column: str | None = None
     for place, token in enumerate(tokens):
         if (token.text, token.depth) in (("(", 0), (",", 1)):
             column = tokens[place + 1].name
-        elif token.depth == 1 and token.keyword == "AS" and column is not None:
-            found[column] = _folded(_inside(table.sql, tokens, place + 1))
-    return found
+        elif token.depth == 1 and column is not None:
+            yield column, place
 
 
 def _inside(text: str, tokens: Sequence[Token], place: int) -> str:
@@ -218,9 +238,9 @@ def _things_of(table: Table) -> Iterator[tuple[str, str]]:
     full = f"{SCHEMA}.{table.name}"
     options = ["strict"] * table.is_strict + ["without rowid"] * table.without_rowid
     yield f"table {full}", " ".join(["table", *options])
-    expressions = _expressions_of(table)
+    expressions, collations = _expressions_of(table), _collations_of(table)
     for column in table.columns:
-        yield f"column {full}.{column.name}", column.definition(expressions)
+        yield f"column {full}.{column.name}", column.definition(expressions, collations)
     for key in table.foreign_keys:
         listed = ", ".join(key.columns)
         pointed = ", ".join(key.parent_columns)

@@ -1,0 +1,111 @@
+"""Columns of another collation or character set: which texts are alike, and which one comes first. Pure.
+
+Rows are few in a sample, and in two of them hardly a text differs by its capitals or accents alone. So who
+compares by the column is told, or sorts by it where that alone may be another; who only shows or sets it is
+not, unless it is unique. A character set that lacks characters refuses them, or has `?` in their place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from math import inf
+from typing import Final
+
+from coordinator.evidence import StatementEvidence
+from coordinator.rehearse.catalogued import bare, words_of
+from coordinator.rehearse.labels import goes_by_order
+from coordinator.rehearse.recomputed import Concerns, Recomputed
+from coordinator.rehearse.renewed import changed_columns
+from coordinator.rehearse.rounded import SQLITE
+from coordinator.rehearse.schema import Schema
+from coordinator.rehearse.written import columns_by, items_of
+
+_COLLATE: Final = re.compile(r" collate (?P<name>(?:(?:\w+|\"[^\"]+\")\.)?(?:\w+|\"[^\"]+\"))")
+_OF_A_SCHEMA: Final = re.compile(r"(?:\w+|\"[^\"]+\")\.")
+"""PostgreSQL's own collations, which have none, all take two texts for alike only if they are the same."""
+_UNICODE: Final = frozenset({"utf8", "utf8mb3", "utf8mb4"})
+_HOLDS: Final = {"ascii": 0, "latin1": 1, "utf8": 2, "utf8mb3": 2, "utf8mb4": 3}
+"""Character sets of MySQL and MariaDB, each of which has what those of smaller numbers have."""
+_OTHERWISE: Final = "gives `{{table}}.{{column}}` another collation: `{before}` becomes `{after}`"
+_LACKS: Final = "gives `{{table}}.{{column}}` a character set that lacks some: `{before}` becomes `{after}`"
+_LETTERS: Final = re.compile(r"\b(?:LOWER|UPPER|INITCAP|ILIKE|SIMILAR)\b|~", re.IGNORECASE)
+_SHOWN: Final = re.compile(
+    r"\bSELECT\b(?:\s+ALL\b)?(?P<shown>.*?)\bFROM\b|\bRETURNING\b(?P<returned>.*)"
+    r"|\bINTO\s+[^\s(]+\s*\((?P<into>[^)]*)\)|\bSET\b(?P<set>.*?)(?=\bWHERE\b|\bFROM\b|\bRETURNING\b|;?\s*$)",
+    re.IGNORECASE | re.DOTALL,
+)
+_PLAIN: Final = re.compile(
+    r"\s*(?:[\w\"`.]+(?:\s+(?:AS\s+)?[\w\"`]+)?|(?:[\w\"`]+\.)?\*)\s*;?\s*", re.IGNORECASE
+)
+_COMPARES_ALL: Final = re.compile(
+    r"\b(?:DISTINCT|UNION|INTERSECT|EXCEPT|NATURAL|MERGE|WITH)\b", re.IGNORECASE
+)
+
+
+def collated_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
+    """Yield the columns whose collation or character set is another one behind a migration."""
+    for (table, column), definitions in changed_columns(statements).items():
+        first, last = definitions[0][0], definitions[-1][1]
+        if first and last:
+            before, after = (_collation(each) for each in (first, last))
+            if before != after and (found := _differing(table, before, after)) is not None:
+                clause, concerns = found
+                yield Recomputed(bare(table), column, clause.format(before=before, after=after), concerns)
+
+
+def _collation(definition: str) -> str:
+    found = _COLLATE.search(definition)
+    return found["name"] if found else "the default"
+
+
+def _differing(table: str, before: str, after: str) -> tuple[str, Concerns] | None:
+    """Return what another collation means, and whom it concerns; None where it compares as before."""
+    if table.startswith(SQLITE):
+        return _OTHERWISE, Concerns.COMPARING
+    if "." in table:
+        is_known = not any(map(_OF_A_SCHEMA.match, (before, after)))
+        return _OTHERWISE, Concerns.ORDERING if is_known else Concerns.COMPARING
+    (ours, _, mine), (theirs, _, others) = before.partition("_"), after.partition("_")
+    if not (mine and others):
+        return None
+    if ours != theirs and _HOLDS.get(ours, inf) > _HOLDS.get(theirs, -inf):
+        return _LACKS, Concerns.NAMING
+    is_alike = mine == others and {ours, theirs} <= _UNICODE
+    return None if is_alike else (_OTHERWISE, Concerns.COMPARING)
+
+
+def concerns(text: str, each: Recomputed, schema: Schema) -> bool:
+    """Tell whether a text that may name a column does with it what the migration means to change."""
+    if each.concerns is Concerns.NAMING:
+        return True
+    whole = " ".join(
+        [text, *(body for name in schema.bodies.keys() & words_of(text) for body in schema.bodies[name])]
+    )
+    if each.concerns is Concerns.ORDERING:
+        return goes_by_order(whole) or _LETTERS.search(whole) is not None
+    if whole != text:
+        return True
+    written = columns_by(text)
+    is_set = written is None or each.column in written
+    is_met = any(
+        each.column in one.words and (one.keys is None or (each.column, "") in one.keys)  # else told by unmet
+        for one in schema.constraints_of({each.table})
+    )
+    return each.column in _compared_by(text) or (is_set and is_met)
+
+
+def _compared_by(text: str) -> frozenset[str]:
+    """Return the words of a text without what it only shows or sets."""
+    if _COMPARES_ALL.search(text):
+        return words_of(text)
+    return words_of(_SHOWN.sub(_not_plain, text))
+
+
+def _not_plain(found: re.Match[str]) -> str:
+    """Return what is computed of what a text shows or sets."""
+    if found["set"] is not None:
+        return " ".join(value.partition("=")[2] for value in items_of(found["set"]))
+    return " ".join(
+        each for each in items_of(found["shown"] or found["returned"] or "") if not _PLAIN.fullmatch(each)
+    )
