@@ -20,21 +20,21 @@ SELECT table_name, column_name, column_type, data_type, is_nullable, column_defa
     character_maximum_length, generation_expression
 FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position
 """
+# No two of these are joined by the server, which reads the second anew for each row of the first.
 _KEYS: Final = """
-SELECT k.table_name, k.constraint_name, k.column_name, k.referenced_table_name, k.referenced_column_name,
-    r.update_rule, r.delete_rule
-FROM information_schema.key_column_usage k JOIN information_schema.referential_constraints r
-    ON r.constraint_schema = k.constraint_schema AND r.table_name = k.table_name
-    AND r.constraint_name = k.constraint_name
-WHERE k.table_schema = DATABASE() AND k.referenced_table_schema = DATABASE()
-ORDER BY k.table_name, k.constraint_name, k.ordinal_position
+SELECT table_name, constraint_name, column_name, referenced_table_name, referenced_column_name
+FROM information_schema.key_column_usage
+WHERE table_schema = DATABASE() AND referenced_table_schema = DATABASE()
+ORDER BY table_name, constraint_name, ordinal_position
+"""
+_RULES: Final = """
+SELECT table_name, constraint_name, update_rule, delete_rule FROM information_schema.referential_constraints
+WHERE constraint_schema = DATABASE()
 """
 _INDEXES: Final = """
-SELECT s.table_name, s.index_name, s.non_unique, s.column_name, s.sub_part, s.index_type, {expression},
-    c.collation_name
-FROM information_schema.statistics s LEFT JOIN information_schema.columns c
-    ON c.table_schema = s.table_schema AND c.table_name = s.table_name AND c.column_name = s.column_name
-WHERE s.table_schema = DATABASE() ORDER BY s.table_name, s.index_name, s.seq_in_index
+SELECT table_name, index_name, non_unique, column_name, sub_part, index_type, {expression}
+FROM information_schema.statistics
+WHERE table_schema = DATABASE() ORDER BY table_name, index_name, seq_in_index
 """
 _HAS_EXPRESSIONS: Final = """
 SELECT count(*) FROM information_schema.columns
@@ -235,8 +235,13 @@ def _rows_of_tables(query: Query) -> tuple[Sequence[tuple[Any, ...]], ...]:
     [[has_checks, has_table]] = query(_HAS_CHECKS)
     checks = query(_CHECKS[bool(has_table)]) if has_checks else ()
     [[has_expressions]] = query(_HAS_EXPRESSIONS)
-    indexes = query(_INDEXES.format(expression="s.expression" if has_expressions else "NULL"))
-    return query(_COLUMNS), query(_KEYS), indexes, checks, query(_PARTITIONS)
+    indexes = query(_INDEXES.format(expression="expression" if has_expressions else "NULL"))
+    rules = {(table, name): actions for table, name, *actions in query(_RULES)}
+    keys = [(*row, *rules[row[0], row[1]]) for row in query(_KEYS) if (row[0], row[1]) in rules]
+    columns = query(_COLUMNS)
+    collations = {(row[0], row[1]): row[7] for row in columns}
+    compared = [(*row, collations.get((row[0], row[3]))) for row in indexes]
+    return columns, keys, compared, checks, query(_PARTITIONS)
 
 
 def _by_table(rows: Sequence[tuple[Any, ...]]) -> Mapping[str, list[tuple[Any, ...]]]:
