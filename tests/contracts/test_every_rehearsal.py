@@ -72,6 +72,43 @@ def test_another_program_finds_the_database_at_its_address(place: Place, databas
     assert f"table {SCHEMA_PREFIX[place.engine]}from_outside" in database.catalogue()
 
 
+def test_sees_what_another_program_does_whenever_it_does_it(place: Place, database: RehearsalDatabase):
+    likes = {Engine.POSTGRESQL: "postgres://live/shop", Engine.SQLITE: "sqlite:///var/shop.db"}
+    connect = discovery.member(discovery.DATABASES, place.engine, "connect")
+    before = database.catalogue()
+    address = database.address(Secret(likes.get(place.engine, "mysql://live/shop")))
+
+    for table in ("first", "second"):
+        with connect(address, lock_timeout=timedelta(seconds=1)).session(label="program") as session:
+            session.execute(Batch((f"CREATE TABLE {table} (id integer PRIMARY KEY)",), transaction=True))
+
+        assert f"table {SCHEMA_PREFIX[place.engine]}{table}" in database.catalogue().keys() - before.keys()
+        database.fill()
+        [found] = database.choose([f"SELECT id FROM {table}"], role=None)
+        assert not isinstance(found, Objection)
+
+
+def test_sees_what_a_session_does_while_it_is_open(place: Place, database: RehearsalDatabase):
+    prefix = SCHEMA_PREFIX[place.engine]
+    with database.session() as session:
+        for table in ("first", "second"):
+            session.execute(Batch((f"CREATE TABLE {table} (id integer PRIMARY KEY)",), transaction=False))
+
+            assert f"table {prefix}{table}" in database.catalogue()
+            database.fill()
+            [ran] = database.execute(asks(database, (f"SELECT id FROM {table}",)), role=None)
+            assert isinstance(ran, Ran)
+            assert len(ran.rows) == 3
+        session.execute(Batch(("INSERT INTO second (id) VALUES (700)",), transaction=True))
+        [ran] = database.execute(asks(database, ("SELECT id FROM second",)), role=None)
+        assert isinstance(ran, Ran)
+        assert len(ran.rows) == 4
+        with pytest.raises(DatabaseError):
+            session.execute(Batch(("DROP TABLE first", "DROP TABLE nowhere"), transaction=False))
+
+    assert f"table {prefix}first" not in database.catalogue()
+
+
 def test_sees_every_statement_of_a_migration_once(place: Place, database: RehearsalDatabase):
     apply(
         database,

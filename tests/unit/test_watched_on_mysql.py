@@ -60,3 +60,31 @@ def test_looks_anew_behind_a_statement_that_failed():
     scratch.watch(DROP)
 
     assert scratch.changes() == [("engine innodb", None)]
+
+
+@pytest.mark.parametrize("text", ["INSERT INTO a VALUES (1)", "UPDATE a SET x = 2", "DO RELEASE_LOCK('a')"])
+def test_looks_at_nothing_behind_what_stays_in_its_transaction(text: str):
+    [statement] = split_statements(text, Engine.MARIADB)
+    scratch = Scratch()
+    scratch.watch(CREATE)
+    scratch.watcher.take()
+    looks = scratch.looks
+
+    scratch.watcher.watch(statement, lambda _: [], lambda: False)
+
+    assert scratch.looks == looks
+    assert scratch.changes() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["CALL make_a()", "EXECUTE made", "SET STATEMENT max_statement_time = 1 FOR DROP TABLE a"]
+)
+def test_looks_behind_what_may_change_a_schema(text: str):
+    [statement] = split_statements(text, Engine.MARIADB)
+    scratch = Scratch()
+    scratch.watch(CREATE)
+    scratch.watcher.take()
+
+    scratch.watcher.watch(statement, scratch.send, lambda: False)
+
+    assert scratch.changes() == [("engine innodb", None)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from coordinator.adapters.rehearsals._mysql.schema import Schema
@@ -51,5 +52,6 @@ def _reached(start: Iterable[str], leads: Mapping[str, frozenset[str]]) -> froze
     return frozenset(found)
 
 
+@lru_cache(maxsize=4_096)  # the texts of a schema are asked about with each query and each set of values
 def _named(text: str) -> frozenset[str]:
     return frozenset(token.name for token in tokens_of(text) if token.name is not None)

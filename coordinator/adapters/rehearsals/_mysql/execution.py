@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Final
 
@@ -143,10 +143,14 @@ def lasting(ground: Ground, text: str) -> Objection | None:
 
 def _is_comparable(ground: Ground, text: str) -> bool:
     """Tell whether what a text sees is its tables' and not the server's or the moment's."""
-    return not any(
+    return not any(map(_asks_the_server, (text, *ground.bodies(), *ground.schema.views.values())))
+
+
+@lru_cache(maxsize=4_096)  # the texts of a schema are asked about with each query
+def _asks_the_server(text: str) -> bool:
+    return any(
         (token.name in _OF_SERVER and after.text == ".") or (token.name in _OF_MOMENT and after.text == "(")
-        for each in (text, *ground.bodies(), *ground.schema.views.values())
-        for token, after in _pairs(tokens_of(each))
+        for token, after in _pairs(tokens_of(text))
     )
 
 

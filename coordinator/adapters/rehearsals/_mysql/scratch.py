@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 import pymysql
 from pymysql.connections import Connection
 
-from coordinator.adapters.mysql_session import MysqlSession
+from coordinator.adapters.mysql_session import MysqlSession, Rows
 from coordinator.adapters.mysql_url import Address, connect_at, written_like
 from coordinator.adapters.rehearsals._mysql import asking, execution, sample
 from coordinator.adapters.rehearsals._mysql.catalogue import catalogue
@@ -36,6 +36,7 @@ from coordinator.evidence import Objection, StatementEvidence
 from coordinator.model import Engine
 from coordinator.rehearsal_ports import Description, Lookup, Ran, RehearsalDatabase, Values
 from coordinator.secret import Secret
+from coordinator.sql import SqlStatement, stays_in_transaction
 
 _LABEL: Final = "coordinator rehearsal"
 _T = TypeVar("_T")
@@ -117,9 +118,15 @@ class ScratchDatabase:
         self._server = server
         self._address = address
         self._watcher = Watcher(
-            server.traits.engine, self.catalogue, numbers=self._table_numbers, in_use=self._tables_in_use
+            server.traits.engine, self._look, numbers=self._table_numbers, in_use=self._tables_in_use
         )
         self._filled = set(filled)
+        self._schemas: dict[bool, Schema] = {}
+        """What the database holds, as connections that are settled read it, and others.
+
+        To read it takes long, and it stays the same until a session sends what may change it."""
+        self._has_guests = False
+        """Another program was told where this database is, and may change it whenever it likes."""
 
     @property
     def name(self) -> str:
@@ -136,18 +143,32 @@ class ScratchDatabase:
         """Connect as the owner, to apply migrations."""
         connect = partial(self._server.connect, self._address)
         with closing(connect()) as connection:
-            yield MysqlSession(
-                connection,
-                self._server.traits.engine,
-                connect_again=connect,
-                secrets=(self._address.password,),
-                lock_timeout=_LOCK_TIMEOUT,
-                sql_mode=self._server.sql_mode,
-                watch=self._watcher.watch,
-            )
+            try:
+                yield MysqlSession(
+                    connection,
+                    self._server.traits.engine,
+                    connect_again=connect,
+                    secrets=(self._address.password,),
+                    lock_timeout=_LOCK_TIMEOUT,
+                    sql_mode=self._server.sql_mode,
+                    watch=self._watch,
+                )
+            finally:
+                self._schemas.clear()  # a text with an open quote is sent as it is, and nobody watches
+
+    def _watch(
+        self, statement: SqlStatement, send: Callable[[str], Rows], has_warned: Callable[[], bool]
+    ) -> None:
+        try:
+            self._watcher.watch(statement, send, has_warned)
+        finally:
+            if not stays_in_transaction(statement):
+                self._schemas.clear()
 
     def address(self, like: Secret) -> Secret:
         """Return where another program finds this database."""
+        self._has_guests = True
+        self._schemas.clear()
         return written_like(self._address, like)
 
     def take_statements(self) -> tuple[StatementEvidence, ...]:
@@ -156,6 +177,7 @@ class ScratchDatabase:
 
     def restore(self, statements: Sequence[str]) -> None:
         """Make what a dump says."""
+        self._schemas.clear()
         with closing(self._server.connect(self._address)) as connection:
             restore(connection, statements, sql_mode=self._server.sql_mode)
 
@@ -191,13 +213,13 @@ class ScratchDatabase:
         """Ask how each text finds its rows with its first values."""
         engine = self._server.traits.engine
         with self._asking() as connection:
-            tables = frozenset(each.name for each in _schema(connection).tables)
+            tables = frozenset(each.name for each in self._schema(connection).tables)
             return [look_up(connection, text, values, engine=engine, tables=tables) for text, values in asks]
 
     def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
         with self._asking() as connection:
-            tables = _schema(connection).tables
+            tables = self._schema(connection).tables
             return tuple(sample.fill(connection, tables, filled=self._filled, with_nulls=with_nulls))
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
@@ -234,8 +256,24 @@ class ScratchDatabase:
 
     def catalogue(self) -> Mapping[str, str]:
         """Return the schema as name → definition."""
+        if False in self._schemas:
+            return catalogue(self._schemas[False])
         with closing(self._server.connect(self._address)) as connection:
-            return catalogue(_schema(connection))
+            return catalogue(self._schema(connection, is_settled=False))
+
+    def _look(self) -> Mapping[str, str]:
+        """Return the catalogue behind a statement, of which nobody has said yet what it changed."""
+        self._schemas.clear()
+        return self.catalogue()
+
+    def _schema(self, connection: Connection, *, is_settled: bool = True) -> Schema:
+        """Return what the database holds, read where it is not known yet."""
+        known = self._schemas.get(is_settled)
+        if known is None:
+            known = read_schema(partial(fetch, connection))
+            if not self._has_guests:
+                self._schemas[is_settled] = known
+        return known
 
     @contextmanager
     def _asking(self) -> Iterator[Connection]:
@@ -253,7 +291,7 @@ class ScratchDatabase:
         if not asks:
             return []
         with self._asking() as connection:
-            schema, counters = _schema(connection), _counters(connection)
+            schema, counters = self._schema(connection), _counters(connection)
         answers = []
         for ask in asks:
             with self._asking() as connection:
@@ -275,7 +313,3 @@ def _counters(connection: Connection) -> Mapping[str, int]:
             " WHERE table_schema = DATABASE() AND auto_increment IS NOT NULL",
         )
     )
-
-
-def _schema(connection: Connection) -> Schema:
-    return read_schema(partial(fetch, connection))

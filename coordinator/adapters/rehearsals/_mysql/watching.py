@@ -109,7 +109,8 @@ class Watcher:
         seconds = time.monotonic() - begun
         # The next statement may ask for ROW_COUNT(), so nothing is sent without need.
         warnings = tuple(_changed_values(send("SHOW WARNINGS"))) if has_warned() else ()
-        after = self._seen = self._look()
+        # What stays in its transaction changes no schema: the server commits around each change of one.
+        after = self._seen = before if stays_in_transaction(statement) else self._look()
         copies = way is not None and (way.copies or self._has_other_number(way.table, numbers))
         changes = changes_between(before, after)
         locks = tuple(self._locks(statement, way, tables_in(before)))
