@@ -7,7 +7,7 @@ values.py, those of a foreign key from its parent's rows. Nothing is random, and
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Final
 
@@ -24,6 +24,8 @@ _MOST_CANDIDATES: Final = 12
 
 Row = dict[str, SqlValue]
 """Column → value; a column that is not named is left to its default."""
+_Tables = Mapping[str, Table]
+"""By their names in small letters."""
 
 
 def fill(connection: sqlite3.Connection, *, filled: set[str], with_nulls: bool = True) -> Iterator[str]:
@@ -35,11 +37,15 @@ def fill(connection: sqlite3.Connection, *, filled: set[str], with_nulls: bool =
     connection.execute("BEGIN")
     # Tables may point at each other, so that no order of them would do.
     connection.execute("PRAGMA defer_foreign_keys = ON")
-    new = [table for table in in_order(tables(connection)) if table.name not in filled]
+    known = tables(connection)
+    new = [table for table in in_order(known) if table.name not in filled]
     filled.update(table.name for table in new)
     rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
     empty = [table for table in new if _count(connection, table) == 0]
-    reasons = {table.name: reason for table in empty if (reason := _fill_table(connection, table, rows))}
+    by_name = {table.name.lower(): table for table in known}
+    reasons = {
+        table.name: reason for table in empty if (reason := _fill_table(connection, table, rows, by_name))
+    }
     _remove_orphans(connection, [table.name for table in empty])
     connection.execute("COMMIT")
     for table in empty:
@@ -52,17 +58,17 @@ def _count(connection: sqlite3.Connection, table: Table) -> int:
     return int(count)
 
 
-def _fill_table(connection: sqlite3.Connection, table: Table, rows: int) -> str | None:
+def _fill_table(connection: sqlite3.Connection, table: Table, rows: int, known: _Tables) -> str | None:
     """Insert a table's rows; return why not one of them was taken."""
     refusal = None
     for number in range(1, rows + 1):
-        refusal = _insert_one(connection, table, number) or refusal
+        refusal = _insert_one(connection, table, number, known) or refusal
     return f"no row was found that it takes: {refusal}" if refusal else None
 
 
-def _insert_one(connection: sqlite3.Connection, table: Table, number: int) -> str | None:
+def _insert_one(connection: sqlite3.Connection, table: Table, number: int, known: _Tables) -> str | None:
     refusal = None
-    for row in rows_to_try(connection, table, number):
+    for row in _rows_to_try(connection, table, number, known):
         try:
             connection.execute(insert_of(table, row), tuple(row.values()))
         except sqlite3.Error as error:
@@ -85,9 +91,9 @@ def insert_of(table: Table, row: Row) -> str:
 _DEFAULT: Final = object()
 
 
-def rows_to_try(connection: sqlite3.Connection, table: Table, number: int) -> Iterator[Row]:
+def _rows_to_try(connection: sqlite3.Connection, table: Table, number: int, known: _Tables) -> Iterator[Row]:
     """Yield rows for a table, the likeliest first; only columns of checks and keys take several values."""
-    choices = [_choices(connection, table, column, number) for column in table.writable]
+    choices = [_choices(connection, table, column, number=number, known=known) for column in table.writable]
     names = [column.name for column in table.writable]
     for values in islice(product(*reversed(choices)), _TRIES):
         pairs = zip(names, reversed(values), strict=True)
@@ -95,13 +101,14 @@ def rows_to_try(connection: sqlite3.Connection, table: Table, number: int) -> It
 
 
 def _choices(
-    connection: sqlite3.Connection, table: Table, column: TableColumn, number: int
+    connection: sqlite3.Connection, table: Table, column: TableColumn, *, number: int, known: _Tables
 ) -> Sequence[object]:
     key = next((each for each in table.foreign_keys if column.name in each.columns), None)
     if number == ROWS and not column.not_null and not column.key:
         return (None,)
     if key is not None:
-        return _of_parent(connection, table, key, column=column, number=number)
+        parent = known.get(key.parent.lower())
+        return _of_parent(connection, table, key, parent=parent, column=column, number=number)
     found: list[object] = [*candidates(table, column, number)[:_MOST_CANDIDATES]]
     if column.default is not None:
         found = [_DEFAULT, *found] if number % 2 else [*found, _DEFAULT]
@@ -110,11 +117,16 @@ def _choices(
 
 
 def _of_parent(
-    connection: sqlite3.Connection, table: Table, key: ForeignKey, *, column: TableColumn, number: int
+    connection: sqlite3.Connection,
+    table: Table,
+    key: ForeignKey,
+    *,
+    parent: Table | None,
+    column: TableColumn,
+    number: int,
 ) -> Sequence[object]:
     """Return the value of the parent's row of the same number; before it is there, what it will be."""
     place = key.columns.index(column.name)
-    parent = next((each for each in tables(connection) if each.name.lower() == key.parent.lower()), None)
     if parent is None or place >= len(key.parent_columns):
         return (None,)
     name = key.parent_columns[place]

@@ -32,6 +32,8 @@ _MAKES: Final = (
     sqlite3.SQLITE_CREATE_TABLE,
     sqlite3.SQLITE_DROP_TABLE,
 )
+_EDITS: Final = frozenset({"schema_version", "writable_schema"})
+"""The pragmas of who changes a schema behind SQLite's back."""
 _OF_A_TABLE: Final = ("column", "conflict", "constraint", "index", "trigger")
 
 
@@ -48,7 +50,9 @@ class _Seen:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """Return the difference of the two catalogues."""
+        """Return the difference of the two catalogues, which are mostly one."""
+        if self.before is self.after:
+            return ()
         names = [name for name in {**self.before, **self.after} if self._at(name)[0] != self._at(name)[1]]
         return tuple(_change(name, *self._at(name)) for name in names)
 
@@ -77,6 +81,14 @@ class Watcher:
         self._dropped: set[str] = set()
         """Names that tables had before the migration which are gone."""
         self._actions: list[tuple[int, str]] | None = None
+        self._seen: tuple[object, Mapping[str, str]] | None = None
+        """The catalogue as the session last read it, which takes long, with the file's number of it."""
+        self._is_edited = False
+        """That number may say nothing in this session."""
+
+    def begin(self) -> None:
+        """Know nothing of the file: the session is a new one."""
+        self._seen, self._is_edited = None, False
 
     def take(self) -> tuple[StatementEvidence, ...]:
         """Return what was seen since the last call; what is there now counts as there before."""
@@ -94,7 +106,7 @@ class Watcher:
 
     def watch(self, connection: sqlite3.Connection, statement: Statement, send: Callable[[], Rows]) -> None:
         """Run a statement and look at what it did; one that fails leaves no evidence."""
-        before, in_transaction = _catalogue(connection), connection.in_transaction
+        before, in_transaction = self._look(connection), connection.in_transaction
         self._actions = []
         begun = time.monotonic()
         try:
@@ -102,17 +114,24 @@ class Watcher:
         finally:
             seconds = time.monotonic() - begun
             actions, self._actions = tuple(self._actions), None
-        seen = _Seen(statement, before, _catalogue(connection), actions, seconds, in_transaction)
+            self._is_edited = self._is_edited or any(map(_is_edit, actions))
+        seen = _Seen(statement, before, self._look(connection), actions, seconds, in_transaction)
         if not seen.is_of_the_tool:
             self._evidence.append(self._judged(seen))
         self._now = tables_in(seen.after)
 
+    def _look(self, connection: sqlite3.Connection) -> Mapping[str, str]:
+        """Return the catalogue; SQLite counts its changes, so that it is read anew only behind one."""
+        number = connection.execute(f"PRAGMA {SCHEMA}.schema_version").fetchone()
+        if self._is_edited or self._seen is None or self._seen[0] != number:
+            self._seen = number, _catalogue(connection)
+        return self._seen[1]
+
     def _judged(self, seen: _Seen) -> StatementEvidence:
         there_before = {_full(name) for name in self._origins}
         written = seen.tables(*WRITES) - seen.tables(sqlite3.SQLITE_DROP_TABLE)
-        scanned = {
-            each.relation for each in seen.changes if each.before is None and _reads_the_table(each, seen)
-        }
+        changes = seen.changes
+        scanned = {each.relation for each in changes if each.before is None and _reads_the_table(each, seen)}
         return StatementEvidence(
             migration="",
             statement=seen.statement,
@@ -122,7 +141,7 @@ class Watcher:
             rewritten=tuple(sorted(map(_full, self._rewritten(seen)))),
             scanned=tuple(sorted(there_before & scanned)),
             written=tuple(sorted(there_before & set(map(_full, written)))),
-            changes=seen.changes,
+            changes=changes,
         )
 
     def _rewritten(self, seen: _Seen) -> set[str]:
@@ -153,11 +172,16 @@ def watched_session(path: Path, watcher: Watcher) -> Iterator[SqliteSession]:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")  # nobody needs a scratch file after a power cut
         connection.set_authorizer(watcher.allow)
+        watcher.begin()
 
         def watch(text: str, line: int, send: Callable[[], Rows]) -> None:
             watcher.watch(connection, Statement(text.strip(), line), send)
 
         yield SqliteSession(connection, path, watch=watch)
+
+
+def _is_edit(action: tuple[int, str]) -> bool:
+    return action[0] == sqlite3.SQLITE_PRAGMA and action[1].lower() in _EDITS
 
 
 def _catalogue(connection: sqlite3.Connection) -> Mapping[str, str]:

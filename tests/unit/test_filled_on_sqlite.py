@@ -1,0 +1,31 @@
+"""How often the tables of a SQLite file are read to fill it with sample rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from coordinator.adapters.rehearsals._sqlite.sample import fill
+
+CHILD = (
+    "CREATE TABLE child_{0} (id integer PRIMARY KEY, a int REFERENCES PARENT (id), b int REFERENCES Parent)"
+)
+
+
+def test_reads_the_tables_once_for_all_foreign_keys():
+    looks: list[str] = []
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE parent (id integer PRIMARY KEY, name text)")
+        for number in range(5):
+            connection.execute(CHILD.format(number))
+        connection.set_trace_callback(
+            lambda text: looks.append(text) if "pragma_table_list" in text else None
+        )
+
+        assert list(fill(connection, filled=set())) == []
+
+        rows = connection.execute("SELECT count(*), count(a), count(b) FROM child_4").fetchall()
+        parents = connection.execute("SELECT a FROM child_4 JOIN parent p ON p.id = a").fetchall()
+    assert rows == [(3, 2, 2)]
+    assert len(parents) == 2
+    assert len(looks) == 1
