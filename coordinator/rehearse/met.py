@@ -88,12 +88,14 @@ def _is_implied(constraint: Constraint, others: Iterable[Constraint], *, inserts
 
     Where that is checked at the end only, an INSERT of rows meets it all the same, and an UPDATE may pass.
     """
-    if constraint.keys is None or "distinct" in constraint.words:
+    if constraint.keys is None:
         return False
+    takes_nulls = "distinct" not in constraint.words  # NULLS NOT DISTINCT: two NULLs are alike
     return any(
         each.keys is not None
         and all(any(is_as_fine(key, of) for key in constraint.keys) for of in each.keys)
         and "where" not in each.words
+        and (takes_nulls or "distinct" in each.words or each.text.startswith("PRIMARY KEY "))
         and (inserts or "deferrable" not in each.words or "deferrable" in constraint.words)
         for each in others
         if each.is_unique

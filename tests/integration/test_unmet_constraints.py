@@ -46,6 +46,29 @@ def test_a_unique_index_of_two_columns_that_no_two_sample_rows_share(
     assert verdict(servers, engine, pending, query) == expected
 
 
+@pytest.mark.parametrize(
+    ("keys", "more", "expected"),
+    [
+        ("(id, c) NULLS NOT DISTINCT", "", "pp"),
+        ("(b, c) NULLS NOT DISTINCT", ", UNIQUE NULLS NOT DISTINCT (c)", "pp"),
+        ("(b, c) NULLS NOT DISTINCT", ", UNIQUE (c)", "pu"),
+        ("(b, c) NULLS NOT DISTINCT", "", "pu"),
+        ("(b, c)", ", UNIQUE (c)", "pp"),
+    ],
+    ids=[
+        "holds the primary key",
+        "holds such a one",
+        "holds one that takes NULLs",
+        "holds none",
+        "takes NULLs",
+    ],
+)
+def test_a_unique_index_to_which_two_nulls_are_alike(servers: Servers, keys: str, more: str, expected: str):
+    pending = f"CREATE UNIQUE INDEX once ON t {keys};"
+
+    assert verdict(servers, Engine.POSTGRESQL, pending, SETS_C, more=more) == expected
+
+
 @pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
 def test_the_condition_of_a_unique_index_is_written(servers: Servers, engine: Engine):
     assert verdict(servers, engine, UNIQUE.replace(";", " WHERE c > 1000;"), SETS_C) == "pu"
