@@ -195,6 +195,25 @@ def test_a_clone_is_gone_and_its_source_is_not(database: RehearsalDatabase):
 # -- questions ------------------------------------------------------------------------------------------
 
 
+def test_finds_values_for_a_query_that_never_ends_from_some_sample_rows(
+    place: Place, database: RehearsalDatabase
+):
+    apply(database, "CREATE TABLE nodes (id varchar(40) NOT NULL PRIMARY KEY, following varchar(40))")
+    database.fill()
+    query = (
+        "WITH RECURSIVE r AS (SELECT id, following, 0 AS depth FROM nodes WHERE id = ? UNION ALL"
+        " SELECT n.id, n.following, depth + 1 FROM nodes n JOIN r ON n.id = r.following)"
+        " SELECT id FROM r WHERE depth < 3"
+    )
+    marked = query.replace("?", "$1") if place.engine is Engine.POSTGRESQL else query
+
+    [[text, values]] = asks(database, (marked,))
+    [ran] = database.execute([(text, values)], role=None)
+
+    assert isinstance(ran, Ran)
+    assert ran.rows
+
+
 def test_answers_are_as_many_as_questions_and_in_their_order(place: Place, filled: RehearsalDatabase):
     good = QUERIES[place.engine]
     mixed = [text for each in good for text in (each, "SELECT nothing_of_this_name")]

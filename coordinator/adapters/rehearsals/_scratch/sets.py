@@ -20,6 +20,9 @@ MOST_SETS: Final = 10
 """Those for the values of an enum come on top."""
 _MOST_TRIES: Final = 40
 _MOST_LABELS: Final = 30
+_MOST_HOPELESS: Final = 3
+"""As many as there are sample rows: where two refer to each other, a query that follows them may never end,
+and does from the third."""
 _LONGEST: Final = 40
 ValueT = TypeVar("ValueT")
 
@@ -62,15 +65,18 @@ def first_set(
 ) -> tuple[ValueT, ...] | Objection | None:
     """Return the first set that meets rows, else the first with which the query runs, else why none does.
 
-    `choices` has values to try for each parameter. None: there was no set to try.
+    `choices` has values to try for each parameter. `is_hopeless` tells of a refusal that took long, or that
+    other values seldom change. None: there was no set to try.
     """
     found: tuple[ValueT, ...] | None = None
     refusal: Objection | None = None
+    hopeless = 0
     for values in in_turn(choices):
         ran = run(values)
         if isinstance(ran, Objection):
             refusal = refusal or ran
-            if is_hopeless(ran):
+            hopeless += is_hopeless(ran)
+            if hopeless == _MOST_HOPELESS:
                 break
         elif ran.count or not choices:
             return values
