@@ -14,7 +14,7 @@ from typing import Any
 from .refusal import Refused
 
 _DRIVERS = {"postgresql": ("psycopg", "psycopg2", "asyncpg", "pg8000"), "mysql": ("pymysql", "MySQLdb")}
-"""Which driver to take where the project names none, by what is installed."""
+"""Which driver to take where the project names none and SQLAlchemy's own is missing, by what is installed."""
 _OLDEST = (1, 9)
 _READS_TOML = (1, 16)
 
@@ -79,7 +79,11 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _url(address: str, like: str | None) -> str:
-    """Return the address for SQLAlchemy, with the driver of another one, its own, or the first installed."""
+    """Return the address for SQLAlchemy, with the driver of another one, or its own.
+
+    An address without one stays so where SQLAlchemy's default is installed: env.py may compare its scheme.
+    Else it is the first that is installed.
+    """
     from sqlalchemy.engine import make_url
 
     scheme, colon, rest = address.partition("://")
@@ -90,13 +94,20 @@ def _url(address: str, like: str | None) -> str:
         driver = named or driver if _dialect(f"{other}://") == name else driver
     if driver:
         name = base if "+" in scheme else name
-    else:
-        driver = next((each for each in _DRIVERS.get(name, ()) if find_spec(each)), "")
+    elif name in _DRIVERS and not _has_default_driver(name):
+        driver = next(filter(find_spec, _DRIVERS[name]), "")
     if name == "postgresql":
         rest = _with_hosts_in_query(rest)
     if name == "sqlite":
         rest = f"/{rest.partition('?')[0]}"  # an absolute path
     return f"{name}+{driver}{colon}{rest}" if driver else f"{name}{colon}{rest}"
+
+
+def _has_default_driver(name: str) -> bool:
+    from sqlalchemy.engine import make_url
+
+    driver = make_url(f"{name}://").get_dialect().driver
+    return find_spec({"mysqldb": "MySQLdb"}.get(driver, driver)) is not None
 
 
 def _with_hosts_in_query(rest: str) -> str:
