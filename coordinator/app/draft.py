@@ -30,6 +30,7 @@ _INFRASTRUCTURE = re.compile(
     r"\b(?:postgres|mysql|mariadb|redis|valkey|rabbitmq|kafka|nats|minio|nginx|envoy|jaeger)"
 )
 """What stands beside a service in its manifests and is none of its own."""
+_OF_TESTS = re.compile(r"(?:^|/)(?:tests?|e2e|fixtures|examples?)/")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MOST_DATABASES = 8
 _TOOL_HINTS = {
@@ -135,7 +136,9 @@ def draft_from(found: Found, *, name: str, folder: str) -> Draft:
     deployed = [
         each
         for each in found.workloads
-        if each.kind != "Service" and not any(map(_INFRASTRUCTURE.search, (each.name, *each.images)))
+        if each.kind != "Service"
+        and not _OF_TESTS.search(each.path)
+        and not any(map(_INFRASTRUCTURE.search, (each.name, *each.images)))
     ]
     return Draft(
         _name_from(deployed[0].name if deployed else name),
@@ -182,6 +185,8 @@ def _sources(found: Found, databases: Mapping[MigrationFolder, Database], folder
 
 
 def _remarks(found: Found, more: Iterable[MigrationFolder]) -> Iterator[str]:
+    if not found.migrations:
+        yield "no migrations of goose, golang-migrate or Alembic: the plan has no database yet."
     for each in found.migrations:
         if each.unsupported:
             yield f"{each.path}: {each.tool} for {each.unsupported}, which coordinator does not support."

@@ -231,6 +231,7 @@ def test_finds_what_a_pyproject_says_of_alembic(tmp_path: Path):
     [
         ({"db/versions/b2.py": "from sqlalchemy.dialects.mysql import TEXT\nrevision = 'b2'\n"}, "mysql"),
         ({"requirements.txt": "alembic\naiosqlite==0.20\n"}, "sqlite"),
+        ({"requirements.txt": "psycopg\naiosqlite==0.20\n"}, "postgresql"),
         ({}, "postgresql"),
     ],
 )
@@ -242,6 +243,62 @@ def test_tells_the_engine_of_alembic_by_dialects_and_drivers(
     [found] = find(tmp_path).migrations
 
     assert found.engine == engine
+
+
+def test_says_that_one_of_several_drivers_of_alembic_is_a_guess(tmp_path: Path):
+    text = planned(tmp_path / "shop", alembic({"requirements.txt": "aiosqlite\npsycopg[binary]\n"}))
+
+    assert "Engine: requirements.txt names psycopg and aiosqlite, so this is a guess." in text
+
+
+def test_finds_an_env_that_no_configuration_beside_it_names(tmp_path: Path):
+    files = {**VERSIONS, "db/env.py": "from alembic import op, context\n"}
+    ini = "[alembic]\nscript_location = db\n"
+
+    text = planned(tmp_path / "shop", {**files, "conf/alembic.ini": ini})
+
+    assert "migrations: {tool: alembic, dir: db}" in text
+    assert "# db: 1 file of alembic." in text
+
+
+def test_of_two_configurations_of_one_env_the_nearest_is_taken(tmp_path: Path):
+    toml = "[tool.alembic]\nscript_location = '%(here)s/shop/db'\n"
+    files = {f"shop/{name}": text for name, text in alembic().items()}
+
+    text = planned(tmp_path / "shop", {**files, "pyproject.toml": toml})
+
+    assert [line for line in text.splitlines() if "tool: alembic" in line] == [
+        "    migrations: {tool: alembic, dir: shop}"
+    ]
+
+
+def test_says_where_revisions_are_that_no_configuration_names(tmp_path: Path):
+    lower = {f"db/versions/{each}/b2.py": "revision = 'b2'\ndown_revision = 'a1'\n" for each in ("x", "y")}
+
+    text = planned(tmp_path / "shop", alembic(lower))
+
+    assert "# .: 1 file of alembic." in text
+    assert "# - db/versions/x and 1 folder more: 2 revisions of alembic that no configuration names" in text
+
+
+def test_says_that_a_plan_has_no_database(tmp_path: Path):
+    text = planned(tmp_path / "shop", {"Procfile": "web: ./run\n"})
+
+    assert "databases:" not in text
+    assert "# - no migrations of goose, golang-migrate or Alembic: the plan has no database yet." in text
+
+
+def test_a_deployment_of_tests_is_not_the_service_s(tmp_path: Path):
+    manifest = (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: broker}\n"
+        "spec: {template: {spec: {containers: [{name: a, image: 'broker:1.2'}]}}}\n"
+    )
+
+    text = planned(tmp_path / "shop", {"db/00001_a.sql": GOOSE, "tests/k8s/broker.yaml": manifest})
+
+    assert "  shop:\n    # FILL IN: the version" in text
+    assert "kubernetes:" not in text
+    assert "# - tests/k8s/broker.yaml: Kubernetes Deployment `broker`" in text
 
 
 def test_leaves_out_a_project_of_alembic_with_several_databases(tmp_path: Path):
@@ -388,6 +445,27 @@ def test_says_that_it_did_not_look_at_everything(tmp_path: Path, monkeypatch: py
 )
 def test_guesses_the_engine_from_the_sql(tmp_path: Path, sql: str, engine: str):
     write(tmp_path, {"m/00001_a.sql": f"-- +goose Up\n{sql}\n"})
+
+    [found] = find(tmp_path).migrations
+
+    assert found.engine == engine
+
+
+@pytest.mark.parametrize(
+    ("drivers", "engine"),
+    [
+        (["github.com/mattn/go-sqlite3 v1.14.22"], "sqlite"),
+        (["modernc.org/sqlite v1.30.0", "github.com/jackc/pgx/v5 v5.6.0 // indirect"], "sqlite"),
+        (["github.com/go-sql-driver/mysql v1.8.1"], "mysql"),
+        (["github.com/mattn/go-sqlite3 v1.14.22", "github.com/lib/pq v1.10.9"], "postgresql"),
+    ],
+)
+def test_takes_the_engine_of_the_only_driver_that_the_go_module_requires(
+    tmp_path: Path, drivers: list[str], engine: str
+):
+    required = "\n".join(f"\t{each}" for each in drivers)
+    files = {"go.mod": f"module shop\n\nrequire (\n{required}\n)\n", "db/migrations/00001_a.sql": GOOSE}
+    write(tmp_path, files)
 
     [found] = find(tmp_path).migrations
 

@@ -37,15 +37,17 @@ def find(folder: Path) -> Found:
     files, is_whole = list_files(folder)
     sqlc, notes = find_sqlc(files)
     scripts = find_migrations(files, sqlc)
+    projects, unnamed = find_alembic(files, folder)
     taken = frozenset(each.path for each in scripts)
     return Found(
-        tuple(sorted((*scripts, *find_alembic(files, folder)), key=MigrationFolder.rank)),
+        tuple(sorted((*scripts, *projects), key=MigrationFolder.rank)),
         sqlc,
         find_query_folders(files, sqlc, taken=taken),
         find_workloads(files),
         find_programs(files),
         (
             *notes,
+            *unnamed,
             *(() if is_whole else (f"Only the first {MAX_FILES} files were looked at.",)),
         ),
     )

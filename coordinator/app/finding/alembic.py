@@ -1,4 +1,4 @@
-"""Projects of Alembic: a configuration, and the folders of revisions that it names.
+"""Projects of Alembic: a configuration, or an env.py that none names, and the folders of revisions.
 
 Nothing is imported: which engine it is for is said by the address in the configuration, else guessed from
 the dialects that its revisions import and the drivers that the project requires.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -16,7 +16,9 @@ from typing import Final
 from coordinator import discovery
 from coordinator.app.finding.files import File
 from coordinator.app.finding.migrations import MigrationFolder
+from coordinator.diagnostics import Diagnostic
 from coordinator.model import Engine
+from coordinator.wording import counted
 
 TOOL: Final = "alembic"
 _SECTIONS: Final = {
@@ -34,16 +36,21 @@ _DRIVERS: Final = {
     ),
     Engine.SQLITE: re.compile(rb"\baiosqlite\b", re.IGNORECASE),
 }
+_ENVIRONMENT: Final = re.compile(
+    rb"^[ \t]*(?:from[ \t]+alembic[ \t]+import\b.*\bcontext\b|import[ \t]+alembic\b)", re.MULTILINE
+)
+_REVISION: Final = re.compile(rb"^down_revision\b", re.MULTILINE)
 _REQUIREMENTS: Final = re.compile(r"pyproject\.toml|setup\.(?:cfg|py)|Pipfile|requirements.*\.(?:txt|in)")
 _ENVIRONMENTS: Final = (".venv", "venv")
 _SEVERAL: Final = b"upgrade_token"
 """What the env.py of the template `multidb` says, and no other."""
 
 
-def find_alembic(files: Iterable[File], root: Path) -> tuple[MigrationFolder, ...]:
+def find_alembic(files: Iterable[File], root: Path) -> tuple[tuple[MigrationFolder, ...], tuple[str, ...]]:
     """Return the projects of Alembic that have revisions, or of which it cannot be told where they are.
 
-    `root` is the folder that was looked through.
+    Beside them stands a sentence for each project with revisions that no configuration names. `root` is the
+    folder that was looked through.
     """
     by_path = {str(each.path): each for each in files}
     folders = {
@@ -51,8 +58,23 @@ def find_alembic(files: Iterable[File], root: Path) -> tuple[MigrationFolder, ..
         for file in by_path.values()
         if (section := _SECTIONS.get(file.path.name)) and section.search(file.head())
     }
-    projects = (_project(folder, by_path) for folder in sorted(folders))
-    return tuple(replace(each, python=_python_of(each.path, root)) for each in projects if each is not None)
+    projects = {each: _sources(each, by_path) for each in sorted(folders, key=_depth)}
+    named = {env: folder for folder, (env, *_) in projects.items() if isinstance(env, str)}
+    for file in by_path.values():
+        if file.path.name == "env.py" and str(file.path) not in named and _ENVIRONMENT.search(file.head()):
+            projects[str(file.path.parent)] = _sources(str(file.path.parent), by_path)
+    # Of two configurations of one env.py the one nearest to it is taken.
+    kept = {folder: found for folder, found in projects.items() if named.get(str(found[0]), folder) == folder}
+    migrations = [_project(folder, found, by_path) for folder, found in sorted(kept.items())]
+    notes = (_unnamed(found, by_path) for _, found in sorted(kept.items()))
+    return (
+        tuple(replace(each, python=_python_of(each.path, root)) for each in migrations if each is not None),
+        tuple(filter(None, notes)),
+    )
+
+
+def _depth(folder: str) -> tuple[int, str]:
+    return len(PurePosixPath(folder).parts), folder
 
 
 def _python_of(folder: str, root: Path) -> str | None:
@@ -66,16 +88,25 @@ def _python_of(folder: str, root: Path) -> str | None:
     return None
 
 
-def _project(folder: str, files: Mapping[str, File]) -> MigrationFolder | None:
-    tool = discovery.migration_tool(TOOL)
+def _sources(folder: str, files: Mapping[str, File]) -> tuple[str | Diagnostic, ...]:
+    """Return env.py and the folders of revisions of a project, from the folder that was looked through."""
 
     def read(path: str) -> bytes | None:
         file = files.get(posixpath.normpath(posixpath.join(folder, path)))
         return None if file is None else file.head()
 
-    told = tool.sources(read)
+    return tuple(
+        posixpath.normpath(posixpath.join(folder, each)) if isinstance(each, str) else each
+        for each in discovery.migration_tool(TOOL).sources(read)
+    )
+
+
+def _project(
+    folder: str, told: Sequence[str | Diagnostic], files: Mapping[str, File]
+) -> MigrationFolder | None:
+    tool = discovery.migration_tool(TOOL)
     sources = [each for each in told if isinstance(each, str)]
-    places = [PurePosixPath(posixpath.normpath(posixpath.join(folder, each))) for each in sources]
+    places = {PurePosixPath(each) for each in sources}
     revisions = [
         each for each in files.values() if each.path.parent in places and tool.is_migration(each.path.name)
     ]
@@ -83,10 +114,32 @@ def _project(folder: str, files: Mapping[str, File]) -> MigrationFolder | None:
         return None
     engine, reason = _engine_of(folder, revisions, files)
     supported = next((each for each in Engine if each == engine), None)
-    is_several = any(_SEVERAL in (read(each) or b"") for each in sources)
+    is_several = any(_SEVERAL in files[each].head() for each in sources if each in files)
     unsupported = "several databases at once" if is_several else None if supported else engine
     return MigrationFolder(
         folder, TOOL, len(revisions), supported or Engine.POSTGRESQL, reason, unsupported=unsupported
+    )
+
+
+def _unnamed(told: Sequence[str | Diagnostic], files: Mapping[str, File]) -> str | None:
+    """Return what to know of revisions in folders below the named ones, which Alembic does not look into."""
+    places = {PurePosixPath(each) for each in told if isinstance(each, str)}
+    below = [
+        each
+        for each in files.values()
+        if each.path.suffix == ".py"
+        and each.path.parent not in places
+        and not places.isdisjoint(each.path.parents)
+        and _REVISION.search(each.head())
+    ]
+    if not below:
+        return None
+    first, *others = sorted({str(each.path.parent) for each in below})
+    more = f" and {counted(len(others), 'folder')} more" if others else ""
+    return (
+        f"{first}{more}: {counted(len(below), 'revision')} of alembic that no configuration names, so that"
+        " Alembic sees them only where a program says so. An alembic.ini of your own may name their folders"
+        " (`version_locations`); let `dir` be its folder then."
     )
 
 
@@ -101,9 +154,12 @@ def _engine_of(folder: str, revisions: Iterable[File], files: Mapping[str, File]
         if match := _DIALECT.search(revision.head()):
             return _named(match[1]), f"{revision.path} uses its dialect"
     for file in _requirements(folder, files):
-        for driver, sign in _DRIVERS.items():
-            if match := sign.search(file.head()):
-                return driver, f"{file.path} names {match[0].decode()}"
+        found = {engine: match[0] for engine, sign in _DRIVERS.items() if (match := sign.search(file.head()))}
+        if found:
+            names = b" and ".join(found.values()).decode()
+            return next(
+                iter(found)
+            ), f"{file.path} names {names}{', so this is a guess' if len(found) > 1 else ''}"
     return Engine.POSTGRESQL, "nothing says which, so this is a guess"
 
 

@@ -42,6 +42,12 @@ _IN_SQL: Final = {
         rb"\bauto_increment\b|\bengine\s*=\s*innodb\b|\bdefault\s+charset\b|`[a-z_]+`", re.IGNORECASE
     ),
 }
+_GO_DRIVERS: Final = {
+    Engine.POSTGRESQL: rb"jackc/pgx|lib/pq",
+    Engine.SQLITE: rb"mattn/go-sqlite3|modernc\.org/sqlite|glebarez/(?:go-)?sqlite|ncruces/go-sqlite3",
+    Engine.MYSQL: rb"go-sql-driver/mysql",
+}
+"""What a go.mod names that the project itself imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +73,15 @@ class MigrationFolder:
 def find_migrations(files: Iterable[File], sqlc: Sequence[SqlcEntry]) -> tuple[MigrationFolder, ...]:
     """Return the folders that hold migrations of a tool we know, the one with the most files first."""
     found: list[MigrationFolder] = []
+    files = list(files)
+    modules = {str(each.path.parent): each for each in files if each.path.name == "go.mod"}
     scripts = [each for each in files if each.path.suffix == ".sql"]
     for folder, group in groupby(scripts, key=lambda each: each.path.parent):
         texts = {each.path.name: each.head() for each in group}
         tool = _tool_of(texts)
         if tool is not None:
-            engine, reason = _engine_of(str(folder), texts.values(), sqlc)
+            module = next((modules[each] for each in map(str, folder.parents) if each in modules), None)
+            engine, reason = _engine_of(str(folder), texts.values(), sqlc, module)
             supported = next((each for each in Engine if each == engine), None)
             found.append(
                 MigrationFolder(
@@ -95,17 +104,30 @@ def _tool_of(texts: Mapping[str, bytes]) -> str | None:
     return None
 
 
-def _engine_of(folder: str, texts: Iterable[bytes], sqlc: Sequence[SqlcEntry]) -> tuple[str, str]:
-    """Return the engine's name and why: what sqlc says, what the path says, what the statements look like."""
+def _engine_of(
+    folder: str, texts: Iterable[bytes], sqlc: Sequence[SqlcEntry], module: File | None
+) -> tuple[str, str]:
+    """Return the engine's name and why, from sqlc, the path, the drivers of go.mod, and the statements."""
     for entry in sqlc:
         if entry.covers(folder):
             return entry.engine, f"{entry.config} says so"
     for word, engine in _IN_PATHS.items():
         if word in folder.lower():
             return engine, f"the path holds `{word}`"
+    drivers = _drivers_of(module.head()) if module else {}
+    if module and len(drivers) == 1:
+        [(engine, driver)] = drivers.items()
+        return engine, f"{module.path} names {driver}"
     texts = list(texts)
     counts = {engine: sum(bool(sign.search(text)) for text in texts) for engine, sign in _IN_SQL.items()}
     engine, count = max(counts.items(), key=lambda each: each[1])
     if count:
         return str(engine), f"the SQL looks like it in {count} of {len(texts)} files"
     return Engine.POSTGRESQL, "nothing says which, so this is a guess"
+
+
+def _drivers_of(module: bytes) -> dict[str, str]:
+    """Return the drivers that a go.mod requires for the project itself, by engine."""
+    direct = b"\n".join(each for each in module.splitlines() if b"// indirect" not in each)
+    found = {each: re.search(rb"\b(?:%s)\b" % names, direct) for each, names in _GO_DRIVERS.items()}
+    return {engine: match[0].decode() for engine, match in found.items() if match}
