@@ -53,15 +53,22 @@ def layout_of(read: Read) -> Layout | Diagnostic:
             layout = _layout(found, path, read)
             if folder == "" or isinstance(layout, Diagnostic) or _is_same(read, layout):
                 return layout
-    if read("env.py") is None:
-        return Diagnostic(
-            "alembic-config",
-            Place("env.py"),
-            "There is neither an `alembic.ini` nor an `env.py` in the folder of the migrations.",
-            "Without them nobody can tell where the revisions are.",
-            "Let `dir` be the folder that holds one of them.",
+    if read("env.py") is not None:
+        return Layout("env.py", ("versions",))
+    if read("alembic.ini") is not None:
+        return _unreadable(
+            "alembic.ini",
+            "it has no section `[alembic]`",
+            "Write an alembic.ini of your own with that section, which says what that of `alembic -n` says,"
+            " and let `dir` be its folder.",
         )
-    return Layout("env.py", ("versions",))
+    return Diagnostic(
+        "alembic-config",
+        Place("env.py"),
+        "There is neither an `alembic.ini` nor an `env.py` in the folder of the migrations.",
+        "Without them nobody can tell where the revisions are.",
+        "Let `dir` be the folder that holds one of them.",
+    )
 
 
 def _is_said_beside(found: Mapping[str, str], read: Read, folder: str) -> bool:

@@ -332,6 +332,14 @@ def test_says_where_a_configuration_leads_nowhere(files: Mapping[str, bytes]):
     assert found.code == "alembic-config"
 
 
+def test_a_configuration_without_the_section_is_not_said_to_be_missing():
+    [found] = TOOL.sources({"alembic.ini": b"[stock]\nscript_location = db\n"}.get)
+
+    assert isinstance(found, Diagnostic)
+    assert (found.place.file, found.code) == ("alembic.ini", "alembic-config")
+    assert "it has no section `[alembic]`" in found.what
+
+
 def test_a_comment_behind_a_separator_that_alembic_refuses_is_named():
     ini = b"[alembic]\nscript_location=db\nversion_locations=x:y\nversion_path_separator=os  # default\n"
 
