@@ -38,6 +38,10 @@ _WHEN = {
     Phase.MIGRATE: "it moves data before the new version starts",
     Phase.CONTRACT: "it waits until the old version is gone",
 }
+_WHERE_IT_BELONGS = {
+    Role.LIVE: "on the schema as it is now. No migration of this release is to blame",
+    Role.NEXT: "with all migrations applied. It is wrong, or one of them takes away what it needs",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +147,8 @@ def _about_rehearsal(database: DatabaseName, rehearsal: Rehearsal, proof: Proof)
             place=_in_this_checkout(each, proof),
             code="query-already-fails",
             title=f"{each.query} fails where it belongs",
-            message=f"{_broken(each)}, on the schema that it was written for. No migration of this release"
-            " is to blame, and nothing is said about the query at other states.",
+            message=f"{_broken(each)}, {_WHERE_IT_BELONGS[each.use[2]]}, and nothing is said about the query"
+            " at other states.",
         )
     for use, unchecked in _by_use(rehearsal.unchecked).items():
         yield _about_unchecked(use, unchecked, proof)

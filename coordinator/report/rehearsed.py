@@ -105,8 +105,9 @@ def _unknown(matrix: Matrix, rehearsal: Rehearsal, proof: Proof, *, width: int) 
     yield from _more(len(grouped) - _HANDFUL)
     failing = failures(rehearsal.already_failing)
     for failure in failing[:_HANDFUL]:
-        whose = title(failure.broken.use, proof)
-        text = f"{whose}, already failing and no migration's fault: {_told(failure)}"
+        is_live = failure.broken.use[2] is Role.LIVE
+        how = "already failing and no migration's fault" if is_live else "fails with all migrations applied"
+        text = f"{title(failure.broken.use, proof)}, {how}: {_told(failure)}"
         yield from wrapped(text, width, first="  ? ", then="      ")
     yield from _more(len(failing) - _HANDFUL)
     for use, span in unproven(matrix, proof):

@@ -145,6 +145,16 @@ def test_shows_hazards_with_their_rewrite_unchecked_queries_and_drift_as_warning
     assert "app (next) is unproven on db" in [each.title for each in shown(proof)]
 
 
+def test_blames_no_migration_for_what_live_never_could_and_leaves_it_open_for_next():
+    failing = (broken(LIVE, 0, None), broken(NEXT, 3, None))
+    proof = proof_with(one_service("expand expand contract").proof(), already_failing=failing)
+
+    found = of_code(shown(proof), "query-already-fails")
+
+    assert ["No migration of this release is to blame" in each.message for each in found] == [True, False]
+    assert "or one of them takes away what it needs" in found[1].message
+
+
 def test_says_at_the_migration_that_begins_it_why_the_release_is_unproven():
     found = of_code(shown(one_service("expand expand contract").proof()), "release-unproven")
 

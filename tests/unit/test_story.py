@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from builders import Release, Service, migration, one_service
-from fixtures.rehearsed import HAZARD, broken, proof, rehearsal, shop, statement, torn, unchecked
+from fixtures.rehearsed import HAZARD, NEXT, broken, proof, rehearsal, shop, statement, torn, unchecked
 
 from coordinator.evidence import Change
 from coordinator.model import Worker
@@ -317,6 +317,13 @@ def test_says_what_limits_the_evidence():
 
     assert "  ? app 1 (live), already failing and no migration's fault: Old (queries/Old.sql:4)," in text
     assert "  · drift: column `a` differs\n  · note: a note\n" in text
+
+
+def test_does_not_say_that_no_migration_took_away_what_next_lacks_at_the_end():
+    text = "\n".join(tell(shop(already_failing=(broken(NEXT, 3, migration=None),)), width=300))
+
+    assert "  ? app 2 (next), fails with all migrations applied: GetCustomer (queries/" in text
+    assert "fault" not in text
 
 
 def test_folds_states_between_which_nothing_changes():

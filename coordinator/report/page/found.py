@@ -61,7 +61,7 @@ def _answers(
     yield from _listed(f"? {asked_not} could not be put", _unchecked(rehearsal.unchecked, proof))
     failing = failures(rehearsal.already_failing)
     yield from _listed(
-        f"{counted(len(failing), 'query')} already failing, and no migration's fault",
+        f"{counted(len(failing), 'query')} failing where it belongs: live's now, next's with all migrations",
         [
             element("li", f"{title(each.broken.use, proof)}: ", _failure(each, matrix, rehearsal))
             for each in failing
