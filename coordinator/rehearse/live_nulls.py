@@ -1,7 +1,9 @@
 """Columns that become NOT NULL and in which the live version leaves NULL for as long as it serves. Pure.
 
 Nothing breaks before: the engine refuses live's query only behind the migration, and then live is gone. But
-the rows that it wrote until then are there, and on them the migration fails, where there is no way back.
+the rows that it wrote until then are there, and on them the migration fails, where there is no way back. Of a
+column that live sends as a parameter nobody knows whether the client ever sends NULL: that is told, and no
+more.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from coordinator.model import BackfillSpec, Migration, Role
 from coordinator.rehearse.catalogued import bare, words_of
 from coordinator.rehearse.lost_indexes import last_of_live, named_queries
 from coordinator.rehearse.renewed import changed_columns
+from coordinator.rehearse.written import columns_by, literals_by
+from coordinator.sql import split_statements
 
 _REFUSED: Final = frozenset({"23502", "1048", "1364", "SQLITE_CONSTRAINT_NOTNULL"})
 """not_null_violation; ER_BAD_NULL_ERROR, ER_NO_DEFAULT_FOR_FIELD."""
@@ -25,6 +29,8 @@ _QUOTED: Final = re.compile(r"(?<=[^\w\s])[^\W\d][\w$]*")
 """A message's names stand in quotation marks, or behind a dot."""
 _DEFAULT: Final = re.compile(r"\bdefault (?!null\b)", re.IGNORECASE)
 _NOT_NULL: Final = re.compile(r"\bnot null\b", re.IGNORECASE)
+_SENT: Final = re.compile(r" \(with (?:.* )?NULL[,)]", re.DOTALL)
+"""What a message says of the values that were sent, where there was a NULL among them."""
 _FILLS: Final = frozenset({"coalesce", "ifnull", "case"})
 """Words with which a table that is made anew gets what was NULL."""
 _REWRITE: Final = """-- in the same file, before it:
@@ -52,41 +58,53 @@ def hazards_of_live_nulls(
             and each.objection.code in _REFUSED
         ]
         alone = pending[last : at + 1]
-        filled = _filled_behind_live(rehearsal.statements, backfills, alone) if refused else None
+        behind = [each for one in alone for each in rehearsal.statements if each.migration == one.name]
+        filled = _filled_behind_live(behind, backfills, alone) if refused else None
         if filled is None:
             continue
-        for (table, column), queries in sorted(_left_null(own, refused, texts).items()):
-            if table not in filled | _without_trigger(own):
+        narrowed = _narrowed(own, behind)
+        for (table, column), queries in sorted(_left_null(narrowed, refused, texts).items()):
+            if table not in filled | _without_trigger(behind):
+                always = sorted(name for name, is_sent in queries.items() if not is_sent)
+                does = "leaves it NULL" if always else "may write NULL there"
                 yield Hazard(
                     code="not-null-meets-live-rows",
                     place=_place(own, column, table),
                     migration=migration.name,
-                    what=f"{table}.{column} becomes NOT NULL, and live leaves it NULL by"
-                    f" {named_queries(sorted(queries))} for as long as it serves.",
+                    what=f"{table}.{column} becomes NOT NULL, and live {does} by"
+                    f" {named_queries(always or sorted(queries))} for as long as it serves.",
                     why="A row that it wrote since makes this fail, also where all were filled before."
                     " By then live is gone, and there is no way back.",
                     rewrite=_REWRITE.format(table=table, column=column),
-                    fails=True,
+                    fails=bool(always),
                 )
 
 
 def _left_null(
-    statements: Sequence[StatementEvidence], refused: Sequence[Break], texts: Mapping[tuple[Use, str], str]
-) -> Mapping[tuple[str, str], set[str]]:
-    """Return the queries that leave NULL in each column that becomes NOT NULL, by its table and name."""
-    narrowed = _narrowed(statements)
-    found: dict[tuple[str, str], set[str]] = {}
+    narrowed: Mapping[str, Mapping[str, AbstractSet[str]]],
+    refused: Sequence[Break],
+    texts: Mapping[tuple[Use, str], str],
+) -> Mapping[tuple[str, str], Mapping[str, bool]]:
+    """Return the queries that leave NULL in each column that becomes NOT NULL, by its table and name, and
+    whether each does so only where a client sends it.
+    """
+    found: dict[tuple[str, str], dict[str, bool]] = {}
     for each in refused:
-        message = each.objection.message
+        message, text = each.objection.message, texts.get((each.use, each.query), "")
         quoted, words = frozenset(name.lower() for name in _QUOTED.findall(message)), words_of(message)
         for column in _meant(narrowed.keys(), quoted, words):
             tables = narrowed[column]
-            for table in _meant(
-                tables.keys(), quoted, words_of(texts.get((each.use, each.query), "")), tables.keys()
-            ):
+            is_sent = _SENT.search(message) is not None and _may_be_sent(column, text)
+            for table in _meant(tables.keys(), quoted, words_of(text), tables.keys()):
                 for named_one in tables[table]:
-                    found.setdefault((named_one, column), set()).add(each.query)
+                    queries = found.setdefault((named_one, column), {})
+                    queries[each.query] = is_sent and queries.get(each.query, True)
     return found
+
+
+def _may_be_sent(column: str, text: str) -> bool:
+    """Tell whether a text writes a column with something else than a literal."""
+    return column in (columns_by(text) or {column}) and column not in literals_by(text)
 
 
 def _meant(names: AbstractSet[str], *ways: AbstractSet[str]) -> AbstractSet[str]:
@@ -94,18 +112,22 @@ def _meant(names: AbstractSet[str], *ways: AbstractSet[str]) -> AbstractSet[str]
     return next((found for each in ways if (found := names & each)), frozenset())
 
 
-def _narrowed(statements: Sequence[StatementEvidence]) -> Mapping[str, Mapping[str, AbstractSet[str]]]:
+def _narrowed(
+    statements: Sequence[StatementEvidence], behind: Sequence[StatementEvidence]
+) -> Mapping[str, Mapping[str, AbstractSet[str]]]:
     """Return the columns that may be NULL before a migration, and not behind it, each with its tables.
 
-    A table stands there with the one that the migration names: its partitions follow it.
+    `behind` are the statements that run since live is gone, with those of the migration. A table stands there
+    with the one that the migration names: its partitions follow it.
     """
     found: dict[str, set[str]] = {}
+    first = {name: definitions[0][0] for name, definitions in changed_columns(behind).items()}
     for (table, column), definitions in changed_columns(statements).items():
-        before, after = definitions[0][0], definitions[-1][1]
+        before, after, of_live = definitions[0][0], definitions[-1][1], first[table, column] or ""
         if not before or not after or _NOT_NULL.search(before) or not _NOT_NULL.search(after):
             continue
         # Who is refused for want of the default that it had left no NULL before.
-        if not _DEFAULT.search(before) or _DEFAULT.search(after):
+        if not _DEFAULT.search(of_live) or _DEFAULT.search(after):
             found.setdefault(column, set()).add(bare(table))
     words = words_of(" ".join(each.statement.text for each in statements))
     return {
@@ -121,6 +143,7 @@ def _filled_behind_live(
     backfill that one of them waits for, or that are made anew with something for NULL. None: nobody knows.
     """
     filled = {bare(each.table) for each in backfills if each.before == CONTRACT or named(alone, each.before)}
+    filled |= {word for each in statements for word in _written_unseen(each)}
     for migration in alone:
         own = [each for each in statements if each.migration == migration.name]
         if migration.is_code and not own:
@@ -129,6 +152,13 @@ def _filled_behind_live(
         if any(not _FILLS.isdisjoint(words_of(each.statement.text)) for each in own):
             filled |= {bare(one.name) for each in own for one in each.changes if one.kind == "table"}
     return filled
+
+
+def _written_unseen(statement: StatementEvidence) -> Iterator[str]:
+    """Yield the words among which the tables are that a statement may write where no sample row shows it."""
+    for each in split_statements(statement.statement.text):
+        if each.words[:1] in (("DO",), ("TRUNCATE",)) or each.words[:2] == ("BEGIN", "NOT"):
+            yield from words_of(each.text)
 
 
 def _without_trigger(statements: Sequence[StatementEvidence]) -> AbstractSet[str]:

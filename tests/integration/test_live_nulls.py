@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from fixtures.mariadb import ENGINE as MYSQL_ENGINE
 from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers
@@ -25,21 +27,34 @@ NOT_NULL = {
 ENGINES = [pytest.param(each, marks=[pytest.mark.mariadb] * each.speaks_mysql) for each in NOT_NULL]
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 LEAVES_NULL, WRITES = "INSERT INTO t (id, a) VALUES ($1, $2)", "INSERT INTO t (id, a, b) VALUES ($1, $2, $3)"
+BEHIND_LIVE = "-- coordinator: phase=contract\n"
+TRIGGERS = {
+    Engine.POSTGRESQL: """-- +goose StatementBegin
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN NEW.b := coalesce(NEW.b, 0); RETURN NEW; END $$;
+-- +goose StatementEnd
+CREATE TRIGGER fills BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();""",
+    Engine.SQLITE: """-- +goose StatementBegin
+CREATE TRIGGER fills AFTER INSERT ON t WHEN NEW.b IS NULL BEGIN UPDATE t SET b = 0 WHERE id = NEW.id; END;
+-- +goose StatementEnd""",
+    MYSQL_ENGINE: "CREATE TRIGGER fills BEFORE INSERT ON t FOR EACH ROW SET NEW.b = coalesce(NEW.b, 0);",
+}
 
 
 def found(
     servers: Servers,
     engine: Engine,
     *pending: str,
+    base: str = BASE,
     live: str = LEAVES_NULL,
     backfills: tuple[BackfillSpec, ...] = (),
 ) -> list[Hazard]:
     texts = [live, WRITES]
     if engine is not Engine.POSTGRESQL:
-        texts = [each.replace("$1", "?").replace("$2", "?").replace("$3", "?") for each in texts]
+        texts = [re.sub(r"\$\d", "?", each) for each in texts]
     files = (TOGETHER + each for each in pending)
     rehearsal, _ = rehearsed(
-        servers[engine], engine, BASE, *files, live=texts[0], next_=texts[1], backfills=backfills
+        servers[engine], engine, base, *files, live=texts[0], next_=texts[1], backfills=backfills
     )
     assert rehearsal.failed is None
     return [each for each in rehearsal.hazards if each.code == "not-null-meets-live-rows"]
@@ -59,6 +74,28 @@ def test_the_column_and_live_s_query_are_named(servers: Servers, engine: Engine)
     assert (hazard.migration, hazard.place.file) == ("00003_m", "00003_m.sql")
     assert "UPDATE t SET b = … WHERE b IS NULL" in hazard.rewrite
     assert hazard.fails
+
+
+@every_engine
+@pytest.mark.parametrize(
+    ("live", "told", "fails"),
+    [
+        (WRITES, "live may write NULL there", False),
+        ("UPDATE t SET b = $1 WHERE id = $2", "live may write NULL there", False),
+        ("INSERT INTO t (id, a, b) VALUES ($1, $2, NULL)", "live leaves it NULL", True),
+        ("UPDATE t SET b = NULL WHERE id = $1 AND a = coalesce($2, a)", "live leaves it NULL", True),
+    ],
+)
+def test_a_null_that_a_client_may_send_is_told_and_leaves_the_release_proven(
+    servers: Servers, engine: Engine, live: str, told: str, fails: bool
+):
+    base = BASE.replace("a integer", "a integer, b integer")
+    files = ("CREATE INDEX i ON t (a);", NOT_NULL[engine])
+
+    [hazard] = found(servers, engine, *files, base=base, live=live)
+
+    assert told in hazard.what
+    assert hazard.fails is fails
 
 
 @every_engine
@@ -124,17 +161,43 @@ def test_nothing_is_said_where_an_earlier_file_fills_it_when_live_is_gone(server
     assert len(found(servers, engine, FILLED, fills.partition("\n")[2], NOT_NULL[engine])) == 1
 
 
-def test_nothing_is_said_where_a_trigger_has_filled_live_s_rows_that_goes_as_well(servers: Servers):
-    fills = """ALTER TABLE t ADD COLUMN b integer;
--- +goose StatementBegin
-CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS
-  $$ BEGIN NEW.b := coalesce(NEW.b, 0); RETURN NEW; END $$;
--- +goose StatementEnd
-CREATE TRIGGER fills BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
-UPDATE t SET b = 0;"""
-    file = "DROP TRIGGER fills ON t;\nALTER TABLE t ALTER b SET NOT NULL;"
+@every_engine
+@pytest.mark.parametrize("is_sooner", [False, True])
+def test_nothing_is_said_where_a_trigger_has_filled_live_s_rows_that_goes_as_well(
+    servers: Servers, engine: Engine, is_sooner: bool
+):
+    """Live is gone before the trigger is, in the same file or in one before."""
+    fills = f"ALTER TABLE t ADD COLUMN b integer;\n{TRIGGERS[engine]}\nUPDATE t SET b = 0;"
+    drops = f"DROP TRIGGER fills{' ON t' * (engine is Engine.POSTGRESQL)};\n"
+    files = [drops, NOT_NULL[engine]] if is_sooner else [drops + NOT_NULL[engine]]
 
-    assert found(servers, Engine.POSTGRESQL, fills, file) == []
+    assert found(servers, engine, fills, *(BEHIND_LIVE + each for each in files)) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES[::2])
+def test_nothing_is_said_where_a_file_before_took_the_default_when_live_was_gone(
+    servers: Servers, engine: Engine
+):
+    adds, drops = "ALTER TABLE t ADD COLUMN b integer DEFAULT 0;", "ALTER TABLE t ALTER b DROP DEFAULT;"
+
+    assert found(servers, engine, adds, BEHIND_LIVE + drops, BEHIND_LIVE + NOT_NULL[engine]) == []
+    assert len(found(servers, engine, adds, drops, BEHIND_LIVE + NOT_NULL[engine])) == 1
+
+
+@pytest.mark.parametrize(
+    ("does", "count"),
+    [
+        ("DO $$ BEGIN UPDATE t SET b = 0 WHERE b IS NULL; END $$;", 0),
+        ("DO $$ BEGIN PERFORM 1; END $$;", 1),
+        ("TRUNCATE t;", 0),
+    ],
+)
+def test_a_migration_may_fill_rows_unlike_the_sample_where_no_counter_tells(
+    servers: Servers, does: str, count: int
+):
+    file = f"-- +goose StatementBegin\n{does}\n-- +goose StatementEnd\n{NOT_NULL[Engine.POSTGRESQL]}"
+
+    assert len(found(servers, Engine.POSTGRESQL, FILLED, file)) == count
 
 
 def test_a_partitioned_table_is_named_once_and_a_word_of_the_message_is_no_column(servers: Servers):
