@@ -223,6 +223,13 @@ def to_wire(event: Event) -> str:
     return json.dumps(wire, separators=(",", ":"), ensure_ascii=False, default=dict)
 
 
+MOVE_IT_AWAY: Final = (
+    "move it away (`.coordinator/runs/`): the next `coordinator run` finds out what is applied and who"
+    " serves, and goes on from there"
+)
+"""What is left to do with a journal that cannot be trusted: the truth is in the world as well."""
+
+
 def from_wire(record: str) -> Event:
     """Read an event back.
 
@@ -241,5 +248,6 @@ def from_wire(record: str) -> Event:
             "journal-unreadable",
             f"The journal has a record that this coordinator cannot read: {record[:120]}",
             why="It was written by a newer version, or something else wrote to the journal.",
-            next_step="Use the version of coordinator that began the run.",
+            next_step="Use the version of coordinator that began the run. If the journal was damaged, put a"
+            f" whole copy back, or {MOVE_IT_AWAY}.",
         ) from error

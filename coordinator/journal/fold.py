@@ -239,7 +239,7 @@ def _contradiction(event: Event, why: str) -> InDoubt:
         "journal-contradicts",
         f"The journal has {events.name_of(event)} where it cannot stand: {why}.",
         why="Two coordinators wrote to it, or it was edited.",
-        next_step="Look at `coordinator history` and at the world, then abort this run.",
+        next_step=f"Put a whole copy back, if there is one; else {events.MOVE_IT_AWAY}.",
     )
 
 
@@ -251,7 +251,7 @@ def fold(run: str, past: Iterable[Event]) -> RunState:
         raise InDoubt(
             "journal-contradicts",
             f"The journal of run {run} does not begin with its start.",
-            next_step="Restore it from a backup, or remove it: the next run finds out from the world.",
+            next_step=f"Put a whole copy back, if there is one; else {events.MOVE_IT_AWAY}.",
         )
     try:
         graph = steps_on_wire.graph_from(first.graph)

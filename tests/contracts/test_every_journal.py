@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -96,6 +97,22 @@ def test_a_journal_that_cannot_be_written_says_so(journal: Journal, file: Path) 
 
     assert refused.value.code == "journal-unusable"
     assert str(file) in str(refused.value)
+    assert "move the file away" in refused.value.next_step
+
+
+def test_a_journal_that_is_cut_off_is_no_matter_of_room_or_rights(file: Path) -> None:
+    whole = file.with_name("whole")
+    SqliteJournal(file).append("r@1", 1, "first")
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(whole)) as copy:
+        source.backup(copy)
+    shutil.copy(whole, file.with_name("cut"))
+    os.truncate(file.with_name("cut"), 5_000)
+
+    with pytest.raises(StepFailed) as refused:
+        SqliteJournal(file.with_name("cut")).records("r@1")
+
+    assert refused.value.code == "journal-unusable"
+    assert "move the file away" in refused.value.next_step
 
 
 def test_a_journal_in_a_folder_that_cannot_be_looked_into_says_so(journal: Journal, file: Path) -> None:

@@ -83,6 +83,7 @@ def test_what_cannot_be_read_is_in_doubt_and_not_guessed(record: str):
         from_wire(record)
 
     assert caught.value.code == "journal-unreadable"
+    assert "move it away" in caught.value.next_step
 
 
 def test_every_event_has_one_name():

@@ -101,6 +101,7 @@ def test_a_step_takes_what_can_follow_and_refuses_the_rest(way: str, name: str):
         with pytest.raises(InDoubt) as caught:
             state.with_event(STEP_EVENTS[name])
         assert caught.value.code == "journal-contradicts"
+        assert "move it away" in caught.value.next_step, "no command can read it, `abort` neither"
     else:
         assert state.with_event(STEP_EVENTS[name]).status(STEP) is wanted
 

@@ -28,6 +28,10 @@ CREATE TABLE IF NOT EXISTS request (number INTEGER PRIMARY KEY, run TEXT NOT NUL
 CREATE TABLE IF NOT EXISTS run (number INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE);
 """
 _IS_THERE = "SELECT 1 FROM event WHERE run = ? AND sequence = ?"
+_IS_DAMAGED = (
+    "Put a whole copy back, if there is one; else move the file away: the next `coordinator run` finds out"
+    " what is applied and who serves, and goes on from there."
+)
 _PATIENCE = 10.0
 """Seconds that a write waits for another one; ours last milliseconds."""
 _PAUSE = 0.01
@@ -175,9 +179,15 @@ class SqliteJournal:
             "journal-unusable",
             f"The journal {self._file} cannot be read or written: {said}.",
             why="Without its journal a run could not be resumed, so nothing more is done.",
-            next_step="Free space on the disk or mend the file's rights, and run again.",
+            next_step=_IS_DAMAGED
+            if _code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            else "Free space on the disk or mend the file's rights, and run again.",
         )
 
 
 def _is_busy(error: Exception) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return _code_of(error) == sqlite3.SQLITE_BUSY
+
+
+def _code_of(error: Exception) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
