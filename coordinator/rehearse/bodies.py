@@ -32,8 +32,8 @@ def otherwise(own: Bodies, here: Bodies, *, named: Collection[str], names: Colle
     for name in sorted(named):
         ours, theirs = own.get(name, ()), here.get(name, ())
         if ours != theirs and theirs:
-            bodies = [_weights(_body(each), names) for each in theirs]
-            if any(_weights(_body(each), names) not in bodies for each in ours):
+            bodies = [_weights(body_of(each), names) for each in theirs]
+            if any(_weights(body_of(each), names) not in bodies for each in ours):
                 yield name
 
 
@@ -44,14 +44,14 @@ def shown_otherwise(
     for name in sorted(named):
         ours, theirs = own.get(name), here.get(name)
         if ours != theirs and ours is not None and theirs is not None:
-            (mine, rest), (others, other_rest) = _parts(ours), _parts(theirs)
+            (mine, rest), (others, other_rest) = parts_of(ours), parts_of(theirs)
             both = min(len(mine), len(others))
             texts = [" , ".join([*items[:both], end]) for items, end in ((mine, rest), (others, other_rest))]
             if _weights(texts[0], names) != _weights(texts[1], names):
                 yield name
 
 
-def _body(definition: str) -> str:
+def body_of(definition: str) -> str:
     found = _BODY.search(definition)
     return found["body"] if found else definition
 
@@ -66,7 +66,7 @@ def _is_name(lexeme: str, names: Collection[str]) -> bool:
     return lexeme.strip('"').lower() in names
 
 
-def _parts(view: str) -> tuple[list[str], str]:
+def parts_of(view: str) -> tuple[list[str], str]:
     """Return the columns that a view shows, and all that is behind them."""
     text = _ALIAS.sub("", _OPTIONS.sub("", view))
     items: list[str] = []

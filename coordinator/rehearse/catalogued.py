@@ -47,6 +47,8 @@ _MAY_REFUSE = re.compile(
     r"\bRAISE\b(?!\s+(?:DEBUG|LOG|INFO|NOTICE|WARNING)\b)|\bASSERT\b|\bSIGNAL\b|BEFORE .*\bRETURN\s+NULL\b",
     re.IGNORECASE | re.DOTALL,
 )
+_MAY_LEAVE_OUT = re.compile(r"INSTEAD OF .*\b(?:IF|CASE|WHEN|CONFLICT)\b", re.IGNORECASE | re.DOTALL)
+"""A trigger that does something in the place of a write, and not the same for each row."""
 _CHECK_OPTION = re.compile(r"check_option=|with check option (?:cascaded|local)", re.IGNORECASE)
 _PARTITIONED = re.compile(r"table partitioned by (?P<key>(?:RANGE|LIST) \(.*\))")
 """Each row of HASH has a partition."""
@@ -331,7 +333,7 @@ def triggers(read: Read) -> Iterator[Constraint]:
             continue
         text = f"{kind.upper()} {head['when']}{definition[head.end() :]}"
         text = " ".join([text, *called(text, read.functions)])
-        if kind == "rule" or may_refuse(text):
+        if kind == "rule" or may_refuse(text) or _MAY_LEAVE_OUT.search(text):
             yield Constraint(
                 bare(read.table_of(name, definition)),
                 text,

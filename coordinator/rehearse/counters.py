@@ -64,3 +64,13 @@ def counted(read: Read) -> Mapping[tuple[str, str], str]:
             usual = f"{table}_{column}_seq".replace('"', "")
             found[bare(table), bare(column)] = counts["sequence"] or usual
     return found
+
+
+def never_again(read: Read) -> frozenset[tuple[str, str]]:
+    """Return SQLite's keys, each with its table, that do not get the number of a row that is gone again."""
+    names = (
+        key.partition(" ")[2].rpartition(".")
+        for key, definition in read.things.items()
+        if key.startswith("column ") and definition.endswith(" autoincrement")
+    )
+    return frozenset((bare(table), bare(column)) for table, _, column in names)

@@ -1,4 +1,4 @@
-"""The order of an enum's labels, by which `ORDER BY`, `<` and `max` go. Pure.
+"""The order of an enum's labels, by which `ORDER BY`, `<` and `max` go, and of a SET's, which are bits. Pure.
 
 Sample rows have few of the labels, so they seldom show that two of them changed places.
 """
@@ -13,10 +13,10 @@ from coordinator.rehearse.catalogued import Read, bare
 
 Labels = Mapping[tuple[str, str], Sequence[str]]
 """By table and column."""
-_OF_MYSQL: Final = re.compile(r"enum\((?P<labels>(?:'(?:[^']|'')*',?)+)\)", re.IGNORECASE)
+_OF_MYSQL: Final = re.compile(r"(?:enum|set)\((?P<labels>(?:'(?:[^']|'')*',?)+)\)", re.IGNORECASE)
 _LABEL: Final = re.compile(r"'((?:[^']|'')*)'")
 _ORDERS: Final = re.compile(
-    r"\b(?:ORDER\s+BY|MAX|MIN|GREATEST|LEAST|BETWEEN|RANK|OVER)\b|<(?!>)|(?<![<>-])>|[-+*/%=]\s*\d",
+    r"\b(?:ORDER\s+BY|MAX|MIN|GREATEST|LEAST|BETWEEN|RANK|OVER)\b|<(?!>)|(?<![<>-])>|[-+*/%=&|]\s*\d",
     re.IGNORECASE,
 )
 

@@ -12,18 +12,30 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
-from coordinator.rehearse.bodies import otherwise, shown_otherwise
-from coordinator.rehearse.catalogued import Room, bare
+from coordinator.rehearse.bodies import body_of, otherwise, shown_otherwise
+from coordinator.rehearse.catalogued import Room, bare, called, words_of
 from coordinator.rehearse.counters import Numbers
+from coordinator.rehearse.in_place import shows_otherwise
 from coordinator.rehearse.labels import goes_by_order, ordered_otherwise
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.nullable import denied_by
+from coordinator.rehearse.overloads import capturing
 from coordinator.rehearse.pair import Pair
+from coordinator.rehearse.written import columns_by, targets_of
 
+_ON_UPDATE: Final = " on update "
+_ALL_OF_MANY: Final = re.compile(
+    r"\b(?:INSERT|REPLACE|UNION|INTERSECT|EXCEPT|IN)\b.*\bSELECT\s+(?:(?:ALL|DISTINCT)\s+)?(?:[\w\"`]+\.)?\*",
+    re.IGNORECASE | re.DOTALL,
+)
 _NATURAL: Final = re.compile(r"\bNATURAL\b", re.IGNORECASE)
 _USED_UP: Final = (
     "`{name}` gives fewer numbers here than where the version was made, or gives them twice: whether they"
     " suffice is not known"
+)
+_COMES_AGAIN: Final = (
+    "`{name}` may get the number of a row that is gone here, and never does where the version was made"
+    " (AUTOINCREMENT): whether the version counts on that is not known"
 )
 _MADE_OTHERWISE: Final = (
     "`{name}` is made of something else here than where the version was made: whether it gives the same for"
@@ -36,6 +48,22 @@ _REORDERED: Final = (
 _DENIED: Final = (
     "`{column}` may be NULL here and not where the version was made: a single NULL there makes `NOT IN` find"
     " no row"
+)
+_IN_PLACE: Final = (
+    "`{name}` is a view here or where the version was made, and a table in the other, of whose columns it"
+    " asks or computes something: whether it shows the same for rows that are no sample is not known"
+)
+_CAPTURED: Final = (
+    "`{name}` is a function here that is not there where the version was made, and may take a call of another"
+    " one of that name: whether it gives the same is not known"
+)
+_GIVEN: Final = (
+    "`{column}` gets another value by itself here than where the version was made, and no sample row was"
+    " written that shows it"
+)
+_LAID_OUT: Final = (
+    "the columns of `{table}` stand in another order here than where the version was made, and a text without"
+    " their names goes by it"
 )
 _JOINED: Final = "a NATURAL JOIN joins by `{column}` too, which more of its tables have than at its own state"
 
@@ -54,6 +82,17 @@ def _used_up(pair: Pair) -> str | None:
     words, used = now.words_behind(pair.text), {now.counted[name] for name in counted}
     found = [name for name in less if name in used or bare(name) in words]
     return _USED_UP.format(name=found[0]) if found else None
+
+
+def _comes_again(pair: Pair) -> str | None:
+    """Numbers of rows that are gone, which a key of SQLite gets again."""
+    before, now = pair.own.schema, pair.here.schema
+    if before.never_again == now.never_again or "insert" not in events_of(pair.text):
+        return None
+    written = columns_by(pair.text) or frozenset()
+    rooms = now.rooms_of(pair.here.tables & pair.own.tables)
+    found = [name for name, _ in rooms if name in before.never_again - now.never_again]
+    return _COMES_AGAIN.format(name=".".join(found[0])) if found and found[0][1] not in written else None
 
 
 def _ending_sooner(before: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> list[str]:
@@ -92,6 +131,62 @@ def _given(pair: Pair) -> Iterator[str]:
         text = schema.given.get(name, "")
         if "insert" in events or ("update" in events and text.startswith("generated")):
             yield text
+
+
+def _in_place(pair: Pair) -> str | None:
+    """A view in the place of a table."""
+    before, now = pair.own.schema, pair.here.schema
+    for name in sorted((before.views.keys() ^ now.views.keys()) & before.words_behind(pair.text)):
+        view, table = (before, now) if name in before.views else (now, before)
+        columns = table.columns_of({name})
+        if columns and shows_otherwise(view.views[name], columns=columns):
+            return _IN_PLACE.format(name=name)
+    return None
+
+
+def _captured(pair: Pair) -> str | None:
+    """A function for other types, which a call may take from then on."""
+    before, now = pair.own.schema, pair.here.schema
+    texts = " ".join([pair.text, *map(body_of, called(pair.text, before.functions))])
+    names = capturing(texts, before.functions, now.functions)
+    return next((_CAPTURED.format(name=name) for name in names), None)
+
+
+def _given_otherwise(pair: Pair) -> str | None:
+    """A default, or an ON UPDATE of MySQL, where a query found no row that it would write."""
+    before, now = pair.own.schema.given, pair.here.schema.given
+    columns, events = columns_by(pair.text), events_of(pair.text)
+    if before == now or columns is None or pair.own.ran.count:
+        return None
+    for name in sorted(before.keys() | now.keys()):
+        ours, theirs = before.get(name, ""), now.get(name, "")
+        is_met = "insert" in events or ("update" in events and _ON_UPDATE in ours + theirs)
+        is_in_both = name in pair.own.schema.columns and name in pair.here.schema.columns
+        if (
+            is_met
+            and is_in_both
+            and ours != theirs
+            and name[1] not in columns
+            and name[0] in targets_of(pair.text)
+        ):
+            return _GIVEN.format(column=".".join(name))
+    return None
+
+
+def _laid_out(pair: Pair) -> str | None:
+    """Columns of MySQL, MariaDB and SQLite in another order, where a text writes or unites them by it."""
+    targets = targets_of(pair.text)
+    tables = targets if columns_by(pair.text) is None else frozenset[str]()
+    if _ALL_OF_MANY.search(pair.text):
+        tables |= words_of(pair.text) - targets
+    for table in sorted(tables):
+        ours, theirs = (
+            [column for (_, column), _ in at.schema.rooms_of({table})] for at in (pair.own, pair.here)
+        )
+        both = {*ours} & {*theirs}
+        if [each for each in ours if each in both] != [each for each in theirs if each in both]:
+            return _LAID_OUT.format(table=table)
+    return None
 
 
 def _reordered(pair: Pair) -> str | None:
@@ -138,7 +233,12 @@ def _shared(columns: Iterable[tuple[str, str]], tables: Collection[str]) -> froz
 
 CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _used_up,
+    _comes_again,
     _made_otherwise,
+    _in_place,
+    _captured,
+    _given_otherwise,
+    _laid_out,
     _reordered,
     _denied,
     _joined,

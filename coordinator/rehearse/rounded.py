@@ -41,6 +41,7 @@ _KINDS: Final = (
         "number",
         re.compile(r"(?:tiny|small|medium|big)?int\b|integer\b|numeric\b|decimal\b|real\b|float\b|double\b"),
     ),
+    ("zoned", re.compile(r"timestamp(?:\(\d+\))?(?: with time zone|(?! with|\())")),
     ("moment", re.compile(r"timestamp\b|datetime\b|date\b")),
     ("hour", re.compile(r"time\b")),
     ("padded", re.compile(r"character\b(?! varying)")),
@@ -49,9 +50,14 @@ _KINDS: Final = (
     ("json", re.compile(r"jsonb?\b")),
     ("citext", re.compile(r"(?:\w+\.)?citext\b")),
     ("uuid", re.compile(r"uuid\b")),
+    ("interval", re.compile(r"interval\b")),
+    ("address", re.compile(r"inet\b")),
+    ("network", re.compile(r"cidr\b")),
+    ("money", re.compile(r"money\b")),
     ("boolean", re.compile(r"boolean\b")),
 )
-"""Of PostgreSQL, MySQL and MariaDB; types of one kind compare their values alike."""
+"""Of PostgreSQL, MySQL and MariaDB; types of one kind compare their values alike. What a `zoned` one
+holds is a point of time, whose hour depends on the session's time zone: MySQL's `timestamp` is one."""
 _AFFINITIES: Final = (
     (None, re.compile(r"date|time|any\b")),
     ("number", re.compile(r"\w*int")),
@@ -87,6 +93,8 @@ def rounded_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
         first, last = definitions[0][0], definitions[-1][1]
         if first is None or last is None:
             continue
+        if _type(first).endswith("[]") and _type(last).endswith("[]"):
+            first, last = (each.replace("[]", "", 1) for each in (first, last))
         kinds = _AFFINITIES if table.startswith(SQLITE) else _KINDS
         before, after = _kind(first, kinds), _kind(last, kinds)
         if before != after and before is not None and after is not None:

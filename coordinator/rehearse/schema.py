@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from coordinator.rehearsal_ports import Ran
+from coordinator.rehearse.acting import Acting, acting
 from coordinator.rehearse.by_table import ByTable
 from coordinator.rehearse.catalogued import (
     Constraint,
@@ -35,7 +36,7 @@ from coordinator.rehearse.catalogued import (
     words_of,
 )
 from coordinator.rehearse.conflicts import Conflicts, conflicts
-from coordinator.rehearse.counters import Numbers, counted, sequences
+from coordinator.rehearse.counters import Numbers, counted, never_again, sequences
 from coordinator.rehearse.following import Following, below, refusing
 from coordinator.rehearse.givers import Giver, givers
 from coordinator.rehearse.homonyms import Homonyms, homonyms, others, without
@@ -69,6 +70,8 @@ class Schema:
     """By table and name, what they have place for."""
     givers: tuple[Giver, ...]
     """All of them: those of two tables may be equal, which says nothing of a table's own."""
+    acting: tuple[Acting, ...]
+    """All triggers and rules."""
     bounds: frozenset[tuple[str, str]]
     """Partitioned tables, each with the bounds of one of its partitions."""
     shifts: Shifts
@@ -80,6 +83,8 @@ class Schema:
     sequences: Mapping[str, Numbers]
     counted: Mapping[tuple[str, str], str]
     """By table and column that counts, the sequence that gives its value."""
+    never_again: frozenset[tuple[str, str]]
+    """Keys, each with its table, that do not get the number of a row that is gone again."""
     labels: Labels
     never_null: frozenset[tuple[str, str]]
     """Columns, each with its table, that are NOT NULL."""
@@ -102,6 +107,7 @@ class Schema:
             parts=frozenset((bare(table), bare(part)) for table, *_, part in parts),
             columns=dict(columns_of(read)),
             givers=tuple(givers(read)),
+            acting=tuple(acting(read)),
             bounds=frozenset(bounds(read)),
             shifts=dict(shifts(read)),
             policies=policies(read),
@@ -109,6 +115,7 @@ class Schema:
             conflicts=conflicts(read),
             sequences=dict(sequences(read)),
             counted=counted(read),
+            never_again=never_again(read),
             labels=labels(read),
             never_null=never_null(read),
             refusing=frozenset(refusing(read)),

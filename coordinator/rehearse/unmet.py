@@ -40,6 +40,10 @@ _NO_PARTITION: Final = (
     "no sample value meets the partition `{text}`, which is there where the version was made and not here:"
     " whether every row still has a partition is not known"
 )
+_NOT_SET_OFF: Final = (
+    "no sample row was written that sets off a trigger or rule of `{table}`, which is another one here than"
+    " where the version was made, or gone: whether the version counts on what it does is not known"
+)
 _LEFT_ALONE: Final = (
     "no sample value meets the foreign key of `{table}` that takes or changes its rows with the ones that go,"
     " where the version was made and not here: whether the version counts on it is not known"
@@ -115,6 +119,18 @@ def _lost_partition(pair: Pair) -> str | None:
         gone = {each for each in before.bounds_of({table}) - left if not comes_into(each, left)}
         if gone and left and "DEFAULT" not in left:
             return _NO_PARTITION.format(text=min(gone))
+    return None
+
+
+def _not_set_off(pair: Pair) -> str | None:
+    """A trigger or rule that is gone or another one, where no row was written."""
+    ours = [each for each in pair.own.schema.acting if each.table in pair.own.names]
+    if not ours or pair.own.ran.count:
+        return None
+    theirs = [each for each in pair.here.schema.acting if each.table in pair.here.names]
+    for each in lone(ours, theirs, pair.here.tables):
+        if not events_of(pair.text).isdisjoint(each.events):
+            return _NOT_SET_OFF.format(table=each.table)
     return None
 
 
@@ -279,6 +295,7 @@ def _shown(text: str) -> str:
 
 CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _lost_partition,
+    _not_set_off,
     _left_alone,
     _taken_along,
     _refused,

@@ -40,14 +40,20 @@ class TableColumn:
     """Its place in the primary key, from 1; 0 outside."""
     hidden: int
 
-    def definition(self, expressions: Mapping[str, str], collations: Mapping[str, str]) -> str:
-        """Return it as the catalogue writes it; `expressions` are those of the generated columns."""
+    def definition(
+        self, expressions: Mapping[str, str], collations: Mapping[str, str], *, counts: bool
+    ) -> str:
+        """Return it as the catalogue writes it; `expressions` are those of the generated columns.
+
+        `counts` tells that the table's key never gets a number again.
+        """
         parts = [self.declared.lower() or "any"]
         collation = collations.get(self.name.lower(), _USUAL_COLLATION)
         parts += [] if collation == _USUAL_COLLATION else [f"collate {collation}"]
         parts += ["not null"] if self.not_null else []
         parts += [] if self.default is None else [f"default {self.default}"]
         parts += ["primary key"] if self.key else []
+        parts += ["autoincrement"] if self.key and counts else []
         if self.hidden in _GENERATED:
             expression = expressions.get(self.name.lower(), "?")
             parts += [f"generated always as ({expression}) {_GENERATED[self.hidden]}"]
@@ -239,8 +245,9 @@ def _things_of(table: Table) -> Iterator[tuple[str, str]]:
     options = ["strict"] * table.is_strict + ["without rowid"] * table.without_rowid
     yield f"table {full}", " ".join(["table", *options])
     expressions, collations = _expressions_of(table), _collations_of(table)
+    counts = any(each.keyword == "AUTOINCREMENT" and each.depth == 1 for each in tokens_of(table.sql))
     for column in table.columns:
-        yield f"column {full}.{column.name}", column.definition(expressions, collations)
+        yield f"column {full}.{column.name}", column.definition(expressions, collations, counts=counts)
     for key in table.foreign_keys:
         listed = ", ".join(key.columns)
         pointed = ", ".join(key.parent_columns)

@@ -1,0 +1,35 @@
+"""Triggers and rules, with what they call, where a query was not seen to set one off. Pure.
+
+What they do beside a write is compared by the numbers of rows. A write that finds no sample row (`WHERE
+status = 'open'`) sets off none, so that one which is gone, or does something else, does not show.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from coordinator.rehearse.catalogued import TRIGGER, Read, bare, called, words_of
+
+_RULE = re.compile(r"CREATE RULE \S+ AS\s+ON (?P<when>\w+) TO \S+", re.DOTALL)
+_HEADS = {"trigger": TRIGGER, "rule": _RULE}
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """A trigger or a rule, without its name."""
+
+    table: str
+    text: str
+    events: frozenset[str]
+
+
+def acting(read: Read) -> Iterator[Acting]:
+    """Yield those of a schema."""
+    for key, definition in read.things.items():
+        kind, _, name = key.partition(" ")
+        head = _HEADS[kind].match(definition) if kind in _HEADS else None
+        if head is not None:
+            text = " ".join([head["when"], definition[head.end() :], *called(definition, read.functions)])
+            yield Acting(bare(read.table_of(name, definition)), text, words_of(head["when"]))
