@@ -87,7 +87,8 @@ def spoken_at(ports: Ports, name: DatabaseName) -> Secret:
 
 def spoken_on(engine: Engine) -> Secret:
     """Return an address that leads nowhere, in the form that tools of Python read."""
-    return Secret(f"{engine}://")
+    # A file's URL has to name one; below a device nobody can make it.
+    return Secret("sqlite:///dev/null/nowhere" if engine is Engine.SQLITE else f"{engine}://")
 
 
 def _unknown(migrations: Sequence[Migration], why: str) -> Diagnostic:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fixtures.alembic_project import LINE, write_project
 from fixtures.repository import Repository
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "how-to" / "pull-requests.md"
@@ -37,6 +38,14 @@ OLD_QUERY = "-- name: GetOrder :one\nSELECT id, total FROM orders WHERE id = ?;\
 NEW_QUERY = "-- name: GetOrder :one\nSELECT id, cents FROM orders WHERE id = ?;\n"
 
 SQLC = 'version: "2"\nsql: [{engine: sqlite, schema: db/migrations, queries: db/queries}]\n'
+
+
+ALEMBIC_PLAN = """
+version: 1
+release: shop-2
+databases:
+  shop: {engine: sqlite, url: env:SHOP_DATABASE_URL, migrations: {tool: alembic, dir: .}}
+"""
 
 
 @pytest.fixture
@@ -294,3 +303,17 @@ def test_every_command_of_the_document_runs(shop: Repository, line: str):
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_project_of_alembic_on_sqlite_needs_no_address(tmp_path: Path):
+    shop = Repository(tmp_path / "shop")
+    write_project(shop.folder, {"a1.py": LINE["a1.py"]})
+    shop.write("plan.yaml", ALEMBIC_PLAN)
+    shop.git("add", "--all")
+    shop.commit("v1.4")
+    write_project(shop.folder, LINE)
+
+    done = coordinator(shop.folder, "plan", "--against", "v1.4")
+
+    assert done.returncode == 0, done.stderr
+    assert "database  shop: alembic, 1 applied, 2 pending" in done.stdout

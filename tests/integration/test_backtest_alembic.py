@@ -12,6 +12,7 @@ from fixtures.replayed_past import Past, Replay, replay, server
 
 from coordinator.discovery import rehearsal
 from coordinator.errors import StepFailed
+from coordinator.model import Engine
 from coordinator.secret import Secret
 
 __all__ = ["replay", "server"]
@@ -118,6 +119,13 @@ def test_asks_each_tags_own_code_and_leaves_the_repository_as_it_is(past: Shop, 
     assert [first["notes"], second["notes"]] == [[], []]
     assert past.git("status", "--short") == "M  shop.py"
     assert len(past.git("worktree", "list").splitlines()) == 1
+
+
+def test_a_project_on_sqlite_is_replayed_without_a_file_of_its_own(past: Shop):
+    with rehearsal(Engine.SQLITE).server(url=None, live_version=None) as on_sqlite:
+        [only] = Replay(on_sqlite, past).releases(**SETTINGS, engine=Engine.SQLITE)
+
+    assert (only["migrations"], only["verdict"], only["switch_window"]) == (["b2"], "ordered", [1])
 
 
 @pytest.mark.mariadb

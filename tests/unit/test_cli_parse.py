@@ -106,6 +106,14 @@ def test_a_revision_speaks_the_engine_that_is_asked_for_whatever_its_configurati
     assert "without a transaction of the tool\n" in done.stdout
 
 
+def test_a_revision_on_sqlite_needs_no_file_of_a_database(parse_revision, tmp_path):
+    done = parse_revision("a1", "--engine", "sqlite")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "CREATE TABLE item (" in done.stdout
+    assert not list(tmp_path.glob("*nowhere*"))
+
+
 def test_a_revision_that_asks_the_database_shows_why_it_has_no_statements(parse_revision):
     asks = revision("d4", "c3", up="op.get_bind()")
 
