@@ -15,6 +15,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
+from psycopg.types.string import TextLoader
 
 from coordinator.adapters.batches import NO_CONNECTION_LEFT
 from coordinator.adapters.go_url import for_libpq
@@ -25,6 +26,10 @@ from coordinator.secret import Secret
 
 Connection = psycopg.Connection[tuple[object, ...]]
 _CONNECT_SECONDS = 10
+_MOMENTS = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
+"""What is left as the server writes it: psycopg does not read each `DateStyle` and `IntervalStyle`, nor a
+moment that Python has not (`infinity`, 44 BC), and setting them would change what a migration does.
+"""
 _CROWDED = re.compile(
     "too many (?:clients|connections)|connection slots are reserved|no more connections allowed"
 )
@@ -42,7 +47,7 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
     """
     parameters = parameters_of(url)
     try:
-        return psycopg.connect(
+        connection = psycopg.connect(
             make_conninfo(_for_libpq(url).reveal(), **({} if database is None else {"dbname": database})),
             autocommit=True,
             prepare_threshold=None,
@@ -59,6 +64,9 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
             sqlstate=error.sqlstate,
             is_login_refused=_REFUSED.search(str(error)) is not None,
         ) from None  # psycopg's own text may quote the URL
+    for each in _MOMENTS:
+        connection.adapters.register_loader(each, TextLoader)
+    return connection
 
 
 def address_of(server: Secret, *, database: str, like: Secret) -> Secret:

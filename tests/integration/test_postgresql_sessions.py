@@ -44,6 +44,22 @@ def test_the_server_gives_up_for_a_client_that_is_gone(database):
         assert session.query("SHOW lock_timeout") == [("20s",)]
 
 
+def test_moments_are_read_however_the_database_writes_them(database, database_url):
+    name = urlsplit(database_url).path.removeprefix("/")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for each in ("DateStyle = 'SQL, DMY'", "IntervalStyle = 'sql_standard'"):
+            connection.execute(f'ALTER DATABASE "{name}" SET {each}')
+    moments = "timestamptz '2026-11-30 12:00Z', timestamp 'infinity', date '0044-03-15 BC', interval '1 mon'"
+
+    with database.session(label="test") as session:
+        session.execute(Batch(("CREATE TABLE seen AS SELECT '01/02/2026'::date AS day",), transaction=True))
+        [[at, never, ides, month]] = session.query(f"SELECT {moments}")
+        [[day]] = session.query("SELECT extract(month FROM day)::int FROM seen")
+
+    assert str(at).startswith("30/11/2026")
+    assert (never, ides, month, day) == ("infinity", "15/03/0044 BC", "0-1", 2)
+
+
 def test_a_migration_lock_is_waited_for_and_its_holder_named(database):
     with (
         database.session(label="the other release") as other,

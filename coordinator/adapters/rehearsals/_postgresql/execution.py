@@ -59,6 +59,7 @@ _EMPTIED: Final = re.compile(
     rf"\bDELETE\s+FROM(?:\s+ONLY)?\s+(?P<name>{_NAME}(?:\s*\.\s*{_NAME})?)", re.IGNORECASE
 )
 _TOKEN = re.compile(r"[^\s,{}\[\]()\":]+")
+_NOW: Final = "SELECT to_char(now(), 'YYYY-MM-DD'), floor(extract(epoch FROM now()))::int8"
 _EPOCHS: Final = (10, 13, 16)
 """Digits of the present time in seconds, milliseconds and microseconds since 1970."""
 _NUMERIC: Final = 1700
@@ -274,11 +275,9 @@ class _Reading:
             " FROM pg_catalog.pg_type WHERE oid = ANY(%s::oid[])",
             [sorted(oids)],
         ).fetchall()
-        [[now]] = connection.execute("SELECT now()").fetchall()
+        [[today, seconds]] = connection.execute(_NOW).fetchall()
         return cls(
-            {oid: (name, is_collection) for oid, name, is_collection in rows},
-            f"{now:%Y-%m-%d}",
-            str(int(now.timestamp()))[:5],
+            {oid: (name, is_collection) for oid, name, is_collection in rows}, str(today), str(seconds)[:5]
         )
 
     def columns(self, reply: Reply) -> tuple[Column, ...]:
