@@ -11,6 +11,7 @@ protect the connection.
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 
 from coordinator.adapters.batches import NO_CONNECTION_LEFT
+from coordinator.adapters.silent_hosts import give_up_silence
 from coordinator.adapters.sqlalchemy_url import without_driver
 from coordinator.errors import DatabaseError, Usage
 from coordinator.secret import PLACEHOLDER, Secret
@@ -176,7 +178,14 @@ def connect_at(
 
 
 class _Connection(Connection):
-    """PyMySQL's, but that it reads no certificates where none is compared: that takes longest of all."""
+    """PyMySQL's, but that it reads no certificates where none is compared: that takes longest of all.
+
+    And it does not wait for a server that is gone without a word.
+    """
+
+    def connect(self, sock: socket.socket | None = None) -> None:
+        super().connect(sock)
+        give_up_silence(self._sock)  # type: ignore[attr-defined]  # unknown to the stubs
 
     def _create_ssl_ctx(self, sslp: ssl.SSLContext | Mapping[str, object]) -> ssl.SSLContext:
         return sslp if isinstance(sslp, ssl.SSLContext) else _of_any_server()

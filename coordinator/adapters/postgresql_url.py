@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 from psycopg.types.string import TextLoader
 
+from coordinator.adapters import silent_hosts
 from coordinator.adapters.batches import NO_CONNECTION_LEFT
 from coordinator.adapters.go_url import for_libpq
 from coordinator.adapters.postgresql_refusals import message_of, scrub
@@ -46,9 +47,14 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
     Raises: Usage `bad-database-url`, DatabaseError `database-unreachable`, which names it as `called`.
     """
     parameters = parameters_of(url)
+    more: dict[str, str | int] = {
+        name: value for name, value in silent_hosts.OF_LIBPQ.items() if name not in parameters
+    }
+    if database is not None:
+        more["dbname"] = database
     try:
         connection = psycopg.connect(
-            make_conninfo(_for_libpq(url).reveal(), **({} if database is None else {"dbname": database})),
+            make_conninfo(_for_libpq(url).reveal(), **more),
             autocommit=True,
             prepare_threshold=None,
             application_name=label,
