@@ -1,7 +1,8 @@
 """Triggers and rules, with what they call, where a query was not seen to set one off. Pure.
 
 What they do beside a write is compared by the numbers of rows. A write that finds no sample row (`WHERE
-status = 'open'`) sets off none, so that one which is gone, or does something else, does not show.
+status = 'open'`) sets off none, or none that does something for what a sample has, so that one which is gone,
+or does something else, does not show. What a channel is told (`NOTIFY`) shows nowhere.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from dataclasses import dataclass
 from coordinator.rehearse.catalogued import TRIGGER, Read, bare, called, words_of
 
 _RULE = re.compile(r"CREATE RULE \S+ AS\s+ON (?P<when>\w+) TO \S+", re.DOTALL)
+_WRITES = re.compile(
+    r"\b(?:INTO|UPDATE|DELETE FROM)\s+(?!SET\b|OF\b|ON\b)(?P<table>[\w\"`.]+)", re.IGNORECASE
+)
+_TELLS = re.compile(r"\b(?:pg_notify|NOTIFY)\b", re.IGNORECASE)
 _HEADS = {"trigger": TRIGGER, "rule": _RULE}
 
 
@@ -23,6 +28,10 @@ class Acting:
     table: str
     text: str
     events: frozenset[str]
+    tells: bool
+    """It tells a channel."""
+    writes_others: bool
+    """It writes rows of other tables."""
 
 
 def acting(read: Read) -> Iterator[Acting]:
@@ -32,4 +41,11 @@ def acting(read: Read) -> Iterator[Acting]:
         head = _HEADS[kind].match(definition) if kind in _HEADS else None
         if head is not None:
             text = " ".join([head["when"], definition[head.end() :], *called(definition, read.functions)])
-            yield Acting(bare(read.table_of(name, definition)), text, words_of(head["when"]))
+            table = bare(read.table_of(name, definition))
+            others = {bare(each["table"]) for each in _WRITES.finditer(text)} & _tables(read) - {table}
+            tells = _TELLS.search(text) is not None
+            yield Acting(table, text, words_of(head["when"]), tells=tells, writes_others=bool(others))
+
+
+def _tables(read: Read) -> frozenset[str]:
+    return frozenset(map(bare, read.tables))

@@ -47,6 +47,7 @@ _MAY_REFUSE = re.compile(
     r"\bRAISE\b(?!\s+(?:DEBUG|LOG|INFO|NOTICE|WARNING)\b)|\bASSERT\b|\bSIGNAL\b|BEFORE .*\bRETURN\s+NULL\b",
     re.IGNORECASE | re.DOTALL,
 )
+_OLD = re.compile(r"\bRETURN\s+OLD\b", re.IGNORECASE)
 _MAY_LEAVE_OUT = re.compile(r"INSTEAD OF .*\b(?:IF|CASE|WHEN|CONFLICT)\b", re.IGNORECASE | re.DOTALL)
 """A trigger that does something in the place of a write, and not the same for each row."""
 _CHECK_OPTION = re.compile(r"check_option=|with check option (?:cascaded|local)", re.IGNORECASE)
@@ -333,7 +334,12 @@ def triggers(read: Read) -> Iterator[Constraint]:
             continue
         text = f"{kind.upper()} {head['when']}{definition[head.end() :]}"
         text = " ".join([text, *called(text, read.functions)])
-        if kind == "rule" or may_refuse(text) or _MAY_LEAVE_OUT.search(text):
+        if (
+            kind == "rule"
+            or may_refuse(text)
+            or _MAY_LEAVE_OUT.search(text)
+            or _keeps_old(head["when"], text)
+        ):
             yield Constraint(
                 bare(read.table_of(name, definition)),
                 text,
@@ -343,6 +349,13 @@ def triggers(read: Read) -> Iterator[Constraint]:
                 events=words_of(head["when"]),
                 is_trigger=True,
             )
+
+
+def _keeps_old(when: str, text: str) -> bool:
+    """Tell whether a trigger may leave a row as it was; where rows are deleted too, it is how they are."""
+    return (
+        words_of(when) >= {"before", "update"} and "delete" not in words_of(when) and bool(_OLD.search(text))
+    )
 
 
 def may_refuse(text: str) -> bool:

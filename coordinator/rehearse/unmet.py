@@ -36,13 +36,18 @@ _NEW: Final = re.compile(r"\b(?:INSERT|UPDATE|MERGE)\b", re.IGNORECASE)
 _IGNORES: Final = re.compile(r"\bCONFLICT\b|\bIGNORE\b|\bREPLACE\b|\bDUPLICATE\b", re.IGNORECASE)
 _REPLACES: Final = re.compile(r"\b(?:OR\s+REPLACE|REPLACE\s+\w)", re.IGNORECASE)
 _SELECT: Final = re.compile(r"\bSELECT\b", re.IGNORECASE)
+_NULL: Final = re.compile(r"=\s*NULL\b", re.IGNORECASE)
 _NO_PARTITION: Final = (
     "no sample value meets the partition `{text}`, which is there where the version was made and not here:"
     " whether every row still has a partition is not known"
 )
 _NOT_SET_OFF: Final = (
-    "no sample row was written that sets off a trigger or rule of `{table}`, which is another one here than"
-    " where the version was made, or gone: whether the version counts on what it does is not known"
+    "no sample row was written that shows what a trigger or rule of `{table}` does, which is another one here"
+    " than where the version was made, or gone: whether the version counts on it is not known"
+)
+_NULL_REFUSED: Final = (
+    "`{column}` may not be NULL here, and may be where the version was made, and no sample row was written"
+    " that has NULL there: whether what the version writes has is not known"
 )
 _LEFT_ALONE: Final = (
     "no sample value meets the foreign key of `{table}` that takes or changes its rows with the ones that go,"
@@ -123,14 +128,38 @@ def _lost_partition(pair: Pair) -> str | None:
 
 
 def _not_set_off(pair: Pair) -> str | None:
-    """A trigger or rule that is gone or another one, where no row was written."""
+    """A trigger or rule that is gone or another one, and was not seen to do anything."""
     ours = [each for each in pair.own.schema.acting if each.table in pair.own.names]
-    if not ours or pair.own.ran.count:
+    if not ours:
         return None
     theirs = [each for each in pair.here.schema.acting if each.table in pair.here.names]
+    wrote, ran = pair.own.ran.count, pair.own.ran
     for each in lone(ours, theirs, pair.here.tables):
-        if not events_of(pair.text).isdisjoint(each.events):
+        is_unseen = not wrote or each.tells or (each.writes_others and not ran.beside)
+        if is_unseen and not events_of(pair.text).isdisjoint(each.events):
             return _NOT_SET_OFF.format(table=each.table)
+    return None
+
+
+def _null_refused(pair: Pair) -> str | None:
+    """A NOT NULL that is new here, where no set of values has NULL for what is written."""
+    before, now = pair.own.schema, pair.here.schema
+    events, columns = events_of(pair.text), columns_by(pair.text)
+    new = now.never_null - before.never_null
+    if not new or (pair.own.ran.count and not _SELECT.search(pair.text)):
+        return None  # NULL was tried wherever a parameter stands
+    sets_null = _NULL.search(pair.text) is not None
+    for name in sorted(new):
+        is_known = name in before.columns
+        is_named = columns is None or name[1] in columns
+        is_given = name in now.given or name in now.counted
+        is_met = is_known and is_named if is_named else "insert" in events and not is_given
+        if (
+            is_met
+            and name[0] in targets_of(pair.text)
+            and (sets_null or name[1] not in literals_by(pair.text))
+        ):
+            return _NULL_REFUSED.format(column=".".join(name))
     return None
 
 
@@ -296,6 +325,7 @@ def _shown(text: str) -> str:
 CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _lost_partition,
     _not_set_off,
+    _null_refused,
     _left_alone,
     _taken_along,
     _refused,
