@@ -12,7 +12,7 @@ from coordinator.rehearse.by_table import lone
 from coordinator.rehearse.catalogued import ANY, NEW_ROWS, Constraint, bare, is_as_fine
 from coordinator.rehearse.schema import Schema
 
-_OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+\"? IS (?:NOT )?NULL|AND)+", re.IGNORECASE)
+_OF_NULL = re.compile(r"CHECK (?:[\s()\"`]|\w+[\"`]? IS (?:NOT )?NULL|AND)+", re.IGNORECASE)
 _INSERTS = re.compile(r"\b(?:INSERT|REPLACE|MERGE)\b", re.IGNORECASE)
 _EVENTS = {
     "insert": _INSERTS,
@@ -50,8 +50,13 @@ class Met:
         reached = tables | followed | {bare(effect.table) for effect in ran.beside}
         return cls(found, schema.tables_of(reached))
 
-    def differing(self, other: Met, text: str, columns: frozenset[str] | None) -> Iterator[Constraint]:
-        """Yield those that the other state has not, as far as a text may write what they are about."""
+    def differing(
+        self, other: Met, text: str, columns: frozenset[str] | None, *, tries_null: bool = True
+    ) -> Iterator[Constraint]:
+        """Yield those that the other state has not, as far as a text may write what they are about.
+
+        `tries_null` tells that a set of values has NULL for all that the text writes.
+        """
         inserts = bool(_INSERTS.search(text))
         events = events_of(text) | ANY
         for each in lone(self.every - other.every, other.every, other.tables):
@@ -59,7 +64,7 @@ class Met:
             if (
                 not events.isdisjoint(each.events)
                 and may_meet
-                and not _asks_for_null(each)
+                and not (tries_null and asks_for_null(each))
                 and not _is_implied(each, other.beside(each), inserts=inserts)
             ):
                 yield each
@@ -75,7 +80,7 @@ def events_of(text: str) -> frozenset[str]:
     return frozenset(event for event, words in _EVENTS.items() if words.search(text))
 
 
-def _asks_for_null(constraint: Constraint) -> bool:
+def asks_for_null(constraint: Constraint) -> bool:
     """Tell whether a CHECK asks for NULL alone: a set of values has NULL wherever that was taken.
 
     Of one column or another it does not: what the other one has in the row decides as well.

@@ -13,7 +13,7 @@ Each check looks at one thing in which the two states' schemas differ, and retur
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Final
 
@@ -23,7 +23,7 @@ from coordinator.rehearse.catalogued import Constraint, bare, comes_into, is_nar
 from coordinator.rehearse.conflicts import differing
 from coordinator.rehearse.givers import Giver, filling, replacing
 from coordinator.rehearse.meanings import CHECKS as MEANINGS
-from coordinator.rehearse.met import events_of
+from coordinator.rehearse.met import asks_for_null, events_of
 from coordinator.rehearse.pair import At, Pair
 from coordinator.rehearse.policies import hidden_otherwise
 from coordinator.rehearse.schema import Schema
@@ -146,21 +146,26 @@ def _null_refused(pair: Pair) -> str | None:
     before, now = pair.own.schema, pair.here.schema
     events, columns = events_of(pair.text), columns_by(pair.text)
     new = now.never_null - before.never_null
-    if not new or (pair.own.ran.count and not _SELECT.search(pair.text)):
-        return None  # NULL was tried wherever a parameter stands
-    sets_null = _NULL.search(pair.text) is not None
+    if not new or _tries_null(pair):
+        return None
     for name in sorted(new):
         is_known = name in before.columns
         is_named = columns is None or name[1] in columns
         is_given = name in now.given or name in now.counted
         is_met = is_known and is_named if is_named else "insert" in events and not is_given
-        if (
-            is_met
-            and name[0] in targets_of(pair.text)
-            and (sets_null or name[1] not in literals_by(pair.text))
-        ):
+        if is_met and name[0] in targets_of(pair.text) and not _sets_literals(pair, {name[1]}):
             return _NULL_REFUSED.format(column=".".join(name))
     return None
+
+
+def _tries_null(pair: Pair) -> bool:
+    """Tell whether a row was written with NULL wherever a parameter stands."""
+    return bool(pair.own.ran.count) and not _SELECT.search(pair.text)
+
+
+def _sets_literals(pair: Pair, columns: Collection[str]) -> bool:
+    """Tell whether each row that is written gets a literal in some columns, and not NULL."""
+    return not _NULL.search(pair.text) and literals_by(pair.text).issuperset(columns)
 
 
 def _left_alone(pair: Pair) -> str | None:
@@ -184,8 +189,11 @@ def _taken_along(pair: Pair) -> str | None:
 
 def _refused(pair: Pair) -> str | None:
     """A constraint that is new here."""
-    for each in pair.met_here.differing(pair.met_before, pair.text, pair.columns):
-        if not _was_met(each, pair.here):
+    tries_null = _tries_null(pair)
+    differing = pair.met_here.differing(pair.met_before, pair.text, pair.columns, tries_null=tries_null)
+    for each in differing:
+        is_literal = asks_for_null(each) and _sets_literals(pair, each.words & (pair.columns or each.words))
+        if not is_literal and not _was_met(each, pair.here):
             return _REFUSES.format(text=_shown(each.text), table=each.table)
     return None
 

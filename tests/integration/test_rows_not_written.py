@@ -188,3 +188,27 @@ def test_a_trigger_that_may_leave_a_row_as_it_was(servers: Servers, when: str, b
     )
 
     assert verdict(servers, Engine.POSTGRESQL, T, pending, "UPDATE t SET n = $1 WHERE id = $2") == expected
+
+
+CHECKS_NULL = {
+    Engine.POSTGRESQL: "ALTER TABLE t ADD CONSTRAINT has_n CHECK (n IS NOT NULL) NOT VALID;",
+    Engine.SQLITE: SETS_NOT_NULL[Engine.SQLITE].replace(
+        "n integer NOT NULL", "n integer CHECK (n IS NOT NULL)"
+    ),
+    ENGINE: f"{FILLED}ALTER TABLE t ADD CONSTRAINT has_n CHECK (n IS NOT NULL);",
+}
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("UPDATE t SET n = nullif(n, 5) WHERE name = 'paid'", "pu"),
+        ("INSERT INTO t (id, n) SELECT id + 50, n FROM s WHERE name = 'paid'", "pu"),
+        ("UPDATE t SET n = 4 WHERE name = 'paid'", "pp"),
+        ("UPDATE t SET name = 'open' WHERE name = 'paid'", "pp"),
+        ("DELETE FROM t WHERE name = 'paid'", "pp"),
+    ],
+)
+def test_a_check_for_null_that_no_row_meets(servers: Servers, engine: Engine, query: str, expected: str):
+    assert verdict(servers, engine, SAMPLE, CHECKS_NULL[engine], query) == expected
