@@ -68,6 +68,20 @@ def test_sees_what_comes_behind_a_change_that_was_taken_back(scratch: Scratch):
     assert scratch.changes()[2:] == [("main.b", None, "table"), ("y", None, "int")]
 
 
+def test_knows_nothing_behind_a_statement_that_failed(scratch: Scratch):
+    scratch.connection.execute("BEGIN")
+    scratch.watch(TABLE)
+    with pytest.raises(sqlite3.OperationalError):
+        scratch.watch("INSERT INTO nowhere VALUES (1)")
+    scratch.connection.execute("ROLLBACK")
+    scratch.connection.execute("CREATE TABLE b (y int)")
+    scratch.watcher.take()
+
+    scratch.watch("DROP TABLE b")
+
+    assert scratch.changes() == [("main.b", "table", None), ("y", "int", None)]
+
+
 def test_sees_a_schema_that_is_written_by_hand(scratch: Scratch):
     scratch.watch(TABLE, "PRAGMA writable_schema = ON")
     scratch.watcher.take()

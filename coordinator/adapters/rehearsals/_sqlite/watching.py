@@ -107,6 +107,7 @@ class Watcher:
     def watch(self, connection: sqlite3.Connection, statement: Statement, send: Callable[[], Rows]) -> None:
         """Run a statement and look at what it did; one that fails leaves no evidence."""
         before, in_transaction = self._look(connection), connection.in_transaction
+        known, self._seen = self._seen, None  # what is taken back behind a failure sets the number back
         self._actions = []
         begun = time.monotonic()
         try:
@@ -115,6 +116,7 @@ class Watcher:
             seconds = time.monotonic() - begun
             actions, self._actions = tuple(self._actions), None
             self._is_edited = self._is_edited or any(map(_is_edit, actions))
+        self._seen = known
         seen = _Seen(statement, before, self._look(connection), actions, seconds, in_transaction)
         if not seen.is_of_the_tool:
             self._evidence.append(self._judged(seen))
