@@ -17,6 +17,12 @@ _BODY: Final = re.compile(r"\bAS (?P<quote>\$\w*\$)(?P<body>.*)(?P=quote)", re.D
 _ALIAS: Final = re.compile(r"\bAS\s+(?!SELECT\b|WITH\b|MATERIALIZED\b)[\w\"`]+", re.IGNORECASE)
 _OPTIONS: Final = re.compile(r";?\s+with (?:\([^()]*\)|check option \w+ sql security \w+)$", re.IGNORECASE)
 """Behind a view's text: who is asked for rights, and which rows it takes, of which others tell."""
+_CAST: Final = re.compile(r"\((?P<of>(?:\"?\w+\"?\.)?\"?(?P<column>\w+)\"?)\)::text\b(?!\[)")
+"""What PostgreSQL writes around a `varchar` wherever it compares it, and not around a `text`."""
+_OWN_COLUMNS: Final = re.compile(
+    r"\bSELECT\b.*\bSELECT\b|\b(?:WITH|VALUES|COLUMNS)\b|\) \"?\w+\"?\(", re.IGNORECASE | re.DOTALL
+)
+"""In a view with columns that no table has: a name may be one of theirs, of whatever type."""
 _SILENT: Final = frozenset({"space", "comment", "block"})
 _PUNCTUATION: Final = frozenset("(),.;`")
 
@@ -49,6 +55,13 @@ def shown_otherwise(
             texts = [" , ".join([*items[:both], end]) for items, end in ((mine, rest), (others, other_rest))]
             if _weights(texts[0], names) != _weights(texts[1], names):
                 yield name
+
+
+def without_casts(view: str, columns: Collection[str]) -> str:
+    """Return a view's text without the casts of some columns to what they are in any case."""
+    if _OWN_COLUMNS.search(view):
+        return view
+    return _CAST.sub(lambda found: found["of"] if found["column"].lower() in columns else found[0], view)
 
 
 def body_of(definition: str) -> str:

@@ -119,7 +119,7 @@ def _made_otherwise(pair: Pair) -> str | None:
     names = before.names | now.names
     found = [
         *otherwise(before.functions, now.functions, named=named, names=names),
-        *shown_otherwise(before.views, now.views, named=named, names=names),
+        *shown_otherwise(before.shown, now.shown, named=named, names=names),
     ]
     return _MADE_OTHERWISE.format(name=found[0]) if found else None
 

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from coordinator.rehearsal_ports import Ran
 from coordinator.rehearse.acting import Acting, acting
+from coordinator.rehearse.bodies import without_casts
 from coordinator.rehearse.by_table import ByTable
 from coordinator.rehearse.catalogued import (
     Constraint,
@@ -50,6 +51,10 @@ from coordinator.rehearse.written import columns_by, targets_of
 _ALL_COLUMNS = re.compile(r"(?:\bSELECT(?:\s+(?:ALL|DISTINCT))?|\bRETURNING|,|\.)\s*\*", re.IGNORECASE)
 _VIEWS = ("view ", "materialized view ")
 _GIVES = re.compile(r"\b(?:default|generated always as) .*", re.IGNORECASE | re.DOTALL)
+_TEXT = re.compile(
+    r"(?:text|character varying)(?:\(\d+\))?(?! *\[)(?!.*\bcollate\b)(?= |$)", re.IGNORECASE | re.DOTALL
+)
+"""PostgreSQL's types of a text that is compared as it stands: no array, and in no collation of its own."""
 _CONSTRAINTS = (constraints, of_domains, partitionings, expressions, strict_columns, triggers)
 """What reads them from a catalogue."""
 
@@ -233,6 +238,21 @@ class Schema:
     @cached_property
     def _bodies_of_views(self) -> Mapping[str, Sequence[str]]:
         return {name: (view,) for name, view in self.views.items()}
+
+    @cached_property
+    def shown(self) -> Mapping[str, str]:
+        """What its views are made of, without casts that say only that a column is a `varchar`.
+
+        A function of the schema may be another one for either, so nothing is left out beside one.
+        """
+        others, texts = set[str](), set[str]()
+        for key, definition in self.catalogue.items():
+            if key.startswith("column "):
+                (texts if _TEXT.match(definition) else others).add(bare(key.partition(" ")[2]))
+        return {
+            name: view if words_of(view) & self.functions.keys() else without_casts(view, texts - others)
+            for name, view in self.views.items()
+        }
 
     @cached_property
     def _constraints(self) -> ByTable[Constraint]:

@@ -128,3 +128,43 @@ def test_both_references_to_one_table_are_met(servers: Servers):
     base = f"CREATE TABLE p (id integer PRIMARY KEY);\nCREATE TABLE t (id integer PRIMARY KEY, {keys});\n"
 
     assert verdict(servers, Engine.POSTGRESQL, base, "UPDATE t SET a = b;", "SELECT id, a FROM t") == "pu"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shows", "expected"),
+    [
+        ("varchar(40)", "text", "c = 'x'", "pp"),
+        ("varchar(40)", "text", "lower(c) = 'x'", "pp"),
+        ("varchar(40)", "text", "c >= 'x'", "pu"),
+        ("integer", "text", "c = 'x'", "pu"),
+        ('varchar(40) COLLATE "C"', "text", "c = 'x'", "pu"),
+        ("varchar(40)", "text", "of_a_kind(c) = 'x'", "pu"),
+        ("varchar(40)", "text", "c = (SELECT max(c) FROM t)", "pu"),
+    ],
+    ids=[
+        "alike",
+        "in a function",
+        "another view",
+        "another type",
+        "a collation",
+        "our function",
+        "a subquery",
+    ],
+)
+def test_a_view_of_a_varchar_that_becomes_a_text_is_made_anew(
+    servers: Servers, before: str, after: str, shows: str, expected: str
+):
+    """PostgreSQL's own text of it has a cast less."""
+    function = "CREATE FUNCTION of_a_kind(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$SELECT $1$$;\n"
+    first = shows.replace(">=", "=").replace("c ", "c::text " if before == "integer" else "c ")
+    view = "CREATE VIEW v AS SELECT id FROM t WHERE "
+
+    found = verdict(
+        servers,
+        Engine.POSTGRESQL,
+        f"{function}CREATE TABLE t (id integer PRIMARY KEY, c {before});\n{view}{first};\n",
+        f"DROP VIEW v;\nALTER TABLE t ALTER COLUMN c TYPE {after};\n{view}{shows};\n",
+        "SELECT id FROM v",
+    )
+
+    assert found == expected
