@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from coordinator.diagnostics import Diagnostic, Place
+from coordinator.ports.migrations import BELOW
 
 Read = Callable[[str], bytes | None]
 """Return a file's bytes by its path from the plan's `dir`; None where there is none."""
@@ -132,11 +133,10 @@ def _layout(found: Mapping[str, str], path: str, read: Read) -> Layout | Diagnos
                 path, f"`{each}` is no path from the file's own folder, and in no package here"
             )
         paths.append(place)
-    if "recursive" in found:
-        return _unreadable(path, "`recursive_version_locations` is not supported yet")
     here, *others = paths
     env, own = (posixpath.normpath(posixpath.join(here, each)) for each in ("env.py", "versions"))
-    return Layout(env, tuple(others) or (own,))
+    below = BELOW if "recursive" in found else ""
+    return Layout(env, tuple(f"{each}{below}" for each in others or [own]))
 
 
 def _place(location: str, folder: str, read: Read) -> str | None:

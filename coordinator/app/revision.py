@@ -17,7 +17,7 @@ from coordinator.diagnostics import Diagnostic, Place, Severity, errors_of
 from coordinator.errors import PlanInvalid, Usage
 from coordinator.load.migrations import glance, read_migrations
 from coordinator.model import DatabaseName, DatabaseSpec, Engine, Migration, MigrationsSpec, Script, SecretRef
-from coordinator.ports.migrations import MigrationTool
+from coordinator.ports.migrations import BELOW, MigrationTool
 from coordinator.secret import Secret
 
 _NOWHERE = SecretRef("file", "nowhere")
@@ -64,7 +64,7 @@ def _project_of(file: Path, tool: MigrationTool) -> Path:
         for source in tool.sources(partial(_glance, folder)):
             if isinstance(source, Diagnostic):
                 told = told or source
-            elif (folder / source).resolve() == file.resolve().parent:
+            elif _is_in(file.resolve().parent, folder, source):
                 return folder
     raise Usage(
         "alembic-config",
@@ -72,6 +72,12 @@ def _project_of(file: Path, tool: MigrationTool) -> Path:
         why=told.what if told else "",
         next_step="Call it for a file in the folder of versions of a project.",
     )
+
+
+def _is_in(parent: Path, project: Path, source: str) -> bool:
+    """Tell whether a folder is one that the tool reads for a project."""
+    top = (project / source.removesuffix(BELOW)).resolve()
+    return parent.is_relative_to(top) if source.endswith(BELOW) else parent == top
 
 
 def _glance(folder: Path, path: str) -> bytes | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
+from os import walk
 from os.path import normpath
 from pathlib import Path
 from posixpath import dirname, join
@@ -19,7 +20,7 @@ from coordinator.diagnostics import Diagnostic, Place, errors_of
 from coordinator.errors import Usage
 from coordinator.load.source import read_bytes, shown
 from coordinator.model import Engine, Migration, MigrationsSpec, SourceFile
-from coordinator.ports.migrations import MigrationTool, Reading
+from coordinator.ports.migrations import BELOW, MigrationTool, Reading
 from coordinator.query_ports import Tree
 
 MAX_MIGRATION_BYTES = 16 << 20
@@ -131,16 +132,21 @@ def _glance(tree: Tree, path: str) -> bytes | None:
 
 
 def _right_in(tree: Tree, place: str) -> list[str]:
-    """Return the files right in a folder; what is no folder is a file, or is not there."""
-    return [each for each in tree.files(place) if (dirname(each) or ".") == place] or [place]
+    """Return the files in a folder; what is no folder is a file, or is not there."""
+    top = place.removesuffix(BELOW)
+    return [each for each in tree.files(top) if top != place or (dirname(each) or ".") == top] or [top]
 
 
 def _paths(spec: MigrationsSpec, source: str, tool: MigrationTool) -> list[Path] | Diagnostic:
-    folder = Path(normpath(spec.folder / source)) if source else spec.folder
+    top = source.removesuffix(BELOW)
+    folder = Path(normpath(spec.folder / top)) if top else spec.folder
     if folder.is_file():
         return [folder]
     try:
-        return sorted(each for each in folder.iterdir() if tool.is_migration(each.name))
+        below = [Path(each) for each, *_ in walk(folder)][1:] if source.endswith(BELOW) else []
+        return sorted(
+            each for one in (folder, *below) for each in one.iterdir() if tool.is_migration(each.name)
+        )
     except (FileNotFoundError, NotADirectoryError):
         return Diagnostic(
             code="folder-missing",

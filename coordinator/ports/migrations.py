@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from coordinator.diagnostics import Diagnostic
 from coordinator.model import Engine, Migration, MigrationId, Script, SourceFile
 from coordinator.pieces import NewMigration
 from coordinator.ports.databases import Batch, LockId, Target
+
+BELOW: Final = "/**"
+"""What the folders below one are named by, at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class MigrationTool(Protocol):
     def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
         """Return the files and folders that it reads, as paths from the plan's `dir`, or what is wrong there.
 
-        `read` returns a file's bytes by such a path, None where there is none.
+        A folder that ends in `BELOW` stands for those below it as well. `read` returns a file's bytes by
+        such a path, None where there is none.
         """
         ...
 

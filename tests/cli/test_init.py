@@ -281,6 +281,15 @@ def test_says_where_revisions_are_that_no_configuration_names(tmp_path: Path):
     assert "# - db/versions/x and 1 folder more: 2 revisions of alembic that no configuration names" in text
 
 
+def test_finds_the_revisions_in_folders_below_where_the_configuration_says_so(tmp_path: Path):
+    lower = {"db/versions/2026/b2.py": "revision = 'b2'\ndown_revision = 'a1'\n"}
+
+    text = planned(tmp_path / "shop", alembic(lower, script="db\nrecursive_version_locations = true"))
+
+    assert "# .: 2 files of alembic." in text
+    assert "that no configuration names" not in text
+
+
 def test_says_that_a_plan_has_no_database(tmp_path: Path):
     text = planned(tmp_path / "shop", {"Procfile": "web: ./run\n"})
 
@@ -309,7 +318,7 @@ def test_leaves_out_a_project_of_alembic_with_several_databases(tmp_path: Path):
 
 
 def test_a_project_of_alembic_whose_place_is_not_known_is_found_and_said(tmp_path: Path):
-    write(tmp_path, alembic(script="db\nrecursive_version_locations = true"))
+    write(tmp_path, alembic(script="../elsewhere/db\nversion_locations = /nowhere"))
 
     done = coordinator(tmp_path, "init")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fixtures.alembic_project import LINE, write_project
+from fixtures.alembic_project import INI, LINE, write_project
 from fixtures.repository import Repository
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "how-to" / "pull-requests.md"
@@ -305,13 +305,18 @@ def test_every_command_of_the_document_runs(shop: Repository, line: str):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_project_of_alembic_on_sqlite_needs_no_address(tmp_path: Path):
+@pytest.mark.parametrize("below", ["", "2026/11/"])
+def test_a_project_of_alembic_on_sqlite_needs_no_address(tmp_path: Path, below: str):
     shop = Repository(tmp_path / "shop")
-    write_project(shop.folder, {"a1.py": LINE["a1.py"]})
+    recursive = "%(here)s/migrations\nrecursive_version_locations = true"
+    ini = INI.replace("%(here)s/migrations", recursive) if below else INI
+    write_project(shop.folder, {}, ini=ini)
+    shop.write(f"migrations/versions/{below}a1.py", LINE["a1.py"])
     shop.write("plan.yaml", ALEMBIC_PLAN)
     shop.git("add", "--all")
     shop.commit("v1.4")
-    write_project(shop.folder, LINE)
+    for name in ("b2.py", "c3.py"):
+        shop.write(f"migrations/versions/{below}{name}", LINE[name])
 
     done = coordinator(shop.folder, "plan", "--against", "v1.4")
 

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import alembic
 import pytest
-from fixtures.alembic_project import INI, LINE, apply_next, heads, plan_in, rows, write_project
+from fixtures.alembic_project import INI, LINE, SHOP, apply_next, heads, plan_in, rows, write_project
 from fixtures.audience import Audience
 from fixtures.code_release import release
 
 from coordinator.adapters.runners import _alembic_child
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
+from coordinator.app.revision import script_of
 from coordinator.errors import ExitCode, PlanInvalid, StepFailed
 from coordinator.journal.events import Outcome
+from coordinator.model import Engine
 
 INSIDE = Path(_alembic_child.__file__).with_name("_alembic_inside")
 
@@ -101,6 +103,26 @@ def test_another_copy_of_the_package_than_was_read_is_refused_before_anything(tm
 
     assert "copy/shop/migrations/versions/a1.py, and the plan in " in str(refused.value)
     assert "alembic_version" not in {name for (name,) in rows(ports, "SELECT name FROM sqlite_master")}
+
+
+def test_a_project_that_has_its_revisions_in_folders_by_date_is_released_and_parsed(tmp_path: Path):
+    location = "%(here)s/migrations\nrecursive_version_locations = true"
+    write_project(tmp_path, LINE, ini=INI.replace("%(here)s/migrations", location))
+    versions = tmp_path / "migrations" / "versions"
+    deep = versions / "2026" / "11"
+    deep.mkdir(parents=True)
+    (versions / "b2.py").rename(versions / "2026" / "b2.py")
+    (versions / "c3.py").rename(deep / "c3.py")
+    ports = plan_in(tmp_path, f"sqlite:///{tmp_path}/shop.db")
+
+    apply_next(ports, "a1")
+    apply_next(ports, "b2")
+    migration, _ = script_of(
+        deep / "c3.py", Engine.SQLITE, tool=ports.tool(SHOP), python=None, environment={}
+    )
+
+    assert [str(each.version) for each in ports.migrations(SHOP)] == ["a1", "b2", "c3"]
+    assert (heads(ports), str(migration.version)) == ({"b2"}, "c3")
 
 
 def test_a_project_may_have_modules_of_any_name(tmp_path: Path):

@@ -277,6 +277,10 @@ IN_PACKAGE = b"[alembic]\nscript_location = shop:db\n"
             ("db/env.py", "db/versions"),
         ),
         (
+            {"alembic.ini": b"[alembic]\nscript_location=db\nrecursive_version_locations=true\n"},
+            ("db/env.py", "db/versions/**"),
+        ),
+        (
             {"pyproject.toml": b'[tool.alembic]\nscript_location = "%(here)s/db"\n'},
             ("db/env.py", "db/versions"),
         ),

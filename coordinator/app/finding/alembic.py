@@ -18,6 +18,7 @@ from coordinator.app.finding.files import File
 from coordinator.app.finding.migrations import MigrationFolder
 from coordinator.diagnostics import Diagnostic
 from coordinator.model import Engine
+from coordinator.ports.migrations import BELOW
 from coordinator.wording import counted
 
 TOOL: Final = "alembic"
@@ -106,9 +107,8 @@ def _project(
 ) -> MigrationFolder | None:
     tool = discovery.migration_tool(TOOL)
     sources = [each for each in told if isinstance(each, str)]
-    places = {PurePosixPath(each) for each in sources}
     revisions = [
-        each for each in files.values() if each.path.parent in places and tool.is_migration(each.path.name)
+        each for each in files.values() if _is_named(each, sources) and tool.is_migration(each.path.name)
     ]
     if not revisions and len(sources) == len(told):
         return None
@@ -121,14 +121,25 @@ def _project(
     )
 
 
+def _is_named(file: File, sources: Iterable[str]) -> bool:
+    """Tell whether a file is in one of the folders that a project reads."""
+    return any(
+        file.path.is_relative_to(each.removesuffix(BELOW))
+        if each.endswith(BELOW)
+        else str(file.path.parent) == each
+        for each in sources
+    )
+
+
 def _unnamed(told: Sequence[str | Diagnostic], files: Mapping[str, File]) -> str | None:
     """Return what to know of revisions in folders below the named ones, which Alembic does not look into."""
-    places = {PurePosixPath(each) for each in told if isinstance(each, str)}
+    sources = [each for each in told if isinstance(each, str)]
+    places = {PurePosixPath(each) for each in sources}
     below = [
         each
         for each in files.values()
         if each.path.suffix == ".py"
-        and each.path.parent not in places
+        and not _is_named(each, sources)
         and not places.isdisjoint(each.path.parents)
         and _REVISION.search(each.head())
     ]
