@@ -95,6 +95,15 @@ def test_a_project_that_has_its_revisions_in_its_package_is_released(tmp_path: P
     assert heads(ports) == {"a1"}
 
 
+def test_a_module_that_is_not_there_is_told_with_the_interpreter_and_how_to_name_another(tmp_path: Path):
+    ports = in_package(tmp_path, imported="nowhere")
+
+    with pytest.raises(StepFailed) as failed:
+        apply_next(ports, "a1")
+
+    assert f"No module named 'shop' for {sys.executable}. `migrations: {{…, python: " in str(failed.value)
+
+
 def test_another_copy_of_the_package_than_was_read_is_refused_before_anything(tmp_path: Path):
     ports = in_package(tmp_path, imported="copy")
 

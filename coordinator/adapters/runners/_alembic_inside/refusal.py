@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 class Refused(Exception):
     """What was asked for cannot be done; nothing has happened."""
@@ -16,4 +18,9 @@ class Lost(Refused):
 def told(error: BaseException) -> str:
     """Return what an error says in one line; of SQLAlchemy's what the driver's own says."""
     text = " ".join(str(getattr(error, "orig", None) or error).split())
+    if isinstance(error, ModuleNotFoundError):
+        text += (
+            f" for {sys.executable}. `migrations: {{…, python: .venv/bin/python}}` names the project's"
+            " interpreter, `prepend_sys_path` in alembic.ini a folder to import from"
+        )
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
