@@ -52,7 +52,7 @@ def tree_at(repository: GitRepository, ref: str) -> GitTree:
     if branch is None:
         raise Usage(
             "no-default-branch",
-            f"The git repository of {repository.folder} has no default branch that could be found.",
+            f"The git repository of `{repository.folder}` has no default branch that could be found.",
             why="Looked for origin/HEAD, main and master.",
             next_step="Name the commit to compare with: --against REF. A pipeline may have to fetch it.",
         )

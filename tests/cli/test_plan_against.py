@@ -165,7 +165,9 @@ def test_a_query_that_fails_on_the_branchs_own_schema_is_never_proven(shop: Repo
 
 
 def test_names_a_commit_that_is_not_there(shop: Repository):
-    assert "error[unknown-ref]" in against(shop, "v9", ends=2).stderr
+    said = against(shop, "v9", ends=2).stderr
+
+    assert "error[unknown-ref]: `v9` is no commit in the git repository of `.`. Tried" in said
 
 
 def test_works_without_a_plan_file_from_what_it_finds(shop: Repository):

@@ -103,7 +103,7 @@ class GitRepository:
         if found is None:
             raise Usage(
                 "unknown-ref",
-                f"`{ref}` is no commit in the git repository of {self.folder}.",
+                f"`{ref}` is no commit in the git repository of `{self.folder}`.",
                 why="Tried as tag, branch and commit id, without asking any remote.",
                 next_step="Fetch it first (`git fetch --tags`; a shallow clone also needs --unshallow).",
             )
@@ -166,7 +166,7 @@ class GitRepository:
         if found.returncode != 0:
             raise Usage(
                 "no-merge-base",
-                f"`{first}` and `{second}` have no commit in common in {self.folder}.",
+                f"`{first}` and `{second}` have no commit in common in `{self.folder}`.",
                 next_step="Name the ref to compare with, or fetch the history that a shallow clone lacks.",
             )
         return _text(found.stdout).strip()
@@ -383,7 +383,7 @@ def _not_a_repository(folder: Path, why: str) -> Usage:
 def _missing(folder: Path, name: str) -> Usage:
     return Usage(
         "object-missing",
-        f"The git repository of {folder} lacks the object {name}.",
+        f"The git repository of `{folder}` lacks the object {name}.",
         why="A partial clone leaves objects out, and nothing is fetched here.",
         next_step="Fetch them with `git fetch --refetch --no-filter`, or clone anew.",
     )
