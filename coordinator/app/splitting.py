@@ -23,13 +23,14 @@ from coordinator.app.schemas import Halves, Schemas
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.errors import PlanInvalid, Refused, Usage
 from coordinator.evidence import NOTHING_KNOWN, Break, Rehearsal, Span, Use, Verdict
+from coordinator.load.migrations import errors_of_folder, with_faults
 from coordinator.model import DatabaseName, Migration, Phase, Role, Script, SourceFile
 from coordinator.pieces import NewMigration, Piece, alone, changing, pieces_of
 from coordinator.queries import Catalogue
 from coordinator.rehearse import MEND_DOUBT
 from coordinator.splits import Placed, Split
 from coordinator.steps import StepKind
-from coordinator.survey import Survey, survey
+from coordinator.survey import Survey, faults_of, survey
 
 _TIMESTAMP: Final = "%Y%m%d%H%M%S"
 _VERSION: Final = re.compile(r"[0-9]+")
@@ -327,14 +328,12 @@ class _Search:
         others = [
             file for each in self.ports.migrations(self.name) if each is not self.whole for file in each.files
         ]
-        reading = tool.read([*others, *files], spec.engine)
-        demand_sound(reading.diagnostics)
-        ports = self.ports.with_migrations(self.name, reading.migrations)
+        reading = with_faults(tool, tool.read([*others, *files], spec.engine), ())
         applied = {each.version for each in self._applied()}
-        database = replace(
-            self.seen.databases[self.name],
-            pending=tuple(each for each in reading.migrations if each.version not in applied),
-        )
+        pending = tuple(each for each in reading.migrations if each.version not in applied)
+        demand_sound((*errors_of_folder(reading), *faults_of(pending)))
+        ports = self.ports.with_migrations(self.name, reading.migrations)
+        database = replace(self.seen.databases[self.name], pending=pending)
         seen = replace(self.seen, databases={**self.seen.databases, self.name: database})
         try:
             proof, _ = work_out(

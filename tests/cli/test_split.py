@@ -80,6 +80,17 @@ def texts(checkout: Checkout) -> dict[str, str]:
     return {each.name: each.read_text() for each in (checkout.folder / "migrations").iterdir()}
 
 
+def test_the_error_of_a_file_that_is_applied_is_minded_by_nobody(checkout: Checkout) -> None:
+    shop = prepare(checkout, engine="sqlite")
+    shop.migration(1, "orders", f"-- +goose Up\nBEGIN;\n{ORDERS}\nCOMMIT;\n")
+    shop.migration(2, "cents", BOTH)
+
+    written = split(shop, "00002_cents.sql", "--write")
+
+    assert written.exit_code == 0, written.err
+    assert "00003_cents_contract.sql" in texts(shop)
+
+
 def test_what_the_old_version_reads_waits_in_a_file_of_its_own_and_nothing_is_written_unasked(
     shop: Checkout,
 ) -> None:
