@@ -51,7 +51,8 @@ def with_live_rows(
 def count_rows(session: Session, queries: Iterable[RowQuery]) -> Mapping[RowQuery, int | None]:
     """Return how many rows each query finds, `MOST_ROWS` at most; None where the time was over before.
 
-    What needs something that an earlier migration brings is left out.
+    What needs something that an earlier migration brings is left out. Raises: DatabaseError where the
+    connection is lost.
     """
     counts: dict[RowQuery, int | None] = {}
     end = time.monotonic() + _IN_ALL.total_seconds()
@@ -63,7 +64,9 @@ def count_rows(session: Session, queries: Iterable[RowQuery]) -> Mapping[RowQuer
         try:
             [[count]] = session.query(_COUNT.format(each.source, MOST_ROWS), within=_WITHIN)
             counts[each] = int(str(count))
-        except DatabaseError:
+        except DatabaseError as error:
+            if error.is_out_of_reach:
+                raise
             if time.monotonic() - began >= _WITHIN.total_seconds():
                 counts[each] = None
     return counts

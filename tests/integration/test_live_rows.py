@@ -25,6 +25,7 @@ from coordinator.load import load_plan
 from coordinator.model import BackfillSpec, DatabaseName, Engine, Migration
 from coordinator.ports.databases import Batch, Session
 from coordinator.prove import risks
+from coordinator.rehearsal_ports import RowQuery
 from coordinator.rehearse import asked_of_live, hazards_of_live_rows
 from coordinator.report.page import as_html
 from coordinator.report.story import tell
@@ -425,6 +426,26 @@ def test_what_is_not_found_out_in_time_is_a_note(
         "whether live has values of `c, b` that several rows of `t` have, on which `00002_m` fails,"
         " was not found out in time"
     )
+
+
+ENDS_ITSELF = {
+    PG: "FROM pg_terminate_backend(pg_backend_pid())",
+    MYSQL_ENGINE: "FROM (SELECT 1 AS one) AS x WHERE (SELECT ended() = 1)",
+}
+
+
+@pytest.mark.parametrize("engine", [PG, pytest.param(MYSQL_ENGINE, marks=pytest.mark.mariadb)])
+def test_a_lost_connection_answers_no_question(servers: Servers, engine: Engine):
+    asked = [RowQuery("rows", "1", each) for each in (ENDS_ITSELF[engine], "FROM t")]
+    ends = "CREATE FUNCTION ended() RETURNS int READS SQL DATA BEGIN KILL CONNECTION_ID(); RETURN 1; END"
+    tables = TABLES if engine is PG else (*TABLES, ends)
+
+    with servers[engine].database() as database, database.session() as session:
+        session.execute(Batch(tables, transaction=False))
+        with pytest.raises(DatabaseError) as lost:
+            count_rows(session, asked)
+
+    assert lost.value.code == "connection-lost"
 
 
 def test_a_connection_that_is_lost_over_the_question_leaves_the_rest_proven(
