@@ -177,7 +177,8 @@ def apply_on_scratch(
         if not is_there:
             session.execute(tool.create_ledger(target))
         batches = tool.up(migration, target=target, ledger=Ledger(exists=True))
-        batches = tuple(_as_it_stands(each, target.engine) for each in batches)
+        is_faulty = bool(migration.faults)
+        batches = tuple(_as_it_stands(each, target.engine, is_faulty=is_faulty) for each in batches)
         _execute(session, batches, migration.up, path=migration.files[0].path, target=target)
     except DatabaseError as error:
         return error
@@ -186,16 +187,18 @@ def apply_on_scratch(
     return None
 
 
-def _as_it_stands(batch: Batch, engine: Engine) -> Batch:
+def _as_it_stands(batch: Batch, engine: Engine, *, is_faulty: bool) -> Batch:
     """Return a batch without its guard; a file that bears no transaction around it gets none.
 
     `run` refuses such a file. The tool that applied one which begins and ends transactions lost its own
     half-way, which leaves behind what the file alone does; one that the engine refuses in a transaction was
-    applied when it had another header, or by hand.
+    applied when it had another header, or by hand. A revision of Alembic that the engine refuses there has no
+    fault to read, and fails here as it will when it is applied.
     """
-    statements = (each for text in batch.statements for each in split_statements(text, engine))
-    is_its_own = any(controls_transaction(each) or refuses_transaction(each) for each in statements)
-    return replace(batch, guard=None, transaction=batch.transaction and not is_its_own)
+    statements = tuple(each for text in batch.statements for each in split_statements(text, engine))
+    is_its_own = any(map(controls_transaction, statements))
+    was_sent_alone = is_faulty and any(map(refuses_transaction, statements))
+    return replace(batch, guard=None, transaction=batch.transaction and not (is_its_own or was_sent_alone))
 
 
 def revert_migration(

@@ -211,6 +211,20 @@ def test_what_is_not_known_for_one_reason_is_one_warning(database_url: str, tmp_
     assert alone.startswith("What `f6` sends is not known before it runs: it inserts values")
 
 
+def test_a_revision_that_alembic_s_transaction_refuses_does_not_apply_in_the_rehearsal_either(
+    database_url: str, tmp_path: Path
+):
+    alone = "op.execute('CREATE INDEX CONCURRENTLY item_name ON item (name)')"
+    files = {"a1.py": LINE["a1.py"], **revision("b2", "a1", up=alone, said=EXPAND)}
+    ports = plan_in(write_project(tmp_path, files), database_url)
+
+    proof, _ = plan_release(ports, step_kinds(), watches_statements=True)
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    assert rehearsal.failed == "b2"
+    assert "b2.py:17: The database refused a statement: CREATE INDEX CONCURRENTLY" in rehearsal.notes[0]
+
+
 def planned(folder: Path, url: str, env: str, files=LINE, *, applied=(), rehearsal: str = ""):
     """Return what is found of the next version, and the rehearsal."""
     ports = plan_in(write_project(folder, files, env=env), url, locks=rehearsal)
