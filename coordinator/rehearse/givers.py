@@ -10,7 +10,7 @@ and has it may be none that a sample's value finds. A trigger of SQLite says it 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from coordinator.rehearse.catalogued import ANY, TRIGGER, Read, bare, called, words_of
@@ -54,12 +54,10 @@ class Giver:
     text: str
     columns: frozenset[str]
     """Those of the new row that it gives a value."""
-    replaced: frozenset[str]
-    """Those of them of which it does not ask whether they are NULL."""
+    gives: tuple[tuple[str, frozenset[str], bool], ...] = field(compare=False)
+    """Such a column, the words of the value, and whether it is given only where the column is NULL."""
     events: frozenset[str]
     """With the columns of an UPDATE OF."""
-    made_of: Mapping[str, frozenset[str]] = field(compare=False)
-    """By column, the words of the values that it gives."""
     is_conditional: bool
     """It asks for more than NULL, which sample values may not be."""
 
@@ -88,13 +86,8 @@ def givers(read: Read) -> Iterator[Giver]:
                 table,
                 text,
                 columns=frozenset(column for column, _, _ in given),
-                replaced=frozenset(column for column, _, _ in given)
-                - {column for column, _, fills in given if fills},
+                gives=tuple((column, words_of(value), fills) for column, value, fills in given),
                 events=words_of(head["when"]),
-                made_of={
-                    name: words_of(" ".join(value for column, value, _ in given if column == name))
-                    for name, _, _ in given
-                },
                 is_conditional=not all(map(_OF_NULL_ALONE.fullmatch, asks)),
             )
 
@@ -136,12 +129,16 @@ def replacing(
     lone_ones: Iterable[Giver],
     *,
     columns: frozenset[str],
+    unknown: frozenset[str],
     events: frozenset[str],
     written: frozenset[str] | None,
 ) -> str | None:
-    """Return a column, with its table, of which a trigger of one state alone replaces what a client sends."""
+    """Return a column, with its table, of which a trigger of one state alone replaces what a client sends.
+
+    What it makes of columns that are `unknown` to one of the states, it makes of what that never writes.
+    """
     for each in lone_ones:
-        found = columns & each.replaced
+        found = {name for name, of, fills in each.gives if not fills and unknown.isdisjoint(of)} & columns
         if found and each.runs_for(events, written):
             return f"{each.table}.{min(found)}"
     return None
@@ -156,15 +153,12 @@ def filling(
     written: frozenset[str] | None,
     only_conditional: bool = False,
 ) -> str | None:
-    """Return one of `columns`, with its table, that a trigger of one state alone fills where it is NULL.
-
-    What it makes of columns that are `unknown` to one of the states, it makes of what that never writes.
-    """
+    """Return one of `columns`, with its table, that a trigger of one state alone fills where it is NULL."""
     for each in lone_ones:
         found = {
-            column
-            for column in each.columns - each.replaced
-            if (each.table, column) in columns and unknown.isdisjoint(each.made_of[column])
+            name
+            for name, of, fills in each.gives
+            if fills and (each.table, name) in columns and unknown.isdisjoint(of)
         }
         if found and each.runs_for(events, written) and (each.is_conditional or not only_conditional):
             return f"{each.table}.{min(found)}"

@@ -265,6 +265,7 @@ def _replaced(pair: Pair) -> str | None:
     column = replacing(
         lone_ones,
         columns=columns.difference(pair.here.moving, pair.own.moving),
+        unknown=pair.own.schema.columns_of(pair.own.names) ^ pair.here.schema.columns_of(pair.here.names),
         events=events_of(pair.text),
         written=columns_by(pair.text),
     )

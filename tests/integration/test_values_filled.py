@@ -131,3 +131,18 @@ def test_a_trigger_of_sqlite_that_changes_the_row_afterwards(
     pending = in_one(f"CREATE TRIGGER gives AFTER UPDATE {trigger}")
 
     assert verdict(servers, Engine.SQLITE, base, pending, f"UPDATE t SET {query} WHERE id = ?") == expected
+
+
+def test_a_column_that_is_made_of_one_that_the_version_does_not_know(servers: Servers):
+    asks = "NEW.{0} IS DISTINCT FROM OLD.{0}"
+    body = (
+        f"IF TG_OP = 'UPDATE' AND {asks.format('c')} THEN NEW.n := NEW.c;"
+        f" ELSIF TG_OP = 'UPDATE' AND {asks.format('n')} THEN NEW.c := NEW.n;"
+        " ELSE NEW.n := coalesce(NEW.n, NEW.c); NEW.c := coalesce(NEW.c, NEW.n); END IF;"
+    )
+    pending = "ALTER TABLE t ADD n integer;\n" + of_postgresql(body, "INSERT OR UPDATE")
+    rounds = "ALTER TABLE t ADD n integer;\n" + of_postgresql("NEW.c := abs(NEW.c);", "INSERT OR UPDATE")
+
+    for query in ("UPDATE t SET c = $1 WHERE id = $2", "INSERT INTO t (id, c) VALUES ($1, $2)", FOUND_BY_B):
+        assert verdict(servers, Engine.POSTGRESQL, T, pending, query) == "pp"
+    assert verdict(servers, Engine.POSTGRESQL, T, rounds, FOUND_BY_B) == "pu"
