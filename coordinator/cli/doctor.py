@@ -132,7 +132,8 @@ def _database(ports: ConnectedPorts, name: DatabaseName) -> str:
     seen, diagnostics = survey_database(ports, name)
     if problems := (*errors_of(diagnostics), *(each for each in diagnostics if each.code == _POOLED)):
         first = problems[0]
-        raise StepFailed(first.code, first.what, why=first.why, next_step=first.next_step)
+        what = f"{first.place}: {first.what}"
+        raise StepFailed(first.code, what, why=first.why, next_step=first.next_step)
     with ports.session(name, label="coordinator doctor") as session:
         missing, note = missing_rights(session, seen.pending), note_on_lock_holders(session)
     if missing:

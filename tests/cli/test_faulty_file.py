@@ -60,6 +60,16 @@ def test_the_error_counts_where_the_migration_is_still_to_be_applied(checkout: C
         assert database.execute("SELECT max(version_id) FROM goose_db_version").fetchall() == [(1,)]
 
 
+def test_doctor_says_where_the_error_is(checkout: Checkout):
+    checkout.released("1.4")
+    checkout.migration(2, "email", EMAIL.replace("text;", "text"))
+
+    ended = checkout.run("doctor", "--set", "VERSION=1.5")
+
+    assert ended.exit_code == 1
+    assert "✘ database shop: error[goose-syntax]: migrations/00002_email.sql:3: The statement" in ended.out
+
+
 def test_validate_says_that_it_knows_of_no_database(checkout: Checkout):
     checkout.released("1.4")
     checkout.migration(1, "users", CUT)
