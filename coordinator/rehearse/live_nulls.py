@@ -1,4 +1,4 @@
-"""Columns that become NOT NULL and in which the live version leaves NULL for as long as it serves. Pure.
+"""Columns that may be NULL no more and in which live leaves NULL for as long as it serves. Pure.
 
 Nothing breaks before: the engine refuses live's query only behind the migration, and then live is gone. But
 the rows that it wrote until then are there, and on them the migration fails, where there is no way back. Of a
@@ -15,7 +15,7 @@ from typing import Final
 
 from coordinator.backfills.order import CONTRACT, named
 from coordinator.diagnostics import Place
-from coordinator.evidence import Break, Hazard, Rehearsal, StatementEvidence, Use
+from coordinator.evidence import Break, Change, Hazard, Rehearsal, StatementEvidence, Use
 from coordinator.model import BackfillSpec, Migration, Role
 from coordinator.rehearse.catalogued import bare, words_of
 from coordinator.rehearse.lost_indexes import last_of_live, named_queries
@@ -25,6 +25,10 @@ from coordinator.sql import split_statements
 
 _REFUSED: Final = frozenset({"23502", "1048", "1364", "SQLITE_CONSTRAINT_NOTNULL"})
 """not_null_violation; ER_BAD_NULL_ERROR, ER_NO_DEFAULT_FOR_FIELD."""
+_REFUSED_BY_CHECK: Final = frozenset({"23514", "4025", "3819", "SQLITE_CONSTRAINT_CHECK"})
+"""check_violation; ER_CONSTRAINT_FAILED of MariaDB, ER_CHECK_CONSTRAINT_VIOLATED of MySQL."""
+_CHECKED: Final = re.compile(r"check \(+[`\"]?(?P<column>\w+)[`\"]? is not null\)+", re.IGNORECASE)
+"""A constraint by which a column may be NULL no more, also in the rows that are there."""
 _QUOTED: Final = re.compile(r"(?<=[^\w\s])[^\W\d][\w$]*")
 """A message's names stand in quotation marks, or behind a dot."""
 _DEFAULT: Final = re.compile(r"\bdefault (?!null\b)", re.IGNORECASE)
@@ -55,15 +59,16 @@ def hazards_of_live_nulls(
             each
             for each in rehearsal.breaks
             if (each.use[2], each.migration) == (Role.LIVE, migration.name)
-            and each.objection.code in _REFUSED
+            and each.objection.code in _REFUSED | _REFUSED_BY_CHECK
         ]
         alone = pending[last : at + 1]
         behind = [each for one in alone for each in rehearsal.statements if each.migration == one.name]
         filled = _filled_behind_live(behind, backfills, alone) if refused else None
         if filled is None:
             continue
-        narrowed = _narrowed(own, behind)
-        for (table, column), queries in sorted(_left_null(narrowed, refused, texts).items()):
+        found = _left_null(_narrowed(own, behind), refused, texts)
+        found |= _left_to_checks(own, refused, texts)
+        for (table, column), queries in sorted(found.items()):
             if table not in filled | _without_trigger(behind):
                 always = sorted(name for name, is_sent in queries.items() if not is_sent)
                 does = "leaves it NULL" if always else "may write NULL there"
@@ -71,7 +76,7 @@ def hazards_of_live_nulls(
                     code="not-null-meets-live-rows",
                     place=_place(own, column, table),
                     migration=migration.name,
-                    what=f"{table}.{column} becomes NOT NULL, and live {does} by"
+                    what=f"{table}.{column} may be NULL no more, and live {does} by"
                     f" {named_queries(always or sorted(queries))} for as long as it serves.",
                     why="A row that it wrote since makes this fail, also where all were filled before."
                     " By then live is gone, and there is no way back.",
@@ -84,12 +89,14 @@ def _left_null(
     narrowed: Mapping[str, Mapping[str, AbstractSet[str]]],
     refused: Sequence[Break],
     texts: Mapping[tuple[Use, str], str],
-) -> Mapping[tuple[str, str], Mapping[str, bool]]:
+) -> dict[tuple[str, str], dict[str, bool]]:
     """Return the queries that leave NULL in each column that becomes NOT NULL, by its table and name, and
     whether each does so only where a client sends it.
     """
     found: dict[tuple[str, str], dict[str, bool]] = {}
     for each in refused:
+        if each.objection.code not in _REFUSED:
+            continue
         message, text = each.objection.message, texts.get((each.use, each.query), "")
         quoted, words = frozenset(name.lower() for name in _QUOTED.findall(message)), words_of(message)
         for column in _meant(narrowed.keys(), quoted, words):
@@ -99,6 +106,25 @@ def _left_null(
                 for named_one in tables[table]:
                     queries = found.setdefault((named_one, column), {})
                     queries[each.query] = is_sent and queries.get(each.query, True)
+    return found
+
+
+def _left_to_checks(
+    statements: Sequence[StatementEvidence], refused: Sequence[Break], texts: Mapping[tuple[Use, str], str]
+) -> dict[tuple[str, str], dict[str, bool]]:
+    """Return the same of the columns for which a CHECK comes that wants a value."""
+    found: dict[tuple[str, str], dict[str, bool]] = {}
+    changes = [change for each in statements for change in each.changes if change.kind == "constraint"]
+    last = {(bare(each.relation or ""), each.name): each.after for each in changes}
+    for (table, name), after in last.items():
+        check = _CHECKED.fullmatch(after or "")
+        if check is None:
+            continue
+        column = bare(check["column"])
+        for each in refused:
+            text, told = texts.get((each.use, each.query), ""), words_of(each.objection.message)
+            if each.objection.code in _REFUSED_BY_CHECK and table in words_of(text) and {name, column} & told:
+                found.setdefault((table, column), {})[each.query] = _may_be_sent(column, text)
     return found
 
 
@@ -169,12 +195,16 @@ def _without_trigger(statements: Sequence[StatementEvidence]) -> AbstractSet[str
 
 
 def _place(statements: Sequence[StatementEvidence], column: str, table: str) -> Place:
-    """Return where the column is changed last."""
+    """Return where the column is changed last, or gets its CHECK."""
     return next(
         each.place
         for each in reversed(statements)
-        if any(
-            one.kind == "column" and (bare(one.relation or ""), bare(one.name)) == (table, column)
-            for one in each.changes
-        )
+        if any(_is_of(one, column) for one in each.changes if bare(one.relation or "") == table)
     )
+
+
+def _is_of(change: Change, column: str) -> bool:
+    if change.kind == "constraint":
+        check = _CHECKED.fullmatch(change.after or "")
+        return check is not None and bare(check["column"]) == column
+    return change.kind == "column" and bare(change.name) == column

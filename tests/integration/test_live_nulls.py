@@ -70,7 +70,9 @@ def backfill(before: str) -> BackfillSpec:
 def test_the_column_and_live_s_query_are_named(servers: Servers, engine: Engine):
     [hazard] = found(servers, engine, FILLED, NOT_NULL[engine])
 
-    assert hazard.what == "t.b becomes NOT NULL, and live leaves it NULL by `Ask` for as long as it serves."
+    assert (
+        hazard.what == "t.b may be NULL no more, and live leaves it NULL by `Ask` for as long as it serves."
+    )
     assert (hazard.migration, hazard.place.file) == ("00003_m", "00003_m.sql")
     assert "UPDATE t SET b = … WHERE b IS NULL" in hazard.rewrite
     assert hazard.fails
@@ -96,6 +98,48 @@ def test_a_null_that_a_client_may_send_is_told_and_leaves_the_release_proven(
 
     assert told in hazard.what
     assert hazard.fails is fails
+
+
+CHECKED = {
+    Engine.POSTGRESQL: "ALTER TABLE t ADD CONSTRAINT has_b CHECK (b IS NOT NULL);",
+    Engine.SQLITE: REBUILT.replace("b integer NOT NULL", "b integer CHECK (b IS NOT NULL)").format("b"),
+    MYSQL_ENGINE: "ALTER TABLE t ADD CONSTRAINT has_b CHECK (b IS NOT NULL);",
+}
+LATER = "ALTER TABLE t ADD CONSTRAINT has_b CHECK (b IS NOT NULL) NOT VALID;"
+
+
+@every_engine
+def test_a_check_that_wants_a_value_is_told_like_not_null(servers: Servers, engine: Engine):
+    [hazard] = found(servers, engine, FILLED, CHECKED[engine])
+
+    assert (
+        hazard.what == "t.b may be NULL no more, and live leaves it NULL by `Ask` for as long as it serves."
+    )
+    assert hazard.fails
+    assert hazard.place.file == "00003_m.sql"
+
+
+def test_a_check_for_new_rows_alone_is_told_where_it_is_validated(servers: Servers):
+    assert found(servers, Engine.POSTGRESQL, FILLED, LATER) == []
+
+    [hazard] = found(servers, Engine.POSTGRESQL, FILLED, f"{LATER}\nALTER TABLE t VALIDATE CONSTRAINT has_b;")
+
+    assert hazard.place.line == 3
+
+
+@every_engine
+def test_nothing_is_said_of_a_check_where_the_migration_fills_it(servers: Servers, engine: Engine):
+    fills = {Engine.SQLITE: CHECKED[engine].replace("SELECT id, a, b", "SELECT id, a, coalesce(b, 0)")}
+    file = fills.get(engine, f"UPDATE t SET b = 0 WHERE b IS NULL;\n{CHECKED[engine]}")
+
+    assert found(servers, engine, FILLED, file) == []
+
+
+@every_engine
+def test_nothing_is_said_of_a_check_that_wants_more_than_a_value(servers: Servers, engine: Engine):
+    more = CHECKED[engine].replace("b IS NOT NULL", "b IS NOT NULL OR a > 0")
+
+    assert found(servers, engine, FILLED, more, live="INSERT INTO t (id, a) VALUES ($1, -1)") == []
 
 
 @every_engine
@@ -138,7 +182,7 @@ def test_of_two_tables_the_one_is_named_that_live_writes(servers: Servers, engin
 
     [hazard] = found(servers, engine, of_both, file)
 
-    assert hazard.what.startswith("t.b becomes NOT NULL")
+    assert hazard.what.startswith("t.b may be NULL no more")
     assert hazard.place.line == NOT_NULL[engine].count("\n") + 2
 
 
