@@ -47,6 +47,26 @@ _COMPARED = re.compile(r"\b(?:IF|ELSIF|ELSEIF|AND|OR|WHEN|NOT)\s+\(*\s*NEW\.[\w\
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """A value that a column of the new row gets."""
+
+    column: str
+    made_of: frozenset[str]
+    """The words of the value."""
+    asks: str
+    """What the trigger asks before."""
+    fills: bool
+    """It is given only where the column is NULL."""
+
+    def follows(self, unknown: frozenset[str]) -> bool:
+        """Tell whether it is made of a column that the version does not know, and so never changes, and any
+        row shows whether it is: nothing is asked, or what was changed or is NULL.
+        """
+        is_shown = "old" in words_of(self.asks) or _OF_NULL_ALONE.fullmatch(self.asks) is not None
+        return is_shown and not unknown.isdisjoint(self.made_of)
+
+
+@dataclass(frozen=True, slots=True)
 class Giver:
     """A trigger, without its name, with what it calls."""
 
@@ -54,8 +74,7 @@ class Giver:
     text: str
     columns: frozenset[str]
     """Those of the new row that it gives a value."""
-    gives: tuple[tuple[str, frozenset[str], bool], ...] = field(compare=False)
-    """Such a column, the words of the value, and whether it is given only where the column is NULL."""
+    gives: tuple[Given, ...] = field(compare=False)
     events: frozenset[str]
     """With the columns of an UPDATE OF."""
     is_conditional: bool
@@ -85,28 +104,31 @@ def givers(read: Read) -> Iterator[Giver]:
             yield Giver(
                 table,
                 text,
-                columns=frozenset(column for column, _, _ in given),
-                gives=tuple((column, words_of(value), fills) for column, value, fills in given),
+                columns=frozenset(each.column for each in given),
+                gives=tuple(given),
                 events=words_of(head["when"]),
                 is_conditional=not all(map(_OF_NULL_ALONE.fullmatch, asks)),
             )
 
 
-def _given(text: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield the columns that get a value, with it, and whether they do only where they are NULL."""
+def _given(text: str) -> Iterator[Given]:
+    """Yield what a trigger's text gives the new row."""
     compared = [range(*each.span()) for each in _COMPARED.finditer(text)]
     for each in _GIVEN.finditer(text):
         if not any(each.start() in span for span in compared):
-            column = bare(each["one"] or each["other"])
-            value = each["value"] or ""
-            yield column, value, _fills(column, value, _asked_before(text[: each.start()]))
+            asks = _asked_before(text[: each.start()])
+            yield _given_value(bare(each["one"] or each["other"]), each["value"] or "", asks)
 
 
-def _given_by(update: re.Match[str], text: str) -> Iterator[tuple[str, str, bool]]:
+def _given_by(update: re.Match[str], text: str) -> Iterator[Given]:
     """Yield the same of an UPDATE of the row that is written."""
     asks = f"{_asked_before(text[: update.start()])} {update['where'] or ''}"
     for name, _, value in (each.partition("=") for each in items_of(update["set"])):
-        yield bare(name.strip()), value, _fills(bare(name.strip()), value, asks)
+        yield _given_value(bare(name.strip()), value, asks)
+
+
+def _given_value(column: str, value: str, asks: str) -> Given:
+    return Given(column, words_of(value), asks, fills=_fills(column, value, asks))
 
 
 def _fills(column: str, value: str, asks: str) -> bool:
@@ -138,7 +160,7 @@ def replacing(
     What it makes of columns that are `unknown` to one of the states, it makes of what that never writes.
     """
     for each in lone_ones:
-        found = {name for name, of, fills in each.gives if not fills and unknown.isdisjoint(of)} & columns
+        found = {one.column for one in each.gives if not (one.fills or one.follows(unknown))} & columns
         if found and each.runs_for(events, written):
             return f"{each.table}.{min(found)}"
     return None
@@ -156,9 +178,9 @@ def filling(
     """Return one of `columns`, with its table, that a trigger of one state alone fills where it is NULL."""
     for each in lone_ones:
         found = {
-            name
-            for name, of, fills in each.gives
-            if fills and (each.table, name) in columns and unknown.isdisjoint(of)
+            one.column
+            for one in each.gives
+            if one.fills and (each.table, one.column) in columns and unknown.isdisjoint(one.made_of)
         }
         if found and each.runs_for(events, written) and (each.is_conditional or not only_conditional):
             return f"{each.table}.{min(found)}"

@@ -160,15 +160,10 @@ def _given_otherwise(pair: Pair) -> str | None:
         return None
     for name in sorted(before.keys() | now.keys()):
         ours, theirs = before.get(name, ""), now.get(name, "")
+        if ours == theirs or name[1] in columns or name[0] not in targets_of(pair.text):
+            continue
         is_met = "insert" in events or ("update" in events and _ON_UPDATE in ours + theirs)
-        is_in_both = name in pair.own.schema.columns and name in pair.here.schema.columns
-        if (
-            is_met
-            and is_in_both
-            and ours != theirs
-            and name[1] not in columns
-            and name[0] in targets_of(pair.text)
-        ):
+        if is_met and name in pair.own.schema.columns and name in pair.here.schema.columns:
             return _GIVEN.format(column=".".join(name))
     return None
 

@@ -133,9 +133,9 @@ def _not_set_off(pair: Pair) -> str | None:
     if not ours:
         return None
     theirs = [each for each in pair.here.schema.acting if each.table in pair.here.names]
-    wrote, ran = pair.own.ran.count, pair.own.ran
+    ran = pair.own.ran
     for each in lone(ours, theirs, pair.here.tables):
-        is_unseen = not wrote or each.tells or (each.writes_others and not ran.beside)
+        is_unseen = not ran.count or each.tells or (each.writes_others and not ran.beside)
         if is_unseen and not events_of(pair.text).isdisjoint(each.events):
             return _NOT_SET_OFF.format(table=each.table)
     return None
@@ -149,10 +149,10 @@ def _null_refused(pair: Pair) -> str | None:
     if not new or _tries_null(pair):
         return None
     for name in sorted(new):
-        is_known = name in before.columns
-        is_named = columns is None or name[1] in columns
-        is_given = name in now.given or name in now.counted
-        is_met = is_known and is_named if is_named else "insert" in events and not is_given
+        if columns is None or name[1] in columns:
+            is_met = name in before.columns
+        else:
+            is_met = "insert" in events and name not in now.given and name not in now.counted
         if is_met and name[0] in targets_of(pair.text) and not _sets_literals(pair, {name[1]}):
             return _NULL_REFUSED.format(column=".".join(name))
     return None

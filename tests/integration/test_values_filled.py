@@ -146,3 +146,7 @@ def test_a_column_that_is_made_of_one_that_the_version_does_not_know(servers: Se
     for query in ("UPDATE t SET c = $1 WHERE id = $2", "INSERT INTO t (id, c) VALUES ($1, $2)", FOUND_BY_B):
         assert verdict(servers, Engine.POSTGRESQL, T, pending, query) == "pp"
     assert verdict(servers, Engine.POSTGRESQL, T, rounds, FOUND_BY_B) == "pu"
+    seldom = "ALTER TABLE t ADD n integer;\n" + of_postgresql(
+        "IF NEW.n = 77 THEN NEW.c := NEW.n; END IF;", "INSERT OR UPDATE"
+    )
+    assert verdict(servers, Engine.POSTGRESQL, T, seldom, FOUND_BY_B) == "pu"
