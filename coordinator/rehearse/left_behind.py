@@ -2,13 +2,14 @@
 
 Every query of both versions works all the while, so no verdict tells. But what live writes from the copy to
 its own end next does not find, or finds as it was. A trigger that keeps the two in step, a backfill (which
-counts once more what is left) and a second copy behind live's end are answers: nothing is said then. Pure.
+counts once more what is left) and a second copy behind live's end are answers: nothing is said then. In turn
+live does not find what next changes in the copy alone, while both serve and after a way back. Pure.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +38,8 @@ _MINDS: Final = frozenset({"case", "coalesce", "ifnull", "null"})
 _KEEPERS: Final = frozenset({"trigger", "rule"})
 _INSTEAD: Final = """-- before it, until live is gone: a trigger on {source} that keeps {copy} in step
 -- or once more when live is gone: in a file with `phase=contract`, or a backfill with `before: contract`"""
+_BACK: Final = """-- before it, until live is gone: a trigger on {source} that writes {copy} back
+-- or a release in between, whose version writes both"""
 
 _Texts = Mapping[tuple[Use, str], str]
 
@@ -63,7 +66,8 @@ class _Copied:
 def hazards_of_left_behind(
     rehearsal: Rehearsal, backfills: Sequence[BackfillSpec], pending: Sequence[Migration], texts: _Texts
 ) -> Iterator[Hazard]:
-    """Yield a hazard for each new column or table that is filled while live writes what it is filled from.
+    """Yield a hazard for each new column or table that is filled while live writes what it is filled from,
+    and for each column that next changes in its place.
 
     `texts` are those of the queries.
     """
@@ -72,31 +76,70 @@ def hazards_of_left_behind(
     beside = [each for each in rehearsal.statements if each.migration in names[:last]]
     behind = [each for each in rehearsal.statements if each.migration in names[last:]]
     new = _new_things([*beside, *behind])
-    kept = {bare(each.table) for each in backfills} | _kept(beside)
-    told = {copied.name for copied in _copies(behind, new)}
-    live = {(use, name): text for (use, name), text in texts.items() if use[2] is Role.LIVE}
-    next_ = {(use, name): text for (use, name), text in texts.items() if use[2] is Role.NEXT}
-    stays = frozenset(next_.values())
-    for copied in _copies(beside, new):
-        if copied.name in told or not kept.isdisjoint({copied.table, copied.source}):
-            continue
-        writers = {name for (_, name), text in live.items() if text not in stays and _writes(text, copied)}
-        readers = {name for (_, name), text in next_.items() if _reads(text, copied)}
-        if writers and readers:
-            told.add(copied.name)
-            yield _hazard(copied, sorted(writers), sorted(readers))
-
-
-def _hazard(copied: _Copied, writers: Sequence[str], readers: Sequence[str]) -> Hazard:
-    return Hazard(
-        code="rows-left-behind",
-        place=copied.statement.place,
-        migration=copied.statement.migration,
-        what=f"{copied.name} is filled here, once, and live goes on writing {copied.source} without it by"
-        f" {named_queries(writers)}. Next reads it by {named_queries(readers)}.",
-        why="What live writes until it is gone next does not find there, or finds as it was.",
-        rewrite=_INSTEAD.format(source=copied.source, copy=copied.name),
+    in_step, counted = _kept(beside), {bare(each.table) for each in backfills}
+    again = {copied.name for copied in _copies(behind, new)}
+    live, next_ = (
+        {(use, name): text for (use, name), text in texts.items() if use[2] is role}
+        for role in (Role.LIVE, Role.NEXT)
     )
+    told = set[str]()
+    for copied in _copies(beside, new):
+        tables = {copied.table, copied.source}
+        if copied.name in told or not in_step.isdisjoint(tables):
+            continue
+        told.add(copied.name)
+        if copied.name not in again and counted.isdisjoint(tables):
+            yield from _behind_live(copied, live, next_)
+        yield from _behind_next(copied, live, next_)
+
+
+def _behind_live(copied: _Copied, live: _Texts, next_: _Texts) -> Iterator[Hazard]:
+    """Yield what live writes past, and next reads."""
+    writers = _names(live, lambda text: _writes(text, copied), other_than=next_)
+    readers = _names(next_, lambda text: _reads(text, copied))
+    if writers and readers:
+        yield Hazard(
+            code="rows-left-behind",
+            place=copied.statement.place,
+            migration=copied.statement.migration,
+            what=f"{copied.name} is filled here, once, and live goes on writing {copied.source} without it by"
+            f" {named_queries(writers)}. Next reads it by {named_queries(readers)}.",
+            why="What live writes until it is gone next does not find there, or finds as it was.",
+            rewrite=_INSTEAD.format(source=copied.source, copy=copied.name),
+        )
+
+
+def _behind_next(copied: _Copied, live: _Texts, next_: _Texts) -> Iterator[Hazard]:
+    """Yield what next changes in the copy alone, and live reads where it was made from."""
+    known = {column for text in live.values() for column in _changed(text, copied.source)}
+    sources = copied.of & known
+    writers = _names(
+        next_,
+        lambda text: (
+            (columns := _changed(text, copied.table)) >= {copied.column} and sources.isdisjoint(columns)
+        ),
+        other_than=live,
+    )
+    readers = _names(live, lambda text: _asks(text, copied.source) and not sources.isdisjoint(words_of(text)))
+    if writers and readers:
+        source = ", ".join(sorted(sources))
+        yield Hazard(
+            code="rows-left-behind",
+            place=copied.statement.place,
+            migration=copied.statement.migration,
+            what=f"{copied.name} takes the place of {source}, and next changes it alone by"
+            f" {named_queries(writers)}. Live reads {source} by {named_queries(readers)}.",
+            why="What next writes live does not find while both serve, and not after a way back.",
+            rewrite=_BACK.format(source=copied.source, copy=copied.name),
+        )
+
+
+def _names(
+    texts: _Texts, is_meant: Callable[[str], bool], *, other_than: _Texts | None = None
+) -> Sequence[str]:
+    """Return the names of queries, of those alone that no query of the `other_than` version is."""
+    known = frozenset((other_than or {}).values())
+    return sorted({name for (_, name), text in texts.items() if text not in known and is_meant(text)})
 
 
 def _new_things(statements: Sequence[StatementEvidence]) -> Mapping[tuple[str, str | None], str]:
@@ -143,17 +186,28 @@ def _copies(
 
 def _writes(text: str, copied: _Copied) -> bool:
     """Tell whether a query of live writes what the copy is made of, and leaves the copy as it is."""
-    columns, words = columns_by(text), words_of(text)
+    columns = columns_by(text)
     if columns is None or copied.source not in targets_of(text) or copied.column in columns:
         return False
-    if "insert" in words and not copied.has_default:
+    if "insert" in words_of(text) and not copied.has_default:
         return True
-    return "update" in words and not columns.isdisjoint(copied.of)
+    return not _changed(text, copied.source).isdisjoint(copied.of)
+
+
+def _changed(text: str, table: str) -> frozenset[str]:
+    """Return the words among which the columns are that an UPDATE of a table changes; none of other texts."""
+    if "update" not in words_of(text) or table not in targets_of(text):
+        return frozenset()
+    return columns_by(text) or frozenset()
 
 
 def _reads(text: str, copied: _Copied) -> bool:
     """Tell whether a query of next asks for the copy, and was written without a row in mind that has none."""
     words = words_of(text)
-    if not _READS.match(text) or copied.table not in words or not _MINDS.isdisjoint(words):
+    if not _asks(text, copied.table) or not _MINDS.isdisjoint(words):
         return False
     return copied.column is None or copied.column in words or not ANY.isdisjoint(shown_by(text))
+
+
+def _asks(text: str, table: str) -> bool:
+    return _READS.match(text) is not None and table in words_of(text)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from fixtures.mariadb import ENGINE as MYSQL_ENGINE
-from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers
+from fixtures.two_versions import TOGETHER, Servers, migration, rehearsed, servers
 
 from coordinator.diagnostics import Place
 from coordinator.evidence import Hazard
-from coordinator.model import BackfillSpec, Engine
+from coordinator.model import BackfillSpec, DatabaseName, Engine, Role, ServiceName
+from coordinator.rehearse.left_behind import hazards_of_left_behind
 
 __all__ = ["servers"]
 PG, LITE = Engine.POSTGRESQL, Engine.SQLITE
@@ -53,6 +56,36 @@ def test_a_new_column_is_told_of_that_live_does_not_write(servers: Servers, engi
     assert (hazard.migration, hazard.place.file, hazard.place.line) == ("00002_m", "00002_m.sql", 4)
     assert "a trigger on t that keeps t.b in step" in hazard.rewrite
     assert not hazard.fails
+
+
+@every_engine
+def test_a_column_is_told_of_that_next_changes_in_its_copy_alone(servers: Servers, engine: Engine):
+    live = {"Read": "SELECT a FROM t WHERE id = $1", "Change": UPDATE}
+    next_ = {"Read": READ, "Change": "UPDATE t SET b = $1 WHERE id = $2"}
+
+    past_live, past_next = of_queries(servers, engine, live, next_)
+    [alone] = of_queries(servers, engine, live, {**next_, "Change": "UPDATE t SET a = $1, b = $1"})
+
+    assert past_live.what.endswith("without it by `Change`. Next reads it by `Read`.")
+    assert past_next.what == (
+        "t.b takes the place of a, and next changes it alone by `Change`. Live reads a by `Read`."
+    )
+    assert "a trigger on t that writes t.b back" in past_next.rewrite
+    assert alone.what == past_live.what
+
+
+def of_queries(
+    servers: Servers, engine: Engine, live: Mapping[str, str], next_: Mapping[str, str]
+) -> list[Hazard]:
+    """Return what is said of several queries of each version, where `t.b` is copied."""
+    rehearsal, _ = rehearsed(
+        servers[engine], engine, BASE, TOGETHER + COPY, live="SELECT 1", next_="SELECT 1"
+    )
+    database, service = DatabaseName("shop"), ServiceName("shop")
+    texts = {((database, service, Role.LIVE), name): text for name, text in live.items()} | {
+        ((database, service, Role.NEXT), name): text for name, text in next_.items()
+    }
+    return list(hazards_of_left_behind(rehearsal, (), [migration(2, TOGETHER + COPY)], texts))
 
 
 @every_engine
