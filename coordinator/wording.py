@@ -1,9 +1,13 @@
-"""How a number is said together with what it counts, in one way for every message.
+"""What is said in one way by every message: a number together with what it counts, and that all is done.
 
 It stands at the bottom, because whoever tells a person something counts: a step, a batch, an error.
 """
 
 from __future__ import annotations
+
+from typing import Final
+
+NOTHING_TO_DO: Final = "Nothing to do: the wanted versions serve and no migration is pending."
 
 
 def counted(number: int, noun: str) -> str:

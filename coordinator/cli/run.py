@@ -117,12 +117,13 @@ def act(
 def report(ended: Ended, *, output: Output) -> None:
     """Print how a command left a run: what is where, why it stopped, and what to do next."""
     from coordinator.report import progress
+    from coordinator.wording import NOTHING_TO_DO
 
     for problem in ended.problems:
         say_problem(problem)
     if output is Output.JSON:
         show_json("run", 1, progress.as_json(ended.state))
     elif ended.state is None:
-        show("Nothing to do: the wanted versions serve and no migration is pending.")
+        show(NOTHING_TO_DO)
     else:
         show_messages(progress.closing_lines(ended.state, ended.stuck))

@@ -17,6 +17,7 @@ from coordinator.report.matrix import Matrix, mark, matrices, without_users
 from coordinator.report.windows import sentences
 from coordinator.report.wrapping import WIDTH, aligned, wrapped
 from coordinator.survey import ServiceSurvey, Survey
+from coordinator.wording import NOTHING_TO_DO
 
 _PROVEN = "proven: at every step, each version that may run works on the schema."
 _REFUSED = "refused: a version may run on a schema that it does not work on."
@@ -63,9 +64,6 @@ def tell(proof: Proof, *, width: int = WIDTH) -> Iterator[str]:
     if not is_refused:
         yield from wrapped(way_back(graph, survey), width)
     yield from wrapped(f"Verdict: {verdict(proof)}", width)
-
-
-NOTHING_TO_DO = "Nothing to do: the wanted versions serve and no migration is pending."
 
 
 def movement(plan: Plan, name: ServiceName, service: ServiceSurvey) -> str:

@@ -21,8 +21,8 @@ from coordinator.report.page.graph import as_svg
 from coordinator.report.page.markup import Html, details, element, joined, sentence
 from coordinator.report.page.style import STYLE
 from coordinator.report.page.tables import scrolling
-from coordinator.report.story import NOTHING_TO_DO, movement, verdict, way_back
-from coordinator.wording import counted
+from coordinator.report.story import movement, verdict, way_back
+from coordinator.wording import NOTHING_TO_DO, counted
 
 _SIGNS: Final = {Verdict.PROVEN: "✔", Verdict.BROKEN: "✘", Verdict.UNPROVEN: "?"}
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
