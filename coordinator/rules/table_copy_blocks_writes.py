@@ -9,7 +9,7 @@ from typing import Final
 from coordinator.evidence import FOREIGN_KEY_COPY, PARTITION_CHECK, StatementEvidence
 from coordinator.rules import MYSQL, NEXT, Context, Danger, Rule, added, text_of
 
-_BEHIND_TYPE: Final = re.compile(r" (?:\w+_(?:ci|cs|bin)\b|not null|default |as \(|on update)")
+_BEHIND_TYPE: Final = re.compile(r" (?:not null|default |as \(|on update)")
 _STOPS_ALL: Final = "LOCK=EXCLUSIVE"
 _STOPS: Final = ("LOCK=SHARED", _STOPS_ALL)
 
