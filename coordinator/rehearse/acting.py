@@ -18,6 +18,7 @@ _WRITES = re.compile(
     r"\b(?:INTO|UPDATE|DELETE FROM)\s+(?!SET\b|OF\b|ON\b)(?P<table>[\w\"`.]+)", re.IGNORECASE
 )
 _TELLS = re.compile(r"\b(?:pg_notify|NOTIFY)\b", re.IGNORECASE)
+_INSTEAD = re.compile(r"\bWHERE\b.*\bDO\s+INSTEAD\b", re.IGNORECASE | re.DOTALL)
 _HEADS = {"trigger": TRIGGER, "rule": _RULE}
 
 
@@ -32,6 +33,8 @@ class Acting:
     """It tells a channel."""
     writes_others: bool
     """It writes rows of other tables."""
+    acts_instead: bool
+    """It does something in the place of a write, under a condition."""
 
 
 def acting(read: Read) -> Iterator[Acting]:
@@ -43,8 +46,14 @@ def acting(read: Read) -> Iterator[Acting]:
             text = " ".join([head["when"], definition[head.end() :], *called(definition, read.functions)])
             table = bare(read.table_of(name, definition))
             others = {bare(each["table"]) for each in _WRITES.finditer(text)} & _tables(read) - {table}
-            tells = _TELLS.search(text) is not None
-            yield Acting(table, text, words_of(head["when"]), tells=tells, writes_others=bool(others))
+            yield Acting(
+                table,
+                text,
+                words_of(head["when"]),
+                tells=_TELLS.search(text) is not None,
+                writes_others=bool(others),
+                acts_instead=kind == "rule" and _INSTEAD.search(text) is not None,
+            )
 
 
 def _tables(read: Read) -> frozenset[str]:

@@ -135,8 +135,8 @@ def _not_set_off(pair: Pair) -> str | None:
     theirs = [each for each in pair.here.schema.acting if each.table in pair.here.names]
     ran = pair.own.ran
     for each in lone(ours, theirs, pair.here.tables):
-        is_unseen = not ran.count or each.tells or (each.writes_others and not ran.beside)
-        if is_unseen and not events_of(pair.text).isdisjoint(each.events):
+        is_hidden = each.tells or each.acts_instead or (each.writes_others and not ran.beside)
+        if (is_hidden or not ran.count) and not events_of(pair.text).isdisjoint(each.events):
             return _NOT_SET_OFF.format(table=each.table)
     return None
 

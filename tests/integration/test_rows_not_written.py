@@ -74,6 +74,14 @@ def test_a_rule_that_is_gone(servers: Servers):
     assert verdict(servers, Engine.POSTGRESQL, base, pending, f"UPDATE t SET n = 1 {RARE}") == "pu"
 
 
+def test_a_rule_that_leaves_rows_out_and_is_gone(servers: Servers):
+    rule = "CREATE RULE r AS ON INSERT TO t WHERE NEW.id = 77 DO INSTEAD NOTHING;"
+    insert, update = "INSERT INTO t (id, n) VALUES ($1, $2)", "UPDATE t SET n = $1 WHERE id = $2"
+
+    assert verdict(servers, Engine.POSTGRESQL, T + rule, "DROP RULE r ON t;", insert) == "pu"
+    assert verdict(servers, Engine.POSTGRESQL, T + rule, "DROP RULE r ON t;", update) == "pp"
+
+
 @pytest.mark.parametrize("engine", [Engine.POSTGRESQL, ON_MYSQL])
 @pytest.mark.parametrize(
     ("query", "expected"),
