@@ -220,3 +220,24 @@ CHECKS_NULL = {
 )
 def test_a_check_for_null_that_no_row_meets(servers: Servers, engine: Engine, query: str, expected: str):
     assert verdict(servers, engine, SAMPLE, CHECKS_NULL[engine], query) == expected
+
+
+@pytest.mark.parametrize("engine", EVERY)
+def test_a_null_is_tried_where_a_set_of_values_meets_rows(servers: Servers, engine: Engine):
+    base = """CREATE TABLE p (id integer PRIMARY KEY);
+CREATE TABLE c (id integer PRIMARY KEY, n integer, p integer NOT NULL, FOREIGN KEY (p) REFERENCES p (id));
+"""
+    fills = {
+        Engine.POSTGRESQL: "UPDATE c SET n = 0 WHERE n IS NULL;\nALTER TABLE c ALTER n SET NOT NULL;",
+        ENGINE: "UPDATE c SET n = 0 WHERE n IS NULL;\nALTER TABLE c MODIFY n integer NOT NULL;",
+        Engine.SQLITE: """CREATE TABLE c2
+    (id integer PRIMARY KEY, n integer NOT NULL, p integer NOT NULL REFERENCES p (id));
+INSERT INTO c2 SELECT id, coalesce(n, 0), p FROM c;
+DROP TABLE c;
+ALTER TABLE c2 RENAME TO c;""",
+    }
+    first, second = ("$1", "$2") if engine is Engine.POSTGRESQL else ("?", "?")
+
+    for compares in ("=", "<", ">"):
+        query = f"UPDATE c SET n = {first} WHERE p {compares} {second}"
+        assert verdict(servers, engine, base, fills[engine], query) == "pb"

@@ -43,9 +43,9 @@ class Parameter:
         """Return what a client would send: of a row where it reads, new where it must be."""
         return self._new(place) if self.is_written and self.is_unique and self.fresh else self.of_row(place)
 
-    def null(self) -> str | None:
+    def null(self, place: int) -> str | None:
         """Return NULL where the column takes it."""
-        return None if self.may_be_null else self.usual(0)
+        return None if self.may_be_null else self.usual(place)
 
     def of_one_row(self, place: int) -> str | None:
         """Return what a row has, NULL too: a check may tie the columns of a row to each other."""
@@ -105,7 +105,7 @@ class Question:
         cased = tuple(each.in_other_case() for each in every)
         edges = [tuple(each.edge(place) for each in every) for place in range(_EDGES)]
         rows = [tuple(each.of_one_row(place) for each in every) for place in range(2)]
-        nulls = tuple(each.null() for each in every)
+        nulls, nulls_elsewhere = (tuple(each.null(place) for each in every) for place in (0, 2))
         return [
             usual[0],
             moved,
@@ -118,6 +118,7 @@ class Question:
             *alone,
             cased,
             *rows,
+            nulls_elsewhere,  # the values of one row may meet none: `parent < $1`
             *self.labelled(),
         ]
 
