@@ -98,14 +98,12 @@ def _behind_live(copied: _Copied, live: _Texts, next_: _Texts) -> Iterator[Hazar
     writers = _names(live, lambda text: _writes(text, copied), other_than=next_)
     readers = _names(next_, lambda text: _reads(text, copied))
     if writers and readers:
-        yield Hazard(
-            code="rows-left-behind",
-            place=copied.statement.place,
-            migration=copied.statement.migration,
+        yield _hazard(
+            copied,
             what=f"{copied.name} is filled here, once, and live goes on writing {copied.source} without it by"
             f" {named_queries(writers)}. Next reads it by {named_queries(readers)}.",
             why="What live writes until it is gone next does not find there, or finds as it was.",
-            rewrite=_INSTEAD.format(source=copied.source, copy=copied.name),
+            rewrite=_INSTEAD,
         )
 
 
@@ -123,15 +121,24 @@ def _behind_next(copied: _Copied, live: _Texts, next_: _Texts) -> Iterator[Hazar
     readers = _names(live, lambda text: _asks(text, copied.source) and not sources.isdisjoint(words_of(text)))
     if writers and readers:
         source = ", ".join(sorted(sources))
-        yield Hazard(
-            code="rows-left-behind",
-            place=copied.statement.place,
-            migration=copied.statement.migration,
+        yield _hazard(
+            copied,
             what=f"{copied.name} takes the place of {source}, and next changes it alone by"
             f" {named_queries(writers)}. Live reads {source} by {named_queries(readers)}.",
             why="What next writes live does not find while both serve, and not after a way back.",
-            rewrite=_BACK.format(source=copied.source, copy=copied.name),
+            rewrite=_BACK,
         )
+
+
+def _hazard(copied: _Copied, *, what: str, why: str, rewrite: str) -> Hazard:
+    return Hazard(
+        code="rows-left-behind",
+        place=copied.statement.place,
+        migration=copied.statement.migration,
+        what=what,
+        why=why,
+        rewrite=rewrite.format(source=copied.source, copy=copied.name),
+    )
 
 
 def _names(
