@@ -72,13 +72,16 @@ class Giver:
 
     table: str
     text: str
-    columns: frozenset[str]
-    """Those of the new row that it gives a value."""
     gives: tuple[Given, ...] = field(compare=False)
     events: frozenset[str]
     """With the columns of an UPDATE OF."""
     is_conditional: bool
     """It asks for more than NULL, which sample values may not be."""
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Those of the new row that it gives a value."""
+        return frozenset(each.column for each in self.gives)
 
     def runs_for(self, events: frozenset[str], columns: frozenset[str] | None) -> bool:
         """Tell whether it runs where that is done to rows and, if that is known, to those columns of them."""
@@ -104,7 +107,6 @@ def givers(read: Read) -> Iterator[Giver]:
             yield Giver(
                 table,
                 text,
-                columns=frozenset(each.column for each in given),
                 gives=tuple(given),
                 events=words_of(head["when"]),
                 is_conditional=not all(map(_OF_NULL_ALONE.fullmatch, asks)),

@@ -16,8 +16,10 @@ from typing import Final
 from coordinator.evidence import Hazard, Rehearsal, StatementEvidence, Use
 from coordinator.model import BackfillSpec, Migration, Role
 from coordinator.rehearse.catalogued import ANY, bare, words_of
+from coordinator.rehearse.live_nulls import DEFAULT
 from coordinator.rehearse.lost_indexes import last_of_live, named_queries
 from coordinator.rehearse.nullable import shown_by
+from coordinator.rehearse.touched import pieces_of
 from coordinator.rehearse.written import columns_by, items_of, targets_of
 
 _UPDATE: Final = re.compile(
@@ -29,9 +31,7 @@ _COPY: Final = re.compile(
     r"\s*INSERT\s+INTO\s+(?P<into>[^\s(]+)\s*(?:\([^()]*\)\s*)?SELECT\b.*?\bFROM\s+(?P<source>[^\s,;()]+).*",
     re.IGNORECASE | re.DOTALL,
 )
-_COMMENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _IS_NULL: Final = re.compile(r"\s*\(?\s*[\w.\"`]+\s+IS\s+NULL\s*\)?\s*", re.IGNORECASE)
-_DEFAULT: Final = re.compile(r"\bdefault (?!null\b)", re.IGNORECASE)
 _READS: Final = re.compile(r"\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 _MINDS: Final = frozenset({"case", "coalesce", "ifnull", "null"})
 """Words of a query that was written with rows in mind that have no value yet."""
@@ -175,7 +175,7 @@ def _copies(
 ) -> Iterator[_Copied]:
     """Yield what statements fill of what is new, in all rows; of a part of them others may be meant."""
     for each in statements:
-        text = _COMMENT.sub(" ", each.statement.text)
+        text = "".join(piece.text for piece in pieces_of(each.statement.text))
         if update := _UPDATE.fullmatch(text):
             table = bare(update["table"])
             is_whole = update["where"] is None or _IS_NULL.fullmatch(update["where"])
@@ -183,7 +183,7 @@ def _copies(
                 name, _, value = item.partition("=")
                 column = bare(name.strip())
                 if definition := new.get((table, column)):
-                    has_default = _DEFAULT.search(definition) is not None
+                    has_default = DEFAULT.search(definition) is not None
                     yield _Copied(each, table, table, column, words_of(value), has_default=has_default)
         elif copy := _COPY.fullmatch(text):
             table, source = bare(copy["into"]), bare(copy["source"])

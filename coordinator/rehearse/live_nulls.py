@@ -31,7 +31,7 @@ _CHECKED: Final = re.compile(r"check \(+[`\"]?(?P<column>\w+)[`\"]? is not null\
 """A constraint by which a column may be NULL no more, also in the rows that are there."""
 _QUOTED: Final = re.compile(r"(?<=[^\w\s])[^\W\d][\w$]*")
 """A message's names stand in quotation marks, or behind a dot."""
-_DEFAULT: Final = re.compile(r"\bdefault (?!null\b)", re.IGNORECASE)
+DEFAULT: Final = re.compile(r"\bdefault (?!null\b)", re.IGNORECASE)
 _NOT_NULL: Final = re.compile(r"\bnot null\b", re.IGNORECASE)
 _SENT: Final = re.compile(r" \(with (?:.* )?NULL[,)]", re.DOTALL)
 """What a message says of the values that were sent, where there was a NULL among them."""
@@ -153,7 +153,7 @@ def _narrowed(
         if not before or not after or _NOT_NULL.search(before) or not _NOT_NULL.search(after):
             continue
         # Who is refused for want of the default that it had left no NULL before.
-        if not _DEFAULT.search(of_live) or _DEFAULT.search(after):
+        if not DEFAULT.search(of_live) or DEFAULT.search(after):
             found.setdefault(column, set()).add(bare(table))
     words = words_of(" ".join(each.statement.text for each in statements))
     return {

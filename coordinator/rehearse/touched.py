@@ -74,7 +74,7 @@ class Touched:
     @classmethod
     def by(cls, statements: Sequence[StatementEvidence]) -> Touched:
         """Return it of what was seen of a migration's statements."""
-        pieces = [piece for each in statements for piece in _pieces(each.statement.text)]
+        pieces = [piece for each in statements for piece in pieces_of(each.statement.text)]
         copied = dict(_copied([piece.text for piece in pieces]))
         changes = [change for each in statements for change in each.changes]
         words = {bare(table) for each in statements for table in each.written}
@@ -90,7 +90,7 @@ class Touched:
         )
 
 
-def _pieces(text: str) -> Iterator[SqlStatement]:
+def pieces_of(text: str) -> Iterator[SqlStatement]:
     """Yield the statements of a text, without their comments."""
     for each in split_statements(text):
         kept = (each.text[start:end] for kind, start, end, _ in tokens(each.text) if kind not in _COMMENTS)

@@ -222,25 +222,30 @@ def test_what_was_cut_off_when_it_had_taken_a_table_is_not_repeated_and_in_doubt
     assert shop.notes == []
 
 
-@pytest.mark.parametrize("tool", ["goose", "golang-migrate"])
-def test_each_statement_of_a_file_is_tried_again_by_itself(shop: Shop, tool: str):
+def apply_file(shop: Shop, tool: str, text: str, *, patience: Patience | None = None) -> None:
+    """Apply a file with this text, in a session of its own."""
     hook = discovery.migration_tool(tool)
     name, head = ("1_a.sql", "-- +goose Up\n") if tool == "goose" else ("1_a.up.sql", "")
-    text = f"{head}CREATE TABLE fresh (x int);\n{ALTER};\nINSERT INTO log VALUES (1);\n".encode()
-    read = hook.read([SourceFile(name, text, "digest")], ENGINE)
+    read = hook.read([SourceFile(name, f"{head}{text}".encode(), "digest")], ENGINE)
+    with ADAPTER.connect(Secret(shop.url), lock_timeout=LOCKS.attempt).session(label="x") as session:
+        apply_migration(
+            session,
+            hook,
+            read.migrations[0],
+            migrations=read.migrations,
+            table=None,
+            lock_timeout=LOCKS.deadline,
+            patience=patience,
+        )
+
+
+@pytest.mark.parametrize("tool", ["goose", "golang-migrate"])
+def test_each_statement_of_a_file_is_tried_again_by_itself(shop: Shop, tool: str):
+    text = f"CREATE TABLE fresh (x int);\n{ALTER};\nINSERT INTO log VALUES (1);\n"
 
     with shop.held() as reader:
         patience = Patience(LOCKS, lambda _: reader.commit(), lambda _: reader.commit(), shop.notes.append)
-        with ADAPTER.connect(Secret(shop.url), lock_timeout=LOCKS.attempt).session(label="x") as session:
-            apply_migration(
-                session,
-                hook,
-                read.migrations[0],
-                migrations=read.migrations,
-                table=None,
-                lock_timeout=LOCKS.deadline,
-                patience=patience,
-            )
+        apply_file(shop, tool, text, patience=patience)
 
     assert len(shop.notes) == 1
     assert shop.columns() == ["id", "note"]
@@ -257,19 +262,7 @@ def test_several_statements_in_one_text_are_never_repeated(shop: Shop):
 
 def count_up(shop: Shop, tool: str) -> None:
     """Apply a file that writes down what it does and then changes a row."""
-    hook = discovery.migration_tool(tool)
-    name, head = ("1_a.sql", "-- +goose Up\n") if tool == "goose" else ("1_a.up.sql", "")
-    text = f"{head}INSERT INTO log VALUES (1);\nUPDATE orders SET id = id + 1;\n".encode()
-    read = hook.read([SourceFile(name, text, "digest")], ENGINE)
-    with ADAPTER.connect(Secret(shop.url), lock_timeout=LOCKS.attempt).session(label="x") as session:
-        apply_migration(
-            session,
-            hook,
-            read.migrations[0],
-            migrations=read.migrations,
-            table=None,
-            lock_timeout=LOCKS.deadline,
-        )
+    apply_file(shop, tool, "INSERT INTO log VALUES (1);\nUPDATE orders SET id = id + 1;\n")
 
 
 @pytest.mark.parametrize("tool", ["goose", "golang-migrate"])
