@@ -120,7 +120,8 @@ class DatabaseError(CoordinatorError):
     characters from 1, where they are known. `committed` is how many of the batch's texts are committed
     although they stood in its transaction. `is_busy`: nothing happened, and in a moment it may work.
     `leaves_part`: a part of a file may be there, and nothing says which. `is_login_refused`: the server is
-    there and does not take this user and password, nor will in a moment.
+    there and does not take this user and password, nor will in a moment. `took_too_long`: the statement went
+    over a limit that a role or a server sets for its time.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class DatabaseError(CoordinatorError):
         committed: int = 0,
         is_busy: bool = False,
         is_login_refused: bool = False,
+        took_too_long: bool = False,
         leaves_part: bool = False,
     ) -> None:
         super().__init__(code, what, why=why, next_step=next_step)
@@ -147,6 +149,7 @@ class DatabaseError(CoordinatorError):
         self.committed = committed
         self.is_busy = is_busy
         self.is_login_refused = is_login_refused
+        self.took_too_long = took_too_long
         self.leaves_part = leaves_part
 
     @property

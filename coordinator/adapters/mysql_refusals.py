@@ -13,8 +13,11 @@ _BUSY: Final = frozenset({1020, 1205, 1213, 3572})
 ER_LOCK_DEADLOCK, ER_LOCK_NOWAIT: the statement did nothing, later it may work."""
 _READ_ONLY: Final = frozenset({1792, 1836})
 """ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, MySQL's ER_READ_ONLY_MODE."""
-_BY_OPTION: Final = "-read-only option"
-"""Of what ER_OPTION_PREVENTS_STATEMENT (1290) says, `--read-only` and `--super-read-only`."""
+_PREVENTED: Final = 1290
+_BY_OPTION: Final = "-read-only"
+"""ER_OPTION_PREVENTS_STATEMENT, and what each language has of `--read-only` and `--super-read-only`."""
+_TOO_LONG: Final = frozenset({1969, 3024})
+"""MariaDB's ER_STATEMENT_TIMEOUT, MySQL's ER_QUERY_TIMEOUT, which limits queries alone."""
 _DENIED: Final = (1044, 1142, 1143, 1227, 1370)
 """ER_…ACCESS_DENIED_ERROR of a database, a table, a column, a right of its own, a routine."""
 _STATES: Final = {
@@ -73,5 +76,7 @@ def refusal_from(
         committed=committed,
         is_busy=is_busy and committed == 0 and is_first,
         sqlstate=_STATES.get(number),
+        took_too_long=number in _TOO_LONG,
     )
-    return as_read_only(refusal) if number in _READ_ONLY or _BY_OPTION in message else refusal
+    is_read_only = number in _READ_ONLY or (number == _PREVENTED and _BY_OPTION in message)
+    return as_read_only(refusal) if is_read_only else refusal

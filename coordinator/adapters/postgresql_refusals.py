@@ -17,6 +17,8 @@ _LOCK_NOT_AVAILABLE = "55P03"
 _INSUFFICIENT_PRIVILEGE = "42501"
 _READ_ONLY = "25006"
 """insufficient_privilege, read_only_sql_transaction (the same)."""
+CANCELLED: Final = "57014"
+"""query_canceled (the same): by a person or by a limit."""
 TOO_SHORT: Final = (
     "Give the role that migrates a longer `statement_timeout` or `transaction_timeout` (its own, the"
     " database's, the server's or the URL's), then run the command again."
@@ -24,9 +26,9 @@ TOO_SHORT: Final = (
 _NEXT: Final = {
     _LOCK_NOT_AVAILABLE: "Run the command again when the table is less busy.",
     _INSUFFICIENT_PRIVILEGE: NEEDS_A_RIGHT,
-    "57014": f"Unless somebody cancelled it: {TOO_SHORT[0].lower()}{TOO_SHORT[1:]}",
+    CANCELLED: f"Unless somebody cancelled it: {TOO_SHORT[0].lower()}{TOO_SHORT[1:]}",
 }
-"""By SQLSTATE; query_canceled is one whether a person does it or a setting."""
+"""By SQLSTATE."""
 
 
 def refusal_from(error: psycopg.Error, message: str, *, statement: int | None) -> DatabaseError:

@@ -31,7 +31,7 @@ from coordinator.adapters.postgresql_blockers import SOON, Connection, LockWatch
 from coordinator.adapters.postgresql_lock_waits import LockWaits, Send, can_wait_briefly
 from coordinator.adapters.postgresql_pipeline import Refused, can_go_together, send_together
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
-from coordinator.adapters.postgresql_refusals import TOO_SHORT, message_of, refusal_from, scrub
+from coordinator.adapters.postgresql_refusals import CANCELLED, TOO_SHORT, message_of, refusal_from, scrub
 from coordinator.adapters.postgresql_restarts import STARTED, has_restarted
 from coordinator.errors import ENDED, OVER_TIME, DatabaseError, Waiting
 from coordinator.model import Engine
@@ -44,7 +44,8 @@ _RESETS = tuple(_RESET.removesuffix(";").split("; "))
 _ABOUT_SERVER = f"""{PROCESS}, EXISTS (
 SELECT FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'), coalesce((
 SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc
-WHERE proname = 'pg_logical_emit_message'), false), {STARTED}"""  # noqa: S608 - of constants
+WHERE proname = 'pg_logical_emit_message'), false), {STARTED}, (
+SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout')"""  # noqa: S608 - of constants
 _WATCH_CLIENT = "SET client_connection_check_interval = '500ms';SET idle_session_timeout = 0;"
 """A server of 14 or later notices within this time that a killed coordinator is gone, and stops its work; and
 it does not end a session of ours that holds locks between two tries, or two steps."""
@@ -96,6 +97,8 @@ class PostgresqlSession:
         """What lets the server notice that we are gone, where it can; None: it was not asked yet."""
         self._pid = connection.info.backend_pid
         self._server_since: object = None
+        self._limit_ms = 0
+        """What the role, the database or the server lets a statement take; 0: for ever, or not asked yet."""
         self._trips = 0
         self._can_flush = False
         self._spent = timedelta()
@@ -224,7 +227,8 @@ class PostgresqlSession:
         if self._watch_client is None:
             self._watch_client = ""
             with suppress(DatabaseError):  # a server whose platform cannot tell that a client is gone
-                [[process, can_watch, can_flush, self._server_since]] = self.send(_ABOUT_SERVER)
+                [[process, can_watch, can_flush, self._server_since, limit]] = self.send(_ABOUT_SERVER)
+                self._limit_ms = int(str(limit))
                 self._pid = int(str(process))
                 self._can_flush = bool(can_flush)
                 if can_watch:
@@ -365,6 +369,7 @@ class PostgresqlSession:
         `index` is the text's place in its batch; `commits` says that it may commit, so that a connection
         that is lost leaves a doubt. Raises: DatabaseError.
         """
+        began = time.monotonic()
         try:
             # A str without parameters goes out by the simple protocol, `%` untouched.
             cursor = self._connection.execute(text)
@@ -372,7 +377,11 @@ class PostgresqlSession:
                 answer -= 1
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
-            raise self._error_from(error, index=index, commits=commits) from error
+            refusal = self._error_from(error, index=index, commits=commits)
+            # A person who cancels it has the same code, and the words are of the server's language.
+            is_over = 0 < self._limit_ms <= (time.monotonic() - began) * 1000
+            refusal.took_too_long = refusal.sqlstate == CANCELLED and is_over
+            raise refusal from error
 
     def _error_from(self, error: psycopg.Error, *, index: int | None, commits: bool) -> DatabaseError:
         message = scrub(message_of(error), self._secrets)

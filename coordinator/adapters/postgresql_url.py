@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 from psycopg.types.string import TextLoader
 
-from coordinator.adapters import silent_hosts
+from coordinator.adapters import postgresql_logins, silent_hosts
 from coordinator.adapters.batches import NO_CONNECTION_LEFT
 from coordinator.adapters.go_url import for_libpq
 from coordinator.adapters.postgresql_refusals import message_of, scrub
@@ -34,11 +34,15 @@ moment that Python has not (`infinity`, 44 BC), and setting them would change wh
 _CROWDED = re.compile(
     "too many (?:clients|connections)|connection slots are reserved|no more connections allowed"
 )
-"""What PostgreSQL and PgBouncer say in English; libpq passes no SQLSTATE on where it does not get in."""
+"""What PostgreSQL and PgBouncer say in English; libpq passes no SQLSTATE on where it does not get in. One who
+says something else is asked once more (postgresql_logins.py)."""
 _REFUSED = re.compile(
     r"authentication failed|is not permitted to log in|role \".*\" does not exist|no such user", re.DOTALL
 )
 """The same, of a user or a password that is not taken."""
+_NO_SLOT = "53300"
+_NO_LOGIN = "28"
+"""too_many_connections, and the class Invalid Authorization Specification (PostgreSQL, Appendix A)."""
 
 
 def connect(url: Secret, *, called: str, label: str, database: str | None = None) -> Connection:
@@ -52,9 +56,10 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
     }
     if database is not None:
         more["dbname"] = database
+    conninfo = make_conninfo(_for_libpq(url).reveal(), **more)
     try:
         connection = psycopg.connect(
-            make_conninfo(_for_libpq(url).reveal(), **more),
+            conninfo,
             autocommit=True,
             prepare_threshold=None,
             application_name=label,
@@ -62,13 +67,17 @@ def connect(url: Secret, *, called: str, label: str, database: str | None = None
             connect_timeout=int(parameters.get("connect_timeout", _CONNECT_SECONDS)),
         )
     except psycopg.Error as error:
+        is_crowded, is_refused = (bool(each.search(str(error))) for each in (_CROWDED, _REFUSED))
+        if not is_crowded and not is_refused:
+            said = postgresql_logins.sqlstate_of(error, conninfo)
+            is_crowded, is_refused = said == _NO_SLOT, said[:2] == _NO_LOGIN
         check = "Check user, password, host and database in the URL, the network and the server."
         raise DatabaseError(
             "database-unreachable",
             f"{called} cannot be reached: {scrub(message_of(error), shown_by(url))}.",
-            next_step=NO_CONNECTION_LEFT if _CROWDED.search(str(error)) else check,
+            next_step=NO_CONNECTION_LEFT if is_crowded else check,
             sqlstate=error.sqlstate,
-            is_login_refused=_REFUSED.search(str(error)) is not None,
+            is_login_refused=is_refused,
         ) from None  # psycopg's own text may quote the URL
     for each in _MOMENTS:
         connection.adapters.register_loader(each, TextLoader)

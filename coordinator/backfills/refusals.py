@@ -11,8 +11,6 @@ from coordinator.model import BackfillSpec
 
 _BUSY: Final = frozenset({"40001", "40P01", "55P03"})
 """serialization_failure, deadlock_detected, lock_not_available (PostgreSQL, Appendix A)."""
-_TOO_LONG: Final = ("due to statement timeout", "max_statement_time exceeded")
-"""What PostgreSQL and MariaDB say of it in English; MySQL limits queries alone."""
 _CANCELLED: Final = frozenset({"57014", "70100"})
 """query_canceled of PostgreSQL, and what MySQL and MariaDB have for ER_QUERY_INTERRUPTED."""
 _NO_ROOM: Final = "53"
@@ -22,11 +20,6 @@ _NO_ROOM: Final = "53"
 def is_busy(error: DatabaseError) -> bool:
     """Tell whether somebody else was in the way: nothing happened, and in a moment it may work."""
     return error.is_busy or error.code == "lock-timeout" or error.sqlstate in _BUSY
-
-
-def took_too_long(error: DatabaseError) -> bool:
-    """Tell of the limit that a role or a server sets; a person who cancels a statement has the same code."""
-    return any(words in error.what for words in _TOO_LONG)
 
 
 def may_pass(error: DatabaseError) -> bool:
@@ -80,7 +73,7 @@ def question_refused(error: DatabaseError, spec: BackfillSpec) -> DatabaseError:
 def _next_step(error: DatabaseError, *, otherwise: str) -> str:
     if (error.sqlstate or "").startswith(_NO_ROOM):
         return "Give the database's server the room that it says it misses, and run again"
-    if took_too_long(error):
+    if error.took_too_long:
         return "Let the role take longer for a statement, or the query need less, and run again"
     if error.sqlstate in _CANCELLED:
         return "Somebody ended the statement: find out why, and run again"

@@ -22,7 +22,6 @@ from coordinator.backfills.refusals import (
     is_busy,
     may_pass,
     question_refused,
-    took_too_long,
 )
 from coordinator.backfills.replicas import furthest_behind
 from coordinator.errors import DatabaseError, Waiting
@@ -211,7 +210,7 @@ class Work:
         except DatabaseError as error:
             if is_busy(error):
                 self._give_way(error)
-            elif took_too_long(error) and chosen.rows > 1:
+            elif error.took_too_long and chosen.rows > 1:
                 self._pace = self._pace.after_timeout()
                 rows = counted(self._pace.rows, "row")
                 self.note(f"{error.what} Batches are half as long from here on: {rows}.")
