@@ -39,7 +39,10 @@ class Journal(Protocol):
         ...
 
     def records(self, run: str) -> tuple[str, ...]:
-        """Return the run's records in order; empty for a run that nobody started."""
+        """Return the run's records in order; empty for a run that nobody started.
+
+        Raises: InDoubt `journal-incomplete` where one is missing before another.
+        """
         ...
 
     def runs(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from threading import Timer
 import pytest
 
 from coordinator.adapters.journals.sqlite import SqliteJournal
-from coordinator.errors import JournalConflict, StepFailed, Waiting
+from coordinator.errors import InDoubt, JournalConflict, StepFailed, Waiting
 from coordinator.ports.machine import Journal
 
 
@@ -66,7 +66,25 @@ def test_of_records_that_are_written_together_none_stays_where_one_is_turned_awa
     with pytest.raises(JournalConflict):
         journal.append("r@1", 3, "third", "fourth")
 
-    assert journal.records("r@1") == ("first", "second", "theirs")
+    with closing(sqlite3.connect(file)) as other:
+        found = other.execute("SELECT record FROM event ORDER BY sequence").fetchall()
+    assert found == [("first",), ("second",), ("theirs",)]
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_journal_that_lacks_an_event_is_not_read_as_if_it_were_whole(
+    journal: Journal, file: Path, missing: int
+) -> None:
+    journal.append("r@1", 1, "first", "second", "third")
+    journal.append("r@2", 1, "first")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("DELETE FROM event WHERE run = 'r@1' AND sequence = ?", (missing,))
+
+    with pytest.raises(InDoubt, match=f"Event {missing} of run r@1 is missing") as refused:
+        journal.records("r@1")
+
+    assert refused.value.code == "journal-incomplete"
+    assert journal.records("r@2") == ("first",)
 
 
 def test_two_runs_cannot_begin_under_one_name(journal: Journal) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from coordinator.errors import CoordinatorError, JournalConflict, StepFailed, Waiting
+from coordinator.errors import CoordinatorError, InDoubt, JournalConflict, StepFailed, Waiting
 
 _TABLES = """
 PRAGMA journal_mode = WAL;
@@ -68,7 +68,11 @@ class SqliteJournal:
                 ) from error
 
     def records(self, run: str) -> tuple[str, ...]:
-        return self._column("SELECT record FROM event WHERE run = ? ORDER BY sequence", run)
+        found = self._rows("SELECT sequence, record FROM event WHERE run = ? ORDER BY sequence", run)
+        for number, (sequence, _) in enumerate(found, 1):
+            if sequence != number:
+                raise self._incomplete(run, number)
+        return tuple(str(record) for _, record in found)
 
     def runs(self) -> tuple[str, ...]:
         return self._column("SELECT run FROM run ORDER BY number")
@@ -81,10 +85,13 @@ class SqliteJournal:
         return self._column("SELECT record FROM request WHERE run = ? ORDER BY number", run)
 
     def _column(self, sql: str, *values: str) -> tuple[str, ...]:
+        return tuple(str(value) for [value] in self._rows(sql, *values))
+
+    def _rows(self, sql: str, *values: str) -> list[tuple[object, ...]]:
         if not self._is_there():
-            return ()
+            return []
         with self._connected() as connection:
-            return tuple(str(row[0]) for row in connection.execute(sql, values))
+            return connection.execute(sql, values).fetchall()
 
     def _is_there(self) -> bool:
         try:
@@ -164,6 +171,14 @@ class SqliteJournal:
             why="The file was deleted, or an older copy was put in its place; nothing more is done.",
             next_step="Put the newest file back, if there is one, and run again. Without one `coordinator"
             " run` finds out what is applied and who serves, and goes on from there.",
+        )
+
+    def _incomplete(self, run: str, missing: int) -> InDoubt:
+        return InDoubt(
+            "journal-incomplete",
+            f"Event {missing} of run {run} is missing in its journal {self._file}, and later ones are there.",
+            why="The file was damaged, or somebody edited it: what the run has done is not known from it.",
+            next_step=_IS_DAMAGED,
         )
 
     def _unusable(self, error: Exception) -> CoordinatorError:
