@@ -9,6 +9,8 @@ from coordinator.errors import DatabaseError, Waiting
 
 DISK_FULL: Final = "53100"
 """disk_full (PostgreSQL, Appendix A), which the other engines' sessions say too where they mean that."""
+NO_RIGHT: Final = "42501"
+"""insufficient_privilege (the same), likewise."""
 NEEDS_A_RIGHT: Final = (
     "The user of the database's URL lacks that right: grant it, or let the URL name the user who owns the"
     " schema. What coordinator itself keeps there is in tables that begin with `coordinator_`."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from coordinator.adapters.batches import DISK_FULL, NEEDS_A_RIGHT, as_read_only
+from coordinator.adapters.batches import DISK_FULL, NEEDS_A_RIGHT, NO_RIGHT, as_read_only
 from coordinator.adapters.mysql_lock_waits import CUT_SHORT
 from coordinator.errors import DatabaseError
 
@@ -21,6 +21,7 @@ _TOO_LONG: Final = frozenset({1969, 3024})
 _DENIED: Final = (1044, 1142, 1143, 1227, 1370)
 """ER_…ACCESS_DENIED_ERROR of a database, a table, a column, a right of its own, a routine."""
 _STATES: Final = {
+    **dict.fromkeys(_DENIED, NO_RIGHT),
     1021: DISK_FULL,  # ER_DISK_FULL
     1048: "23000",  # ER_BAD_NULL_ERROR
     1062: "23000",  # ER_DUP_ENTRY

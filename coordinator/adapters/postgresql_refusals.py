@@ -8,15 +8,14 @@ from typing import Final
 
 import psycopg
 
-from coordinator.adapters.batches import NEEDS_A_RIGHT, as_read_only
+from coordinator.adapters.batches import NEEDS_A_RIGHT, NO_RIGHT, as_read_only
 from coordinator.errors import DatabaseError
 from coordinator.secret import PLACEHOLDER
 
 _LOCK_NOT_AVAILABLE = "55P03"
 """lock_not_available (PostgreSQL, Appendix A): nothing happened, later it may work."""
-_INSUFFICIENT_PRIVILEGE = "42501"
 _READ_ONLY = "25006"
-"""insufficient_privilege, read_only_sql_transaction (the same)."""
+"""read_only_sql_transaction (the same)."""
 CANCELLED: Final = "57014"
 """query_canceled (the same): by a person or by a limit."""
 TOO_SHORT: Final = (
@@ -25,7 +24,7 @@ TOO_SHORT: Final = (
 )
 _NEXT: Final = {
     _LOCK_NOT_AVAILABLE: "Run the command again when the table is less busy.",
-    _INSUFFICIENT_PRIVILEGE: NEEDS_A_RIGHT,
+    NO_RIGHT: NEEDS_A_RIGHT,
     CANCELLED: f"Unless somebody cancelled it: {TOO_SHORT[0].lower()}{TOO_SHORT[1:]}",
 }
 """By SQLSTATE."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from coordinator import discovery
+from coordinator.adapters.batches import NO_RIGHT
 from coordinator.errors import DatabaseError
 from coordinator.evidence import Rehearsal
 from coordinator.model import DatabaseName, Migration
@@ -35,23 +36,36 @@ def with_live_rows(
     if not asked:
         return rehearsal
     queries = [each.query for each in asked]
+    denied: dict[RowQuery, str] = {}
     try:
         with ports.session(name, label="coordinator rehearsal") as session:
-            counts = count_rows(session, queries)
+            counts = count_rows(session, queries, denied=denied.__setitem__)
     except DatabaseError as error:
         notes = [f"live's rows were not asked: {error.what.rstrip('.')}"]
         return replace(rehearsal, notes=(*rehearsal.notes, *notes))
+    notes = [
+        f"whether live has {each.query.rows}, on which `{each.migration}` fails, was not found out:"
+        f" {denied[each.query]}"
+        for each in asked
+        if each.query in denied
+    ]
     return replace(
         rehearsal,
         hazards=(*hazards_of_live_rows(asked, counts), *rehearsal.hazards),
-        notes=(*rehearsal.notes, *notes_on_live_rows(asked, counts)),
+        notes=(*rehearsal.notes, *notes_on_live_rows(asked, counts), *notes),
     )
 
 
-def count_rows(session: Session, queries: Iterable[RowQuery]) -> Mapping[RowQuery, int | None]:
+def count_rows(
+    session: Session,
+    queries: Iterable[RowQuery],
+    *,
+    denied: Callable[[RowQuery, str], None] = lambda *_: None,
+) -> Mapping[RowQuery, int | None]:
     """Return how many rows each query finds, `MOST_ROWS` at most; None where the time was over before.
 
-    What needs something that an earlier migration brings is left out. Raises: DatabaseError where the
+    What needs something that an earlier migration brings is left out, and so is what the user may not ask,
+    which `denied` is told with the server's words. Raises: DatabaseError where the
     connection is lost.
     """
     counts: dict[RowQuery, int | None] = {}
@@ -67,6 +81,8 @@ def count_rows(session: Session, queries: Iterable[RowQuery]) -> Mapping[RowQuer
         except DatabaseError as error:
             if error.is_out_of_reach:
                 raise
-            if time.monotonic() - began >= _WITHIN.total_seconds():
+            if error.sqlstate == NO_RIGHT:
+                denied(each, error.what.rstrip("."))
+            elif time.monotonic() - began >= _WITHIN.total_seconds():
                 counts[each] = None
     return counts
