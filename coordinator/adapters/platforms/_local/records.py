@@ -3,6 +3,7 @@
     router.json     written by the router before it answers: port, target, and who it is
     <colour>.json   written by the launcher before the service starts: what was deployed, and who runs it
     <colour>.log, router.log
+    fence.json      written by the coordinator that took the service last (fence.py)
     lock            held by whoever changes a side or the target
     router.lock     held by the one router, as long as it lives
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from coordinator.adapters.platforms._local import durable
 from coordinator.adapters.platforms._local.addresses import url
+from coordinator.adapters.platforms._local.fence import Fence
 from coordinator.adapters.platforms._local.processes import MARKER, Unkillable, end, kill_marked
 from coordinator.adapters.platforms._local.records import Deployment, SideRecord, StateFolder
 from coordinator.adapters.platforms._local.routing import RouterStatus, Routing
@@ -61,13 +62,17 @@ class Local:
     state: StateFolder
     sides: Sides
     routing: Routing
+    fenced: Fence
 
     def identity(self) -> str:
         """Name this machine and the folder that the processes belong to."""
         return f"local:{socket.gethostname()}:{self.state.path.resolve()}"
 
     def fence(self, run: str) -> None:
-        """Do nothing: the lock of the plan's folder keeps other coordinators of this machine out."""
+        """Let nobody but this process change the service for a run from now on."""
+        if not self.fenced.is_taken_for(run):
+            with self._locked():
+                self.fenced.take(run)
 
     def survey(self) -> Serving:
         """Observe the service; the router need not run."""
@@ -116,6 +121,7 @@ class Local:
     def switch(self, *, expected: Colour | None, to: Colour) -> None:
         """Send new connections to `to`, if they go to `expected` now."""
         with self._locked():
+            self.fenced.check()
             self.routing.start()
             if not self.routing.switch(expected=expected, to=to):
                 raise StepFailed(
@@ -138,6 +144,7 @@ class Local:
     def stop(self, colour: Colour, *, grace: timedelta) -> None:
         """End the processes of `colour`; refuses while new connections reach it."""
         with self._locked():
+            self.fenced.check()
             if self._live() is colour:
                 raise self._serves(colour, "stopping it would refuse every client")
             self._end(colour, grace)
@@ -193,6 +200,7 @@ class Local:
         until = time.monotonic() + deadline.total_seconds()
         self.start_router()
         with self._locked(seconds=deadline.total_seconds()) as lock:
+            self.fenced.check()
             record = self.state.side(colour)
             same = record is not None and record.deployment == wanted
             if record is not None and not same and self._live() is colour:
@@ -327,4 +335,5 @@ def service_at(folder: Path, *, name: str, spec: LocalSpec, resolve: Callable[[S
             wanted_port=spec.port,
             environment=environment | {MARKER: str(state.path)},
         ),
+        fenced=Fence(name, state),
     )
