@@ -14,6 +14,7 @@ from coordinator.evidence import Change, Objection, StatementEvidence
 from coordinator.model import Layer
 from coordinator.ports.databases import Session
 from coordinator.secret import Secret
+from coordinator.wanted import NOTHING, WantedRows
 
 Tell = Callable[[str], None]
 """Is told what a rehearsal is at, a line in the place of the one before: it may take minutes."""
@@ -175,11 +176,12 @@ class RehearsalDatabase(Protocol):
         """
         ...
 
-    def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
+    def fill(self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING) -> tuple[str, ...]:
         """Insert sample rows into empty tables; return a clause for each table that could not be filled.
 
         What was there at an earlier call, also of the database that this one is a clone of, is left alone.
-        `with_nulls` adds to each table a row with NULL wherever it is allowed.
+        `with_nulls` adds to each table a row with NULL wherever it is allowed, `wanted` those that queries
+        look for, as far as the engine takes them.
         """
         ...
 

@@ -36,6 +36,8 @@ _NEW: Final = re.compile(r"\b(?:INSERT|UPDATE|MERGE)\b", re.IGNORECASE)
 _IGNORES: Final = re.compile(r"\bCONFLICT\b|\bIGNORE\b|\bREPLACE\b|\bDUPLICATE\b", re.IGNORECASE)
 _REPLACES: Final = re.compile(r"\b(?:OR\s+REPLACE|REPLACE\s+\w)", re.IGNORECASE)
 _SELECT: Final = re.compile(r"\bSELECT\b", re.IGNORECASE)
+_MAKES_NULL: Final = re.compile(r"\bNULLIF\b|->|#>", re.IGNORECASE)
+"""Of what is there: a function may as well, and few do."""
 _NULL: Final = re.compile(r"=\s*NULL\b", re.IGNORECASE)
 _NO_PARTITION: Final = (
     "no sample value meets the partition `{text}`, which is there where the version was made and not here:"
@@ -159,8 +161,8 @@ def _null_refused(pair: Pair) -> str | None:
 
 
 def _tries_null(pair: Pair) -> bool:
-    """Tell whether a row was written with NULL wherever a parameter stands."""
-    return bool(pair.own.ran.count) and not _SELECT.search(pair.text)
+    """Tell whether a row was written with NULL wherever a parameter stands, and nothing else makes one."""
+    return bool(pair.own.ran.count) and not _SELECT.search(pair.text) and not _MAKES_NULL.search(pair.text)
 
 
 def _sets_literals(pair: Pair, columns: Collection[str]) -> bool:

@@ -11,7 +11,7 @@ from coordinator.model import Engine
 __all__ = ["servers"]
 ON_MYSQL = pytest.mark.mariadb
 BASE = "CREATE TABLE t (id integer PRIMARY KEY, a integer, b integer);"
-FINDS = "SELECT id FROM t WHERE a = 7777"
+FINDS = "SELECT id FROM t WHERE a = abs(7777)"
 TAKEN_OVER = "ALTER TABLE t RENAME COLUMN a TO old_a; ALTER TABLE t ADD a integer;"
 
 

@@ -15,7 +15,7 @@ CREATE VIEW v WITH (security_invoker) AS SELECT id, a FROM t; GRANT SELECT ON v 
 ENABLE = "ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
 FEW = "CREATE POLICY few ON t {}USING (tenant < {});"
 ALL = "CREATE POLICY every ON t USING (true);"
-READS = "SELECT id FROM t WHERE a = 7777"
+READS = "SELECT id FROM t WHERE a = abs(7777)"
 WRITES = "INSERT INTO t (id, tenant) VALUES ($1, 7)"
 
 
@@ -24,7 +24,7 @@ WRITES = "INSERT INTO t (id, tenant) VALUES ($1, 7)"
     [
         ("", ENABLE, READS, "pu"),
         ("", ENABLE + FEW.format("", 100), READS, "pu"),
-        ("", ENABLE + FEW.format("", 100), "SELECT id FROM v WHERE a = 7777", "pu"),
+        ("", ENABLE + FEW.format("", 100), "SELECT id FROM v WHERE a = abs(7777)", "pu"),
         ("", ENABLE + FEW.format("", 100), "SELECT id FROM s", "pp"),
         ("", ENABLE + ALL, READS, "pp"),
         ("", ENABLE + ALL, WRITES, "pp"),

@@ -98,7 +98,8 @@ def test_a_check_that_no_sample_value_fails(servers: Servers, condition: str, qu
         ("b IN ('x', 'sample 1')", "INSERT INTO t (id, a, b) VALUES ($1, coalesce($2, 1), 'x')", "pp"),
         ("a <> 77 OR c <> 88", "UPDATE t SET a = 5 WHERE id = $1", "pu"),
         ("a <> 77", "UPDATE t SET a = 5 + c WHERE id = $1", "pu"),
-        ("a <> 77", "UPDATE t SET a = 5 WHERE c = 99", "pu"),
+        ("a <> 77", "UPDATE t SET a = 5 WHERE c = 99", "pp"),
+        ("a <> 77", "UPDATE t SET a = 5 WHERE c = abs(99)", "pu"),
         (
             "a <> 77",
             "INSERT INTO t (id, a, b) VALUES ($1, 5, 'x') ON CONFLICT (id) DO UPDATE SET a = $2",

@@ -17,12 +17,11 @@ from coordinator.adapters.rehearsals._mysql.connection import (
     REFUSED,
     SqlValue,
     describe,
-    fetch,
     objection_from,
     refusal_of,
 )
 from coordinator.adapters.rehearsals._mysql.execution import Ground, lasting, run_once
-from coordinator.adapters.rehearsals._mysql.sample import ROWS, values_in
+from coordinator.adapters.rehearsals._mysql.sample import rows_of
 from coordinator.adapters.rehearsals._mysql.schema import Table
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.adapters.rehearsals._mysql.values import candidates, edges, members
@@ -34,9 +33,11 @@ from coordinator.adapters.rehearsals._scratch.sets import (
     other_case,
     with_further,
 )
-from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted
+from coordinator.adapters.rehearsals._scratch.tokens import Token
 from coordinator.evidence import Objection
+from coordinator.model import Engine
 from coordinator.rehearsal_ports import Ran, Values
+from coordinator.wanted import WantedRows, wanted_first, wanted_rows
 
 _FRESH: Final = (7, 101)
 """Numbers of rows that fill never makes."""
@@ -77,6 +78,7 @@ def _tried(ground: Ground, text: str, values: Values) -> Ran | Objection:
 def _choices(ground: Ground, text: str, count: int) -> list[Sequence[SqlValue]]:
     """Return values to try for each parameter, of which the server has counted `count`."""
     tokens = tokens_of(text)
+    wanted = wanted_rows(text, Engine.MYSQL)
     names = {token.name for token in tokens}
     used = [table for table in ground.schema.tables if table.name.lower() in names]
     known = meanings(tokens, used)
@@ -86,7 +88,7 @@ def _choices(ground: Ground, text: str, count: int) -> list[Sequence[SqlValue]]:
     return [
         _of_limit(tokens, place)
         if is_limit(tokens, place)
-        else _values_for(ground, known[tokens[place].start])
+        else _values_for(ground, known[tokens[place].start], wanted)
         if tokens[place].start in known
         else _UNKNOWN
         for place in places
@@ -96,6 +98,7 @@ def _choices(ground: Ground, text: str, count: int) -> list[Sequence[SqlValue]]:
 def _beside(ground: Ground, text: str, count: int) -> list[Beside[SqlValue]]:
     """Return what each parameter could be beside its first value."""
     tokens = tokens_of(text)
+    wanted = wanted_rows(text, Engine.MYSQL)
     names = {token.name for token in tokens}
     known = meanings(tokens, [table for table in ground.schema.tables if table.name.lower() in names])
     places = [place for place, token in enumerate(tokens) if token.kind == "parameter"]
@@ -104,17 +107,16 @@ def _beside(ground: Ground, text: str, count: int) -> list[Beside[SqlValue]]:
     return [
         Beside()
         if is_limit(tokens, place) or (meaning := known.get(tokens[place].start)) is None
-        else _of_column(ground, meaning)
+        else _of_column(ground, meaning, wanted)
         for place in places
     ]
 
 
-def _of_column(ground: Ground, meaning: Meaning[Table]) -> Beside[SqlValue]:
+def _of_column(ground: Ground, meaning: Meaning[Table], wanted: WantedRows) -> Beside[SqlValue]:
     table, column = meaning.table, meaning.table.columns[meaning.place]
     points = any(column.name in key.columns for key in table.foreign_keys)
-    listed = ", ".join(quoted(each.name) for each in table.columns)
-    found = fetch(ground.connection, f"SELECT {listed} FROM {quoted(table.name)} LIMIT {ROWS}")
-    rows: list[SqlValue] = column_of([tuple(row) for row in found], meaning.place)
+    looked_for = wanted.get(table.name.lower(), ())
+    rows: list[SqlValue] = column_of(rows_of(ground.connection, table), column.name, looked_for)
     is_free = meaning.is_written and not points and "auto_increment" not in column.extra
     return Beside(
         rows=rows,
@@ -135,24 +137,25 @@ def _of_limit(tokens: Sequence[Token], place: int) -> Sequence[SqlValue]:
     return (0,) if tokens[place - 1].keyword == "OFFSET" or after == "," else (_ALL,)
 
 
-def _values_for(ground: Ground, meaning: Meaning[Table]) -> Sequence[SqlValue]:
+def _values_for(ground: Ground, meaning: Meaning[Table], wanted: WantedRows) -> Sequence[SqlValue]:
     table, column = meaning.table, meaning.table.columns[meaning.place]
-    existing = _existing(ground, table, column.name)
+    existing = _existing(ground, table, column.name, wanted)
     fresh = [value for number in _FRESH for value in candidates(table, column, number)]
     if not meaning.is_written:
         return _distinct([*existing, *fresh[:2], None])
     key = next((each for each in table.foreign_keys if column.name in each.columns), None)
     parent = None if key is None else ground.table(key.parent)
     if key is not None and parent is not None:
-        pointed = _existing(ground, parent, key.parent_columns[key.columns.index(column.name)])
+        pointed = _existing(ground, parent, key.parent_columns[key.columns.index(column.name)], wanted)
         return _distinct([*pointed, *existing, None])
     if (column.name,) in table.uniques:
         return _distinct([*fresh, *existing, None])
     return _distinct([*existing, *fresh, None])
 
 
-def _existing(ground: Ground, table: Table, column: str) -> list[SqlValue]:
-    return [each for each in values_in(ground.connection, table, column) if each is not None]
+def _existing(ground: Ground, table: Table, column: str, wanted: WantedRows) -> list[SqlValue]:
+    rows = wanted_first(rows_of(ground.connection, table), wanted.get(table.name.lower(), ()))
+    return [row[column] for row in rows if row[column] is not None]
 
 
 def _distinct(values: Sequence[SqlValue]) -> Sequence[SqlValue]:

@@ -1,7 +1,8 @@
 """Sample rows, so that the layers execute and result have something to meet.
 
-Three rows for each empty table: two that are full and one with NULL wherever NULL may stand. Values come from
-values.py, those of a foreign key from its parent's rows. Nothing is random, and no clock is read. Tables may
+Three rows for each empty table: two that are full and one with NULL wherever NULL may stand; then one for
+each row that a query looks for (coordinator/wanted.py), if none is like it. Other values come from values.py,
+those of a foreign key from its parent's rows. Nothing is random, and no clock is read. Tables may
 point at each other, so foreign keys are not checked meanwhile; what points at nothing in the end is removed.
 """
 
@@ -20,8 +21,23 @@ from coordinator.adapters.rehearsals._mysql.schema import ForeignKey, Table, Tab
 from coordinator.adapters.rehearsals._mysql.values import candidates, is_checked
 from coordinator.adapters.rehearsals._scratch.order import in_order
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
+from coordinator.wanted import (
+    MOST_WANTED,
+    NOTHING,
+    NOTHING_TOLD,
+    Link,
+    Told,
+    WantedRow,
+    WantedRows,
+    choices_for,
+    is_met,
+    link,
+    nulls_beside,
+)
 
 ROWS: Final = 3
+READ: Final = ROWS + 2 * MOST_WANTED
+"""Rows of a table that are read."""
 _TRIES: Final = 2_000
 """Rows that are tried for one that a table takes."""
 _MOST_CANDIDATES: Final = 12
@@ -50,10 +66,36 @@ class _Filling:
             refusal = self.insert(table, number) or refusal
         return refusal
 
-    def insert(self, table: Table, number: int) -> str | None:
-        """Insert the row of a number; return why a table took none."""
+    def fill_wanted(self, table: Table, wanted: Sequence[WantedRow], *, with_nulls: bool) -> None:
+        """Insert what queries look for, as far as the table takes it and no row is like it.
+
+        Each in full, and with NULL wherever that is allowed and not looked for.
+        """
+        inserted = 0
+        nullable = [each.name for each in table.writable if not each.not_null] if with_nulls else []
+        for each in wanted:
+            links, rows = self._links(table, each), rows_of(self.connection, table)
+            if inserted == MOST_WANTED or any(is_met(row, each, links) for row in rows):
+                continue
+            number = ROWS + 1 + 2 * inserted
+            if self.insert(table, number, told := choices_for(each, links)) is None:
+                inserted += 1
+                if nulls := nulls_beside(each, told, nullable):
+                    self.insert(table, number + 1, {**told, **nulls})
+
+    def _links(self, table: Table, wanted: WantedRow) -> list[Link]:
+        found = [
+            link(key.columns, key.parent_columns, rows_of(self.connection, parent), beside)
+            for key in table.foreign_keys
+            if (parent := self.tables.get(key.parent.lower())) is not None
+            and (beside := wanted.beside.get(parent.name.lower())) is not None
+        ]
+        return [each for each in found if each is not None]
+
+    def insert(self, table: Table, number: int, told: Told = NOTHING_TOLD) -> str | None:
+        """Insert the row of a number, with what is told of it; return why a table took none."""
         refusal = None
-        for row in self._to_try(table, number):
+        for row in self._to_try(table, number, told):
             names = ", ".join(map(quoted, row))
             marks = ", ".join(["%s"] * len(row))
             try:
@@ -68,10 +110,13 @@ class _Filling:
                 return None
         return refusal
 
-    def _to_try(self, table: Table, number: int) -> Iterator[Row]:
+    def _to_try(self, table: Table, number: int, told: Told) -> Iterator[Row]:
         """Yield rows, the likeliest first; only columns of checks and keys take several values."""
         names = [column.name for column in table.writable]
-        choices = [self._choices(table, column, number) for column in table.writable]
+        choices = [
+            told[column.name.lower()] if column.name.lower() in told else self._choices(table, column, number)
+            for column in table.writable
+        ]
         for values in islice(product(*reversed(choices)), _TRIES):
             pairs = zip(names, reversed(values), strict=True)
             yield {name: value for name, value in pairs if value is not _DEFAULT}  # type: ignore[misc]  # narrowed
@@ -123,7 +168,12 @@ class _Filling:
 
 
 def fill(
-    connection: Connection, tables: Sequence[Table], *, filled: set[str], with_nulls: bool = True
+    connection: Connection,
+    tables: Sequence[Table],
+    *,
+    filled: set[str],
+    with_nulls: bool = True,
+    wanted: WantedRows = NOTHING,
 ) -> Iterator[str]:
     """Insert sample rows into each empty table and commit; yield a clause for each that stays empty.
 
@@ -138,6 +188,8 @@ def fill(
     fetch(connection, "SET SESSION foreign_key_checks = 0")
     fetch(connection, "START TRANSACTION")
     reasons: Mapping[str, str | None] = {table.name: filling.fill(table, rows) for table in empty}
+    for table in empty:
+        filling.fill_wanted(table, wanted.get(table.name.lower(), ()), with_nulls=with_nulls)
     filling.remove_orphans(empty)
     connection.commit()
     for table in empty:
@@ -153,5 +205,12 @@ def fill(
 
 def values_in(connection: Connection, table: Table, column: str) -> list[SqlValue]:
     """Return the values that a column has in its first rows."""
-    rows = fetch(connection, f"SELECT {quoted(column)} FROM {quoted(table.name)} LIMIT {ROWS}")
+    rows = fetch(connection, f"SELECT {quoted(column)} FROM {quoted(table.name)} LIMIT {READ}")
     return [value for [value] in rows]
+
+
+def rows_of(connection: Connection, table: Table) -> list[Mapping[str, SqlValue]]:
+    """Return a table's first rows, by the names of its columns."""
+    names = [column.name for column in table.columns]
+    rows = fetch(connection, f"SELECT {', '.join(map(quoted, names))} FROM {quoted(table.name)} LIMIT {READ}")
+    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -37,6 +37,7 @@ from coordinator.model import Engine
 from coordinator.rehearsal_ports import Description, Lookup, Ran, RehearsalDatabase, Values
 from coordinator.secret import Secret
 from coordinator.sql import SqlStatement, stays_in_transaction
+from coordinator.wanted import NOTHING, WantedRows
 
 _LABEL: Final = "coordinator rehearsal"
 _T = TypeVar("_T")
@@ -216,11 +217,12 @@ class ScratchDatabase:
             tables = frozenset(each.name for each in self._schema(connection).tables)
             return [look_up(connection, text, values, engine=engine, tables=tables) for text, values in asks]
 
-    def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
+    def fill(self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
         with self._asking() as connection:
             tables = self._schema(connection).tables
-            return tuple(sample.fill(connection, tables, filled=self._filled, with_nulls=with_nulls))
+            left = sample.fill(connection, tables, filled=self._filled, with_nulls=with_nulls, wanted=wanted)
+            return tuple(left)
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""

@@ -19,7 +19,7 @@ Solution = dict[str, str | None]
 
 _COMBINATIONS: Final = 4000
 _SOLUTIONS: Final = 200
-_KEPT: Final = 8
+_KEPT: Final = 11
 _SHOWN: Final = 200
 
 

@@ -22,6 +22,8 @@ from coordinator.adapters.rehearsals._postgresql.suggestions import Suggestions
 from coordinator.adapters.rehearsals._postgresql.tables import Table, TableColumn, tables
 from coordinator.adapters.rehearsals._postgresql.values import quoted_in_array
 from coordinator.adapters.rehearsals._scratch.sets import other_case
+from coordinator.model import Engine
+from coordinator.wanted import WantedRows, wanted_first, wanted_rows
 
 _ROWS: Final = 20
 _TEXT: Final = 25
@@ -63,6 +65,7 @@ class Knowledge:
         turns = {n: sum(bindings.get(m) == bindings[n] for m in range(1, n)) for n in bindings}
         self.types.learn(types)
         may_write = self._reach.may_write(text)
+        wanted = wanted_rows(text, Engine.POSTGRESQL)
         merges = _MERGE.search(text) is not None  # what is looked for is also what is put in
         return Question(
             text,
@@ -71,6 +74,7 @@ class Knowledge:
                     types[n - 1] if types else _TEXT,
                     bindings.get(n),
                     fixed.get(n),
+                    wanted=wanted,
                     turn=turns.get(n, 0),
                     is_handed_on=may_write and (merges or n not in bindings),
                 )
@@ -115,7 +119,14 @@ class Knowledge:
         return self._pools[table.oid].get(column, ())
 
     def _parameter(
-        self, oid: int, binding: Binding | None, fixed: str | None, *, turn: int, is_handed_on: bool
+        self,
+        oid: int,
+        binding: Binding | None,
+        fixed: str | None,
+        *,
+        wanted: WantedRows,
+        turn: int,
+        is_handed_on: bool,
     ) -> Parameter:
         if fixed is not None:
             return Parameter((fixed,))
@@ -129,7 +140,8 @@ class Knowledge:
         read = self._reader(oid, column.type_oid)
         if read is None:
             return Parameter(plain, labels=labels)
-        rows = [row[column.name] for row in self.rows(table)]
+        looked_for = wanted_first(self.rows(table), wanted.get(table.bare.lower(), ()))
+        rows = [row[column.name] for row in looked_for]
         pool = self.pool(table, column.name) or self.types.plain(column.type_oid, written=column.type)
         return Parameter(
             plain,

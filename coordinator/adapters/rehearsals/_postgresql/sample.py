@@ -1,7 +1,8 @@
 """Fill empty tables with a few rows, so that layers 4 and 5 have something to meet.
 
-Three rows a table where they fit: full ones, and one with NULL wherever NULL is allowed. They are made from
-the catalogue alone, the same each time, so that two databases with the same schema get the same rows. Rows
+Three rows a table where they fit: full ones, and one with NULL wherever NULL is allowed; then one for each
+row that a query looks for (coordinator/wanted.py), if none is like it. They are made from the catalogue and
+these alone, the same each time, so that two databases with the same schema get the same rows. Rows
 that are there (a migration put them there) are never touched, and serve as parents. Tables are filled after
 the tables that they refer to; in a circle, a reference that may be NULL is NULL first and set afterwards.
 Triggers fire as they would for the service. What cannot be filled is said, and nothing is forced. A table is
@@ -11,7 +12,7 @@ filled once: rows that come in a later state would be a difference that no migra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -21,6 +22,7 @@ from coordinator.adapters.rehearsals._postgresql.constraints import Solution
 from coordinator.adapters.rehearsals._postgresql.pipeline import at_ease
 from coordinator.adapters.rehearsals._postgresql.suggestions import Solved, Suggestions
 from coordinator.adapters.rehearsals._postgresql.tables import ForeignKey, Table, tables
+from coordinator.wanted import MOST_WANTED, NOTHING, Link, WantedRow, WantedRows, is_met, link
 
 _WISHES: Final = ("full", "sparse", "full")
 _TRIES: Final = 12
@@ -41,21 +43,26 @@ GROUP BY c.oid
 _LONG_AGO: Final = "2001-01-01 01:01:01"
 
 
-def fill(connection: psycopg.Connection, *, filled: set[str], with_nulls: bool = True) -> tuple[str, ...]:
+def fill(
+    connection: psycopg.Connection, *, filled: set[str], with_nulls: bool = True, wanted: WantedRows = NOTHING
+) -> tuple[str, ...]:
     """Insert sample rows into empty tables; return a clause for each that stays empty.
 
     `filled` has the names of the tables of earlier fillings, and gets those of this one. `with_nulls` adds a
     row with NULL wherever it is allowed. The connection is idle, in autocommit mode, and the owner's.
     """
     with at_ease(connection):
-        return _Filling(connection, filled, with_nulls=with_nulls).run()
+        return _Filling(connection, filled, with_nulls=with_nulls, wanted=wanted).run()
 
 
 class _Filling:
     """One filling of one database: which tables still wait, and what is wrong with those that failed."""
 
-    def __init__(self, connection: psycopg.Connection, filled: set[str], *, with_nulls: bool) -> None:
+    def __init__(
+        self, connection: psycopg.Connection, filled: set[str], *, with_nulls: bool, wanted: WantedRows
+    ) -> None:
         self._connection = connection
+        self._wanted = wanted
         self._wishes = tuple(wish for wish in _WISHES if with_nulls or wish != "sparse")
         self._suggestions = Suggestions(connection)
         self._tables = tables(connection, without=filled)
@@ -112,7 +119,12 @@ class _Filling:
             if table.requires(key) and key.parent != table.oid and not self._suggestions.parents(key):
                 return f"its parent `{key.parent_name}` has no rows"
         solved = self._suggestions.solved(table)
-        return solved if isinstance(solved, str) else self._insert(table, solved)
+        if isinstance(solved, str):
+            return solved
+        refused = self._insert(table, solved)
+        if refused is None:
+            self._insert_wanted(table, solved)
+        return refused
 
     def _insert(self, table: Table, solved: Solved) -> str | None:
         inserted, problem, number = 0, "", 0
@@ -132,6 +144,52 @@ class _Filling:
                     break
                 problem = problem or refused
         return None if inserted else f"the engine refuses sample rows: {problem}"
+
+    def _insert_wanted(self, table: Table, solved: Solved) -> None:
+        """Insert what queries look for, as far as the engine takes it and no row is like it."""
+        inserted = 0
+        for wanted in self._wanted.get(table.bare.lower(), ()):
+            links = self._links(table, wanted)
+            if inserted == MOST_WANTED or any(is_met(row, wanted, links) for row in self._rows(table)):
+                continue
+            solutions = self._suggestions.wanted(table, solved, wanted, links)
+            if solutions is None or not self._insert_one(table, solutions.full, place=2 * inserted):
+                continue
+            if "sparse" in self._wishes and _nulls(solutions.sparse) > _nulls(solutions.full):
+                self._insert_one(table, solutions.sparse, place=2 * inserted + 1)
+            inserted += 1
+
+    def _insert_one(self, table: Table, solutions: Sequence[list[Solution]], *, place: int) -> bool:
+        """Insert a row that comes after those that every table has; tell whether the engine took one.
+
+        Values of unique columns are new, others those of the first rows: a foreign key that comes later shall
+        find its parents.
+        """
+        first = len(_WISHES)
+        for number in range(_TRIES):
+            row: Solution = {}
+            for found, turn in _with_turns(solutions):
+                at = first + place if not table.unique.isdisjoint(found[0]) else place % first
+                row |= found[_place(at + number, turn, rows=first, choices=len(found))]
+            if self._insert_row(table, row) is None:
+                return True
+        return False
+
+    def _links(self, table: Table, wanted: WantedRow) -> list[Link]:
+        parents = {each.oid: each for each in self._tables}
+        found = [
+            link(key.columns, key.parent_columns, self._rows(parent), beside)
+            for key in table.foreign_keys
+            if (parent := parents.get(key.parent)) is not None
+            and (beside := wanted.beside.get(parent.bare.lower())) is not None
+        ]
+        return [each for each in found if each is not None]
+
+    def _rows(self, table: Table) -> list[Mapping[str, object]]:
+        columns = ", ".join(f"{column.quoted}::text" for column in table.columns)
+        names = [column.name.lower() for column in table.columns]
+        rows = self._connection.execute(f"SELECT {columns} FROM {table.name}").fetchall()
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def _insert_row(self, table: Table, row: Solution) -> str | None:
         names = ", ".join(_escaped(table.column(name).quoted) for name in row)
@@ -199,6 +257,10 @@ def _with_turns(solutions: Sequence[list[Solution]]) -> Iterator[tuple[list[Solu
         first = tuple(found[0].values())
         yield found, seen[first]
         seen[first] += 1
+
+
+def _nulls(solutions: Sequence[list[Solution]]) -> int:
+    return sum(value is None for found in solutions for value in found[0].values())
 
 
 def _may_be_null(table: Table, found: Sequence[Solution], sparse: Sequence[Solution]) -> bool:

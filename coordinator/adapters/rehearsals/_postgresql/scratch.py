@@ -30,6 +30,7 @@ from coordinator.evidence import Objection, StatementEvidence
 from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import Description, Lookup, Ran, Values
 from coordinator.secret import Secret
+from coordinator.wanted import NOTHING, WantedRows
 
 _SETTINGS = """
 SELECT r.rolname, split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1)
@@ -187,9 +188,9 @@ class ScratchDatabase:
         """Ask how each text finds its rows, whatever its values are."""
         return look_up(self._connection, [text for text, _ in asks])
 
-    def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
+    def fill(self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
-        return fill(self._connection, filled=self._filled, with_nulls=with_nulls)
+        return fill(self._connection, filled=self._filled, with_nulls=with_nulls, wanted=wanted)
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""

@@ -12,6 +12,7 @@ from coordinator.adapters.rehearsals._postgresql.constraints import Candidates, 
 from coordinator.adapters.rehearsals._postgresql.hints import literals
 from coordinator.adapters.rehearsals._postgresql.tables import ForeignKey, Table, TableColumn
 from coordinator.adapters.rehearsals._postgresql.values import Types, taken
+from coordinator.wanted import Link, WantedRow, as_text, choices_for
 
 _PARENTS: Final = 2
 """Fewer than a table's rows: one stays without children, which a DELETE may take."""
@@ -37,9 +38,7 @@ class Suggestions:
 
     def solved(self, table: Table) -> Solved | str:
         """Return mixtures of values for a row, or a clause that says what stands in the way."""
-        columns = [
-            column for column in table.columns if not column.is_given or _refers_to_itself(table, column)
-        ]
+        columns = _settable(table)
         candidates = self._candidates(table, columns)
         solver = Solver(self._connection, table)
         solved = Solved([], [])
@@ -51,6 +50,28 @@ class Suggestions:
             solved.full.append(found)
             solved.sparse.append(_emptiest(solver.solve(group, with_null, nulls=True)) or found)
         return solved
+
+    def wanted(self, table: Table, solved: Solved, wanted: WantedRow, links: Sequence[Link]) -> Solved | None:
+        """Return `solved` with what is wanted of columns and parents; None where that cannot be."""
+        columns = _settable(table)
+        told = {name: list(map(as_text, values)) for name, values in choices_for(wanted, links).items()}
+        if any(each.is_required and None in told.get(each.name.lower(), ()) for each in columns):
+            return None
+        solver = Solver(self._connection, table)
+        found = Solved([], [])
+        every = groups(table, [each.name for each in columns])
+        for group, full, sparse in zip(every, solved.full, solved.sparse, strict=True):
+            here = {name: told[name.lower()] for name in group if name.lower() in told}
+            firm = [name for name in group if name.lower() in wanted.values]
+            if not here and not firm:
+                found.full.append(full)
+                found.sparse.append(sparse)
+                continue
+            known = self._candidates(table, [table.column(name) for name in group])
+            free = {**_with_null(table, group, known), **{name: known[name] for name in firm}, **here}
+            found.full.append(solver.solve(group, {**known, **here}) or solver.solve(group, free))
+            found.sparse.append(_emptiest(solver.solve(group, free, nulls=True)))
+        return found if all(found.full) and all(found.sparse) else None
 
     def _candidates(self, table: Table, columns: Sequence[TableColumn]) -> dict[str, tuple[str, ...]]:
         self.types.learn([column.type_oid for column in columns])
@@ -88,6 +109,10 @@ class Suggestions:
             f" WHERE {name} IS NOT NULL ORDER BY 1 LIMIT {_PARENTS}"
         ).fetchall()
         return tuple(str(value) for (value,) in rows)
+
+
+def _settable(table: Table) -> list[TableColumn]:
+    return [column for column in table.columns if not column.is_given or _refers_to_itself(table, column)]
 
 
 def _refers_to_itself(table: Table, column: TableColumn) -> bool:

@@ -111,6 +111,8 @@ class Table:
 
     oid: int
     name: str
+    bare: str
+    """Its name alone, without quotes."""
     is_ledger: bool
     columns: tuple[TableColumn, ...]
     checks: tuple[Check, ...]
@@ -152,6 +154,7 @@ def tables(connection: psycopg.Connection, *, without: Collection[str] = ()) -> 
         Table(
             oid=oid,
             name=name,
+            bare=bare,
             is_ledger=bare in BOOKS,
             columns=tuple(_column(*row) for row in columns[oid]),
             checks=(*(_check(*row) for row in checks[oid]), *_as_check(partitions[oid])),

@@ -20,16 +20,14 @@ from coordinator.adapters.rehearsals._postgresql.hints import literals
 from coordinator.adapters.rehearsals._postgresql.pipeline import Command, rolled_back
 
 _PLAIN: Final[dict[str, tuple[str, ...]]] = {
-    "int2": ("1", "2", "3", "4", "5"),
-    "int4": ("1", "2", "3", "4", "5"),
-    "int8": ("1", "2", "3", "4", "5"),
+    **dict.fromkeys(("int2", "int4", "int8"), tuple(map(str, range(1, 12)))),
     "oid": ("1", "2", "3"),
     "float4": ("1.5", "2.5", "3.5", "4.5"),
     "float8": ("1.5", "2.5", "3.5", "4.5"),
     "money": ("1.50", "2.50", "3.50"),
     "bool": ("true", "false"),
-    "text": ("sample 1", "sample 2", "sample 3", "sample 4", "sample 5"),
-    "uuid": tuple(f"00000000-0000-4000-8000-00000000000{n}" for n in range(1, 6)),
+    "text": ("Sample 1", *(f"sample {n}" for n in range(2, 12))),
+    "uuid": tuple(f"00000000-0000-4000-8000-{n:012}" for n in range(1, 12)),
     "date": ("2001-01-01", "2002-02-02", "2093-03-03", "2004-04-04"),
     "timestamp": ("2001-01-01 01:01:01", "2002-02-02 02:02:02", "2093-03-03 03:03:03", "2004-04-04 04:04:04"),
     "timestamptz": (
@@ -238,7 +236,7 @@ def _numbers(precision: int | None, scale: int) -> tuple[str, ...]:
 def _texts(length: int | None) -> tuple[str, ...]:
     if length is None or length >= len(_PLAIN["text"][0]):
         return _PLAIN["text"]
-    return tuple(("s" * length)[:-1] + end for end in "12345")
+    return tuple(("s" * length)[:-1] + end for end in "123456789ab")
 
 
 def _ranges(ends: Sequence[str]) -> tuple[str, ...]:

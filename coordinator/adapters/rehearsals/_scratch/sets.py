@@ -15,6 +15,7 @@ from coordinator.adapters.rehearsals._scratch.meanings import in_turn
 from coordinator.adapters.rehearsals._scratch.rows import sorted_rows, together
 from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Ran, Values
+from coordinator.wanted import WantedRow, wanted_first
 
 MOST_SETS: Final = 10
 """Those for the values of an enum come on top."""
@@ -51,10 +52,14 @@ class Beside(Generic[ValueT]):
     may_be_null: bool = False
 
 
-def column_of(rows: Sequence[tuple[ValueT | None, ...]], place: int) -> list[ValueT | None]:
-    """Return what whole rows have in one column, the fullest row first, as no index has them."""
-    ordered = sorted(rows, key=lambda row: (row.count(None), [str(cell) for cell in row]))
-    return [row[place] for row in ordered]
+def column_of(rows: Sequence[Mapping[str, ValueT]], name: str, wanted: Sequence[WantedRow]) -> list[ValueT]:
+    """Return what whole rows have in one column, as no index has them: the wanted first, then the fullest."""
+
+    def emptiness(row: Mapping[str, ValueT]) -> tuple[int, list[str]]:
+        cells = list(row.values())
+        return sum(cell is None for cell in cells), list(map(str, cells))
+
+    return [row[name] for row in wanted_first(sorted(rows, key=emptiness), wanted)]
 
 
 def first_set(

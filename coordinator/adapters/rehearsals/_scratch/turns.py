@@ -28,8 +28,14 @@ def turned(number: int, place: int) -> int:
 
 
 def text_of(name: str, number: int, place: int) -> str:
-    """Return the text of a column in the row of a number; where no order is left, one of its own."""
-    return f"sample {turned(number, place)}" if place < len(_ORDERS) else f"{name} {number}"
+    """Return the text of a column in the row of a number; where no order is left, one of its own.
+
+    One begins with a capital: what makes small letters of a text is seen by that, and finds the others.
+    """
+    if place >= len(_ORDERS):
+        return f"{name} {number}"
+    row = turned(number, place)
+    return f"{'Sample' if row == 1 else 'sample'} {row}"
 
 
 def place_of(column: _V, columns: Sequence[_V], begins: Callable[[_V], object]) -> int:

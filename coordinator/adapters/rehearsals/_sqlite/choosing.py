@@ -21,7 +21,7 @@ from coordinator.adapters.rehearsals._scratch.sets import (
     other_case,
     with_further,
 )
-from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted
+from coordinator.adapters.rehearsals._scratch.tokens import Token
 from coordinator.adapters.rehearsals._sqlite.asking import count_of
 from coordinator.adapters.rehearsals._sqlite.columns import type_of
 from coordinator.adapters.rehearsals._sqlite.connection import (
@@ -32,12 +32,14 @@ from coordinator.adapters.rehearsals._sqlite.connection import (
     objection_from,
 )
 from coordinator.adapters.rehearsals._sqlite.execution import Question, question_of, run_on
-from coordinator.adapters.rehearsals._sqlite.sample import ROWS, parent_values
+from coordinator.adapters.rehearsals._sqlite.sample import rows_of
 from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn
 from coordinator.adapters.rehearsals._sqlite.tokens import parameters_of, tokens_of
 from coordinator.adapters.rehearsals._sqlite.values import candidates, edges
 from coordinator.evidence import Objection
+from coordinator.model import Engine
 from coordinator.rehearsal_ports import Ran, Values
+from coordinator.wanted import WantedRows, wanted_first, wanted_rows
 
 _FRESH: Final = (7, 1_007)
 """Numbers of rows that fill never makes."""
@@ -53,7 +55,8 @@ def choose(
     try:
         with asking(path) as connection:
             used = list(_used(tokens, tables, views))
-            choices, beside = _choices(connection, tables, tokens, parameters, used=used)
+            wanted = wanted_rows(text, Engine.SQLITE)
+            choices, beside = _choices(connection, tables, tokens, parameters, used=used, wanted=wanted)
             run = partial(_tried, connection, question_of(connection, text))
             first = first_set(choices, run=run, is_hopeless=_is_hopeless)
             if not isinstance(first, tuple):
@@ -81,6 +84,7 @@ def _choices(
     parameters: Sequence[tuple[Token, int]],
     *,
     used: Sequence[Table],
+    wanted: WantedRows,
 ) -> tuple[list[Sequence[SqlValue]], list[Beside[SqlValue]]]:
     """Return values to try for each parameter, and what it could be beside these."""
     found: list[Sequence[SqlValue]] = [_UNKNOWN] * count_of(parameters)
@@ -95,8 +99,8 @@ def _choices(
             found[number - 1] = (2,) if word == "LIMIT" else (0,)
             continue
         if (meaning := known.get(token.start)) is not None:
-            found[number - 1] = _values_for(connection, tables, meaning)
-            beside[number - 1] = _of_column(connection, meaning)
+            found[number - 1] = _values_for(connection, tables, meaning, wanted)
+            beside[number - 1] = _of_column(connection, meaning, wanted)
     return found, beside
 
 
@@ -112,12 +116,13 @@ def _used(tokens: Sequence[Token], tables: Mapping[str, Table], views: Mapping[s
             yield from _used(tokens_of(views[name]), tables, others)
 
 
-def _of_column(connection: sqlite3.Connection, meaning: Meaning[Table]) -> Beside[SqlValue]:
+def _of_column(
+    connection: sqlite3.Connection, meaning: Meaning[Table], wanted: WantedRows
+) -> Beside[SqlValue]:
     table, column = meaning.table, meaning.table.columns[meaning.place]
     points = any(column.name in key.columns for key in table.foreign_keys)
-    listed = ", ".join(quoted(each.name) for each in table.columns)
-    found = connection.execute(f"SELECT {listed} FROM {quoted(table.name)} LIMIT {ROWS}").fetchall()
-    rows: list[SqlValue] = column_of(found, meaning.place)
+    looked_for = wanted.get(table.name.lower(), ())
+    rows: list[SqlValue] = column_of(rows_of(connection, table), column.name, looked_for)
     return Beside(
         rows=rows,
         uniques=frozenset[tuple[str | None, ...]](each for each in table.uniques if column.name in each)
@@ -140,23 +145,28 @@ def _is_number_of_row(table: Table, column: TableColumn) -> bool:
 
 
 def _values_for(
-    connection: sqlite3.Connection, tables: Mapping[str, Table], meaning: Meaning[Table]
+    connection: sqlite3.Connection, tables: Mapping[str, Table], meaning: Meaning[Table], wanted: WantedRows
 ) -> Sequence[SqlValue]:
     table, column = meaning.table, meaning.table.columns[meaning.place]
-    existing = [each for each in parent_values(connection, table, column.name) if each is not None]
+    existing = _existing(connection, table, column.name, wanted)
     fresh = [value for number in _FRESH for value in candidates(table, column, number)]
     if not meaning.is_written:
         return _distinct([*existing, *fresh[:2], None])
     key = next((each for each in table.foreign_keys if column.name in each.columns), None)
     if key is not None and key.parent.lower() in tables:
         parent, place = tables[key.parent.lower()], key.columns.index(column.name)
-        pointed = [
-            each for each in parent_values(connection, parent, key.parent_columns[place]) if each is not None
-        ]
+        pointed = _existing(connection, parent, key.parent_columns[place], wanted)
         return _distinct([*pointed, *existing, None])
     if (column.name,) in table.uniques:
         return _distinct([*fresh, *existing, None])
     return _distinct([*existing, *fresh, None])
+
+
+def _existing(
+    connection: sqlite3.Connection, table: Table, column: str, wanted: WantedRows
+) -> list[SqlValue]:
+    rows = wanted_first(rows_of(connection, table), wanted.get(table.name.lower(), ()))
+    return [row[column] for row in rows if row[column] is not None]
 
 
 def _distinct(values: Sequence[SqlValue]) -> Sequence[SqlValue]:

@@ -1,7 +1,8 @@
 """Sample rows, so that the layers execute and result have something to meet.
 
-Three rows for each empty table: two that are full and one with NULL wherever NULL may stand. Values come from
-values.py, those of a foreign key from its parent's rows. Nothing is random, and no clock is read.
+Three rows for each empty table: two that are full and one with NULL wherever NULL may stand; then one for
+each row that a query looks for (coordinator/wanted.py), if none is like it. Other values come from values.py,
+those of a foreign key from its parent's rows. Nothing is random, and no clock is read.
 """
 
 from __future__ import annotations
@@ -16,8 +17,23 @@ from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import ForeignKey, Table, TableColumn, tables
 from coordinator.adapters.rehearsals._sqlite.values import candidates, is_checked
+from coordinator.wanted import (
+    MOST_WANTED,
+    NOTHING,
+    NOTHING_TOLD,
+    Link,
+    Told,
+    WantedRow,
+    WantedRows,
+    choices_for,
+    is_met,
+    link,
+    nulls_beside,
+)
 
 ROWS: Final = 3
+READ: Final = ROWS + 2 * MOST_WANTED
+"""Rows of a table that are read."""
 _TRIES: Final = 2_000
 """Rows that are tried for one that a table takes."""
 _MOST_CANDIDATES: Final = 12
@@ -28,7 +44,13 @@ _Tables = Mapping[str, Table]
 """By their names in small letters."""
 
 
-def fill(connection: sqlite3.Connection, *, filled: set[str], with_nulls: bool = True) -> Iterator[str]:
+def fill(
+    connection: sqlite3.Connection,
+    *,
+    filled: set[str],
+    with_nulls: bool = True,
+    wanted: WantedRows = NOTHING,
+) -> Iterator[str]:
     """Insert sample rows into each empty table and commit; yield a clause for each that stays empty.
 
     `filled` has the names of the tables of earlier fillings, and gets those of this one: rows that come to a
@@ -46,6 +68,9 @@ def fill(connection: sqlite3.Connection, *, filled: set[str], with_nulls: bool =
     reasons = {
         table.name: reason for table in empty if (reason := _fill_table(connection, table, rows, by_name))
     }
+    for table in empty:
+        looked_for = wanted.get(table.name.lower(), ())
+        _fill_wanted(connection, table, looked_for, by_name, with_nulls=with_nulls)
     _remove_orphans(connection, [table.name for table in empty])
     connection.execute("COMMIT")
     for table in empty:
@@ -66,9 +91,51 @@ def _fill_table(connection: sqlite3.Connection, table: Table, rows: int, known: 
     return f"no row was found that it takes: {refusal}" if refusal else None
 
 
-def _insert_one(connection: sqlite3.Connection, table: Table, number: int, known: _Tables) -> str | None:
+def _fill_wanted(
+    connection: sqlite3.Connection,
+    table: Table,
+    wanted: Sequence[WantedRow],
+    known: _Tables,
+    *,
+    with_nulls: bool,
+) -> None:
+    """Insert what queries look for, as far as a table takes it and no row is like it.
+
+    Each in full, and with NULL wherever that is allowed and not looked for.
+    """
+    inserted = 0
+    nullable = [each.name for each in table.writable if with_nulls and not each.not_null and not each.key]
+    for each in wanted:
+        links = _links(connection, table, each, known)
+        if inserted == MOST_WANTED or any(is_met(row, each, links) for row in rows_of(connection, table)):
+            continue
+        number, told = ROWS + 1 + 2 * inserted, choices_for(each, links)
+        if _insert_one(connection, table, number, known, told=told) is None:
+            inserted += 1
+            if nulls := nulls_beside(each, told, nullable):
+                _insert_one(connection, table, number + 1, known, told={**told, **nulls})
+
+
+def _links(connection: sqlite3.Connection, table: Table, wanted: WantedRow, known: _Tables) -> list[Link]:
+    found = [
+        link(key.columns, key.parent_columns, rows_of(connection, parent), beside)
+        for key in table.foreign_keys
+        if (parent := known.get(key.parent.lower())) is not None
+        and (beside := wanted.beside.get(parent.name.lower())) is not None
+    ]
+    return [each for each in found if each is not None]
+
+
+def _insert_one(
+    connection: sqlite3.Connection,
+    table: Table,
+    number: int,
+    known: _Tables,
+    *,
+    told: Told = NOTHING_TOLD,
+) -> str | None:
     refusal = None
-    for row in _rows_to_try(connection, table, number, known):
+    for row in _rows_to_try(connection, table, number, known, told=told):
         try:
             connection.execute(insert_of(table, row), tuple(row.values()))
         except sqlite3.Error as error:
@@ -91,9 +158,16 @@ def insert_of(table: Table, row: Row) -> str:
 _DEFAULT: Final = object()
 
 
-def _rows_to_try(connection: sqlite3.Connection, table: Table, number: int, known: _Tables) -> Iterator[Row]:
+def _rows_to_try(
+    connection: sqlite3.Connection, table: Table, number: int, known: _Tables, *, told: Told
+) -> Iterator[Row]:
     """Yield rows for a table, the likeliest first; only columns of checks and keys take several values."""
-    choices = [_choices(connection, table, column, number=number, known=known) for column in table.writable]
+    choices = [
+        told[column.name.lower()]
+        if column.name.lower() in told
+        else _choices(connection, table, column, number=number, known=known)
+        for column in table.writable
+    ]
     names = [column.name for column in table.writable]
     for values in islice(product(*reversed(choices)), _TRIES):
         pairs = zip(names, reversed(values), strict=True)
@@ -143,8 +217,16 @@ def _of_parent(
 
 def parent_values(connection: sqlite3.Connection, table: Table, column: str) -> list[SqlValue]:
     """Return the values that a column has, in the order of its table."""
-    rows = connection.execute(f"SELECT {quoted(column)} FROM {quoted(table.name)} LIMIT {ROWS}").fetchall()
+    rows = connection.execute(f"SELECT {quoted(column)} FROM {quoted(table.name)} LIMIT {READ}").fetchall()
     return [value for [value] in rows]
+
+
+def rows_of(connection: sqlite3.Connection, table: Table) -> list[Mapping[str, SqlValue]]:
+    """Return a table's first rows, by the names of its columns."""
+    names = [column.name for column in table.columns]
+    listed = ", ".join(map(quoted, names))
+    rows = connection.execute(f"SELECT {listed} FROM {quoted(table.name)} LIMIT {READ}").fetchall()
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _remove_orphans(connection: sqlite3.Connection, names: Sequence[str]) -> None:

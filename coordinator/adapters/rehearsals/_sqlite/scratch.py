@@ -23,6 +23,7 @@ from coordinator.adapters.sqlite_url import written_like
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.rehearsal_ports import Description, Lookup, Ran, RehearsalDatabase, Values
 from coordinator.secret import Secret
+from coordinator.wanted import NOTHING, WantedRows
 
 _PREFIX: Final = "coordinator-sqlite-"
 
@@ -93,10 +94,10 @@ class ScratchDatabase:
             names = frozenset(table.name.lower() for table in schema.tables(connection))
             return [look_up(connection, text, names) for text, _ in asks]
 
-    def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:
+    def fill(self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
         with connections.asking(self.path) as connection:
-            return tuple(sample.fill(connection, filled=self._filled, with_nulls=with_nulls))
+            return tuple(sample.fill(connection, filled=self._filled, with_nulls=with_nulls, wanted=wanted))
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""

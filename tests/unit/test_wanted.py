@@ -1,0 +1,95 @@
+"""Which rows a query looks for, as its text tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from coordinator.model import Engine
+from coordinator.wanted import Some, is_met, is_wanted, link, wanted_by, wanted_rows
+
+ANY = Some.VALUE
+
+
+def _values(text: str, table: str = "t", engine: Engine = Engine.POSTGRESQL) -> list[dict[str, object]]:
+    return [dict(row.values) for row in wanted_rows(text, engine).get(table, ())]
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        ("state = 'paid' AND gone_at IS NULL", [{"state": "paid", "gone_at": None}]),
+        ("state IN ('new', 'it''s')", [{"state": "new"}, {"state": "it's"}]),
+        ("state = 'a' OR state = 'b'", [{"state": "a"}, {"state": "b"}]),
+        ("active AND NOT (banned) AND done IS NOT TRUE", [{"active": True, "banned": False, "done": False}]),
+        ("n > 3 AND m < -1 AND k >= 2.5 AND j <> 7", [{"n": 4, "m": -2, "k": 2.5, "j": 8}]),
+        ("state = ANY('{a,\"b\"}'::text[])", [{"state": "a"}, {"state": "b"}]),
+        ("state = ANY (ARRAY['a'::text, 'b'])", [{"state": "a"}, {"state": "b"}]),
+        ("name LIKE 'ab_d%' AND lower(mail) = 'x@y'", [{"name": "abad", "mail": "x@y"}]),
+        ("since <= now()", [{"since": "2001-01-01 01:01:01"}]),
+        ("until > now() - interval '1 day'", [{"until": "2093-03-03 03:03:03"}]),
+        ("id = $1 AND note IS NOT NULL AND kind::text = 'x'", [{"id": ANY, "note": ANY, "kind": "x"}]),
+        ("\"State\" = 'x' -- and kind = 'y'", [{"state": "x"}]),
+        ("state <> 'gone'", [{"state": ANY}]),
+        ("meta @> '{\"a\": 1}'::jsonb", [{"meta": '{"a": 1}'}]),
+        ("n BETWEEN 3 AND 5", [{"n": 3}]),
+        ("id = $1", [{"id": ANY}]),
+        ("true", []),
+    ],
+)  # fmt: skip
+def test_what_a_condition_wants(condition: str, wanted: list[dict[str, object]]) -> None:
+    assert _values(f"SELECT x FROM t WHERE {condition}") == wanted
+
+
+def test_what_is_set_is_not_wanted() -> None:
+    assert _values("UPDATE t SET state = 'b', n = 3 WHERE state = 'a'") == [{"state": "a"}]
+    assert _values("INSERT INTO t (a) VALUES ('x') ON CONFLICT (a) DO UPDATE SET a = 'y'") == []
+
+
+def test_columns_go_to_the_tables_of_their_aliases() -> None:
+    text = (
+        "SELECT o.id FROM public.orders AS o JOIN users u ON u.id = o.user_id, `kinds` k"
+        " WHERE o.state = 'paid' AND u.gone_at IS NULL AND k.code = 7"
+    )
+    found = wanted_rows(text, Engine.MYSQL)
+    assert {table: [dict(row.values) for row in rows] for table, rows in found.items()} == {
+        "orders": [{"state": "paid"}],
+        "users": [{"id": ANY, "gone_at": None}],
+        "kinds": [{"code": 7}],
+    }
+    assert found["orders"][0].beside["users"] == {"id": ANY, "gone_at": None}
+
+
+def test_a_column_without_an_owner_may_be_of_any_table_that_is_named() -> None:
+    text = "SELECT 1 FROM a JOIN b USING (id) WHERE kind = 'x'"
+    assert _values(text, "a") == _values(text, "b") == [{"kind": "x"}]
+
+
+def test_most_is_said_first_and_nothing_twice() -> None:
+    texts = [
+        "SELECT 1 FROM t WHERE id = $1",
+        "SELECT 1 FROM t WHERE a = 1",
+        "SELECT 2 FROM t WHERE a = 1",
+        "SELECT 1 FROM t WHERE a = 1 AND b = 2",
+    ]
+    rows = wanted_by(texts, Engine.POSTGRESQL)["t"]
+    assert [dict(row.values) for row in rows] == [{"a": 1, "b": 2}, {"a": 1}]
+
+
+def test_a_row_is_wanted_for_what_it_has() -> None:
+    assert is_wanted({"State": "paid", "gone_at": None, "n": 3}, {"state": "paid", "gone_at": None, "x": 1})
+    assert is_wanted({"a": "true", "b": 0}, {"a": True, "b": False})
+    assert not is_wanted({"a": None}, {"a": ANY})
+    assert not is_wanted({"a": "x"}, {"a": None})
+    assert not is_wanted({"a": "f"}, {"a": True})
+
+
+def test_a_row_that_refers_to_another_parent_does_not_meet_what_is_wanted() -> None:
+    text = "SELECT 1 FROM o JOIN u ON u.id = o.u_id WHERE o.state = 'x' AND u.gone IS NULL"
+    [wanted] = wanted_rows(text, Engine.SQLITE)["o"]
+    parents = [{"id": 1, "gone": "then"}, {"id": 2, "gone": None}]
+    to_parent = link(["u_id"], ["ID"], parents, wanted.beside["u"])
+    assert to_parent is not None
+    assert to_parent.values == [(2,)]
+    assert not is_met({"u_id": 1, "state": "x"}, wanted, [to_parent])
+    assert is_met({"u_id": 2, "state": "x"}, wanted, [to_parent])
+    assert link(["u_id"], ["id"], parents[:1], wanted.beside["u"]) is None
