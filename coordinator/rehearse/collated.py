@@ -30,6 +30,17 @@ _HOLDS: Final = {"ascii": 0, "latin1": 1, "utf8": 2, "utf8mb3": 2, "utf8mb4": 3}
 _OTHERWISE: Final = "gives `{{table}}.{{column}}` another collation: `{before}` becomes `{after}`"
 _LACKS: Final = "gives `{{table}}.{{column}}` a character set that lacks some: `{before}` becomes `{after}`"
 _LETTERS: Final = re.compile(r"\b(?:LOWER|UPPER|INITCAP|ILIKE|SIMILAR)\b|~", re.IGNORECASE)
+_SPELLS: Final = re.compile(
+    r"\|\||~|\b(?:I?LIKE|REGEXP|RLIKE|SIMILAR)\b|(?<=[\w)\"\]])::\s*(?:text|(?:bp|var)?char\w*)\b"
+    r"|\bCAST\s*\(.*\bAS\s+(?:text|n?(?:var)?char\w*)\b"
+    r"|\b(?:(?:group_)?concat(?:_ws)?|to_char|format|string_agg|(?:char_|octet_)?length|left|right|[lr]pad"
+    r"|substr(?:ing)?|replace|md5|sha\d*|hex|printf|quote\w*)\s*\(",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Where a number, a time or a JSON becomes a text, in whatever form its type gives it."""
+_CAST: Final = re.compile(r"\(?(?<!\w)(?:[\w\"]+\.)?(?P<of>\"?\w+\"?)\)?::text\b")
+"""Of a plain column; PostgreSQL writes it around each `varchar` of a view that is compared."""
+_UNSPOKEN: Final = re.compile(r"/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'", re.DOTALL)
 _SHOWN: Final = re.compile(
     r"\bSELECT\b(?:\s+ALL\b)?(?P<shown>.*?)\bFROM\b|\bRETURNING\b(?P<returned>.*)"
     r"|\bINTO\s+[^\s(]+\s*\((?P<into>[^)]*)\)|\bSET\b(?P<set>.*?)(?=\bWHERE\b|\bFROM\b|\bRETURNING\b|;?\s*$)",
@@ -79,12 +90,14 @@ def concerns(text: str, each: Recomputed, schema: Schema) -> bool:
     """Tell whether a text that may name a column does with it what the migration means to change."""
     if each.concerns is Concerns.NAMING:
         return True
-    whole = " ".join(
-        [text, *(body for name in schema.bodies.keys() & words_of(text) for body in schema.bodies[name])]
-    )
+    named = schema.bodies.keys() & words_of(text)
+    bodies = " ".join(body for name in named for body in schema.bodies[name])
+    whole = f"{text} {bodies}"
     if each.concerns is Concerns.ORDERING:
         return goes_by_order(whole) or _LETTERS.search(whole) is not None
-    if whole != text:
+    if each.concerns in (Concerns.DIVIDING, Concerns.SPELLING):
+        return _uses_digits(text, bodies, each)
+    if bodies:
         return True
     written = columns_by(text)
     is_set = written is None or each.column in written
@@ -93,6 +106,21 @@ def concerns(text: str, each: Recomputed, schema: Schema) -> bool:
         for one in schema.constraints_of({each.table})
     )
     return each.column in _compared_by(text) or (is_set and is_met)
+
+
+def _uses_digits(text: str, bodies: str, each: Recomputed) -> bool:
+    """Tell whether a text, or what it names, divides or makes a text of a value.
+
+    In front of a view the column may have another name.
+    """
+
+    def of_column(cast: re.Match[str]) -> str:
+        return cast[0] if bare(cast["of"]) == each.column else " "
+
+    spoken = [_UNSPOKEN.sub(" ", one) for one in (text, bodies)]
+    whole = f"{spoken[0] if bodies else _CAST.sub(of_column, spoken[0])} {_CAST.sub(of_column, spoken[1])}"
+    divides = each.concerns is Concerns.DIVIDING and "/" in whole
+    return divides or _SPELLS.search(whole) is not None
 
 
 def _compared_by(text: str) -> frozenset[str]:

@@ -38,6 +38,8 @@ class Concerns(Enum):
     NAMING = "who names it"
     COMPARING = "who compares by it, or has to be unique in it"
     ORDERING = "who orders by it, or asks what letters are"
+    DIVIDING = "who divides, or makes a text of it"
+    SPELLING = "who makes a text of it"
 
 
 @dataclass(frozen=True, slots=True)

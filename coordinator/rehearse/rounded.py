@@ -2,8 +2,9 @@
 
 `numeric(10,2)` that becomes `numeric(10,1)` has 1.2 where 1.25 was; as a text, 9 is larger than 10. Sample
 rows are few, and hide it from a query that only compares (`WHERE price > '9'`). So who names the column is
-told. A type that has place for less of a number before its point is none of them: the engine refuses what
-does not fit.
+told. Of a type that keeps each value, who divides (7 / 2 is 3 of an integer, and 3.5 of a `numeric`) or makes
+a text of it (`7`, `7.00`) is. A type that has place for less of a number before its point is none of them:
+the engine refuses what does not fit.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final
 
 from coordinator.evidence import StatementEvidence
 from coordinator.rehearse.catalogued import bare
-from coordinator.rehearse.recomputed import Recomputed
+from coordinator.rehearse.recomputed import Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
 
 _SIZES: Final = r"(?:\((?P<size>-?\d+)(?:,(?P<scale>-?\d+))?\))?"
@@ -41,6 +42,8 @@ _KINDS: Final = (
         "number",
         re.compile(r"(?:tiny|small|medium|big)?int\b|integer\b|numeric\b|decimal\b|real\b|float\b|double\b"),
     ),
+    ("bits", re.compile(r"bit\b")),
+    ("year", re.compile(r"year\b")),
     ("zoned", re.compile(r"timestamp(?:\(\d+\))?(?: with time zone|(?! with|\())")),
     ("moment", re.compile(r"timestamp\b|datetime\b|date\b")),
     ("hour", re.compile(r"time\b")),
@@ -70,6 +73,13 @@ SQLITE: Final = "main."
 _OTHER: Final = (
     "makes a `{after}` of `{{table}}.{{column}}`, a `{before}`, which compares and orders otherwise"
 )
+_DIVIDED: Final = (
+    "makes a `{after}` of `{{table}}.{{column}}`, a `{before}`, which divides otherwise and makes other texts"
+)
+_SPELLED: Final = "makes a `{after}` of `{{table}}.{{column}}`, a `{before}`, which makes other texts"
+_FRACTION: Final = re.compile(r"(?!\w*int)\w*(?:real|floa|doub)")
+_Told = tuple[str, Concerns]
+"""What is said, and to whom."""
 _CUT: Final = "rounds or cuts off values of `{{table}}.{{column}}`: `{before}` becomes `{after}`"
 
 
@@ -97,10 +107,16 @@ def rounded_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
             first, last = (each.replace("[]", "", 1) for each in (first, last))
         kinds = _AFFINITIES if table.startswith(SQLITE) else _KINDS
         before, after = _kind(first, kinds), _kind(last, kinds)
+        told: _Told | None = None
         if before != after and before is not None and after is not None:
-            yield Recomputed(bare(table), column, _OTHER.format(before=_type(first), after=_type(last)))
-        elif kinds is _KINDS and (clause := _cut(first, last, is_cast=is_cast)) is not None:
-            yield Recomputed(bare(table), column, clause)
+            told = _OTHER, Concerns.NAMING
+        elif kinds is _KINDS and _is_cut(first, last, is_cast=is_cast):
+            told = _CUT, Concerns.NAMING
+        elif before == after:
+            told = _used_otherwise(first, last, kinds)
+        if told is not None:
+            clause = told[0].format(before=_type(first), after=_type(last))
+            yield Recomputed(bare(table), column, clause, told[1])
 
 
 def _kind(definition: str, kinds: Iterable[tuple[str | None, re.Pattern[str]]]) -> str | None:
@@ -114,11 +130,41 @@ def _type(definition: str) -> str:
     return re.split(r" (?:not null|default|collate|generated|primary key)\b", definition)[0]
 
 
-def _cut(first: str, last: str, *, is_cast: bool) -> str | None:
+def _is_cut(first: str, last: str, *, is_cast: bool) -> bool:
     before, after = _TYPE.match(first), _TYPE.match(last)
-    if before and after and _keeps_less(_grain(after), _grain(before), is_cast=is_cast):
-        return _CUT.format(before=before[0], after=after[0])
-    return None
+    return (
+        before is not None
+        and after is not None
+        and _keeps_less(_grain(after), _grain(before), is_cast=is_cast)
+    )
+
+
+def _used_otherwise(
+    first: str, last: str, kinds: Sequence[tuple[str | None, re.Pattern[str]]]
+) -> _Told | None:
+    """Return what is said of a type of the same kind that keeps each value."""
+    if kinds is _AFFINITIES:
+        is_other = _kind(first, kinds) == "number" and _is_fraction(first) != _is_fraction(last)
+        return (_DIVIDED, Concerns.DIVIDING) if is_other else None
+    before, after = _TYPE.match(first), _TYPE.match(last)
+    if before and after and not (after["text"] or after["padded"]):
+        if before["whole"] and not after["whole"]:
+            return _DIVIDED, Concerns.DIVIDING
+        if before["day"] and not after["day"]:
+            return _OTHER, Concerns.COMPARING
+        ours, theirs = ((_grain(each).scale, each["single"], each["double"]) for each in (before, after))
+        return (_SPELLED, Concerns.SPELLING) if ours != theirs else _filled_up(first, last)
+    return (_SPELLED, Concerns.SPELLING) if first.startswith("jsonb") != last.startswith("jsonb") else None
+
+
+def _filled_up(first: str, last: str) -> _Told | None:
+    """Return what is said of a number of MySQL that gets zeros before it, or had them."""
+    return (_SPELLED, Concerns.SPELLING) if ("zerofill" in first) != ("zerofill" in last) else None
+
+
+def _is_fraction(definition: str) -> bool:
+    """Tell whether a type of SQLite has digits behind the point of each number (REAL)."""
+    return _FRACTION.match(definition) is not None
 
 
 def _keeps_less(after: _Grain, before: _Grain, *, is_cast: bool) -> bool:

@@ -73,7 +73,7 @@ def test_a_time_or_a_text_that_is_cut_off_on_postgresql(
         ("datetime(6)", "datetime", "pu"),
         ("datetime", "datetime(6)", "pp"),
         ("datetime", "date", "pu"),
-        ("date", "datetime", "pp"),
+        ("date", "datetime", "pu"),
         ("varchar(20)", "varchar(40)", "pp"),
     ],
 )
@@ -132,3 +132,87 @@ def test_a_type_that_compares_otherwise_on_mysql(servers: Servers, before: str, 
     pending = f"ALTER TABLE t MODIFY a {after};"
 
     assert verdict(servers, ENGINE, base, pending, "SELECT id FROM t WHERE a = 'x'") == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "query", "expected"),
+    [
+        ("integer", "numeric(12,2)", "SELECT id FROM t WHERE a / 2 = 7000003", "pu"),
+        (
+            "integer",
+            "numeric(12,2)",
+            "SELECT id FROM t /* b / 2 */ WHERE a = 7000003 AND b::text <> '1/2'",
+            "pp",
+        ),
+        ("integer", "numeric(12,2)", "SELECT id FROM t WHERE a::text = '7000003'", "pu"),
+        ("integer", "numeric(12,2)", "SELECT id FROM t WHERE 'x' || a = 'x7000003'", "pu"),
+        ("integer", "bigint", "SELECT id FROM t WHERE a / 2 = 7000003 OR a::text = '7000003'", "pp"),
+        ("numeric(10,2)", "numeric(12,4)", "SELECT id FROM t WHERE CAST(a AS text) LIKE '7000003%0'", "pu"),
+        ("numeric(10,2)", "numeric(12,4)", "SELECT id FROM t WHERE a / 2 = 7000003", "pp"),
+        ("real", "double precision", "SELECT id FROM t WHERE a::text = '7000003.1'", "pu"),
+        ("date", "timestamp", "SELECT id FROM t WHERE a <= current_date - 7000", "pu"),
+        ("date", "timestamp", "INSERT INTO t (id, a) VALUES ($1, '1990-01-01')", "pp"),
+        ("json", "jsonb", "SELECT id FROM t WHERE a::text = '{}'", "pu"),
+        ("json", "jsonb", "SELECT id FROM t WHERE a->>'x' = '7000003'", "pp"),
+    ],
+)
+def test_a_type_that_keeps_each_value_and_makes_something_else_of_it_on_postgresql(
+    servers: Servers, before: str, after: str, query: str, expected: str
+):
+    base = f"CREATE TABLE t (id integer PRIMARY KEY, a {before}, b varchar(9));"
+    pending = f"ALTER TABLE t ALTER a TYPE {after};"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, query) == expected
+
+
+def test_a_view_that_makes_a_text_of_another_column(servers: Servers):
+    base = """CREATE TABLE t (id integer PRIMARY KEY, a integer, b varchar(9));
+CREATE VIEW v AS SELECT id, a FROM t WHERE b <> 'x';
+CREATE VIEW w AS SELECT id FROM t WHERE a::text <> '7000003';"""
+    views = "CREATE VIEW v AS SELECT id, a FROM t WHERE b <> 'x';"
+    views += " CREATE VIEW w AS SELECT id FROM t WHERE a::text <> '7000003';"
+    pending = f"DROP VIEW v, w; ALTER TABLE t ALTER a TYPE numeric(12,2); {views}"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT id FROM v WHERE a > 7000003") == "pp"
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT id FROM w") == "pu"
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize(
+    ("before", "after", "query", "expected"),
+    [
+        ("integer", "decimal(12,2)", "SELECT id FROM t WHERE CONCAT('x', a) = 'x7000003'", "pu"),
+        ("integer", "decimal(12,2)", "SELECT id FROM t WHERE a LIKE '7000003%0'", "pu"),
+        ("integer", "decimal(12,2)", "SELECT id FROM t WHERE a = 7000003", "pp"),
+        ("integer", "double", "SELECT id FROM t WHERE a / 3 = 7000003.3333", "pu"),
+        ("integer", "integer(9) zerofill", "SELECT id FROM t WHERE CONCAT('x', a) = 'x7000003'", "pu"),
+        ("tinyint(1)", "bit(1)", "SELECT id FROM t WHERE a = '1'", "pu"),
+        ("date", "datetime", "SELECT id FROM t WHERE a <= '1990-01-01'", "pu"),
+    ],
+)
+def test_a_type_that_keeps_each_value_and_makes_something_else_of_it_on_mysql(
+    servers: Servers, before: str, after: str, query: str, expected: str
+):
+    base = f"CREATE TABLE t (id integer PRIMARY KEY, a {before});"
+
+    assert verdict(servers, ENGINE, base, f"ALTER TABLE t MODIFY a {after};", query) == expected
+
+
+@pytest.mark.parametrize(
+    ("after", "query", "expected"),
+    [
+        ("real", "SELECT id FROM t WHERE a / 2 = 7000003", "pu"),
+        ("real", "SELECT id FROM t WHERE 'x' || a = 'x7000003'", "pu"),
+        ("real", "SELECT id FROM t WHERE a > 7000003", "pp"),
+        ("numeric", "SELECT id FROM t WHERE a / 2 = 7000003", "pp"),
+        ("bigint", "SELECT id FROM t WHERE a / 2 = 7000003", "pp"),
+    ],
+)
+def test_a_number_that_gets_digits_behind_its_point_on_sqlite(
+    servers: Servers, after: str, query: str, expected: str
+):
+    base = "CREATE TABLE t (id integer PRIMARY KEY, a integer);"
+    pending = f"""CREATE TABLE n (id integer PRIMARY KEY, a {after}); INSERT INTO n SELECT * FROM t;
+DROP TABLE t; ALTER TABLE n RENAME TO t;"""
+
+    assert verdict(servers, Engine.SQLITE, base, pending, query) == expected
