@@ -14,6 +14,9 @@ from typing import Final
 from coordinator.sql import tokens
 
 _BODY: Final = re.compile(r"\bAS (?P<quote>\$\w*\$)(?P<body>.*)(?P=quote)", re.DOTALL)
+_MANNER: Final = re.compile(r"\bSTRICT\b|^ SET (?!search_path\b).*$|\bDEFAULT .*?(?=, |\)$)", re.MULTILINE)
+"""What else a function's head says that decides what it gives: whether NULL gives NULL, a setting, and what
+an argument is that a call leaves out."""
 _ALIAS: Final = re.compile(r"\bAS\s+(?!SELECT\b|WITH\b|MATERIALIZED\b)[\w\"`]+", re.IGNORECASE)
 _OPTIONS: Final = re.compile(r";?\s+with (?:\([^()]*\)|check option \w+ sql security \w+)$", re.IGNORECASE)
 """Behind a view's text: who is asked for rights, and which rows it takes, of which others tell."""
@@ -38,8 +41,8 @@ def otherwise(own: Bodies, here: Bodies, *, named: Collection[str], names: Colle
     for name in sorted(named):
         ours, theirs = own.get(name, ()), here.get(name, ())
         if ours != theirs and theirs:
-            bodies = [_weights(body_of(each), names) for each in theirs]
-            if any(_weights(body_of(each), names) not in bodies for each in ours):
+            bodies = [_weights(_decisive(each), names) for each in theirs]
+            if any(_weights(_decisive(each), names) not in bodies for each in ours):
                 yield name
 
 
@@ -67,6 +70,14 @@ def without_casts(view: str, columns: Collection[str]) -> str:
 def body_of(definition: str) -> str:
     found = _BODY.search(definition)
     return found["body"] if found else definition
+
+
+def _decisive(definition: str) -> str:
+    """Return what a function's definition says but its name, its types and how fast it may be."""
+    found = _BODY.search(definition)
+    if found is None:
+        return definition
+    return " ".join([*_MANNER.findall(definition[: found.start()]), found["body"]])
 
 
 def _weights(text: str, names: Collection[str]) -> Sequence[str]:

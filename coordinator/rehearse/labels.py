@@ -14,6 +14,11 @@ from coordinator.rehearse.catalogued import Read, bare
 Labels = Mapping[tuple[str, str], Sequence[str]]
 """By table and column."""
 _OF_MYSQL: Final = re.compile(r"(?:enum|set)\((?P<labels>(?:'(?:[^']|'')*',?)+)\)", re.IGNORECASE)
+_NUMBERS: Final = re.compile(
+    r"[-+*/%=&|<>,]\s*\d|\bIN\s*\(\s*\d|\b(?:UN)?SIGNED\b|\b(?:SUM|AVG|BIT_\w+)\s*\(|\bWHEN\s+\d",
+    re.IGNORECASE,
+)
+_LESS: Final = re.compile(r"<(?!>)|(?<![<>-])>|\bBETWEEN\b", re.IGNORECASE)
 _LABEL: Final = re.compile(r"'((?:[^']|'')*)'")
 _ORDERS: Final = re.compile(
     r"\b(?:ORDER\s+BY|MAX|MIN|GREATEST|LEAST|BETWEEN|RANK|OVER)\b|<(?!>)|(?<![<>-])>|[-+*/%=&|]\s*\d",
@@ -64,6 +69,24 @@ def _differ(mine: Sequence[str], theirs: Sequence[str] | None) -> bool:
     if theirs is None:
         return list(mine) != sorted(mine)
     return [each for each in mine if each in theirs] != [each for each in theirs if each in mine]
+
+
+def moved(
+    own: Labels, here: Labels, *, types: Mapping[tuple[str, str], str], text: str
+) -> list[tuple[str, str]]:
+    """Return the columns that have a label before those that were there, where a text goes by their places.
+
+    MySQL counts them, and compares a label with a text by its letters. PostgreSQL knows which is the smaller
+    one, and only what is new here may be a row that the text finds.
+    """
+    is_counted, is_compared = _NUMBERS.search(text) is not None, _LESS.search(text) is not None
+    return [
+        name
+        for name, mine in sorted(own.items() if is_counted or is_compared else ())
+        if (theirs := here.get(name)) is not None
+        and (is_counted if _OF_MYSQL.match(types.get(name, "")) else is_compared and not {*theirs} <= {*mine})
+        and [*mine[: len(theirs)]] != [*theirs[: len(mine)]]
+    ]
 
 
 def goes_by_order(text: str) -> bool:

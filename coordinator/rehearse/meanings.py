@@ -16,10 +16,10 @@ from coordinator.rehearse.bodies import body_of, otherwise, shown_otherwise
 from coordinator.rehearse.catalogued import Room, bare, called, words_of
 from coordinator.rehearse.counters import Numbers
 from coordinator.rehearse.in_place import shows_otherwise
-from coordinator.rehearse.labels import goes_by_order, ordered_otherwise
+from coordinator.rehearse.labels import goes_by_order, moved, ordered_otherwise
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.nullable import denied_by
-from coordinator.rehearse.overloads import capturing
+from coordinator.rehearse.overloads import ambiguous, capturing
 from coordinator.rehearse.pair import Pair
 from coordinator.rehearse.written import columns_by, targets_of
 
@@ -56,6 +56,10 @@ _IN_PLACE: Final = (
 _CAPTURED: Final = (
     "`{name}` is a function here that is not there where the version was made, and may take a call of another"
     " one of that name: whether it gives the same is not known"
+)
+_CHOSEN: Final = (
+    "`{name}` is several functions, and `{column}` is of another type here than where the version was made:"
+    " whether the same one is called is not known"
 )
 _GIVEN: Final = (
     "`{column}` gets another value by itself here than where the version was made, and no sample row was"
@@ -107,11 +111,12 @@ def _ends_sooner(room: Room | None, before: Room | None) -> bool:
 
 
 def _made_otherwise(pair: Pair) -> str | None:
-    """A function, an aggregate or a view of another body."""
+    """A function, an aggregate or a view of another body, or what a text is searched by."""
     before, now = pair.own.schema, pair.here.schema
     if not before.bodies:
         return None
-    texts = [pair.text, *_given(pair)] if before.functions else [pair.text]
+    is_same = before.functions == now.functions and before.searches == now.searches
+    texts = [pair.text] if is_same else [pair.text, *_given(pair), *_searching(pair)]
     behind = before.words_behind(" ".join(texts)) & before.bodies.keys()
     named = [name for name in behind if before.bodies[name] != now.bodies.get(name)]
     if not named:
@@ -119,18 +124,32 @@ def _made_otherwise(pair: Pair) -> str | None:
     names = before.names | now.names
     found = [
         *otherwise(before.functions, now.functions, named=named, names=names),
+        *otherwise(before.searches, now.searches, named=named, names=names),
         *shown_otherwise(before.shown, now.shown, named=named, names=names),
     ]
     return _MADE_OTHERWISE.format(name=found[0]) if found else None
 
 
 def _given(pair: Pair) -> Iterator[str]:
-    """Yield what gives values to the rows that a query writes: defaults to new ones, expressions to all."""
-    events, schema = events_of(pair.text), pair.own.schema
-    for name, _ in schema.rooms_of(pair.own.names):
-        text = schema.given.get(name, "")
-        if "insert" in events or ("update" in events and text.startswith("generated")):
+    """Yield what gives values to the rows that a query writes, and computes columns that it names.
+
+    A default is for new rows, an expression for all.
+    """
+    schema, inserts = pair.own.schema, "insert" in events_of(pair.text)
+    written = {name for name, _ in schema.rooms_of(pair.own.names)}
+    for name, text in schema.given.items():
+        is_computed = text.startswith("generated")
+        is_given = name in written and (inserts or is_computed)
+        if is_given or (is_computed and schema.may_name(pair.text, *name)):
             yield text
+
+
+def _searching(pair: Pair) -> Iterator[str]:
+    """Yield by what triggers make what texts are searched in; what else they call, they are compared with."""
+    schema, events = pair.own.schema, events_of(pair.text)
+    for each in schema.acting if schema.searches else ():
+        if each.table in pair.own.names and not events.isdisjoint(each.events):
+            yield " ".join(words_of(each.text) & schema.searches.keys())
 
 
 def _in_place(pair: Pair) -> str | None:
@@ -150,6 +169,22 @@ def _captured(pair: Pair) -> str | None:
     texts = " ".join([pair.text, *map(body_of, called(pair.text, before.functions))])
     names = capturing(texts, before.functions, now.functions)
     return next((_CAPTURED.format(name=name) for name in names), None)
+
+
+def _chosen_otherwise(pair: Pair) -> str | None:
+    """A function that is another one for a column's new type."""
+    before, now = pair.own.schema, pair.here.schema
+    if not before.functions or before.catalogue == now.catalogue:
+        return None
+    texts = " ".join([pair.text, *map(body_of, called(pair.text, before.bodies))])
+    name = next(ambiguous(texts, before.functions), None)
+    if name is None:
+        return None
+    words = words_of(texts)
+    for (table, column), of in before.types.items():
+        if table in words and column in words and now.types.get((table, column), of) != of:
+            return _CHOSEN.format(name=name, column=f"{table}.{column}")
+    return None
 
 
 def _given_otherwise(pair: Pair) -> str | None:
@@ -185,11 +220,14 @@ def _laid_out(pair: Pair) -> str | None:
 
 
 def _reordered(pair: Pair) -> str | None:
-    """Labels of an enum that changed places."""
+    """Labels of an enum that changed places, or have a new one before them."""
     before, now = pair.own.schema, pair.here.schema
-    if not goes_by_order(pair.text) or before.labels == now.labels:
+    if before.labels == now.labels:
         return None
-    for table, column in ordered_otherwise(before.labels, now.labels, columns=now.columns):
+    found = moved(before.labels, now.labels, types=before.types, text=pair.text)
+    if goes_by_order(pair.text):
+        found += ordered_otherwise(before.labels, now.labels, columns=now.columns)
+    for table, column in found:
         if now.may_name(pair.text, table, column):
             return _REORDERED.format(column=f"{table}.{column}")
     return None
@@ -232,6 +270,7 @@ CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _made_otherwise,
     _in_place,
     _captured,
+    _chosen_otherwise,
     _given_otherwise,
     _laid_out,
     _reordered,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
 from typing import Final
 
 from coordinator.rehearse.written import items_of
@@ -34,6 +35,14 @@ def capturing(text: str, own: Functions, here: Functions) -> Iterator[str]:
         ours, theirs = (list(_signatures(each.get(name, ()))) for each in (own, here))
         new = [each for each in theirs if each not in ours]
         if any(_may_take(each, ours) for each in new):
+            yield name
+
+
+def ambiguous(text: str, functions: Functions) -> Iterator[str]:
+    """Yield the functions that a text calls, of which the types of its values choose among several."""
+    for name in sorted({each.strip('"').lower() for each in _CALLED.findall(text)} & functions.keys()):
+        pairs = permutations(_signatures(functions[name]), 2)
+        if any(_may_take(one, [other]) for one, other in pairs):
             yield name
 
 

@@ -50,7 +50,9 @@ from coordinator.rehearse.written import columns_by, targets_of
 
 _ALL_COLUMNS = re.compile(r"(?:\bSELECT(?:\s+(?:ALL|DISTINCT))?|\bRETURNING|,|\.)\s*\*", re.IGNORECASE)
 _VIEWS = ("view ", "materialized view ")
+_VIRTUAL = re.compile(r"CREATE VIRTUAL TABLE .*? USING (?P<made_of>.*)", re.IGNORECASE | re.DOTALL)
 _GIVES = re.compile(r"\b(?:default|generated always as) .*", re.IGNORECASE | re.DOTALL)
+_BEHIND_TYPE = re.compile(r" (?:not null|default|collate|generated|storage)\b")
 _TEXT = re.compile(
     r"(?:text|character varying)(?:\(\d+\))?(?! *\[)(?!.*\bcollate\b)(?= |$)", re.IGNORECASE | re.DOTALL
 )
@@ -227,8 +229,28 @@ class Schema:
 
     @cached_property
     def bodies(self) -> Mapping[str, Sequence[str]]:
-        """By name, what its functions and views are made of."""
-        return {**self.functions, **self._bodies_of_views}
+        """By name, what its functions and views are made of, and what searches texts."""
+        return {**self.searches, **self.functions, **self._bodies_of_views}
+
+    @cached_property
+    def searches(self) -> Mapping[str, Sequence[str]]:
+        """By name, what PostgreSQL's texts are searched by, and of what SQLite's virtual tables are made."""
+        found: dict[str, Sequence[str]] = {}
+        for key, text in self.catalogue.items():
+            virtual = _VIRTUAL.match(text) if key.startswith("table ") else None
+            if virtual or key.startswith("text search "):
+                found[bare(key)] = (virtual["made_of"] if virtual else text,)
+        return found
+
+    @cached_property
+    def types(self) -> Mapping[tuple[str, str], str]:
+        """By table and column, what its values are of."""
+        columns = (key for key in self.catalogue if key.startswith("column "))
+        parts = ((key, key.partition(" ")[2].rpartition(".")) for key in columns)
+        return {
+            (bare(table), bare(column)): _BEHIND_TYPE.split(self.catalogue[key])[0]
+            for key, (table, _, column) in parts
+        }
 
     @cached_property
     def names(self) -> frozenset[str]:

@@ -154,6 +154,20 @@ SELECT 'function', NULL, f.signature, CASE WHEN f.prokind <> 'a' THEN pg_catalog
         || coalesce(' to ' || nullif(a.aggfinalfn, 0)::regproc, '') END
 FROM routine f LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = f.oid
 UNION ALL
+SELECT 'text search configuration', NULL, pg_catalog.format('%I.%I', n.nspname, c.cfgname), p.prsname
+    || coalesce(': ' || (SELECT pg_catalog.string_agg(t.alias || ' ' || m.mapdict::regdictionary::text, ', '
+        ORDER BY m.maptokentype, m.mapseqno) FROM pg_catalog.pg_ts_config_map m
+        JOIN pg_catalog.ts_token_type(c.cfgparser) t ON t.tokid = m.maptokentype WHERE m.mapcfg = c.oid), '')
+FROM pg_catalog.pg_ts_config c JOIN schema n ON n.oid = c.cfgnamespace
+JOIN pg_catalog.pg_ts_parser p ON p.oid = c.cfgparser
+WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_ts_config'::regclass AND m.objid = c.oid)
+UNION ALL
+SELECT 'text search dictionary', NULL, pg_catalog.format('%I.%I', n.nspname, d.dictname),
+    t.tmplname || coalesce(' ' || d.dictinitoption, '')
+FROM pg_catalog.pg_ts_dict d JOIN schema n ON n.oid = d.dictnamespace
+JOIN pg_catalog.pg_ts_template t ON t.oid = d.dicttemplate
+WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_ts_dict'::regclass AND m.objid = d.oid)
+UNION ALL
 SELECT 'owner', NULL, f.signature, pg_catalog.pg_get_userbyid(f.proowner)::text FROM routine f
 UNION ALL
 SELECT 'privilege', f.signature, {_GRANTEE}, pg_catalog.string_agg(x.privilege_type, ', ')
