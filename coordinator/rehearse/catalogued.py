@@ -22,7 +22,7 @@ _WORD = re.compile(r"[^\W\d][\w$]*")
 _RULE = re.compile(
     r"(?P<unique>(?:CREATE |a )?UNIQUE (?:INDEX )?|PRIMARY KEY |EXCLUDE )|CHECK |FOREIGN KEY ", re.IGNORECASE
 )
-_FOREIGN_KEY = re.compile(r"FOREIGN KEY \((?P<columns>[^)]*)\)", re.IGNORECASE)
+FOREIGN_KEY = re.compile(r"FOREIGN KEY \((?P<columns>[^)]*)\)", re.IGNORECASE)
 """What is kept of one: what it refers to may be renamed, and what it does to other rows is seen there."""
 _KEYS = re.compile(r"[^(]*\((?P<keys>[\w$\s,\"`]+)\)")
 _KEY = re.compile(r"([^\W\d][\w$]*)[\"`]?(?: COLLATE [\"`]?(\w+))?", re.IGNORECASE)
@@ -153,7 +153,7 @@ def constraints(read: Read) -> Iterator[Constraint]:
         # SQLite has no names for these: the key says which columns they are of.
         shown = name.partition(".unique ")[2] if definition == "unique" else ""
         text = _NOT_VALID.sub("", f"UNIQUE {shown}" if shown else definition)
-        refers = _FOREIGN_KEY.search(f"{name} {text}")
+        refers = FOREIGN_KEY.search(f"{name} {text}")
         text = refers[0] if refers else text
         rule = _RULE.match(text)
         if rule is None:
@@ -387,7 +387,7 @@ def followers(read: Read) -> Iterator[Follower]:
     """Yield what each foreign key's action does."""
     for key, definition in read.things.items():
         parent = PARENT.search(definition)
-        columns = _FOREIGN_KEY.search(f"{key} {definition}")
+        columns = FOREIGN_KEY.search(f"{key} {definition}")
         if parent is None or columns is None or not key.startswith("constraint "):
             continue
         child = bare(read.table_of(key.partition(" ")[2], definition))

@@ -44,6 +44,7 @@ from coordinator.rehearse.homonyms import Homonyms, homonyms, others, without
 from coordinator.rehearse.labels import Labels, labels
 from coordinator.rehearse.nullable import never_null
 from coordinator.rehearse.policies import Policy, policies
+from coordinator.rehearse.references import Reference, references
 from coordinator.rehearse.shifted import Shifts, shifts
 from coordinator.rehearse.strict_tables import strict_columns
 from coordinator.rehearse.written import columns_by, targets_of
@@ -71,6 +72,8 @@ class Schema:
     domains: Mapping[str, frozenset[str]]
     """What the values of each have to meet."""
     followers: frozenset[Follower]
+    references: frozenset[Reference]
+    """Its foreign keys."""
     parts: Collection[tuple[str, str]]
     """Tables, each with one that has some of its rows: a partition, or a table that inherits."""
     columns: Mapping[tuple[str, str], Room | None]
@@ -111,6 +114,7 @@ class Schema:
             functions=read.functions,
             domains=domain_checks(read),
             followers=frozenset(followers(read)),
+            references=frozenset(references(read)),
             parts=frozenset((bare(table), bare(part)) for table, *_, part in parts),
             columns=dict(columns_of(read)),
             givers=tuple(givers(read)),

@@ -26,6 +26,7 @@ from coordinator.rehearse.meanings import CHECKS as MEANINGS
 from coordinator.rehearse.met import asks_for_null, events_of
 from coordinator.rehearse.pair import At, Pair
 from coordinator.rehearse.policies import hidden_otherwise
+from coordinator.rehearse.referring import CHECKS as REFERRING
 from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.shifted import shifted
 from coordinator.rehearse.written import columns_by, literals_by, sent_by, targets_of
@@ -348,6 +349,7 @@ CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _filled,
     _diverted,
     _goes_along,
+    *REFERRING,
     *MEANINGS,
 )
 """In the order in which they are asked: a query has one reason, the first."""

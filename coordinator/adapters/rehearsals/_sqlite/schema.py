@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.tokens import Token, quoted
-from coordinator.adapters.rehearsals._sqlite.conflicts import conflicts_of
+from coordinator.adapters.rehearsals._sqlite.conflicts import conflicts_of, deferred_of
 from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
 from coordinator.rehearsal_ports import BOOKS
 
@@ -248,12 +248,15 @@ def _things_of(table: Table) -> Iterator[tuple[str, str]]:
     counts = any(each.keyword == "AUTOINCREMENT" and each.depth == 1 for each in tokens_of(table.sql))
     for column in table.columns:
         yield f"column {full}.{column.name}", column.definition(expressions, collations, counts=counts)
+    deferred = set(deferred_of(tokens_of(table.sql)))
     for key in table.foreign_keys:
+        is_deferred = frozenset(each.lower() for each in key.columns) in deferred
+        when = " deferrable initially deferred" if is_deferred else ""
         listed = ", ".join(key.columns)
         pointed = ", ".join(key.parent_columns)
         yield (
             f"constraint {full}.foreign key ({listed})",
-            f"references {key.parent} ({pointed}) {key.actions}".lower(),
+            f"references {key.parent} ({pointed}) {key.actions}{when}".lower(),
         )
     for check in checks_of(table):
         yield f"constraint {full}.check ({_folded(check)})", f"check ({_folded(check)})"
