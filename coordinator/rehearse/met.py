@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from coordinator.rehearsal_ports import Ran
+from coordinator.rehearsal_ports import Effect, Ran
 from coordinator.rehearse.by_table import lone
 from coordinator.rehearse.catalogued import ANY, NEW_ROWS, Constraint, bare, is_as_fine
 from coordinator.rehearse.schema import Schema
@@ -41,7 +41,7 @@ class Met:
         # Of equal ones the first stays: it says which columns it is about.
         found = frozenset(schema.constraints_of(tables)) | of_followers
         for effect in ran.beside:
-            done = (NEW_ROWS if effect.new else _NONE) | (_OF_OLD_ROWS if effect.gone else _NONE)
+            done = done_by(effect)
             found |= {
                 replace(each, words=ANY, events=ANY)
                 for each in schema.constraints_of({bare(effect.table)} - followed)
@@ -78,6 +78,11 @@ class Met:
 def events_of(text: str) -> frozenset[str]:
     """Return what a text does to rows: `insert`, `update`, `delete`."""
     return frozenset(event for event, words in _EVENTS.items() if words.search(text))
+
+
+def done_by(effect: Effect) -> frozenset[str]:
+    """Return what may have been done to the rows of a table beside."""
+    return (NEW_ROWS if effect.new else _NONE) | (_OF_OLD_ROWS if effect.gone else _NONE)
 
 
 def asks_for_null(constraint: Constraint) -> bool:

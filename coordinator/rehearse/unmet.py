@@ -23,7 +23,7 @@ from coordinator.rehearse.catalogued import Constraint, bare, comes_into, is_nar
 from coordinator.rehearse.conflicts import differing
 from coordinator.rehearse.givers import Giver, filling, replacing
 from coordinator.rehearse.meanings import CHECKS as MEANINGS
-from coordinator.rehearse.met import asks_for_null, events_of
+from coordinator.rehearse.met import asks_for_null, done_by, events_of
 from coordinator.rehearse.pair import At, Pair
 from coordinator.rehearse.policies import hidden_otherwise
 from coordinator.rehearse.referring import CHECKS as REFERRING
@@ -132,14 +132,19 @@ def _lost_partition(pair: Pair) -> str | None:
 
 def _not_set_off(pair: Pair) -> str | None:
     """A trigger or rule that is gone or another one, and was not seen to do anything."""
-    ours = [each for each in pair.own.schema.acting if each.table in pair.own.names]
+    ran, events = pair.own.ran, events_of(pair.text)
+    done = {bare(each.table): done_by(each) for each in ran.beside}
+    reached = done.keys() | pair.own.names
+    ours = [each for each in pair.own.schema.acting if each.table in reached]
     if not ours:
         return None
-    theirs = [each for each in pair.here.schema.acting if each.table in pair.here.names]
-    ran = pair.own.ran
-    for each in lone(ours, theirs, pair.here.tables):
-        is_hidden = each.tells or each.acts_instead or (each.writes_others and not ran.beside)
-        if (is_hidden or not ran.count) and not events_of(pair.text).isdisjoint(each.events):
+    theirs = [each for each in pair.here.schema.acting if each.table in done.keys() | pair.here.names]
+    for each in lone(ours, theirs, pair.here.tables | done.keys()):
+        shows_nowhere = each.tells or each.acts_instead
+        is_hidden = shows_nowhere or (each.writes_others and not ran.beside) or not ran.count
+        if each.table in pair.own.names and is_hidden and not events.isdisjoint(each.events):
+            return _NOT_SET_OFF.format(table=each.table)
+        if shows_nowhere and not done.get(each.table, frozenset()).isdisjoint(each.events):
             return _NOT_SET_OFF.format(table=each.table)
     return None
 
