@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Migration, Role
 from coordinator.rehearse.collated import collated_by
 from coordinator.rehearse.recomputed import Recomputed, recomputed_by
-from coordinator.rehearse.renewed import renewed_by
+from coordinator.rehearse.renewed import renewed_by, renumbered_by
 from coordinator.rehearse.rounded import rounded_by
 from coordinator.sql import split_statements
 
@@ -135,9 +136,8 @@ def _recomputed(
 
 def _renewed(release: Sequence[StatementEvidence], migration: Migration) -> Sequence[tuple[str, Recomputed]]:
     own = [each for each in release if each.migration == migration.name]
-    return [
-        (migration.name, found) for found in (*renewed_by(own, release), *rounded_by(own), *collated_by(own))
-    ]
+    readers = (renewed_by(own, release), renumbered_by(own), rounded_by(own), collated_by(own))
+    return [(migration.name, found) for found in chain(*readers)]
 
 
 def _truncates(statement: StatementEvidence) -> bool:

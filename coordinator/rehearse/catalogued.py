@@ -15,6 +15,8 @@ Key = tuple[str, str]
 """A column, or what computes it; and the collation that says which values are alike, if one is named."""
 Done = tuple[str, str]
 """`update` or `delete`, and the table to whose rows it is done."""
+SQLITE: Final = "main."
+"""What SQLite's tables have before their names; it has no other schema."""
 ANY: Final = frozenset({"*"})
 """In the place of words: it may be about any column; in the place of events: whatever the text does."""
 NEW_ROWS: Final = frozenset({"insert", "update"})
@@ -57,11 +59,6 @@ _VALUES: Final = " values "
 """Between what MySQL and MariaDB part rows by and those of one partition."""
 _NUMBER = re.compile(r"-?\d+")
 _DATE = re.compile(r"'\d{4}-\d\d-\d\d(?: 00:00:00)?'")
-_EXPRESSION = re.compile(
-    r"generated always as (?P<column>.*) stored|INDEX \S+ ON (?:ONLY )?\S+ (?:USING \w+ )?(?P<index>\(.*)"
-)
-_CAST = re.compile(r"(?:\((?P<of>\w+)\)|\))::(?!text\b|character|bpchar\b|jsonb?\b)")
-"""Of a column or an expression, not of a literal, and to a type that has no place for some texts."""
 _BITS = {
     "tinyint": 7,
     "smallint": 15,
@@ -79,7 +76,6 @@ _SIZED_IN_MYSQL = re.compile(
     r"(?:(?P<whole>tinyint|smallint|mediumint|int|bigint)(?:\(\d+\))?|decimal|(?P<text>varchar|char|\w*text))"
     rf"{_SIZE}(?P<unsigned> unsigned)?"
 )
-_NO_NUMBERS = ("text", "character", "json")
 PARENT = re.compile(r"REFERENCES (?P<parent>[^\s(]+)\s*\((?P<keys>[^)]*)\)", re.IGNORECASE)
 _ACTION = re.compile(r"ON (?P<event>DELETE|UPDATE) (?P<does>CASCADE|SET NULL|SET DEFAULT)", re.IGNORECASE)
 
@@ -192,28 +188,15 @@ def partitionings(read: Read) -> Iterator[Constraint]:
         found = _PARTITIONED.match(definition) if kind == "table" else None
         if found and name not in with_rest:
             words = words_of(found["key"])
-            yield _asking(name, f"PARTITION BY {found['key']}", words)
+            yield asking(name, f"PARTITION BY {found['key']}", words)
     of_mysql = set(bounds(read))
     for table, key in {(table, text.partition(_VALUES)[0]) for table, text in of_mysql if _VALUES in text}:
         if (table, "DEFAULT") not in of_mysql:
-            yield _asking(table, f"PARTITION BY {key}", words_of(key))
+            yield asking(table, f"PARTITION BY {key}", words_of(key))
 
 
 def _is_for_rest(key: str, definition: str) -> bool:
     return key.startswith("partition ") and definition.startswith("DEFAULT")
-
-
-def expressions(read: Read) -> Iterator[Constraint]:
-    """Yield the generated columns and indexes of PostgreSQL that turn texts into what not each text is."""
-    for key, definition in read.things.items():
-        kind, _, name = key.partition(" ")
-        found = _EXPRESSION.search(definition) if kind in ("column", "index") else None
-        if found is None:
-            continue
-        table, text = read.table_of(name, definition), found["column"] or found["index"]
-        types = [read.things.get(f"column {table}.{cast['of']}", "") for cast in _CAST.finditer(text)]
-        if any(not each or each.startswith(_NO_NUMBERS) for each in types):
-            yield _asking(table, f"{kind} {text}", words_of(text))
 
 
 def of_domains(read: Read) -> Iterator[Constraint]:
@@ -223,10 +206,10 @@ def of_domains(read: Read) -> Iterator[Constraint]:
         kind, _, name = key.partition(" ")
         of = definition.partition(" ")[0].removesuffix("[]") if kind == "column" else ""
         for text in domains.get(of, ()):
-            yield _asking(read.table_of(name, definition), text, frozenset({bare(name)}))
+            yield asking(read.table_of(name, definition), text, frozenset({bare(name)}))
 
 
-def _asking(table: str, text: str, words: frozenset[str]) -> Constraint:
+def asking(table: str, text: str, words: frozenset[str]) -> Constraint:
     """Return what each new row of a table has to meet by itself."""
     return Constraint(bare(table), text, is_unique=False, keys=None, words=words)
 
@@ -328,7 +311,7 @@ def triggers(read: Read) -> Iterator[Constraint]:
     for key, definition in read.things.items():
         kind, _, name = key.partition(" ")
         if kind == "view" and _CHECK_OPTION.search(definition):
-            yield _asking(name, definition, ANY)
+            yield asking(name, definition, ANY)
         head = _HEADS[kind].match(definition) if kind in _HEADS else None
         if head is None:
             continue

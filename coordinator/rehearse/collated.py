@@ -13,11 +13,10 @@ from math import inf
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rehearse.catalogued import bare, words_of
+from coordinator.rehearse.catalogued import SQLITE, bare, words_of
 from coordinator.rehearse.labels import goes_by_order
 from coordinator.rehearse.recomputed import Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
-from coordinator.rehearse.rounded import SQLITE
 from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.written import columns_by, items_of
 

@@ -21,6 +21,7 @@ from coordinator.rehearse.met import events_of
 from coordinator.rehearse.nullable import denied_by
 from coordinator.rehearse.overloads import ambiguous, capturing
 from coordinator.rehearse.pair import Pair
+from coordinator.rehearse.schema import is_computed
 from coordinator.rehearse.written import columns_by, targets_of
 
 _ON_UPDATE: Final = " on update "
@@ -52,6 +53,10 @@ _DENIED: Final = (
 _IN_PLACE: Final = (
     "`{name}` is a view here or where the version was made, and a table in the other, of whose columns it"
     " asks or computes something: whether it shows the same for rows that are no sample is not known"
+)
+_STALE: Final = (
+    "`{name}` is a materialized view here, which shows what was there when it was filled, and none where the"
+    " version was made: whether that suffices is not known"
 )
 _CAPTURED: Final = (
     "`{name}` is a function here that is not there where the version was made, and may take a call of another"
@@ -138,9 +143,8 @@ def _given(pair: Pair) -> Iterator[str]:
     schema, inserts = pair.own.schema, "insert" in events_of(pair.text)
     written = {name for name, _ in schema.rooms_of(pair.own.names)}
     for name, text in schema.given.items():
-        is_computed = text.startswith("generated")
-        is_given = name in written and (inserts or is_computed)
-        if is_given or (is_computed and schema.may_name(pair.text, *name)):
+        is_given = name in written and (inserts or is_computed(text))
+        if is_given or (is_computed(text) and schema.may_name(pair.text, *name)):
             yield text
 
 
@@ -161,6 +165,15 @@ def _in_place(pair: Pair) -> str | None:
         if columns and shows_otherwise(view.views[name], columns=columns):
             return _IN_PLACE.format(name=name)
     return None
+
+
+def _stale(pair: Pair) -> str | None:
+    """A materialized view in the place of a view or a table."""
+    before, now = pair.own.schema, pair.here.schema
+    new = now.materialized - before.materialized
+    names = {table for table, _ in before.columns} & new if new else new
+    found = names & before.words_behind(pair.text) if names else names
+    return _STALE.format(name=min(found)) if found else None
 
 
 def _captured(pair: Pair) -> str | None:
@@ -197,14 +210,15 @@ def _given_otherwise(pair: Pair) -> str | None:
         ours, theirs = before.get(name, ""), now.get(name, "")
         if ours == theirs or name[1] in columns or name[0] not in targets_of(pair.text):
             continue
-        is_met = "insert" in events or ("update" in events and _ON_UPDATE in ours + theirs)
+        is_each_time = _ON_UPDATE in ours + theirs or any(map(is_computed, (ours, theirs)))
+        is_met = "insert" in events or ("update" in events and is_each_time)
         if is_met and name in pair.own.schema.columns and name in pair.here.schema.columns:
             return _GIVEN.format(column=".".join(name))
     return None
 
 
 def _laid_out(pair: Pair) -> str | None:
-    """Columns of MySQL, MariaDB and SQLite in another order, where a text writes or unites them by it."""
+    """Columns in another order, where a text writes or unites them by it."""
     targets = targets_of(pair.text)
     tables = targets if columns_by(pair.text) is None else frozenset[str]()
     if _ALL_OF_MANY.search(pair.text):
@@ -269,6 +283,7 @@ CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _comes_again,
     _made_otherwise,
     _in_place,
+    _stale,
     _captured,
     _chosen_otherwise,
     _given_otherwise,

@@ -15,13 +15,18 @@ from typing import Final
 
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.rehearse.alike import is_alike, renamed_by
-from coordinator.rehearse.catalogued import bare, expression_of, words_of
+from coordinator.rehearse.catalogued import SQLITE, bare, expression_of, words_of
 from coordinator.rehearse.recomputed import Recomputed
 from coordinator.rehearse.written import columns_by, targets_of
 from coordinator.sql import split_statements
 
 _GONE: Final = "takes `{table}.{column}` away and puts another column of that name there, without its values"
 _OTHERWISE: Final = "computes `{table}.{column}` by another expression"
+_NOT_COMPUTED: Final = "does not compute `{table}.{column}` any more"
+_COMPUTED: Final = "computes `{table}.{column}`, which had values of its own"
+_ROWIDS: Final = ("rowid", "oid", "_rowid_")
+_IS_NUMBER: Final = re.compile(r"integer\b.*\bprimary key\b")
+_NUMBERED: Final = "makes `{table}` anew, whose rows get other numbers (`rowid`) where no key is one"
 _NAME: Final = r"(?:COLUMN\s+)?(?:IF\s+(?:NOT\s+)?EXISTS\s+)?[`\"]?(?P<{}>\w+)[`\"]?"
 ALTERED: Final = re.compile(
     r"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?(?P<table>[^\s(]+)\s", re.IGNORECASE
@@ -68,8 +73,24 @@ def renewed_by(
             columns = {one for of, one in changed if of == table}
             if not is_alike(ours, theirs, columns=columns, renamed=renamed):
                 yield Recomputed(*name, _OTHERWISE)
+        elif ours or theirs:
+            yield Recomputed(*name, _COMPUTED if theirs else _NOT_COMPUTED)
         elif went and name[0] not in filled and name not in updated and (table, column) not in heirs:
             yield Recomputed(*name, _GONE)
+
+
+def renumbered_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
+    """Yield the names of SQLite for a row's number in tables that are made anew without such a key."""
+    changed = changed_columns(statements)
+    anew = {
+        table
+        for (table, _), definitions in changed.items()
+        if table.startswith(SQLITE) and definitions[0][0] is not None and definitions[0][1] is None
+    }
+    keyed = {table for (table, _), each in changed.items() if _IS_NUMBER.match(each[-1][1] or "")}
+    is_kept = any(not words_of(each.statement.text).isdisjoint(_ROWIDS) for each in statements)
+    for table in sorted(anew - keyed) if not is_kept else ():
+        yield from (Recomputed(bare(table), name, _NUMBERED) for name in _ROWIDS)
 
 
 def changed_columns(statements: Sequence[StatementEvidence]) -> Mapping[_Column, _Definitions]:

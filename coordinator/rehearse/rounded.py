@@ -16,7 +16,7 @@ from math import inf, log2
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rehearse.catalogued import bare
+from coordinator.rehearse.catalogued import SQLITE, bare
 from coordinator.rehearse.recomputed import Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
 
@@ -62,14 +62,14 @@ _KINDS: Final = (
 """Of PostgreSQL, MySQL and MariaDB; types of one kind compare their values alike. What a `zoned` one
 holds is a point of time, whose hour depends on the session's time zone: MySQL's `timestamp` is one."""
 _AFFINITIES: Final = (
-    (None, re.compile(r"date|time|any\b")),
+    (None, re.compile(r"date|time")),
+    ("bytes", re.compile(r"any\b")),
     ("number", re.compile(r"\w*int")),
     ("text", re.compile(r"\w*(?:char|clob|text)")),
     ("bytes", re.compile(r"\w*blob")),
     ("number", re.compile(r"\w")),
 )
 """SQLite's (datatype3.html); what is declared a date is mostly a text, which is kept as one."""
-SQLITE: Final = "main."
 _OTHER: Final = (
     "makes a `{after}` of `{{table}}.{{column}}`, a `{before}`, which compares and orders otherwise"
 )

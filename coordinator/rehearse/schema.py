@@ -28,7 +28,6 @@ from coordinator.rehearse.catalogued import (
     columns_of,
     constraints,
     domain_checks,
-    expressions,
     followers,
     may_refuse,
     of_domains,
@@ -36,6 +35,7 @@ from coordinator.rehearse.catalogued import (
     triggers,
     words_of,
 )
+from coordinator.rehearse.computed import expressions
 from coordinator.rehearse.conflicts import Conflicts, conflicts
 from coordinator.rehearse.counters import Numbers, counted, never_again, sequences
 from coordinator.rehearse.following import Following, below, refusing
@@ -52,7 +52,8 @@ from coordinator.rehearse.written import columns_by, targets_of
 _ALL_COLUMNS = re.compile(r"(?:\bSELECT(?:\s+(?:ALL|DISTINCT))?|\bRETURNING|,|\.)\s*\*", re.IGNORECASE)
 _VIEWS = ("view ", "materialized view ")
 _VIRTUAL = re.compile(r"CREATE VIRTUAL TABLE .*? USING (?P<made_of>.*)", re.IGNORECASE | re.DOTALL)
-_GIVES = re.compile(r"\b(?:default|generated always as) .*", re.IGNORECASE | re.DOTALL)
+_GIVES = re.compile(r"\b(?:default|generated always as) .*|\bas \(.*", re.IGNORECASE | re.DOTALL)
+_COMPUTES = ("generated", "as ")
 _BEHIND_TYPE = re.compile(r" (?:not null|default|collate|generated|storage)\b")
 _TEXT = re.compile(
     r"(?:text|character varying)(?:\(\d+\))?(?! *\[)(?!.*\bcollate\b)(?= |$)", re.IGNORECASE | re.DOTALL
@@ -88,7 +89,7 @@ class Schema:
     policies: Mapping[str, frozenset[Policy]]
     """By table, what hides its rows from a role."""
     given: Mapping[tuple[str, str], str]
-    """By table and column, its `default …`, or what it is `generated always as`."""
+    """By table and column, its `default …`, a domain's if it has none, or what computes it."""
     conflicts: Conflicts
     sequences: Mapping[str, Numbers]
     counted: Mapping[tuple[str, str], str]
@@ -247,6 +248,11 @@ class Schema:
         return found
 
     @cached_property
+    def materialized(self) -> frozenset[str]:
+        """Its views that hold rows."""
+        return frozenset(bare(key) for key in self.catalogue if key.startswith("materialized view "))
+
+    @cached_property
     def types(self) -> Mapping[tuple[str, str], str]:
         """By table and column, what its values are of."""
         columns = (key for key in self.catalogue if key.startswith("column "))
@@ -295,8 +301,20 @@ class Schema:
 
 def _given(catalogue: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield by table and column what gives a value that a query does not write."""
+    domains = {
+        key.partition(" ")[2]: found[0]
+        for key, definition in catalogue.items()
+        if key.startswith("domain ") and (found := _GIVES.search(definition)) is not None
+    }
     for key, definition in catalogue.items():
-        found = _GIVES.search(definition) if key.startswith("column ") else None
-        if found is not None:
-            table, _, column = key.partition(" ")[2].rpartition(".")
-            yield (bare(table), bare(column)), found[0].lower()
+        if key.startswith("column "):
+            found = _GIVES.search(definition)
+            given = found[0] if found is not None else domains.get(definition.partition(" ")[0])
+            if given is not None:
+                table, _, column = key.partition(" ")[2].rpartition(".")
+                yield (bare(table), bare(column)), given.lower()
+
+
+def is_computed(given: str) -> bool:
+    """Tell whether what gives a column its value does so whenever the row is written."""
+    return given.startswith(_COMPUTES)

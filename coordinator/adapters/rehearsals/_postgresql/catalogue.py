@@ -3,7 +3,7 @@
 One query, because it runs after every statement of a migration and, for drift, on the live database. The
 server itself writes the definitions (pg_get_…def); the settings that change how it writes them are set in
 the same query, so that two servers write the same schema in the same words. Left out: what belongs to an
-extension or to the server, the migration tools' own tables, statistics, comments, and the order of columns.
+extension or to the server, the migration tools' own tables, statistics and comments.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ SELECT CASE WHEN r.relispartition THEN 'partition' ELSE 'inheritance' END, p.rel
         || coalesce(' check (' || pg_catalog.pg_get_partition_constraintdef(r.oid) || ')', ''), 'inherits')
 FROM pg_catalog.pg_inherits i JOIN relation r ON r.oid = i.inhrelid JOIN relation p ON p.oid = i.inhparent
 UNION ALL
-SELECT 'column', r.relation, pg_catalog.quote_ident(a.attname),
+(SELECT 'column', r.relation, pg_catalog.quote_ident(a.attname),
     pg_catalog.format_type(a.atttypid, a.atttypmod)
     || CASE WHEN a.attcollation <> t.typcollation THEN ' collate ' || a.attcollation::regcollation::text
        ELSE '' END
@@ -78,7 +78,7 @@ SELECT 'column', r.relation, pg_catalog.quote_ident(a.attname),
 FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
-WHERE r.relkind IN ('r', 'p', 'f', 'v', 'm', 'c')
+WHERE r.relkind IN ('r', 'p', 'f', 'v', 'm', 'c') ORDER BY r.relation, a.attnum)
 UNION ALL
 SELECT 'index', t.relation, pg_catalog.format('%I.%I', n.nspname, c.relname),
     pg_catalog.pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' invalid' END
@@ -230,14 +230,15 @@ def catalogue(connection: psycopg.Connection[tuple[object, ...]]) -> Mapping[str
 def catalogue_from(rows: Iterable[Sequence[object]]) -> Mapping[str, str]:
     """Return the catalogue that rows of QUERY say, without the owner that most things have.
 
-    Who that is differs between the live server and a scratch one, and says nothing about the schema.
+    Who that is differs between the live server and a scratch one, and says nothing about the schema. The
+    columns of a table stand in their order, which no definition says.
     """
     things = things_from(rows)
     owners = Counter(definition for (kind, _, _), definition in things.items() if kind == "owner")
     usual = max(sorted(owners), key=owners.__getitem__, default=None)
     return {
         _key(thing): definition
-        for thing, definition in sorted(things.items(), key=lambda item: _key(item[0]))
+        for thing, definition in sorted(things.items(), key=lambda item: _place(item[0]))
         if thing[0] != "owner" or definition != usual
     }
 
@@ -248,6 +249,12 @@ def things_from(rows: Iterable[Sequence[object]]) -> dict[Thing, str]:
         (str(kind), None if relation is None else str(relation), str(name)): str(definition)
         for kind, relation, name, definition in rows
     }
+
+
+def _place(thing: Thing) -> str:
+    """Return by what things are sorted that come in the order of their columns."""
+    kind, relation, _ = thing
+    return f"column {relation}." if kind == "column" else _key(thing)
 
 
 def _key(thing: Thing) -> str:
