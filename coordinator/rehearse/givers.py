@@ -51,12 +51,16 @@ class Given:
     """A value that a column of the new row gets."""
 
     column: str
-    made_of: frozenset[str]
-    """The words of the value."""
+    value: str
     asks: str
     """What the trigger asks before."""
     fills: bool
     """It is given only where the column is NULL."""
+
+    @property
+    def made_of(self) -> frozenset[str]:
+        """The words of the value."""
+        return words_of(self.value)
 
     def follows(self, unknown: frozenset[str]) -> bool:
         """Tell whether it is made of a column that the version does not know, and so never changes, and any
@@ -130,7 +134,7 @@ def _given_by(update: re.Match[str], text: str) -> Iterator[Given]:
 
 
 def _given_value(column: str, value: str, asks: str) -> Given:
-    return Given(column, words_of(value), asks, fills=_fills(column, value, asks))
+    return Given(column, value.strip(), asks, fills=_fills(column, value, asks))
 
 
 def _fills(column: str, value: str, asks: str) -> bool:
@@ -147,6 +151,18 @@ def _asked_before(text: str) -> str:
     """Return what is asked in the branch that a text ends in."""
     branches = list(_BRANCH.finditer(text))
     return (branches[-1]["asks"] or branches[-1]["when"] or "") if branches else ""
+
+
+def given_by(
+    givers: Iterable[Giver], *, events: frozenset[str], written: frozenset[str] | None
+) -> dict[tuple[str, str], frozenset[str]]:
+    """Return by table and column which values triggers give that run where that is done."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for each in givers:
+        for one in each.gives if each.runs_for(events, written) else ():
+            name = each.table, one.column
+            found[name] = found.get(name, frozenset()) | {one.value}
+    return found
 
 
 def replacing(

@@ -13,7 +13,7 @@ Each check looks at one thing in which the two states' schemas differ, and retur
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -21,7 +21,7 @@ from coordinator.rehearsal_ports import Ran
 from coordinator.rehearse.by_table import lone
 from coordinator.rehearse.catalogued import Constraint, bare, comes_into, is_narrower
 from coordinator.rehearse.conflicts import differing
-from coordinator.rehearse.givers import Giver, filling, replacing
+from coordinator.rehearse.givers import Giver, filling, given_by, replacing
 from coordinator.rehearse.meanings import CHECKS as MEANINGS
 from coordinator.rehearse.met import asks_for_null, done_by, events_of
 from coordinator.rehearse.pair import At, Pair
@@ -77,8 +77,8 @@ _ASKED: Final = (
     " refuses what a client sends is not known"
 )
 _SHIFTED: Final = (
-    "`{column}` has another default here than where the version was made, and both differ from run to run:"
-    " whether the time that it gives means the same is not known"
+    "`{column}` gets another time by itself here than where the version was made, and both differ from run to"
+    " run: whether they mean the same is not known"
 )
 _REPLACED: Final = (
     "a trigger gives `{column}` a value here or where the version was made, and does not so in both: whether"
@@ -249,8 +249,12 @@ def _asked(pair: Pair) -> str | None:
 
 
 def _shifted(pair: Pair) -> str | None:
-    """A default that lies another time before or behind the present."""
+    """A default, or what a trigger gives, that lies another time before or behind the present."""
     ours, theirs = pair.own.schema, pair.here.schema
+    by_trigger = _given_values(pair.own), _given_values(pair.here)
+    for name in sorted(by_trigger[0].keys() & by_trigger[1].keys()):
+        if by_trigger[0][name] != by_trigger[1][name] and name[1] in pair.own.moving & pair.here.moving:
+            return _SHIFTED.format(column=".".join(name))
     if not (ours.shifts or theirs.shifts):
         return None
     tables = pair.here.tables & pair.own.tables
@@ -259,6 +263,12 @@ def _shifted(pair: Pair) -> str | None:
         if each in ours.columns and each in theirs.columns:  # one that comes or goes had no other default
             return _SHIFTED.format(column=".".join(each))
     return None
+
+
+def _given_values(at: At) -> Mapping[tuple[str, str], frozenset[str]]:
+    """Return what triggers give the columns of what is written."""
+    givers = [each for each in at.schema.givers if each.table in at.names]
+    return given_by(givers, events=events_of(at.text), written=columns_by(at.text)) if givers else {}
 
 
 def _replaced(pair: Pair) -> str | None:

@@ -9,6 +9,7 @@ from fixtures.two_versions import Servers, servers, verdict
 from coordinator.model import Engine
 
 __all__ = ["servers"]
+EVERY = [Engine.POSTGRESQL, Engine.SQLITE, pytest.param(ENGINE, marks=pytest.mark.mariadb)]
 T = "CREATE TABLE t (id integer PRIMARY KEY, a integer, b text);"
 WRITES = "UPDATE t SET a = $1 WHERE id = $2"
 MOVED = "ALTER TABLE t ADD c integer; UPDATE t SET c = a; ALTER TABLE t DROP a; ALTER TABLE t RENAME c TO a;"
@@ -136,3 +137,38 @@ AS 'INSERT INTO t (id, a) VALUES (x, y)';
 CREATE RULE r AS ON INSERT TO t WHERE NEW.a > 70000003 DO INSTEAD NOTHING;"""
 
     assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT w($1, $2)") == expected
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("columns", "expected"), [("id", "pu"), ("id, at", "pp")], ids=["by default", "as it is sent"]
+)
+def test_a_default_that_is_the_time_of_another_zone(
+    servers: Servers, engine: Engine, columns: str, expected: str
+):
+    one, type_, other = {
+        Engine.POSTGRESQL: ("now()", "timestamp", "(now() AT TIME ZONE 'utc')"),
+        Engine.SQLITE: ("(datetime('now'))", "text", "(datetime('now', 'localtime'))"),
+    }.get(engine, ("current_timestamp", "datetime", "(utc_timestamp())"))
+    table = "CREATE TABLE t (id integer PRIMARY KEY, at {} DEFAULT {});"
+    pending = {
+        Engine.POSTGRESQL: f"ALTER TABLE t ALTER at SET DEFAULT {other};",
+        Engine.SQLITE: rebuilt(f"id integer PRIMARY KEY, at text DEFAULT {other}"),
+    }.get(engine, f"ALTER TABLE t MODIFY at datetime DEFAULT {other};")
+    sent = "$1, $2" if engine is Engine.POSTGRESQL else "?, ?"
+    query = f"INSERT INTO t ({columns}) VALUES ({sent[: len(sent) if ',' in columns else 2].strip(',')})"
+
+    assert verdict(servers, engine, table.format(type_, one), pending, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("now() + interval '1 day'", "pu"), ("now(); NEW.b := 7", "pp")]
+)
+def test_a_trigger_that_gives_another_time(servers: Servers, value: str, expected: str):
+    function = """CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql
+AS 'BEGIN NEW.at := {}; RETURN NEW; END';"""
+    base = f"""CREATE TABLE t (id integer PRIMARY KEY, at timestamptz, b integer DEFAULT 7);
+{function.format("now()")} CREATE TRIGGER f BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();"""
+    pending = function.format(value.replace("'", "''"))
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "INSERT INTO t (id) VALUES ($1)") == expected
