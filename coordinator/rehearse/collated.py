@@ -37,8 +37,14 @@ _SPELLS: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """Where a number, a time or a JSON becomes a text, in whatever form its type gives it."""
-_CAST: Final = re.compile(r"\(?(?<!\w)(?:[\w\"]+\.)?(?P<of>\"?\w+\"?)\)?::text\b")
-"""Of a plain column; PostgreSQL writes it around each `varchar` of a view that is compared."""
+_OF_PLAIN: Final = re.compile(
+    r"\(?(?<!\w)(?:[\w\"]+\.)?\"?\w+\"?\)?::text\b"
+    r"|\w+\([^()]*\)(?!\s+(?:NOT\s+)?(?:I?LIKE|REGEXP|RLIKE|SIMILAR)\b)"
+    r"|[\w\"`.]+(?:\([^()]*\))?\s+(?:NOT\s+)?(?:I?LIKE|REGEXP|RLIKE|SIMILAR)\b",
+    re.IGNORECASE,
+)
+"""What says by itself of which columns a text is made. PostgreSQL writes the first around each `varchar` of a
+view that is compared."""
 _UNSPOKEN: Final = re.compile(r"/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'", re.DOTALL)
 _SHOWN: Final = re.compile(
     r"\bSELECT\b(?:\s+ALL\b)?(?P<shown>.*?)\bFROM\b|\bRETURNING\b(?P<returned>.*)"
@@ -113,11 +119,12 @@ def _uses_digits(text: str, bodies: str, each: Recomputed) -> bool:
     In front of a view the column may have another name.
     """
 
-    def of_column(cast: re.Match[str]) -> str:
-        return cast[0] if bare(cast["of"]) == each.column else " "
+    def of_column(found: re.Match[str]) -> str:
+        return found[0] if each.column in words_of(found[0]) else " "
 
     spoken = [_UNSPOKEN.sub(" ", one) for one in (text, bodies)]
-    whole = f"{spoken[0] if bodies else _CAST.sub(of_column, spoken[0])} {_CAST.sub(of_column, spoken[1])}"
+    plain = [_OF_PLAIN.sub(of_column, one) for one in spoken]
+    whole = " ".join([spoken[0] if bodies else plain[0], plain[1]])
     divides = each.concerns is Concerns.DIVIDING and "/" in whole
     return divides or _SPELLS.search(whole) is not None
 
