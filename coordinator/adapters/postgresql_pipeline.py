@@ -36,11 +36,31 @@ _SKIPPED: Final = ExecStatus.PIPELINE_ABORTED
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A text with parameters ($1, $2) for the server to keep under a name until the session ends."""
+
+    name: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What the server keeps under a name, run with values for its parameters."""
+
+    name: bytes
+    values: tuple[bytes, ...]
+
+
+Item = str | Prepared | Filled
+"""What the server answers by itself; a text is one statement."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The statement that stopped a pipeline."""
 
     at: int | None
-    """Its number, counted over all groups; None where the connection was lost and nobody can tell."""
+    """Its number, counted over all groups' items; None where the connection was lost and nobody can tell."""
     error: psycopg.Error
 
 
@@ -62,7 +82,7 @@ def _is_alone(text: str) -> bool:
 
 def send_together(
     connection: Connection,
-    groups: Sequence[Sequence[str]],
+    groups: Sequence[Sequence[Item]],
     *,
     watch: LockWatch | None,
     soon: float = SOON,
@@ -77,8 +97,8 @@ def send_together(
     try:
         wire.enter_pipeline_mode()
         for group in groups:
-            for text in group:
-                wire.send_query_params(text.encode(), None)
+            for item in group:
+                _send(wire, item)
             wire.pipeline_sync()
         _take_answers(wire, len(groups), failures, _Wait(wire, watch, soon))
         wire.exit_pipeline_mode()
@@ -86,6 +106,16 @@ def send_together(
         connection.close()  # whatever it was, nobody knows any more what the next answer would be to
         return failures[0] if failures else Refused(None, error)
     return failures[0] if failures else None
+
+
+def _send(wire: PGconn, item: Item) -> None:
+    match item:
+        case str():
+            wire.send_query_params(item.encode(), None)
+        case Filled(name, values):
+            wire.send_query_prepared(name, values)
+        case Prepared(name, text):
+            wire.send_prepare(name, text.encode())
 
 
 def _take_answers(wire: PGconn, groups: int, failures: list[Refused], wait: _Wait) -> None:

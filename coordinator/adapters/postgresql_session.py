@@ -1,9 +1,10 @@
 """A session on PostgreSQL by psycopg: every text is sent as it stands.
 
-A migration tool's text may hold several statements, `%` signs and its own session settings, so nothing is
+A migration tool's text may hold several statements, `%` signs and its own session settings, so no file is
 parsed, prepared or parametrised here, and the session is set back to its start after each batch: a tool
 that opens a connection for each step sees the same. A transaction whose texts are single statements of an
-ordinary kind goes out in one trip (postgresql_pipeline.py). Advisory locks are polled, because a session that
+ordinary kind goes out in one trip (postgresql_pipeline.py), and what is ours in several that follow each
+other is prepared (postgresql_kept.py). Advisory locks are polled, because a session that
 waits in `pg_advisory_lock` deadlocks with CREATE INDEX CONCURRENTLY. It stands beside the databases because
 a rehearsal watches such a session and must meet the same errors.
 """
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -28,8 +29,9 @@ from coordinator.adapters.batches import (
     transaction_left_open,
 )
 from coordinator.adapters.postgresql_blockers import SOON, Connection, LockWatch
+from coordinator.adapters.postgresql_kept import KeptTexts, names_own_table
 from coordinator.adapters.postgresql_lock_waits import LockWaits, Send, can_wait_briefly
-from coordinator.adapters.postgresql_pipeline import Refused, can_go_together, send_together
+from coordinator.adapters.postgresql_pipeline import Item, Refused, can_go_together, send_together
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
 from coordinator.adapters.postgresql_refusals import CANCELLED, TOO_SHORT, message_of, refusal_from, scrub
 from coordinator.adapters.postgresql_restarts import STARTED, has_restarted
@@ -101,6 +103,7 @@ class PostgresqlSession:
         """What the role, the database or the server lets a statement take; 0: for ever, or not asked yet."""
         self._trips = 0
         self._can_flush = False
+        self._kept = KeptTexts()
         self._spent = timedelta()
         """What others may have waited already for the transaction that is sent next."""
 
@@ -153,6 +156,7 @@ class PostgresqlSession:
         `opening` is a statement that follows the beginning of a transaction. `watch` looks at what the batch
         waits for, unless it is over too soon.
         """
+        self._kept = KeptTexts()  # what is sent here may be anything
         if batch.patience is not None and self._beside is not None:
             spent, self._spent = self._spent, timedelta()
             LockWaits(self, self._beside, batch.patience, spent=spent).execute(batch)
@@ -265,21 +269,25 @@ class PostgresqlSession:
         content with a version that somebody else has recorded.
         """
         self._trips += 1
-        groups: list[tuple[str, ...]] = []
+        groups: list[tuple[Item, ...]] = []
+        kept = self._kept.items
         for at, (batch, label) in enumerate(zip(batches, labels, strict=True)):
             self.relabel(label)
             begun, before = f"{self._trips}.{at}", f"{self._trips}.{at - 1} is there"
-            demand = (_DEMAND.format(_IS_SETTLED.format(before)),) if at else ()
+            demand = kept(_DEMAND.format(_IS_SETTLED.format(before))) if at else ()
             groups.append((*demand, *self._settling(), _SETTLED.format(begun)))
             is_last = at + 1 == len(batches)
             holds = f"{_IS_SETTLED.format(begun)} AND NOT EXISTS ({batch.guard})"
-            opened = ("BEGIN", opening, *(() if is_last else (_LATER,)), _DEMAND.format(holds))
-            groups.append((*opened, *batch.statements, _SETTLED.format(f"{begun} is there"), "COMMIT"))
+            opened = ("BEGIN", opening, *(() if is_last else (_LATER,)), *kept(_DEMAND.format(holds)))
+            records = chain.from_iterable(map(kept, batch.of_tool))
+            ended = (_SETTLED.format(f"{begun} is there"), "COMMIT")
+            groups.append((*opened, *batch.of_file, *records, *ended))
         # Each of them waits no longer than a first try, so it is soon enough to look when that is over.
         soon = SOON if watch.limit is None else watch.limit.total_seconds()
         refused = send_together(self._connection, groups, watch=watch, soon=soon)
         if refused is None:
             return len(batches)
+        self._kept = KeptTexts()
         if refused.at is None or self._connection.closed:
             raise self._error_from(refused.error, index=None, commits=True)
         ends = accumulate(map(len, groups))
@@ -406,7 +414,8 @@ class PostgresqlSession:
 
 def _can_follow(batch: Batch) -> bool:
     """Tell whether a transaction may be sent before the answer to the one before it is there."""
-    return batch.guard is not None and can_wait_briefly(batch) and _can_go_at_once(batch)
+    is_fit = batch.guard is not None and can_wait_briefly(batch) and _can_go_at_once(batch)
+    return is_fit and not names_own_table(batch.of_file, batch.of_tool)
 
 
 def _can_go_at_once(batch: Batch) -> bool:

@@ -83,6 +83,11 @@ class Batch:
         """Return the texts that are the file's."""
         return self.statements[: len(self.statements) - self.records]
 
+    @property
+    def of_tool(self) -> tuple[str, ...]:
+        """Return the texts that are the tool's own, or ours."""
+        return self.statements[len(self.statements) - self.records :]
+
     def mark_after(self, index: int) -> str | None:
         """Return what is sent after the text at `index`."""
         return self.marks[index] if index < len(self.marks) else None

@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 from fixtures.local import until
+from fixtures.one_statement import migrations_of
+from fixtures.several import Several
 
 from coordinator.adapters.databases import postgresql
 from coordinator.adapters.platforms._local.addresses import free_port
@@ -125,6 +127,27 @@ def test_sees_through_session_mode_who_holds_a_table(database_url: str):
             session.execute(change)
 
         assert f"`a` (AccessExclusiveLock) is held by pid {holder.info.backend_pid}" in blocked.value.what
+
+
+class Release(Several):
+    """A series behind a pooler."""
+
+    locks = LocksSpec(BRIEF, BRIEF, BRIEF)
+
+
+def test_what_a_session_keeps_prepared_stands_in_nobodys_way(database_url: str):
+    """One session of the server is handed on from one command to the next, with what it keeps."""
+    settings = ("pool_mode = session", "server_reset_query =", "default_pool_size = 1")
+    counts = []
+    with pooled(database_url, *settings) as url:
+        for tool in ("goose", "golang-migrate"):
+            files = (f"CREATE TABLE {tool.partition('-')[0]}_{each} (x int)" for each in range(6))
+            session = postgresql.connect(Secret(url), lock_timeout=BRIEF).session(label="test")
+            release = Release(session, tool, migrations_of(tool, *files))
+            counts.append(release.apply_from(2))
+            release.series.close()
+
+    assert counts == [5, 5]
 
 
 def test_takes_a_lock_without_a_pooler(database_url: str):
