@@ -17,6 +17,7 @@ from coordinator.backfills.order import order_problems
 from coordinator.backfills.standing import open_backfills
 from coordinator.diagnostics import Diagnostic, Place, Severity
 from coordinator.errors import Usage, Waiting
+from coordinator.evidence import Use
 from coordinator.halfway import may_remain
 from coordinator.leases import is_taken
 from coordinator.marks import left_of
@@ -27,6 +28,7 @@ from coordinator.model import (
     DatabaseName,
     DatabaseSpec,
     Migration,
+    Plan,
     Role,
     ServiceName,
     ServiceSpec,
@@ -107,6 +109,18 @@ def alive_at_start(survey: Survey) -> frozenset[tuple[ServiceName, Role]]:
         if service.is_switched and not service.is_settled:
             alive.add((name, Role.NEXT))  # another run has switched already; what it replaces still runs
     return frozenset(alive)
+
+
+def uses_of(plan: Plan, seen: Survey) -> tuple[Use, ...]:
+    """Return each version that may use a database while the release is made."""
+    alive = alive_at_start(seen)
+    return tuple(
+        (database, name, role)
+        for name, service in seen.services.items()
+        for role in Role
+        if (name, role) in alive or (role is Role.NEXT and not service.is_settled)
+        for database in plan.services[name].uses
+    )
 
 
 def survey(ports: Ports) -> Survey:

@@ -17,7 +17,6 @@ from itertools import groupby
 from coordinator import discovery
 from coordinator.adapters.trees.folder import FolderTree
 from coordinator.adapters.trees.git import GitRepository, GitTree
-from coordinator.app.rehearsing import uses_of
 from coordinator.diagnostics import Diagnostic, Severity
 from coordinator.errors import DatabaseError, Usage
 from coordinator.evidence import Use
@@ -26,7 +25,7 @@ from coordinator.ports import Ports
 from coordinator.ports.databases import Session
 from coordinator.queries import Catalogue, Query
 from coordinator.query_ports import Tree, Wanted
-from coordinator.survey import Survey
+from coordinator.survey import Survey, uses_of
 
 _PLAIN_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]*")
 """Another one could mean something else to git: `1.4~1` is the commit before 1.4."""

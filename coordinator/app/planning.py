@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from coordinator.app.catalogues import read_catalogues
-from coordinator.app.rehearsing import rehearse_release, uses_of
+from coordinator.app.rehearsed import rehearse_release
 from coordinator.app.scripts import with_scripts
 from coordinator.backfills.verdicts import begin_too_late, judged
 from coordinator.classify import classify
@@ -23,7 +23,7 @@ from coordinator.prove import Proof, prove
 from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import EvidenceCache, Tell
 from coordinator.steps import StepKind
-from coordinator.survey import Survey, survey
+from coordinator.survey import Survey, survey, uses_of
 
 
 def plan_release(

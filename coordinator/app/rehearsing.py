@@ -1,9 +1,8 @@
-"""Rehearse every database of a release that has something to ask about, each on a server of its engine."""
+"""Rehearse a database of a release on a server of its engine; rehearsed.py says which ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from coordinator import discovery
@@ -11,9 +10,9 @@ from coordinator.app.live_rows import with_live_rows
 from coordinator.app.recalling import Recall
 from coordinator.app.scripts import spoken_at
 from coordinator.diagnostics import Diagnostic, Severity
-from coordinator.errors import DatabaseError, Usage
-from coordinator.evidence import Rehearsal, Span, Use
-from coordinator.model import BackfillSpec, Base, DatabaseName, DatabaseSpec, Layer, Plan, Role
+from coordinator.errors import Usage
+from coordinator.evidence import Use
+from coordinator.model import BackfillSpec, Base, DatabaseName, DatabaseSpec, Layer
 from coordinator.ports import Ports
 from coordinator.ports.programs import RangeProgram
 from coordinator.programs import apply_on_scratch_by_program
@@ -21,85 +20,37 @@ from coordinator.queries import Catalogue
 from coordinator.rehearsal_ports import EvidenceCache, RehearsalDatabase, Tell
 from coordinator.rehearse import MEND_DOUBT, Apply, Found, Live, Subject, Task, rehearse_database
 from coordinator.secret import Secret
-from coordinator.survey import DatabaseSurvey, Survey, alive_at_start
+from coordinator.survey import Survey
 
 
-@dataclass(slots=True)
-class Rehearsed:
-    """What all rehearsals of a release found."""
-
-    spans: dict[Use, tuple[Span, ...]] = field(default_factory=dict)
-    rehearsals: dict[DatabaseName, Rehearsal] = field(default_factory=dict)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-
-
-def uses_of(plan: Plan, seen: Survey) -> tuple[Use, ...]:
-    """Return each version that may use a database while the release is made."""
-    alive = alive_at_start(seen)
-    return tuple(
-        (database, name, role)
-        for name, service in seen.services.items()
-        for role in Role
-        if (name, role) in alive or (role is Role.NEXT and not service.is_settled)
-        for database in plan.services[name].uses
-    )
-
-
-def rehearse_release(
+def rehearse_one(
     ports: Ports,
-    seen: Survey,
+    name: DatabaseName,
     catalogues: Mapping[Use, Catalogue],
     *,
+    seen: Survey,
     reads_live: bool,
-    watches_statements: bool,
     cache: EvidenceCache | None,
-    tell: Tell = lambda _: None,
-) -> Rehearsed:
-    """Ask the engines about every version that has a catalogue.
+    tell: Tell,
+    warn: Callable[[Diagnostic], None],
+) -> Found:
+    """Ask the engine about every version that has a catalogue; as rehearsed.rehearse_release.
 
-    `reads_live` allows to look at the live databases: their versions, schemas, table sizes and rows.
-    `cache` has the evidence of earlier commands; without it everything is asked anew, and nothing kept.
-    `watches_statements` has pending migrations rehearsed also where no catalogue is, for what their
-    statements lock. `tell` is told how far it is. Where no scratch server can be had nothing is proven, and
-    a warning says why.
+    Raises: Usage or DatabaseError where no scratch server can be had.
     """
-    rehearsed = Rehearsed()
-    for name in ports.plan.databases:
-        subjects = tuple(_subjects(ports, name, catalogues))
-        has_backfills = bool(seen.databases[name].backfills)
-        if not subjects and not has_backfills and not (watches_statements and seen.databases[name].pending):
-            continue
-        try:
-            rehearsal, spans = _rehearse(
-                ports,
-                name,
-                seen=seen,
-                subjects=subjects,
-                reads_live=reads_live,
-                cache=cache,
-                tell=tell,
-                warn=rehearsed.diagnostics.append,
-            )
-            if reads_live:
-                rehearsal = with_live_rows(ports, name, rehearsal, pending=seen.databases[name].pending)
-        except (Usage, DatabaseError) as error:
-            rehearsed.diagnostics.append(_not_rehearsed(ports, name, error))
-            continue
-        rehearsed.rehearsals[name] = _with_edits(rehearsal, seen.databases[name], ports.plan.databases[name])
-        rehearsed.spans.update(spans)
-    return rehearsed
-
-
-def _with_edits(rehearsal: Rehearsal, seen: DatabaseSurvey, spec: DatabaseSpec) -> Rehearsal:
-    """Say of a replay which of its files are not what ran on the live database."""
-    if spec.rehearsal.base is not Base.REPLAY:
-        return rehearsal
-    told = {
-        "replayed from files that were edited after they had been applied": seen.edited,
-        "replayed from files that may never have run on the live database": seen.passed_over,
-    }
-    notes = [f"{what}: {', '.join(f'`{each}`' for each in names)}" for what, names in told.items() if names]
-    return replace(rehearsal, notes=(*rehearsal.notes, *notes))
+    found, spans = _rehearse(
+        ports,
+        name,
+        seen=seen,
+        subjects=tuple(_subjects(ports, name, catalogues)),
+        reads_live=reads_live,
+        cache=cache,
+        tell=tell,
+        warn=warn,
+    )
+    if reads_live:
+        found = with_live_rows(ports, name, found, pending=seen.databases[name].pending)
+    return found, spans
 
 
 def _subjects(ports: Ports, database: DatabaseName, catalogues: Mapping[Use, Catalogue]) -> Iterator[Subject]:
@@ -267,14 +218,3 @@ def _live(ports: Ports, name: DatabaseName, *, scratch: Secret | None) -> tuple[
         catalogue, changes_left = engine.live_catalogue(session), engine.live_changes_left(session)
     dump = engine.dump(ports.resolve(spec.url)) if spec.rehearsal.base is Base.DUMP else None
     return Live(catalogue, sizes, dump, changes_left), version
-
-
-def _not_rehearsed(ports: Ports, name: DatabaseName, error: Usage | DatabaseError) -> Diagnostic:
-    return Diagnostic(
-        "not-rehearsed",
-        ports.plan.databases[name].place,
-        f"The migrations of `{name}` were not rehearsed: {error.what}",
-        error.why or "So nothing of this release is proven on it.",
-        error.next_step or "Run `coordinator doctor`, or name a scratch server: `rehearsal: {url: env:…}`.",
-        severity=Severity.WARNING,
-    )

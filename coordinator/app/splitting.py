@@ -18,7 +18,7 @@ from typing import Final
 from coordinator.app.catalogues import read_catalogues
 from coordinator.app.connected import ConnectedPorts
 from coordinator.app.planning import demand_sound, work_out
-from coordinator.app.rehearsing import rehearse_release, uses_of
+from coordinator.app.rehearsed import rehearse_release
 from coordinator.app.schemas import Halves, Schemas
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.errors import PlanInvalid, Refused, Usage
@@ -30,7 +30,7 @@ from coordinator.queries import Catalogue
 from coordinator.rehearse import MEND_DOUBT
 from coordinator.splits import Placed, Split
 from coordinator.steps import StepKind
-from coordinator.survey import Survey, faults_of, survey
+from coordinator.survey import Survey, faults_of, survey, uses_of
 
 _TIMESTAMP: Final = "%Y%m%d%H%M%S"
 _VERSION: Final = re.compile(r"[0-9]+")

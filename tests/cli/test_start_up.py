@@ -15,6 +15,13 @@ from coordinator import __version__
 from coordinator.cli import COMMANDS, app
 
 QUICKSTART = Path(__file__).parents[2] / "plans" / "quickstart"
+NOWHERE = "postgresql://nobody@localhost/nothing"
+ALONE = """
+version: 1
+release: shop
+databases:
+  shop: {engine: sqlite, url: "env:SHOP_DATABASE_URL", migrations: {tool: goose, dir: .}}
+"""
 COMMAND = """
 import atexit, sys
 atexit.register(lambda: print(*sys.modules, file=sys.stderr))
@@ -35,12 +42,12 @@ NOT_FOR_A_CHECK = (
 )
 
 
-def imported_by(*arguments: str) -> set[str]:
+def imported_by(*arguments: str, folder: Path = QUICKSTART, url: str = NOWHERE) -> set[str]:
     """Return the modules that a process has when the command of these arguments is done."""
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *arguments],
-        cwd=QUICKSTART,
-        env=os.environ | {"VERSION": "1.5", "SHOP_DATABASE_URL": "postgresql://nobody@localhost/nothing"},
+        cwd=folder,
+        env=os.environ | {"VERSION": "1.5", "SHOP_DATABASE_URL": url},
         capture_output=True,
         text=True,
         check=True,
@@ -89,6 +96,16 @@ def test_a_command_that_only_reads_imports_nothing_that_asks_a_server(arguments:
 
     assert not imported & {"kubernetes", "sqlalchemy", "alembic", "networkx", "psycopg", "sqlite3", "rich"}
     assert not {each for each in imported if each.startswith(NOT_FOR_A_CHECK)}
+
+
+def test_a_release_of_a_database_alone_imports_nothing_that_rehearses(tmp_path: Path):
+    (tmp_path / "plan.yaml").write_text(ALONE)
+    (tmp_path / "1_a.sql").write_text("-- coordinator: phase=expand\n-- +goose Up\nCREATE TABLE a (x int);\n")
+
+    imported = imported_by("run", folder=tmp_path, url=f"sqlite://{tmp_path / 'shop.db'}")
+
+    assert "coordinator.engine.run" in imported
+    assert not {each for each in imported if each.startswith(("coordinator.rehearse.", "psycopg"))}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
