@@ -9,6 +9,7 @@ journal was lost still owns it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.model import Engine
@@ -90,6 +91,19 @@ def is_held(session: Session, claim: Claim) -> bool:
     return bool(rows)
 
 
+def time_held(session: Session, claim: Claim) -> timedelta | None:
+    """Return for how long the claim holds the lease, by the server's clock.
+
+    None where it does not hold it, and on SQLite, which has no clock but this machine's.
+    """
+    engine = session.target(None).engine
+    if engine is Engine.SQLITE or not session.query(_EXISTS[engine]):
+        return None
+    digest = literal(claim.digest, engine)
+    rows = session.query(f"SELECT {_HELD[engine]} FROM coordinator_lease WHERE digest = {digest}")
+    return timedelta(seconds=int(str(rows[0][0]))) if rows else None
+
+
 def demand_not_taken_over(session: Session, claim: Claim) -> None:
     """Raise Waiting `release-under-way` where another release has the lease that the claim once had.
 
@@ -139,6 +153,13 @@ _CONFLICT = {
     (True, True): "ON DUPLICATE KEY UPDATE digest = VALUES(digest), release_name = VALUES(release_name)",
 }
 """By whether the engine speaks MySQL, and whether the lease is taken over."""
+_HELD_ON_MYSQL = "TIMESTAMPDIFF(SECOND, acquired_at, CURRENT_TIMESTAMP)"
+_HELD = {
+    Engine.POSTGRESQL: "CAST(extract(epoch FROM now() - acquired_at::timestamptz) AS bigint)",
+    Engine.MYSQL: _HELD_ON_MYSQL,
+    Engine.MARIADB: _HELD_ON_MYSQL,
+}
+"""Seconds since it was acquired."""
 _EXISTS_ON_MYSQL = (
     "SELECT 1 FROM information_schema.tables"
     " WHERE table_schema = DATABASE() AND table_name = 'coordinator_lease'"

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from coordinator import __version__, leases
+from coordinator.app.clocks import leap_of_clock
 from coordinator.app.exclusion import Ask, alone_on_databases
 from coordinator.app.losses import demand_nothing_lost
 from coordinator.app.place import Place, catch_up, open_run
@@ -184,6 +185,8 @@ class Runner:
 
         def ask(session: Session, name: DatabaseName) -> None:
             leases.demand_not_taken_over(session, claim)
+            leap = leap_of_clock(session, engine.state, claim, now=self.ports.clock.now())
+            engine.clock_leap = max(engine.clock_leap, leap)
             if engine.state.rollback is None:  # a way back rests on nothing that was lost
                 demand_nothing_lost(session, name, state=engine.state, ports=self.ports)
 

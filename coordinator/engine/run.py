@@ -32,6 +32,7 @@ from coordinator.engine.decide import (
 )
 from coordinator.engine.jobs import Done, Job, Jobs
 from coordinator.errors import CoordinatorError, DatabaseError, InDoubt, Interrupted, Waiting
+from coordinator.fields import text_from
 from coordinator.graph import Step, StepId
 from coordinator.journal import events
 from coordinator.journal.events import Event
@@ -89,6 +90,8 @@ class Engine:
     """The events that follow from what people asked for since the last look."""
     demand_alone: Callable[[], None]
     """Make sure that no other coordinator acts; raises Waiting `lease-held` if one does."""
+    clock_leap: timedelta = timedelta()
+    """How far this machine's clock was set forward since the run began, as a database's server knows it."""
     problems: list[CoordinatorError] = field(default_factory=list)
     """What workers met and no event tells: why a step waits, or could not be observed."""
     _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
@@ -103,6 +106,7 @@ class Engine:
     """How far steps are, as their workers say, where it is not written yet."""
     _series: KeptSeries = field(default_factory=KeptSeries)
     _paces: Paces = field(default_factory=Paces)
+    _began: datetime = field(init=False)
     _has_ended: bool = False
     """The loop is over, also by a failure of its own: whoever still waits shall stop."""
 
@@ -111,6 +115,7 @@ class Engine:
 
         Raises: Interrupted after a signal, JournalConflict if another coordinator writes, any bug as it is.
         """
+        self._began = self.ports.clock.now()
         try:
             with ThreadPoolExecutor(_WORKERS, thread_name_prefix="step") as workers:
                 try:
@@ -209,12 +214,12 @@ class Engine:
         self._in_flight.update((command.step.id, at_work) for command in job)
 
     def _context(self, command: Start | Observe | Undo) -> Context:
-        step, now = command.step, self.ports.clock.now()
+        step = command.step
         return Context(
             ports=self.ports,
             claim=self.claim,
             supersede=self.state.started.supersedes,
-            since=min(self.state.steps[step.id].first or now, now),  # an earlier command had another clock
+            since=self._since(step),
             in_doubt=isinstance(command, Observe),
             is_halted=lambda: self._has_ended or self.is_stopping() or self._is_turning(command),
             note=lambda text: self.audience.noted(step.id, text),
@@ -223,6 +228,23 @@ class Engine:
             series=self._series,
             others_in_doubt=self._in_doubt_with(step) if isinstance(command, Observe) else frozenset(),
         )
+
+    def _since(self, step: Step) -> datetime:
+        """Return when a step was first started, by the clock as it is now: it may have been set since.
+
+        A window that is too long costs less than one that is cut short.
+        """
+        first, now = self.state.steps[step.id].first, self.ports.clock.now()
+        if first is None:
+            return now
+        if first > now:
+            self.audience.noted(step.id, "The clock was set back since this began: its time counts from now.")
+            return now
+        if not self.clock_leap or first >= self._began:
+            return first
+        leap = text_from(timedelta(seconds=round(self.clock_leap.total_seconds())))
+        self.audience.noted(step.id, f"The clock was set forward by {leap} since: that does not count.")
+        return min(first + self.clock_leap, now)
 
     def _in_doubt_with(self, step: Step) -> frozenset[MigrationId]:
         others = (each for each in self.state.graph if each.database == step.database and each != step)

@@ -1,6 +1,7 @@
 """The rollback window: the live version stays at full size, so that the way back is one switch.
 
-The window counts from the step's first start, whoever watches: a coordinator that was away did not close it.
+The window counts from the step's first start, whoever watches: a coordinator that was away did not close it,
+nor did a clock that was set forward meanwhile, where a database's server tells (app/clocks.py).
 """
 
 from __future__ import annotations

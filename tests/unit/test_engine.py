@@ -528,3 +528,49 @@ def test_a_platform_that_answers_the_fence_again_settles_a_doubt(bench) -> None:
 
     assert fold("r@1", made.past()).outcome is Outcome.RELEASED
     assert len(made.watcher.notes) == 1
+
+
+# -- an earlier command's clock -----------------------------------------------------------------------------
+
+
+def _since_of(made: Bench, *, first: datetime, leap: timedelta = timedelta()) -> tuple[datetime, datetime]:
+    """Return since when a step counts that an earlier command began, and when that was asked."""
+    made.journal.append(
+        "r@1",
+        2,
+        to_wire(events.StepStarted(first, StepId("a"))),
+        to_wire(events.StepObserved(first, StepId("a"), Seen.NOT_DONE, "")),
+    )
+    found: list[datetime] = []
+    made.kinds["work"].do = lambda _, context: found.append(context.since) or ""
+    engine = made.engine()
+    engine.clock_leap = leap
+    engine.run()
+    return found[0], datetime.now(UTC)
+
+
+def test_a_window_counts_from_the_first_start_whichever_command_that_was(bench) -> None:
+    made = bench(a_step("a"), kinds={"work": Made()})
+
+    since, _ = _since_of(made, first=NOW)
+
+    assert since == NOW
+    assert made.watcher.notes == []
+
+
+def test_a_window_is_not_cut_short_by_a_clock_that_was_set_forward(bench) -> None:
+    made = bench(a_step("a"), kinds={"work": Made()})
+
+    since, _ = _since_of(made, first=NOW, leap=timedelta(minutes=90))
+
+    assert since == NOW + timedelta(minutes=90)
+    assert made.watcher.notes == ["The clock was set forward by 90m since: that does not count."]
+
+
+def test_a_window_that_began_in_the_future_counts_from_now_and_says_so(bench) -> None:
+    made = bench(a_step("a"), kinds={"work": Made()})
+
+    since, now = _since_of(made, first=NOW + timedelta(days=36_500))
+
+    assert since <= now
+    assert made.watcher.notes == ["The clock was set back since this began: its time counts from now."]
