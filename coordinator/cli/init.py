@@ -67,6 +67,7 @@ def _unreadable(output: Path, found: Found) -> Iterator[str]:
     from coordinator.diagnostics import Place, errors_of
     from coordinator.load.migrations import read_migrations
     from coordinator.model import MigrationsSpec
+    from coordinator.wording import counted
 
     for each in found.migrations:
         if each.unsupported is None:
@@ -74,7 +75,8 @@ def _unreadable(output: Path, found: Found) -> Iterator[str]:
             reading = read_migrations(spec, each.engine)
             files = {problem.place.file for problem in errors_of(reading.diagnostics)}
             if files:
-                yield f"Not all is well in {each.path}: `validate` says what it is in {len(files)} files."
+                where = counted(len(files), "file")
+                yield f"Not all is well in {each.path}: `validate` says what it is in {where}."
 
 
 def _write(output: Path, text: str) -> None:

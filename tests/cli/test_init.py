@@ -322,7 +322,7 @@ def test_a_project_of_alembic_whose_place_is_not_known_is_found_and_said(tmp_pat
 
     done = coordinator(tmp_path, "init")
 
-    assert "Not all is well in .: `validate` says what it is in 1 files." in done.stdout
+    assert "Not all is well in .: `validate` says what it is in 1 file." in done.stdout
     assert "tool: alembic" in (tmp_path / "plan.yaml").read_text()
 
 
@@ -369,7 +369,7 @@ def test_says_that_migrations_are_there_that_cannot_be_read(tmp_path: Path):
     done = coordinator(tmp_path, "init")
 
     assert done.returncode == 0
-    assert "Not all is well in db: `validate` says what it is in 1 files." in done.stdout
+    assert "Not all is well in db: `validate` says what it is in 1 file." in done.stdout
 
 
 def test_overwrites_nothing(tmp_path: Path):
