@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from coordinator.errors import CoordinatorError, ExitCode
+from coordinator.errors import CoordinatorError, ExitCode, Interrupted
 
 if TYPE_CHECKING:
     from coordinator.diagnostics import Diagnostic
@@ -163,7 +163,7 @@ def exit_with(command: Callable[[], ExitCode | None], *, as_json: bool = False) 
     A pipeline that gives up sends SIGTERM, a lost terminal SIGHUP: both end a command as Ctrl-C does, so that
     it removes what it made. What is ignored stays so (nohup).
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
     sys.exit(_exit_code_of(command, as_json=as_json))
@@ -173,19 +173,25 @@ def _exit_code_of(command: Callable[[], ExitCode | None], *, as_json: bool) -> i
     try:
         return command() or ExitCode.DONE
     except CoordinatorError as error:
-        diagnostics: tuple[Diagnostic, ...] = getattr(error, "diagnostics", ())
-        say_diagnostics(diagnostics)
-        if not diagnostics:
-            say_problem(error)
-        if as_json:
-            found = [each.as_json() for each in _in_order(diagnostics)] or [_without_place(error)]
-            show(_problems_text(error.exit_code, found))
-        return error.exit_code
+        return _end_by(error, as_json=as_json)
     except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+        what, next_step = "Stopped on request.", "Run the command again, if it is still wanted."
+        return _end_by(Interrupted("interrupted", what, next_step=next_step), as_json=as_json)
     except Exception:  # noqa: BLE001 - the edge: whatever is left is a bug of ours
         import traceback
 
         say(traceback.format_exc())
         say("error[bug]: This is a bug in coordinator. The journal is intact; run the command again.")
         return ExitCode.BUG
+
+
+def _end_by(error: CoordinatorError, *, as_json: bool) -> ExitCode:
+    """Print the problem that ended a command, and return what the process ends with."""
+    diagnostics: tuple[Diagnostic, ...] = getattr(error, "diagnostics", ())
+    say_diagnostics(diagnostics)
+    if not diagnostics:
+        say_problem(error)
+    if as_json:
+        found = [each.as_json() for each in _in_order(diagnostics)] or [_without_place(error)]
+        show(_problems_text(error.exit_code, found))
+    return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -151,16 +152,36 @@ def test_says_that_warnings_tell_why_no_query_was_asked(shop: Checkout, postgres
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_command_that_is_asked_to_end_removes_what_it_made(tmp_path: Path, number: signal.Signals):
-    command = subprocess.Popen([sys.executable, "-c", MAKES_A_FOLDER, tmp_path], stdout=subprocess.PIPE)
+    command = subprocess.Popen(
+        [sys.executable, "-c", MAKES_A_FOLDER, tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert command.stdout is not None
-    with command.stdout as out:
-        out.readline()
-        assert list(tmp_path.iterdir())
+    command.stdout.readline()
+    assert list(tmp_path.iterdir())
 
-        command.send_signal(number)
+    command.send_signal(number)
+    _, said = command.communicate(timeout=60)
 
-        assert command.wait(60) == ExitCode.INTERRUPTED
+    assert command.returncode == ExitCode.INTERRUPTED
     assert not list(tmp_path.iterdir())
+    assert said == (
+        "stopped[interrupted]: Stopped on request. Run the command again, if it is still wanted.\n"
+    )
+
+
+def test_ctrl_c_while_a_command_only_starts_ends_it_without_a_traceback(tmp_path: Path):
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "coordinator", "validate"], env=environment, capture_output=True, check=False
+    )
+
+    assert ended.returncode == -signal.SIGINT, "a shell calls it 130"
+    assert (ended.stdout, ended.stderr) == (b"", b"")
 
 
 def test_says_beside_a_phase_that_must_be_declared_whose_queries_are_not_known(checkout: Checkout):
