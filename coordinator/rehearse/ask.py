@@ -20,14 +20,16 @@ from coordinator.rehearse.between import Between
 from coordinator.rehearse.catalogued import ANY, bare
 from coordinator.rehearse.collated import concerns
 from coordinator.rehearse.description import mismatch, other_strings
+from coordinator.rehearse.free_parents import parent_of
 from coordinator.rehearse.lost_indexes import lost
+from coordinator.rehearse.met import events_of
 from coordinator.rehearse.moment import is_no_answer
 from coordinator.rehearse.nullable import shown_by
 from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.state import State
 from coordinator.rehearse.subject import WORKS, Answer, Compiled
-from coordinator.rehearse.unmet import hidden, unmet
-from coordinator.rehearse.written import columns_by
+from coordinator.rehearse.unmet import hidden, ignores, unmet
+from coordinator.rehearse.written import columns_by, targets_of
 from coordinator.sameness import difference, loss, overwritten
 from coordinator.sql import split_statements
 
@@ -48,6 +50,10 @@ _BESIDE: Final = (
 _OVERWRITTEN: Final = "a trigger does that, and nobody knows if the version counts on what it wrote"
 _ANEW: Final = "`{migration}` {clause}: whether what it holds means the same to both versions is not known"
 
+_GIVEN: Final = (
+    "`{migration}` gives rows of `{table}` to parents that have none: whether the version inserts one for a"
+    " parent that has its row by then is not known"
+)
 _NULL: Final = (
     "column `{column}` may be NULL: the other version's `{writer}` leaves it so, and where this one was made"
     " no row could be"
@@ -165,6 +171,7 @@ def ask_queries(
                 queries[place], result, answers[place], layers=state.layers, between=between
             )
             answers[place] = _met(queries[place], result, answers[place], state)
+            answers[place] = _given(queries[place], answers[place], state, between)
             if role is not None:
                 answers[place] = _hidden(queries[place], answers[place], state)
     for place in _still(answers, list(answers)) if between.recomputed else ():
@@ -299,6 +306,17 @@ def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State) -
     )
     why = unmet(query.text, own=(own, query.ran), here=(now, here))
     return answer if why is None else unknown(answer, Layer.EXECUTE, why)
+
+
+def _given(query: Compiled, answer: Answer, state: State, between: Between) -> Answer:
+    """Return the answer with a table that a migration filled, and took one row from: see free_parents."""
+    if answer.broken is not None or "insert" not in events_of(query.text) or ignores(query.text):
+        return answer
+    for migration, table in between.filled:
+        if table in targets_of(query.text) and parent_of(state.schema.constraints_of({table})) is not None:
+            why = _GIVEN.format(migration=migration, table=table)
+            return unknown(answer, Layer.EXECUTE, why)
+    return answer
 
 
 def _tables_of(query: Compiled, ran: Ran) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
@@ -10,6 +10,7 @@ from typing import TypeVar
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Migration, Role
 from coordinator.rehearse.collated import collated_by
+from coordinator.rehearse.free_parents import filled_by
 from coordinator.rehearse.recomputed import Recomputed, recomputed_by
 from coordinator.rehearse.renewed import renewed_by, renumbered_by
 from coordinator.rehearse.rounded import rounded_by
@@ -30,6 +31,8 @@ class Between:
     """Tables of the own state, without schema, that are not there: nothing can be done to their rows."""
     recomputed: Sequence[tuple[str, Recomputed]] = ()
     """Migrations, each with a column that it gave other values, or whose name it gave to another one."""
+    filled: Sequence[tuple[str, str]] = ()
+    """Migrations, each with a table of the own state, without schema, that it filled by a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Passed:
     """The tables that were there before, and are not there any more."""
     recomputed: Sequence[Sequence[tuple[str, Recomputed]]]
     """Its name, with each column that it gave other values, or whose name it gave to another one."""
+    filled: Sequence[Sequence[tuple[str, str]]]
+    """Its name, with each table, without schema, that it filled by a query."""
 
     @classmethod
     def by(
@@ -84,6 +89,10 @@ class Passed:
             ),
             went=tuple(_only(_last(each), _first(each)) for each in changes),
             recomputed=[(*one, *other) for one, other in zip(recomputed, renewed, strict=True)],
+            filled=[
+                _filled(statements, each, without={bare(one.name) for one in own if one.before is None})
+                for each, own in zip(pending, changes, strict=True)
+            ],
         )
 
     @property
@@ -105,6 +114,7 @@ class Passed:
             new_tables=frozenset[str]().union(*these(self.new_tables)) if is_live else frozenset(),
             missing_tables=frozenset[str]().union(*these(self.went if is_live else self.came)),
             recomputed=[found for each in these(self.recomputed) for found in each],
+            filled=[found for each in these(self.filled) for found in each] if is_live else (),
         )
 
 
@@ -138,6 +148,14 @@ def _renewed(release: Sequence[StatementEvidence], migration: Migration) -> Sequ
     own = [each for each in release if each.migration == migration.name]
     readers = (renewed_by(own, release), renumbered_by(own), rounded_by(own), collated_by(own))
     return [(migration.name, found) for found in chain(*readers)]
+
+
+def _filled(
+    statements: Sequence[StatementEvidence], migration: Migration, *, without: Collection[str]
+) -> Sequence[tuple[str, str]]:
+    """Return the tables that a migration filled; one that it made anew mostly gets back what it had."""
+    own = (each.statement.text for each in statements if each.migration == migration.name)
+    return [(migration.name, table) for text in own for table in filled_by(text) if table not in without]
 
 
 def _truncates(statement: StatementEvidence) -> bool:

@@ -117,6 +117,11 @@ def hidden(text: str, *, own: Schema, here: Schema) -> str | None:
     return _HIDDEN.format(table=table) if table else None
 
 
+def ignores(text: str) -> bool:
+    """Tell whether a text leaves out or changes a row that is there already."""
+    return _IGNORES.search(text) is not None
+
+
 def _lost_partition(pair: Pair) -> str | None:
     """Rows that no partition has room for any more."""
     now, before = pair.here.schema, pair.own.schema
@@ -223,7 +228,7 @@ def _was_met(constraint: Constraint, at: At) -> bool:
 
 def _ignored(pair: Pair) -> str | None:
     """A UNIQUE that is gone, where a query leaves out or changes the row that is there already."""
-    if not _IGNORES.search(pair.text):
+    if not ignores(pair.text):
         return None
     for each in pair.met_before.differing(pair.met_here, pair.text, pair.columns):
         if each.is_unique:

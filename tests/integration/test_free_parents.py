@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fixtures.mariadb import ENGINE as MYSQL_ENGINE
-from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers
+from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers, verdict
 
 from coordinator.model import Engine
 
@@ -63,3 +63,78 @@ def test_a_migration_that_counts_on_each_row_fails_no_more_than_before(servers: 
     files = (PROFILE.format("PRIMARY KEY") + FILL, child + "\n" + copied)
 
     assert verdicts(servers, engine, *files, next_=INSERT) == "bpp"
+
+
+SEEDED = """CREATE TABLE tenant (id varchar(20) PRIMARY KEY, name varchar(20));
+INSERT INTO tenant (id, name) VALUES ('acme', 'a'), ('blue', 'b'), ('coil', 'c');
+CREATE TABLE setting (id integer PRIMARY KEY, tenant varchar(20) NOT NULL UNIQUE, note varchar(20),
+    FOREIGN KEY (tenant) REFERENCES tenant (id));
+"""
+"""Parents with keys that are no sample values: the rows of `setting` refer to the first two."""
+ALONE = "INSERT INTO setting (id, tenant) VALUES (77, $1)"
+WITH_NOTE = "INSERT INTO setting (id, tenant, note) VALUES (77, $1, $2)"
+NOT_NULL = {
+    Engine.POSTGRESQL: "ALTER TABLE setting ALTER COLUMN note SET NOT NULL;",
+    Engine.SQLITE: """CREATE TABLE fresh (id integer PRIMARY KEY, tenant varchar(20) NOT NULL UNIQUE,
+    note varchar(20) NOT NULL, FOREIGN KEY (tenant) REFERENCES tenant (id));
+INSERT INTO fresh SELECT * FROM setting;
+DROP TABLE setting;
+ALTER TABLE fresh RENAME TO setting;""",
+    MYSQL_ENGINE: "ALTER TABLE setting MODIFY note varchar(20) NOT NULL;",
+}
+
+
+def verdict_of_live(servers: Servers, engine: Engine, migration: str, live: str) -> str:
+    text = live if engine is Engine.POSTGRESQL else live.replace("$1", "?").replace("$2", "?")
+    return verdict(servers, engine, SEEDED, migration, text)
+
+
+@every_engine
+def test_an_insert_finds_the_seeded_parent_that_has_no_row(servers: Servers, engine: Engine):
+    comment = "ALTER TABLE tenant ADD COLUMN plan integer;"
+
+    assert verdict_of_live(servers, engine, comment, ALONE) == "pp"
+    assert verdict_of_live(servers, engine, comment, WITH_NOTE) == "pp"
+
+
+@every_engine
+def test_it_tries_null_beside_such_a_parent(servers: Servers, engine: Engine):
+    noted = "UPDATE setting SET note = 'x' WHERE note IS NULL;\n" + NOT_NULL[engine]
+
+    assert verdict_of_live(servers, engine, noted, WITH_NOTE) == "pb"
+
+
+@every_engine
+def test_it_is_not_known_where_each_parent_was_given_its_row(servers: Servers, engine: Engine):
+    filled = """INSERT INTO setting (id, tenant)
+    SELECT 90, id FROM tenant WHERE id NOT IN (SELECT tenant FROM setting);"""
+
+    assert verdict_of_live(servers, engine, filled, ALONE) == "pu"
+
+
+@every_engine
+def test_it_does_not_take_a_check_for_met_that_it_did_not_meet(servers: Servers, engine: Engine):
+    if engine is Engine.SQLITE:
+        check = NOT_NULL[engine].replace("note varchar(20) NOT NULL", "note varchar(20) CHECK (note <> 'no')")
+    else:
+        check = "ALTER TABLE setting ADD CONSTRAINT noted CHECK (note <> 'no');"
+
+    assert verdict_of_live(servers, engine, check, WITH_NOTE) == "pu"
+
+
+def test_what_minds_no_row_that_is_there_stays_proven(servers: Servers):
+    filled = """INSERT INTO setting (id, tenant)
+    SELECT 90, id FROM tenant WHERE id NOT IN (SELECT tenant FROM setting);"""
+    upsert = ALONE + " ON CONFLICT DO NOTHING"
+
+    assert verdict_of_live(servers, Engine.POSTGRESQL, filled, upsert) == "pp"
+
+
+def test_what_is_made_anew_and_gets_its_rows_back_gives_none(servers: Servers):
+    anew = """ALTER TABLE setting RENAME TO old;
+CREATE TABLE setting (id integer PRIMARY KEY, tenant varchar(20) NOT NULL UNIQUE, note text,
+    FOREIGN KEY (tenant) REFERENCES tenant (id));
+INSERT INTO setting SELECT id, tenant, note FROM old;
+DROP TABLE old;"""
+
+    assert verdict_of_live(servers, Engine.SQLITE, anew, ALONE) == "pp"

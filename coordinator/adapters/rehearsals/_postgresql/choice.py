@@ -43,30 +43,48 @@ def choose(
     with at_ease(connection):
         knowledge = Knowledge(connection)
         questions = [knowledge.question(text, *asked) for text, asked in _asked(connection, open_)]
-        kept = _kept(connection, questions, [each.sets() for each in questions], role)
-        again = [each.parts_of(objections) for each, (_, objections) in zip(questions, kept, strict=True)]
-        more = _kept(connection, questions, again, role)
-        last = [
-            [] if found or others else each.plain_sets()
-            for each, (found, _), (others, _) in zip(questions, kept, more, strict=True)
-        ]
+        tried = _tried(connection, questions, role)
+        for place, freed in _with_free_parents(connection, questions, tried, role).items():
+            questions[place], tried[place] = freed
+        last = [[] if found else each.plain_sets() for each, (found, _) in zip(questions, tried, strict=True)]
         rest = _kept(connection, questions, last, role)
-        ran = [[*one[0], *two[0], *three[0][:1]] for one, two, three in zip(kept, more, rest, strict=True)]
+        ran = [[*one[0], *two[0][:1]] for one, two in zip(tried, rest, strict=True)]
         handed = [each.handed_on(some[0]) if some else [] for each, some in zip(questions, ran, strict=True)]
         further = _kept(connection, questions, handed, role)
     answers: list[Values | Objection] = []
-    for question, first, third, some, on in zip(questions, kept, rest, ran, further, strict=True):
+    for question, first, second, some, on in zip(questions, tried, rest, ran, further, strict=True):
         labelled = set(question.labelled())
         every = dict.fromkeys((*some, *on[0]))
         few = [sample for sample in every if sample not in labelled][:_MOST_SETS]
         found = (*few, *(sample for sample in every if sample in labelled))
-        answers.append(found or next(iter((*first[1].values(), *third[1].values()))))
+        answers.append(found or next(iter((*first[1].values(), *second[1].values()))))
     chosen = iter(answers)
     return [objection or next(chosen) for objection in refused]
 
 
 _Tried = tuple[list[Sample], dict[Sample, Objection]]
 """The sets that ran, and what the others met."""
+
+
+def _tried(connection: psycopg.Connection, questions: Sequence[Question], role: str | None) -> list[_Tried]:
+    """Return which sets of each question run, those that were refused as a whole also in parts."""
+    kept = _kept(connection, questions, [each.sets() for each in questions], role)
+    again = [each.parts_of(objections) for each, (_, objections) in zip(questions, kept, strict=True)]
+    more = _kept(connection, questions, again, role)
+    return [([*one[0], *two[0]], one[1]) for one, two in zip(kept, more, strict=True)]
+
+
+def _with_free_parents(
+    connection: psycopg.Connection, questions: Sequence[Question], tried: Sequence[_Tried], role: str | None
+) -> dict[int, tuple[Question, _Tried]]:
+    """Return, by place, the questions that run only with parents that have no row yet, and those sets."""
+    freed = {
+        place: question.with_free_parents()
+        for place, (question, (found, _)) in enumerate(zip(questions, tried, strict=True))
+        if not found and any(each.free for each in question.parameters)
+    }
+    again = zip(freed.items(), _tried(connection, list(freed.values()), role), strict=True)
+    return {place: (question, found) for (place, question), found in again if found[0]}
 
 
 def _kept(

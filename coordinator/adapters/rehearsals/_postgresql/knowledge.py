@@ -49,6 +49,7 @@ class Knowledge:
         self._named: dict[str, Table | None] = {}
         self._rows: dict[int, list[Mapping[str, str | None]]] = {}
         self._pools: dict[int, dict[str, tuple[str, ...]]] = {}
+        self._free: dict[tuple[int, str], tuple[str, ...]] = {}
         self._reach = Reach.of(connection)
         self.types = self._suggestions.types
 
@@ -118,6 +119,15 @@ class Knowledge:
             self._pools[table.oid] = {name: tuple(values) for name, values in by_column.items()}
         return self._pools[table.oid].get(column, ())
 
+    def free(self, table: Table, column: str) -> tuple[str, ...]:
+        """Return what a column that refers to parents has of those that no row of its table refers to."""
+        name = (table.oid, column)
+        if name not in self._free:
+            key = next((each for each in table.foreign_keys if column in each.columns), None)
+            parents = self._suggestions.without_row(table, key) if key else ()
+            self._free[name] = tuple(parent[key.columns.index(column)] for parent in parents) if key else ()
+        return self._free[name]
+
     def _parameter(
         self,
         oid: int,
@@ -142,6 +152,8 @@ class Knowledge:
             return Parameter(plain, labels=labels)
         looked_for = wanted_first(self.rows(table), wanted.get(table.bare.lower(), ()))
         rows = [row[column.name] for row in looked_for]
+        is_unique = column.name in table.unique
+        free = self.free(table, column.name) if binding.is_written and is_unique else ()
         pool = self.pool(table, column.name) or self.types.plain(column.type_oid, written=column.type)
         return Parameter(
             plain,
@@ -150,11 +162,12 @@ class Knowledge:
             edges=tuple(read(value) for value in self._edges(table, column)),
             other_case=other_case(rows) if binding.is_written and self._is_free_text(table, column) else None,
             is_written=binding.is_written,
-            is_unique=column.name in table.unique,
+            is_unique=is_unique,
             may_be_null=binding.is_written and not column.is_required,
             turn=turn,
             labels=labels,
             is_handed_on=is_handed_on,
+            free=tuple(read(value) for value in free),
         )
 
     def _column(self, binding: Binding | None) -> tuple[Table, TableColumn] | None:

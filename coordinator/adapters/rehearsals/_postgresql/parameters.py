@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from coordinator.adapters.rehearsals._postgresql.pipeline import Sample
@@ -31,6 +31,8 @@ class Parameter:
     other_case: str | None = None
     is_handed_on: bool = False
     """No column is known for it, in a text that writes: a function gets it, or `unnest`, or MERGE."""
+    free: tuple[str, ...] = ()
+    """Keys of parents that have no row yet in the table that is written, where the key is unique there."""
 
     def of_row(self, place: int) -> str:
         """Return the value of a row, or of another where that one has none."""
@@ -153,6 +155,15 @@ class Question:
         ]
         together = [tuple(new.get(place, value) for place, value in enumerate(ran))] if new else []
         return [*together, *alone[:_MOST_PARTS]]
+
+    def with_free_parents(self) -> Question:
+        """Return the question with parents that have no row yet, where it fails with those that have one."""
+        return replace(
+            self,
+            parameters=tuple(
+                replace(each, fresh=each.free) if each.free else each for each in self.parameters
+            ),
+        )
 
     def plain_sets(self) -> list[Sample]:
         """Return sets with less and less knowledge of columns, and NULLs as the last resort."""

@@ -16,6 +16,7 @@ from coordinator.wanted import Link, WantedRow, as_text, choices_for
 
 _PARENTS: Final = 2
 """Fewer than a table's rows: one stays without children, which a DELETE may take."""
+_FREE: Final = 3
 _UUID: Final = 2950
 
 
@@ -103,12 +104,29 @@ class Suggestions:
 
     def parents(self, key: ForeignKey, *, place: int = 0) -> tuple[str, ...]:
         """Return values of a column of the parent that a foreign key refers to."""
-        name = '"' + key.parent_columns[place].replace('"', '""') + '"'
+        name = _quoted(key.parent_columns[place])
         rows = self._connection.execute(
             f"SELECT DISTINCT {name}::text FROM {key.parent_name}"
             f" WHERE {name} IS NOT NULL ORDER BY 1 LIMIT {_PARENTS}"
         ).fetchall()
         return tuple(str(value) for (value,) in rows)
+
+    def without_row(self, table: Table, key: ForeignKey) -> list[tuple[str, ...]]:
+        """Return keys of parents, column by column, that no row of the table refers to yet."""
+        ours, theirs = ([_quoted(each) for each in names] for names in (key.columns, key.parent_columns))
+        listed = ", ".join(f"p.{each}::text" for each in theirs)
+        refers = " AND ".join(f"c.{one} = p.{other}" for one, other in zip(ours, theirs, strict=True))
+        rows = self._connection.execute(
+            f"SELECT DISTINCT {listed} FROM {key.parent_name} p"
+            f" WHERE NOT EXISTS (SELECT FROM {table.name} c WHERE {refers})"
+            f" AND {' AND '.join(f'p.{each} IS NOT NULL' for each in theirs)}"
+            f" ORDER BY {', '.join(str(place) for place, _ in enumerate(theirs, 1))} LIMIT {_FREE}"
+        ).fetchall()
+        return [tuple(map(str, row)) for row in rows]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _settable(table: Table) -> list[TableColumn]:
