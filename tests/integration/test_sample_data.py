@@ -194,12 +194,27 @@ def test_says_why_a_table_stays_empty(connection: psycopg.Connection, schema: st
 def test_never_touches_rows_that_are_there_and_takes_them_for_parents(connection: psycopg.Connection) -> None:
     scratch = filled(
         connection,
-        "CREATE TABLE plans (name text PRIMARY KEY); INSERT INTO plans VALUES ('free');"
+        "CREATE TABLE plans (name text PRIMARY KEY); INSERT INTO plans VALUES ('basic'), ('free'), ('pro');"
         "CREATE TABLE a (plan text NOT NULL REFERENCES plans)",
     )
 
-    assert scratch.rows("plans") == [("free",)]
-    assert set(scratch.rows("a")) == {("free",)}
+    assert sorted(scratch.rows("plans")) == [("basic",), ("free",), ("pro",)]
+    assert set(scratch.rows("a")) <= {("basic",), ("free",), ("pro",)}
+
+
+def test_gives_a_parent_with_fewer_rows_those_that_it_lacks_to_three(connection: psycopg.Connection) -> None:
+    scratch = filled(
+        connection,
+        "CREATE TABLE plans (name text PRIMARY KEY, up text REFERENCES plans);"
+        "INSERT INTO plans VALUES ('free', NULL);"
+        "CREATE TABLE a (plan text NOT NULL REFERENCES plans);"
+        "CREATE TABLE settings (name text PRIMARY KEY); INSERT INTO settings VALUES ('one')",
+    )
+
+    assert len(scratch.rows("plans")) == 3
+    assert ("free", None) in scratch.rows("plans")
+    assert ("free",) in scratch.rows("a")
+    assert scratch.rows("settings") == [("one",)]
 
 
 def test_leaves_the_tables_of_migration_tools_alone(connection: psycopg.Connection) -> None:

@@ -1,14 +1,15 @@
 """Sample rows, so that the layers execute and result have something to meet.
 
 Three rows for each empty table: two that are full and one with NULL wherever NULL may stand; then one for
-each row that a query looks for (coordinator/wanted.py), if none is like it. Other values come from values.py,
-those of a foreign key from its parent's rows. Nothing is random, and no clock is read. Tables may
-point at each other, so foreign keys are not checked meanwhile; what points at nothing in the end is removed.
+each row that a query looks for (coordinator/wanted.py), if none is like it. A parent that has fewer than three
+gets as many: a migration put them there, and they are never touched. Other values come from values.py, those
+of a foreign key from its parent's rows. Nothing is random, and no clock is read. Tables may point at each
+other, so foreign keys are not checked meanwhile; what points at nothing in the end is removed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Final
 
@@ -19,7 +20,7 @@ from coordinator.adapters.mysql_url import message_of
 from coordinator.adapters.rehearsals._mysql.connection import SqlValue, fetch
 from coordinator.adapters.rehearsals._mysql.schema import ForeignKey, Table, TableColumn
 from coordinator.adapters.rehearsals._mysql.values import candidates, is_checked
-from coordinator.adapters.rehearsals._scratch.order import in_order
+from coordinator.adapters.rehearsals._scratch.order import in_order, parents_with_few
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.wanted import (
     MOST_WANTED,
@@ -59,10 +60,10 @@ class _Filling:
         [[count]] = fetch(self.connection, f"SELECT count(*) FROM {quoted(table.name)}")
         return int(count)
 
-    def fill(self, table: Table, rows: int) -> str | None:
-        """Insert a table's rows; return why not one of them was taken."""
+    def fill(self, table: Table, numbers: Iterable[int]) -> str | None:
+        """Insert a table's rows by their numbers; return why not one of them was taken."""
         refusal = None
-        for number in range(1, rows + 1):
+        for number in numbers:
             refusal = self.insert(table, number) or refusal
         return refusal
 
@@ -175,7 +176,7 @@ def fill(
     with_nulls: bool = True,
     wanted: WantedRows = NOTHING,
 ) -> Iterator[str]:
-    """Insert sample rows into each empty table and commit; yield a clause for each that stays empty.
+    """Insert sample rows and commit; yield a clause for each table that stays empty.
 
     `filled` has the names of the tables of earlier fillings, and gets those of this one: rows that come to a
     table in a later state would be a difference that no migration made.
@@ -184,13 +185,18 @@ def fill(
     new = [table for table in in_order(tables) if table.name not in filled]
     filled.update(table.name for table in new)
     rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
-    empty = [table for table in new if filling.count(table) == 0]
+    counts = {table.name: filling.count(table) for table in new}
+    empty = [table for table in new if counts[table.name] == 0]
+    few = {each.name for each in parents_with_few(tables, counts, enough=ROWS) if with_nulls}
+    chosen = [table for table in new if table in empty or table.name in few]
     fetch(connection, "SET SESSION foreign_key_checks = 0")
     fetch(connection, "START TRANSACTION")
-    reasons: Mapping[str, str | None] = {table.name: filling.fill(table, rows) for table in empty}
-    for table in empty:
+    reasons: Mapping[str, str | None] = {
+        table.name: filling.fill(table, range(counts[table.name] + 1, rows + 1)) for table in chosen
+    }
+    for table in chosen:
         filling.fill_wanted(table, wanted.get(table.name.lower(), ()), with_nulls=with_nulls)
-    filling.remove_orphans(empty)
+    filling.remove_orphans(chosen)
     connection.commit()
     for table in empty:
         if filling.count(table) == 0:

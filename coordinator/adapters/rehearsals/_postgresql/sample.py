@@ -3,8 +3,10 @@
 Three rows a table where they fit: full ones, and one with NULL wherever NULL is allowed; then one for each
 row that a query looks for (coordinator/wanted.py), if none is like it. They are made from the catalogue and
 these alone, the same each time, so that two databases with the same schema get the same rows. Rows
-that are there (a migration put them there) are never touched, and serve as parents. Tables are filled after
-the tables that they refer to; in a circle, a reference that may be NULL is NULL first and set afterwards.
+that are there (a migration put them there) are never touched, and serve as parents. Where a parent has fewer
+than three of them (a system's own user), more come beside: else no child could be given to another one.
+Tables are filled after the tables that they refer to; in a circle, a reference that may be NULL is NULL first
+and set afterwards.
 Triggers fire as they would for the service. What cannot be filled is said, and nothing is forced. A table is
 filled once: rows that come in a later state would be a difference that no migration made.
 """
@@ -66,8 +68,14 @@ class _Filling:
         self._wishes = tuple(wish for wish in _WISHES if with_nulls or wish != "sparse")
         self._suggestions = Suggestions(connection)
         self._tables = tables(connection, without=filled)
+        parents = {key.parent for table in self._tables for key in table.foreign_keys if with_nulls}
+        self._seeded = {table.oid: count for table in self._tables if (count := self._count(table))}
         self._waiting = {
-            table.oid: table for table in self._tables if not table.is_ledger and self._is_empty(table)
+            table.oid: table
+            for table in self._tables
+            if not table.is_ledger
+            and (table.oid not in self._seeded or table.oid in parents)
+            and self._seeded.get(table.oid, 0) < len(_WISHES)
         }
         filled.update(table.name for table in self._tables)
         self._filled = filled
@@ -78,13 +86,14 @@ class _Filling:
         while self._waiting:
             table = self._next()
             del self._waiting[table.oid]
+            is_seeded = table.oid in self._seeded
             self._open_keys += [
                 (table, key)
                 for key in table.foreign_keys
-                if key.parent in self._waiting or key.parent == table.oid
+                if (key.parent in self._waiting or key.parent == table.oid) and not is_seeded
             ]
             problem = self._fill(table)
-            if problem:
+            if problem and not is_seeded:
                 self._problems[table.oid] = f"`{table.name}`: {problem}"
         for table, key in self._open_keys:
             self._close(table, key)
@@ -109,8 +118,10 @@ class _Filling:
                     return table
         return waiting[0]
 
-    def _is_empty(self, table: Table) -> bool:
-        return self._connection.execute(f"SELECT FROM {table.name} LIMIT 1").fetchone() is None
+    def _count(self, table: Table) -> int:
+        """Return how many rows a table has, as far as it matters."""
+        rows = self._connection.execute(f"SELECT FROM {table.name} LIMIT {len(_WISHES)}").fetchall()
+        return len(rows)
 
     def _fill(self, table: Table) -> str | None:
         if not table.has_partition:
@@ -129,7 +140,7 @@ class _Filling:
     def _insert(self, table: Table, solved: Solved) -> str | None:
         inserted, problem, number = 0, "", 0
         last = len(self._wishes) - 1
-        for wish in self._wishes:
+        for wish in self._wishes[self._seeded.get(table.oid, 0) :]:
             solutions = solved.sparse if wish == "sparse" else solved.full
             for _ in range(_TRIES if wish == "full" else 2):
                 row: Solution = {}

@@ -1,8 +1,8 @@
-"""In which order tables are filled, so that a child finds its parents."""
+"""Which tables are filled, and in which order, so that a child finds its parents."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 
@@ -33,6 +33,18 @@ def in_order(all_tables: Sequence[_T]) -> list[_T]:
         gone = {table.name for table in taken}  # a name is a table's own, and sooner compared than a table
         left = [table for table in left if table.name not in gone]
     return done
+
+
+def parents_with_few(all_tables: Sequence[_T], counts: Mapping[str, int], *, enough: int) -> list[_T]:
+    """Return the parents among the tables that have rows and not enough: those that a migration put there.
+
+    A system's own user, say: no child could be given to another one. Of what no table refers to, one row may
+    be meant to be alone (`WHERE version = (SELECT version FROM schema_info)`).
+    """
+    named = {parent for table in all_tables for parent in _parents(table) if parent != table.name.lower()}
+    return [
+        each for each in all_tables if 0 < counts.get(each.name, 0) < enough and each.name.lower() in named
+    ]
 
 
 def _parents(table: _Table) -> set[str]:

@@ -1,18 +1,19 @@
 """Sample rows, so that the layers execute and result have something to meet.
 
 Three rows for each empty table: two that are full and one with NULL wherever NULL may stand; then one for
-each row that a query looks for (coordinator/wanted.py), if none is like it. Other values come from values.py,
+each row that a query looks for (coordinator/wanted.py), if none is like it. A parent that has fewer than three
+gets as many: a migration put them there, and they are never touched. Other values come from values.py,
 those of a foreign key from its parent's rows. Nothing is random, and no clock is read.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Final
 
-from coordinator.adapters.rehearsals._scratch.order import in_order
+from coordinator.adapters.rehearsals._scratch.order import in_order, parents_with_few
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import ForeignKey, Table, TableColumn, tables
@@ -51,7 +52,7 @@ def fill(
     with_nulls: bool = True,
     wanted: WantedRows = NOTHING,
 ) -> Iterator[str]:
-    """Insert sample rows into each empty table and commit; yield a clause for each that stays empty.
+    """Insert sample rows and commit; yield a clause for each table that stays empty.
 
     `filled` has the names of the tables of earlier fillings, and gets those of this one: rows that come to a
     table in a later state would be a difference that no migration made.
@@ -63,15 +64,23 @@ def fill(
     new = [table for table in in_order(known) if table.name not in filled]
     filled.update(table.name for table in new)
     rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
-    empty = [table for table in new if _count(connection, table) == 0]
+    counts = {table.name: _count(connection, table) for table in new}
+    empty = [table for table in new if counts[table.name] == 0]
+    few = parents_with_few(known, counts, enough=ROWS) if with_nulls else []
+    orphaned = {table for table, *_ in connection.execute("PRAGMA foreign_key_check").fetchall()}
+    names = {table.name for table in (*empty, *few)} - orphaned
     by_name = {table.name.lower(): table for table in known}
     reasons = {
-        table.name: reason for table in empty if (reason := _fill_table(connection, table, rows, by_name))
+        table.name: reason
+        for table in new
+        if table.name in names
+        and (reason := _fill_table(connection, table, range(counts[table.name] + 1, rows + 1), by_name))
     }
-    for table in empty:
-        looked_for = wanted.get(table.name.lower(), ())
-        _fill_wanted(connection, table, looked_for, by_name, with_nulls=with_nulls)
-    _remove_orphans(connection, [table.name for table in empty])
+    for table in new:
+        if table.name in names:
+            looked_for = wanted.get(table.name.lower(), ())
+            _fill_wanted(connection, table, looked_for, by_name, with_nulls=with_nulls)
+    _remove_orphans(connection, names)
     connection.execute("COMMIT")
     for table in empty:
         if _count(connection, table) == 0:
@@ -83,10 +92,12 @@ def _count(connection: sqlite3.Connection, table: Table) -> int:
     return int(count)
 
 
-def _fill_table(connection: sqlite3.Connection, table: Table, rows: int, known: _Tables) -> str | None:
-    """Insert a table's rows; return why not one of them was taken."""
+def _fill_table(
+    connection: sqlite3.Connection, table: Table, numbers: Iterable[int], known: _Tables
+) -> str | None:
+    """Insert a table's rows by their numbers; return why not one of them was taken."""
     refusal = None
-    for number in range(1, rows + 1):
+    for number in numbers:
         refusal = _insert_one(connection, table, number, known) or refusal
     return f"no row was found that it takes: {refusal}" if refusal else None
 
@@ -229,7 +240,7 @@ def rows_of(connection: sqlite3.Connection, table: Table) -> list[Mapping[str, S
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _remove_orphans(connection: sqlite3.Connection, names: Sequence[str]) -> None:
+def _remove_orphans(connection: sqlite3.Connection, names: Collection[str]) -> None:
     """Take rows of ours away whose foreign keys point at nothing; that may make more of them."""
     while True:
         orphans = {
