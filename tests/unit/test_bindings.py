@@ -22,6 +22,10 @@ from coordinator.adapters.rehearsals._postgresql.hints import literals
         ("INSERT INTO a VALUES (coalesce($1, 1), $2)", {1: "first", 2: "second"}),
         ("insert into a (x) select unnest($1::int[]) from b where c = $2", {1: "x"}),
         ("INSERT INTO a (x) VALUES ($1) ON CONFLICT (x) DO UPDATE SET y = $2, z = now()", {1: "x", 2: "y"}),
+        (
+            "INSERT INTO a (x, y) VALUES (coalesce((SELECT id FROM b WHERE (c) = $1), $2), (select $3))",
+            {2: "x"},
+        ),
         ("UPDATE a SET x = $1, y = greatest(y, $2) WHERE z = $3", {1: "x", 2: "y"}),
         ("UPDATE a AS t SET x = $1 -- $2\nRETURNING *", {1: "x"}),
         ("SELECT 1 FROM a WHERE x = $1 FOR UPDATE", {}),

@@ -27,6 +27,7 @@ _MOST_PARAMETERS: Final = 65_535
 _PARAMETER: Final = re.compile(r"\$(\d{1,9})")
 _COLUMN: Final = re.compile(rf"({_NAME})\.({_NAME})")
 _ENDS: Final = re.compile(r"\b(?:FROM|WHERE|RETURNING|ON|UNION|ORDER|LIMIT)\b", re.IGNORECASE)
+_QUERY: Final = re.compile(r"\(\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 _LIMIT: Final = re.compile(
     r"\b(?:LIMIT|FETCH\s+(?:FIRST|NEXT))\s+\(?\s*(?:CAST\s*\(\s*)?\$(\d+)", re.IGNORECASE
 )
@@ -145,8 +146,22 @@ def _read_assignments(rest: str, table: str, found: dict[int, Binding]) -> None:
 
 def _bind(columns: tuple[str, ...], items: list[str], table: str, found: dict[int, Binding]) -> None:
     for column, item in zip(columns, items, strict=False):
-        for number in _PARAMETER.findall(item):
+        for number in _PARAMETER.findall(_without_queries(item)):
             found.setdefault(int(number), Binding(table, column, is_written=True))
+
+
+def _without_queries(item: str) -> str:
+    """Return an item without the queries in it: what they look for belongs to tables of their own."""
+    query = _QUERY.search(item)
+    if query is None:
+        return item
+    inside, depth, end = item[query.start() :], 0, len(item)
+    for place, letter in enumerate(inside):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            end = query.start() + place + 1
+            break
+    return item[: query.start()] + _without_queries(item[end:])
 
 
 def _items(text: str) -> tuple[list[str], str]:

@@ -5,12 +5,12 @@ A wrong guess costs nothing but a better value: candidates are tried until the e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import Generic, Protocol, TypeVar
 
-from coordinator.adapters.rehearsals._scratch.tokens import Token
+from coordinator.adapters.rehearsals._scratch.tokens import Token, aliases
 
 _TRIES = 120
 _NEAR = 6
@@ -64,10 +64,12 @@ class Meaning(Generic[TableT]):
 
 def meanings(tokens: Sequence[Token], used: Sequence[TableT]) -> dict[int, Meaning[TableT]]:
     """Return what is known of each parameter, by its offset; `used` are the tables that the text names."""
+    names = {each.name.lower() for each in used}
+    owners = {**dict(aliases(tokens, names)), **{name: name for name in names}}
     found = {
         token.start: meaning
         for place, token in enumerate(tokens)
-        if token.kind == "parameter" and (meaning := _neighbour(tokens, place, used)) is not None
+        if token.kind == "parameter" and (meaning := _neighbour(tokens, place, used, owners)) is not None
     }
     return {**found, **_inserted(tokens, used)}
 
@@ -86,29 +88,46 @@ def _inserted(tokens: Sequence[Token], used: Sequence[TableT]) -> dict[int, Mean
     places = [at for name in named for at, each in enumerate(table.columns) if each.name.lower() == name]
     places = places or [at for at, each in enumerate(table.columns) if each in table.writable]
     found: dict[int, Meaning[TableT]] = {}
-    place = 0
+    place, is_looked_up = 0, False
     for token in tokens[values + 1 :]:
         if token.depth == 0 and token.keyword in ("ON", "RETURNING"):
             break
         place = 0 if token.depth == 0 else place + (token.depth == 1 and token.text == ",")
-        if token.kind == "parameter" and place < len(places):
+        # What a query among the values looks for belongs to that query's table.
+        is_looked_up = token.depth > 1 and (is_looked_up or token.keyword == "SELECT")
+        if token.kind == "parameter" and place < len(places) and not is_looked_up:
             found[token.start] = Meaning(table, places[place], is_written=True)
     return found
 
 
-def _neighbour(tokens: Sequence[Token], place: int, used: Sequence[TableT]) -> Meaning[TableT] | None:
-    """Return the column that stands nearest, before the parameter if there is one."""
+def _neighbour(
+    tokens: Sequence[Token], place: int, used: Sequence[TableT], owners: Mapping[str, str]
+) -> Meaning[TableT] | None:
+    """Return the column that stands nearest, before the parameter if there is one.
+
+    `owners` has the name of a table for each word that may stand before a column of it.
+    """
     is_written = _is_set(tokens, place)
-    before = list(reversed(tokens[max(0, place - _NEAR) : place]))
-    for near in (before, tokens[place + 1 : place + _NEAR]):
-        for token in near:
-            if token.keyword in _WALLS:
+    before = range(place - 1, max(0, place - _NEAR) - 1, -1)
+    for near in (before, range(place + 1, min(len(tokens), place + _NEAR))):
+        for at in near:
+            if tokens[at].keyword in _WALLS:
                 break
-            for table in used:
-                for at, column in enumerate(table.columns):
-                    if column.name.lower() == token.name:
-                        return Meaning(table, at, is_written)
+            for table in _owning(tokens, at, used, owners):
+                for column_at, column in enumerate(table.columns):
+                    if column.name.lower() == tokens[at].name:
+                        return Meaning(table, column_at, is_written)
     return None
+
+
+def _owning(
+    tokens: Sequence[Token], at: int, used: Sequence[TableT], owners: Mapping[str, str]
+) -> Sequence[TableT]:
+    """Return the table that a name says it belongs to (`u.id`); all of them if it says nothing."""
+    if at <= 1 or tokens[at - 1].text != ".":
+        return used
+    owner = owners.get(tokens[at - 2].name or "")
+    return [table for table in used if table.name.lower() == owner] or used
 
 
 def _is_set(tokens: Sequence[Token], place: int) -> bool:

@@ -91,6 +91,7 @@ def _choices(
     beside: list[Beside[SqlValue]] = [Beside()] * len(found)
     known = meanings(tokens, used)
     places = {token.start: place for place, token in enumerate(tokens)}
+    read: dict[int, Sequence[SqlValue]] = {}
     for token, number in parameters:
         if number > len(found):
             continue
@@ -99,8 +100,12 @@ def _choices(
             found[number - 1] = (2,) if word == "LIMIT" else (0,)
             continue
         if (meaning := known.get(token.start)) is not None:
-            found[number - 1] = _values_for(connection, tables, meaning, wanted)
+            values = _values_for(connection, tables, meaning, wanted)
+            # Of what is looked for and put in elsewhere, a value that finds a row is the better one.
+            found[number - 1] = _distinct([*read.get(number, ()), *values])
             beside[number - 1] = _of_column(connection, meaning, wanted)
+            if not meaning.is_written:
+                read[number] = values
     return found, beside
 
 
