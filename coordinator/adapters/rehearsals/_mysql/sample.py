@@ -1,8 +1,8 @@
 """Sample rows, so that the layers execute and result have something to meet.
 
 Three rows for each empty table: two that are full and one with NULL wherever NULL may stand; then one for
-each row that a query looks for (coordinator/wanted.py), if none is like it. A parent that has fewer than three
-gets as many: a migration put them there, and they are never touched. Other values come from values.py, those
+each row that a query looks for (coordinator/wanted.py), if none is like it. A parent that has fewer
+gets three: a migration put them there, and they are never touched. Other values come from values.py, those
 of a foreign key from its parent's rows. Nothing is random, and no clock is read. Tables may point at each
 other, so foreign keys are not checked meanwhile; what points at nothing in the end is removed.
 """
@@ -20,6 +20,7 @@ from coordinator.adapters.mysql_url import message_of
 from coordinator.adapters.rehearsals._mysql.connection import SqlValue, fetch
 from coordinator.adapters.rehearsals._mysql.schema import ForeignKey, Table, TableColumn
 from coordinator.adapters.rehearsals._mysql.values import candidates, is_checked
+from coordinator.adapters.rehearsals._scratch.nulls import in_turn_with_null
 from coordinator.adapters.rehearsals._scratch.order import in_order, parents_with_few
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.wanted import (
@@ -113,19 +114,18 @@ class _Filling:
 
     def _to_try(self, table: Table, number: int, told: Told) -> Iterator[Row]:
         """Yield rows, the likeliest first; only columns of checks and keys take several values."""
-        names = [column.name for column in table.writable]
-        choices = [
-            told[column.name.lower()] if column.name.lower() in told else self._choices(table, column, number)
-            for column in table.writable
-        ]
-        for values in islice(product(*reversed(choices)), _TRIES):
-            pairs = zip(names, reversed(values), strict=True)
-            yield {name: value for name, value in pairs if value is not _DEFAULT}  # type: ignore[misc]  # narrowed
+        columns = table.writable
+        names = [column.name for column in columns]
+        full = [told.get(column.name.lower()) or self._choices(table, column, number) for column in columns]
+        nullable = [not column.not_null and column.name.lower() not in told for column in columns]
+        checked = [is_checked(table, column) for column in columns]
+        for choices in in_turn_with_null(full, nullable=nullable, checked=checked, is_sparse=number == ROWS):
+            for values in islice(product(*reversed(choices)), _TRIES):
+                pairs = zip(names, reversed(values), strict=True)
+                yield {name: value for name, value in pairs if value is not _DEFAULT}  # type: ignore[misc]  # narrowed
 
     def _choices(self, table: Table, column: TableColumn, number: int) -> Sequence[object]:
         key = next((each for each in table.foreign_keys if column.name in each.columns), None)
-        if number == ROWS and not column.not_null:
-            return (None,)
         if key is not None:
             return self._of_parent(table, key, column=column, number=number)
         found: list[object] = [*candidates(table, column, number)[:_MOST_CANDIDATES]]

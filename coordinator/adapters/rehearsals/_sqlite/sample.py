@@ -1,8 +1,8 @@
 """Sample rows, so that the layers execute and result have something to meet.
 
 Three rows for each empty table: two that are full and one with NULL wherever NULL may stand; then one for
-each row that a query looks for (coordinator/wanted.py), if none is like it. A parent that has fewer than three
-gets as many: a migration put them there, and they are never touched. Other values come from values.py,
+each row that a query looks for (coordinator/wanted.py), if none is like it. A parent that has fewer
+gets three: a migration put them there, and they are never touched. Other values come from values.py,
 those of a foreign key from its parent's rows. Nothing is random, and no clock is read.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Final
 
+from coordinator.adapters.rehearsals._scratch.nulls import in_turn_with_null
 from coordinator.adapters.rehearsals._scratch.order import in_order, parents_with_few
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
@@ -173,24 +174,26 @@ def _rows_to_try(
     connection: sqlite3.Connection, table: Table, number: int, known: _Tables, *, told: Told
 ) -> Iterator[Row]:
     """Yield rows for a table, the likeliest first; only columns of checks and keys take several values."""
-    choices = [
-        told[column.name.lower()]
-        if column.name.lower() in told
-        else _choices(connection, table, column, number=number, known=known)
-        for column in table.writable
+    columns = table.writable
+    names = [column.name for column in columns]
+    full = [
+        told.get(column.name.lower()) or _choices(connection, table, column, number=number, known=known)
+        for column in columns
     ]
-    names = [column.name for column in table.writable]
-    for values in islice(product(*reversed(choices)), _TRIES):
-        pairs = zip(names, reversed(values), strict=True)
-        yield {name: value for name, value in pairs if value is not _DEFAULT}  # type: ignore[misc]  # narrowed
+    nullable = [
+        not column.not_null and not column.key and column.name.lower() not in told for column in columns
+    ]
+    checked = [is_checked(table, column) for column in columns]
+    for choices in in_turn_with_null(full, nullable=nullable, checked=checked, is_sparse=number == ROWS):
+        for values in islice(product(*reversed(choices)), _TRIES):
+            pairs = zip(names, reversed(values), strict=True)
+            yield {name: value for name, value in pairs if value is not _DEFAULT}  # type: ignore[misc]  # narrowed
 
 
 def _choices(
     connection: sqlite3.Connection, table: Table, column: TableColumn, *, number: int, known: _Tables
 ) -> Sequence[object]:
     key = next((each for each in table.foreign_keys if column.name in each.columns), None)
-    if number == ROWS and not column.not_null and not column.key:
-        return (None,)
     if key is not None:
         parent = known.get(key.parent.lower())
         return _of_parent(connection, table, key, parent=parent, column=column, number=number)
