@@ -29,6 +29,7 @@ from coordinator.rehearse.policies import hidden_otherwise
 from coordinator.rehearse.referring import CHECKS as REFERRING
 from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.shifted import shifted
+from coordinator.rehearse.unreached import is_unreached
 from coordinator.rehearse.written import columns_by, literals_by, sent_by, targets_of
 
 _LONGEST: Final = 80
@@ -206,7 +207,7 @@ def _refused(pair: Pair) -> str | None:
     differing = pair.met_here.differing(pair.met_before, pair.text, pair.columns, tries_null=tries_null)
     for each in differing:
         is_literal = asks_for_null(each) and _sets_literals(pair, each.words & (pair.columns or each.words))
-        if not is_literal and not _was_met(each, pair.here):
+        if not is_literal and not _was_met(each, pair.here) and not is_unreached(each, pair):
             return _REFUSES.format(text=_shown(each.text), table=each.table)
     return None
 

@@ -6,7 +6,7 @@ Read by words, for three engines: a word too many costs a proof and no truth.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -30,7 +30,7 @@ _VALUES = re.compile(r"\bVALUES\s*\((?P<values>.*)\)\s*(?:\bRETURNING\b.*)?;?\s*
 _LITERAL: Final = r"(?:'(?:[^'\\]|'')*'(?:\s*::\s*\w+)?|-?\d+(?:\.\d+)?|TRUE|FALSE|NULL)"
 _IS_LITERAL = re.compile(rf"\s*{_LITERAL}\s*", re.IGNORECASE)
 _SETS_LITERAL = re.compile(
-    rf"\s*(?:\w+\s*\.\s*)?[\"`]?(?P<column>\w+)[\"`]?\s*=\s*{_LITERAL}\s*", re.IGNORECASE
+    rf"\s*(?:\w+\s*\.\s*)?[\"`]?(?P<column>\w+)[\"`]?\s*=\s*(?P<value>{_LITERAL})\s*", re.IGNORECASE
 )
 _SETS_PARAMETER = re.compile(
     r"\s*(?:\w+\s*\.\s*)?[\"`]?(?P<column>\w+)[\"`]?\s*=\s*(?:\$\d+|\?\d*|[:@]\w+|%s)(?:::\s*\w+)?\s*",
@@ -63,19 +63,25 @@ def columns_by(text: str) -> frozenset[str] | None:
 @lru_cache(maxsize=_MANY)
 def literals_by(text: str) -> frozenset[str]:
     """Return the columns that have the same value in each row that a text writes, whoever sends it."""
+    return frozenset(literal_values(text))
+
+
+@lru_cache(maxsize=_MANY)
+def literal_values(text: str) -> Mapping[str, str]:
+    """Return those columns, each with the value as it stands in the text."""
     statements = split_statements(text)
     words = statements[0].words if len(statements) == 1 else ()
     if words[:1] == ("UPDATE",) and words.count("SET") == 1 and (changed := _SET.search(text)):
         found = (_SETS_LITERAL.fullmatch(each) for each in items_of(changed["set"]))
-        return frozenset(each["column"].lower() for each in found if each)
+        return {each["column"].lower(): each["value"] for each in found if each}
     if words[:1] != ("INSERT",) or not _OTHER_ROWS.isdisjoint(words):
-        return frozenset()
+        return {}
     into, values = _INTO.search(text), _VALUES.search(text)
     if into is None or values is None:
-        return frozenset()
+        return {}
     names, given = list(items_of(into["columns"])), list(items_of(values["values"]))
     pairs = zip(names, given, strict=True) if len(names) == len(given) else ()
-    return frozenset(bare(name.strip()) for name, value in pairs if _IS_LITERAL.fullmatch(value))
+    return {bare(name.strip()): value.strip() for name, value in pairs if _IS_LITERAL.fullmatch(value)}
 
 
 @lru_cache(maxsize=_MANY)
