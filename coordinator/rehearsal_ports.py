@@ -177,8 +177,9 @@ class RehearsalDatabase(Protocol):
         ...
 
     def fill(self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING) -> tuple[str, ...]:
-        """Insert sample rows into empty tables; return a clause for each table that could not be filled.
+        """Insert sample rows into empty tables, and into parents up to three of them.
 
+        Return a clause for each empty table that could not be filled.
         What was there at an earlier call, also of the database that this one is a clone of, is left alone.
         `with_nulls` adds to each table a row with NULL wherever it is allowed, `wanted` those that queries
         look for, as far as the engine takes them.

@@ -300,14 +300,25 @@ def test_leaves_a_star_whose_columns_cannot_be_told(filled: RehearsalDatabase):
 
 
 def test_fills_every_empty_table_and_no_other(database: RehearsalDatabase):
-    apply(database, "INSERT INTO customers (id, email) VALUES (77, 'a@b')")
+    apply(database, "INSERT INTO customers (id, email) VALUES (77, 'a@b'), (78, 'c@d'), (79, 'e@f')")
 
     assert database.fill() == ()
     customers, orders, totals = rows_of(database)
 
-    assert customers == [(77, "a@b", None)]
+    assert sorted(customers) == [(77, "a@b", None), (78, "c@d", None), (79, "e@f", None)]
     assert len(orders) == len(totals) > 1
-    assert {row[1] for row in orders} == {77}
+    assert {row[1] for row in orders} <= {77, 78, 79}
+
+
+def test_fills_a_parent_that_has_fewer_rows_to_three(database: RehearsalDatabase):
+    apply(database, "INSERT INTO customers (id, email) VALUES (77, 'a@b')")
+
+    assert database.fill() == ()
+    customers, orders, _ = rows_of(database)
+
+    assert len(customers) == 3
+    assert (77, "a@b", None) in customers
+    assert len({row[1] for row in orders}) == 2
 
 
 def test_filling_again_adds_nothing(filled: RehearsalDatabase):
