@@ -25,6 +25,11 @@ from coordinator.adapters.rehearsals._scratch.sets import other_case
 from coordinator.model import Engine
 from coordinator.wanted import WantedRows, wanted_first, wanted_rows
 
+_BOUNDS: Final = r"""
+SELECT DISTINCT substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(.(\d{4}-\d\d-\d\d[^'')]*)')
+FROM pg_catalog.pg_class c WHERE c.relispartition ORDER BY 1 LIMIT 3
+"""
+"""Where partitions by time begin."""
 _ROWS: Final = 20
 _TEXT: Final = 25
 """The oid of `text`, for a parameter of which nothing is known."""
@@ -50,6 +55,7 @@ class Knowledge:
         self._rows: dict[int, list[Mapping[str, str | None]]] = {}
         self._pools: dict[int, dict[str, tuple[str, ...]]] = {}
         self._free: dict[tuple[int, str], tuple[str, ...]] = {}
+        self._bounds: tuple[str, ...] | None = None
         self._reach = Reach.of(connection)
         self.types = self._suggestions.types
 
@@ -119,6 +125,15 @@ class Knowledge:
             self._pools[table.oid] = {name: tuple(values) for name, values in by_column.items()}
         return self._pools[table.oid].get(column, ())
 
+    def bounds(self, oid: int) -> tuple[str, ...]:
+        """Return times at which partitions begin, for a type of times: functions make names of them."""
+        if _KINDS.get(self.types.type(oid).name) != "time":
+            return ()
+        if self._bounds is None:
+            rows = self._connection.execute(_BOUNDS).fetchall()
+            self._bounds = tuple(str(bound) for (bound,) in rows if bound is not None)
+        return self._bounds
+
     def free(self, table: Table, column: str) -> tuple[str, ...]:
         """Return what a column that refers to parents has of those that no row of its table refers to."""
         name = (table.oid, column)
@@ -144,6 +159,7 @@ class Knowledge:
         labels = self.types.labels(oid)
         found = self._column(binding)
         if binding is None or found is None:
+            plain = (*plain, *self.bounds(oid))
             edges = self.types.edges(oid) if is_handed_on else ()
             return Parameter(plain, edges=edges, labels=labels, is_handed_on=is_handed_on)
         table, column = found
