@@ -33,6 +33,7 @@ from coordinator.adapters.batches import (
 from coordinator.adapters.mysql_lock_waits import LockWaits, may_repeat, takes_several
 from coordinator.adapters.mysql_refusals import KILLED, LOST, refusal_from
 from coordinator.adapters.mysql_url import message_of, scrub
+from coordinator.adapters.silent_hosts import cut_off
 from coordinator.errors import ENDED, DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports.databases import Batch, LockId, Patience, TableLock, Target
@@ -156,6 +157,11 @@ class MysqlSession:
 
     def make_durable(self) -> None:
         """Do nothing: a commit is as durable as this database makes it when it is answered."""
+
+    def cut_off(self) -> None:
+        """End the connection from another thread."""
+        with suppress(AttributeError, OSError):  # it is gone already
+            cut_off(self._connection._sock.fileno())  # type: ignore[attr-defined]  # noqa: SLF001 - the driver's
 
     @contextmanager
     def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:

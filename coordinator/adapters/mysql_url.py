@@ -180,11 +180,14 @@ def connect_at(
 class _Connection(Connection):
     """PyMySQL's, but that it reads no certificates where none is compared: that takes longest of all.
 
-    And it does not wait for a server that is gone without a word.
+    And it does not wait for a server that is gone without a word, nor for one that takes a connection and
+    then says nothing.
     """
 
     def connect(self, sock: socket.socket | None = None) -> None:
+        self._read_timeout = self.connect_timeout
         super().connect(sock)
+        self._read_timeout = None
         give_up_silence(self._sock)  # type: ignore[attr-defined]  # unknown to the stubs
 
     def _create_ssl_ctx(self, sslp: ssl.SSLContext | Mapping[str, object]) -> ssl.SSLContext:

@@ -35,6 +35,7 @@ from coordinator.adapters.postgresql_pipeline import Item, Refused, can_go_toget
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
 from coordinator.adapters.postgresql_refusals import CANCELLED, TOO_SHORT, message_of, refusal_from, scrub
 from coordinator.adapters.postgresql_restarts import STARTED, has_restarted
+from coordinator.adapters.silent_hosts import cut_off
 from coordinator.errors import ENDED, OVER_TIME, DatabaseError, Waiting
 from coordinator.model import Engine
 from coordinator.ports.databases import Batch, LockId, Target
@@ -202,6 +203,11 @@ class PostgresqlSession:
         self.settle()
         if self._can_flush:
             self.send(_FLUSH, commits=True)
+
+    def cut_off(self) -> None:
+        """End the connection from another thread."""
+        with suppress(psycopg.Error, OSError):  # it is gone already
+            cut_off(self._connection.fileno())
 
     @contextmanager
     def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:

@@ -8,6 +8,7 @@ kernel answers.
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Final
 
@@ -39,3 +40,9 @@ def give_up_silence(connection: socket.socket) -> None:
         option = getattr(socket, name, None)
         if option is not None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def cut_off(number: int) -> None:
+    """End the connection of a descriptor, for whoever waits for it in another thread."""
+    with socket.socket(fileno=os.dup(number)) as connection:
+        connection.shutdown(socket.SHUT_RDWR)

@@ -143,6 +143,10 @@ class SqliteSession:
     def make_durable(self) -> None:
         """Do nothing: a commit is as durable as this database makes it when it is answered."""
 
+    def cut_off(self) -> None:
+        """End what is under way: there is no connection that could be lost."""
+        self._connection.interrupt()
+
     @contextmanager
     def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:
         """Do nothing: SQLite has no advisory locks, and tools ask for none."""

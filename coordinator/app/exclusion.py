@@ -12,16 +12,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from hashlib import blake2b
+from threading import Timer
 from typing import Final
 
 from coordinator.errors import DatabaseError, Waiting
 from coordinator.model import DatabaseName, Engine
 from coordinator.ports import Ports
-from coordinator.ports.databases import LockId, Session
+from coordinator.ports.databases import LiveSession, LockId, Session
 
 _LOCK_ID: Final = int.from_bytes(b"coord", "big")
 _LETS_GO: Final = timedelta(seconds=5)
 """How long a lost session of ours may still hold the lock: a server says that it ends it before it has."""
+_ANSWERS: Final = timedelta(seconds=20)
+"""How long an answer may take to which nothing has to be done."""
 _IS_GONE: Final = timedelta(seconds=1)
 """How long a coordinator that was killed may seem to be there: a busy server hears of it a moment later."""
 
@@ -40,7 +43,7 @@ def alone_on_databases(ports: Ports) -> Iterator[Callable[[Ask | None], None]]:
     to it then happened before that.
     """
     with ExitStack() as open_locks:
-        held: dict[DatabaseName, Session] = {}
+        held: dict[DatabaseName, LiveSession] = {}
         asked: set[DatabaseName] = set()
 
         def hold_all() -> None:
@@ -65,11 +68,22 @@ def alone_on_databases(ports: Ports) -> Iterator[Callable[[Ask | None], None]]:
         yield renew
 
 
-def _is_alive(session: Session | None) -> bool:
+def _is_alive(session: LiveSession | None) -> bool:
+    """Tell whether a session answers; one that does not in good time is given up, or the run stood still.
+
+    What stands between may keep a connection and forward nothing, which no kernel notices.
+    """
+    if session is None:
+        return False
+    too_late = Timer(_ANSWERS.total_seconds(), session.cut_off)
+    too_late.daemon = True
+    too_late.start()
     try:
-        return session is not None and bool(session.query("SELECT 1"))
+        return bool(session.query("SELECT 1"))
     except DatabaseError:
         return False
+    finally:
+        too_late.cancel()
 
 
 def _lock_id(session: Session) -> LockId:
@@ -80,7 +94,7 @@ def _lock_id(session: Session) -> LockId:
     return _LOCK_ID
 
 
-def _hold(ports: Ports, name: DatabaseName, open_locks: ExitStack, *, timeout: timedelta) -> Session:
+def _hold(ports: Ports, name: DatabaseName, open_locks: ExitStack, *, timeout: timedelta) -> LiveSession:
     session = open_locks.enter_context(ports.session(name, label=f"coordinator {ports.plan.release}"))
     try:
         open_locks.enter_context(session.locked((_lock_id(session),), timeout=timeout))

@@ -139,6 +139,10 @@ class LiveSession(Session, Protocol):
         """Return when what this session may have seen committed would survive a crash of the server."""
         ...
 
+    def cut_off(self) -> None:
+        """End the connection from another thread: who waits for it gets DatabaseError `connection-lost`."""
+        ...
+
 
 class Database(Protocol):
     """A database of the plan; connecting is cheap and happens for each step anew."""

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from fixtures.database_alone import checkout
 from fixtures.local import until
+from fixtures.mariadb import ENGINE
+from fixtures.silent_proxy import silent_proxy
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from coordinator.adapters.databases import postgresql
 from coordinator.app import exclusion
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.errors import Waiting
 from coordinator.leases import Claim, acquire, demand_not_taken_over, release
-from coordinator.model import DatabaseName
+from coordinator.model import DatabaseName, Engine
 from coordinator.ports.databases import Batch, Session
 from coordinator.secret import Secret
 
@@ -162,3 +168,49 @@ def test_a_run_whose_lease_another_release_took_over_meanwhile_stops(
 
     assert refused.value.code == "release-under-way"
     assert "abort" in refused.value.next_step
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, pytest.param(ENGINE, marks=pytest.mark.mariadb)])
+def test_a_lock_behind_a_proxy_that_falls_silent_is_given_up_and_taken_again(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    monkeypatch.setattr(exclusion, "_ANSWERS", timedelta(seconds=0.3))
+    url = request.getfixturevalue("mariadb_url" if engine.speaks_mysql else "database_url")
+    with silent_proxy(connector_to(url, engine)) as proxy:
+        ports = checkout(tmp_path / "one", url_through(proxy.port, url, engine), engine=engine)
+        other = checkout(tmp_path / "two", url, engine=engine)
+        with alone_on_databases(ports) as renew:
+            proxy.fall_silent()
+            renew(None)
+            proxy.speak()
+            renew(None)
+
+            with pytest.raises(Waiting) as refused, alone_on_databases(other):
+                pass
+
+    assert refused.value.code == "lease-held"
+
+
+def connector_to(url: str, engine: Engine) -> Callable[[], socket.socket]:
+    """Return what connects to the server of a URL, be it at a port or at a socket."""
+    if engine.speaks_mysql:
+        address = urlsplit(url)
+        return lambda: socket.create_connection((address.hostname or "", address.port or 0))
+    said = conninfo_to_dict(url)
+    host, port = str(said["host"]), int(said.get("port") or 5432)
+    if not host.startswith("/"):
+        return lambda: socket.create_connection((host, port))
+
+    def connect() -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(f"{host}/.s.PGSQL.{port}")
+        return connection
+
+    return connect
+
+
+def url_through(port: int, url: str, engine: Engine) -> str:
+    if engine.speaks_mysql:
+        return f"mysql://root@127.0.0.1:{port}{urlsplit(url).path}?connect_timeout=1"
+    said = {**conninfo_to_dict(url), "host": "127.0.0.1", "port": port, "connect_timeout": 2}
+    return make_conninfo(**said)
