@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from fixtures.database_alone import checkout
 from fixtures.local import until
-from fixtures.mariadb import ENGINE
+from fixtures.mariadb import ENGINE, USER
 from fixtures.silent_proxy import silent_proxy
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -211,6 +211,6 @@ def connector_to(url: str, engine: Engine) -> Callable[[], socket.socket]:
 
 def url_through(port: int, url: str, engine: Engine) -> str:
     if engine.speaks_mysql:
-        return f"mysql://root@127.0.0.1:{port}{urlsplit(url).path}?connect_timeout=1"
+        return f"mysql://{USER}@127.0.0.1:{port}{urlsplit(url).path}?connect_timeout=1"
     said = {**conninfo_to_dict(url), "host": "127.0.0.1", "port": port, "connect_timeout": 2}
     return make_conninfo(**said)
