@@ -19,7 +19,7 @@ Solution = dict[str, str | None]
 
 _COMBINATIONS: Final = 4000
 _SOLUTIONS: Final = 200
-_KEPT: Final = 11
+_KEPT: Final = 14
 _SHOWN: Final = 200
 
 

@@ -19,15 +19,17 @@ import psycopg
 from coordinator.adapters.rehearsals._postgresql.hints import literals
 from coordinator.adapters.rehearsals._postgresql.pipeline import Command, rolled_back
 
+_VALUES: Final = 14
+"""Of a type of which a table may have many: as many as it gets rows at most, and some that are new."""
 _PLAIN: Final[dict[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("int2", "int4", "int8"), tuple(map(str, range(1, 12)))),
+    **dict.fromkeys(("int2", "int4", "int8"), tuple(map(str, range(1, _VALUES + 1)))),
     "oid": ("1", "2", "3"),
     "float4": ("1.5", "2.5", "3.5", "4.5"),
     "float8": ("1.5", "2.5", "3.5", "4.5"),
     "money": ("1.50", "2.50", "3.50"),
     "bool": ("true", "false"),
-    "text": ("Sample 1", *(f"sample {n}" for n in range(2, 12))),
-    "uuid": tuple(f"00000000-0000-4000-8000-{n:012}" for n in range(1, 12)),
+    "text": ("Sample 1", *(f"sample {n}" for n in range(2, _VALUES + 1))),
+    "uuid": tuple(f"00000000-0000-4000-8000-{n:012}" for n in range(1, _VALUES + 1)),
     "date": ("2001-01-01", "2002-02-02", "2093-03-03", "2004-04-04"),
     "timestamp": ("2001-01-01 01:01:01", "2002-02-02 02:02:02", "2093-03-03 03:03:03", "2004-04-04 04:04:04"),
     "timestamptz": (
@@ -236,7 +238,7 @@ def _numbers(precision: int | None, scale: int) -> tuple[str, ...]:
 def _texts(length: int | None) -> tuple[str, ...]:
     if length is None or length >= len(_PLAIN["text"][0]):
         return _PLAIN["text"]
-    return tuple(("s" * length)[:-1] + end for end in "123456789ab")
+    return tuple(("s" * length)[:-1] + end for end in "123456789abcde")
 
 
 def _ranges(ends: Sequence[str]) -> tuple[str, ...]:
