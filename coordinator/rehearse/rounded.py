@@ -70,6 +70,8 @@ _AFFINITIES: Final = (
     ("number", re.compile(r"\w")),
 )
 """SQLite's (datatype3.html); what is declared a date is mostly a text, which is kept as one."""
+_KEEPS_ALL: Final = "any"
+"""SQLite's type of a column that has none, or says so: each value stays what it was."""
 _OTHER: Final = (
     "makes a `{after}` of `{{table}}.{{column}}`, a `{before}`, which compares and orders otherwise"
 )
@@ -101,7 +103,7 @@ def rounded_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
     is_cast = any("USING" in each.statement.text.upper() for each in statements)
     for (table, column), definitions in changed_columns(statements).items():
         first, last = definitions[0][0], definitions[-1][1]
-        if first is None or last is None:
+        if first is None or last is None or _type(last) == _KEEPS_ALL:
             continue
         if _type(first).endswith("[]") and _type(last).endswith("[]"):
             first, last = (each.replace("[]", "", 1) for each in (first, last))
