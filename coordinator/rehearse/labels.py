@@ -71,6 +71,12 @@ def _differ(mine: Sequence[str], theirs: Sequence[str] | None) -> bool:
     return [each for each in mine if each in theirs] != [each for each in theirs if each in mine]
 
 
+def replaced(own: Labels, here: Labels) -> list[tuple[tuple[str, str], str]]:
+    """Return the columns that have a label less and another one more, each with the one that is gone."""
+    both = [(name, {*own[name]}, {*here[name]}) for name in sorted(own.keys() & here.keys())]
+    return [(name, min(mine - theirs)) for name, mine, theirs in both if mine - theirs and theirs - mine]
+
+
 def moved(
     own: Labels, here: Labels, *, types: Mapping[tuple[str, str], str], text: str
 ) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from coordinator.rehearse.bodies import body_of, otherwise, shown_otherwise
 from coordinator.rehearse.catalogued import Room, bare, called, words_of
 from coordinator.rehearse.counters import Numbers
 from coordinator.rehearse.in_place import shows_otherwise
-from coordinator.rehearse.labels import goes_by_order, moved, ordered_otherwise
+from coordinator.rehearse.labels import goes_by_order, moved, ordered_otherwise, replaced
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.nullable import denied_by
 from coordinator.rehearse.overloads import ambiguous, capturing
@@ -45,6 +45,10 @@ _MADE_OTHERWISE: Final = (
 _REORDERED: Final = (
     "the labels of `{column}` have another order here than where the version was made: whether the version"
     " finds the same rows by it is not known"
+)
+_REPLACED: Final = (
+    "`{column}` has the label `{label}` where the version was made, and another one here: whether the version"
+    " knows what it reads there, or finds what it looks for, is not known"
 )
 _DENIED: Final = (
     "`{column}` may be NULL here and not where the version was made: a single NULL there makes `NOT IN` find"
@@ -234,10 +238,13 @@ def _laid_out(pair: Pair) -> str | None:
 
 
 def _reordered(pair: Pair) -> str | None:
-    """Labels of an enum that changed places, or have a new one before them."""
+    """Labels of an enum that changed places, have a new one before them, or other names."""
     before, now = pair.own.schema, pair.here.schema
     if before.labels == now.labels:
         return None
+    for (table, column), label in replaced(before.labels, now.labels):
+        if now.may_name(pair.text, table, column):
+            return _REPLACED.format(column=f"{table}.{column}", label=label)
     found = moved(before.labels, now.labels, types=before.types, text=pair.text)
     if goes_by_order(pair.text):
         found += ordered_otherwise(before.labels, now.labels, columns=now.columns)

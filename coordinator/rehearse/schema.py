@@ -248,6 +248,12 @@ class Schema:
         return found
 
     @cached_property
+    def uniques(self) -> frozenset[Constraint]:
+        """What is unique by columns alone in all rows of a table."""
+        every = (each for each in self.constraints if each.is_unique and each.keys)
+        return frozenset(each for each in every if "where" not in each.words and "EXCLUDE" not in each.text)
+
+    @cached_property
     def materialized(self) -> frozenset[str]:
         """Its views that hold rows."""
         return frozenset(bare(key) for key in self.catalogue if key.startswith("materialized view "))

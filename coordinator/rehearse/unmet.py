@@ -21,6 +21,7 @@ from coordinator.rehearsal_ports import Ran
 from coordinator.rehearse.by_table import lone
 from coordinator.rehearse.catalogued import Constraint, bare, comes_into, is_narrower
 from coordinator.rehearse.conflicts import differing
+from coordinator.rehearse.found_twice import found_twice
 from coordinator.rehearse.givers import Giver, filling, given_by, replacing
 from coordinator.rehearse.meanings import CHECKS as MEANINGS
 from coordinator.rehearse.met import asks_for_null, done_by, events_of
@@ -371,6 +372,7 @@ CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _diverted,
     _goes_along,
     *REFERRING,
+    found_twice,
     *MEANINGS,
 )
 """In the order in which they are asked: a query has one reason, the first."""

@@ -1,0 +1,62 @@
+"""Lookups by what is unique where a version was made, and is not any more: they may find two rows. Pure.
+
+No two sample rows are alike there. `UNIQUE (email)` that becomes `UNIQUE (tenant, email)` lets another
+version write a second row, which `WHERE email = $1` finds, changes or deletes along with the one it meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from coordinator.rehearse.catalogued import Constraint, bare, words_of
+from coordinator.rehearse.pair import Pair
+from coordinator.rehearse.schema import Schema
+
+_FOUND_TWICE: Final = (
+    "`{table}` may have several rows of one `{columns}` here, and could not where the version was made:"
+    " whether the version counts on finding one is not known"
+)
+_ALIKE: Final = re.compile(r"(?<![<>!])=(?!=)|\bIN\b", re.IGNORECASE)
+_SET: Final = re.compile(r"\bSET\b.*?(?=\bWHERE\b|$)", re.IGNORECASE | re.DOTALL)
+_JOIN: Final = re.compile(r"\bJOIN\b", re.IGNORECASE)
+"""Behind it another table's column may have the name that is compared."""
+_NAME: Final = re.compile(r"[\w\"`]+")
+
+
+def found_twice(pair: Pair) -> str | None:
+    """Return whose rows a text looks up one by one, where there may be two; None if there are none."""
+    before, now = pair.own.schema, pair.here.schema
+    if before.uniques == now.uniques:
+        return None
+    text = _SET.sub(" ", pair.text)
+    alike = _compared(text)
+    for each in sorted(before.uniques - now.uniques, key=lambda one: one.text):
+        table, columns = each.table, _columns(each)
+        is_looked_up = table in words_of(text) and columns <= alike
+        is_there = all((table, column) in now.columns for column in columns)
+        is_one = _JOIN.search(text) is None and _finds_one(now, table, alike)
+        if is_looked_up and is_there and not is_one:
+            return _FOUND_TWICE.format(table=table, columns=", ".join(sorted(columns)))
+    return None
+
+
+def _finds_one(schema: Schema, table: str, alike: Collection[str]) -> bool:
+    """Tell whether a row is still known by what it is compared with; that of a view by its table's."""
+    tables = words_of(schema.views[table]) if table in schema.views else {table}
+    return any(one.table in tables and _columns(one) <= {*alike} for one in schema.uniques)
+
+
+def _columns(constraint: Constraint) -> frozenset[str]:
+    return frozenset(column for column, _ in constraint.keys or ())
+
+
+def _compared(text: str) -> frozenset[str]:
+    """Return the names on either side of an `=` or before an `IN`."""
+    found = set()
+    for each in _ALIKE.finditer(text):
+        before = _NAME.findall(text[: each.start()])[-1:]
+        behind = _NAME.findall(text[each.end() :].lstrip().partition(" ")[0])[-1:]
+        found |= {bare(name) for name in before + behind}
+    return frozenset(found)
