@@ -74,7 +74,10 @@ def _is_left_out(constraint: Constraint, at: At) -> bool:
     if has is None or any(has["column"].lower() in each.columns for each in at.schema.givers):
         return False
     changes = ("update", constraint.table)
-    if any(each.of_child == changes for each in at.schema.followers):  # other rows, which have any value
+    along = [
+        each for each in at.schema.followers if each.of_child == changes and each.of_parent[0] == "update"
+    ]
+    if along and events_of(at.text) != {"insert"}:  # other rows change along, which have any value
         return False
     value = literal_values(at.text).get(has["column"].lower(), "").lower()
     return bool(value) and _differs(has, value)

@@ -124,3 +124,16 @@ def test_any_number_but_zero_is_true_on_sqlite(servers: Servers):
     found = verdict(servers, SQLITE, BASE, index, "INSERT INTO member (account, team, main) VALUES (?, ?, 2)")
 
     assert found in ("pu", "pb")
+
+
+@pytest.mark.parametrize(("event", "said"), [("DELETE", "pp"), ("UPDATE", "pu")])
+def test_rows_that_change_along_may_be_in_the_index(servers: Servers, event: str, said: str):
+    base = f"""CREATE TABLE node (id integer PRIMARY KEY, main boolean NOT NULL,
+    above integer REFERENCES node (id) ON {event} SET NULL);
+"""
+    index = "CREATE UNIQUE INDEX ON node (id) WHERE main; CREATE UNIQUE INDEX ON node (above) WHERE main;"
+    update = "UPDATE node SET main = false, id = id + 100 WHERE id = $1"
+
+    found = verdict(servers, PG, base.replace("id integer PRIMARY KEY", "id integer UNIQUE"), index, update)
+
+    assert found == said
