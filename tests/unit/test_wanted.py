@@ -93,3 +93,18 @@ def test_a_row_that_refers_to_another_parent_does_not_meet_what_is_wanted() -> N
     assert not is_met({"u_id": 1, "state": "x"}, wanted, [to_parent])
     assert is_met({"u_id": 2, "state": "x"}, wanted, [to_parent])
     assert link(["u_id"], ["id"], parents[:1], wanted.beside["u"]) is None
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "9" * 5_000, "1." + "9" * 30])
+def test_a_number_that_no_driver_takes_is_not_wanted(number: str) -> None:
+    assert _values(f"SELECT x FROM t WHERE n = {number} AND state = 'paid'") == [{"state": "paid"}]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["state" + " " * 50_000 + "x", "(" * 50_000 + "1", "a" + "::text" * 20_000, "NOT (" * 20_000],
+    ids=["blanks", "parentheses", "casts", "negations"],
+)
+def test_a_text_of_any_length_is_read_once(condition: str) -> None:
+    """A pattern that goes back over these takes hours."""
+    assert _values(f"SELECT x FROM t WHERE b = 'x' AND {condition}") == [{"b": "x"}]
