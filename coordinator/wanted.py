@@ -189,8 +189,13 @@ def nulls_beside(wanted: WantedRow, told: Told, nullable: Iterable[str]) -> Told
 
 
 def wanted_first(rows: Sequence[_RowT], wanted: Sequence[WantedRow]) -> Sequence[_RowT]:
-    """Return rows with those ahead that a query looks for."""
-    return sorted(rows, key=lambda row: not any(is_wanted(row, each.values) for each in wanted))
+    """Return rows, the fullest first, with those ahead that a query looks for: two, and then the emptiest.
+
+    Few are tried; what only a row with NULL shows would be missed.
+    """
+    fitting = [row for row in rows if any(is_wanted(row, each.values) for each in wanted)]
+    others = [row for row in rows if row not in fitting]
+    return [*fitting[:2], *reversed(fitting[2:]), *others] if fitting and others else rows
 
 
 def as_text(value: object) -> str | None:

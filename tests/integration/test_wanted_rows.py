@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fixtures.mariadb import ENGINE
-from fixtures.two_versions import Servers, servers, verdict
+from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers, verdict
 
 from coordinator.model import Engine
 
@@ -97,3 +97,30 @@ def test_null_that_a_query_makes_of_what_is_there(servers: Servers, engine: Engi
     }[engine]
 
     assert verdict(servers, engine, base, requires, f"UPDATE t SET n = nullif(n, 7777) WHERE {where}") == "pu"
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("also", "where"),
+    [
+        ("SELECT id FROM orders WHERE state IN ('new', 'paid', 'sent')", "id = {}"),
+        ("SELECT 1", "id = {} AND state IN ('new', 'paid', 'sent', 'gone')"),
+    ],
+)
+def test_the_row_with_null_is_looked_up_beside_those_that_are_wanted(
+    servers: Servers, engine: Engine, also: str, where: str
+):
+    """Three rows of a table are looked up by their keys, of more than ten."""
+    mark = "$1" if engine is Engine.POSTGRESQL else "?"
+    filled = f"{TOGETHER}UPDATE orders SET note = 'none' WHERE note IS NULL;"
+
+    _, [found, _] = rehearsed(
+        servers[engine],
+        engine,
+        SHOP,
+        filled,
+        live=f"SELECT note FROM orders WHERE {where.format(mark)}",
+        next_=also,
+    )
+
+    assert found == "pu"

@@ -28,7 +28,7 @@ from coordinator.evidence import Objection
 from coordinator.rehearsal_ports import Values
 
 _NAME: Final = "coordinator_ask_"
-_MOST_SETS: Final = 12
+_MOST_SETS: Final = 13
 
 
 def choose(

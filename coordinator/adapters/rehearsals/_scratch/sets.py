@@ -142,8 +142,9 @@ def _sets(
         yield changed(cased), False, not writes
     for turn in range(max((len(each.edges) for each in parameters), default=0)):
         yield changed({at: each.edges[turn] for at, each in every if turn < len(each.edges)}), False, False
-    for row in (1, 2):
-        read = {at: each.rows[row] for at, each in every if not each.is_written and row < len(each.rows)}
+    for row in (1, -1, 2):  # the last is the emptiest, however many rows queries want
+        reads = ((at, each.rows) for at, each in every if each.rows and not each.is_written)
+        read = {at: rows[row] for at, rows in reads if row < len(rows)}
         yield changed(read), False, False
     for turn in range(min(max((len(each.labels) for each in parameters), default=0), _MOST_LABELS)):
         yield changed({at: each.labels[turn] for at, each in every if turn < len(each.labels)}), True, False
