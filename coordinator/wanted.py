@@ -126,7 +126,7 @@ def wanted_by(texts: Iterable[str], engine: Engine) -> WantedRows:
 def wanted_rows(text: str, engine: Engine) -> WantedRows:
     """Return the rows that a query looks for, by the tables that it names: one for each value of a list."""
     shown = _SET.sub(" ", _without_comments(text, engine))
-    names = _names(re.sub(_STRING, "''", shown))
+    names = tables_by_name(shown)
     found: dict[str, list[Wanted]] = {}
     for owner, column, values in _comparisons(shown):
         owners = [names.get(owner, owner)] if owner else sorted(set(names.values()))
@@ -268,10 +268,10 @@ def _read(literal: str) -> WantedValue:
     return float(literal) if "." in literal else int(literal)
 
 
-def _names(text: str) -> dict[str, str]:
-    """Return the names and aliases of tables, each with the table that it stands for."""
+def tables_by_name(text: str) -> dict[str, str]:
+    """Return the names and aliases of tables in a text without comments, each with its table."""
     found: dict[str, str] = {}
-    for each in _TABLE.finditer(text):
+    for each in _TABLE.finditer(re.sub(_STRING, "''", text)):
         table = _bare(each["table"])
         found.setdefault(table, table)
         if each["alias"]:

@@ -170,7 +170,7 @@ def ask_queries(
             answers[place] = _ran(
                 queries[place], result, answers[place], layers=state.layers, between=between
             )
-            answers[place] = _met(queries[place], result, answers[place], state)
+            answers[place] = _met(queries[place], result, answers[place], state, between=between)
             answers[place] = _given(queries[place], answers[place], state, between)
             if role is not None:
                 answers[place] = _hidden(queries[place], answers[place], state)
@@ -294,7 +294,7 @@ def _ran(
     return unknown(answer, Layer.RESULT, reason)
 
 
-def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State) -> Answer:
+def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State, *, between: Between) -> Answer:
     """Return the answer with a constraint that only one state has and that no set of values met."""
     if isinstance(here, Objection) or answer.broken is not None:
         return answer
@@ -304,7 +304,8 @@ def _met(query: Compiled, here: Ran | Objection, answer: Answer, state: State) -
         schema.about(query.text, known=_tables_of(query, ran), ran=ran)
         for schema, ran in ((query.schema, query.ran), (state.schema, here))
     )
-    why = unmet(query.text, own=(own, query.ran), here=(now, here))
+    may_have_twice = between.is_live or between.writer is not None
+    why = unmet(query.text, own=(own, query.ran), here=(now, here), may_have_twice=may_have_twice)
     return answer if why is None else unknown(answer, Layer.EXECUTE, why)
 
 

@@ -23,6 +23,8 @@ _T = TypeVar("_T")
 class Between:
     """What lies between a version's own state and the one where it is asked."""
 
+    is_live: bool = True
+    """The version is the live one, and what lies between came after it."""
     writer: str | None = None
     """A migration that wrote rows: other rows in a result are its work, and nobody knows if it minds."""
     new_tables: frozenset[str] = frozenset()
@@ -110,6 +112,7 @@ class Passed:
         # Live misses rows that are gone; next meets such as a later migration means to take away.
         moved = () if is_live else these(self.movers)
         return Between(
+            is_live=is_live,
             writer=next((name for name in (*these(self.writers), *moved) if name), None),
             new_tables=frozenset[str]().union(*these(self.new_tables)) if is_live else frozenset(),
             missing_tables=frozenset[str]().union(*these(self.went if is_live else self.came)),

@@ -2,6 +2,8 @@
 
 No two sample rows are alike there. `UNIQUE (email)` that becomes `UNIQUE (tenant, email)` lets another
 version write a second row, which `WHERE email = $1` finds, changes or deletes along with the one it meant.
+A next version that is there before its UNIQUE finds the rows that it will have then, unless the release
+takes some away: nobody else writes two that would stop it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Final
 from coordinator.rehearse.catalogued import Constraint, bare, words_of
 from coordinator.rehearse.pair import Pair
 from coordinator.rehearse.schema import Schema
+from coordinator.wanted import tables_by_name
 
 _FOUND_TWICE: Final = (
     "`{table}` may have several rows of one `{columns}` here, and could not where the version was made:"
@@ -22,7 +25,7 @@ _ALIKE: Final = re.compile(r"(?<![<>!])=(?!=)|\bIN\b", re.IGNORECASE)
 _SET: Final = re.compile(r"\bSET\b.*?(?=\bWHERE\b|$)", re.IGNORECASE | re.DOTALL)
 _JOIN: Final = re.compile(r"\bJOIN\b", re.IGNORECASE)
 """Behind it another table's column may have the name that is compared."""
-_NAME: Final = re.compile(r"[\w\"`]+")
+_NAME: Final = re.compile(r"[\w\"`]+(?:\s*\.\s*[\w\"`]+)*")
 
 
 def found_twice(pair: Pair) -> str | None:
@@ -31,9 +34,10 @@ def found_twice(pair: Pair) -> str | None:
     if before.uniques == now.uniques:
         return None
     text = _SET.sub(" ", pair.text)
-    alike = _compared(text)
+    compared = _compared(text)
     for each in sorted(before.uniques - now.uniques, key=lambda one: one.text):
         table, columns = each.table, _columns(each)
+        alike = {column for of, column in compared if of in (None, table)}
         is_looked_up = table in words_of(text) and columns <= alike
         is_there = all((table, column) in now.columns for column in columns)
         is_one = _JOIN.search(text) is None and _finds_one(now, table, alike)
@@ -52,11 +56,14 @@ def _columns(constraint: Constraint) -> frozenset[str]:
     return frozenset(column for column, _ in constraint.keys or ())
 
 
-def _compared(text: str) -> frozenset[str]:
-    """Return the names on either side of an `=` or before an `IN`."""
+def _compared(text: str) -> frozenset[tuple[str | None, str]]:
+    """Return the names on either side of an `=` or before an `IN`, each with its table if that is told."""
+    tables = tables_by_name(text)
     found = set()
     for each in _ALIKE.finditer(text):
         before = _NAME.findall(text[: each.start()])[-1:]
         behind = _NAME.findall(text[each.end() :].lstrip().partition(" ")[0])[-1:]
-        found |= {bare(name) for name in before + behind}
+        for name in before + behind:
+            owner, _, column = name.rpartition(".")
+            found.add((tables.get(bare(owner)) if owner else None, bare(column)))
     return frozenset(found)

@@ -104,10 +104,16 @@ _HIDDEN: Final = (
 )
 
 
-def unmet(text: str, *, own: tuple[Schema, Ran], here: tuple[Schema, Ran]) -> str | None:
-    """Return why a query may not do with other values what it does at its own state; None if it does."""
+def unmet(
+    text: str, *, own: tuple[Schema, Ran], here: tuple[Schema, Ran], may_have_twice: bool = True
+) -> str | None:
+    """Return why a query may not do with other values what it does at its own state; None if it does.
+
+    `may_have_twice` tells that there may be rows here which a UNIQUE of the own state would refuse.
+    """
     pair = Pair(At(text, *own), At(text, *here))
-    return next((why for check in CHECKS if (why := check(pair)) is not None), None)
+    checks = (*CHECKS, found_twice) if may_have_twice else CHECKS
+    return next((why for check in checks if (why := check(pair)) is not None), None)
 
 
 def hidden(text: str, *, own: Schema, here: Schema) -> str | None:
@@ -372,7 +378,6 @@ CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _diverted,
     _goes_along,
     *REFERRING,
-    found_twice,
     *MEANINGS,
 )
 """In the order in which they are asked: a query has one reason, the first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fixtures.mariadb import ENGINE
-from fixtures.two_versions import Servers, servers, verdict
+from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers, verdict
 
 from coordinator.model import Engine
 
@@ -27,6 +27,8 @@ S = "CREATE TABLE s (id integer PRIMARY KEY, mail integer);"
         ("UPDATE t SET mail = 77 WHERE id = {}", "pp"),
         ("SELECT n FROM t WHERE mail > {}", "pp"),
         ("SELECT mail FROM s WHERE mail = {}", "pp"),
+        ("SELECT x.n FROM t AS x, s AS y WHERE y.mail = {}", "pp"),
+        ("SELECT x.n FROM t AS x JOIN s AS y ON y.id = x.id WHERE x.mail = {}", "pu"),
     ],
 )
 def test_a_lookup_by_what_is_unique_no_more(servers: Servers, engine: Engine, query: str, expected: str):
@@ -38,6 +40,19 @@ def test_a_lookup_by_what_is_unique_no_more(servers: Servers, engine: Engine, qu
     }.get(engine, "ALTER TABLE t DROP INDEX k, ADD UNIQUE (of, mail);")
 
     assert verdict(servers, engine, base, pending, query) == expected
+
+
+def test_a_next_version_before_its_unique_finds_the_rows_that_it_will_have(servers: Servers):
+    base = T.format("t", "of, mail")
+    query = "SELECT n FROM t WHERE mail = $1"
+
+    def at_first(*before: str) -> str:
+        pending = [TOGETHER + each for each in (*before, "CREATE UNIQUE INDEX l ON t (mail);")]
+        engine = Engine.POSTGRESQL
+        return rehearsed(servers[engine], engine, base, *pending, live=query, next_=query)[1][1][0]
+
+    assert at_first() == "p"
+    assert at_first("DELETE FROM t WHERE n < 0;") == "u"
 
 
 def test_a_lookup_by_what_stays_unique_under_another_name(servers: Servers):
