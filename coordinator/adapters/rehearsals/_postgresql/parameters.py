@@ -87,8 +87,9 @@ class Question:
     def sets(self) -> list[Sample]:
         """Return the sets to try first, the usual one before all."""
         every = self.parameters
+        usual = [tuple(each.usual(place) for each in every) for place in range(3)]
         # The last row is the emptiest, however many rows queries want.
-        usual = [tuple(each.usual(place) for each in every) for place in (0, 1, -1, 2)]
+        last = tuple(each.usual(0) if each.is_written or not each.rows else each.of_row(-1) for each in every)
         moved = tuple(each.of_row(1) if each.is_written else each.of_row(0) for each in every)
         repeated = tuple(each.of_row(0) for each in every)
         crossed = tuple(
@@ -112,7 +113,9 @@ class Question:
         return [
             usual[0],
             moved,
-            *usual[1:],
+            usual[1],
+            last,
+            usual[2],
             repeated,
             crossed,
             nulls,
