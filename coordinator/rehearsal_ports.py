@@ -5,7 +5,7 @@ They stand apart from ports because a migration hook, a platform and a step know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
@@ -176,13 +176,16 @@ class RehearsalDatabase(Protocol):
         """
         ...
 
-    def fill(self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING) -> tuple[str, ...]:
+    def fill(
+        self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING, left_alone: Collection[str] = ()
+    ) -> tuple[str, ...]:
         """Insert sample rows into empty tables, and into parents up to three of them.
 
         Return a clause for each empty table that could not be filled.
         What was there at an earlier call, also of the database that this one is a clone of, is left alone.
         `with_nulls` adds to each table a row with NULL wherever it is allowed, `wanted` those that queries
-        look for, as far as the engine takes them.
+        look for, as far as the engine takes them. Parents in `left_alone`, in small letters, keep what they
+        have.
         """
         ...
 

@@ -17,7 +17,7 @@ from coordinator.queries import Catalogue
 from coordinator.rehearse.ask import ask_queries, compile_queries
 from coordinator.rehearse.between import Between
 from coordinator.rehearse.findings import already_failing_of, breaks_of, unchecked_of
-from coordinator.rehearse.sample_rows import SampleRows, wanted_of
+from coordinator.rehearse.sample_rows import SampleRows, wishes_of
 from coordinator.rehearse.state import State
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Failure, Memory, Pair, Walked, walk_states
@@ -101,7 +101,7 @@ def _ask_on_rows(base: Scratch, release: _Question) -> tuple[Asked, Scratch]:
     refused: Failure | None = None
     for rows in SampleRows:
         filled = base.copied()
-        unfilled = rows.fill(filled.database, wanted_of(release.subjects, release.engine))
+        unfilled = rows.fill(filled.database, wishes_of(release.subjects, new, release.engine))
         walked, ahead = _ask_on_two(filled, release, rows=rows)
         ahead.close()
         stopped = next((each for each in walked.failures if each.migration.name not in names), None)
@@ -134,13 +134,14 @@ def _ask_on_two(
 ) -> tuple[Walked, Scratch]:
     """Ask as `plan` does: the new version's own state stands on a copy from the start."""
     ahead = base.copied()
+    wishes = wishes_of(release.subjects, release.new, release.engine)
     try:
         walked = walk_states(
             Pair(base.database, ahead.database),
             release.new,
             release.subjects,
             layers=release.layers,
-            apply=rows.after(release.apply, release.engine, wanted_of(release.subjects, release.engine)),
+            apply=rows.after(release.apply, release.engine, wishes),
             engine=release.engine,
             goes_on=True,
             keys=keys,

@@ -36,7 +36,7 @@ from coordinator.rehearse.left_behind import hazards_of_left_behind
 from coordinator.rehearse.live_nulls import hazards_of_live_nulls
 from coordinator.rehearse.lost_indexes import hazards_of_lost_indexes
 from coordinator.rehearse.otherwise import done_otherwise
-from coordinator.rehearse.sample_rows import SampleRows, wanted_of
+from coordinator.rehearse.sample_rows import SampleRows, wishes_of
 from coordinator.rehearse.task import Task
 from coordinator.rehearse.walk import Apply, Failure, Pair, Walked, walk_states
 from coordinator.rules import find_hazards
@@ -102,7 +102,7 @@ def _try(
     server: RehearsalServer, task: Task, rows: SampleRows, *, tell: Tell, completed: Completed
 ) -> _Tried | Failure:
     """Walk through the states on new scratch databases; a failure is one of the base."""
-    wanted = wanted_of(task.subjects, task.spec.engine)
+    wishes = wishes_of(task.subjects, task.pending, task.spec.engine)
     with ExitStack() as scratch:
         walk = scratch.enter_context(server.database(task.live.dump))
         base_failure = None if task.live.dump is not None else _replay(walk, task, tell)
@@ -111,11 +111,11 @@ def _try(
         if task.live.dump is not None and any(each.is_code or each.by_program for each in task.pending):
             _record_applied(walk, task)
         drift = _drift_of(walk, server, task, tell)
-        unfilled = rows.fill(walk, wanted)
+        unfilled = rows.fill(walk, wishes)
         ahead = scratch.enter_context(walk.clone()) if task.pending and _asks(task) else walk
         beside = scratch.enter_context(walk.clone()) if _has_programs(task) else None
         applied = completed.applied(_apply_for(task))
-        apply = _telling(rows.after(applied, task.spec.engine, wanted), task, tell)
+        apply = _telling(rows.after(applied, task.spec.engine, wishes), task, tell)
         trials: list[Trial] = []
         walked = walk_states(
             Pair(walk, ahead),

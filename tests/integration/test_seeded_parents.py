@@ -89,3 +89,50 @@ CREATE TABLE post (id integer PRIMARY KEY, build integer);
     one = "SELECT id FROM post WHERE build = (SELECT build FROM info)"
 
     assert said(servers, engine, "ALTER TABLE post ADD COLUMN n integer;", one, base=base) == "pp"
+
+
+NUMBERED = """CREATE TABLE role (id integer PRIMARY KEY, name varchar(20) NOT NULL);
+INSERT INTO role VALUES (1, 'guest');
+CREATE TABLE person (id integer PRIMARY KEY, role integer NOT NULL, nick varchar(20),
+    FOREIGN KEY (role) REFERENCES role (id));
+"""
+
+
+@every_engine
+def test_a_row_that_a_migration_puts_where_none_is_yet_is_seen(servers: Servers, engine: Engine):
+    """A row of ours with its key would take its place."""
+    add = {
+        Engine.POSTGRESQL: "INSERT INTO role VALUES (2, 'admin') ON CONFLICT DO NOTHING;",
+        Engine.SQLITE: "INSERT OR IGNORE INTO role VALUES (2, 'admin');",
+        MYSQL_ENGINE: "INSERT IGNORE INTO role VALUES (2, 'admin');",
+    }[engine]
+
+    assert said(servers, engine, add, "SELECT name FROM role", base=NUMBERED) == "pu"
+
+
+@every_engine
+def test_a_row_that_a_migration_puts_is_not_there_because_a_query_looks_for_it(
+    servers: Servers, engine: Engine
+):
+    base = "CREATE TABLE role (id integer PRIMARY KEY, name varchar(20) NOT NULL UNIQUE);"
+    add = "INSERT INTO role SELECT 77, 'admin' WHERE NOT EXISTS (SELECT 1 FROM role WHERE name = 'admin');"
+
+    assert said(servers, engine, add, "SELECT id FROM role WHERE name = 'admin'", base=base) == "pu"
+
+
+@every_engine
+def test_a_row_that_a_migration_puts_beside_the_seed_costs_no_row_with_null(servers: Servers, engine: Engine):
+    pending = "INSERT INTO role VALUES (2, 'admin'); UPDATE person SET nick = 'none' WHERE nick IS NULL;"
+
+    assert said(servers, engine, pending, "SELECT nick FROM person", base=NUMBERED) == "pu"
+
+
+@every_engine
+def test_a_row_that_an_earlier_migration_of_the_release_put_is_a_seed(servers: Servers, engine: Engine):
+    base = "CREATE TABLE t (id integer);"
+    pending = (TOGETHER + SEEDED, f"{TOGETHER}{COLUMN}")
+    insert = INSERT if engine is Engine.POSTGRESQL else INSERT.replace("$1, $2, $3", "?, ?, ?")
+
+    _, [_, found] = rehearsed(servers[engine], engine, base, *pending, live="SELECT 1", next_=insert)
+
+    assert found == "bpp"

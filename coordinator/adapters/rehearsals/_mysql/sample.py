@@ -9,7 +9,7 @@ other, so foreign keys are not checked meanwhile; what points at nothing in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Final
 
@@ -175,6 +175,7 @@ def fill(
     filled: set[str],
     with_nulls: bool = True,
     wanted: WantedRows = NOTHING,
+    left_alone: Collection[str] = (),
 ) -> Iterator[str]:
     """Insert sample rows and commit; yield a clause for each table that stays empty.
 
@@ -187,7 +188,8 @@ def fill(
     rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
     counts = {table.name: filling.count(table) for table in new}
     empty = [table for table in new if counts[table.name] == 0]
-    few = {each.name for each in parents_with_few(tables, counts, enough=ROWS) if with_nulls}
+    parents = parents_with_few(tables, counts, enough=ROWS) if with_nulls else []
+    few = {each.name for each in parents if each.name.lower() not in left_alone}
     chosen = [table for table in new if table in empty or table.name in few]
     fetch(connection, "SET SESSION foreign_key_checks = 0")
     fetch(connection, "START TRANSACTION")

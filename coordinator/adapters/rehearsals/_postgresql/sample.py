@@ -14,7 +14,7 @@ filled once: rows that come in a later state would be a difference that no migra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -46,22 +46,34 @@ _LONG_AGO: Final = "2001-01-01 01:01:01"
 
 
 def fill(
-    connection: psycopg.Connection, *, filled: set[str], with_nulls: bool = True, wanted: WantedRows = NOTHING
+    connection: psycopg.Connection,
+    *,
+    filled: set[str],
+    with_nulls: bool = True,
+    wanted: WantedRows = NOTHING,
+    left_alone: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Insert sample rows into empty tables; return a clause for each that stays empty.
 
     `filled` has the names of the tables of earlier fillings, and gets those of this one. `with_nulls` adds a
-    row with NULL wherever it is allowed. The connection is idle, in autocommit mode, and the owner's.
+    row with NULL wherever it is allowed; parents in `left_alone` keep what they have. The connection is idle,
+    in autocommit mode, and the owner's.
     """
     with at_ease(connection):
-        return _Filling(connection, filled, with_nulls=with_nulls, wanted=wanted).run()
+        return _Filling(connection, filled, with_nulls=with_nulls, wanted=wanted, left_alone=left_alone).run()
 
 
 class _Filling:
     """One filling of one database: which tables still wait, and what is wrong with those that failed."""
 
     def __init__(
-        self, connection: psycopg.Connection, filled: set[str], *, with_nulls: bool, wanted: WantedRows
+        self,
+        connection: psycopg.Connection,
+        filled: set[str],
+        *,
+        with_nulls: bool,
+        wanted: WantedRows,
+        left_alone: Collection[str],
     ) -> None:
         self._connection = connection
         self._wanted = wanted
@@ -74,7 +86,10 @@ class _Filling:
             table.oid: table
             for table in self._tables
             if not table.is_ledger
-            and (table.oid not in self._seeded or table.oid in parents)
+            and (
+                table.oid not in self._seeded
+                or (table.oid in parents and table.bare.lower() not in left_alone)
+            )
             and self._seeded.get(table.oid, 0) < len(_WISHES)
         }
         filled.update(table.name for table in self._tables)

@@ -7,7 +7,7 @@ migration gives to the database or a role reach new connections only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from secrets import token_hex
 
@@ -188,9 +188,17 @@ class ScratchDatabase:
         """Ask how each text finds its rows, whatever its values are."""
         return look_up(self._connection, [text for text, _ in asks])
 
-    def fill(self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING) -> tuple[str, ...]:
+    def fill(
+        self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING, left_alone: Collection[str] = ()
+    ) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
-        return fill(self._connection, filled=self._filled, with_nulls=with_nulls, wanted=wanted)
+        return fill(
+            self._connection,
+            filled=self._filled,
+            with_nulls=with_nulls,
+            wanted=wanted,
+            left_alone=left_alone,
+        )
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""

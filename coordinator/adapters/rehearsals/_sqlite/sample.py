@@ -52,6 +52,7 @@ def fill(
     filled: set[str],
     with_nulls: bool = True,
     wanted: WantedRows = NOTHING,
+    left_alone: Collection[str] = (),
 ) -> Iterator[str]:
     """Insert sample rows and commit; yield a clause for each table that stays empty.
 
@@ -67,7 +68,8 @@ def fill(
     rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
     counts = {table.name: _count(connection, table) for table in new}
     empty = [table for table in new if counts[table.name] == 0]
-    few = parents_with_few(known, counts, enough=ROWS) if with_nulls else []
+    parents = parents_with_few(known, counts, enough=ROWS) if with_nulls else []
+    few = [each for each in parents if each.name.lower() not in left_alone]
     orphaned = {table for table, *_ in connection.execute("PRAGMA foreign_key_check").fetchall()}
     names = {table.name for table in (*empty, *few)} - orphaned
     by_name = {table.name.lower(): table for table in known}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -94,10 +94,19 @@ class ScratchDatabase:
             names = frozenset(table.name.lower() for table in schema.tables(connection))
             return [look_up(connection, text, names) for text, _ in asks]
 
-    def fill(self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING) -> tuple[str, ...]:
+    def fill(
+        self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING, left_alone: Collection[str] = ()
+    ) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
         with connections.asking(self.path) as connection:
-            return tuple(sample.fill(connection, filled=self._filled, with_nulls=with_nulls, wanted=wanted))
+            left = sample.fill(
+                connection,
+                filled=self._filled,
+                with_nulls=with_nulls,
+                wanted=wanted,
+                left_alone=left_alone,
+            )
+            return tuple(left)
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""
