@@ -99,14 +99,17 @@ _FLAG: Final = re.compile(
     r"\s*(?=\)|;|\Z|\b(?:AND|OR|ORDER|GROUP|LIMIT|RETURNING|FOR|UNION|THEN|FROM)\b)",
     re.IGNORECASE,
 )
-_SET: Final = re.compile(r"\bSET\b.*?(?=\bWHERE\b|\bFROM\b|\bRETURNING\b|\Z)", re.IGNORECASE | re.DOTALL)
+_NO_FILTER: Final = re.compile(
+    r"\bSET\b.*?(?=\bWHERE\b|\bFROM\b|\bRETURNING\b|\Z)|\bWHEN\b.*?\bTHEN\b", re.IGNORECASE | re.DOTALL
+)
+"""What is written, and what an expression tells apart: rows are found without it."""
 _NO_ALIAS: Final = (
     r"(?!(?:WHERE|ON|USING|SET|JOIN|INNER|LEFT|RIGHT|FULL|CROSS|NATURAL|GROUP|ORDER|LIMIT|OFFSET|FETCH|FOR"
     r"|UNION|EXCEPT|INTERSECT|HAVING|WINDOW|RETURNING|VALUES|SELECT|DEFAULT|WITH|FROM|AS|FORCE|USE"
     r"|TABLESAMPLE)\b)"
 )
 _TABLE: Final = re.compile(
-    r"(?:\b(?:FROM|JOIN|UPDATE|INTO|USING)\s+(?:(?:ONLY|LATERAL)\s+)?|,\s*)"
+    r"(?:\b(?:(?P<into>INTO)|FROM|JOIN|UPDATE|USING)\s+(?:(?:ONLY|LATERAL)\s+)?|,\s*)"
     rf"(?:{_NAME}\s*\.\s*)?(?P<table>{_NAME})(?:\s+(?:AS\s+)?{_NO_ALIAS}(?P<alias>{_NAME}))?",
     re.IGNORECASE,
 )
@@ -125,11 +128,13 @@ def wanted_by(texts: Iterable[str], engine: Engine) -> WantedRows:
 
 def wanted_rows(text: str, engine: Engine) -> WantedRows:
     """Return the rows that a query looks for, by the tables that it names: one for each value of a list."""
-    shown = _SET.sub(" ", _without_comments(text, engine))
+    shown = _NO_FILTER.sub(" ", _without_comments(text, engine))
     names = tables_by_name(shown)
+    read = {_bare(each["table"]) for each in _TABLE.finditer(shown) if not each["into"]}
+    only_filled = set(names.values()) - read
     found: dict[str, list[Wanted]] = {}
     for owner, column, values in _comparisons(shown):
-        owners = [names.get(owner, owner)] if owner else sorted(set(names.values()))
+        owners = [names.get(owner, owner)] if owner else sorted(set(names.values()) - only_filled)
         for table in owners:
             rows = found.setdefault(table, [{}])
             found[table] = list(islice(_extended(rows, column, values), _MOST_OF_A_QUERY))

@@ -45,6 +45,17 @@ def test_what_is_set_is_not_wanted() -> None:
     assert _values("INSERT INTO t (a) VALUES ('x') ON CONFLICT (a) DO UPDATE SET a = 'y'") == []
 
 
+def test_what_an_expression_tells_apart_is_not_wanted() -> None:
+    assert _values("SELECT CASE WHEN n < 0 THEN 'x' WHEN n = 7 THEN 'y' END FROM t WHERE a = 1") == [{"a": 1}]
+
+
+def test_the_table_that_is_filled_gets_no_row_like_those_that_are_read() -> None:
+    text = "INSERT INTO t (id) SELECT id FROM s WHERE id > 7"
+    assert (_values(text), _values(text, "s")) == ([], [{"id": 8}])
+    text = "INSERT INTO t (id) SELECT id + 1 FROM t WHERE id > 7"
+    assert _values(text) == [{"id": 8}]
+
+
 def test_columns_go_to_the_tables_of_their_aliases() -> None:
     text = (
         "SELECT o.id FROM public.orders AS o JOIN users u ON u.id = o.user_id, `kinds` k"
