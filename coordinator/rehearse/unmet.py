@@ -31,7 +31,7 @@ from coordinator.rehearse.referring import CHECKS as REFERRING
 from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.shifted import shifted
 from coordinator.rehearse.unreached import is_unreached
-from coordinator.rehearse.written import columns_by, literals_by, sent_by, targets_of
+from coordinator.rehearse.written import columns_by, literals_by, made_by, sent_by, targets_of
 
 _LONGEST: Final = 80
 """Characters of a definition in a sentence."""
@@ -167,9 +167,10 @@ def _null_refused(pair: Pair) -> str | None:
     before, now = pair.own.schema, pair.here.schema
     events, columns = events_of(pair.text), columns_by(pair.text)
     new = now.never_null - before.never_null
-    if not new or _tries_null(pair):
+    if not new:
         return None
-    for name in sorted(new):
+    made = _made_of_others(pair)
+    for name in sorted(new if not _tries_null(pair) else {each for each in new if each[1] in made}):
         if columns is None or name[1] in columns:
             is_met = name in before.columns
         else:
@@ -182,6 +183,23 @@ def _null_refused(pair: Pair) -> str | None:
 def _tries_null(pair: Pair) -> bool:
     """Tell whether a row was written with NULL wherever a parameter stands, and nothing else makes one."""
     return bool(pair.own.ran.count) and not _SELECT.search(pair.text) and not _MAKES_NULL.search(pair.text)
+
+
+def _made_of_others(pair: Pair) -> frozenset[str]:
+    """Return the columns that an UPDATE makes of what may be NULL, and was in no row that it wrote."""
+    schema, names = pair.here.schema, pair.here.names
+    free = {column for name, column in schema.columns.keys() - schema.never_null if name in names}
+    met = _null_in(pair.own) | _null_in(pair.here)
+    return frozenset(column for column, words in made_by(pair.text).items() if words & free - met)
+
+
+def _null_in(at: At) -> frozenset[str]:
+    """Return the columns that have NULL in a row as it was written."""
+    if at.ran.written is None:
+        return frozenset()
+    cells = zip(*at.ran.written.rows, strict=True)
+    pairs = zip(at.ran.written.columns, cells, strict=False)
+    return frozenset(bare(column.name) for column, values in pairs if None in values)
 
 
 def _sets_literals(pair: Pair, columns: Collection[str]) -> bool:
@@ -210,7 +228,7 @@ def _taken_along(pair: Pair) -> str | None:
 
 def _refused(pair: Pair) -> str | None:
     """A constraint that is new here."""
-    tries_null = _tries_null(pair)
+    tries_null = _tries_null(pair) and not _made_of_others(pair)
     differing = pair.met_here.differing(pair.met_before, pair.text, pair.columns, tries_null=tries_null)
     for each in differing:
         is_literal = asks_for_null(each) and _sets_literals(pair, each.words & (pair.columns or each.words))

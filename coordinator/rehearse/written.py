@@ -85,6 +85,16 @@ def literal_values(text: str) -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=_MANY)
+def made_by(text: str) -> Mapping[str, frozenset[str]]:
+    """Return the columns that an UPDATE sets, each with the words of what it is made of, but for literals."""
+    statements = split_statements(text)
+    is_update = len(statements) == 1 and statements[0].words[:1] == ("UPDATE",)
+    changed = _SET.search(text) if is_update else None
+    pairs = (each.partition("=") for each in items_of(changed["set"])) if changed else ()
+    return {bare(name.strip()): words_of(of) for name, _, of in pairs if not _IS_LITERAL.fullmatch(of)}
+
+
+@lru_cache(maxsize=_MANY)
 def sent_by(text: str) -> frozenset[str]:
     """Return the columns of which an UPDATE sets each row to a parameter, and to nothing else."""
     changed = _SET.search(text)

@@ -124,3 +124,25 @@ def test_the_row_with_null_is_looked_up_beside_those_that_are_wanted(
     )
 
     assert found == "pu"
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("value", "expected"), [("c", "pu"), ("id + 1", "pp"), ("7", "pp"), ("length(state)", "pp")]
+)
+def test_a_wanted_row_says_nothing_of_a_column_that_has_no_null_there(
+    servers: Servers, engine: Engine, value: str, expected: str
+):
+    """A check refuses the row that is NULL in `c` and `d`; one of a client is so in `c` alone."""
+    columns = "(id integer PRIMARY KEY, b integer{}, c integer, d integer, state varchar(9) NOT NULL,"
+    columns += " CHECK (c IS NOT NULL OR d IS NOT NULL));"
+    requires = {
+        Engine.POSTGRESQL: "UPDATE t SET b = 0 WHERE b IS NULL; ALTER TABLE t ALTER b SET NOT NULL;",
+        Engine.SQLITE: f"CREATE TABLE n {columns.format(' NOT NULL')}"
+        " INSERT INTO n SELECT id, coalesce(b, 0), c, d, state FROM t; DROP TABLE t;"
+        " ALTER TABLE n RENAME TO t;",
+        ENGINE: "UPDATE t SET b = 0 WHERE b IS NULL; ALTER TABLE t MODIFY b integer NOT NULL;",
+    }[engine]
+    query = f"UPDATE t SET b = {value} WHERE state = 'paid'"
+
+    assert verdict(servers, engine, f"CREATE TABLE t {columns.format('')}", requires, query) == expected
