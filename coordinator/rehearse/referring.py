@@ -1,8 +1,8 @@
-"""Foreign keys of the same columns that refer to something else, or are asked sooner, at another state. Pure.
+"""Foreign keys that are new, refer to something else, or are asked sooner, at another state. Pure.
 
 Sample rows of two parents have the same keys, so what refers to the one has a row in the other as well. And
 each query is a transaction of its own in a rehearsal: a row that is written before its parent, as a deferred
-key allows, is never met.
+key allows, is never met. Nor may be a row that others refer to, where a query takes some away by a literal.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from coordinator.rehearse.catalogued import words_of
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.pair import Pair
 from coordinator.rehearse.references import Reference
@@ -21,6 +22,10 @@ _ELSEWHERE: Final = (
 _HASTIER: Final = (
     "a foreign key of `{table}` is asked at each statement here, and where the version was made a transaction"
     " could put it off (DEFERRABLE): whether the version writes a row before its parent is not known"
+)
+_HELD: Final = (
+    "rows of `{table}` refer to those of `{parent}` here by a foreign key that is not there where the version"
+    " was made, and none was met: whether the version takes away or changes a row that has such is not known"
 )
 _OF_CHILD: Final = frozenset({"insert", "update"})
 
@@ -47,6 +52,25 @@ def _hastier(pair: Pair) -> str | None:
     return None
 
 
+def _held(pair: Pair) -> str | None:
+    """A foreign key that keeps a row to which another one refers: to those that were met, none does.
+
+    One of the same columns, or to the same key, that is gone instead has another name here.
+    """
+    new = pair.here.schema.refusing - pair.own.schema.refusing
+    if not new:
+        return None
+    gone = pair.own.schema.references - pair.here.schema.references
+    for each in _other(pair):
+        is_renamed = any(
+            _is_of_same(one, each) or (one.parent, one.keys) == (each.parent, each.keys) for one in gone
+        )
+        is_new = any(((event, each.parent), each.table) in new for event in events_of(pair.text))
+        if is_new and not is_renamed and _writes_parent(pair, each) and each.table not in words_of(pair.text):
+            return _HELD.format(table=each.table, parent=each.parent)
+    return None
+
+
 def _other(pair: Pair) -> Iterator[Reference]:
     """Yield the foreign keys that are others here."""
     ours, theirs = pair.own.schema.references, pair.here.schema.references
@@ -70,4 +94,4 @@ def _writes_parent(pair: Pair, reference: Reference) -> bool:
     return reference.parent in pair.here.names and ("delete" in events or ("update" in events and is_named))
 
 
-CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (_refers_elsewhere, _hastier)
+CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (_refers_elsewhere, _hastier, _held)

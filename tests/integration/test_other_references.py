@@ -86,3 +86,36 @@ def test_a_column_of_sqlite_that_refers_at_the_end_of_a_transaction(servers: Ser
     )
 
     assert verdict(servers, Engine.SQLITE, base, pending, with_parameters(Engine.SQLITE, INSERTS)) == "pu"
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("action", "live", "expected"),
+    [
+        ("", "DELETE FROM t WHERE state = 'paid'", "pu"),
+        ("", "UPDATE t SET note = 1 WHERE state = 'paid'", "pp"),
+        ("", "DELETE FROM t WHERE NOT EXISTS (SELECT 1 FROM c WHERE c.t_id = t.id)", "pp"),
+        ("", "DELETE FROM c WHERE id > 5", "pp"),
+        ("ON DELETE CASCADE", "DELETE FROM t WHERE state = 'paid'", "pp"),
+    ],
+)
+def test_a_new_reference_to_rows_of_which_none_was_met_that_has_one(
+    servers: Servers, engine: Engine, action: str, live: str, expected: str
+):
+    base = """CREATE TABLE t (id integer PRIMARY KEY, state varchar(9) NOT NULL, note integer);
+CREATE TABLE c (id integer PRIMARY KEY, t_id integer NOT NULL);"""
+    key = f"FOREIGN KEY (t_id) REFERENCES t (id) {action}"
+    pending = f"ALTER TABLE c ADD CONSTRAINT fk {key};"
+    if engine is Engine.SQLITE:
+        pending = f"""CREATE TABLE n (id integer PRIMARY KEY, t_id integer NOT NULL, {key});
+INSERT INTO n SELECT * FROM c; DROP TABLE c; ALTER TABLE n RENAME TO c;"""
+
+    assert verdict(servers, engine, base, pending, live) == expected
+
+
+def test_a_reference_of_a_table_that_gets_another_name_is_no_new_one(servers: Servers):
+    base = """CREATE TABLE t (id integer PRIMARY KEY, state varchar(9) NOT NULL);
+CREATE TABLE c (id integer PRIMARY KEY, t_id integer NOT NULL REFERENCES t (id));"""
+    pending = "ALTER TABLE c RENAME TO d;"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "DELETE FROM t WHERE state = 'paid'") == "pp"
