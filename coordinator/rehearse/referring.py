@@ -14,6 +14,7 @@ from coordinator.rehearse.catalogued import words_of
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.pair import Pair
 from coordinator.rehearse.references import Reference
+from coordinator.rehearse.written import changed_by
 
 _ELSEWHERE: Final = (
     "a foreign key of `{table}` refers to `{parent}` ({keys}) here, and where the version was made to another"
@@ -65,7 +66,10 @@ def _held(pair: Pair) -> str | None:
         is_renamed = any(
             _is_of_same(one, each) or (one.parent, one.keys) == (each.parent, each.keys) for one in gone
         )
-        is_new = any(((event, each.parent), each.table) in new for event in events_of(pair.text))
+        # An upsert names the key, and changes what stands behind its SET.
+        is_kept = changed_by(pair.text).isdisjoint(each.keys)
+        done = events_of(pair.text) - ({"update"} if is_kept else set())
+        is_new = any(((event, each.parent), each.table) in new for event in done)
         if is_new and not is_renamed and _writes_parent(pair, each) and each.table not in words_of(pair.text):
             return _HELD.format(table=each.table, parent=each.parent)
     return None

@@ -85,6 +85,12 @@ def literal_values(text: str) -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=_MANY)
+def changed_by(text: str) -> frozenset[str]:
+    """Return the words among which the columns are that a text changes in rows that are there."""
+    return words_of(" ".join(each["set"] for each in _SET.finditer(text)))
+
+
+@lru_cache(maxsize=_MANY)
 def made_by(text: str) -> Mapping[str, frozenset[str]]:
     """Return the columns that an UPDATE sets, each with the words of what it is made of, but for literals."""
     statements = split_statements(text)
