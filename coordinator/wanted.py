@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -126,6 +127,7 @@ def wanted_by(texts: Iterable[str], engine: Engine) -> WantedRows:
     return {table: sorted(rows, key=lambda row: -row.says) for table, rows in found.items()}
 
 
+@lru_cache(maxsize=4_096)  # a query's text is read for the rows, and again for its values
 def wanted_rows(text: str, engine: Engine) -> WantedRows:
     """Return the rows that a query looks for, by the tables that it names: one for each value of a list."""
     shown = _NO_FILTER.sub(" ", _without_comments(text, engine))

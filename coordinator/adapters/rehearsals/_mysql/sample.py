@@ -10,6 +10,7 @@ other, so foreign keys are not checked meanwhile; what points at nothing in the 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice, product
 from typing import Final
 
@@ -23,19 +24,8 @@ from coordinator.adapters.rehearsals._mysql.values import candidates, is_checked
 from coordinator.adapters.rehearsals._scratch.nulls import in_turn_with_null
 from coordinator.adapters.rehearsals._scratch.order import in_order, parents_with_few
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
-from coordinator.wanted import (
-    MOST_WANTED,
-    NOTHING,
-    NOTHING_TOLD,
-    Link,
-    Told,
-    WantedRow,
-    WantedRows,
-    choices_for,
-    is_met,
-    link,
-    nulls_beside,
-)
+from coordinator.adapters.rehearsals._scratch.wanting import insert_wanted
+from coordinator.wanted import MOST_WANTED, NOTHING, NOTHING_TOLD, Told, WantedRow, WantedRows
 
 ROWS: Final = 3
 READ: Final = ROWS + 2 * MOST_WANTED
@@ -69,30 +59,16 @@ class _Filling:
         return refusal
 
     def fill_wanted(self, table: Table, wanted: Sequence[WantedRow], *, with_nulls: bool) -> None:
-        """Insert what queries look for, as far as the table takes it and no row is like it.
-
-        Each in full, and with NULL wherever that is allowed and not looked for.
-        """
-        inserted = 0
-        nullable = [each.name for each in table.writable if not each.not_null] if with_nulls else []
-        for each in wanted:
-            links, rows = self._links(table, each), rows_of(self.connection, table)
-            if inserted == MOST_WANTED or any(is_met(row, each, links) for row in rows):
-                continue
-            number = ROWS + 1 + 2 * inserted
-            if self.insert(table, number, told := choices_for(each, links)) is None:
-                inserted += 1
-                if nulls := nulls_beside(each, told, nullable):
-                    self.insert(table, number + 1, {**told, **nulls})
-
-    def _links(self, table: Table, wanted: WantedRow) -> list[Link]:
-        found = [
-            link(key.columns, key.parent_columns, rows_of(self.connection, parent), beside)
-            for key in table.foreign_keys
-            if (parent := self.tables.get(key.parent.lower())) is not None
-            and (beside := wanted.beside.get(parent.name.lower())) is not None
-        ]
-        return [each for each in found if each is not None]
+        """Insert what queries look for, each in full and, `with_nulls`, with NULL wherever that may be."""
+        insert_wanted(
+            table,
+            wanted,
+            tables=self.tables,
+            rows_of=partial(rows_of, self.connection),
+            insert=partial(self.insert, table),
+            after=ROWS,
+            nullable=[each.name for each in table.writable if not each.not_null] if with_nulls else (),
+        )
 
     def insert(self, table: Table, number: int, told: Told = NOTHING_TOLD) -> str | None:
         """Insert the row of a number, with what is told of it; return why a table took none."""

@@ -175,8 +175,10 @@ class _Filling:
         """Insert what queries look for, as far as the engine takes it and no row is like it."""
         inserted = 0
         for wanted in self._wanted.get(table.bare.lower(), ()):
+            if inserted == MOST_WANTED:
+                break
             links = self._links(table, wanted)
-            if inserted == MOST_WANTED or any(is_met(row, wanted, links) for row in self._rows(table)):
+            if any(is_met(row, wanted, links) for row in self._rows(table)):
                 continue
             solutions = self._suggestions.wanted(table, solved, wanted, links)
             if solutions is None or not self._insert_one(table, solutions.full, place=2 * inserted):

@@ -10,28 +10,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice, product
 from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.nulls import in_turn_with_null
 from coordinator.adapters.rehearsals._scratch.order import in_order, parents_with_few
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
+from coordinator.adapters.rehearsals._scratch.wanting import insert_wanted
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import ForeignKey, Table, TableColumn, tables
 from coordinator.adapters.rehearsals._sqlite.values import candidates, is_checked
-from coordinator.wanted import (
-    MOST_WANTED,
-    NOTHING,
-    NOTHING_TOLD,
-    Link,
-    Told,
-    WantedRow,
-    WantedRows,
-    choices_for,
-    is_met,
-    link,
-    nulls_beside,
-)
+from coordinator.wanted import MOST_WANTED, NOTHING, NOTHING_TOLD, Told, WantedRows
 
 ROWS: Final = 3
 READ: Final = ROWS + 2 * MOST_WANTED
@@ -81,13 +71,24 @@ def fill(
     }
     for table in new:
         if table.name in names:
-            looked_for = wanted.get(table.name.lower(), ())
-            _fill_wanted(connection, table, looked_for, by_name, with_nulls=with_nulls)
+            insert_wanted(
+                table,
+                wanted.get(table.name.lower(), ()),
+                tables=by_name,
+                rows_of=partial(rows_of, connection),
+                insert=partial(_insert_one, connection, table, known=by_name),
+                after=ROWS,
+                nullable=_nullable(table) if with_nulls else (),
+            )
     _remove_orphans(connection, names)
     connection.execute("COMMIT")
     for table in empty:
         if _count(connection, table) == 0:
             yield f"`{table.name}`: {reasons.get(table.name, 'its foreign keys point at no row')}"
+
+
+def _nullable(table: Table) -> Sequence[str]:
+    return [each.name for each in table.writable if not each.not_null and not each.key]
 
 
 def _count(connection: sqlite3.Connection, table: Table) -> int:
@@ -101,52 +102,17 @@ def _fill_table(
     """Insert a table's rows by their numbers; return why not one of them was taken."""
     refusal = None
     for number in numbers:
-        refusal = _insert_one(connection, table, number, known) or refusal
+        refusal = _insert_one(connection, table, number, known=known) or refusal
     return f"no row was found that it takes: {refusal}" if refusal else None
-
-
-def _fill_wanted(
-    connection: sqlite3.Connection,
-    table: Table,
-    wanted: Sequence[WantedRow],
-    known: _Tables,
-    *,
-    with_nulls: bool,
-) -> None:
-    """Insert what queries look for, as far as a table takes it and no row is like it.
-
-    Each in full, and with NULL wherever that is allowed and not looked for.
-    """
-    inserted = 0
-    nullable = [each.name for each in table.writable if with_nulls and not each.not_null and not each.key]
-    for each in wanted:
-        links = _links(connection, table, each, known)
-        if inserted == MOST_WANTED or any(is_met(row, each, links) for row in rows_of(connection, table)):
-            continue
-        number, told = ROWS + 1 + 2 * inserted, choices_for(each, links)
-        if _insert_one(connection, table, number, known, told=told) is None:
-            inserted += 1
-            if nulls := nulls_beside(each, told, nullable):
-                _insert_one(connection, table, number + 1, known, told={**told, **nulls})
-
-
-def _links(connection: sqlite3.Connection, table: Table, wanted: WantedRow, known: _Tables) -> list[Link]:
-    found = [
-        link(key.columns, key.parent_columns, rows_of(connection, parent), beside)
-        for key in table.foreign_keys
-        if (parent := known.get(key.parent.lower())) is not None
-        and (beside := wanted.beside.get(parent.name.lower())) is not None
-    ]
-    return [each for each in found if each is not None]
 
 
 def _insert_one(
     connection: sqlite3.Connection,
     table: Table,
     number: int,
-    known: _Tables,
-    *,
     told: Told = NOTHING_TOLD,
+    *,
+    known: _Tables,
 ) -> str | None:
     refusal = None
     for row in _rows_to_try(connection, table, number, known, told=told):
