@@ -9,15 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
-import psycopg
 import pytest
-from fixtures.mariadb import ADAPTER, root_connection
 from fixtures.mariadb import ENGINE as MYSQL_ENGINE
 from fixtures.two_versions import TOGETHER, Servers, migration, rehearsed, servers, shop_on
-from psycopg.conninfo import make_conninfo
 
 from coordinator import discovery
-from coordinator.adapters.databases import postgresql
 from coordinator.app import live_rows
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.live_rows import count_rows
@@ -27,13 +23,12 @@ from coordinator.errors import DatabaseError
 from coordinator.evidence import Hazard, Verdict
 from coordinator.load import load_plan
 from coordinator.model import BackfillSpec, DatabaseName, Engine, Migration
-from coordinator.ports.databases import Batch, Database, Session
+from coordinator.ports.databases import Batch, Session
 from coordinator.prove import risks
 from coordinator.rehearsal_ports import RowQuery
 from coordinator.rehearse import asked_of_live, hazards_of_live_rows
 from coordinator.report.page import as_html
 from coordinator.report.story import tell
-from coordinator.secret import Secret
 
 __all__ = ["servers"]
 TABLES = (
@@ -467,51 +462,6 @@ def test_a_connection_that_is_lost_over_the_question_leaves_the_rest_proven(
     assert "live's rows were not asked: The connection is gone" in (
         proof.evidence.rehearsals[DatabaseName("shop")].notes
     )
-
-
-# -- what the user may not ask ------------------------------------------------------------------------------
-
-
-def denied_on(database: Database) -> list[str]:
-    """Return what is told of two questions, of which the user may ask the second alone."""
-    told: list[str] = []
-    asked = [RowQuery(name, "1", f"FROM {name} WHERE a = 1") for name in ("hidden", "shown")]
-    with database.session(label="test") as session:
-        counts = count_rows(session, asked, denied=lambda each, words: told.append(f"{each.rows}: {words}"))
-    assert counts == {asked[1]: 1}
-    return told
-
-
-def test_a_question_that_the_user_may_not_ask_is_told_with_the_servers_words(database_url: str):
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        role = f"releasing_in_{connection.info.dbname}"
-        connection.execute(f"CREATE ROLE {role} LOGIN")
-        try:
-            connection.execute("CREATE TABLE hidden AS SELECT 1 AS a; CREATE TABLE shown AS SELECT 1 AS a")
-            connection.execute(f"GRANT SELECT ON shown TO {role}")
-            url = Secret(make_conninfo(database_url, user=role))
-            told = denied_on(postgresql.connect(url, lock_timeout=timedelta(seconds=1)))
-        finally:
-            connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
-
-    assert told == ["hidden: The database refused a statement: permission denied for table hidden"]
-
-
-@pytest.mark.mariadb
-def test_a_question_that_the_user_may_not_ask_on_mariadb_is_told_too(mariadb_url: str):
-    place, _, name = mariadb_url.partition("@")[2].partition("/")
-    with root_connection(mariadb_url) as connection, connection.cursor() as cursor:
-        for each in ("hidden", "shown"):
-            cursor.execute(f"CREATE TABLE {name}.{each} AS SELECT 1 AS a")
-        cursor.execute("CREATE USER asking IDENTIFIED BY 'geheim'")
-        try:
-            cursor.execute(f"GRANT SELECT ON {name}.shown TO asking")
-            url = Secret(f"mysql://asking:geheim@{place}/{name}")
-            [told] = denied_on(ADAPTER.connect(url, lock_timeout=timedelta(seconds=1)))
-        finally:
-            cursor.execute("DROP USER asking")
-
-    assert told.startswith("hidden: The database refused a statement: SELECT command denied to user")
 
 
 def test_a_plan_says_which_question_the_user_may_not_ask(
