@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
 
 from coordinator.evidence import Change, Objection, StatementEvidence
@@ -63,6 +63,25 @@ class Description:
     though it compiles: a matter of the layer prepare. Engines that read such a word as a name only have none.
     """
 
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Which sample rows a database gets; tables and columns are in small letters and without schema."""
+
+    with_nulls: bool = True
+    """Each table gets a row with NULL wherever it is allowed."""
+    wanted: WantedRows = field(default_factory=lambda: NOTHING)
+    """Also what queries look for, as far as the engine takes it."""
+    left_alone: Collection[str] = frozenset()
+    """Parents that keep what they have; others get rows of ours beside one or two that are there."""
+    without: Collection[str] = frozenset()
+    """Tables that get no row."""
+    spelled: Collection[tuple[str, str]] = frozenset()
+    """Columns, each with its table, whose texts spell a number, and whose JSON is an array."""
+
+
+THREE_ROWS: Final = Sampling()
+"""What a table gets of which nothing is said."""
 
 Values = tuple[object, ...]
 """Sample values of a query's parameters; only their database reads them, and it may try several of each."""
@@ -176,16 +195,11 @@ class RehearsalDatabase(Protocol):
         """
         ...
 
-    def fill(
-        self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING, left_alone: Collection[str] = ()
-    ) -> tuple[str, ...]:
+    def fill(self, sampling: Sampling = THREE_ROWS) -> tuple[str, ...]:
         """Insert sample rows into empty tables, and into parents up to three of them.
 
-        Return a clause for each empty table that could not be filled.
+        Return a clause for each empty table that should have some and could not be filled.
         What was there at an earlier call, also of the database that this one is a clone of, is left alone.
-        `with_nulls` adds to each table a row with NULL wherever it is allowed, `wanted` those that queries
-        look for, as far as the engine takes them. Parents in `left_alone`, in small letters, keep what they
-        have.
         """
         ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from coordinator.backtest.bases import Applying, Content, Scratch, content_of, failure, key_of
 from coordinator.backtest.checkout import effect
@@ -16,8 +17,10 @@ from coordinator.model import DatabaseName, Engine, Layer, Migration, Role, Serv
 from coordinator.queries import Catalogue
 from coordinator.rehearse.ask import ask_queries, compile_queries
 from coordinator.rehearse.between import Between
+from coordinator.rehearse.emptied import NOTHING_EMPTIED, emptied_by
 from coordinator.rehearse.findings import already_failing_of, breaks_of, unchecked_of
-from coordinator.rehearse.sample_rows import SampleRows, wishes_of
+from coordinator.rehearse.sample_rows import FIRST_TRIED, SampleRows, wishes_of
+from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.state import State
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Failure, Memory, Pair, Walked, walk_states
@@ -99,21 +102,29 @@ def _ask_on_rows(base: Scratch, release: _Question) -> tuple[Asked, Scratch]:
     last = last.holding(_content(base.content + content_of(new), bare))
     names = {each.migration.name for each in bare}
     refused: Failure | None = None
-    for rows in SampleRows:
+    rows: SampleRows | None = FIRST_TRIED
+    wishes = wishes_of(release.subjects, new, release.engine)
+    while True:
         filled = base.copied()
-        unfilled = rows.fill(filled.database, wishes_of(release.subjects, new, release.engine))
-        walked, ahead = _ask_on_two(filled, release, rows=rows)
-        ahead.close()
+        unfilled = rows.fill(filled.database, wishes) if rows is not None else ()
+        walked, ahead = _ask_on_two(filled, release, rows=rows, failing=names)
         stopped = next((each for each in walked.failures if each.migration.name not in names), None)
-        if stopped is None:
+        if stopped is None or rows is None:
+            ahead.close()
             break
         refused = refused or stopped
+        schemas = [Schema.of(each.database.catalogue()) for each in (base, ahead)]
+        ahead.close()
+        emptied = partial(
+            emptied_by, stopped, pending=new, backfills=(), schemas=schemas, engine=release.engine
+        )
+        rows = rows.less(stopped, emptied)
     base.close()
     return replace(
         _asked(walked, release),
         unfilled=unfilled,
         stopped_by_rows=None if refused is None else failure(refused.migration, refused.error),
-        has_rows=rows is not SampleRows.NEVER,
+        has_rows=rows is not None,
     ), last
 
 
@@ -130,7 +141,8 @@ def _ask_on_two(
     *,
     keys: Sequence[str] | None = None,
     memory: Memory | None = None,
-    rows: SampleRows = SampleRows.NEVER,
+    rows: SampleRows | None = None,
+    failing: Collection[str] = (),
 ) -> tuple[Walked, Scratch]:
     """Ask as `plan` does: the new version's own state stands on a copy from the start."""
     ahead = base.copied()
@@ -141,11 +153,13 @@ def _ask_on_two(
             release.new,
             release.subjects,
             layers=release.layers,
-            apply=rows.after(release.apply, release.engine, wishes),
+            apply=release.apply if rows is None else rows.after(release.apply, release.engine, wishes),
             engine=release.engine,
             goes_on=True,
             keys=keys,
             memory=memory,
+            is_in_vain=lambda failure: rows is not None and failure.migration.name not in failing,
+            lacks_rows=(NOTHING_EMPTIED if rows is None else rows.emptied).doubt,
         )
     finally:
         base.close()

@@ -20,6 +20,8 @@ SQLITE: Final = "main."
 ANY: Final = frozenset({"*"})
 """In the place of words: it may be about any column; in the place of events: whatever the text does."""
 NEW_ROWS: Final = frozenset({"insert", "update"})
+_TAG = re.compile(r"\$(?:[^\W\d]\w*)?\$")
+"""What stands around a function's body on PostgreSQL."""
 _WORD = re.compile(r"[^\W\d][\w$]*")
 _RULE = re.compile(
     r"(?P<unique>(?:CREATE |a )?UNIQUE (?:INDEX )?|PRIMARY KEY |EXCLUDE )|CHECK |FOREIGN KEY ", re.IGNORECASE
@@ -387,6 +389,8 @@ def followers(read: Read) -> Iterator[Follower]:
 
 def words_of(text: str) -> frozenset[str]:
     """Return the words of a text in small letters: names, and whatever else is a word there."""
+    if "$" in text:  # `…orders$function$`: a name may have one, and that one ends before it
+        text = _TAG.sub(" ", text)
     return frozenset(word.lower() for word in _WORD.findall(text))
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum, auto
+from typing import Final
 
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration
-from coordinator.rehearsal_ports import RehearsalDatabase
+from coordinator.rehearsal_ports import RehearsalDatabase, Sampling
+from coordinator.rehearse.catalogued import bare, words_of
+from coordinator.rehearse.emptied import NOTHING_EMPTIED, Emptied
 from coordinator.rehearse.free_parents import free_parents
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.subject import Subject
-from coordinator.rehearse.walk import Apply
+from coordinator.rehearse.walk import Apply, Failure
 from coordinator.rehearse.written import targets_of
 from coordinator.sql import split_statements
 from coordinator.wanted import NOTHING, WantedRows, wanted_by
+
+_NULL_NOT_ALLOWED: Final = "22004"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +46,34 @@ class Wishes:
         return frozenset[str]().union(*(tables for _, tables in self.seeded))
 
 
-class SampleRows(Enum):
-    """Which rows there are, in the order in which they are tried."""
+@dataclass(frozen=True, slots=True)
+class SampleRows:
+    """Which rows there are: as many as no migration fails on, of those that we know to make."""
 
-    WANTED = auto()
-    """At the first state, and after each migration in the tables that it made; also what queries want."""
-    ALWAYS = auto()
-    """The same without what queries want: it may be what a migration ends, or alike where it wants no two."""
-    FULL = auto()
-    """The same without the rows that are NULL wherever that is allowed: it may be what a migration ends."""
-    FIRST = auto()
-    """Those at the first state alone: a migration copies rows into a table that an earlier one made."""
-    NEVER = auto()
+    wanted: bool = True
+    """Also what queries want: it may be what a migration ends, or alike where it wants no two."""
+    with_nulls: bool = True
+    """Also rows that are NULL wherever that is allowed."""
+    anew: bool = True
+    """Also after each migration, in the tables that it made; a later one may copy rows into them."""
+    spelled: tuple[frozenset[str], ...] = ()
+    """The words of migrations that read texts as numbers: columns that one names have such texts."""
+    emptied: Emptied = NOTHING_EMPTIED
 
     def fill(self, database: RehearsalDatabase, wishes: Wishes) -> tuple[str, ...]:
         """Give rows to the first state; return a clause for each table that stays empty."""
-        if self is SampleRows.NEVER:
-            return ()
-        with_nulls = self in (SampleRows.WANTED, SampleRows.ALWAYS)
         alone = wishes.left_alone
         wanted = {table: rows for table, rows in wishes.wanted.items() if table not in alone}
-        return database.fill(
-            with_nulls=with_nulls, wanted=wanted if self is SampleRows.WANTED else NOTHING, left_alone=alone
+        unfilled = database.fill(
+            Sampling(
+                with_nulls=self.with_nulls,
+                wanted=wanted if self.wanted else NOTHING,
+                left_alone=alone,
+                without=self.emptied.tables.keys(),
+                spelled=frozenset(_named_by(self.spelled, database)) if self.spelled else frozenset(),
+            )
         )
+        return (*unfilled, *self.emptied.clauses)
 
     def after(self, apply: Apply, engine: Engine, wishes: Wishes) -> Apply:
         """Return what applies a migration, and gives rows to the tables that it made if they are wanted.
@@ -76,11 +85,50 @@ class SampleRows(Enum):
             error = apply(database, migration)
             if error is None:
                 free_parents(database, migration, engine)
-                if self is not SampleRows.FIRST:
+                if self.anew:
                     self.fill(database, wishes.after(migration))
             return error
 
-        return apply if self is SampleRows.NEVER else apply_and_fill
+        return apply_and_fill
+
+    def less(self, failure: Failure, emptied: Callable[[Emptied], Emptied | None]) -> SampleRows | None:
+        """Return what is tried when a migration failed on these; None if it is to be tried without any.
+
+        `emptied` tells which tables are to be left without rows beside those that are already.
+        """
+        words = _words_of(failure.migration)
+        if self.wanted:
+            return replace(self, wanted=False)
+        if _is_of_values(failure.error) and words not in self.spelled:
+            return replace(self, spelled=(*self.spelled, words))
+        if self.with_nulls:
+            return replace(self, with_nulls=False)
+        if self.anew and not self.emptied.tables:
+            return replace(self, anew=False)
+        more = emptied(self.emptied)
+        return None if more is None else replace(self, anew=True, emptied=more)
+
+
+FIRST_TRIED: Final = SampleRows()
+
+
+def _words_of(migration: Migration) -> frozenset[str]:
+    return words_of(" ".join(each.text for each in migration.up.statements) if migration.up else "")
+
+
+def _is_of_values(error: DatabaseError) -> bool:
+    """Tell whether a value cannot be read as what it should be: SQLite has no class for that."""
+    by_class = (error.sqlstate or "").startswith("22") and error.sqlstate != _NULL_NOT_ALLOWED
+    return by_class or any(text in error.what for text in ("cannot store TEXT value", "malformed JSON"))
+
+
+def _named_by(spelled: Sequence[frozenset[str]], database: RehearsalDatabase) -> Iterator[tuple[str, str]]:
+    """Yield the columns, each with its table, that a migration names."""
+    for key in database.catalogue():
+        if key.startswith("column "):
+            table, _, column = key.partition(" ")[2].rpartition(".")
+            if any(words_of(f"{bare(table)} {bare(column)}") <= words for words in spelled):
+                yield bare(table), bare(column)
 
 
 def wishes_of(subjects: Iterable[Subject], pending: Iterable[Migration], engine: Engine) -> Wishes:

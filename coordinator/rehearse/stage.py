@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -19,6 +20,7 @@ from coordinator.rehearse.backfilling import Trial, trying
 from coordinator.rehearse.batch_plans import hazards_of_batches
 from coordinator.rehearse.completed import Completed
 from coordinator.rehearse.drift import differences, matters
+from coordinator.rehearse.emptied import NOTHING_EMPTIED, emptied_by
 from coordinator.rehearse.findings import (
     FailingLive,
     already_failing_of,
@@ -36,7 +38,8 @@ from coordinator.rehearse.left_behind import hazards_of_left_behind
 from coordinator.rehearse.live_nulls import hazards_of_live_nulls
 from coordinator.rehearse.lost_indexes import hazards_of_lost_indexes
 from coordinator.rehearse.otherwise import done_otherwise
-from coordinator.rehearse.sample_rows import SampleRows, wishes_of
+from coordinator.rehearse.sample_rows import FIRST_TRIED, SampleRows, wishes_of
+from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.task import Task
 from coordinator.rehearse.walk import Apply, Failure, Pair, Walked, walk_states
 from coordinator.rules import find_hazards
@@ -53,21 +56,31 @@ def rehearse_database(
     """
     needs_rows = Layer.EXECUTE in task.layers or Layer.RESULT in task.layers
     refused: str | None = None
-    order = tuple(SampleRows) if needs_rows else (SampleRows.NEVER,)
-    for rows in order:
+    rows = FIRST_TRIED if needs_rows else None
+    while True:
         tried = _try_completing(server, task, rows, tell)
         if isinstance(tried, Failure):
             return _without_base(server, task, tried)
         failure = tried.walked.failures[0] if tried.walked.failures else None
-        if failure is None or not _is_tried_otherwise(failure, rows):
+        if failure is None or rows is None or not _is_tried_otherwise(failure, rows):
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
             found = replace(found, hazards=hazards_of(found, task))
-            lacks = None if refused is None or rows is not SampleRows.NEVER else f"{refused}, so it had none"
+            lacks = None if refused is None or rows is not None else f"{refused}, so it had none"
             lacks = tried.otherwise or (_OTHER_SCHEMA if tried.drift.matters else lacks)
             return found, _spans(tried, task, failure, lacks=lacks, doubt=server.doubt)
         refused = f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
-    raise AssertionError("the last way to try always returns")
+        rows = rows.less(
+            failure,
+            partial(
+                emptied_by,
+                failure,
+                pending=task.pending,
+                backfills=task.spec.backfills,
+                schemas=list(map(Schema.of, tried.catalogues)),
+                engine=task.spec.engine,
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +95,13 @@ class _Tried:
     otherwise: str | None
     """What the migrations' programs did that they had not said: then the states are not the true ones."""
     not_compared: tuple[str, ...]
+    catalogues: tuple[Mapping[str, str], ...]
+    """Where rows made a migration fail: of the first state, and of what the others led to."""
 
 
-def _try_completing(server: RehearsalServer, task: Task, rows: SampleRows, tell: Tell) -> _Tried | Failure:
+def _try_completing(
+    server: RehearsalServer, task: Task, rows: SampleRows | None, tell: Tell
+) -> _Tried | Failure:
     """Walk through the states; again with backfills done before a migration that fails on undone rows."""
     completed = Completed(task.spec, task.pending, task.run_range)
     while True:
@@ -99,7 +116,7 @@ def _try_completing(server: RehearsalServer, task: Task, rows: SampleRows, tell:
 
 
 def _try(
-    server: RehearsalServer, task: Task, rows: SampleRows, *, tell: Tell, completed: Completed
+    server: RehearsalServer, task: Task, rows: SampleRows | None, *, tell: Tell, completed: Completed
 ) -> _Tried | Failure:
     """Walk through the states on new scratch databases; a failure is one of the base."""
     wishes = wishes_of(task.subjects, task.pending, task.spec.engine)
@@ -111,11 +128,12 @@ def _try(
         if task.live.dump is not None and any(each.is_code or each.by_program for each in task.pending):
             _record_applied(walk, task)
         drift = _drift_of(walk, server, task, tell)
-        unfilled = rows.fill(walk, wishes)
+        unfilled = rows.fill(walk, wishes) if rows is not None else ()
         ahead = scratch.enter_context(walk.clone()) if task.pending and _asks(task) else walk
         beside = scratch.enter_context(walk.clone()) if _has_programs(task) else None
         applied = completed.applied(_apply_for(task))
-        apply = _telling(rows.after(applied, task.spec.engine, wishes), task, tell)
+        filling = applied if rows is None else rows.after(applied, task.spec.engine, wishes)
+        apply = _telling(filling, task, tell)
         trials: list[Trial] = []
         walked = walk_states(
             Pair(walk, ahead),
@@ -128,9 +146,12 @@ def _try(
             met_by_next=completed.met_by_next,
             written_before=completed.writers,
             is_in_vain=lambda failure: _is_tried_otherwise(failure, rows),
+            lacks_rows=(NOTHING_EMPTIED if rows is None else rows.emptied).doubt,
         )
         otherwise, not_compared = _otherwise(beside if not walked.failures else None, task, completed)
-    return _Tried(walked, drift, unfilled, tuple(trials), completed, otherwise, not_compared)
+        is_failed = bool(walked.failures) and _is_tried_otherwise(walked.failures[0], rows)
+        catalogues = (walk.catalogue(), ahead.catalogue()) if is_failed else ()
+    return _Tried(walked, drift, unfilled, tuple(trials), completed, otherwise, not_compared, catalogues)
 
 
 def _otherwise(
@@ -157,17 +178,17 @@ def _has_programs(task: Task) -> bool:
     return task.run_code is not None and any(each.by_program for each in task.pending)
 
 
-def _is_tried_otherwise(failure: Failure, rows: SampleRows) -> bool:
+def _is_tried_otherwise(failure: Failure, rows: SampleRows | None) -> bool:
     """Tell whether a walk that fails begins anew, with other rows or a backfill: nobody wants its answers."""
-    return _is_of_rows(failure.error) and rows is not SampleRows.NEVER
+    return _is_of_rows(failure.error) and rows is not None
 
 
 def _is_of_rows(error: DatabaseError) -> bool:
     """Tell whether rows made a migration fail: a value (class 22) or a rule (class 23) that refuses them.
 
-    SQLite has no classes, and one wording for all its rules; of a program nobody knows why it failed.
+    SQLite has no classes, but a few wordings; of a program nobody knows why it failed.
     """
-    of_rows = (error.sqlstate or "")[:2] in ("22", "23") or "constraint failed" in error.what
+    of_rows = (error.sqlstate or "")[:2] in ("22", "23") or any(each in error.what for each in _OF_ROWS)
     return of_rows or error.code == "program-failed"
 
 
@@ -358,6 +379,14 @@ def _told_base(task: Task) -> str:
     return f"from {counted(len(task.applied), 'migration file')}, replayed"
 
 
+_OF_ROWS: Final = (
+    "constraint failed",
+    "cannot store",
+    "malformed JSON",
+    "Cannot add a NOT NULL column with default value NULL",
+    "Cannot add a column with non-constant default",
+)
+"""What SQLite says of rows; the last two of any, and neither of an empty table."""
 _NO_PROGRAM: Final = "no `command` of the plan applies it"
 _PROGRAM_MAY_NOT: Final = "nothing says that its program may work on a scratch database (`rehearse: true`)"
 MEND_DOUBT: Final = "Install a server like the live one here, or name one: `rehearsal: {url: env:…}`."

@@ -31,6 +31,7 @@ from coordinator.rehearse.ask import (
     with_lost_indexes,
 )
 from coordinator.rehearse.between import Passed, bare
+from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.state import Described, State
 from coordinator.rehearse.subject import WORKS, Answer, Compiled, Subject
 from coordinator.rehearse.texts import at_its_lines
@@ -45,6 +46,7 @@ Apply = Callable[[RehearsalDatabase, Migration], DatabaseError | None]
 Working = Sequence[tuple[Subject, Sequence[Compiled]]]
 """For each version, its queries that ran and that work where the walk stands."""
 Visit = Callable[[RehearsalDatabase, int, Working], None]
+LacksRows = Callable[[str, Sequence[Schema]], str | None]
 MetByNext = Callable[[RehearsalDatabase, int], AbstractContextManager[RehearsalDatabase]]
 
 
@@ -130,6 +132,7 @@ def walk_states(
     met_by_next: MetByNext = as_it_is,
     written_before: Mapping[str, str] | None = None,
     is_in_vain: Callable[[Failure], bool] = lambda _: False,
+    lacks_rows: LacksRows = lambda _text, _schemas: None,
 ) -> Walked:
     """Apply `pending` state by state and ask about every query of every subject.
 
@@ -139,7 +142,8 @@ def walk_states(
     database as a next version meets it there. `written_before` names what `apply` has write rows before a
     migration.
     `engine` is whose quotes the migrations are read with. `is_in_vain` tells of a migration that fails before
-    anything is asked whether nobody wants the answers then: there are none.
+    anything is asked whether nobody wants the answers then: there are none. `lacks_rows` tells why nothing is
+    known of a query that comes to tables without rows.
     """
     memory = memory or Memory()
     names = list(keys) if keys is not None else [str(state) for state in range(len(pending) + 1)]
@@ -156,7 +160,7 @@ def walk_states(
     own = State(pair.ahead, layers, memory.at(names[-1])) if pending else here
     compiled = _compiled(asked, live=here, following=own)
     passed = Passed.by(pending, statements, ahead.made_by_code, written_before=written_before or {})
-    walk = _Walk(asked, compiled, layers, passed, visit, met_by_next)
+    walk = _Walk(asked, compiled, layers, passed, visit, met_by_next, lacks_rows)
     walk.stand_at(0, here)
     refused = [each.migration for each in failures]
     for state, migration in enumerate(pending[:known], 1):
@@ -253,6 +257,7 @@ class _Walk:
     passed: Passed
     visit: Visit | None
     met_by_next: MetByNext
+    lacks_rows: LacksRows
     answers: dict[Use, list[list[Answer]]] = field(default_factory=dict)
     crossings: dict[Use, list[dict[int, Objection]]] = field(default_factory=dict)
     """For each migration, what a session that was there before it met, by the query's number."""
@@ -283,6 +288,17 @@ class _Walk:
             answers.append(with_lost_indexes(place, compiled, asked))
         if Layer.DESCRIBE in self.layers:
             self._judge_nulls(here, left)
+        self._judge_rows(here)
+
+    def _judge_rows(self, here: State) -> None:
+        """Add what is not known because a query comes to tables without rows, here or where it was made."""
+        for subject in self.subjects:
+            answers = self.answers[subject.use][-1]
+            for place, query in enumerate(self.compiled[subject.use]):
+                if query.schema is not None and answers[place].broken is None:
+                    why = self.lacks_rows(query.text, (here.schema, query.schema))
+                    if why is not None:
+                        answers[place] = unknown(answers[place], Layer.EXECUTE, why)
 
     def _judge_nulls(self, here: State, left: Mapping[Use, Nulls]) -> None:
         """Add what a version may not be able to read that another one writes, if that one can run here."""

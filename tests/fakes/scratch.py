@@ -16,7 +16,16 @@ from coordinator.errors import DatabaseError
 from coordinator.evidence import Change, Objection, StatementEvidence
 from coordinator.model import Migration, Statement
 from coordinator.ports.databases import Session
-from coordinator.rehearsal_ports import Column, Description, Lookup, Ran, RehearsalDatabase, Values
+from coordinator.rehearsal_ports import (
+    THREE_ROWS,
+    Column,
+    Description,
+    Lookup,
+    Ran,
+    RehearsalDatabase,
+    Sampling,
+    Values,
+)
 from coordinator.secret import Secret
 from coordinator.sql import split_statements
 
@@ -116,7 +125,7 @@ class FakeScratch:
     def look_up(self, asks: Sequence[tuple[str, Values]]) -> list[Lookup | None]:
         return [None] * len(asks)
 
-    def fill(self, *, with_nulls: bool = True) -> tuple[str, ...]:  # noqa: ARG002
+    def fill(self, sampling: Sampling = THREE_ROWS) -> tuple[str, ...]:  # noqa: ARG002
         return ()
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:  # noqa: ARG002

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 
 from coordinator.adapters.rehearsals._sqlite.sample import fill
+from coordinator.rehearsal_ports import THREE_ROWS
 
 CHILD = (
     "CREATE TABLE child_{0} (id integer PRIMARY KEY, a int REFERENCES PARENT (id), b int REFERENCES Parent)"
@@ -22,7 +23,7 @@ def test_reads_the_tables_once_for_all_foreign_keys():
             lambda text: looks.append(text) if "pragma_table_list" in text else None
         )
 
-        assert list(fill(connection, filled=set())) == []
+        assert list(fill(connection, THREE_ROWS, filled=set())) == []
 
         rows = connection.execute("SELECT count(*), count(a), count(b) FROM child_4").fetchall()
         parents = connection.execute("SELECT a FROM child_4 JOIN parent p ON p.id = a").fetchall()

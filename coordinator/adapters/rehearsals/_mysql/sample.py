@@ -9,7 +9,7 @@ other, so foreign keys are not checked meanwhile; what points at nothing in the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice, product
 from typing import Final
@@ -25,7 +25,8 @@ from coordinator.adapters.rehearsals._scratch.nulls import in_turn_with_null
 from coordinator.adapters.rehearsals._scratch.order import in_order, parents_with_few
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.adapters.rehearsals._scratch.wanting import insert_wanted
-from coordinator.wanted import MOST_WANTED, NOTHING, NOTHING_TOLD, Told, WantedRow, WantedRows
+from coordinator.rehearsal_ports import Sampling
+from coordinator.wanted import MOST_WANTED, NOTHING_TOLD, Told
 
 ROWS: Final = 3
 READ: Final = ROWS + 2 * MOST_WANTED
@@ -42,9 +43,10 @@ Row = dict[str, SqlValue]
 class _Filling:
     """One filling: its connection, and the tables by their names in lower case."""
 
-    def __init__(self, connection: Connection, tables: Sequence[Table]) -> None:
+    def __init__(self, connection: Connection, tables: Sequence[Table], sampling: Sampling) -> None:
         self.connection = connection
         self.tables = {table.name.lower(): table for table in tables}
+        self.sampling = sampling
 
     def count(self, table: Table) -> int:
         """Return how many rows a table has."""
@@ -58,11 +60,12 @@ class _Filling:
             refusal = self.insert(table, number) or refusal
         return refusal
 
-    def fill_wanted(self, table: Table, wanted: Sequence[WantedRow], *, with_nulls: bool) -> None:
-        """Insert what queries look for, each in full and, `with_nulls`, with NULL wherever that may be."""
+    def fill_wanted(self, table: Table) -> None:
+        """Insert what queries look for, each in full and, if wanted, with NULL wherever that may be."""
+        with_nulls = self.sampling.with_nulls
         insert_wanted(
             table,
-            wanted,
+            self.sampling.wanted.get(table.name.lower(), ()),
             tables=self.tables,
             rows_of=partial(rows_of, self.connection),
             insert=partial(self.insert, table),
@@ -104,11 +107,15 @@ class _Filling:
         key = next((each for each in table.foreign_keys if column.name in each.columns), None)
         if key is not None:
             return self._of_parent(table, key, column=column, number=number)
-        found: list[object] = [*candidates(table, column, number)[:_MOST_CANDIDATES]]
+        found: list[object] = [*self._candidates(table, column, number)[:_MOST_CANDIDATES]]
         if column.has_default:
             found = [_DEFAULT, *found] if number % 2 else [*found, _DEFAULT]
         several = is_checked(table, column) or any(column.name in columns for columns in table.uniques)
         return found if several else found[:2]
+
+    def _candidates(self, table: Table, column: TableColumn, number: int) -> list[SqlValue]:
+        is_spelled = (table.name.lower(), column.name.lower()) in self.sampling.spelled
+        return candidates(table, column, number, spelled=is_spelled)
 
     def _of_parent(
         self, table: Table, key: ForeignKey, *, column: TableColumn, number: int
@@ -125,7 +132,7 @@ class _Filling:
             turn = (number - 1) % len(rows)
             return [*rows[turn:], *rows[:turn]]
         pointed = next((each for each in parent.columns if each.name.lower() == name.lower()), None)
-        found: Sequence[object] = () if pointed is None else candidates(parent, pointed, number)[:1]
+        found: Sequence[object] = () if pointed is None else self._candidates(parent, pointed, number)[:1]
         return found if column.not_null else [*found, None]
 
     def remove_orphans(self, tables: Sequence[Table]) -> None:
@@ -147,25 +154,27 @@ class _Filling:
 def fill(
     connection: Connection,
     tables: Sequence[Table],
+    sampling: Sampling,
     *,
     filled: set[str],
-    with_nulls: bool = True,
-    wanted: WantedRows = NOTHING,
-    left_alone: Collection[str] = (),
 ) -> Iterator[str]:
     """Insert sample rows and commit; yield a clause for each table that stays empty.
 
     `filled` has the names of the tables of earlier fillings, and gets those of this one: rows that come to a
     table in a later state would be a difference that no migration made.
     """
-    filling = _Filling(connection, tables)
-    new = [table for table in in_order(tables) if table.name not in filled]
+    filling = _Filling(connection, tables, sampling)
+    new = [
+        table
+        for table in in_order(tables)
+        if table.name not in filled and table.name.lower() not in sampling.without
+    ]
     filled.update(table.name for table in new)
-    rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
+    rows = ROWS if sampling.with_nulls else ROWS - 1  # the last one has the NULLs
     counts = {table.name: filling.count(table) for table in new}
     empty = [table for table in new if counts[table.name] == 0]
-    parents = parents_with_few(tables, counts, enough=ROWS) if with_nulls else []
-    few = {each.name for each in parents if each.name.lower() not in left_alone}
+    parents = parents_with_few(tables, counts, enough=ROWS) if sampling.with_nulls else []
+    few = {each.name for each in parents if each.name.lower() not in sampling.left_alone}
     chosen = [table for table in new if table in empty or table.name in few]
     fetch(connection, "SET SESSION foreign_key_checks = 0")
     fetch(connection, "START TRANSACTION")
@@ -173,7 +182,7 @@ def fill(
         table.name: filling.fill(table, range(counts[table.name] + 1, rows + 1)) for table in chosen
     }
     for table in chosen:
-        filling.fill_wanted(table, wanted.get(table.name.lower(), ()), with_nulls=with_nulls)
+        filling.fill_wanted(table)
     filling.remove_orphans(chosen)
     connection.commit()
     for table in empty:

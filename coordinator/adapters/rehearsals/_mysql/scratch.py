@@ -8,7 +8,7 @@ holder's connection ends, however that ends; so a database whose lock is free is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -34,10 +34,17 @@ from coordinator.adapters.rehearsals._scratch import stars
 from coordinator.adapters.rehearsals._scratch.tokens import quoted
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.model import Engine
-from coordinator.rehearsal_ports import Description, Lookup, Ran, RehearsalDatabase, Values
+from coordinator.rehearsal_ports import (
+    THREE_ROWS,
+    Description,
+    Lookup,
+    Ran,
+    RehearsalDatabase,
+    Sampling,
+    Values,
+)
 from coordinator.secret import Secret
 from coordinator.sql import SqlStatement, stays_in_transaction
-from coordinator.wanted import NOTHING, WantedRows
 
 _LABEL: Final = "coordinator rehearsal"
 _T = TypeVar("_T")
@@ -217,21 +224,11 @@ class ScratchDatabase:
             tables = frozenset(each.name for each in self._schema(connection).tables)
             return [look_up(connection, text, values, engine=engine, tables=tables) for text, values in asks]
 
-    def fill(
-        self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING, left_alone: Collection[str] = ()
-    ) -> tuple[str, ...]:
+    def fill(self, sampling: Sampling = THREE_ROWS) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
         with self._asking() as connection:
             tables = self._schema(connection).tables
-            left = sample.fill(
-                connection,
-                tables,
-                filled=self._filled,
-                with_nulls=with_nulls,
-                wanted=wanted,
-                left_alone=left_alone,
-            )
-            return tuple(left)
+            return tuple(sample.fill(connection, tables, sampling, filled=self._filled))
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""

@@ -14,7 +14,7 @@ filled once: rows that come in a later state would be a difference that no migra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -24,7 +24,8 @@ from coordinator.adapters.rehearsals._postgresql.constraints import Solution
 from coordinator.adapters.rehearsals._postgresql.pipeline import at_ease
 from coordinator.adapters.rehearsals._postgresql.suggestions import Solved, Suggestions
 from coordinator.adapters.rehearsals._postgresql.tables import ForeignKey, Table, tables
-from coordinator.wanted import MOST_WANTED, NOTHING, Link, WantedRow, WantedRows, is_met, link
+from coordinator.rehearsal_ports import Sampling
+from coordinator.wanted import MOST_WANTED, Link, WantedRow, is_met, link
 
 _WISHES: Final = ("full", "sparse", "full")
 _TRIES: Final = 12
@@ -45,50 +46,35 @@ GROUP BY c.oid
 _LONG_AGO: Final = "2001-01-01 01:01:01"
 
 
-def fill(
-    connection: psycopg.Connection,
-    *,
-    filled: set[str],
-    with_nulls: bool = True,
-    wanted: WantedRows = NOTHING,
-    left_alone: Collection[str] = (),
-) -> tuple[str, ...]:
+def fill(connection: psycopg.Connection, sampling: Sampling, *, filled: set[str]) -> tuple[str, ...]:
     """Insert sample rows into empty tables; return a clause for each that stays empty.
 
-    `filled` has the names of the tables of earlier fillings, and gets those of this one. `with_nulls` adds a
-    row with NULL wherever it is allowed; parents in `left_alone` keep what they have. The connection is idle,
-    in autocommit mode, and the owner's.
+    `filled` has the names of the tables of earlier fillings, and gets those of this one. The connection is
+    idle, in autocommit mode, and the owner's.
     """
     with at_ease(connection):
-        return _Filling(connection, filled, with_nulls=with_nulls, wanted=wanted, left_alone=left_alone).run()
+        return _Filling(connection, sampling, filled).run()
 
 
 class _Filling:
     """One filling of one database: which tables still wait, and what is wrong with those that failed."""
 
-    def __init__(
-        self,
-        connection: psycopg.Connection,
-        filled: set[str],
-        *,
-        with_nulls: bool,
-        wanted: WantedRows,
-        left_alone: Collection[str],
-    ) -> None:
+    def __init__(self, connection: psycopg.Connection, sampling: Sampling, filled: set[str]) -> None:
         self._connection = connection
-        self._wanted = wanted
-        self._wishes = tuple(wish for wish in _WISHES if with_nulls or wish != "sparse")
-        self._suggestions = Suggestions(connection)
+        self._wanted = sampling.wanted
+        self._wishes = tuple(wish for wish in _WISHES if sampling.with_nulls or wish != "sparse")
+        self._suggestions = Suggestions(connection, spelled=sampling.spelled)
         self._tables = tables(connection, without=filled)
-        parents = {key.parent for table in self._tables for key in table.foreign_keys if with_nulls}
+        parents = {key.parent for table in self._tables for key in table.foreign_keys if sampling.with_nulls}
         self._seeded = {table.oid: count for table in self._tables if (count := self._count(table))}
         self._waiting = {
             table.oid: table
             for table in self._tables
             if not table.is_ledger
+            and table.bare.lower() not in sampling.without
             and (
                 table.oid not in self._seeded
-                or (table.oid in parents and table.bare.lower() not in left_alone)
+                or (table.oid in parents and table.bare.lower() not in sampling.left_alone)
             )
             and self._seeded.get(table.oid, 0) < len(_WISHES)
         }

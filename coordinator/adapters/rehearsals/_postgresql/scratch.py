@@ -7,7 +7,7 @@ migration gives to the database or a role reach new connections only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from secrets import token_hex
 
@@ -28,9 +28,8 @@ from coordinator.adapters.rehearsals._postgresql.stars import expand
 from coordinator.adapters.rehearsals._postgresql.team_server import PREFIX, drop, lock_of
 from coordinator.evidence import Objection, StatementEvidence
 from coordinator.ports.databases import Session
-from coordinator.rehearsal_ports import Description, Lookup, Ran, Values
+from coordinator.rehearsal_ports import THREE_ROWS, Description, Lookup, Ran, Sampling, Values
 from coordinator.secret import Secret
-from coordinator.wanted import NOTHING, WantedRows
 
 _SETTINGS = """
 SELECT r.rolname, split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1)
@@ -188,17 +187,9 @@ class ScratchDatabase:
         """Ask how each text finds its rows, whatever its values are."""
         return look_up(self._connection, [text for text, _ in asks])
 
-    def fill(
-        self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING, left_alone: Collection[str] = ()
-    ) -> tuple[str, ...]:
+    def fill(self, sampling: Sampling = THREE_ROWS) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
-        return fill(
-            self._connection,
-            filled=self._filled,
-            with_nulls=with_nulls,
-            wanted=wanted,
-            left_alone=left_alone,
-        )
+        return fill(self._connection, sampling, filled=self._filled)
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,8 +33,11 @@ class Solved:
 class Suggestions:
     """What may stand in the columns of one database's tables."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(
+        self, connection: psycopg.Connection, *, spelled: Collection[tuple[str, str]] = frozenset()
+    ) -> None:
         self._connection = connection
+        self._spelled = spelled
         self.types = Types(connection)
 
     def solved(self, table: Table) -> Solved | str:
@@ -89,6 +92,9 @@ class Suggestions:
         checks = [check.expression for check in table.checks if column.name in check.columns]
         hints = tuple(value for check in checks for value in literals(check))
         plain = self.types.plain(column.type_oid, written=column.type)
+        if (table.bare.lower(), column.name.lower()) in self._spelled:
+            spelled = self.types.spelled(column.type_oid, written=column.type)
+            return (*spelled, *self._default(column), *plain, *hints)
         return (*self._default(column), *plain, *hints)
 
     def _default(self, column: TableColumn) -> tuple[str, ...]:

@@ -80,6 +80,9 @@ _EDGES: Final[dict[str, tuple[str, ...]]] = {
     "bytea": ("\\x",),
     "interval": ("-1 day",),
 }
+_SPELLED: Final = tuple(str(n) for n in range(11, 11 + _VALUES))
+"""Of two digits each, for so they are hexadecimal too."""
+_ARRAYS: Final = dict.fromkeys(("json", "jsonb"), tuple(f'[{{"sample": {n}}}]' for n in (1, 2, 3)))
 _DEEPEST: Final = 4
 _MODIFIER = re.compile(r"\((\d+)(?:,\s*(-?\d+))?\)")
 
@@ -176,6 +179,16 @@ class Types:
         if each.kind == "m":
             return (*(f"{{{value}}}" for value in self.plain(each.range, depth=depth + 1)), "{}")
         return _of_base(each.name, written if _MODIFIER.search(written) else each.written)
+
+    def spelled(self, oid: int, *, written: str = "") -> tuple[str, ...]:
+        """Return texts that spell a number, or JSON arrays; other types have none."""
+        each = self.type(oid)
+        if each.name in _ARRAYS:
+            return _ARRAYS[each.name]
+        if each.name != "text" and each.name not in _AS_TEXT:
+            return ()
+        length = _MODIFIER.search(written if _MODIFIER.search(written) else each.written)
+        return tuple(value for value in _SPELLED if length is None or len(value) <= int(length[1]))
 
     def labels(self, oid: int) -> tuple[str, ...]:
         """Return every value of an enum, or of an array of one; other types have none."""

@@ -38,6 +38,11 @@ def text_of(name: str, number: int, place: int) -> str:
     return f"{'Sample' if row == 1 else 'sample'} {row}"
 
 
+def spelled_of(number: int, place: int) -> str:
+    """Return the text of a column that has to spell a number; of two digits, so it is hexadecimal too."""
+    return str(10 + (turned(number, place) if place < len(_ORDERS) else number * 10 + place))
+
+
 def place_of(column: _V, columns: Sequence[_V], begins: Callable[[_V], object]) -> int:
     """Return how many columns before one have the same values, of which `begins` tells the first."""
     before = columns[: columns.index(column)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice, product
 from typing import Final
@@ -21,7 +22,8 @@ from coordinator.adapters.rehearsals._scratch.wanting import insert_wanted
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import ForeignKey, Table, TableColumn, tables
 from coordinator.adapters.rehearsals._sqlite.values import candidates, is_checked
-from coordinator.wanted import MOST_WANTED, NOTHING, NOTHING_TOLD, Told, WantedRows
+from coordinator.rehearsal_ports import Sampling
+from coordinator.wanted import MOST_WANTED, NOTHING_TOLD, Told
 
 ROWS: Final = 3
 READ: Final = ROWS + 2 * MOST_WANTED
@@ -32,18 +34,22 @@ _MOST_CANDIDATES: Final = 12
 
 Row = dict[str, SqlValue]
 """Column → value; a column that is not named is left to its default."""
-_Tables = Mapping[str, Table]
-"""By their names in small letters."""
 
 
-def fill(
-    connection: sqlite3.Connection,
-    *,
-    filled: set[str],
-    with_nulls: bool = True,
-    wanted: WantedRows = NOTHING,
-    left_alone: Collection[str] = (),
-) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The tables of a database, by their names in small letters, and whose texts spell numbers."""
+
+    tables: Mapping[str, Table]
+    spelled: Collection[tuple[str, str]]
+
+    def candidates(self, table: Table, column: TableColumn, number: int) -> list[SqlValue]:
+        """Return the values to try for a column in the row of a number."""
+        is_spelled = (table.name.lower(), column.name.lower()) in self.spelled
+        return candidates(table, column, number, spelled=is_spelled)
+
+
+def fill(connection: sqlite3.Connection, sampling: Sampling, *, filled: set[str]) -> Iterator[str]:
     """Insert sample rows and commit; yield a clause for each table that stays empty.
 
     `filled` has the names of the tables of earlier fillings, and gets those of this one: rows that come to a
@@ -53,16 +59,20 @@ def fill(
     # Tables may point at each other, so that no order of them would do.
     connection.execute("PRAGMA defer_foreign_keys = ON")
     known = tables(connection)
-    new = [table for table in in_order(known) if table.name not in filled]
+    new = [
+        table
+        for table in in_order(known)
+        if table.name not in filled and table.name.lower() not in sampling.without
+    ]
     filled.update(table.name for table in new)
-    rows = ROWS if with_nulls else ROWS - 1  # the last one has the NULLs
+    rows = ROWS if sampling.with_nulls else ROWS - 1  # the last one has the NULLs
     counts = {table.name: _count(connection, table) for table in new}
     empty = [table for table in new if counts[table.name] == 0]
-    parents = parents_with_few(known, counts, enough=ROWS) if with_nulls else []
-    few = [each for each in parents if each.name.lower() not in left_alone]
+    parents = parents_with_few(known, counts, enough=ROWS) if sampling.with_nulls else []
+    few = [each for each in parents if each.name.lower() not in sampling.left_alone]
     orphaned = {table for table, *_ in connection.execute("PRAGMA foreign_key_check").fetchall()}
     names = {table.name for table in (*empty, *few)} - orphaned
-    by_name = {table.name.lower(): table for table in known}
+    by_name = _Known({table.name.lower(): table for table in known}, sampling.spelled)
     reasons = {
         table.name: reason
         for table in new
@@ -73,12 +83,12 @@ def fill(
         if table.name in names:
             insert_wanted(
                 table,
-                wanted.get(table.name.lower(), ()),
-                tables=by_name,
+                sampling.wanted.get(table.name.lower(), ()),
+                tables=by_name.tables,
                 rows_of=partial(rows_of, connection),
                 insert=partial(_insert_one, connection, table, known=by_name),
                 after=ROWS,
-                nullable=_nullable(table) if with_nulls else (),
+                nullable=_nullable(table) if sampling.with_nulls else (),
             )
     _remove_orphans(connection, names)
     connection.execute("COMMIT")
@@ -97,7 +107,7 @@ def _count(connection: sqlite3.Connection, table: Table) -> int:
 
 
 def _fill_table(
-    connection: sqlite3.Connection, table: Table, numbers: Iterable[int], known: _Tables
+    connection: sqlite3.Connection, table: Table, numbers: Iterable[int], known: _Known
 ) -> str | None:
     """Insert a table's rows by their numbers; return why not one of them was taken."""
     refusal = None
@@ -112,7 +122,7 @@ def _insert_one(
     number: int,
     told: Told = NOTHING_TOLD,
     *,
-    known: _Tables,
+    known: _Known,
 ) -> str | None:
     refusal = None
     for row in _rows_to_try(connection, table, number, known, told=told):
@@ -139,7 +149,7 @@ _DEFAULT: Final = object()
 
 
 def _rows_to_try(
-    connection: sqlite3.Connection, table: Table, number: int, known: _Tables, *, told: Told
+    connection: sqlite3.Connection, table: Table, number: int, known: _Known, *, told: Told
 ) -> Iterator[Row]:
     """Yield rows for a table, the likeliest first; only columns of checks and keys take several values."""
     columns = table.writable
@@ -159,13 +169,12 @@ def _rows_to_try(
 
 
 def _choices(
-    connection: sqlite3.Connection, table: Table, column: TableColumn, *, number: int, known: _Tables
+    connection: sqlite3.Connection, table: Table, column: TableColumn, *, number: int, known: _Known
 ) -> Sequence[object]:
     key = next((each for each in table.foreign_keys if column.name in each.columns), None)
     if key is not None:
-        parent = known.get(key.parent.lower())
-        return _of_parent(connection, table, key, parent=parent, column=column, number=number)
-    found: list[object] = [*candidates(table, column, number)[:_MOST_CANDIDATES]]
+        return _of_parent(connection, table, key, known=known, column=column, number=number)
+    found: list[object] = [*known.candidates(table, column, number)[:_MOST_CANDIDATES]]
     if column.default is not None:
         found = [_DEFAULT, *found] if number % 2 else [*found, _DEFAULT]
     several = is_checked(table, column) or any(column.name in columns for columns in table.uniques)
@@ -177,12 +186,12 @@ def _of_parent(
     table: Table,
     key: ForeignKey,
     *,
-    parent: Table | None,
+    known: _Known,
     column: TableColumn,
     number: int,
 ) -> Sequence[object]:
     """Return the value of the parent's row of the same number; before it is there, what it will be."""
-    place = key.columns.index(column.name)
+    parent, place = known.tables.get(key.parent.lower()), key.columns.index(column.name)
     if parent is None or place >= len(key.parent_columns):
         return (None,)
     name = key.parent_columns[place]
@@ -193,7 +202,7 @@ def _of_parent(
         turn = (number - 1) % len(rows)
         return [*rows[turn:], *rows[:turn]]
     pointed = next((each for each in parent.columns if each.name.lower() == name.lower()), None)
-    found: Sequence[object] = () if pointed is None else candidates(parent, pointed, number)[:1]
+    found: Sequence[object] = () if pointed is None else known.candidates(parent, pointed, number)[:1]
     return found if column.not_null else [*found, None]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -21,9 +21,16 @@ from coordinator.adapters.rehearsals._sqlite.watching import Watcher, tables_in,
 from coordinator.adapters.sqlite_session import SqliteSession
 from coordinator.adapters.sqlite_url import written_like
 from coordinator.evidence import Objection, StatementEvidence
-from coordinator.rehearsal_ports import Description, Lookup, Ran, RehearsalDatabase, Values
+from coordinator.rehearsal_ports import (
+    THREE_ROWS,
+    Description,
+    Lookup,
+    Ran,
+    RehearsalDatabase,
+    Sampling,
+    Values,
+)
 from coordinator.secret import Secret
-from coordinator.wanted import NOTHING, WantedRows
 
 _PREFIX: Final = "coordinator-sqlite-"
 
@@ -94,19 +101,10 @@ class ScratchDatabase:
             names = frozenset(table.name.lower() for table in schema.tables(connection))
             return [look_up(connection, text, names) for text, _ in asks]
 
-    def fill(
-        self, *, with_nulls: bool = True, wanted: WantedRows = NOTHING, left_alone: Collection[str] = ()
-    ) -> tuple[str, ...]:
+    def fill(self, sampling: Sampling = THREE_ROWS) -> tuple[str, ...]:
         """Insert sample rows into the empty tables that were not there at the last call."""
         with connections.asking(self.path) as connection:
-            left = sample.fill(
-                connection,
-                filled=self._filled,
-                with_nulls=with_nulls,
-                wanted=wanted,
-                left_alone=left_alone,
-            )
-            return tuple(left)
+            return tuple(sample.fill(connection, sampling, filled=self._filled))
 
     def choose(self, texts: Sequence[str], *, role: str | None) -> list[Values | Objection]:
         """Find sample values with which each text runs here."""

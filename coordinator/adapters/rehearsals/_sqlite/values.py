@@ -12,7 +12,7 @@ from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
 from coordinator.adapters.rehearsals._scratch.tokens import Token
-from coordinator.adapters.rehearsals._scratch.turns import one_of_few, place_of, text_of, turned
+from coordinator.adapters.rehearsals._scratch.turns import one_of_few, place_of, spelled_of, text_of, turned
 from coordinator.adapters.rehearsals._sqlite.columns import type_of
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn, checks_of
@@ -22,11 +22,14 @@ _LARGER: Final = 100
 """How much larger a number is for a check that compares two columns."""
 
 
-def typed(column: TableColumn, number: int, place: int = 0) -> SqlValue:
-    """Return the value that a column's type suggests for the row of a number; `place` as in `turned`."""
+def typed(column: TableColumn, number: int, place: int = 0, *, spelled: bool = False) -> SqlValue:
+    """Return the value that a column's type suggests for the row of a number; `place` as in `turned`.
+
+    `spelled`: a text spells a number, and JSON is an array.
+    """
     word, row = column.declared.upper(), turned(number, place)
     if "JSON" in word:
-        return f'{{"sample": {row}}}'
+        return f'[{{"sample": {row}}}]' if spelled else f'{{"sample": {row}}}'
     if "UUID" in word:
         return f"00000000-0000-4000-8000-{row:012}"
     if _is_flag(column):
@@ -34,7 +37,7 @@ def typed(column: TableColumn, number: int, place: int = 0) -> SqlValue:
     of_type = _BY_TYPE.get(kind := type_of(column.declared))
     if of_type is not None:
         return of_type(row)
-    text = text_of(column.name, number, place)
+    text = spelled_of(number, place) if spelled else text_of(column.name, number, place)
     return text.encode() if kind == "BLOB" else text
 
 
@@ -76,10 +79,10 @@ _EDGES: Final[Mapping[str, Callable[[int], Sequence[SqlValue]]]] = {
 }
 
 
-def candidates(table: Table, column: TableColumn, number: int) -> list[SqlValue]:
+def candidates(table: Table, column: TableColumn, number: int, *, spelled: bool = False) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
     larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
-    own = typed(column, number, place_of(column, table.columns, _first))
+    own = typed(column, number, place_of(column, table.columns, _first), spelled=spelled)
     return likeliest_first(_of_checks(table, column, number), own, number, larger)
 
 

@@ -1,0 +1,130 @@
+"""Tables without sample rows, because a migration fails on any that we know to make. Pure.
+
+    ALTER TABLE line ADD COLUMN total integer NOT NULL   -- no default: it takes an empty table alone
+
+The others keep their rows. What comes to one of these, or to what would be made of their rows, met nothing
+that it could fail on: it is not proven, whatever it answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from coordinator.model import BackfillSpec, Engine, Migration
+from coordinator.rehearse.catalogued import bare, words_of
+from coordinator.rehearse.reach import Reach
+from coordinator.rehearse.schema import Schema
+from coordinator.rehearse.walk import Failure
+from coordinator.rehearse.written import targets_of
+from coordinator.sql import SqlStatement, split_statements
+
+_MAY_COMPUTE: Final = ("ALTER",)
+"""By a function, a new column's values."""
+_LEAVES_ROWS: Final = frozenset(
+    (word,)
+    for word in ("ALTER", "CREATE", "DROP", "COMMENT", "GRANT", "REVOKE", "ANALYZE", "VACUUM", "LOCK", "SET")
+)
+"""How statements begin that make no rows of others."""
+_MADE_OF_ROWS: Final = re.compile(
+    r"CREATE\b[^(]*?\bTABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<table>[^\s(]+).*\bSELECT\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_KEY: Final = "0 = 0"
+_NO_ROWS: Final = (
+    "`{migration}` fails on the sample rows of `{table}`, so it had none: what only rows show is not known"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Emptied:
+    """Such tables, in small letters and without schema, each with the migration that fails on its rows."""
+
+    tables: Mapping[str, str]
+
+    def doubt(self, text: str, schemas: Sequence[Schema]) -> str | None:
+        """Return why nothing is known of a query that comes to one of them in one of the schemas."""
+        for schema in schemas if self.tables else ():
+            reached = self._reaches.setdefault(id(schema), Reach(schema)).of(text)
+            met = sorted(reached.referred & self.tables.keys() if reached.is_certain else self.tables)
+            if met:
+                return _NO_ROWS.format(migration=self.tables[met[0]], table=met[0])
+        return None
+
+    @property
+    def clauses(self) -> tuple[str, ...]:
+        """Return for each table why it has no rows."""
+        return tuple(f"`{table}`: `{name}` fails on them" for table, name in sorted(self.tables.items()))
+
+    @cached_property
+    def _reaches(self) -> dict[int, Reach]:
+        return {}  # by the schema's identity: each holds its schema, so that no other gets that number
+
+
+NOTHING_EMPTIED: Final = Emptied({})
+
+
+def emptied_by(
+    failure: Failure,
+    before: Emptied,
+    *,
+    pending: Sequence[Migration],
+    backfills: Sequence[BackfillSpec],
+    schemas: Sequence[Schema],
+    engine: Engine,
+) -> Emptied | None:
+    """Return which tables stay empty so that a migration need not fail; None where nobody can tell.
+
+    First those of which the engine tells, then all that it comes to. What is made of their rows has none that
+    mean anything either. What a program does to rows nobody reads.
+    """
+    if any(each.is_code or each.by_program or each.up is None for each in pending):
+        return None
+    if any(each.command is not None for each in backfills):
+        return None
+    reaches = [Reach(each) for each in schemas]
+    name, own = failure.migration.name, [each.text for each in _statements([failure.migration], engine)]
+    found = _named(failure.error.what, reaches) - before.tables.keys()
+    found = found or frozenset[str]().union(*(_touched(each, reaches) for each in own)) - before.tables.keys()
+    moving = [*_statements(pending, engine)]
+    for each in backfills:
+        moving += split_statements(each.statement(_KEY), engine)
+    every = dict(before.tables)
+    while found:
+        every |= dict.fromkeys(sorted(found), name)
+        found = frozenset[str]().union(*(_made_of(each, every, reaches) for each in moving)) - every.keys()
+    return Emptied(every) if every != before.tables else None
+
+
+def _statements(migrations: Sequence[Migration], engine: Engine) -> Iterator[SqlStatement]:
+    for migration in migrations:
+        for text in migration.up.statements if migration.up else ():
+            yield from split_statements(text.text, engine)
+
+
+def _named(text: str, reaches: Sequence[Reach]) -> frozenset[str]:
+    return frozenset[str]().union(*(each.named(words_of(text)) for each in reaches))
+
+
+def _touched(text: str, reaches: Sequence[Reach]) -> frozenset[str]:
+    return frozenset[str]().union(*(each.of(text).touched for each in reaches))
+
+
+def _made_of(statement: SqlStatement, tables: Mapping[str, str], reaches: Sequence[Reach]) -> frozenset[str]:
+    """Return the tables whose rows a statement may make, change or take away by those of some tables."""
+    text, head = statement.text, statement.words[:1]
+    reached = [each.of(text) for each in reaches]
+    if all(each.is_certain and each.referred.isdisjoint(tables) for each in reached):
+        return frozenset()
+    if (made := _MADE_OF_ROWS.match(text)) is not None:
+        return frozenset({bare(made["table"])})
+    calls = any(words_of(text) & each.schema.functions.keys() for each in reaches)
+    if head in _LEAVES_ROWS and not (calls and head == _MAY_COMPUTE):
+        return frozenset()
+    targets = targets_of(text)
+    if calls or not targets:
+        return _touched(text, reaches)
+    return targets | _touched(f"UPDATE {' '.join(sorted(targets))}", reaches)

@@ -1,0 +1,140 @@
+"""A migration fails on every sample row of a table: the others keep theirs."""
+
+from __future__ import annotations
+
+import pytest
+from fixtures.mariadb import ENGINE
+from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers, verdict
+
+from coordinator.model import Engine
+
+__all__ = ["servers"]
+ON_MYSQL = pytest.param(ENGINE, marks=pytest.mark.mariadb)
+EVERY = [Engine.POSTGRESQL, Engine.SQLITE, ON_MYSQL]
+SHOP = """CREATE TABLE users (id integer PRIMARY KEY, name varchar(40));
+CREATE TABLE orders (id integer PRIMARY KEY, user_id integer NOT NULL, state varchar(40), n integer NOT NULL,
+  FOREIGN KEY (user_id) REFERENCES users (id));
+CREATE TABLE line (id integer PRIMARY KEY, order_id integer NOT NULL, n integer NOT NULL,
+  FOREIGN KEY (order_id) REFERENCES orders (id));
+CREATE TABLE apart (id integer PRIMARY KEY, n integer NOT NULL, state varchar(40));
+"""
+NO_ROW_FITS = {
+    Engine.POSTGRESQL: "ALTER TABLE orders ADD COLUMN total integer NOT NULL;",
+    Engine.SQLITE: "ALTER TABLE orders ADD COLUMN total integer NOT NULL;",
+    ENGINE: "ALTER TABLE orders ADD CONSTRAINT none CHECK (n < -5 AND n > 5 OR id = 424242);",
+}
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELECT n FROM apart", "pp"),
+        ("UPDATE apart SET n = n + 1", "pp"),
+        ("SELECT name FROM users", "pp"),
+        ("UPDATE users SET name = 'x'", "pp"),
+        ("SELECT n FROM orders", "uu"),
+        ("SELECT n FROM line", "uu"),  # which has no rows where its parent has none
+        ("DELETE FROM users WHERE id = 7", "uu"),
+        ("INSERT INTO users (id, name) VALUES (77, 'x')", "pp"),
+        ("INSERT INTO line (id, order_id, n) SELECT 77, id, n FROM apart", "uu"),
+    ],
+)
+def test_what_comes_to_the_table_is_unproven(servers: Servers, engine: Engine, query: str, expected: str):
+    assert verdict(servers, engine, SHOP, NO_ROW_FITS[engine], query) == expected
+
+
+@pytest.mark.parametrize("engine", EVERY)
+def test_what_is_broken_is_broken_all_the_same(servers: Servers, engine: Engine):
+    pending = NO_ROW_FITS[engine] + " ALTER TABLE orders RENAME COLUMN state TO status;"
+
+    assert verdict(servers, engine, SHOP, pending, "SELECT state FROM orders") == "ub"
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("moves", "expected"),
+    [
+        ("INSERT INTO apart SELECT id + 100, n, state FROM orders;", "uu"),
+        ("UPDATE apart SET n = (SELECT count(*) FROM line);", "uu"),
+        ("INSERT INTO users SELECT id + 100, 'x' FROM line;", "pp"),
+    ],
+)
+def test_what_is_made_of_its_rows_is_unproven(servers: Servers, engine: Engine, moves: str, expected: str):
+    pending = NO_ROW_FITS[engine] + moves
+
+    assert verdict(servers, engine, SHOP, pending, "SELECT n FROM apart") == expected
+
+
+@pytest.mark.parametrize(
+    ("beside", "query"),
+    [
+        ("CREATE VIEW seen AS SELECT state FROM orders;", "SELECT state FROM seen"),
+        (
+            "CREATE TRIGGER counts AFTER UPDATE ON apart BEGIN UPDATE orders SET n = n + 1; END;",
+            "UPDATE apart SET n = 3",
+        ),
+    ],
+)
+def test_what_comes_to_it_by_another_is_unproven(servers: Servers, beside: str, query: str):
+    base = f"{SHOP}-- +goose StatementBegin\n{beside}\n-- +goose StatementEnd\n"
+
+    assert verdict(servers, Engine.SQLITE, base, NO_ROW_FITS[Engine.SQLITE], query) == "uu"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("SELECT count(*) FROM orders", "uu"),
+        ("SELECT count(*) FROM apart", "pp"),
+    ],
+)
+def test_what_comes_to_it_by_a_function_is_unproven(servers: Servers, body: str, expected: str):
+    base = SHOP + f"CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS '{body}';"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, NO_ROW_FITS[Engine.POSTGRESQL], "SELECT f()") == expected
+
+
+def test_who_puts_sql_together_may_come_to_any_table(servers: Servers):
+    base = f"""{SHOP}-- +goose StatementBegin
+CREATE FUNCTION f(name text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE found bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || name INTO found; RETURN found; END $$;
+-- +goose StatementEnd
+"""
+    query = "SELECT f('or' || 'ders')"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, NO_ROW_FITS[Engine.POSTGRESQL], query) == "uu"
+
+
+def test_the_rehearsal_says_which_tables_have_no_rows(servers: Servers):
+    pending = TOGETHER + NO_ROW_FITS[Engine.SQLITE]
+
+    rehearsal, _ = rehearsed(
+        servers[Engine.SQLITE], Engine.SQLITE, SHOP, pending, live="SELECT n FROM apart", next_="SELECT 1"
+    )
+
+    assert rehearsal.is_whole
+    assert any("`00002_m` fails on sample rows" in each for each in rehearsal.notes)
+    assert any("`orders`: `00002_m` fails on them" in each for each in rehearsal.notes)
+
+
+@pytest.mark.parametrize(
+    ("engine", "pending"),
+    [
+        (Engine.POSTGRESQL, "ALTER TABLE apart ALTER COLUMN state TYPE bigint USING state::bigint;"),
+        (Engine.POSTGRESQL, "UPDATE apart SET n = length(decode(state, 'hex'));"),
+        pytest.param(ENGINE, "ALTER TABLE apart MODIFY state bigint;", marks=pytest.mark.mariadb),
+    ],
+)
+def test_texts_spell_numbers_where_a_migration_reads_them_so(servers: Servers, engine: Engine, pending: str):
+    """It met rows: what it does to them is seen."""
+    assert verdict(servers, engine, SHOP, pending, "SELECT n FROM orders") == "pp"
+    assert verdict(servers, engine, SHOP, pending, "SELECT state, n FROM apart") in ("pb", "pu")
+    assert verdict(servers, engine, SHOP, pending, "SELECT id FROM apart WHERE n > 0 AND n < 9") != "uu"
+
+
+def test_json_is_an_array_where_a_migration_takes_its_elements(servers: Servers):
+    base = SHOP + "CREATE TABLE kept (id integer PRIMARY KEY, tags jsonb NOT NULL);"
+    pending = "INSERT INTO apart SELECT 100 + id, jsonb_array_length(tags), 'x' FROM kept;"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT tags FROM kept") == "pp"
