@@ -21,7 +21,7 @@ from coordinator.sql import literal
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS coordinator_lease ("
     "scope text PRIMARY KEY, digest text NOT NULL, release_name text NOT NULL,"
-    " acquired_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+    " acquired_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP)"
 )
 _CREATE_ON_MYSQL = (
     "CREATE TABLE IF NOT EXISTS coordinator_lease ("
@@ -147,19 +147,23 @@ def release_all(ports: Ports, claim: Claim, *, label: str) -> None:
 _CONFLICT = {
     (False, False): "ON CONFLICT (scope) DO NOTHING",
     (False, True): (
-        "ON CONFLICT (scope) DO UPDATE SET digest = excluded.digest, release_name = excluded.release_name"
+        "ON CONFLICT (scope) DO UPDATE SET digest = excluded.digest, release_name = excluded.release_name,"
+        " acquired_at = CURRENT_TIMESTAMP"
     ),
     (True, False): "ON DUPLICATE KEY UPDATE scope = scope",
-    (True, True): "ON DUPLICATE KEY UPDATE digest = VALUES(digest), release_name = VALUES(release_name)",
+    (True, True): (
+        "ON DUPLICATE KEY UPDATE digest = VALUES(digest), release_name = VALUES(release_name),"
+        " acquired_at = CURRENT_TIMESTAMP"
+    ),
 }
 """By whether the engine speaks MySQL, and whether the lease is taken over."""
-_HELD_ON_MYSQL = "TIMESTAMPDIFF(SECOND, acquired_at, CURRENT_TIMESTAMP)"
+_HELD_ON_MYSQL = "UNIX_TIMESTAMP() - UNIX_TIMESTAMP(acquired_at)"
 _HELD = {
-    Engine.POSTGRESQL: "CAST(extract(epoch FROM now() - acquired_at::timestamptz) AS bigint)",
+    Engine.POSTGRESQL: "CAST(extract(epoch FROM now() - acquired_at) AS bigint)",
     Engine.MYSQL: _HELD_ON_MYSQL,
     Engine.MARIADB: _HELD_ON_MYSQL,
 }
-"""Seconds since it was acquired."""
+"""Seconds since it was acquired. A session's wall clock is not asked: it leaps twice a year."""
 _EXISTS_ON_MYSQL = (
     "SELECT 1 FROM information_schema.tables"
     " WHERE table_schema = DATABASE() AND table_name = 'coordinator_lease'"
