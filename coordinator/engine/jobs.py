@@ -24,6 +24,8 @@ _BRING: Final = timedelta(seconds=0.2)
 """How long a worker keeps what it knows, while it has more to do."""
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts to observe a step in doubt."""
+_LONG: Final = timedelta(seconds=sum(_PAUSES))
+"""A look that is in vain for so long already is not repeated: what was in its way is not passing."""
 
 Job = tuple[Start | Observe | Undo, ...]
 """What one worker does, one after the other."""
@@ -182,11 +184,13 @@ def _observe_patiently(
     is_passing: Callable[[CoordinatorError], bool] = lambda _: True,
 ) -> Observation:
     """Observe, and where the world does not answer (a server restarts), ask again for half a minute."""
+    now = context.ports.clock.now
     for pause in _PAUSES:
+        began = now()
         try:
             return kind.observe(step, context)
         except CoordinatorError as error:
-            if isinstance(error, Interrupted) or not is_passing(error):
+            if isinstance(error, Interrupted) or not is_passing(error) or now() - began > _LONG:
                 raise
             context.note(f"{error} Asking again in {pause:g} s.")
             context.wait(timedelta(seconds=pause))

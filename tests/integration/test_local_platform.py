@@ -30,7 +30,7 @@ from fixtures.traffic import Traffic
 
 from coordinator.adapters.platforms._local import processes, sides
 from coordinator.adapters.platforms._local.service import Local
-from coordinator.errors import StepFailed
+from coordinator.errors import StepFailed, Waiting
 from coordinator.model import Colour, Version
 
 BLUE, GREEN = Colour
@@ -342,6 +342,27 @@ def test_a_deployment_says_that_its_service_was_taken_down_meanwhile(platform: L
     waiting.join()
 
     assert codes[0] in ("never-deployed", "start-failed")
+
+
+def test_whoever_changes_the_service_at_this_moment_is_named_and_waited_for(platform: Local):
+    holds = f"""
+import sys, time
+from pathlib import Path
+from coordinator.adapters.platforms._local.records import StateFolder
+with StateFolder(Path({str(platform.state.path)!r})).lock("lock", seconds=60):
+    print(flush=True)
+    sys.stdin.read()
+"""
+    platform.start_router()
+    with subprocess.Popen([sys.executable, "-c", holds], stdin=PIPE, stdout=PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+
+        with pytest.raises(Waiting, match=rf"`shop` for 0\.1 s: pid {other.pid}\.") as busy:
+            platform.deploy(BLUE, V14, deadline=timedelta(seconds=0.1))
+
+        other.communicate()
+    assert busy.value.code == "local-busy"
 
 
 def test_a_service_that_ignores_sigterm_is_killed_after_its_grace(platform: Local):

@@ -324,6 +324,26 @@ def test_a_step_waits_for_a_table_that_is_locked_when_it_begins(bench) -> None:
     assert "Asking again" in made.watcher.notes[0]
 
 
+def test_a_step_in_doubt_is_not_looked_at_again_where_the_look_itself_was_kept_waiting_for_long(
+    bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[datetime] = []
+
+    def look_for_a_minute(*_: object) -> Seen:
+        assert not looked
+        looked.append(NOW + timedelta(minutes=1))
+        raise Waiting("local-busy", "Another command has been changing `shop` for 60 s.")
+
+    made = bench(a_step("a"), kinds={"work": Made(look=look_for_a_minute)}, on_failure=OnFailure.STOP)
+    made.journal.append("r@1", 2, to_wire(events.StepStarted(NOW, StepId("a"))))
+    engine = made.engine()
+    monkeypatch.setattr(engine.ports.clock, "now", lambda: [NOW, *looked][-1])
+
+    assert engine.run() == ("a",)
+
+    assert [problem.code for problem in engine.problems] == ["local-busy"]
+
+
 def test_a_step_whose_table_stays_locked_when_it_begins_waits_for_the_next_run_and_fails_no_release(
     bench,
 ) -> None:

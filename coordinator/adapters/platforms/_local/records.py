@@ -4,7 +4,7 @@
     <colour>.json   written by the launcher before the service starts: what was deployed, and who runs it
     <colour>.log, router.log
     fence.json      written by the coordinator that took the service last (fence.py)
-    lock            held by whoever changes a side or the target
+    lock            held by whoever changes a side or the target; in it is who held it last
     router.lock     held by the one router, as long as it lives
 
 A record stays when its process ends: what was deployed last is what a rollback starts again.
@@ -134,7 +134,7 @@ class StateFolder:
 
     @contextmanager
     def lock(self, name: str, *, seconds: float) -> Iterator[int]:
-        """Hold a lock of this folder and yield its descriptor; TimeoutError after `seconds`.
+        """Hold a lock of this folder and yield its descriptor; TimeoutError with its holder after `seconds`.
 
         The kernel frees it with the last process that has the descriptor. The file may be deleted while
         we wait for it, with the folder; then another process may hold the new one, so look again.
@@ -142,12 +142,22 @@ class StateFolder:
         until = time.monotonic() + seconds
         while (descriptor := _lock(self.path / name)) is None:
             if time.monotonic() >= until:
-                raise TimeoutError(name)
+                raise TimeoutError(self._holder_of(name))
             time.sleep(_POLL)
         try:
+            with durable.usable(self.path / name):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"pid {os.getpid()}".encode(), 0)
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _holder_of(self, name: str) -> str:
+        """Name the process that took a lock last; whoever has just made the file has not said so yet."""
+        try:
+            return (self.path / name).read_text("utf-8") or "another process"
+        except OSError:
+            return "another process"
 
 
 def _lock(file: Path) -> int | None:

@@ -24,7 +24,7 @@ from coordinator.adapters.platforms._local.records import Deployment, SideRecord
 from coordinator.adapters.platforms._local.routing import RouterStatus, Routing
 from coordinator.adapters.platforms._local.sides import Sides
 from coordinator.adapters.platforms._local.spec import LocalSpec
-from coordinator.errors import StepFailed
+from coordinator.errors import StepFailed, Waiting
 from coordinator.model import Colour, SecretRef, Version
 from coordinator.ports.checks import Answer
 from coordinator.ports.platforms import Serving
@@ -290,10 +290,12 @@ class Local:
             try:
                 lock = stack.enter_context(self.state.lock("lock", seconds=seconds))
             except TimeoutError as error:
-                raise StepFailed(
+                raise Waiting(
                     "local-busy",
-                    f"Another command has been changing `{self.service}` for {seconds:g} s.",
-                    next_step="Wait for it, or end it; then run this command again.",
+                    f"Another command has been changing `{self.service}` for {seconds:g} s: {error}.",
+                    why="Nothing was changed. It may be suspended (Ctrl-Z, SIGSTOP).",
+                    next_step="Let it go on (`fg`) and finish, or end it (`kill -9`); then run this command"
+                    " again.",
                 ) from error
             yield lock
 
