@@ -26,6 +26,11 @@ _SET: Final = re.compile(r"\bSET\b.*?(?=\bWHERE\b|$)", re.IGNORECASE | re.DOTALL
 _JOIN: Final = re.compile(r"\bJOIN\b", re.IGNORECASE)
 """Behind it another table's column may have the name that is compared."""
 _NAME: Final = re.compile(r"[\w\"`]+(?:\s*\.\s*[\w\"`]+)*")
+_CODE: Final = r"(?:(?!\bEXISTS\b)[^()']|'[^']*')"
+# The innermost first: what it leaves may be asked for its existence alone as well.
+_EXISTS: Final = re.compile(rf"\bEXISTS\s*\((?P<asked>(?:{_CODE}|\({_CODE}*+\))*+)\)", re.IGNORECASE)
+_COUNTS: Final = re.compile(r"\b(?:GROUP|HAVING|OFFSET)\b|\bSELECT\b.*\bSELECT\b", re.IGNORECASE | re.DOTALL)
+"""What may tell one row from two also where only their existence is asked for."""
 
 
 def found_twice(pair: Pair) -> str | None:
@@ -34,16 +39,30 @@ def found_twice(pair: Pair) -> str | None:
     if before.uniques == now.uniques:
         return None
     text = _SET.sub(" ", pair.text)
+    found = words_of(_without_existence(text))
     compared = _compared(text)
+    is_alone = len(set(tables_by_name(text).values())) == 1
     for each in sorted(before.uniques - now.uniques, key=lambda one: one.text):
         table, columns = each.table, _columns(each)
         alike = {column for of, column in compared if of in (None, table)}
-        is_looked_up = table in words_of(text) and columns <= alike
+        is_looked_up = table in found and columns <= alike
         is_there = all((table, column) in now.columns for column in columns)
-        is_one = _JOIN.search(text) is None and _finds_one(now, table, alike)
+        certain = {column for of, column in compared if of == table or is_alone}
+        is_one = _JOIN.search(text) is None and _finds_one(now, table, certain & alike)
         if is_looked_up and is_there and not is_one:
             return _FOUND_TWICE.format(table=table, columns=", ".join(sorted(columns)))
     return None
+
+
+def _without_existence(text: str) -> str:
+    """Return a text without what it asks only the existence of: there, two rows are as good as one."""
+
+    def asked(found: re.Match[str]) -> str:
+        return found[0] if _COUNTS.search(found["asked"]) else " TRUE "
+
+    while (shorter := _EXISTS.sub(asked, text)) != text:
+        text = shorter
+    return text
 
 
 def _finds_one(schema: Schema, table: str, alike: Collection[str]) -> bool:

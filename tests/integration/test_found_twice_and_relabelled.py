@@ -29,6 +29,19 @@ S = "CREATE TABLE s (id integer PRIMARY KEY, mail integer);"
         ("SELECT mail FROM s WHERE mail = {}", "pp"),
         ("SELECT x.n FROM t AS x, s AS y WHERE y.mail = {}", "pp"),
         ("SELECT x.n FROM t AS x JOIN s AS y ON y.id = x.id WHERE x.mail = {}", "pu"),
+        ("SELECT mail FROM s WHERE id = (SELECT n FROM t WHERE mail = {})", "pu"),
+        ("SELECT EXISTS (SELECT 1 FROM t WHERE mail = {})", "pp"),
+        (
+            "SELECT id FROM s WHERE NOT EXISTS (SELECT 1 FROM t WHERE t.mail = s.mail AND (n=1)) AND id = {}",
+            "pp",
+        ),
+        (
+            "SELECT EXISTS (SELECT 1 FROM s WHERE EXISTS (SELECT n FROM t WHERE t.mail = s.mail) AND id={})",
+            "pp",
+        ),
+        ("SELECT EXISTS (SELECT 1 FROM t WHERE mail = {} GROUP BY n HAVING count(*) = 1)", "pu"),
+        ("SELECT EXISTS (SELECT 1 FROM s WHERE id = (SELECT n FROM t WHERE mail = {}))", "pu"),
+        ("SELECT n FROM t WHERE EXISTS (SELECT 1 FROM s WHERE s.mail = t.mail) AND mail = {}", "pu"),
     ],
 )
 def test_a_lookup_by_what_is_unique_no_more(servers: Servers, engine: Engine, query: str, expected: str):
