@@ -29,6 +29,7 @@ _TARGETS = re.compile(
 _VALUES = re.compile(r"\bVALUES\s*\((?P<values>.*)\)\s*(?:\bRETURNING\b.*)?;?\s*$", re.IGNORECASE | re.DOTALL)
 _LITERAL: Final = r"(?:'(?:[^'\\]|'')*'(?:\s*::\s*\w+)?|-?\d+(?:\.\d+)?|TRUE|FALSE|NULL)"
 _IS_LITERAL = re.compile(rf"\s*{_LITERAL}\s*", re.IGNORECASE)
+_COALESCE = re.compile(r"\s*(?:COALESCE|IFNULL)\s*\((?P<arguments>.*)\)\s*", re.IGNORECASE | re.DOTALL)
 _SETS_LITERAL = re.compile(
     rf"\s*(?:\w+\s*\.\s*)?[\"`]?(?P<column>\w+)[\"`]?\s*=\s*(?P<value>{_LITERAL})\s*", re.IGNORECASE
 )
@@ -92,12 +93,38 @@ def changed_by(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=_MANY)
 def made_by(text: str) -> Mapping[str, frozenset[str]]:
-    """Return the columns that an UPDATE sets, each with the words of what it is made of, but for literals."""
+    """Return the columns that an UPDATE sets, each with the words of what makes it NULL, but for literals."""
     statements = split_statements(text)
     is_update = len(statements) == 1 and statements[0].words[:1] == ("UPDATE",)
     changed = _SET.search(text) if is_update else None
     pairs = (each.partition("=") for each in items_of(changed["set"])) if changed else ()
-    return {bare(name.strip()): words_of(of) for name, _, of in pairs if not _IS_LITERAL.fullmatch(of)}
+    made = {bare(name.strip()): of for name, _, of in pairs}
+    needed = {column: _last_resort(column, of) for column, of in made.items()}
+    return {column: words_of(of) for column, of in needed.items() if not _IS_LITERAL.fullmatch(of)}
+
+
+def _last_resort(column: str, value: str) -> str:
+    """Return what must be NULL if a value is: of COALESCE the last argument, its own column or a literal.
+
+    Nothing is told of other last arguments: a parameter had NULL in one set of values, the rest in others.
+    """
+    whole = _COALESCE.fullmatch(value)
+    if whole is None or not _is_balanced(whole["arguments"]):
+        return value
+    *_, last = items_of(whole["arguments"])
+    is_literal = _IS_LITERAL.fullmatch(last) is not None and last.strip().upper() != "NULL"
+    is_itself = "." not in last and bare(last.strip()) == column  # `other.b` is another table's
+    return last if is_literal or is_itself else value
+
+
+def _is_balanced(text: str) -> bool:
+    """Tell whether no parenthesis is closed that was opened before the text."""
+    depth = 0
+    for _, start, end, _ in tokens(text):
+        depth += (text[start:end] == "(") - (text[start:end] == ")")
+        if depth < 0:
+            return False
+    return True
 
 
 @lru_cache(maxsize=_MANY)

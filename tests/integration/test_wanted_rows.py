@@ -128,7 +128,19 @@ def test_the_row_with_null_is_looked_up_beside_those_that_are_wanted(
 
 @pytest.mark.parametrize("engine", EVERY)
 @pytest.mark.parametrize(
-    ("value", "expected"), [("c", "pu"), ("id + 1", "pp"), ("7", "pp"), ("length(state)", "pp")]
+    ("value", "expected"),
+    [
+        ("c", "pu"),
+        ("id + 1", "pp"),
+        ("7", "pp"),
+        ("length(state)", "pp"),
+        ("coalesce(c, b)", "pp"),
+        ("coalesce(c, 7)", "pp"),
+        ("coalesce(b, c)", "pu"),
+        ("coalesce(c, NULL)", "pu"),
+        ("coalesce(c, 7) + coalesce(c, c + c)", "pu"),
+        ("coalesce(c, 7) + (c + 1)", "pu"),
+    ],
 )
 def test_a_wanted_row_says_nothing_of_a_column_that_has_no_null_there(
     servers: Servers, engine: Engine, value: str, expected: str
