@@ -114,17 +114,49 @@ _TABLE: Final = re.compile(
     rf"(?:{_NAME}\s*\.\s*)?(?P<table>{_NAME})(?:\s+(?:AS\s+)?{_NO_ALIAS}(?P<alias>{_NAME}))?",
     re.IGNORECASE,
 )
+_DIVIDES: Final = re.compile(
+    rf"(?:[\w)\"`\]]\s*+[/%]|\bMOD\s*+\([^(),]*+,)\s*+(?:{_NAME}\s*\.\s*)?(?P<column>{_NAME})(?!\w|\s*[(.])",
+    re.IGNORECASE,
+)
+_ONE_VALUE: Final = re.compile(
+    rf"(?:[=<>,(*/+-]|\b(?:SELECT|THEN|ELSE|AND|OR|NOT|BETWEEN))\s*+\(\s*+SELECT\s++(?:{_NAME}\s*\.\s*)?{_NAME}"
+    rf"\s++FROM\s++(?:{_NAME}\s*\.\s*)?(?P<table>{_NAME})(?:\s++(?:AS\s++)?{_NO_ALIAS}{_NAME})?\s*+\)",
+    re.IGNORECASE,
+)
 _TRUE: Final = frozenset({"true", "t", "1", "on", "yes"})
 
 
 def wanted_by(texts: Iterable[str], engine: Engine) -> WantedRows:
-    """Return the rows that queries look for, those first of which most is said; of equal ones, one."""
+    """Return the rows that queries look for, those first of which most is said; of equal ones, one.
+
+    None has 0 where another query divides by it: that one would not run any more.
+    """
     found: dict[str, list[WantedRow]] = {}
+    texts = list(texts)
+    divides = frozenset[str]().union(*(_divisors(_without_comments(text, engine)) for text in texts))
     for text in texts:
         for table, rows in wanted_rows(text, engine).items():
             known = found.setdefault(table, [])
-            known += [row for row in rows if row.says and row not in known]
+            known += [
+                row
+                for row in rows
+                if row.says and row not in known and not any(row.values.get(each) == 0 for each in divides)
+            ]
     return {table: sorted(rows, key=lambda row: -row.says) for table, rows in found.items()}
+
+
+def read_as_one(texts: Iterable[str], engine: Engine) -> frozenset[str]:
+    """Return the tables of which a text takes the only row for a value: `(SELECT id FROM tenant)`."""
+    found = (each for text in texts for each in _ONE_VALUE.finditer(_without_comments(text, engine)))
+    return frozenset(_bare(each["table"]) for each in found)
+
+
+def _divisors(text: str) -> Iterator[str]:
+    """Yield the columns by which a text divides without a look at whether they are 0."""
+    for each in _DIVIDES.finditer(re.sub(_STRING, "''", text)):
+        column = _bare(each["column"])
+        if not re.search(rf"\b{re.escape(column)}[\"`]?\s*(?:=|<>|!=|>)\s*0\b", text, re.IGNORECASE):
+            yield column
 
 
 @lru_cache(maxsize=4_096)  # a query's text is read for the rows, and again for its values

@@ -17,7 +17,7 @@ from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Apply, Failure
 from coordinator.rehearse.written import targets_of
 from coordinator.sql import split_statements
-from coordinator.wanted import NOTHING, WantedRows, wanted_by
+from coordinator.wanted import NOTHING, WantedRows, read_as_one, wanted_by
 
 _NULL_NOT_ALLOWED: Final = "22004"
 
@@ -34,6 +34,8 @@ class Wishes:
     A row of ours beside those that are there may have the key of one that comes: the migration would fail, or
     leave its own row out (`ON CONFLICT DO NOTHING`), and nobody would see that it is new.
     """
+    read_as_one: frozenset[str] = frozenset()
+    """The tables of which a query takes the only row, and would fail on a second one."""
 
     def after(self, migration: Migration) -> Wishes:
         """Return what is left to be wished for when a migration has run."""
@@ -43,7 +45,7 @@ class Wishes:
     @property
     def left_alone(self) -> frozenset[str]:
         """Return the tables that get no rows beside those that are there, and none that queries want."""
-        return frozenset[str]().union(*(tables for _, tables in self.seeded))
+        return self.read_as_one.union(*(tables for _, tables in self.seeded))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +135,9 @@ def _named_by(spelled: Sequence[frozenset[str]], database: RehearsalDatabase) ->
 
 def wishes_of(subjects: Iterable[Subject], pending: Iterable[Migration], engine: Engine) -> Wishes:
     """Return what the queries of some versions, and the migrations between them, want of sample rows."""
-    texts = (query.text for each in subjects for query in each.catalogue.queries)
+    texts = dict.fromkeys(query.text for each in subjects for query in each.catalogue.queries)
     seeded = [(each.name, _seeded_by(each, engine)) for each in pending]
-    return Wishes(wanted_by(dict.fromkeys(texts), engine), seeded)
+    return Wishes(wanted_by(texts, engine), seeded, read_as_one(texts, engine))
 
 
 def _seeded_by(migration: Migration, engine: Engine) -> frozenset[str]:

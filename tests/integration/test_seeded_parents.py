@@ -136,3 +136,13 @@ def test_a_row_that_an_earlier_migration_of_the_release_put_is_a_seed(servers: S
     _, [_, found] = rehearsed(servers[engine], engine, base, *pending, live="SELECT 1", next_=insert)
 
     assert found == "bpp"
+
+
+@every_engine
+@pytest.mark.parametrize("role", ["(SELECT id FROM role)", "(SELECT r.id FROM role AS r)"])
+def test_the_only_row_of_a_table_that_a_query_takes_for_a_value_stays_alone(
+    servers: Servers, engine: Engine, role: str
+):
+    text = f"INSERT INTO person (id, role, nick) VALUES ($1, {role}, $2)"
+
+    assert said(servers, engine, "ALTER TABLE person ADD COLUMN n integer;", text, base=NUMBERED) == "pp"

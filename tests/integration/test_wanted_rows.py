@@ -158,3 +158,15 @@ def test_a_wanted_row_says_nothing_of_a_column_that_has_no_null_there(
     query = f"UPDATE t SET b = {value} WHERE state = 'paid'"
 
     assert verdict(servers, engine, f"CREATE TABLE t {columns.format('')}", requires, query) == expected
+
+
+@pytest.mark.parametrize("engine", EVERY)
+def test_no_row_is_wanted_with_which_another_query_divides_by_zero(servers: Servers, engine: Engine):
+    base = "CREATE TABLE account (id integer PRIMARY KEY, balance integer NOT NULL);"
+    pending = f"{TOGETHER}ALTER TABLE account ADD COLUMN note varchar(9);"
+    texts = {
+        "live": "SELECT id, 100 / balance FROM account",
+        "next_": "SELECT id FROM account WHERE balance = 0",
+    }
+
+    assert rehearsed(servers[engine], engine, base, pending, **texts)[1] == ["pp", "pp"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coordinator.model import Engine
-from coordinator.wanted import Some, is_met, is_wanted, link, wanted_by, wanted_rows
+from coordinator.wanted import Some, is_met, is_wanted, link, read_as_one, wanted_by, wanted_rows
 
 ANY = Some.VALUE
 
@@ -119,3 +119,42 @@ def test_a_number_that_no_driver_takes_is_not_wanted(number: str) -> None:
 def test_a_text_of_any_length_is_read_once(condition: str) -> None:
     """A pattern that goes back over these takes hours."""
     assert _values(f"SELECT x FROM t WHERE b = 'x' AND {condition}") == [{"b": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ("SELECT 100 / n FROM t", []),
+        ("SELECT 100 % t.n FROM t", []),
+        ("SELECT mod(100, n) FROM t", []),
+        ("SELECT 100 / nullif(n, 0) FROM t", [{"n": 0}]),
+        ("SELECT CASE WHEN n = 0 THEN 0 ELSE 100 / n END FROM t", [{"n": 0}]),
+        ("SELECT 100 / m FROM t", [{"n": 0}]),
+        ("SELECT 1 FROM t WHERE name LIKE 'x/n'", [{"name": "x/n"}, {"n": 0}]),
+    ],
+)
+def test_no_row_is_wanted_that_keeps_another_query_from_running(
+    other: str, expected: list[dict[str, object]]
+) -> None:
+    rows = wanted_by([other, "SELECT 1 FROM t WHERE n = 0"], Engine.POSTGRESQL).get("t", [])
+    assert [dict(row.values) for row in rows] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("INSERT INTO p (id, r) VALUES ($1, (SELECT id FROM role))", {"role"}),
+        ("SELECT 1 FROM p WHERE r = (SELECT r.id FROM app.role AS r)", {"role"}),
+        ("SELECT coalesce((SELECT id FROM role), 1)", {"role"}),
+        ("SELECT 1 FROM p WHERE r IN (SELECT id FROM role)", set()),
+        ("SELECT 1 FROM p WHERE r =ANY(SELECT id FROM role)", set()),
+        ("SELECT 1 FROM p WHERE EXISTS (SELECT id FROM role)", set()),
+        ("SELECT x.id FROM (SELECT id FROM role) AS x", set()),
+        ("WITH x AS (SELECT id FROM role) SELECT 1", set()),
+        ("INSERT INTO p (SELECT id FROM role)", set()),
+        ("SELECT 1 FROM p WHERE r = (SELECT id FROM role WHERE name = $1)", set()),
+        ("SELECT 1 FROM p WHERE r = (SELECT max(id) FROM role)", set()),
+    ],
+)
+def test_a_table_is_read_as_one_where_its_only_row_is_a_value(text: str, expected: set[str]) -> None:
+    assert read_as_one([text], Engine.POSTGRESQL) == expected
