@@ -173,6 +173,8 @@ def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:
             yield f"Of {tag} this is not proven: {listed(unchecked, 'query')}."
         if not asked.answered[role]:
             yield f"{tag} has no query that works where it belongs, so nothing is known about it."
+    if asked.already_failing:
+        yield f"What fails where it belongs: {listed(list(_why_failing(asked)), 'query')}."
     failing = {each.query for each in asked.already_failing if each.use[2] is Role.LIVE}
     lacking = [
         each for each in asked.already_failing if each.use[2] is Role.NEXT and each.query not in failing
@@ -180,3 +182,13 @@ def _asked_notes(pair: Pair, asked: Asked) -> Iterator[str]:
     if lacking:
         names = listed([each.query for each in lacking], "query")
         yield f"{pair.after.tag} fails also where {pair.before.tag} got all of its migrations: {names}."
+
+
+def _why_failing(asked: Asked) -> Iterator[str]:
+    """Yield each query that fails where it belongs, with why; the first of each reason come first."""
+    whys: dict[str, str] = {}
+    for each in asked.already_failing:
+        whys.setdefault(each.query, f"{each.objection.code}: {each.objection.message}")
+    firsts = {why: query for query, why in reversed(whys.items())}
+    for query, why in sorted(whys.items(), key=lambda one: firsts[one[1]] != one[0]):
+        yield f"{query} ({why})"

@@ -147,14 +147,21 @@ def test_reads_the_configuration_of_sqlc_at_each_tag(past: Past, replay: Replay,
 
 def test_a_query_that_never_worked_is_told_and_blames_nobody(past: Past, replay: Replay):
     past.migration(1, "orders", ORDERS)
-    past.queries(GET, "-- name: Broken :one\nSELECT nothing FROM orders;\n")
+    other = "-- name: Other :one\nSELECT nothing FROM orders LIMIT 1;\n"
+    past.queries(
+        GET, "-- name: Broken :one\nSELECT nothing FROM orders;\n", other, "-- name: Third :one\nSELECT x;\n"
+    )
     past.commit("v1.0", day=1)
     past.migration(2, "email", ADD)
     past.commit("v1.1", day=2)
 
     [release] = replay.releases()
 
-    assert (story(release), release["already_failing"]) == (("any_order", [0, 1], None), ["Broken"])
+    assert story(release) == ("any_order", [0, 1], None)
+    assert release["already_failing"] == ["Broken", "Other", "Third"]
+    [why] = [each for each in release["notes"] if each.startswith("What fails where it belongs: ")]
+    nothing, x = (f'42703: column "{each}" does not exist' for each in ("nothing", "x"))
+    assert why.endswith(f"Broken ({nothing}), Third ({x}), Other ({nothing}).")
 
 
 @pytest.mark.parametrize("queries", ["-- nothing\n", "-- name: Broken :one\nSELECT nothing;\n"])
