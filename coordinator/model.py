@@ -205,6 +205,8 @@ class MigrationsSpec:
     command: CommandSpec | None = None
     python: str | None = None
     """The interpreter of the user's own environment, for a tool whose migrations are Python."""
+    section: str | None = None
+    """The section of the tool's configuration that counts, where that has several; None: the tool's own."""
     deadline: timedelta = timedelta(hours=1)
     """How long one migration that is code may take."""
 

@@ -15,6 +15,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from coordinator.diagnostics import Diagnostic, Place
@@ -22,6 +23,9 @@ from coordinator.ports.migrations import BELOW
 
 Read = Callable[[str], bytes | None]
 """Return a file's bytes by its path from the plan's `dir`; None where there is none."""
+_SECTION: Final = "alembic"
+_WITH_SCRIPTS: Final = re.compile(rb"^\[([^]\n]+)\](?=(?:\n(?!\[).*)*\nscript_location\b)", re.MULTILINE)
+"""Sections that say where a project's files are."""
 _SEPARATORS: Final = {"space": " ", "newline": "\n", "os": ":", ":": ":", ";": ";"}
 _IN_PACKAGE: Final = re.compile(r"[A-Za-z_][\w.]*(?::\w[\w./-]*)+")
 _FOLDERS_ABOVE: Final = 8
@@ -37,38 +41,46 @@ class Layout:
     versions: tuple[str, ...]
 
 
-def layout_of(read: Read) -> Layout | Diagnostic:
-    """Return where env.py and the versions are, or why nobody can tell."""
+def layout_of(read: Read, section: str | None = None) -> Layout | Diagnostic:
+    """Return where env.py and the versions are, or why nobody can tell; `section` is that of `alembic -n`."""
+    from_ini = partial(_from_ini, section=section or _SECTION)
     for folder in ("", ".."):
-        for name, options in (("alembic.ini", _from_ini), ("pyproject.toml", _from_toml)):
+        for name, options in (("alembic.ini", from_ini), ("pyproject.toml", _from_toml)):
             path = posixpath.join(folder, name)
             content = read(path)
-            if content is None:
-                continue
             try:
-                found = options(content.decode(), folder or ".")
+                found = None if content is None else options(content.decode(), folder or ".")
             except (UnicodeDecodeError, configparser.Error, tomllib.TOMLDecodeError) as error:
                 return _unreadable(path, " ".join(str(error).split()))
+            if found is None and section is not None:
+                break  # it is a section of alembic.ini alone
             if found is None or (name == "alembic.ini" and _is_said_beside(found, read, folder)):
                 continue
             layout = _layout(found, path, read)
             if folder == "" or isinstance(layout, Diagnostic) or _is_same(read, layout):
                 return layout
-    if read("env.py") is not None:
+    if section is None and read("env.py") is not None:
         return Layout("env.py", ("versions",))
-    if read("alembic.ini") is not None:
-        return _unreadable(
-            "alembic.ini",
-            "it has no section `[alembic]`",
-            "Write an alembic.ini of your own with that section, which says what that of `alembic -n` says,"
-            " and let `dir` be its folder.",
-        )
+    ini = read("alembic.ini")
+    if ini is not None or section is not None:
+        return _without_section(section, ini or b"")
     return Diagnostic(
         "alembic-config",
         Place("env.py"),
         "There is neither an `alembic.ini` nor an `env.py` in the folder of the migrations.",
         "Without them nobody can tell where the revisions are.",
         "Let `dir` be the folder that holds one of them.",
+    )
+
+
+def _without_section(section: str | None, ini: bytes) -> Diagnostic:
+    others = [each.decode(errors="replace") for each in _WITH_SCRIPTS.findall(ini)]
+    named = f" It has {', '.join(f'`{each}`' for each in others)}." if others else ""
+    example = others[0] if others else "NAME"
+    return _unreadable(
+        "alembic.ini",
+        f"it has no section `[{section or _SECTION}]`",
+        f"Name the one that `alembic -n` names: `migrations: {{…, section: {example}}}`.{named}",
     )
 
 
@@ -84,14 +96,14 @@ def _is_same(read: Read, layout: Layout) -> bool:
     return here is not None and here == read(layout.env)
 
 
-def _from_ini(text: str, here: str) -> Mapping[str, str] | None:
+def _from_ini(text: str, here: str, *, section: str) -> Mapping[str, str] | None:
     parser = configparser.ConfigParser({"here": here})
     parser.read_string(text)
-    if not parser.has_section("alembic"):
+    if not parser.has_section(section):
         return None
     names = ("script_location", "version_locations", "path_separator", "version_path_separator")
-    found = {name: parser.get("alembic", name, fallback="") for name in names}
-    if parser.get("alembic", "recursive_version_locations", fallback="").lower() in (
+    found = {name: parser.get(section, name, fallback="") for name in names}
+    if parser.get(section, "recursive_version_locations", fallback="").lower() in (
         "true",
         "1",
         "yes",

@@ -36,9 +36,11 @@ class Alembic:
     reads_applied = True
     may_be_code = False
 
-    def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
+    def sources(
+        self, read: Callable[[str], bytes | None], *, section: str | None = None
+    ) -> tuple[str | Diagnostic, ...]:
         """Return env.py and the folders of versions, which the project's configuration names."""
-        layout = layout_of(read)
+        layout = layout_of(read, section)
         return (layout,) if isinstance(layout, Diagnostic) else (layout.env, *layout.versions)
 
     def is_migration(self, filename: str) -> bool:

@@ -72,9 +72,11 @@ class Goose:
     keeps_history = True
     reads_applied = False
 
-    def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
+    def sources(
+        self, read: Callable[[str], bytes | None], *, section: str | None = None
+    ) -> tuple[str | Diagnostic, ...]:
         """Return the folder itself."""
-        del read
+        del read, section
         return ("",)
 
     def is_migration(self, filename: str) -> bool:

@@ -68,6 +68,7 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
         folder=folder / database.migrations.dir,
         table=database.migrations.table,
         python=database.migrations.python,
+        section=database.migrations.section,
         deadline=database.migrations.deadline,
         place=find(root, (*path, "migrations", "dir")).value_place,
         command=_command(

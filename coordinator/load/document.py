@@ -46,6 +46,12 @@ class Migrations(Spec):
         "starts at the plan file's folder. Without it: the interpreter that runs coordinator.",
         examples=[".venv/bin/python"],
     )
+    section: Text | None = Field(
+        default=None,
+        description="Alembic: the section of alembic.ini that counts, as with `alembic -n NAME`. Without it: "
+        "`alembic`.",
+        examples=["stock"],
+    )
     command: Command | None = Field(
         default=None,
         description="Your own program, which applies the migrations that are code (goose's `.go` files) and "
@@ -70,12 +76,13 @@ class Migrations(Spec):
     )
 
     @model_validator(mode="after")
-    def _python_has_work(self) -> Self:
-        if self.python is not None and self.tool not in discovery.names(discovery.RUNNERS):
+    def _tool_is_alembic(self) -> Self:
+        idle = [each for each in ("python", "section") if each in self.model_fields_set]
+        if idle and self.tool not in discovery.names(discovery.RUNNERS):
             raise PydanticCustomError(
                 "idle-setting",
                 "`{key}` is about migrations of Alembic, and those of {tool} are none. Remove it.",
-                {"key": "python", "tool": self.tool},
+                {"key": idle[0], "tool": self.tool},
             )
         return self
 

@@ -31,7 +31,7 @@ def read_migrations(spec: MigrationsSpec, engine: Engine) -> Reading:
     tool = discovery.migration_tool(spec.tool)
     problems: list[Diagnostic] = []
     files: list[SourceFile] = []
-    for source in tool.sources(lambda path: glance(spec.folder / path)):
+    for source in tool.sources(lambda path: glance(spec.folder / path), section=spec.section):
         paths = _paths(spec, source, tool) if isinstance(source, str) else _placed(source, spec.folder)
         if isinstance(paths, Diagnostic):
             problems.append(paths)

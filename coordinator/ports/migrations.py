@@ -66,11 +66,13 @@ class MigrationTool(Protocol):
     reads_applied: bool
     """It reads the files of what is applied as well, so that a fault in one of them stops it."""
 
-    def sources(self, read: Callable[[str], bytes | None]) -> tuple[str | Diagnostic, ...]:
+    def sources(
+        self, read: Callable[[str], bytes | None], *, section: str | None = None
+    ) -> tuple[str | Diagnostic, ...]:
         """Return the files and folders that it reads, as paths from the plan's `dir`, or what is wrong there.
 
         A folder that ends in `BELOW` stands for those below it as well. `read` returns a file's bytes by
-        such a path, None where there is none.
+        such a path, None where there is none. `section` is that of its configuration, None its default.
         """
         ...
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import alembic
 import pytest
-from fixtures.alembic_project import INI, LINE, SHOP, apply_next, heads, plan_in, rows, write_project
+from fixtures.alembic_project import ENV, INI, LINE, SHOP, apply_next, heads, plan_in, rows, write_project
 from fixtures.audience import Audience
 from fixtures.code_release import release
 
@@ -93,6 +93,55 @@ def test_a_project_that_has_its_revisions_in_its_package_is_released(tmp_path: P
     apply_next(ports, "a1")
 
     assert heads(ports) == {"a1"}
+
+
+def in_sections(folder: Path, url: str) -> dict[str, ConnectedPorts]:
+    """Write a project as Alembic's cookbook has it: one alembic.ini, and a section for each database."""
+    shop = INI.replace("[alembic]", "[shop]").replace("migrations", "shop")
+    stock = "[stock]\nscript_location = %(here)s/stock\nversion_table = of_stock\n[loggers]"
+    ini = f"[DEFAULT]\nsqlalchemy.url = {url}\n{shop.replace('[loggers]', stock, 1)}"
+    env = ENV.replace(
+        "connection=connection,",
+        'connection=connection, version_table=config.get_main_option("version_table"),',
+    )
+    write_project(folder, {}, ini=ini)
+    for name, line in (
+        ("shop", LINE),
+        ("stock", {"s1.py": LINE["a1.py"].replace("a1", "s1").replace("item", "bin")}),
+    ):
+        versions = folder / name / "versions"
+        versions.mkdir(parents=True)
+        (folder / name / "env.py").write_text(env if name == "stock" else ENV)
+        for file, text in line.items():
+            (versions / file).write_text(text)
+    return {
+        "shop": plan_in(folder, url, more="section: shop"),
+        "stock": plan_in(folder, url, more="section: stock, table: of_stock"),
+    }
+
+
+def test_each_section_of_one_ini_is_rehearsed_and_released_as_alembic_n_does(
+    tmp_path: Path, database_url: str
+):
+    url = database_url.replace("postgresql://", "postgresql+psycopg://")
+    ports = in_sections(tmp_path, url)
+
+    proof, _ = plan_release(ports["shop"], step_kinds(), watches_statements=True)
+    ended = release(ports["shop"], Audience())
+    apply_next(ports["stock"], "s1")
+    real = subprocess.run(
+        [sys.executable, "-m", "alembic", "-n", "stock", "current"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    assert rehearsal.is_whole
+    assert (ended.exit_code(wanted=Outcome.RELEASED), heads(ports["shop"])) == (ExitCode.DONE, {"c3"})
+    assert rows(ports["stock"], "SELECT version_num FROM of_stock") == [("s1",)]
+    assert "s1 (head)" in real.stdout
 
 
 def test_a_module_that_is_not_there_is_told_with_the_interpreter_and_how_to_name_another(tmp_path: Path):
@@ -187,7 +236,7 @@ def test_an_alembic_that_reads_no_pyproject_is_refused_where_one_is_there(tmp_pa
 def asked(folder: Path, python: list[str]) -> str:
     """Return what the process says to a request, with `folder` before all other modules."""
     answer = folder / "answer.json"
-    request = {"kind": "scripts", "folder": str(folder), "answer": str(answer)}
+    request = {"kind": "scripts", "folder": str(folder), "section": None, "answer": str(answer)}
     environment = {**os.environ, "PYTHONPATH": str(folder), _alembic_child.REQUEST: json.dumps(request)}
     ended = subprocess.run(
         [*python, _alembic_child.__file__], env=environment, capture_output=True, check=False

@@ -344,6 +344,37 @@ def test_a_configuration_without_the_section_is_not_said_to_be_missing():
     assert "it has no section `[alembic]`" in found.what
 
 
+SECTIONS = (
+    b"[alembic]\nscript_location = shop\n[stock]\n# of the warehouse\nscript_location = %(here)s/stock\n"
+    b"version_locations = a b\n[loggers]\nkeys = root\n"
+)
+
+
+def test_the_section_of_the_plan_says_where_the_revisions_are():
+    files = {"alembic.ini": SECTIONS, "pyproject.toml": b'[tool.alembic]\nscript_location = "other"\n'}
+
+    assert TOOL.sources(files.get, section="stock") == ("stock/env.py", "a", "b")
+    assert TOOL.sources(files.get) == ("shop/env.py", "shop/versions")
+
+
+@pytest.mark.parametrize("toml", [None, b'[tool.alembic]\nscript_location = "other"\n'])
+def test_a_section_that_is_not_there_is_told_with_those_that_are(toml: bytes | None):
+    files = {"alembic.ini": SECTIONS, "pyproject.toml": toml, "env.py": b""}
+
+    [found] = TOOL.sources(files.get, section="stok")
+
+    assert isinstance(found, Diagnostic)
+    assert "it has no section `[stok]`" in found.what
+    assert "It has `alembic`, `stock`." in found.next_step
+
+
+def test_a_section_without_an_ini_is_told():
+    [found] = TOOL.sources({"env.py": b""}.get, section="stock")
+
+    assert isinstance(found, Diagnostic)
+    assert "it has no section `[stock]`" in found.what
+
+
 def test_a_comment_behind_a_separator_that_alembic_refuses_is_named():
     ini = b"[alembic]\nscript_location=db\nversion_locations=x:y\nversion_path_separator=os  # default\n"
 

@@ -284,6 +284,7 @@ class AlembicRunner:
             "folder": str(self._spec.migrations.folder.absolute()),
             "url": self._told(url).reveal(),
             "table": self._spec.migrations.table,
+            "section": self._spec.migrations.section,
             "variable": self._spec.url.name if self._spec.url.scheme == "env" else None,
         }
 

@@ -34,8 +34,9 @@ def demand_alembic() -> None:
 
 def config_of(request: dict[str, Any]) -> Any:
     """Return Alembic's configuration, with the address that was asked for."""
-    folder = Path(request["folder"])
-    config = next(filter(None, map(_config_in, (folder, folder.parent))), None) or _config_of()
+    folder, section = Path(request["folder"]), request["section"]
+    places = (_config_in(each, section) for each in (folder, folder.parent))
+    config = next(filter(None, places), None) or _config_of()
     get = getattr(config, "get_alembic_option", config.get_main_option)
     location = get("script_location")
     if not location or _is_template(location, folder):
@@ -53,13 +54,16 @@ def _is_template(location: str, folder: Path) -> bool:
     return ":" not in location and not Path(location).is_dir() and (folder / "env.py").is_file()
 
 
-def _config_in(folder: Path) -> Any:
-    """Return the configuration of a folder, as `alembic` reads it there; None where there is none."""
+def _config_in(folder: Path, section: str | None) -> Any:
+    """Return the configuration of a folder, as `alembic -n section` reads it there; None if it has none."""
     ini, toml = folder / "alembic.ini", folder / "pyproject.toml"
     files: dict[str, Any] = {"file_": str(ini)} if ini.is_file() else {}
     if toml.is_file() and "[tool.alembic]" in toml.read_text(encoding="utf-8"):
         files["toml_file"] = str(toml)
-    return _config_of(**files) if files else None
+    if section is None:
+        return _config_of(**files) if files else None
+    config = _config_of(**files, ini_section=section) if "file_" in files else None
+    return config if config and config.file_config.has_section(section) else None
 
 
 def _config_of(**files: Any) -> Any:
