@@ -207,6 +207,8 @@ class MigrationsSpec:
     """The interpreter of the user's own environment, for a tool whose migrations are Python."""
     section: str | None = None
     """The section of the tool's configuration that counts, where that has several; None: the tool's own."""
+    x_arguments: Mapping[str, str] = field(default_factory=dict)
+    """What Alembic's env.py gets as `-x KEY=VALUE`; `{url}` in a value stands for the address."""
     deadline: timedelta = timedelta(hours=1)
     """How long one migration that is code may take."""
 

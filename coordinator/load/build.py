@@ -69,6 +69,7 @@ def _database(name: str, database: Database, *, folder: Path, root: Node) -> Dat
         table=database.migrations.table,
         python=database.migrations.python,
         section=database.migrations.section,
+        x_arguments=database.migrations.x_arguments,
         deadline=database.migrations.deadline,
         place=find(root, (*path, "migrations", "dir")).value_place,
         command=_command(

@@ -33,6 +33,18 @@ def _has_known_placeholders(value: str) -> str:
     return value
 
 
+def has_only_url(value: str) -> str:
+    """Return a value in which nothing but `{url}` is put. Raises: PydanticCustomError."""
+    unknown = [each for each in PLACEHOLDER.findall(value) if each != URL]
+    if unknown:
+        raise PydanticCustomError(
+            "unknown-placeholder",
+            "`{name}` stands for nothing here. Write {url} for the database's address.",
+            {"name": unknown[0], "url": URL},
+        )
+    return value
+
+
 Command = Annotated[
     tuple[
         Annotated[str, Field(pattern="^[^\\x00]*$"), AfterValidator(_has_known_placeholders)],

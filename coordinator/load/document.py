@@ -18,7 +18,7 @@ from coordinator import discovery
 from coordinator.fields import Duration, PositiveDuration, QuerySettings, SecretReference, Spec
 from coordinator.load.backfills import Backfill, demand_backfills
 from coordinator.load.choice import CheckChoice, OneOrMore, PlatformChoice, QueriesChoices
-from coordinator.load.command import URL, Command, told_nowhere
+from coordinator.load.command import URL, Command, has_only_url, told_nowhere
 from coordinator.load.texts import (
     DatabaseReference,
     Name,
@@ -27,6 +27,7 @@ from coordinator.load.texts import (
     Tool,
     Unrepeated,
     VersionText,
+    XArgument,
     wrong_server_version,
 )
 from coordinator.model import Base, Engine, Layer, LocksSpec, OnFailure, Worker
@@ -51,6 +52,13 @@ class Migrations(Spec):
         description="Alembic: the section of alembic.ini that counts, as with `alembic -n NAME`. Without it: "
         "`alembic`.",
         examples=["stock"],
+    )
+    x_arguments: dict[XArgument, Annotated[str, AfterValidator(has_only_url)]] = Field(
+        default_factory=dict,
+        description="Alembic: what env.py asks for by `context.get_x_argument()`, as `alembic -x KEY=VALUE` "
+        "says it. `{url}` in a value stands for the database's address, as SQLAlchemy has it. The plan "
+        "shows these, so no secret belongs here.",
+        examples=[{"tenant": "acme"}],
     )
     command: Command | None = Field(
         default=None,
@@ -77,7 +85,7 @@ class Migrations(Spec):
 
     @model_validator(mode="after")
     def _tool_is_alembic(self) -> Self:
-        idle = [each for each in ("python", "section") if each in self.model_fields_set]
+        idle = [each for each in ("python", "section", "x_arguments") if each in self.model_fields_set]
         if idle and self.tool not in discovery.names(discovery.RUNNERS):
             raise PydanticCustomError(
                 "idle-setting",

@@ -117,4 +117,6 @@ Tool = Annotated[str, AfterValidator(_is_tool), Field(json_schema_extra=_list_to
 DatabaseReference = Annotated[str, AfterValidator(_is_database)]
 """The name of a database of the plan; the validation's context holds the names that the plan has."""
 Text = Annotated[str, AfterValidator(_is_text), _form(r"\S")]
+XArgument = Annotated[str, Field(pattern="^[^\\s=]+$")]
+"""A key of `alembic -x KEY=VALUE`."""
 Unrepeated = AfterValidator(_without_repetition)

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 from coordinator.evidence import Basis, Verdict
 from coordinator.graph import Graph
-from coordinator.model import Plan, ServiceName, ServiceSpec, Worker
+from coordinator.model import DatabaseName, Plan, ServiceName, ServiceSpec, Worker
 from coordinator.prove import Proof, risks
 from coordinator.report import backfills, rehearsed
 from coordinator.report.drawing import as_chains
 from coordinator.report.matrix import Matrix, mark, matrices, without_users
 from coordinator.report.windows import sentences
 from coordinator.report.wrapping import WIDTH, aligned, wrapped
-from coordinator.survey import ServiceSurvey, Survey
+from coordinator.survey import DatabaseSurvey, ServiceSurvey, Survey
 from coordinator.wording import NOTHING_TO_DO
 
 _PROVEN = "proven: at every step, each version that may run works on the schema."
@@ -47,8 +47,7 @@ def tell(proof: Proof, *, width: int = WIDTH) -> Iterator[str]:
     for name, service in survey.services.items():
         yield f"  service   {name}: {movement(plan, name, service)}"
     for database, seen in survey.databases.items():
-        tool = plan.databases[database].migrations.tool
-        yield f"  database  {database}: {tool}, {seen.applied} applied, {len(seen.pending)} pending"
+        yield f"  database  {database}: {migrated(plan, database, seen)}"
     if not graph:
         yield ""
         yield NOTHING_TO_DO
@@ -64,6 +63,15 @@ def tell(proof: Proof, *, width: int = WIDTH) -> Iterator[str]:
     if not is_refused:
         yield from wrapped(way_back(graph, survey), width)
     yield from wrapped(f"Verdict: {verdict(proof)}", width)
+
+
+def migrated(plan: Plan, name: DatabaseName, database: DatabaseSurvey) -> str:
+    """Return which tool migrates a database, with what it is told, and how much of that is done."""
+    spec = plan.databases[name].migrations
+    told = [f"section {spec.section}"] if spec.section else []
+    told += [f"-x {key}={value}" for key, value in spec.x_arguments.items()]
+    more = f" ({', '.join(told)})" if told else ""
+    return f"{spec.tool}{more}, {database.applied} applied, {len(database.pending)} pending"
 
 
 def movement(plan: Plan, name: ServiceName, service: ServiceSurvey) -> str:

@@ -73,10 +73,24 @@ def test_a_command_that_reads_the_variable_is_rehearsed_when_the_plan_promises_i
         (("rehearse: false",), ("idle-setting", 7)),
         (("deadline: 2h",), ("idle-setting", 7)),
         (("command: [./migrate]", "deadline: 0s"), ("bad-duration", 11)),
+        (("section: stock",), ("idle-setting", 7)),
+        (("x_arguments: {tenant: acme}",), ("idle-setting", 7)),
     ],
 )
 def test_says_what_is_wrong_and_where(lines, found, tmp_path):
     assert problems(tmp_path, *lines) == [found]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ('x_arguments: {db: "{ur}"}', "unknown-placeholder"),
+        ("x_arguments: {a=b: c}", "bad-form"),
+        ("x_arguments: {db: postgresql://me:secret@db/shop}", "literal-secret"),
+    ],
+)
+def test_says_what_is_wrong_with_an_argument_of_alembic(line, code, tmp_path):
+    assert problems(tmp_path, line, tool="alembic") == [(code, 10)]
 
 
 def test_braces_that_are_no_placeholder_are_text(tmp_path):

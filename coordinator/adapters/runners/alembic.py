@@ -285,6 +285,7 @@ class AlembicRunner:
             "url": self._told(url).reveal(),
             "table": self._spec.migrations.table,
             "section": self._spec.migrations.section,
+            "x_arguments": dict(self._spec.migrations.x_arguments),
             "variable": self._spec.url.name if self._spec.url.scheme == "env" else None,
         }
 

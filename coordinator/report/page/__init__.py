@@ -21,7 +21,7 @@ from coordinator.report.page.graph import as_svg
 from coordinator.report.page.markup import Html, details, element, joined, sentence
 from coordinator.report.page.style import STYLE
 from coordinator.report.page.tables import scrolling
-from coordinator.report.story import movement, verdict, way_back
+from coordinator.report.story import migrated, movement, verdict, way_back
 from coordinator.wording import NOTHING_TO_DO, counted
 
 _SIGNS: Final = {Verdict.PROVEN: "✔", Verdict.BROKEN: "✘", Verdict.UNPROVEN: "?"}
@@ -66,8 +66,7 @@ def _subjects(proof: Proof) -> Iterator[tuple[str, str]]:
     for name, service in survey.services.items():
         yield f"service {name}", movement(plan, name, service)
     for database, seen in survey.databases.items():
-        tool = plan.databases[database].migrations.tool
-        yield f"database {database}", f"{tool}, {seen.applied} applied, {len(seen.pending)} pending"
+        yield f"database {database}", migrated(plan, database, seen)
 
 
 def _problems(diagnostics: tuple[Diagnostic, ...]) -> Iterator[Html]:

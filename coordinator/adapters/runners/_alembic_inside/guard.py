@@ -32,7 +32,7 @@ def guard(request: dict[str, Any], answer: dict[str, Any]) -> None:
                 answer["is_elsewhere"] = True
                 raise Refused(
                     "env.py connects to another database than the one that it was told: it is to use"
-                    f" `sqlalchemy.url`{_or_variable(request)}. Nothing was sent there."
+                    f" `sqlalchemy.url`{_or_elsewhere(request)}. Nothing was sent there."
                 )
             for each in request["settings"]:
                 cursor.execute(each)
@@ -57,5 +57,7 @@ def _identity(cursor: Any, query: str) -> tuple[list[str] | None, Exception | No
         return None, error
 
 
-def _or_variable(request: dict[str, Any]) -> str:
-    return f" or the variable {request['variable']}" if request["variable"] else ""
+def _or_elsewhere(request: dict[str, Any]) -> str:
+    named = [f"the variable {request['variable']}"] if request["variable"] else []
+    told = [f"`-x {key}`" for key, value in request["x_arguments"].items() if "{url}" in value]
+    return "".join(f" or {each}" for each in (*named, *told))

@@ -41,8 +41,9 @@ def config_of(request: dict[str, Any]) -> Any:
     location = get("script_location")
     if not location or _is_template(location, folder):
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    config.cmd_opts = argparse.Namespace(x=None, name=config.config_ini_section, sql=False, tag=None)
     url = _url(request["url"], config.get_main_option("sqlalchemy.url"))
+    said = [f"{key}={value.replace('{url}', url)}" for key, value in request["x_arguments"].items()]
+    config.cmd_opts = argparse.Namespace(x=said or None, name=config.config_ini_section, sql=False, tag=None)
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     if request["variable"]:
         os.environ[request["variable"]] = _url(request["url"], os.environ.get(request["variable"]))
