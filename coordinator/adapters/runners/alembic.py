@@ -46,6 +46,11 @@ _NOTICED: Final = (
     "SELECT set_config(name, '2000', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
 )
 """Let the server notice within seconds that the process was killed (PostgreSQL 14): no orphan holds locks."""
+_HOME: Final = (
+    "SELECT coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.oid = to_regclass('\"{}\"')), current_schema())"
+)
+"""The schema in which a session finds a table, or would make it: env.py may set another `search_path`."""
 _IDENTITY: Final = {
     Engine.POSTGRESQL: "SELECT current_database(), extract(epoch FROM pg_postmaster_start_time())::text",
     Engine.SQLITE: "SELECT file FROM pragma_database_list WHERE name = 'main'",
@@ -187,7 +192,18 @@ class AlembicRunner:
             "identity_query": _IDENTITY[self._spec.engine],
             "identity": self._last_identity,
             "settings": settings,
+            **self._home(url),
         }
+
+    def _home(self, url: Secret) -> dict[str, object]:
+        """Return the schema that has the version table which is read here, and what asks env.py's session."""
+        if self._spec.engine is not Engine.POSTGRESQL:
+            return {"home_query": None, "home": ""}
+        schema, _, name = (self._spec.migrations.table or "alembic_version").rpartition(".")
+        query = _HOME.format(name.replace('"', '""').replace("'", "''"))
+        with self._connect(url) as session:
+            [(found,)] = session.query(query)
+        return {"home_query": query, "home": schema or found or ""}
 
     def _identity(self, url: Secret) -> list[str]:
         with self._connect(url) as session:

@@ -160,3 +160,21 @@ def demand_as_read(script: Any, request: dict[str, Any]) -> None:
                 f"The branch labels of {path} are {', '.join(labels) or 'none'}, and"
                 f" {', '.join(request['labels'][name]) or 'none'} where it was read."
             )
+
+
+def folders_of(script: Any) -> frozenset[Path]:
+    """Return the folders in which Alembic looks for revisions."""
+    named = script.version_locations or [Path(script.dir, "versions")]
+    return frozenset(Path(each).resolve() for each in named)
+
+
+def demand_folders(script: Any, before: frozenset[Path]) -> None:
+    """Refuse an env.py that makes Alembic look for revisions in other folders than were read for the plan."""
+    now = folders_of(script)
+    if now != before:
+        new, old = (", ".join(map(str, sorted(each))) for each in (now, before))
+        raise Refused(
+            f"env.py sets the folders of revisions (`version_locations`) to {new}, and those of the plan are"
+            f" from {old}. Write them into alembic.ini, which is read without running anything. Nothing was"
+            " applied."
+        )

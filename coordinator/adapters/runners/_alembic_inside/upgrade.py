@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .guard import guard
-from .project import config_of, demand_as_read, script_of
+from .project import config_of, demand_as_read, demand_folders, folders_of, script_of
 from .refusal import Lost, Refused, told
 from .session import commits_itself, driver_connection, leaves_alone
+from .tables import demand_one_table, demand_table
 from .taps import line_of, on_each_text, replace_method
 from .trail import Trail
 
@@ -27,6 +28,8 @@ def apply_revisions(request: dict[str, Any], answer: dict[str, Any]) -> None:
     config = config_of(request)
     script = script_of(config, request)
     guard(request, answer)
+    if not request["stays"]:
+        demand_one_table(request, config, script)
     upgrade = _Upgrade(request, script, answer)
     last = next(reversed(request["revisions"]))
     with EnvironmentContext(config, script, fn=upgrade.steps, as_sql=False, destination_rev=last) as made:
@@ -46,6 +49,7 @@ class _Upgrade:
         self._trail = Trail()
         self._calls = 0
         self._sent: list[str] = []
+        self._folders = folders_of(script)
         self.may_stay = False
         """env.py runs migrations once and sends nothing behind them: it would be sent too late."""
         on_each_text(self._hear)
@@ -58,7 +62,8 @@ class _Upgrade:
             raise Refused(
                 f"env.py runs the migrations {self._calls} times, and did it once in a process before."
             )
-        _demand_table(self._request["table"], context)
+        demand_table(self._request, context, is_first=self._calls == 1)
+        demand_folders(self._script, self._folders)
         if self._request["trail"] is None:
             path = next(iter(self._request["revisions"].values()))[0]
             sent = self._answer["sent"] = []
@@ -166,14 +171,3 @@ def _in_order(script: Any, wanted: list[str], heads: Any) -> list[Any]:
         if names == wanted[:count]:
             return found
     raise Refused(f"`upgrade {wanted[0]}` would apply {', '.join(names) or 'nothing'}.")
-
-
-def _demand_table(wanted: str | None, context: Any) -> None:
-    """Refuse to work where env.py keeps its versions in another table than the one that is read."""
-    written = ".".join(filter(None, (context.version_table_schema, context.version_table)))
-    if written != (wanted or "alembic_version"):
-        raise Refused(
-            f"env.py keeps the versions in the table {written}, and what is read is"
-            f" {wanted or 'alembic_version'}. Write `migrations: {{table: {written}}}` (for a backtest:"
-            f" `--table {written}`). Nothing was applied."
-        )
