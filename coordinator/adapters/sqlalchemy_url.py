@@ -31,6 +31,7 @@ _FORM: Final = re.compile(
 _OF_HOSTS: Final = ("host", "port")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+")
 _PORT: Final = re.compile(r"[0-9]*")
+_SOCKET: Final = re.compile(r"(/.*)/\.s\.PGSQL\.([0-9]+)")
 _SAME: Final = "="
 _UNUSED: Final = ""
 """A parameter of what the driver does with values, and not of where and how it connects."""
@@ -166,11 +167,15 @@ def _translated(written: _Written) -> Iterator[tuple[str, str]]:
     yield from several
     query = [(name, value) for name, value in written.query if not several or name not in _OF_HOSTS]
     names = [name for name, _ in query]
+    if "unix_sock" in names and written.host:
+        raise _refused("has a host and a socket (`unix_sock`)")
     if repeated := [name for name in names if names.count(name) > 1]:
         raise _refused(f"has the parameter {_shown(repeated[0])} more than once")
     for name, value in query:
         if written.dialect == "postgresql" and name == "host" and not written.host and _is_folder(value):
             yield name, value
+        elif written.driver == "pg8000" and name == "unix_sock" and (socket := _SOCKET.fullmatch(value)):
+            yield from zip(_OF_HOSTS, socket.groups(), strict=True)
         elif name not in table:
             raise _refused(
                 f"has a parameter of {written.driver} that has no translation ({_shown(name)})",

@@ -82,9 +82,24 @@ def test_what_an_authority_and_a_mode_ask_is_translated():
     )
 
 
+def test_a_socket_of_pg8000_is_one_of_libpq_in_its_folder():
+    url = "postgresql+pg8000://u:pw@/a?unix_sock=/run/postgresql/.s.PGSQL.5433&application_name=b"
+
+    found = postgresql_url.parameters_of(Secret(url))
+
+    assert {name: found[name] for name in ("host", "port", "dbname", "application_name")} == {
+        "host": "/run/postgresql",
+        "port": "5433",
+        "dbname": "a",
+        "application_name": "b",
+    }
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [
+        ("postgresql+pg8000://u:geheim@db/a?unix_sock=/run/.s.PGSQL.1", "a host and a socket"),
+        ("postgresql+pg8000://u:geheim@/a?unix_sock=/run/socket", "has no translation (`unix_sock`)"),
         ("postgresql+psycopg2://u:geheim@db/a?plugin=x", "has no translation (`plugin`)"),
         ("postgresql+psycopg2://u:geheim@/a?host=b:x", "has no translation (`host`)"),
         ("postgresql+psycopg2://u:geheim@/a?host=b&host=/run", "parameter `host` more than once"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .project import demand_alembic
-from .refusal import Refused, told
+from .refusal import Refused, fields_of, told
 from .scripts import make_scripts
 from .upgrade import apply_revisions
 
@@ -27,7 +27,7 @@ def answer_request(request: dict[str, Any]) -> None:
         _ACTIONS[request["kind"]](request, answer)
     except BaseException as error:  # a user's env.py raises what it likes, SystemExit too: that is the answer
         answer["error"] = told(error)
-        answer["sqlstate"] = _sqlstate(error)
+        answer["sqlstate"] = sqlstate_of(error)
         is_out_of_reach = bool(answer.get("connects")) and "began" not in answer
         answer["is_cut_off"] = is_out_of_reach or getattr(error, "connection_invalidated", False)
         if isinstance(error, Refused):
@@ -63,10 +63,11 @@ def _write(path: str, answer: dict[str, Any]) -> None:
     partly.replace(path)
 
 
-def _sqlstate(error: BaseException) -> str | None:
+def sqlstate_of(error: BaseException) -> str | None:
+    """Return the code by which PostgreSQL names an error."""
     original = getattr(error, "orig", None)
     for name in ("sqlstate", "pgcode"):
         code = getattr(original, name, None)
         if isinstance(code, str):
             return code
-    return None
+    return fields_of(error).get("C")

@@ -10,6 +10,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from .refusal import Refused
 
@@ -103,6 +104,8 @@ def _url(address: str, like: str | None) -> str:
         driver = next(filter(find_spec, _DRIVERS[name]), "")
     if name == "postgresql":
         rest = _with_hosts_in_query(rest)
+    if driver == "pg8000":
+        rest = _with_socket_of_pg8000(rest)
     if name == "sqlite":
         rest = f"/{rest.partition('?')[0]}"  # an absolute path
     return f"{name}+{driver}{colon}{rest}" if driver else f"{name}{colon}{rest}"
@@ -129,6 +132,19 @@ def _with_hosts_in_query(rest: str) -> str:
     database, _, query = path.partition("?")
     lists = f"host={','.join(hosts)}" + (f"&port={','.join(ports)}" if any(ports) else "")
     return f"{who}{at}/{database}?{lists}" + (f"&{query}" if query else "")
+
+
+def _with_socket_of_pg8000(rest: str) -> str:
+    """Return an address behind its scheme with the folder of sockets, where a scratch server listens, as the
+    file that pg8000 wants.
+    """
+    place, _, query = rest.partition("?")
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    folder = asked.pop("host", "")
+    if not folder.startswith("/"):
+        return rest
+    file = f"{folder}/.s.PGSQL.{asked.pop('port', '') or 5432}"
+    return f"{place}?{urlencode({'unix_sock': file, **asked})}"
 
 
 def _dialect(address: str) -> str:

@@ -15,9 +15,16 @@ class Lost(Refused):
     connection_invalidated = True  # as SQLAlchemy's own errors say it
 
 
+def fields_of(error: BaseException) -> dict[str, str]:
+    """Return what PostgreSQL says of an error by the letters of its fields, where pg8000 hands it on."""
+    first = next(iter(getattr(getattr(error, "orig", None), "args", ())), None)
+    return first if isinstance(first, dict) else {}
+
+
 def told(error: BaseException) -> str:
     """Return what an error says in one line; of SQLAlchemy's what the driver's own says."""
-    text = " ".join(str(getattr(error, "orig", None) or error).split())
+    said = fields_of(error).get("M") or getattr(error, "orig", None) or error
+    text = " ".join(str(said).split())
     if isinstance(error, ModuleNotFoundError):
         text += (
             f" for {sys.executable}. `migrations: {{…, python: .venv/bin/python}}` names the project's"
