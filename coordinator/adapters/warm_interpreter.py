@@ -27,7 +27,7 @@ _PATIENCE: Final = 60.0
 
 
 class WarmInterpreter:
-    """One process, started at the second request: for a single one it would save nothing.
+    """One process, started at the first request: hardly ever is it the only one.
 
     It ends when this object does, or when it does not do what it should; then another one is started.
     """
@@ -37,7 +37,7 @@ class WarmInterpreter:
         self._folder = folder
         self._environment = environment
         self._in_use = Lock()
-        self._is_wanted = self._is_useless = False
+        self._is_useless = False
         self._process: _Process | None = None
 
     def begin(self, variables: Mapping[str, str], *, lock: int | None) -> Supervised | None:
@@ -56,13 +56,12 @@ class WarmInterpreter:
             return begun
 
     def _started(self) -> _Process | None:
-        if self._process is None and self._is_wanted and not self._is_useless and sys.platform == "linux":
+        if self._process is None and not self._is_useless and sys.platform == "linux":
             try:
                 self._process = _Process(self._argv, self._folder, self._environment)
             except OSError:
                 return None
             finalize(self, self._process.end)
-        self._is_wanted = True
         return self._process
 
     def _begun(self, process: _Process, request: bytes, lock: int | None) -> Supervised | None:

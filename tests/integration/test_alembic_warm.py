@@ -1,7 +1,4 @@
-"""Revisions in forks of a warm interpreter: as clean, as well supervised and as well locked as the first one.
-
-The first revision of a runner has an interpreter of its own; those after it are forks.
-"""
+"""Revisions in forks of a warm interpreter: as clean, as well supervised and as well locked as without it."""
 
 from __future__ import annotations
 
@@ -23,6 +20,7 @@ from coordinator.adapters.runners.alembic import AlembicRunner
 from coordinator.app.connected import ConnectedPorts, step_kinds
 from coordinator.app.planning import plan_release
 from coordinator.errors import InDoubt, StepFailed, Waiting
+from coordinator.model import Script
 from coordinator.ports import programs
 
 MORE = {**LINE, **revision("d4", "c3")}
@@ -61,12 +59,12 @@ apply_next(ports, "c3")
 
 
 def project(folder: Path, now: str = "", more: str = "") -> ConnectedPorts:
-    """Return the world of a project whose first revision is applied: the next one is a fork."""
-    ports = plan_in(write_project(folder, MORE, env=SAYS + ENV), f"sqlite:///{folder}/shop.db", more=more)
+    """Return the world of a project whose first revision was applied in another one."""
+    url = f"sqlite:///{write_project(folder, MORE, env=SAYS + ENV)}/shop.db"
     (folder / "state.py").write_text("seen = []\n")
-    apply_next(ports, "a1")
+    apply_next(plan_in(folder, url), "a1")
     does(folder, now)
-    return ports
+    return plan_in(folder, url, more=more)
 
 
 def does(folder: Path, now: str) -> None:
@@ -139,7 +137,18 @@ def test_a_rehearsal_runs_revisions_in_forks_too(tmp_path: Path):
     ran = [each[0] for each in told(tmp_path)]
     assert rehearsal.is_whole
     assert len(ran) >= len(asks)
-    assert ran == ["_alembic_child.py", *["_alembic_warm.py"] * (len(ran) - 1)]
+    assert ran == ["_alembic_warm.py"] * len(ran)
+
+
+def test_the_sql_of_revisions_is_said_in_a_fork_too(tmp_path: Path):
+    ports = project(tmp_path, "(HERE / 'said-by').write_bytes(Path('/proc/self/cmdline').read_bytes())")
+    runner = ports.runner(SHOP)
+    assert runner is not None
+
+    said = runner.scripts(ports.migrations(SHOP), url=ports.resolve(ports.plan.databases[SHOP].url))
+
+    assert {type(each) for each in said.values()} == {Script}
+    assert "_alembic_warm.py" in (tmp_path / "said-by").read_text()
 
 
 def test_a_revision_that_hangs_in_a_rehearsal_does_not_take_its_deadline(

@@ -3,7 +3,7 @@
 Several that follow each other, each of which is whole or not there at all, may share a process.
 
 The process (_alembic_child.py) is told the database by address and by what its server says about itself, so
-that it changes no other. From the second one on it is a fork of a warm interpreter (_alembic_warm.py): a
+that it changes no other. It is a fork of a warm interpreter (_alembic_warm.py) where that can be had: a
 revision takes less time, and finds as little of the one before it. It gets the plan's `try` as lock_timeout;
 where a revision was refused a lock and certainly nothing of it stayed, it runs again, as often as the plan's
 budget allows.
@@ -225,7 +225,7 @@ class AlembicRunner:
         of_plan = programs.ON_SCRATCH if request["kind"] == "scripts" else self._spec.migrations.deadline
         deadline = min(of_plan, programs.ON_SCRATCH)
         whole = {**request, **self._about(url), **_revisions(migrations), "trail": None}
-        start = partial(self._started, is_warm=request["kind"] != "scripts", lock=None)
+        start = partial(self._started, lock=None)
         with closing(Process(start, whole, stays=False)) as process:
             ended, answer = process.watch(deadline=deadline, output=output)
         return self._answered(replace(ended, is_hurried=deadline < of_plan), answer, url), answer
@@ -258,7 +258,7 @@ class AlembicRunner:
             with supervised.held_by_program(self._lock) as lock:
                 begin_trail(self._trail, migrations[0])
                 whole = {**self._upgrade(url, _settings(self._spec)), **self._about(url), **asked}
-                return Process(partial(self._started, is_warm=True, lock=lock), whole, stays=self._may_stay)
+                return Process(partial(self._started, lock=lock), whole, stays=self._may_stay)
 
     def _watched(
         self, process: Process, first: Migration, url: Secret, note: Callable[[str], None]
@@ -312,10 +312,8 @@ class AlembicRunner:
         scheme = url.reveal().partition("://")[0] if names_driver(url) else "sqlite"
         return Secret(f"{scheme}://{path_from(url).absolute()}")
 
-    def _started(
-        self, variables: Mapping[str, str], *, is_warm: bool, lock: int | None
-    ) -> supervised.Supervised:
-        begun = self._warm.begin(variables, lock=lock) if is_warm else None
+    def _started(self, variables: Mapping[str, str], *, lock: int | None) -> supervised.Supervised:
+        begun = self._warm.begin(variables, lock=lock)
         return begun or supervised.begin_supervised(
             [self._python, "-u", _alembic_child.__file__],
             folder=_root(self._spec.migrations.folder),

@@ -165,7 +165,7 @@ def demand_as_read(script: Any, request: dict[str, Any]) -> None:
     """Refuse revisions that Alembic finds elsewhere, or otherwise than they were read for the plan."""
     for name, (path, digest) in request["revisions"].items():
         revision = script.get_revision(name)
-        if Path(revision.path).resolve() != Path(path).resolve():
+        if revision.path != path and Path(revision.path).resolve() != Path(path).resolve():
             raise Refused(f"Alembic finds revision {name} in {revision.path}, and the plan in {path}.")
         if sha256(Path(path).read_bytes()).hexdigest() != digest:
             raise Refused(f"{path} was changed while the command ran.")
