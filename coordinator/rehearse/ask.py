@@ -25,6 +25,7 @@ from coordinator.rehearse.lost_indexes import lost
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.moment import is_no_answer
 from coordinator.rehearse.nullable import shown_by
+from coordinator.rehearse.recomputed import Concerns
 from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.state import State
 from coordinator.rehearse.subject import WORKS, Answer, Compiled
@@ -339,7 +340,8 @@ def _hidden(query: Compiled, answer: Answer, state: State) -> Answer:
 def _reread(query: Compiled, answer: Answer, state: State, between: Between) -> Answer:
     """Return the answer with a column that is computed anew between here and the own state, if it has one."""
     for migration, each in between.recomputed:
-        is_named = state.schema.may_name(query.text, each.table, each.column)
+        is_seen = each.concerns is Concerns.READING and not answer.works  # results have told of it
+        is_named = not is_seen and state.schema.may_name(query.text, each.table, each.column)
         if is_named and concerns(query.text, each, state.schema):
             clause = each.clause.format(table=each.table, column=each.column)
             why = _ANEW.format(migration=migration, clause=clause)

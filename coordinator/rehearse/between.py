@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from coordinator.evidence import Change, StatementEvidence
 from coordinator.model import Migration, Role
+from coordinator.rehearse.changed_rows import changed_by_writes
 from coordinator.rehearse.collated import collated_by
 from coordinator.rehearse.free_parents import filled_by
 from coordinator.rehearse.recomputed import Recomputed, recomputed_by
@@ -149,7 +150,10 @@ def _recomputed(
 
 def _renewed(release: Sequence[StatementEvidence], migration: Migration) -> Sequence[tuple[str, Recomputed]]:
     own = [each for each in release if each.migration == migration.name]
-    readers = (renewed_by(own, release), renumbered_by(own), rounded_by(own), collated_by(own))
+    readers = (
+        *(renewed_by(own, release), changed_by_writes(own, release)),
+        *(renumbered_by(own), rounded_by(own), collated_by(own)),
+    )
     return [(migration.name, found) for found in chain(*readers)]
 
 

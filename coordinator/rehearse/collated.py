@@ -15,7 +15,8 @@ from typing import Final
 from coordinator.evidence import StatementEvidence
 from coordinator.rehearse.catalogued import SQLITE, bare, words_of
 from coordinator.rehearse.labels import goes_by_order
-from coordinator.rehearse.recomputed import Concerns, Recomputed
+from coordinator.rehearse.met import events_of
+from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
 from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.written import columns_by, items_of
@@ -54,6 +55,7 @@ _SHOWN: Final = re.compile(
 _PLAIN: Final = re.compile(
     r"\s*(?:[\w\"`.]+(?:\s+(?:AS\s+)?[\w\"`]+)?|(?:[\w\"`]+\.)?\*)\s*;?\s*", re.IGNORECASE
 )
+_MEETS_ROWS: Final = re.compile(r"\b(?:SELECT|CONFLICT|DUPLICATE|IGNORE|REPLACE)\b", re.IGNORECASE)
 _COMPARES_ALL: Final = re.compile(
     r"\b(?:DISTINCT|UNION|INTERSECT|EXCEPT|NATURAL|MERGE|WITH)\b", re.IGNORECASE
 )
@@ -95,6 +97,8 @@ def concerns(text: str, each: Recomputed, schema: Schema) -> bool:
     """Tell whether a text that may name a column does with it what the migration means to change."""
     if each.concerns is Concerns.NAMING:
         return True
+    if each.concerns is Concerns.READING:
+        return _reads(text, each.column, schema)
     named = schema.bodies.keys() & words_of(text)
     bodies = " ".join(body for name in named for body in schema.bodies[name])
     whole = f"{text} {bodies}"
@@ -111,6 +115,22 @@ def concerns(text: str, each: Recomputed, schema: Schema) -> bool:
         for one in schema.constraints_of({each.table})
     )
     return each.column in _compared_by(text) or (is_set and is_met)
+
+
+def _reads(text: str, column: str, schema: Schema) -> bool:
+    """Tell whether a text asks which value a column has, or which rows there are; what it writes asks not."""
+    if not schema.bodies.keys().isdisjoint(words_of(text)):
+        return True
+    if column == ALL:
+        return events_of(text) != {"insert"} or _MEETS_ROWS.search(text) is not None
+    read = _SHOWN.sub(_not_written, text)
+    return "*" in read or column in words_of(read)
+
+
+def _not_written(found: re.Match[str]) -> str:
+    if found["set"] is not None:
+        return " ".join(value.partition("=")[2] for value in items_of(found["set"]))
+    return "" if found["into"] is not None else found[0]
 
 
 def _uses_digits(text: str, bodies: str, each: Recomputed) -> bool:

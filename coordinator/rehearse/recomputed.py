@@ -29,6 +29,8 @@ _ENDS: Final = (
 """What changes no value, only how it is written or ordered."""
 
 
+ALL: Final = ""
+"""Of a whole row, in the place of a column's name."""
 _BY_TYPE: Final = "gives `{table}.{column}` other values along with its type"
 
 
@@ -40,6 +42,7 @@ class Concerns(Enum):
     ORDERING = "who orders by it, or asks what letters are"
     DIVIDING = "who divides, or makes a text of it"
     SPELLING = "who makes a text of it"
+    READING = "who reads it"
 
 
 @dataclass(frozen=True, slots=True)

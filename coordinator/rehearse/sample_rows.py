@@ -20,6 +20,7 @@ from coordinator.sql import split_statements
 from coordinator.wanted import NOTHING, WantedRows, read_as_one, wanted_by
 
 _NULL_NOT_ALLOWED: Final = "22004"
+_OF_ROWS_THERE: Final = frozenset({"update", "delete"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Wishes:
     """What a release wants of sample rows."""
 
     wanted: WantedRows
-    """What its queries look for."""
+    """What its queries look for, and which rows its migrations change or take away."""
     seeded: Sequence[tuple[str, frozenset[str]]]
     """Its migrations' names, in order, each with the tables, in small letters, into which it puts rows.
 
@@ -135,12 +136,18 @@ def _named_by(spelled: Sequence[frozenset[str]], database: RehearsalDatabase) ->
 
 def wishes_of(subjects: Iterable[Subject], pending: Iterable[Migration], engine: Engine) -> Wishes:
     """Return what the queries of some versions, and the migrations between them, want of sample rows."""
-    texts = dict.fromkeys(query.text for each in subjects for query in each.catalogue.queries)
-    seeded = [(each.name, _seeded_by(each, engine)) for each in pending]
-    return Wishes(wanted_by(texts, engine), seeded, read_as_one(texts, engine))
+    statements = {each.name: _statements_of(each, engine) for each in pending}
+    changing = [text for texts in statements.values() for text in texts if events_of(text) & _OF_ROWS_THERE]
+    asked = dict.fromkeys(query.text for each in subjects for query in each.catalogue.queries)
+    seeded = [(name, _seeded_by(texts)) for name, texts in statements.items()]
+    wanted = wanted_by(dict.fromkeys((*changing, *asked)), engine)
+    return Wishes(wanted, seeded, read_as_one(asked, engine))
 
 
-def _seeded_by(migration: Migration, engine: Engine) -> frozenset[str]:
+def _statements_of(migration: Migration, engine: Engine) -> Sequence[str]:
     texts = (each.text for each in migration.up.statements) if migration.up else ()
-    statements = (each.text for text in texts for each in split_statements(text, engine))
+    return [each.text for text in texts for each in split_statements(text, engine)]
+
+
+def _seeded_by(statements: Iterable[str]) -> frozenset[str]:
     return frozenset[str]().union(*(targets_of(each) for each in statements if "insert" in events_of(each)))

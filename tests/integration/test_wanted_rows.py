@@ -41,7 +41,11 @@ def test_a_row_that_the_conditions_want(
 @pytest.mark.parametrize("engine", EVERY)
 @pytest.mark.parametrize(
     ("migration", "expected"),
-    [("UPDATE orders SET note = 'z' WHERE state = 'paid';", "pu"), ("UPDATE users SET org = 1;", "pp")],
+    [
+        ("UPDATE orders SET note = 'z' WHERE state = 'paid';", "pu"),
+        ("UPDATE users SET org = 1;", "pu"),  # also of those who are in none of the query's
+        ("ALTER TABLE users ADD COLUMN x integer;", "pp"),
+    ],
 )
 def test_a_row_that_refers_to_the_row_that_is_wanted(
     servers: Servers, engine: Engine, migration: str, expected: str

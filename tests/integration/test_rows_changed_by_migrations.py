@@ -1,0 +1,50 @@
+"""A migration that changes rows which are there: no sample row has to show it to whoever reads them."""
+
+from __future__ import annotations
+
+import pytest
+from fixtures.mariadb import ENGINE
+from fixtures.two_versions import TOGETHER, Servers, rehearsed, servers, verdict
+
+from coordinator.model import Engine
+
+__all__ = ["servers"]
+EVERY = [Engine.POSTGRESQL, Engine.SQLITE, pytest.param(ENGINE, marks=pytest.mark.mariadb)]
+BASE = "CREATE TABLE t (id integer PRIMARY KEY, state varchar(20), n integer);"
+TRIMMED = "UPDATE t SET state = trim(state) WHERE state <> trim(state);"
+FREED = "DELETE FROM t WHERE n = 1 AND n + id = 5000;"
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        (TRIMMED, "SELECT id FROM t WHERE state = 'paid'", "pu"),
+        (TRIMMED, "SELECT state FROM t", "pu"),
+        (TRIMMED, "UPDATE t SET n = 1 WHERE state = 'paid'", "pu"),
+        (TRIMMED, "SELECT n FROM t", "pp"),
+        (TRIMMED, "UPDATE t SET state = 'paid' WHERE id = 1", "pp"),
+        (TRIMMED, "INSERT INTO t (id, state) VALUES (7, 'paid')", "pp"),
+        (FREED, "SELECT count(*) FROM t", "pu"),
+        (FREED, "UPDATE t SET n = 1 WHERE id = 1", "pu"),
+        (FREED, "INSERT INTO t (id, state) VALUES (7, 'paid')", "pp"),
+        ("ALTER TABLE t ADD m integer; UPDATE t SET m = n;", "SELECT n FROM t", "pp"),
+    ],
+)
+def test_who_reads_what_an_update_or_delete_changes_is_unproven(
+    servers: Servers, engine: Engine, pending: str, query: str, expected: str
+):
+    assert verdict(servers, engine, BASE, pending, query) == expected
+
+
+@pytest.mark.parametrize("engine", EVERY)
+def test_a_row_is_made_that_a_migration_looks_for(servers: Servers, engine: Engine):
+    merged = f"{TOGETHER}UPDATE t SET n = 9 WHERE state = 'gone';"
+
+    rehearsal, _ = rehearsed(
+        servers[engine], engine, BASE, merged, live="SELECT n FROM t", next_="SELECT n FROM t"
+    )
+
+    reasons = [each.reason for each in rehearsal.unchecked]
+    assert len(reasons) == 2
+    assert all("the query returned `n`" in each for each in reasons)
