@@ -29,6 +29,10 @@ _ALL_OF_MANY: Final = re.compile(
     r"\b(?:INSERT|REPLACE|UNION|INTERSECT|EXCEPT|IN)\b.*\bSELECT\s+(?:(?:ALL|DISTINCT)\s+)?(?:[\w\"`]+\.)?\*",
     re.IGNORECASE | re.DOTALL,
 )
+_OF_A_ROW: Final = re.compile(
+    r"\bVALUES\s*\((?=[^()]*(?:'|(?<![\w$])\d))[^()]*\)\s*ON\s+CONFLICT\b", re.IGNORECASE
+)
+"""An upsert with a literal among its values, which may be its key. PostgreSQL does not tell what it did."""
 _NATURAL: Final = re.compile(r"\bNATURAL\b", re.IGNORECASE)
 _USED_UP: Final = (
     "`{name}` gives fewer numbers here than where the version was made, or gives them twice: whether they"
@@ -205,10 +209,15 @@ def _chosen_otherwise(pair: Pair) -> str | None:
 
 
 def _given_otherwise(pair: Pair) -> str | None:
-    """A default, or an ON UPDATE of MySQL, where a query found no row that it would write."""
+    """A default, or an ON UPDATE of MySQL, where a query found no row that it would write.
+
+    Or where an INSERT whose own values name a row may have met it each time (`VALUES ('paid') ON CONFLICT`).
+    """
     before, now = pair.own.schema.given, pair.here.schema.given
     columns, events = columns_by(pair.text), events_of(pair.text)
-    if before == now or columns is None or pair.own.ran.count:
+    grew = pair.own.ran.growth
+    adds_none = "insert" in events and (grew == 0 if grew is not None else bool(_OF_A_ROW.search(pair.text)))
+    if before == now or columns is None or (pair.own.ran.count and not adds_none):
         return None
     for name in sorted(before.keys() | now.keys()):
         ours, theirs = before.get(name, ""), now.get(name, "")

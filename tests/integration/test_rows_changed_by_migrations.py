@@ -48,3 +48,22 @@ def test_a_row_is_made_that_a_migration_looks_for(servers: Servers, engine: Engi
     reasons = [each.reason for each in rehearsal.unchecked]
     assert len(reasons) == 2
     assert all("the query returned `n`" in each for each in reasons)
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
+def test_an_upsert_whose_row_a_query_wants_does_not_hide_another_default(servers: Servers, engine: Engine):
+    upsert = "INSERT INTO t (id) VALUES (100) ON CONFLICT (id) DO UPDATE SET id = excluded.id"
+    base = "CREATE TABLE t (id integer PRIMARY KEY, n integer DEFAULT 1);"
+    anew = """CREATE TABLE u (id integer PRIMARY KEY, n integer DEFAULT 2);
+    INSERT INTO u SELECT id, n FROM t; DROP TABLE t; ALTER TABLE u RENAME TO t;"""
+
+    _, [_, found] = rehearsed(
+        servers[engine],
+        engine,
+        base,
+        f"{TOGETHER}{anew}",
+        live="DELETE FROM t WHERE id = 100",
+        next_=upsert,
+    )
+
+    assert found == "up"
