@@ -33,7 +33,7 @@ _PASSED_OVER: Final = frozenset(
 _FILE_URI: Final = re.compile(
     r"file:(?://(?:localhost)?(?=/))?(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?.*", re.DOTALL
 )
-_TABLE: Final = "x-migrations-table"
+TABLE: Final = "x-migrations-table"
 
 
 def for_libpq(url: Secret, *, known: AbstractSet[str]) -> Secret:
@@ -69,25 +69,26 @@ def sqlite_file(text: str) -> str:
     uri = _FILE_URI.fullmatch(text)
     query = (uri["query"] if uri else text.partition("?")[2]) or ""
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name == _TABLE:
-            raise _refused(name)
+        if name == TABLE:
+            raise refused_parameter(name)
         if uri and (name, value) == ("mode", "memory"):
-            raise _refused("mode=memory")
+            raise refused_parameter("mode=memory")
     return unquote(uri["path"]) if uri else re.sub(r"\Asqlite3(?=://)", "sqlite", text)
 
 
 def _setting(name: str, value: str) -> str:
     """Return libpq's option for a setting of the session."""
     if name.startswith(_NO_SETTING) or not _SETTING.fullmatch(name):
-        raise _refused(name)
+        raise refused_parameter(name)
     if "@" in value:  # a piece of a password, which nobody may show
-        raise _refused("")
+        raise refused_parameter("")
     return f"-c {name}=" + re.sub(r"([\\\s])", r"\\\1", value)
 
 
-def _refused(name: str) -> Usage:
+def refused_parameter(name: str) -> Usage:
+    """Return the error of a parameter that may not be passed over; that of a version table has its place."""
     shown = name if re.fullmatch(r"[\w=-]{1,40}", name) else "one whose name is odd"
-    is_table = name.startswith(_TABLE)
+    is_table = name.startswith(TABLE)
     return Usage(
         "bad-database-url",
         f"The database's URL has a parameter that coordinator does not know ({shown}).",

@@ -23,6 +23,7 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 
+from coordinator.adapters import go_url
 from coordinator.adapters.batches import NO_CONNECTION_LEFT
 from coordinator.adapters.silent_hosts import give_up_silence
 from coordinator.adapters.sqlalchemy_url import without_driver
@@ -244,6 +245,8 @@ def _address_from(parts: Mapping[str, str], unescape: Callable[[str], str]) -> A
         raise _bad_url("names no database")
     options = dict(parse_qsl(parts["query"], keep_blank_values=True))
     if unknown := sorted(set(options) - _KNOWN):
+        if unknown[0].startswith(go_url.TABLE):
+            raise go_url.refused_parameter(unknown[0])
         raise _bad_url(f"has a parameter that coordinator does not know ({', '.join(map(_shown, unknown))})")
     files = {
         name: next((options[key] for key in keys if key in options), None) for name, keys in _FILES.items()

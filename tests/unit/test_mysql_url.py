@@ -108,6 +108,13 @@ def test_refuses_what_it_cannot_read_and_shows_nothing_of_it(url: str, said: str
     assert "geheim" not in str(refusal.value)
 
 
+def test_says_where_the_version_table_is_named():
+    with pytest.raises(Usage) as refusal:
+        read("mysql://shop@tcp(db)/orders?x-migrations-table=a&x-unheard=1")
+
+    assert "`migrations: {…, table: NAME}`" in refusal.value.next_step
+
+
 def test_refuses_a_file_for_tls_that_is_not_there():
     with pytest.raises(Usage, match="a file for TLS that cannot be used"):
         _context_of(read("mysql://shop@db/orders?ssl-ca=/nowhere/ca.pem"))
