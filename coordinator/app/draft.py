@@ -66,6 +66,8 @@ class Database:
     """The live server's; no file of a repository tells it."""
     python: str | None = None
     """The interpreter of the project's own environment."""
+    section: str | None = None
+    """Which section of the tool's configuration it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ def draft_from(found: Found, *, name: str, folder: str) -> Draft:
                 relpath(each.path, folder),
                 why,
                 python=each.python and relpath(each.python, folder),
+                section=each.section,
             )
         )
     deployed = [
@@ -207,6 +210,8 @@ def _remarks(found: Found, more: Iterable[MigrationFolder]) -> Iterator[str]:
 
 
 def _name_of(migrations: MigrationFolder, repository: str) -> str:
+    if migrations.section:
+        return _name_from(migrations.section)
     parts = [part for part in reversed(migrations.path.split("/")) if part not in ("", ".")]
     return _name_from(next((part for part in parts if not _GENERIC.fullmatch(part.lower())), repository))
 
@@ -259,7 +264,8 @@ def _database(database: Database, *, is_only: bool) -> Iterator[str]:
     if database.python is None:
         yield from _TOOL_HINTS.get(database.tool, ())
     python = "" if database.python is None else f", python: {_text(database.python)}"
-    yield f"    migrations: {{tool: {database.tool}, dir: {_text(database.folder)}{python}}}"
+    section = "" if database.section is None else f", section: {_text(database.section)}"
+    yield f"    migrations: {{tool: {database.tool}, dir: {_text(database.folder)}{section}{python}}}"
 
 
 def _service(draft: Draft) -> Iterator[str]:

@@ -71,7 +71,7 @@ def _unreadable(output: Path, found: Found) -> Iterator[str]:
 
     for each in found.migrations:
         if each.unsupported is None:
-            spec = MigrationsSpec(each.tool, Path(each.path), None, Place(str(output)))
+            spec = MigrationsSpec(each.tool, Path(each.path), None, Place(str(output)), section=each.section)
             reading = read_migrations(spec, each.engine)
             files = {problem.place.file for problem in errors_of(reading.diagnostics)}
             if files:

@@ -218,6 +218,23 @@ def test_takes_the_interpreter_of_an_environment_that_has_alembic(tmp_path: Path
     assert "FILL IN: the interpreter" in without
 
 
+def test_finds_each_section_of_an_ini_of_alembic_that_says_where_revisions_are(tmp_path: Path):
+    ini = (
+        "[DEFAULT]\nsqlalchemy.url = sqlite:///shop.db\n[orders]\nscript_location = %(here)s/db\n"
+        "[alembic:stock]\n# later\nscript_location = db\nversion_locations = more\n[loggers]\n"
+    )
+    more = {"alembic.ini": ini, "more/0002.py": VERSIONS["db/versions/a1_one.py"]}
+
+    text = planned(tmp_path / "shop", {**VERSIONS, **more})
+
+    assert [line.strip() for line in text.splitlines() if "tool: alembic" in line] == [
+        'migrations: {tool: alembic, dir: ".", section: "alembic:stock"}',
+        'migrations: {tool: alembic, dir: ".", section: orders}',
+    ]
+    assert "  alembic-stock:\n" in text
+    assert "  orders:\n" in text
+
+
 def test_finds_what_a_pyproject_says_of_alembic(tmp_path: Path):
     toml = "[project]\nname = 'x'\n[tool.alembic]\nscript_location = '%(here)s/db'\n"
 

@@ -26,6 +26,8 @@ _SECTIONS: Final = {
     "alembic.ini": re.compile(rb"^\[alembic\]", re.MULTILINE),
     "pyproject.toml": re.compile(rb"^\[tool\.alembic\]", re.MULTILINE),
 }
+_OTHER_SECTIONS: Final = re.compile(rb"^\[([^]\n]+)\](?=(?:\n(?!\[).*)*\nscript_location\b)", re.MULTILINE)
+"""Those of an alembic.ini that say where revisions are, for `alembic -n NAME`."""
 _ADDRESS: Final = re.compile(rb"^[ \t]*sqlalchemy\.url[ \t]*=[ \t]*[\"']?(\w+)(?:\+\w+)?://", re.MULTILINE)
 _DIALECT: Final = re.compile(rb"\bsqlalchemy\.dialects(?:\.| import )(\w+)")
 _SCHEMES: Final[Mapping[str, str]] = {"postgres": Engine.POSTGRESQL, "driver": ""}
@@ -54,19 +56,17 @@ def find_alembic(files: Iterable[File], root: Path) -> tuple[tuple[MigrationFold
     folder that was looked through.
     """
     by_path = {str(each.path): each for each in files}
-    folders = {
-        str(file.path.parent)
-        for file in by_path.values()
-        if (section := _SECTIONS.get(file.path.name)) and section.search(file.head())
+    configured = {
+        (str(file.path.parent), section) for file in by_path.values() for section in _sections_of(file)
     }
-    projects = {each: _sources(each, by_path) for each in sorted(folders, key=_depth)}
-    named = {env: folder for folder, (env, *_) in projects.items() if isinstance(env, str)}
+    projects = {each: _sources(*each, by_path) for each in sorted(configured, key=_depth)}
+    named = {env: folder for (folder, _), (env, *_) in projects.items() if isinstance(env, str)}
     for file in by_path.values():
         if file.path.name == "env.py" and str(file.path) not in named and _ENVIRONMENT.search(file.head()):
-            projects[str(file.path.parent)] = _sources(str(file.path.parent), by_path)
+            projects[str(file.path.parent), ""] = _sources(str(file.path.parent), "", by_path)
     # Of two configurations of one env.py the one nearest to it is taken.
-    kept = {folder: found for folder, found in projects.items() if named.get(str(found[0]), folder) == folder}
-    migrations = [_project(folder, found, by_path) for folder, found in sorted(kept.items())]
+    kept = {each: found for each, found in projects.items() if named.get(str(found[0]), each[0]) == each[0]}
+    migrations = [_project(each, found, by_path) for each, found in sorted(kept.items())]
     notes = (_unnamed(found, by_path) for _, found in sorted(kept.items()))
     return (
         tuple(replace(each, python=_python_of(each.path, root)) for each in migrations if each is not None),
@@ -74,8 +74,20 @@ def find_alembic(files: Iterable[File], root: Path) -> tuple[tuple[MigrationFold
     )
 
 
-def _depth(folder: str) -> tuple[int, str]:
-    return len(PurePosixPath(folder).parts), folder
+def _sections_of(file: File) -> Iterator[str]:
+    """Yield the sections of a configuration that say where a project is; Alembic's own is the empty one."""
+    own = _SECTIONS.get(file.path.name)
+    if own is None:
+        return
+    if own.search(file.head()):
+        yield ""
+    if file.path.name == "alembic.ini":
+        names = (each.decode(errors="replace") for each in _OTHER_SECTIONS.findall(file.head()))
+        yield from (each for each in names if each != TOOL)
+
+
+def _depth(project: tuple[str, str]) -> tuple[int, str, str]:
+    return len(PurePosixPath(project[0]).parts), *project
 
 
 def _python_of(folder: str, root: Path) -> str | None:
@@ -89,7 +101,7 @@ def _python_of(folder: str, root: Path) -> str | None:
     return None
 
 
-def _sources(folder: str, files: Mapping[str, File]) -> tuple[str | Diagnostic, ...]:
+def _sources(folder: str, section: str, files: Mapping[str, File]) -> tuple[str | Diagnostic, ...]:
     """Return env.py and the folders of revisions of a project, from the folder that was looked through."""
 
     def read(path: str) -> bytes | None:
@@ -98,13 +110,14 @@ def _sources(folder: str, files: Mapping[str, File]) -> tuple[str | Diagnostic, 
 
     return tuple(
         posixpath.normpath(posixpath.join(folder, each)) if isinstance(each, str) else each
-        for each in discovery.migration_tool(TOOL).sources(read)
+        for each in discovery.migration_tool(TOOL).sources(read, section=section or None)
     )
 
 
 def _project(
-    folder: str, told: Sequence[str | Diagnostic], files: Mapping[str, File]
+    project: tuple[str, str], told: Sequence[str | Diagnostic], files: Mapping[str, File]
 ) -> MigrationFolder | None:
+    folder, section = project
     tool = discovery.migration_tool(TOOL)
     sources = [each for each in told if isinstance(each, str)]
     revisions = [
@@ -117,7 +130,13 @@ def _project(
     is_several = any(_SEVERAL in files[each].head() for each in sources if each in files)
     unsupported = "several databases at once" if is_several else None if supported else engine
     return MigrationFolder(
-        folder, TOOL, len(revisions), supported or Engine.POSTGRESQL, reason, unsupported=unsupported
+        folder,
+        TOOL,
+        len(revisions),
+        supported or Engine.POSTGRESQL,
+        reason,
+        unsupported=unsupported,
+        section=section or None,
     )
 
 

@@ -64,6 +64,8 @@ class MigrationFolder:
     """The engine that it is for, if that is none of ours; `engine` is then without meaning."""
     python: str | None = None
     """The interpreter of the project's own environment, where one that has the tool was found."""
+    section: str | None = None
+    """The section of its configuration that is about it, where that is not the tool's own."""
 
     def rank(self) -> tuple[bool, int, str]:
         """Return what sorts usable folders first, then the one with the most files."""
