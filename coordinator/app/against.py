@@ -93,7 +93,7 @@ def _database(
 ) -> tuple[DatabaseSurvey, tuple[Diagnostic, ...]]:
     """Return what is applied and pending, and what the tool or the commit has against it."""
     folder = relpath(spec.migrations.folder, plan.folder)
-    there, problems = _released(tree, folder, tool, spec.engine)
+    there, problems = _released(tree, folder, tool, spec)
     kept = tuple(sorted((each.version for each in here if each.version in there), reverse=True))
     pending = tool.pending(here, Ledger(exists=bool(there), applied=kept))
     unapplied = [each for each in here if each.version not in there]
@@ -111,10 +111,10 @@ def _database(
 
 
 def _released(
-    tree: Tree, folder: str, tool: MigrationTool, engine: Engine
+    tree: Tree, folder: str, tool: MigrationTool, spec: DatabaseSpec
 ) -> tuple[Mapping[MigrationId, Migration], tuple[Diagnostic, ...]]:
-    files, wrong = project_files(tree, folder, tool)
-    reading = tool.read(files, engine)
+    files, wrong = project_files(tree, folder, tool, section=spec.migrations.section)
+    reading = tool.read(files, spec.engine)
     problems = () if not files else errors_of_folder(with_faults(tool, reading, wrong))
     return {each.version: each for each in reading.migrations}, problems
 

@@ -112,13 +112,13 @@ def source_files(tree: Tree, paths: Iterable[str], tool: MigrationTool) -> tuple
 
 
 def project_files(
-    tree: Tree, folder: str, tool: MigrationTool
+    tree: Tree, folder: str, tool: MigrationTool, *, section: str | None = None
 ) -> tuple[tuple[SourceFile, ...], tuple[Diagnostic, ...]]:
     """Return the files that the tool would look at for the project in a folder of a tree, perhaps none.
 
     Beside them stands what is wrong with the project's configuration. Raises: as `source_files`.
     """
-    sources = tool.sources(lambda path: _glance(tree, normpath(join(folder, path))))
+    sources = tool.sources(lambda path: _glance(tree, normpath(join(folder, path))), section=section)
     wrong = tuple(each for each in sources if isinstance(each, Diagnostic))
     places = [normpath(join(folder, each)) for each in sources if isinstance(each, str)]
     return source_files(tree, [path for place in places for path in _right_in(tree, place)], tool), wrong

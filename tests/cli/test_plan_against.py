@@ -324,3 +324,18 @@ def test_a_project_of_alembic_on_sqlite_needs_no_address(tmp_path: Path, below: 
 
     assert done.returncode == 0, done.stderr
     assert "database  shop: alembic, 1 applied, 2 pending" in done.stdout
+
+
+def test_a_section_of_alembic_counts_at_both_revisions(tmp_path: Path):
+    shop = Repository(tmp_path / "shop")
+    named = INI.replace("[alembic]", "[alembic]\nscript_location = elsewhere\n[stock]")
+    write_project(shop.folder, {"a1.py": LINE["a1.py"]}, ini=named)
+    shop.write("plan.yaml", ALEMBIC_PLAN.replace("dir: .", "dir: ., section: stock"))
+    shop.git("add", "--all")
+    shop.commit("v1.4")
+    shop.write("migrations/versions/b2.py", LINE["b2.py"])
+
+    done = coordinator(shop.folder, "plan", "--against", "v1.4")
+
+    assert done.returncode == 0, done.stderr
+    assert "database  shop: alembic (section stock), 1 applied, 1 pending" in done.stdout
