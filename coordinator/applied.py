@@ -183,8 +183,8 @@ def enter(
     """Write the entries of migrations that their own program has applied and recorded."""
     [[standing]] = session.query(standing_query(target))
     if is_open(session, target, Standing(str(standing)), book):
-        entries = (_insert(each, tool=tool, target=target, release=book.release) for each in migrations)
-        enter_late(session, Batch(tuple(entries), transaction=True), book)
+        entries = _insert(*migrations, tool=tool, target=target, release=book.release)
+        enter_late(session, Batch((entries,), transaction=True), book)
 
 
 def read_records(
@@ -290,8 +290,23 @@ def begun(migration: Migration, *, tool: MigrationTool, target: Target, release:
 
 
 def _insert(
-    migration: Migration, *, tool: MigrationTool, target: Target, release: str, at: str = "NULL"
+    *migrations: Migration, tool: MigrationTool, target: Target, release: str, at: str = "NULL"
 ) -> str:
+    rows = ", ".join(f"({_values(each, tool, target, release)}, {at})" for each in migrations)
+    changed = ("name", "file_digest", "code_digest", "release_name")
+    if target.engine.speaks_mysql:
+        news = ", ".join(f"{each} = VALUES({each})" for each in changed)
+        conflict = f"ON DUPLICATE KEY UPDATE {news}"
+    else:
+        news = ", ".join(f"{each} = excluded.{each}" for each in changed)
+        conflict = f"ON CONFLICT (tool, version_table, version) DO UPDATE SET {news}"
+    return (
+        f"INSERT INTO {table_of(target)} ({_COLUMNS}, at_statement) VALUES {rows}"  # noqa: S608
+        f" {conflict}, applied_at = CURRENT_TIMESTAMP, at_statement = {at}, is_refused = 0"
+    )
+
+
+def _values(migration: Migration, tool: MigrationTool, target: Target, release: str) -> str:
     values = (
         tool.name,
         target.table or "",
@@ -301,18 +316,7 @@ def _insert(
         _code_digest(migration, target.engine),
         release,
     )
-    written = ", ".join(literal(each, target.engine) for each in values)
-    changed = ("name", "file_digest", "code_digest", "release_name")
-    if target.engine.speaks_mysql:
-        news = ", ".join(f"{each} = VALUES({each})" for each in changed)
-        conflict = f"ON DUPLICATE KEY UPDATE {news}"
-    else:
-        news = ", ".join(f"{each} = excluded.{each}" for each in changed)
-        conflict = f"ON CONFLICT (tool, version_table, version) DO UPDATE SET {news}"
-    return (
-        f"INSERT INTO {table_of(target)} ({_COLUMNS}, at_statement) VALUES ({written}, {at})"  # noqa: S608
-        f" {conflict}, applied_at = CURRENT_TIMESTAMP, at_statement = {at}, is_refused = 0"
-    )
+    return ", ".join(literal(each, target.engine) for each in values)
 
 
 def _by_hand(migration: Migration, *, tool: MigrationTool, target: Target) -> str:
