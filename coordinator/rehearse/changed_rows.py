@@ -13,6 +13,7 @@ from typing import Final
 from coordinator.evidence import StatementEvidence
 from coordinator.rehearse.catalogued import bare
 from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
+from coordinator.rehearse.renewed import changed_columns
 from coordinator.rehearse.written import literal_values, made_by, targets_of
 from coordinator.sql import split_statements
 
@@ -24,12 +25,8 @@ def changed_by_writes(
     statements: Sequence[StatementEvidence], release: Sequence[StatementEvidence]
 ) -> Iterator[Recomputed]:
     """Yield the columns that a migration of a release changes, and the tables of which it deletes rows."""
-    made = {
-        (bare(change.relation or ""), bare(change.name))
-        for each in release
-        for change in each.changes
-        if change.kind == "column" and change.before is None
-    }
+    changed = changed_columns(release)  # a table that is made anew had its columns before
+    made = {(bare(table), column) for (table, column), [(first, _), *_] in changed.items() if first is None}
     for each in statements:
         text = each.statement.text
         words = [one.words[:1] for one in split_statements(text)]

@@ -37,6 +37,13 @@ def test_who_reads_what_an_update_or_delete_changes_is_unproven(
     assert verdict(servers, engine, BASE, pending, query) == expected
 
 
+def test_a_table_of_sqlite_that_is_made_anew_keeps_its_columns(servers: Servers):
+    anew = f"""{BASE.replace("TABLE t", "TABLE u")} INSERT INTO u SELECT * FROM t; DROP TABLE t;
+    ALTER TABLE u RENAME TO t; {TRIMMED}"""
+
+    assert verdict(servers, Engine.SQLITE, BASE, anew, "SELECT id FROM t WHERE state = 'paid'") == "pu"
+
+
 @pytest.mark.parametrize("engine", EVERY)
 def test_a_row_is_made_that_a_migration_looks_for(servers: Servers, engine: Engine):
     merged = f"{TOGETHER}UPDATE t SET n = 9 WHERE state = 'gone';"
