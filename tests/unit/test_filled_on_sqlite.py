@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
+import pytest
+
 from coordinator.adapters.rehearsals._sqlite.sample import fill
 from coordinator.rehearsal_ports import THREE_ROWS
 
@@ -30,3 +32,23 @@ def test_reads_the_tables_once_for_all_foreign_keys():
     assert rows == [(3, 2, 2)]
     assert len(parents) == 2
     assert len(looks) == 1
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        "CREATE INDEX i ON log (json_extract(body, '$.client')) WHERE at > 0",
+        "CREATE INDEX i ON log (\"Body\" ->> '$.client')",
+        "ALTER TABLE log ADD COLUMN client text AS (json_extract(body, '$.client'))",
+    ],
+)
+@pytest.mark.parametrize("declared", ["text", "blob", ""])
+def test_a_text_that_the_schema_reads_as_json_is_a_document(reads: str, declared: str):
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute(f"CREATE TABLE log (id integer PRIMARY KEY, body {declared} NOT NULL, at integer)")
+        connection.execute(reads)
+
+        assert list(fill(connection, filled=set())) == []
+
+        rows = connection.execute("SELECT json_extract(body, '$.sample') FROM log ORDER BY id").fetchall()
+    assert rows == [(1,), (2,), (3,)]

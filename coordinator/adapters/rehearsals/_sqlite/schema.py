@@ -6,6 +6,7 @@ a CHECK has to be cut out of the text, where tokens suffice, because its parenth
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ _READ_BEFORE: Final = 16_384
 """Texts whose tokens are not looked for again. A catalogue is read around each statement of a migration, and
 nearly all of its tables are those of the time before; what is made of a text depends on nothing else."""
 _USUAL_COLLATION: Final = "binary"
+_DOCUMENT: Final = re.compile(
+    r"""\bjsonb?(?:_\w+)?\s*\(\s*(?:[\w"`]+\s*\.\s*)?["`\[]?(?P<given>\w+)|(?P<shown>\w+)["`\]]?\s*->""",
+    re.IGNORECASE,
+)
+"""A column that is given to a function of JSON, or of which `->` shows a part."""
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 
 
@@ -82,6 +88,8 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...]
     uniques: tuple[tuple[str, ...], ...]
     """Columns of each unique index that has neither expressions nor a WHERE, the primary key's included."""
+    documents: frozenset[str]
+    """What the table or one of its indexes reads as JSON, in small letters: other texts are refused there."""
 
     @property
     def writable(self) -> tuple[TableColumn, ...]:
@@ -102,6 +110,16 @@ def tables(connection: sqlite3.Connection) -> list[Table]:
     ]
 
 
+def _documents(connection: sqlite3.Connection, name: str) -> Iterator[str]:
+    rows = connection.execute(
+        "SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND type IN ('table', 'index') AND sql IS NOT NULL",
+        [name],
+    ).fetchall()
+    for [sql] in rows:
+        for each in _DOCUMENT.finditer(sql):
+            yield (each["given"] or each["shown"]).lower()
+
+
 def views(connection: sqlite3.Connection) -> Mapping[str, str]:
     """Return the texts of the views, by their names in small letters."""
     rows = connection.execute("SELECT lower(name), sql FROM sqlite_schema WHERE type = 'view'").fetchall()
@@ -120,6 +138,7 @@ def _table(
         columns,
         tuple(_foreign_keys(connection, name)),
         tuple(_uniques(connection, name, columns)),
+        frozenset(_documents(connection, name)),
     )
 
 

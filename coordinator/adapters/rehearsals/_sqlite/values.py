@@ -29,7 +29,7 @@ def typed(column: TableColumn, number: int, place: int = 0, *, spelled: bool = F
     """
     word, row = column.declared.upper(), turned(number, place)
     if "JSON" in word:
-        return f'[{{"sample": {row}}}]' if spelled else f'{{"sample": {row}}}'
+        return _document(row, spelled=spelled)
     if "UUID" in word:
         return f"00000000-0000-4000-8000-{row:012}"
     if _is_flag(column):
@@ -39,6 +39,11 @@ def typed(column: TableColumn, number: int, place: int = 0, *, spelled: bool = F
         return of_type(row)
     text = spelled_of(number, place) if spelled else text_of(column.name, number, place)
     return text.encode() if kind == "BLOB" else text
+
+
+def _document(number: int, *, spelled: bool = False) -> str:
+    document = f'{{"sample": {number}}}'
+    return f"[{document}]" if spelled else document
 
 
 _BY_TYPE: Final[Mapping[str, Callable[[int], SqlValue]]] = {
@@ -83,6 +88,8 @@ def candidates(table: Table, column: TableColumn, number: int, *, spelled: bool 
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
     larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
     own = typed(column, number, place_of(column, table.columns, _first), spelled=spelled)
+    if column.name.lower() in table.documents and isinstance(own, str | bytes):
+        own = _document(number, spelled=spelled)
     return likeliest_first(_of_checks(table, column, number), own, number, larger)
 
 
