@@ -2,7 +2,8 @@
 
 Python's `executescript` commits whatever is open and its `execute` takes one statement only, so a text of
 several statements is cut here, where SQLite itself says that a statement is complete (it knows triggers).
-SQLite has no advisory locks: the write lock and the batch's guard make two coordinators exclude each other.
+SQLite has no advisory locks (sqlite_file_lock.py has one): the write lock and the batch's guard keep whole
+transactions of two coordinators apart.
 Several transactions that follow each other become one, each in a savepoint: a commit waits for the disk.
 A release and its rehearsal use the same session, so that both meet the same errors.
 """
@@ -13,7 +14,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
 from itertools import takewhile
@@ -27,6 +28,7 @@ from coordinator.adapters.batches import (
     transaction_ended,
     transaction_left_open,
 )
+from coordinator.adapters.sqlite_file_lock import locked_beside
 from coordinator.adapters.sqlite_lock_waits import BUSY, LockWaits, look_refused
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine
@@ -149,9 +151,12 @@ class SqliteSession:
 
     @contextmanager
     def locked(self, lock_ids: Sequence[LockId], *, timeout: timedelta) -> Iterator[None]:
-        """Do nothing: SQLite has no advisory locks, and tools ask for none."""
-        del lock_ids, timeout
-        yield
+        """Hold one lock of the kernel beside the file, also when the session is closed before; none for none.
+
+        Waiting with the holder when time is up. Tools ask for no locks here.
+        """
+        with locked_beside(self._path, timeout=timeout) if lock_ids else nullcontext():
+            yield
 
     def _execute_together(self, batch: Batch) -> None:
         self._send("BEGIN IMMEDIATE")

@@ -1,14 +1,15 @@
 """One coordinator at a time on a database, wherever it was started.
 
 The lease of place.py is a lock of this machine's kernel and of one checkout. This one is an advisory lock
-in each database that can hold one, on a connection that lives as long as the command: a second coordinator
-on another machine, with the same plan and therefore the same claim, is turned away before it acts. It goes
-with its process. It is not a condition for acting: a way back must not depend on a database that is down.
+in each database, on a connection that lives as long as the command, and beside a file of SQLite one of the
+kernel: a second coordinator in another checkout or on another machine, with the same plan and therefore the
+same claim, is turned away before it acts. It goes with its process. It is not a condition for acting: a way
+back must not depend on a database that is down.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from hashlib import blake2b
@@ -35,7 +36,7 @@ Ask = Callable[[Session, DatabaseName], None]
 
 @contextmanager
 def alone_on_databases(ports: Ports) -> Iterator[Callable[[Ask | None], None]]:
-    """Hold each database of the plan that has a server, and yield what makes sure that it is still held.
+    """Hold each database of the plan, and yield what makes sure that it is still held.
 
     A server that restarted, or somebody who ended the session, took the lock away; asked before each effect,
     the yielded function takes it again. Both raise: Waiting `lease-held` where another coordinator has it.
@@ -44,10 +45,14 @@ def alone_on_databases(ports: Ports) -> Iterator[Callable[[Ask | None], None]]:
     """
     with ExitStack() as open_locks:
         held: dict[DatabaseName, LiveSession] = {}
+        files: dict[DatabaseName, str] = {}
         asked: set[DatabaseName] = set()
 
         def hold_all() -> None:
             for name, spec in sorted(ports.plan.databases.items()):
+                if spec.engine is Engine.SQLITE and name not in files:  # nobody takes this lock away again
+                    with suppress(DatabaseError):
+                        files[name] = _hold_file(ports, name, open_locks, held=files.values())
                 if spec.engine is not Engine.SQLITE and not _is_alive(held.get(name)):
                     lost = held.pop(name, None)
                     asked.discard(name)
@@ -96,6 +101,20 @@ def _lock_id(session: Session) -> LockId:
 
 def _hold(ports: Ports, name: DatabaseName, open_locks: ExitStack, *, timeout: timedelta) -> LiveSession:
     session = open_locks.enter_context(ports.session(name, label=f"coordinator {ports.plan.release}"))
+    _lock(session, name, open_locks, timeout=timeout)
+    return session
+
+
+def _hold_file(ports: Ports, name: DatabaseName, open_locks: ExitStack, *, held: Collection[str]) -> str:
+    """Hold a file of SQLite as long as the command lasts; return which, as two names may mean one file."""
+    with ports.session(name, label="coordinator") as session:
+        file = session.target(None).database
+        if file not in held:
+            _lock(session, name, open_locks, timeout=_IS_GONE)
+    return file
+
+
+def _lock(session: Session, name: DatabaseName, open_locks: ExitStack, *, timeout: timedelta) -> None:
     try:
         open_locks.enter_context(session.locked((_lock_id(session),), timeout=timeout))
     except Waiting as error:
@@ -105,4 +124,3 @@ def _hold(ports: Ports, name: DatabaseName, open_locks: ExitStack, *, timeout: t
             why=error.what,
             next_step="Let it finish, or stop it with Ctrl-C where it runs; then run again.",
         ) from error
-    return session

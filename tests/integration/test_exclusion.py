@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -43,6 +44,41 @@ def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(
 
     assert refused.value.code == "lease-held"
     with alone_on_databases(second):
+        pass
+
+
+def test_the_second_coordinator_on_a_file_of_sqlite_is_turned_away_until_the_first_is_gone(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite://{tmp_path}/shop.db"
+    first, second = (checkout(tmp_path / name, url, engine="sqlite") for name in ("one", "two"))
+
+    with (
+        alone_on_databases(first) as demand_alone,
+        pytest.raises(Waiting, match=f"pid {os.getpid()}") as refused,
+        alone_on_databases(second),
+    ):
+        pass
+    demand_alone(None)
+
+    assert refused.value.code == "lease-held"
+    assert [each.name for each in tmp_path.glob("shop.db*")] == []
+    with alone_on_databases(second):
+        pass
+
+
+def test_a_coordinator_that_was_killed_on_a_file_of_sqlite_turns_nobody_away(tmp_path: Path) -> None:
+    (tmp_path / "shop.db-coordinator").write_text("pid 1 on a machine that lost its power")
+
+    with alone_on_databases(checkout(tmp_path / "one", f"sqlite://{tmp_path}/shop.db", engine="sqlite")):
+        pass
+
+
+def test_two_databases_of_a_plan_may_be_one_file_of_sqlite(tmp_path: Path) -> None:
+    ports = checkout(tmp_path / "one", f"sqlite://{tmp_path}/shop.db", engine="sqlite")
+    ports.plan.databases[DatabaseName("again")] = ports.plan.databases[DatabaseName("shop")]
+
+    with alone_on_databases(ports):
         pass
 
 
