@@ -14,7 +14,7 @@ from coordinator.evidence import StatementEvidence
 from coordinator.rehearse.catalogued import bare
 from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
-from coordinator.rehearse.written import literal_values, made_by, targets_of
+from coordinator.rehearse.written import set_by, targets_of
 from coordinator.sql import split_statements
 
 _CHANGED: Final = "changes `{table}.{column}` in rows that are there"
@@ -32,7 +32,7 @@ def changed_by_writes(
         words = [one.words[:1] for one in split_statements(text)]
         if words not in ([("UPDATE",)], [("DELETE",)]):
             continue
-        columns = {*literal_values(text), *made_by(text)} if words == [("UPDATE",)] else {ALL}
+        columns = {*set_by(text)} if words == [("UPDATE",)] else {ALL}
         for table in sorted(targets_of(text)):
             yield from (
                 Recomputed(table, column, _CHANGED if column else _DELETED, Concerns.READING)

@@ -92,14 +92,19 @@ def changed_by(text: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=_MANY)
-def made_by(text: str) -> Mapping[str, frozenset[str]]:
-    """Return the columns that an UPDATE sets, each with the words of what makes it NULL, but for literals."""
+def set_by(text: str) -> Mapping[str, str]:
+    """Return the columns that an UPDATE sets, each with what makes its value."""
     statements = split_statements(text)
     is_update = len(statements) == 1 and statements[0].words[:1] == ("UPDATE",)
     changed = _SET.search(text) if is_update else None
     pairs = (each.partition("=") for each in items_of(changed["set"])) if changed else ()
-    made = {bare(name.strip()): of for name, _, of in pairs}
-    needed = {column: _last_resort(column, of) for column, of in made.items()}
+    return {bare(name.strip(" \n\t()")): of for names, _, of in pairs for name in names.split(",")}
+
+
+@lru_cache(maxsize=_MANY)
+def made_by(text: str) -> Mapping[str, frozenset[str]]:
+    """Return the columns that an UPDATE sets, each with the words of what makes it NULL, but for literals."""
+    needed = {column: _last_resort(column, of) for column, of in set_by(text).items()}
     return {column: words_of(of) for column, of in needed.items() if not _IS_LITERAL.fullmatch(of)}
 
 

@@ -12,6 +12,8 @@ __all__ = ["servers"]
 EVERY = [Engine.POSTGRESQL, Engine.SQLITE, pytest.param(ENGINE, marks=pytest.mark.mariadb)]
 BASE = "CREATE TABLE t (id integer PRIMARY KEY, state varchar(20), n integer);"
 TRIMMED = "UPDATE t SET state = trim(state) WHERE state <> trim(state);"
+SET_TOGETHER = "UPDATE t SET (n, state) = (8, 'y') WHERE state <> trim(state);"
+FILLED = "UPDATE t SET n = coalesce(n, 7) WHERE state <> trim(state);"
 FREED = "DELETE FROM t WHERE n = 1 AND n + id = 5000;"
 
 
@@ -25,6 +27,7 @@ FREED = "DELETE FROM t WHERE n = 1 AND n + id = 5000;"
         (TRIMMED, "SELECT n FROM t", "pp"),
         (TRIMMED, "UPDATE t SET state = 'paid' WHERE id = 1", "pp"),
         (TRIMMED, "INSERT INTO t (id, state) VALUES (7, 'paid')", "pp"),
+        (FILLED, "SELECT id FROM t WHERE n > 3", "pu"),
         (FREED, "SELECT count(*) FROM t", "pu"),
         (FREED, "UPDATE t SET n = 1 WHERE id = 1", "pu"),
         (FREED, "INSERT INTO t (id, state) VALUES (7, 'paid')", "pp"),
@@ -35,6 +38,12 @@ def test_who_reads_what_an_update_or_delete_changes_is_unproven(
     servers: Servers, engine: Engine, pending: str, query: str, expected: str
 ):
     assert verdict(servers, engine, BASE, pending, query) == expected
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
+@pytest.mark.parametrize("column", ["n", "state"])
+def test_each_column_of_a_row_that_is_set_is_changed(servers: Servers, engine: Engine, column: str):
+    assert verdict(servers, engine, BASE, SET_TOGETHER, f"SELECT {column} FROM t") == "pu"
 
 
 def test_a_table_of_sqlite_that_is_made_anew_keeps_its_columns(servers: Servers):

@@ -138,7 +138,6 @@ def test_the_row_with_null_is_looked_up_beside_those_that_are_wanted(
         ("id + 1", "pp"),
         ("7", "pp"),
         ("length(state)", "pp"),
-        ("coalesce(c, b)", "pp"),
         ("coalesce(c, 7)", "pp"),
         ("coalesce(b, c)", "pu"),
         ("coalesce(c, NULL)", "pu"),
