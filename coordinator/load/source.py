@@ -50,9 +50,12 @@ def read_bytes(path: Path, *, limit: int, place: Place) -> bytes | Diagnostic:
         if not stat.S_ISREG(path.stat().st_mode):
             return _not_a_file(name, place)
         with path.open("rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # it was exchanged meanwhile
+            found = os.fstat(stream.fileno())
+            if not stat.S_ISREG(found.st_mode):  # it was exchanged meanwhile
                 return _not_a_file(name, place)
-            content = stream.read(limit + 1)
+            content = stream.read(min(found.st_size, limit) + 1)  # what is asked for is allocated first
+            if len(content) > found.st_size:  # it grows, or is one of /proc, which tell no size
+                content += stream.read(limit + 1 - len(content))
     except FileNotFoundError:
         return Diagnostic(
             code="file-missing",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from coordinator.diagnostics import Place
+from coordinator.diagnostics import Diagnostic, Place
 from coordinator.load import migrations
 from coordinator.load.migrations import errors_of_folder, read_migrations
+from coordinator.load.source import read_bytes
 from coordinator.model import CommandSpec, Engine, MigrationsSpec
 
 SQL = "-- +goose Up\nCREATE TABLE a (id int);\n-- +goose Down\nDROP TABLE a;\n"
@@ -136,3 +138,20 @@ def test_refuses_a_name_that_cannot_be_printed(folder):
     (folder / os.fsdecode(b"00002_\xff.sql")).write_text(SQL)
 
     assert codes(read(folder)) == [("not-utf-8", f"{folder}/00002_\\udcff.sql")]
+
+
+def test_a_file_as_large_as_the_limit_is_read_whole_and_a_larger_one_not(tmp_path: Path):
+    file = tmp_path / "00001_a.sql"
+    file.write_bytes(b"1234567")
+
+    assert read_bytes(file, limit=7, place=Place("x")) == b"1234567"
+    assert isinstance(read_bytes(file, limit=6, place=Place("x")), Diagnostic)
+    assert isinstance(read_bytes(file, limit=5, place=Place("x")), Diagnostic)
+
+
+def test_a_file_that_tells_no_size_is_read_whole_too():
+    limits = Path("/proc/self/limits")
+
+    assert limits.stat().st_size == 0
+    assert read_bytes(limits, limit=1 << 20, place=Place("x")) == limits.read_bytes()
+    assert isinstance(read_bytes(limits, limit=5, place=Place("x")), Diagnostic)
