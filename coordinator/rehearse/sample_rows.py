@@ -10,6 +10,7 @@ from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration
 from coordinator.rehearsal_ports import RehearsalDatabase, Sampling
 from coordinator.rehearse.catalogued import bare, words_of
+from coordinator.rehearse.documents import put_documents, read_as_documents
 from coordinator.rehearse.emptied import NOTHING_EMPTIED, Emptied
 from coordinator.rehearse.free_parents import free_parents
 from coordinator.rehearse.met import events_of
@@ -37,6 +38,8 @@ class Wishes:
     """
     read_as_one: frozenset[str] = frozenset()
     """The tables of which a query takes the only row, and would fail on a second one."""
+    documents: frozenset[str] = frozenset()
+    """The columns that a query or migration reads as JSON."""
 
     def after(self, migration: Migration) -> Wishes:
         """Return what is left to be wished for when a migration has run."""
@@ -63,11 +66,16 @@ class SampleRows:
     """The words of migrations that read texts as numbers: columns that one names have such texts."""
     emptied: Emptied = NOTHING_EMPTIED
 
-    def fill(self, database: RehearsalDatabase, wishes: Wishes) -> tuple[str, ...]:
+    def fill(self, database: RehearsalDatabase, wishes: Wishes, engine: Engine) -> tuple[str, ...]:
         """Give rows to the first state; return a clause for each table that stays empty."""
+        unfilled = self._fill(database, wishes)
+        put_documents(database, wishes.documents, engine)
+        return (*unfilled, *self.emptied.clauses)
+
+    def _fill(self, database: RehearsalDatabase, wishes: Wishes) -> tuple[str, ...]:
         alone = wishes.left_alone
         wanted = {table: rows for table, rows in wishes.wanted.items() if table not in alone}
-        unfilled = database.fill(
+        return database.fill(
             Sampling(
                 with_nulls=self.with_nulls,
                 wanted=wanted if self.wanted else NOTHING,
@@ -76,7 +84,6 @@ class SampleRows:
                 spelled=frozenset(_named_by(self.spelled, database)) if self.spelled else frozenset(),
             )
         )
-        return (*unfilled, *self.emptied.clauses)
 
     def after(self, apply: Apply, engine: Engine, wishes: Wishes) -> Apply:
         """Return what applies a migration, and gives rows to the tables that it made if they are wanted.
@@ -89,7 +96,7 @@ class SampleRows:
             if error is None:
                 free_parents(database, migration, engine)
                 if self.anew:
-                    self.fill(database, wishes.after(migration))
+                    self._fill(database, wishes.after(migration))
             return error
 
         return apply_and_fill
@@ -137,11 +144,12 @@ def _named_by(spelled: Sequence[frozenset[str]], database: RehearsalDatabase) ->
 def wishes_of(subjects: Iterable[Subject], pending: Iterable[Migration], engine: Engine) -> Wishes:
     """Return what the queries of some versions, and the migrations between them, want of sample rows."""
     statements = {each.name: _statements_of(each, engine) for each in pending}
-    changing = [text for texts in statements.values() for text in texts if events_of(text) & _OF_ROWS_THERE]
+    migrating = [text for texts in statements.values() for text in texts]
+    changing = [text for text in migrating if events_of(text) & _OF_ROWS_THERE]
     asked = dict.fromkeys(query.text for each in subjects for query in each.catalogue.queries)
     seeded = [(name, _seeded_by(texts)) for name, texts in statements.items()]
     wanted = wanted_by(dict.fromkeys((*changing, *asked)), engine)
-    return Wishes(wanted, seeded, read_as_one(asked, engine))
+    return Wishes(wanted, seeded, read_as_one(asked, engine), read_as_documents((*asked, *migrating)))
 
 
 def _statements_of(migration: Migration, engine: Engine) -> Sequence[str]:
