@@ -3,8 +3,8 @@
     ALTER TABLE log ALTER COLUMN body TYPE jsonb USING body::jsonb;
 
 A made-up text is no JSON: the migration, or the query, would fail on every row, and nothing would be known of
-it. Read by patterns; a column too many has a document where any text would have done. No row that a migration
-put is changed: those of ours begin with a word that none else has.
+it. Read by patterns; a column too many has a document where any text would have done. What a migration put
+there is JSON already, and does not begin as our texts do.
 """
 
 from __future__ import annotations
