@@ -42,6 +42,7 @@ _KINDS: Final = (
         "number",
         re.compile(r"(?:tiny|small|medium|big)?int\b|integer\b|numeric\b|decimal\b|real\b|float\b|double\b"),
     ),
+    ("bits of any length", re.compile(r"bit varying\b")),
     ("bits", re.compile(r"bit\b")),
     ("year", re.compile(r"year\b")),
     ("zoned", re.compile(r"timestamp(?:\(\d+\))?(?: with time zone|(?! with|\())")),
@@ -79,6 +80,10 @@ _DIVIDED: Final = (
     "makes a `{after}` of `{{table}}.{{column}}`, a `{before}`, which divides otherwise and makes other texts"
 )
 _SPELLED: Final = "makes a `{after}` of `{{table}}.{{column}}`, a `{before}`, which makes other texts"
+_INTERVAL: Final = re.compile(r"interval(?P<keeps>[ \w]*(?:\(\d\))?)")
+"""PostgreSQL's, and of which fields it keeps how much; all of each where nothing is said."""
+_BLANKS: Final = re.compile(r"varchar\b|(?:tiny|medium|long)?text\b"), re.compile(r"char\b")
+"""MySQL's types of a text that keeps the blanks at its end, and of one that does not."""
 _FRACTION: Final = re.compile(r"(?!\w*int)\w*(?:real|floa|doub)")
 _Told = tuple[str, Concerns]
 """What is said, and to whom."""
@@ -109,6 +114,8 @@ def rounded_by(statements: Sequence[StatementEvidence]) -> Iterator[Recomputed]:
             first, last = (each.replace("[]", "", 1) for each in (first, last))
         kinds = _AFFINITIES if table.startswith(SQLITE) else _KINDS
         before, after = _kind(first, kinds), _kind(last, kinds)
+        if kinds is _AFFINITIES and before == "text":
+            after = after or "number"  # a date's affinity is NUMERIC: of `007` it makes 7
         told: _Told | None = None
         if before != after and before is not None and after is not None:
             told = _OTHER, Concerns.NAMING
@@ -133,6 +140,9 @@ def _type(definition: str) -> str:
 
 
 def _is_cut(first: str, last: str, *, is_cast: bool) -> bool:
+    before, after = _INTERVAL.match(first), _INTERVAL.match(last)
+    if before and after:
+        return bool(after["keeps"].strip()) and after["keeps"] != before["keeps"]
     before, after = _TYPE.match(first), _TYPE.match(last)
     return (
         before is not None
@@ -148,6 +158,8 @@ def _used_otherwise(
     if kinds is _AFFINITIES:
         is_other = _kind(first, kinds) == "number" and _is_fraction(first) != _is_fraction(last)
         return (_DIVIDED, Concerns.DIVIDING) if is_other else None
+    if _BLANKS[0].match(first) and _BLANKS[1].match(last):
+        return _SPELLED, Concerns.SPELLING
     before, after = _TYPE.match(first), _TYPE.match(last)
     if before and after and not (after["text"] or after["padded"]):
         if before["whole"] and not after["whole"]:
