@@ -13,6 +13,7 @@ from coordinator.rehearse.changed_rows import changed_by_writes
 from coordinator.rehearse.collated import collated_by
 from coordinator.rehearse.free_parents import filled_by
 from coordinator.rehearse.recomputed import Recomputed, recomputed_by
+from coordinator.rehearse.redefined import redefined_by
 from coordinator.rehearse.renewed import renewed_by, renumbered_by
 from coordinator.rehearse.rounded import rounded_by
 from coordinator.sql import split_statements
@@ -152,7 +153,7 @@ def _renewed(release: Sequence[StatementEvidence], migration: Migration) -> Sequ
     own = [each for each in release if each.migration == migration.name]
     readers = (
         *(renewed_by(own, release), changed_by_writes(own, release)),
-        *(renumbered_by(own), rounded_by(own), collated_by(own)),
+        *(renumbered_by(own), rounded_by(own), collated_by(own), redefined_by(own)),
     )
     return [(migration.name, found) for found in chain(*readers)]
 

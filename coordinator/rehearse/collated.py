@@ -13,7 +13,7 @@ from math import inf
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rehearse.catalogued import SQLITE, bare, words_of
+from coordinator.rehearse.catalogued import SQLITE, bare, called, words_of
 from coordinator.rehearse.labels import goes_by_order
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
@@ -97,8 +97,9 @@ def concerns(text: str, each: Recomputed, schema: Schema) -> bool:
     """Tell whether a text that may name a column does with it what the migration means to change."""
     if each.concerns is Concerns.NAMING:
         return True
-    if each.concerns is Concerns.READING:
-        return _reads(text, each.column, schema)
+    if each.concerns in (Concerns.OPERATING, Concerns.READING):
+        operates = each.column in " ".join([text, *called(text, schema.bodies)])
+        return operates if each.concerns is Concerns.OPERATING else _reads(text, each.column, schema)
     named = schema.bodies.keys() & words_of(text)
     bodies = " ".join(body for name in named for body in schema.bodies[name])
     whole = f"{text} {bodies}"

@@ -29,6 +29,8 @@ _ALL_OF_MANY: Final = re.compile(
     r"\b(?:INSERT|REPLACE|UNION|INTERSECT|EXCEPT|IN)\b.*\bSELECT\s+(?:(?:ALL|DISTINCT)\s+)?(?:[\w\"`]+\.)?\*",
     re.IGNORECASE | re.DOTALL,
 )
+_ROW_OF_ALL: Final = re.compile(r"(?:(?<![\w\"])|\bROW\s*)\(\s*[\w\"]+\.\*", re.IGNORECASE)
+"""PostgreSQL compares rows column by column, the first one first."""
 _OF_A_ROW: Final = re.compile(
     r"\bVALUES\s*\((?=[^()]*(?:'|(?<![\w$])\d))[^()]*\)\s*ON\s+CONFLICT\b", re.IGNORECASE
 )
@@ -234,7 +236,7 @@ def _laid_out(pair: Pair) -> str | None:
     """Columns in another order, where a text writes or unites them by it."""
     targets = targets_of(pair.text)
     tables = targets if columns_by(pair.text) is None else frozenset[str]()
-    if _ALL_OF_MANY.search(pair.text):
+    if _ALL_OF_MANY.search(pair.text) or _ROW_OF_ALL.search(pair.text):
         tables |= words_of(pair.text) - targets
     for table in sorted(tables):
         ours, theirs = (
