@@ -40,7 +40,8 @@ def locked_beside(database: Path, *, timeout: timedelta) -> Iterator[None]:
     finally:
         if descriptor is not None:
             with suppress(OSError):
-                file.unlink()
+                if _is_at(descriptor, file):  # else somebody deleted it, and it is another one's
+                    file.unlink()
             os.close(descriptor)
 
 
@@ -61,7 +62,7 @@ def _lock(file: Path) -> int | None:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), file.stat()):
+        if _is_at(descriptor, file):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass
@@ -70,6 +71,10 @@ def _lock(file: Path) -> int | None:
         raise
     os.close(descriptor)
     return None
+
+
+def _is_at(descriptor: int, file: Path) -> bool:
+    return os.path.samestat(os.fstat(descriptor), file.stat())
 
 
 def _holders(file: Path) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -72,6 +73,20 @@ def test_a_coordinator_that_was_killed_on_a_file_of_sqlite_turns_nobody_away(tmp
 
     with alone_on_databases(checkout(tmp_path / "one", f"sqlite://{tmp_path}/shop.db", engine="sqlite")):
         pass
+
+
+def test_a_lock_on_a_file_of_sqlite_that_somebody_deleted_takes_no_other_one_away(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path}/shop.db"
+    first, second = (checkout(tmp_path / name, url, engine="sqlite") for name in ("one", "two"))
+    third = checkout(tmp_path / "three", url, engine="sqlite")
+
+    with ExitStack() as held:
+        with alone_on_databases(first):
+            (tmp_path / "shop.db-coordinator").unlink()
+            held.enter_context(alone_on_databases(second))
+
+        with pytest.raises(Waiting), alone_on_databases(third):
+            pass
 
 
 def test_two_databases_of_a_plan_may_be_one_file_of_sqlite(tmp_path: Path) -> None:
