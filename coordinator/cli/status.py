@@ -74,7 +74,7 @@ def _working(path: Path, state: RunState) -> Iterator[str]:
         next_step = (
             "a person has to look first, see below"
             if is_doubtful
-            else f"{', then '.join([*approve, '`coordinator run`'])} goes on"
+            else f"{', then '.join([*approve, f'`{state.command}`'])} goes on"
         )
         holder = Place(path).holder()
         yield f"  {holder} works on it" if holder else f"  nobody works on it now: {next_step}"

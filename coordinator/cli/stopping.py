@@ -44,7 +44,7 @@ def _signals() -> Iterator[signal.Signals]:
 
 def stop_at_once() -> None:
     """End the process without waiting for anything."""
-    tell_at_once("Stopped at once. `coordinator run` finds out what was done and goes on.")
+    tell_at_once("Stopped at once. The same command finds out what was done and goes on.")
     os._exit(ExitCode.INTERRUPTED)
 
 

@@ -136,7 +136,9 @@ class Engine:
                 return stuck
             if self.is_stopping() and not self._in_flight:
                 raise Interrupted(
-                    "interrupted", "Stopped on request.", next_step="`coordinator run` goes on from here."
+                    "interrupted",
+                    "Stopped on request.",
+                    next_step=f"`{self.state.command}` goes on from here.",
                 )
             if self.state.outcome is None:
                 self._write_progress()

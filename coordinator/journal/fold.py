@@ -142,6 +142,14 @@ class RunState:
         """Return where a step is."""
         return self.steps[step].status
 
+    @property
+    def command(self) -> str:
+        """Return the command that goes on with the run: the one by which a person asked for where it goes."""
+        if self.abort is not None:
+            return "coordinator abort"
+        is_asked_back = self.rollback is not None and not self.rollback.automatic
+        return "coordinator rollback" if is_asked_back else "coordinator run"
+
     def is_beyond_return(self) -> bool:
         """Tell whether a step of no return has started: the live version is not promised to work any more.
 

@@ -164,7 +164,7 @@ def table_of(state: RunState, *, now: datetime) -> Iterator[Row]:
         took = _took(state, step.id, end) if end else ""
         detail = each.detail or _told_progress(each, now) or (step.phase or "")
         missing = missing_approvals(step, state)
-        if missing and each.status is Status.PENDING:
+        if missing and each.status is Status.PENDING and state.rollback is None and state.abort is None:
             detail = f"waits for {', '.join(missing)}: coordinator approve {step.id} --as NAME"
         yield SIGNS[each.status], step.id, took, " ".join(detail.split())
 
@@ -254,7 +254,13 @@ def _what_next(state: RunState, step: StepId) -> str:
                 f"waits for {', '.join(missing)}. Next: `coordinator approve {step} --as NAME`,"
                 " then `coordinator run`."
             )
-        case Status.STARTED | Status.UNKNOWN:
+        case Status.STARTED:
+            return (
+                "nobody could look whether it happened; the problem above says why. When that is mended:"
+                f" `{state.command}` looks again. Only if it cannot be mended: look yourself, then say what"
+                f" you found: `coordinator settle {step} --as done` or `--as not-done`."
+            )
+        case Status.UNKNOWN:
             failed = f" When it was tried last: {each.failure}" if each.failure else ""
             return (
                 f"nobody knows whether it happened. {each.detail}{failed} Look, then say what you found:"

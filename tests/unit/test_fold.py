@@ -223,3 +223,16 @@ def test_collects_approvals_rollback_abort_and_outcome():
 
     assert state.approvals == {(STEP, "ann"), (STEP, "bob")}
     assert (state.rollback, state.abort, state.outcome) == (turned, abort, Outcome.ABORTED)
+
+
+@pytest.mark.parametrize(
+    ("past", "command"),
+    [
+        ((), "run"),
+        ((events.RollbackStarted(AT, "a check failed", automatic=True),), "run"),
+        ((events.RollbackStarted(AT, "asked for", automatic=False),), "rollback"),
+        ((events.AbortRequested(AT, "ann"),), "abort"),
+    ],
+)
+def test_a_run_is_gone_on_with_by_the_command_that_asked_for_where_it_goes(past, command) -> None:
+    assert run_of(*past).command == f"coordinator {command}"

@@ -54,6 +54,21 @@ def closing(*past: Event, stuck: str = "") -> str:
     return "\n".join(closing_lines(run_of(*past), tuple(map(StepId, stuck.split()))))
 
 
+def test_a_step_that_could_not_be_looked_at_is_looked_at_again_before_anybody_settles_it() -> None:
+    told = closing(began("deploy:app"), stuck="deploy:app")
+
+    assert "When that is mended: `coordinator run` looks again." in told
+    assert "nobody knows" not in told
+
+
+def test_a_run_that_goes_back_asks_for_no_approval() -> None:
+    back = events.RollbackStarted(LATER, "asked for by ann", automatic=False)
+    past = up_to("drain:app")
+
+    assert "waits for ann, bob" in "\n".join(" ".join(row) for row in table_of(run_of(*past), now=LATER))
+    assert "waits for" not in "\n".join(" ".join(row) for row in table_of(run_of(*past, back), now=LATER))
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
