@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from coordinator.diagnostics import Diagnostic, Place
 from coordinator.model import Engine, Phase
@@ -29,6 +30,7 @@ class Declaration:
     place: Place
 
 
+@lru_cache(maxsize=2)
 def decode(content: bytes, path: str) -> tuple[str, tuple[Diagnostic, ...]]:
     """Return a migration file's text; with a diagnostic if tools and engines disagree about its bytes."""
     problem = ""
@@ -62,6 +64,7 @@ def _declaration(line: str, comment: str) -> re.Match[str] | None:
     return match if match and match["mark"] == comment else None
 
 
+@lru_cache(maxsize=2)  # a hook asks when it checks both sides of a migration, and when it makes one of them
 def declared_phase(
     text: str, path: str, *, comment: str = "--"
 ) -> tuple[Declaration | None, tuple[Diagnostic, ...]]:
