@@ -9,8 +9,10 @@ back must not depend on a database that is down.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 from threading import Timer
@@ -44,7 +46,7 @@ def alone_on_databases(ports: Ports) -> Iterator[Callable[[Ask | None], None]]:
     to it then happened before that.
     """
     with ExitStack() as open_locks:
-        held: dict[DatabaseName, LiveSession] = {}
+        held: dict[DatabaseName, _Held] = {}
         files: dict[DatabaseName, str] = {}
         asked: set[DatabaseName] = set()
 
@@ -58,7 +60,7 @@ def alone_on_databases(ports: Ports) -> Iterator[Callable[[Ask | None], None]]:
                     asked.discard(name)
                     timeout = _IS_GONE if lost is None else _LETS_GO
                     with suppress(DatabaseError):  # whatever needs this database will say so, and better
-                        held[name] = _hold(ports, name, open_locks, timeout=timeout)
+                        held[name] = _hold(ports, name, open_locks, timeout=timeout, others=held.values())
 
         def renew(ask: Ask | None) -> None:
             hold_all()
@@ -73,18 +75,26 @@ def alone_on_databases(ports: Ports) -> Iterator[Callable[[Ask | None], None]]:
         yield renew
 
 
-def _is_alive(session: LiveSession | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A session with a lock beside that of its database: who finds it taken is in the same database."""
+
+    session: LiveSession
+    token: LockId
+
+
+def _is_alive(held: _Held | None) -> bool:
     """Tell whether a session answers; one that does not in good time is given up, or the run stood still.
 
     What stands between may keep a connection and forward nothing, which no kernel notices.
     """
-    if session is None:
+    if held is None:
         return False
-    too_late = Timer(_ANSWERS.total_seconds(), session.cut_off)
+    too_late = Timer(_ANSWERS.total_seconds(), held.session.cut_off)
     too_late.daemon = True
     too_late.start()
     try:
-        return bool(session.query("SELECT 1"))
+        return bool(held.session.query("SELECT 1"))
     except DatabaseError:
         return False
     finally:
@@ -99,10 +109,33 @@ def _lock_id(session: Session) -> LockId:
     return _LOCK_ID
 
 
-def _hold(ports: Ports, name: DatabaseName, open_locks: ExitStack, *, timeout: timedelta) -> LiveSession:
+def _hold(
+    ports: Ports,
+    name: DatabaseName,
+    open_locks: ExitStack,
+    *,
+    timeout: timedelta,
+    others: Collection[_Held],
+) -> _Held:
+    """Hold a database, unless a session of ours does already by another name: two may be schemas of one."""
     session = open_locks.enter_context(ports.session(name, label=f"coordinator {ports.plan.release}"))
-    _lock(session, name, open_locks, timeout=timeout)
-    return session
+    token = _token(session.target(None).engine)
+    if not any(_is_taken(session, other.token) for other in others if type(other.token) is type(token)):
+        _lock(session, name, open_locks, (token, _lock_id(session)), timeout=timeout)
+    return _Held(session, token)
+
+
+def _token(engine: Engine) -> LockId:
+    number = secrets.randbits(62)
+    return f"coordinator {number}" if engine.speaks_mysql else number
+
+
+def _is_taken(session: Session, token: LockId) -> bool:
+    try:
+        with session.locked((token,), timeout=timedelta()):
+            return False
+    except Waiting:
+        return True
 
 
 def _hold_file(ports: Ports, name: DatabaseName, open_locks: ExitStack, *, held: Collection[str]) -> str:
@@ -110,13 +143,20 @@ def _hold_file(ports: Ports, name: DatabaseName, open_locks: ExitStack, *, held:
     with ports.session(name, label="coordinator") as session:
         file = session.target(None).database
         if file not in held:
-            _lock(session, name, open_locks, timeout=_IS_GONE)
+            _lock(session, name, open_locks, (_LOCK_ID,), timeout=_IS_GONE)
     return file
 
 
-def _lock(session: Session, name: DatabaseName, open_locks: ExitStack, *, timeout: timedelta) -> None:
+def _lock(
+    session: Session,
+    name: DatabaseName,
+    open_locks: ExitStack,
+    lock_ids: tuple[LockId, ...],
+    *,
+    timeout: timedelta,
+) -> None:
     try:
-        open_locks.enter_context(session.locked((_lock_id(session),), timeout=timeout))
+        open_locks.enter_context(session.locked(lock_ids, timeout=timeout))
     except Waiting as error:
         raise Waiting(
             "lease-held",

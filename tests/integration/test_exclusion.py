@@ -90,10 +90,27 @@ def test_a_lock_on_a_file_of_sqlite_that_somebody_deleted_takes_no_other_one_awa
 
 
 def test_two_databases_of_a_plan_may_be_one_file_of_sqlite(tmp_path: Path) -> None:
-    ports = checkout(tmp_path / "one", f"sqlite://{tmp_path}/shop.db", engine="sqlite")
-    ports.plan.databases[DatabaseName("again")] = ports.plan.databases[DatabaseName("shop")]
+    demand_one_database_may_have_two_names(tmp_path, f"sqlite://{tmp_path}/shop.db", engine="sqlite")
 
-    with alone_on_databases(ports):
+
+def test_two_databases_of_a_plan_may_be_schemas_of_one(tmp_path: Path, database_url: str) -> None:
+    demand_one_database_may_have_two_names(tmp_path, database_url, engine="postgresql")
+
+
+@pytest.mark.mariadb
+def test_two_databases_of_a_plan_may_be_one_of_mariadb(tmp_path: Path, mariadb_url: str) -> None:
+    demand_one_database_may_have_two_names(tmp_path, mariadb_url, engine=ENGINE)
+
+
+def demand_one_database_may_have_two_names(folder: Path, url: str, *, engine: str) -> None:
+    first, second = (checkout(folder / name, url, engine=engine) for name in ("one", "two"))
+    first.plan.databases[DatabaseName("again")] = first.plan.databases[DatabaseName("shop")]
+
+    with alone_on_databases(first) as demand_alone:
+        demand_alone(None)
+        with pytest.raises(Waiting), alone_on_databases(second):
+            pass
+    with alone_on_databases(second):
         pass
 
 
