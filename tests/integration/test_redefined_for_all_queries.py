@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from fixtures.mariadb import ENGINE
 from fixtures.two_versions import Servers, servers, verdict
 
 from coordinator.model import Engine
@@ -43,17 +42,6 @@ def test_what_is_redefined_makes_who_may_mean_it_unproven(
     servers: Servers, pending: str, query: str, expected: str
 ):
     assert verdict(servers, Engine.POSTGRESQL, BASE, pending, query) == expected
-
-
-@pytest.mark.mariadb
-@pytest.mark.parametrize(("name", "expected"), [("sql_mode", "pu"), ("max_connections", "pp")])
-def test_a_setting_of_new_sessions_on_mysql(servers: Servers, name: str, expected: str):
-    base, pending = (
-        "CREATE TABLE t (id integer PRIMARY KEY, a integer);",
-        f"SET GLOBAL {name} = @@GLOBAL.{name};",
-    )
-
-    assert verdict(servers, ENGINE, base, pending, PLAIN) == expected
 
 
 @pytest.mark.parametrize(
