@@ -11,12 +11,14 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
+from coordinator.rehearse.catalogued import words_of
 from coordinator.sql import tokens
 
 _BODY: Final = re.compile(r"\bAS (?P<quote>\$\w*\$)(?P<body>.*)(?P=quote)", re.DOTALL)
 _MANNER: Final = re.compile(r"\bSTRICT\b|^ SET (?!search_path\b).*$|\bDEFAULT .*?(?=, |\)$)", re.MULTILINE)
 """What else a function's head says that decides what it gives: whether NULL gives NULL, a setting, and what
 an argument is that a call leaves out."""
+_PATH: Final = re.compile(r"^ SET search_path\b.*$", re.MULTILINE)
 _RETURNS: Final = re.compile(r"^ RETURNS (?!TABLE\b|SETOF\b|trigger\b|void\b)(?P<type>.+)$", re.MULTILINE)
 """The type of what a function of PostgreSQL gives: `7 / 2` and `7 < '10'` go by it."""
 _WIDER: Final = {"smallint": "integer", "bigint": "integer", "character varying": "text"}
@@ -47,6 +49,20 @@ def otherwise(own: Bodies, here: Bodies, *, named: Collection[str], names: Colle
             bodies = [_weights(_decisive(each), names) for each in theirs]
             if any(_weights(_decisive(each), names) not in bodies for each in ours):
                 yield name
+
+
+def looking_elsewhere(
+    own: Bodies, here: Bodies, *, named: Collection[str], ambiguous: Collection[str]
+) -> Iterator[str]:
+    """Yield those of some functions whose `search_path` differs, and that name what several schemas have."""
+    for name in sorted(named):
+        ours, theirs = (
+            [each for text in of.get(name, ()) for each in _PATH.findall(text)] for of in (own, here)
+        )
+        if ours != theirs and any(
+            not words_of(body_of(each)).isdisjoint(ambiguous) for each in own.get(name, ())
+        ):
+            yield name
 
 
 def shown_otherwise(

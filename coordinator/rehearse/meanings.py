@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
-from coordinator.rehearse.bodies import body_of, otherwise, shown_otherwise
+from coordinator.rehearse.bodies import body_of, looking_elsewhere, otherwise, shown_otherwise
 from coordinator.rehearse.catalogued import Room, bare, called, words_of
 from coordinator.rehearse.counters import Numbers
 from coordinator.rehearse.in_place import shows_otherwise
@@ -140,6 +140,9 @@ def _made_otherwise(pair: Pair) -> str | None:
     found = [
         *otherwise(before.functions, now.functions, named=named, names=names),
         *otherwise(before.searches, now.searches, named=named, names=names),
+        *looking_elsewhere(
+            before.functions, now.functions, named=named, ambiguous=before.ambiguous | now.ambiguous
+        ),
         *shown_otherwise(before.shown, now.shown, named=named, names=names),
     ]
     return _MADE_OTHERWISE.format(name=found[0]) if found else None

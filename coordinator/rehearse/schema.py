@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from coordinator.rehearsal_ports import Ran
@@ -101,6 +101,8 @@ class Schema:
     """Columns, each with its table, that are NOT NULL."""
     refusing: frozenset[tuple[Done, str]]
     """What cannot be done to a table's rows while one of another table refers to them, with that table."""
+    ambiguous: frozenset[str]
+    """Names, without schema, that tables or views of several schemas have."""
     catalogue: Mapping[str, str] = field(repr=False)
     """What it was read from."""
 
@@ -131,6 +133,7 @@ class Schema:
             labels=labels(read),
             never_null=never_null(read),
             refusing=frozenset(refusing(read)),
+            ambiguous=frozenset(homonyms(catalogue)),
             catalogue=catalogue,
         )
 
@@ -146,7 +149,8 @@ class Schema:
         if not left:
             return self
         if left not in self._about:
-            self._about[left] = Schema.of(without(self.catalogue, left))
+            alone = Schema.of(without(self.catalogue, left))
+            self._about[left] = replace(alone, ambiguous=self.ambiguous)
         return self._about[left]
 
     @cached_property

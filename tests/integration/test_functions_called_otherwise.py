@@ -1,4 +1,4 @@
-"""A function of PostgreSQL whose result has another type, in a query that shows nothing of it."""
+"""A function of PostgreSQL whose result has another type, or that finds its tables elsewhere."""
 
 from __future__ import annotations
 
@@ -27,3 +27,18 @@ def test_who_calls_it_in_a_condition_is_unproven(servers: Servers, returns: str,
     CREATE FUNCTION half(x integer) RETURNS {returns} LANGUAGE sql AS 'SELECT x / 2';"""
 
     assert verdict(servers, Engine.POSTGRESQL, BASE, pending, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "other", "expected"),
+    [("other, public", "t", "pu"), ("other, public", "u", "pp"), ("public", "u", "pp")],
+)
+def test_who_calls_one_that_looks_for_its_tables_elsewhere_is_unproven(
+    servers: Servers, path: str, other: str, expected: str
+):
+    base = f"""{BASE} CREATE SCHEMA other; CREATE TABLE other.{other} (id integer PRIMARY KEY, a integer);
+    CREATE FUNCTION counted(x integer) RETURNS bigint LANGUAGE sql
+    AS 'SELECT count(*) FROM t WHERE a = x + 7777';"""
+    pending = f"ALTER FUNCTION counted(integer) SET search_path = {path};"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT counted(id) FROM t") == expected
