@@ -304,7 +304,7 @@ def test_a_release_under_way_keeps_other_plans_from_its_database(checkout: Check
     ended = checkout.run("run", "other.yaml", "--set", "VERSION=1.6")
 
     assert ended.exit_code == 4
-    assert "release-under-way" in ended.err
+    assert "lease-held" in ended.err
     assert checkout.running() == {"1.4", "1.5"}
 
 
