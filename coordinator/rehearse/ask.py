@@ -18,6 +18,7 @@ from coordinator.queries import Query
 from coordinator.rehearsal_ports import Description, Lookup, Origin, Ran, Values
 from coordinator.rehearse.between import Between
 from coordinator.rehearse.catalogued import ANY, bare
+from coordinator.rehearse.changed_rows import changed_along
 from coordinator.rehearse.collated import concerns
 from coordinator.rehearse.description import mismatch, other_strings
 from coordinator.rehearse.free_parents import parent_of
@@ -339,7 +340,10 @@ def _hidden(query: Compiled, answer: Answer, state: State) -> Answer:
 
 def _reread(query: Compiled, answer: Answer, state: State, between: Between) -> Answer:
     """Return the answer with a column that is computed anew between here and the own state, if it has one."""
-    for migration, each in between.recomputed:
+    every = (
+        (name, each) for name, found in between.recomputed for each in changed_along(found, state.schema)
+    )
+    for migration, each in every:
         is_seen = each.concerns is Concerns.READING and not answer.works  # results have told of it
         is_named = not is_seen and state.schema.may_name(query.text, each.table, each.column)
         if is_named and concerns(query.text, each, state.schema):

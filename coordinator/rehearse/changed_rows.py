@@ -8,12 +8,15 @@ live does not know it, and to the next version it is what the migration says.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rehearse.catalogued import bare
+from coordinator.rehearse.catalogued import bare, words_of
+from coordinator.rehearse.following import below
 from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
+from coordinator.rehearse.schema import Schema, is_computed
 from coordinator.rehearse.written import set_by, targets_of
 from coordinator.sql import split_statements
 
@@ -39,3 +42,28 @@ def changed_by_writes(
                 for column in sorted(columns)
                 if (table, column) not in made
             )
+
+
+def changed_along(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
+    """Yield what a migration does to rows, and what follows of that in a schema.
+
+    A partition has its table's rows, a foreign key's action takes other rows along, and a generated column
+    is made of others.
+    """
+    yield each
+    if each.concerns is not Concerns.READING:
+        return
+    wholes = {(part, table) for table, part in schema.parts}
+    tables = {each.table} | below({each.table}, schema.parts) | below({each.table}, wholes)
+    yield from (replace(each, table=table) for table in sorted(tables - {each.table}))
+    event, columns = ("update", {each.column}) if each.column else ("delete", None)
+    for does, table in sorted(schema.following.going(tables, columns, event)):
+        if does == "delete" and table not in tables:
+            yield replace(each, table=table)
+        for follower in schema.followers if does == "update" else ():
+            if follower.of_child == (does, table):
+                named = (replace(each, table=table, column=column) for column in sorted(follower.columns))
+                yield from (replace(one, clause=_CHANGED) for one in named)
+    for (table, column), given in schema.given.items():
+        if table in tables and is_computed(given) and each.column in words_of(given):
+            yield replace(each, table=table, column=column)

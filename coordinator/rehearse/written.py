@@ -13,19 +13,23 @@ from typing import Final
 from coordinator.rehearse.catalogued import bare, words_of
 from coordinator.sql import split_statements, tokens
 
-_SET = re.compile(
-    r"\b(?:SET|KEY UPDATE)\b(?P<set>.*?)(?:\bWHERE\b|\bFROM\b|\bRETURNING\b|;?\s*$)",
-    re.IGNORECASE | re.DOTALL,
-)
+_SET = re.compile(r"\b(?:SET|KEY\s+UPDATE)\b", re.IGNORECASE)
+_ENDS_SET: Final = frozenset({"WHERE", "FROM", "RETURNING", ";"})
 _INTO = re.compile(
     r"\b(?:INTO\s+(?:[^\s(]+)(?:\s+AS\s+\w+)?|THEN\s+INSERT)\s*\((?P<columns>[^)]*)\)", re.IGNORECASE
 )
 _ROWS = re.compile(r"\b(?:INSERT|REPLACE)\b", re.IGNORECASE)
+_QUOTABLE: Final = r"(?:\"[^\"]*\"|`[^`]*`|[^\s(\"`])+"
 _TARGETS = re.compile(
-    r"\b(?:INTO|DELETE\s+FROM)\s+(?:ONLY\s+)?(?P<one>[^\s(]+)|\bUPDATE\b(?P<some>.*?)\bSET\b",
+    rf"\b(?:INTO|DELETE\s+FROM)\s+(?:ONLY\s+)?(?P<one>{_QUOTABLE})|\bUPDATE\b(?P<some>.*?)\bSET\b",
     re.IGNORECASE | re.DOTALL,
 )
 """A text may write several tables: MySQL's UPDATE of a join, PostgreSQL's WITH."""
+_DELETES_OF_SOME = re.compile(
+    r"DELETE\b(?!\s+FROM\b)(?P<some>.*?)(?:\bWHERE\b|;?\s*$)", re.IGNORECASE | re.DOTALL
+)
+"""MySQL's of a join (`DELETE a FROM t AS a JOIN s …`), and its `DELETE IGNORE FROM t`."""
+_JOINED = re.compile(rf"(?:\bFROM\b|\bJOIN\b|,)\s*(?P<one>{_QUOTABLE})", re.IGNORECASE)
 _VALUES = re.compile(r"\bVALUES\s*\((?P<values>.*)\)\s*(?:\bRETURNING\b.*)?;?\s*$", re.IGNORECASE | re.DOTALL)
 _LITERAL: Final = r"(?:'(?:[^'\\]|'')*'(?:\s*::\s*\w+)?|-?\d+(?:\.\d+)?|TRUE|FALSE|NULL)"
 _IS_LITERAL = re.compile(rf"\s*{_LITERAL}\s*", re.IGNORECASE)
@@ -49,6 +53,9 @@ def targets_of(text: str) -> frozenset[str]:
     found = frozenset[str]()
     for each in _TARGETS.finditer(text):
         found |= frozenset({bare(each["one"])}) if each["one"] else words_of(each["some"])
+    for statement in split_statements(text) if "DELETE" in text.upper() else ():
+        if (joined := _DELETES_OF_SOME.match(text, statement.offset)) is not None:
+            found |= {bare(each["one"]) for each in _JOINED.finditer(joined["some"])}
     return found
 
 
@@ -58,7 +65,7 @@ def columns_by(text: str) -> frozenset[str] | None:
     found = [each["columns"] for each in _INTO.finditer(text)]
     if len(found) < len(_ROWS.findall(text)):
         return None
-    return words_of(" ".join([*found, *(each["set"] for each in _SET.finditer(text))]))
+    return words_of(" ".join([*found, *_sets_of(text)]))
 
 
 @lru_cache(maxsize=_MANY)
@@ -72,8 +79,8 @@ def literal_values(text: str) -> Mapping[str, str]:
     """Return those columns, each with the value as it stands in the text."""
     statements = split_statements(text)
     words = statements[0].words if len(statements) == 1 else ()
-    if words[:1] == ("UPDATE",) and words.count("SET") == 1 and (changed := _SET.search(text)):
-        found = (_SETS_LITERAL.fullmatch(each) for each in items_of(changed["set"]))
+    if words[:1] == ("UPDATE",) and words.count("SET") == 1:
+        found = (_SETS_LITERAL.fullmatch(each) for set_ in _sets_of(text) for each in items_of(set_))
         return {each["column"].lower(): each["value"] for each in found if each}
     if words[:1] != ("INSERT",) or not _OTHER_ROWS.isdisjoint(words):
         return {}
@@ -88,7 +95,7 @@ def literal_values(text: str) -> Mapping[str, str]:
 @lru_cache(maxsize=_MANY)
 def changed_by(text: str) -> frozenset[str]:
     """Return the words among which the columns are that a text changes in rows that are there."""
-    return words_of(" ".join(each["set"] for each in _SET.finditer(text)))
+    return words_of(" ".join(_sets_of(text)))
 
 
 @lru_cache(maxsize=_MANY)
@@ -96,9 +103,10 @@ def set_by(text: str) -> Mapping[str, str]:
     """Return the columns that an UPDATE sets, each with what makes its value."""
     statements = split_statements(text)
     is_update = len(statements) == 1 and statements[0].words[:1] == ("UPDATE",)
-    changed = _SET.search(text) if is_update else None
-    pairs = (each.partition("=") for each in items_of(changed["set"])) if changed else ()
-    return {bare(name.strip(" \n\t()")): of for names, _, of in pairs for name in names.split(",")}
+    pairs = (each.partition("=") for each in items_of(next(_sets_of(text), ""))) if is_update else ()
+    targets = targets_of(text) if is_update else frozenset[str]()
+    names = ((name, of) for several, _, of in pairs for name in several.split(","))
+    return {column: of for name, of in names for column in _columns_of(name, targets)}
 
 
 @lru_cache(maxsize=_MANY)
@@ -106,6 +114,12 @@ def made_by(text: str) -> Mapping[str, frozenset[str]]:
     """Return the columns that an UPDATE sets, each with the words of what makes it NULL, but for literals."""
     needed = {column: _last_resort(column, of) for column, of in set_by(text).items()}
     return {column: words_of(of) for column, of in needed.items() if not _IS_LITERAL.fullmatch(of)}
+
+
+def _columns_of(name: str, targets: frozenset[str]) -> frozenset[str]:
+    """Return the column that stands left of a `=`: MySQL has `t.a`, PostgreSQL `a[1]`, and `a.field`."""
+    words = words_of(name.partition("[")[0])
+    return words - targets if len(words) > 1 else words
 
 
 def _last_resort(column: str, value: str) -> str:
@@ -135,9 +149,25 @@ def _is_balanced(text: str) -> bool:
 @lru_cache(maxsize=_MANY)
 def sent_by(text: str) -> frozenset[str]:
     """Return the columns of which an UPDATE sets each row to a parameter, and to nothing else."""
-    changed = _SET.search(text)
-    found = map(_SETS_PARAMETER.fullmatch, items_of(changed["set"])) if changed else ()
+    found = map(_SETS_PARAMETER.fullmatch, items_of(next(_sets_of(text), "")))
     return frozenset(each["column"].lower() for each in found if each)
+
+
+def _sets_of(text: str) -> Iterator[str]:
+    """Yield what stands behind each SET: as far as the clause goes, whatever its subqueries and texts say."""
+    found = _SET.search(text)
+    while found is not None:
+        depth, end, before = 0, len(text), ""
+        for kind, start, until, is_closed in tokens(rest := text[found.end() :]):
+            lexeme = rest[start:until].upper()
+            depth += (lexeme == "(") - (lexeme == ")")
+            is_end = depth == 0 and lexeme in _ENDS_SET and (before, lexeme) != ("DISTINCT", "FROM")
+            if is_end or depth < 0 or not is_closed:  # not closed: the SET itself stands in a text
+                end = found.end() + start
+                break
+            before = lexeme if kind == "word" else before
+        yield text[found.end() : end]
+        found = _SET.search(text, end)
 
 
 def items_of(text: str) -> Iterator[str]:

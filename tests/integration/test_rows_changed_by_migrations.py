@@ -83,3 +83,102 @@ def test_an_upsert_whose_row_a_query_wants_does_not_hide_another_default(servers
     )
 
     assert found == "up"
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ("state = coalesce(state, 'none')", "pu"),
+        ("n = (SELECT max(id) FROM s), state = trim(state)", "pu"),
+        ("n = length('no where'), state = trim(state)", "pu"),
+        ("n = (SELECT max(length('paid')) FROM s)", "pp"),
+    ],
+)
+def test_each_column_counts_that_an_update_sets(servers: Servers, engine: Engine, values: str, expected: str):
+    base = f"{BASE} CREATE TABLE s (id integer PRIMARY KEY);"
+    pending = f"UPDATE t SET {values} WHERE n = 1 AND n + id = 5000;"
+
+    assert verdict(servers, engine, base, pending, "SELECT state FROM t") == expected
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "(state, n) = (trim(state), n)",
+        "tags[1] = 'x'",
+        "place.street = 'x'",
+        "yes = n IS DISTINCT FROM 1, tags = NULL",
+    ],
+)
+def test_a_column_of_postgresql_counts_however_it_is_set(servers: Servers, values: str):
+    base = """CREATE TYPE address AS (street text, town text);
+    CREATE TABLE t (id integer PRIMARY KEY, state text, n integer, yes bool, tags text[], place address);"""
+    pending = f"UPDATE t SET {values} WHERE id = 5000;"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT state, tags, place FROM t") == "pu"
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize(
+    ("delete", "expected"),
+    [
+        ("DELETE t FROM t JOIN s ON s.id = t.n WHERE t.n + t.id = 5000;", "pu"),
+        ("DELETE x FROM s JOIN t AS x ON s.id = x.n WHERE x.n + x.id = 5000;", "pu"),
+        ("DELETE IGNORE FROM t WHERE n + id = 5000;", "pu"),
+        ("DELETE s FROM s JOIN apart ON s.id = apart.id WHERE s.id = 5000;", "pp"),
+    ],
+)
+def test_whose_rows_a_delete_of_mysql_takes(servers: Servers, delete: str, expected: str):
+    base = f"{BASE} CREATE TABLE s (id integer PRIMARY KEY); CREATE TABLE apart (id integer PRIMARY KEY);"
+
+    assert verdict(servers, ENGINE, base, delete, "SELECT count(*) FROM t") == expected
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("action", "pending", "query", "expected"),
+    [
+        ("ON DELETE CASCADE", FREED, "SELECT count(*) FROM kid", "pu"),
+        ("ON DELETE SET NULL", FREED, "SELECT t_id FROM kid", "pu"),
+        ("ON DELETE SET NULL", FREED, "SELECT m FROM kid", "pp"),
+        ("ON DELETE RESTRICT", FREED, "SELECT count(*) FROM kid", "pp"),
+        (
+            "ON UPDATE CASCADE",
+            "UPDATE t SET id = 8 WHERE n = 1 AND n + id = 5000;",
+            "SELECT t_id FROM kid",
+            "pu",
+        ),
+        (
+            "ON UPDATE CASCADE",
+            "UPDATE t SET n = 8 WHERE n = 1 AND n + id = 5000;",
+            "SELECT t_id FROM kid",
+            "pp",
+        ),
+    ],
+)
+def test_what_a_foreign_key_takes_along_counts(
+    servers: Servers, engine: Engine, action: str, pending: str, query: str, expected: str
+):
+    kid = f"""CREATE TABLE kid (id integer PRIMARY KEY, m integer, t_id integer,
+      FOREIGN KEY (t_id) REFERENCES t (id) {action});"""
+
+    assert verdict(servers, engine, f"{BASE} {kid}", pending, query) == expected
+
+
+@pytest.mark.parametrize("engine", EVERY)
+def test_what_is_generated_of_a_changed_column_counts(servers: Servers, engine: Engine):
+    base = BASE.replace("n integer", "n integer, g integer GENERATED ALWAYS AS (n * 2) STORED")
+    pending = "UPDATE t SET n = 4 WHERE n = 1 AND n + id = 5000;"
+
+    assert verdict(servers, engine, base, pending, "SELECT g FROM t") == "pu"
+    assert verdict(servers, engine, base, pending, "SELECT state FROM t") == "pp"
+
+
+@pytest.mark.parametrize(("changed", "read"), [("t", "t_some"), ("t_some", "t")])
+def test_a_partition_has_its_tables_rows(servers: Servers, changed: str, read: str):
+    base = """CREATE TABLE t (id integer, state text) PARTITION BY RANGE (id);
+    CREATE TABLE t_some PARTITION OF t DEFAULT;"""
+
+    pending = f"UPDATE {changed} SET state = trim(state) WHERE id = 5000;"
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, f"SELECT state FROM {read}") == "pu"
