@@ -14,13 +14,15 @@ from typing import Final
 from coordinator.evidence import StatementEvidence
 from coordinator.rehearse.catalogued import bare, words_of
 from coordinator.rehearse.following import below
+from coordinator.rehearse.met import events_of
 from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
 from coordinator.rehearse.schema import Schema, is_computed
-from coordinator.rehearse.written import set_by, targets_of
+from coordinator.rehearse.written import changed_by, set_by, targets_of
 from coordinator.sql import split_statements
 
 _CHANGED: Final = "changes `{table}.{column}` in rows that are there"
+_UPSERTS: Final = frozenset({"CONFLICT", "DUPLICATE"})
 _DELETED: Final = "takes rows of `{table}` away"
 
 
@@ -32,16 +34,31 @@ def changed_by_writes(
     made = {(bare(table), column) for (table, column), [(first, _), *_] in changed.items() if first is None}
     for each in statements:
         text = each.statement.text
-        words = [one.words[:1] for one in split_statements(text)]
-        if words not in ([("UPDATE",)], [("DELETE",)]):
-            continue
-        columns = {*set_by(text)} if words == [("UPDATE",)] else {ALL}
-        for table in sorted(targets_of(text)):
+        columns = _changed_by(text)
+        for table in sorted(targets_of(text)) if columns else ():
             yield from (
                 Recomputed(table, column, _CHANGED if column else _DELETED, Concerns.READING)
                 for column in sorted(columns)
                 if (table, column) not in made
             )
+
+
+def _changed_by(text: str) -> set[str]:
+    """Return the columns that a statement changes in rows that are there; where it takes rows away, ALL.
+
+    What stands in a WITH or a DO is told by its words, among which the columns are.
+    """
+    match [one.words for one in split_statements(text)]:
+        case [["UPDATE", *_]]:
+            return {*set_by(text)}
+        case [["DELETE", *_]]:
+            return {ALL}
+        case [["WITH" | "DO" | "MERGE", *_]]:
+            return {*changed_by(text), *([ALL] if "delete" in events_of(text) else [])}
+        case [["INSERT", *words]] if not _UPSERTS.isdisjoint(words):
+            return {*changed_by(text)}
+        case _:
+            return set()
 
 
 def changed_along(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:

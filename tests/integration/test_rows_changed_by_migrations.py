@@ -119,6 +119,46 @@ def test_a_column_of_postgresql_counts_however_it_is_set(servers: Servers, value
     assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT state, tags, place FROM t") == "pu"
 
 
+@pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        (f"DO $$ BEGIN {TRIMMED} END $$;", "SELECT state FROM t", "pu"),
+        (f"DO $$ BEGIN {TRIMMED} END $$;", "SELECT n FROM t", "pp"),
+        (f"DO $$ BEGIN {FREED} END $$;", "SELECT count(*) FROM t", "pu"),
+        (
+            "WITH gone AS (DELETE FROM t WHERE n + id = 5000 RETURNING id)"
+            " UPDATE s SET n = 1 FROM gone WHERE s.id = gone.id;",
+            "SELECT state FROM t",
+            "pu",
+        ),
+        (
+            "WITH old AS (SELECT id FROM s WHERE n = 5000)"
+            " UPDATE t SET state = 'x' FROM old WHERE t.id = old.id;",
+            "SELECT state FROM t",
+            "pu",
+        ),
+        ("DO $$ BEGIN PERFORM 1; END $$;", "SELECT state FROM t", "pp"),
+    ],
+)
+def test_what_a_block_or_a_with_changes_is_told_as_well(
+    servers: Servers, pending: str, query: str, expected: str
+):
+    base = f"{BASE} CREATE TABLE s (id integer PRIMARY KEY, n integer);"
+    whole = f"-- +goose StatementBegin\n{pending}\n-- +goose StatementEnd\n"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, whole, query) == expected
+
+
+@pytest.mark.parametrize("engine", EVERY)
+def test_an_upsert_changes_the_row_that_is_there(servers: Servers, engine: Engine):
+    conflict = "ON DUPLICATE KEY" if engine is ENGINE else "ON CONFLICT (id) DO"
+    pending = f"INSERT INTO t (id, state) VALUES (5000, 'x') {conflict} UPDATE state = 'x';"
+    pending = pending if engine is ENGINE else pending.replace("UPDATE state", "UPDATE SET state")
+
+    assert verdict(servers, engine, BASE, pending, "SELECT state FROM t WHERE id = 1") == "pu"
+    assert verdict(servers, engine, BASE, pending, "SELECT n FROM t WHERE id = 1") == "pp"
+
+
 @pytest.mark.mariadb
 @pytest.mark.parametrize(
     ("delete", "expected"),
