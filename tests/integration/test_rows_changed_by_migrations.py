@@ -126,14 +126,18 @@ def test_a_column_of_postgresql_counts_however_it_is_set(servers: Servers, value
         (f"DO $$ BEGIN {TRIMMED} END $$;", "SELECT n FROM t", "pp"),
         (f"DO $$ BEGIN {FREED} END $$;", "SELECT count(*) FROM t", "pu"),
         (
-            "WITH gone AS (DELETE FROM t WHERE n + id = 5000 RETURNING id)"
-            " UPDATE s SET n = 1 FROM gone WHERE s.id = gone.id;",
+            (
+                "WITH gone AS (DELETE FROM t WHERE n + id = 5000 RETURNING id)"
+                " UPDATE s SET n = 1 FROM gone WHERE s.id = gone.id;"
+            ),
             "SELECT state FROM t",
             "pu",
         ),
         (
-            "WITH old AS (SELECT id FROM s WHERE n = 5000)"
-            " UPDATE t SET state = 'x' FROM old WHERE t.id = old.id;",
+            (
+                "WITH old AS (SELECT id FROM s WHERE n = 5000)"
+                " UPDATE t SET state = 'x' FROM old WHERE t.id = old.id;"
+            ),
             "SELECT state FROM t",
             "pu",
         ),
