@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeVar
 
-from coordinator.rehearse.catalogued import bare, called, words_of
+from coordinator.rehearse.catalogued import bare, words_of
+from coordinator.rehearse.following import below
 from coordinator.rehearse.references import Reference
-from coordinator.rehearse.schema import Schema
+from coordinator.rehearse.schema import Schema, is_computed
 from coordinator.rehearse.written import columns_by
 
 _T = TypeVar("_T")
@@ -32,7 +33,7 @@ class Reached:
     touched: frozenset[str]
     """It may read or write their rows, or set something off that does."""
     referred: frozenset[str]
-    """Those, and all that they refer to: without rows of a parent, a child has none."""
+    """Those, and all without whose rows they may have none: a child's parent, what a trigger asks for."""
     is_certain: bool = True
     """False where it may come to any other table too."""
 
@@ -52,27 +53,32 @@ class Reach:
 
     def named(self, words: frozenset[str]) -> frozenset[str]:
         """Return the tables whose names are among some words."""
-        alike = set[str]().union(*(self._by_word[word] for word in words & self._by_word.keys()))
-        return frozenset(table for table in alike if words_of(table) <= words)
+        return self._tables.among(words)
+
+    def family(self, tables: frozenset[str]) -> frozenset[str]:
+        """Return some tables with their partitions, and with what they are partitions of."""
+        return tables | below(tables, self.schema.parts) | below(tables, self._wholes)
 
     def _come_to(self, text: str) -> Reached:
-        words, below = words_of(text), frozenset[str]()
-        is_certain = True
+        words, behind = words_of(text), frozenset[str]()
+        is_certain = _BY_NAME.search(text) is None
         while True:
-            before = words, below
+            before = words, behind
             named = self.named(words)
-            bodies = called(" ".join(words), self.schema.bodies)
+            named |= below(named | behind, self.schema.parts)
+            bodies = [each for name in self._bodied.among(words) for each in self._bodies[name]]
             if not words.isdisjoint(_WRITES):
-                bodies += [each for table in named | below for each in self._acting[table]]
-                may_change = None if bodies or below else _changed_by(text)
-                below |= self._below(named | below, may_change)
-                bodies += [each for table in named | below for each in self._asked_of_rows(table)]
+                acting = self._acted_on.among(words) | ((named | behind) & self._acting.keys())
+                bodies += [each for name in acting for each in self._acting[name]]
+                may_change = None if bodies or behind else _changed_by(text)
+                behind |= self._behind(named | behind, may_change)
+                bodies += [each for table in named | behind for each in self._asked_of_rows(table)]
             bodies += [each.text for table in named for each in self.schema.policies.get(table, ())]
             words = words.union(*(words_of(_HEAD.sub("CREATE ", each)) for each in bodies))
             is_certain = is_certain and not any(map(_BY_NAME.search, bodies))
-            if (words, below) == before:
+            if (words, behind) == before:
                 break
-        touched = self.named(words) | below
+        touched = named | behind
         return Reached(touched, self._above(touched), is_certain)
 
     def _asked_of_rows(self, table: str) -> Iterator[str]:
@@ -81,26 +87,55 @@ class Reach:
         every = (each.text for each in self.schema.constraints_of({table}))
         yield from (each for each in every if not each.upper().startswith("FOREIGN KEY"))
 
-    def _below(self, tables: frozenset[str], columns: frozenset[str] | None) -> frozenset[str]:
+    def _behind(self, tables: frozenset[str], columns: frozenset[str] | None) -> frozenset[str]:
         """Return the tables that refer to columns that a write may change; None: it may be any of them."""
         referring = (each for table in tables for each in self._children[table])
-        return frozenset(each.table for each in referring if columns is None or columns & each.keys)
+        return frozenset(
+            each.table
+            for each in referring
+            if columns is None or (columns and self._may_change(each, columns))
+        )
+
+    def _may_change(self, each: Reference, columns: frozenset[str]) -> bool:
+        given = (self.schema.given.get((each.parent, key), "") for key in each.keys)
+        made_of = frozenset[str]().union(*(words_of(one) for one in given if is_computed(one)))
+        return not columns.isdisjoint(each.keys | made_of)
 
     def _above(self, tables: frozenset[str]) -> frozenset[str]:
         found, new = tables, tables
         while new:
-            new = frozenset(each.parent for table in new for each in self._parents[table]) - found
+            parents = frozenset(each.parent for table in new for each in self._parents[table])
+            asked = frozenset[str]().union(*(self.named(words) for words in self._asked_by(new)))
+            new = (parents | asked | below(new, self._wholes)) - found
             found |= new
         return found
 
+    def _asked_by(self, tables: frozenset[str]) -> Iterator[frozenset[str]]:
+        """Yield the words of what may refuse a new row because of other rows."""
+        for each in self.schema.constraints_of(tables):
+            if each.is_trigger or not self.schema.functions.keys().isdisjoint(words_of(each.text)):
+                yield self.schema.words_behind(each.text)
+
     @cached_property
-    def _by_word(self) -> Mapping[str, set[str]]:
-        tables = (bare(key) for key in self.schema.catalogue if key.startswith("table "))
-        found: defaultdict[str, set[str]] = defaultdict(set)
-        for table in tables:
-            for word in words_of(table):
-                found[word].add(table)
-        return found
+    def _tables(self) -> _Names:
+        return _Names(bare(key) for key in self.schema.catalogue if key.startswith("table "))
+
+    @cached_property
+    def _acted_on(self) -> _Names:
+        return _Names(self._acting)  # also views: INSTEAD OF
+
+    @cached_property
+    def _bodied(self) -> _Names:
+        return _Names(self._bodies)
+
+    @cached_property
+    def _wholes(self) -> frozenset[tuple[str, str]]:
+        return frozenset((part, table) for table, part in self.schema.parts)
+
+    @cached_property
+    def _bodies(self) -> Mapping[str, Sequence[str]]:
+        domains = {name: tuple(sorted(checks)) for name, checks in self.schema.domains.items()}
+        return {**domains, **self.schema.bodies}
 
     @cached_property
     def _parents(self) -> Mapping[str, list[Reference]]:
@@ -117,6 +152,19 @@ class Reach:
     @cached_property
     def _given(self) -> Mapping[str, list[str]]:
         return _grouped((table, text) for (table, _), text in self.schema.given.items())
+
+
+class _Names:
+    """Names, found by their words: one may have several (`"order-lines"`), or none (`"2024"`)."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._words = {name: words_of(name) for name in names}
+        self._by_word = _grouped((min(words, default=""), name) for name, words in self._words.items())
+
+    def among(self, words: frozenset[str]) -> frozenset[str]:
+        """Return the names of which each word is among some."""
+        alike = (name for word in (words | {""}) & self._by_word.keys() for name in self._by_word[word])
+        return frozenset(name for name in alike if self._words[name] <= words)
 
 
 def _changed_by(text: str) -> frozenset[str] | None:

@@ -104,7 +104,8 @@ class SampleRows:
     def less(self, failure: Failure, emptied: Callable[[Emptied], Emptied | None]) -> SampleRows | None:
         """Return what is tried when a migration failed on these; None if it is to be tried without any.
 
-        `emptied` tells which tables are to be left without rows beside those that are already.
+        `emptied` tells which tables are to be left without rows beside those that are already. The others get
+        all that they can have again: it was not on their account that there was less.
         """
         words = _words_of(failure.migration)
         if self.wanted:
@@ -116,7 +117,7 @@ class SampleRows:
         if self.anew and not self.emptied.tables:
             return replace(self, anew=False)
         more = emptied(self.emptied)
-        return None if more is None else replace(self, anew=True, emptied=more)
+        return None if more is None else replace(FIRST_TRIED, emptied=more)
 
 
 FIRST_TRIED: Final = SampleRows()
