@@ -41,6 +41,7 @@ _SETS_PARAMETER = re.compile(
     r"\s*(?:\w+\s*\.\s*)?[\"`]?(?P<column>\w+)[\"`]?\s*=\s*(?:\$\d+|\?\d*|[:@]\w+|%s)(?:::\s*\w+)?\s*",
     re.IGNORECASE,
 )
+_OF_NEW_ROW = re.compile(r"\bNEW\s*\.\s*(?P<column>[\w\"`]+)\s*:?=", re.IGNORECASE)
 _OTHER_ROWS: Final = frozenset({"CONFLICT", "DUPLICATE", "SELECT", "SET"})
 """Words of an INSERT that writes more than its VALUES."""
 _MANY: Final = 4_096
@@ -114,6 +115,15 @@ def made_by(text: str) -> Mapping[str, frozenset[str]]:
     """Return the columns that an UPDATE sets, each with the words of what makes it NULL, but for literals."""
     needed = {column: _last_resort(column, of) for column, of in set_by(text).items()}
     return {column: words_of(of) for column, of in needed.items() if not _IS_LITERAL.fullmatch(of)}
+
+
+@lru_cache(maxsize=_MANY)
+def assigned_by(text: str) -> frozenset[str]:
+    """Return the columns that stand left of a `=`, wherever a text gives a row that is there a value."""
+    left = [each.partition("=")[0] for set_ in _sets_of(text) for each in items_of(set_)]
+    left += [each["column"] for each in _OF_NEW_ROW.finditer(text)]
+    names = (name for several in left for name in several.split(","))
+    return frozenset[str]().union(*(_columns_of(name, targets_of(text)) for name in names))
 
 
 def _columns_of(name: str, targets: frozenset[str]) -> frozenset[str]:

@@ -217,6 +217,25 @@ def test_texts_spell_numbers_where_a_migration_reads_them_so(servers: Servers, e
     assert verdict(servers, engine, SHOP, pending, "SELECT id FROM apart WHERE n > 0 AND n < 9") != "uu"
 
 
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("DO $$ BEGIN UPDATE apart SET state = lower(state); END $$", "uu"),
+        ("WITH one AS (SELECT 1) UPDATE apart SET state = lower(state)", "uu"),
+        ("UPDATE apart SET state = lower(state)", "pu"),
+        ("DO $$ BEGIN UPDATE apart SET n = state::integer; END $$", "pp"),
+    ],
+)
+def test_numbers_hide_not_what_happens_to_other_texts(servers: Servers, what: str, expected: str):
+    pending = f"""
+-- +goose StatementBegin
+{what};
+-- +goose StatementEnd
+CREATE TABLE counted AS SELECT state::integer AS n FROM apart WHERE state IS NOT NULL;"""
+
+    assert verdict(servers, Engine.POSTGRESQL, SHOP, pending, "SELECT state FROM apart") == expected
+
+
 def test_json_is_an_array_where_a_migration_takes_its_elements(servers: Servers):
     base = SHOP + "CREATE TABLE kept (id integer PRIMARY KEY, tags jsonb NOT NULL);"
     pending = "INSERT INTO apart SELECT 100 + id, jsonb_array_length(tags), 'x' FROM kept;"
