@@ -18,7 +18,6 @@ from coordinator.queries import Query
 from coordinator.rehearsal_ports import Description, Lookup, Origin, Ran, Values
 from coordinator.rehearse.between import Between
 from coordinator.rehearse.catalogued import ANY, bare
-from coordinator.rehearse.changed_rows import changed_along
 from coordinator.rehearse.collated import concerns
 from coordinator.rehearse.description import mismatch, other_strings
 from coordinator.rehearse.free_parents import parent_of
@@ -340,9 +339,7 @@ def _hidden(query: Compiled, answer: Answer, state: State) -> Answer:
 
 def _reread(query: Compiled, answer: Answer, state: State, between: Between) -> Answer:
     """Return the answer with a column that is computed anew between here and the own state, if it has one."""
-    every = (
-        (name, each) for name, found in between.recomputed for each in changed_along(found, state.schema)
-    )
+    every = ((name, each) for name, found in between.recomputed for each in state.along(found))
     for migration, each in every:
         is_seen = each.concerns is Concerns.READING and not answer.works  # results have told of it
         is_named = not is_seen and state.schema.may_name(query.text, each.table, each.column)

@@ -15,7 +15,9 @@ from typing import TypeVar
 from coordinator.evidence import Objection
 from coordinator.model import Layer
 from coordinator.rehearsal_ports import Description, Lookup, Ran, RehearsalDatabase, Values
+from coordinator.rehearse.changed_rows import changed_along
 from coordinator.rehearse.moment import is_no_answer
+from coordinator.rehearse.recomputed import Recomputed
 from coordinator.rehearse.schema import Schema
 
 _Question = TypeVar("_Question")
@@ -39,11 +41,18 @@ class State:
     _planned: dict[str | None, dict[str, Objection | None]] = field(default_factory=dict, init=False)
     _ran: dict[str | None, dict[str, Ran | Objection]] = field(default_factory=dict, init=False)
     _looked_up: dict[str, Lookup | None] = field(default_factory=dict, init=False)
+    _along: dict[Recomputed, tuple[Recomputed, ...]] = field(default_factory=dict, init=False)
 
     @cached_property
     def schema(self) -> Schema:
         """What its catalogue says."""
         return Schema.of(self.database.catalogue())
+
+    def along(self, each: Recomputed) -> tuple[Recomputed, ...]:
+        """Return what a migration does to rows, and what follows of that here."""
+        if each not in self._along:
+            self._along[each] = tuple(changed_along(each, self.schema))
+        return self._along[each]
 
     def describe(self, texts: Sequence[str]) -> list[Description | Objection]:
         """Ask layers 1 and 2, each text once."""
