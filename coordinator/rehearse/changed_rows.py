@@ -18,7 +18,7 @@ from coordinator.rehearse.met import events_of
 from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
 from coordinator.rehearse.schema import Schema, is_computed
-from coordinator.rehearse.written import changed_by, set_by, targets_of
+from coordinator.rehearse.written import assigned_by, set_by, targets_of
 from coordinator.sql import split_statements
 
 _CHANGED: Final = "changes `{table}.{column}` in rows that are there"
@@ -44,19 +44,16 @@ def changed_by_writes(
 
 
 def _changed_by(text: str) -> set[str]:
-    """Return the columns that a statement changes in rows that are there; where it takes rows away, ALL.
-
-    What stands in a WITH or a DO is told by its words, among which the columns are.
-    """
+    """Return the columns that a statement changes in rows that are there; where it takes rows away, ALL."""
     match [one.words for one in split_statements(text)]:
         case [["UPDATE", *_]]:
             return {*set_by(text)}
         case [["DELETE", *_]]:
             return {ALL}
         case [["WITH" | "DO" | "MERGE", *_]]:
-            return {*changed_by(text), *([ALL] if "delete" in events_of(text) else [])}
+            return {*assigned_by(text), *([ALL] if "delete" in events_of(text) else [])}
         case [["INSERT", *words]] if not _UPSERTS.isdisjoint(words):
-            return {*changed_by(text)}
+            return {*assigned_by(text)}
         case _:
             return set()
 

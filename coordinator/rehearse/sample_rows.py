@@ -124,13 +124,13 @@ FIRST_TRIED: Final = SampleRows()
 
 
 def _words_of(migration: Migration) -> frozenset[str]:
-    """Return the words of a migration, without columns that it changes where no text alone tells of it.
+    """Return the words of a migration, without columns that a function or a trigger of it changes.
 
-    What it does to other texts (`lower(code)` in a DO) has to show on their rows, and numbers would hide it.
+    What that does to other texts (`lower(code)`) only rows tell, see changed_rows; numbers would hide it.
     """
     text = "\n".join(each.text for each in migration.up.statements) if migration.up else ""
-    others = (each.text for each in split_statements(text) if each.words[:1] != ("UPDATE",))
-    return words_of(text) - frozenset[str]().union(*map(assigned_by, others))
+    bodies = (each.text for each in split_statements(text) if each.words[:1] == ("CREATE",))
+    return words_of(text) - frozenset[str]().union(*map(assigned_by, bodies))
 
 
 def _is_of_values(error: DatabaseError) -> bool:
