@@ -10,6 +10,7 @@ import pytest
 
 from coordinator.adapters.rehearsals._postgresql.sample import fill
 from coordinator.adapters.rehearsals._postgresql.tables import tables
+from coordinator.rehearsal_ports import THREE_ROWS
 from tests.fixtures.scratch import emptied, filled, opened
 
 
@@ -229,7 +230,7 @@ def test_leaves_the_tables_of_migration_tools_alone(connection: psycopg.Connecti
 def test_fills_once(connection: psycopg.Connection) -> None:
     scratch = filled(connection, "CREATE TABLE a (x int)")
 
-    fill(connection, filled=set())
+    fill(connection, THREE_ROWS, filled=set())
 
     assert len(scratch.rows("a")) == 3
 
@@ -294,10 +295,10 @@ def test_reads_only_the_tables_that_no_earlier_filling_met(connection: psycopg.C
 def test_a_table_that_is_made_again_under_a_filled_name_stays_empty(connection: psycopg.Connection) -> None:
     seen: set[str] = set()
     connection.execute("CREATE TABLE a (id int); CREATE TABLE b (id int)")
-    fill(connection, filled=seen)
+    fill(connection, THREE_ROWS, filled=seen)
 
     connection.execute("DROP TABLE a; CREATE TABLE a (id int); ALTER TABLE b RENAME TO c; TRUNCATE c")
-    fill(connection, filled=seen)
+    fill(connection, THREE_ROWS, filled=seen)
 
     assert connection.execute("SELECT FROM a").fetchall() == []
     assert len(connection.execute("SELECT FROM c").fetchall()) == 3

@@ -48,7 +48,7 @@ def test_a_text_that_the_schema_reads_as_json_is_a_document(reads: str, declared
         connection.execute(f"CREATE TABLE log (id integer PRIMARY KEY, body {declared} NOT NULL, at integer)")
         connection.execute(reads)
 
-        assert list(fill(connection, filled=set())) == []
+        assert list(fill(connection, THREE_ROWS, filled=set())) == []
 
         rows = connection.execute("SELECT json_extract(body, '$.sample') FROM log ORDER BY id").fetchall()
     assert rows == [(1,), (2,), (3,)]
