@@ -51,9 +51,10 @@ def what_stands_where(state: RunState) -> Iterator[str]:
             yield f"service {step.service}: {_traffic(step, stops.get(step.service), state)}"
         if step.kind == "monitor" and step.service not in switched:
             deploy = deploys.get(step.service)
-            stands = f"{step.version} on {step.colour} serves, as before"
             yield f"service {step.service}: " + (
-                _handed_over(deploy, stops[step.service], state) if deploy else stands
+                _handed_over(deploy, stops[step.service], state)
+                if deploy
+                else _unmoved(step, stops.get(step.service), state)
             )
     moves = [step for step in state.graph if step.state is not None]
     applies = Counter(step.its_database for step in moves)
@@ -82,6 +83,18 @@ def _traffic(switch: Step, stop: Step | None, state: RunState) -> str:
     if canary is not None and status in (Status.PENDING, Status.FAILED):
         return _SHARED.format(live=live, step=canary)
     return _TRAFFIC[status].format(step=switch, live=live)
+
+
+def _unmoved(monitor: Step, stop: Step | None, state: RunState) -> str:
+    """Return what serves where a run found the wanted version at work, as one does whose journal was lost."""
+    stands = f"{monitor.version} on {monitor.colour} serves, as before"
+    is_back = state.rollback is not None or state.abort is not None
+    if stop is None or stop.version is None or not is_back:
+        return stands
+    return (
+        f"{stands}: it had the traffic when this run began, which does not take it back."
+        f" To go back to {stop.version}, release that"
+    )
 
 
 def _canary_out(switch: Step, state: RunState) -> Step | None:

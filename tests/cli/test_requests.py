@@ -285,6 +285,22 @@ def test_a_lost_journal_costs_nothing_but_its_memory(checkout: Checkout):
     assert checkout.columns() == {"id", "email"}
 
 
+def test_a_way_back_says_what_it_does_not_take_back_without_the_journal(checkout: Checkout):
+    checkout.released("1.4")
+    checkout.write_plan(approve=["dba"])
+    checkout.migration(2, "drop", DROP)
+    assert checkout.release("1.5").exit_code == 4
+    shutil.rmtree(checkout.folder / ".coordinator" / "runs")
+    assert checkout.release("1.5").exit_code == 4
+
+    ended = checkout.run("rollback")
+
+    assert ended.exit_code == 0
+    assert "1.5 on green serves, as before: it had the traffic when this run began" in ended.out
+    assert "To go back to 1.4, release that" in ended.out
+    assert checkout.running() == {"1.4", "1.5"}
+
+
 def test_two_plans_in_one_folder_keep_their_own_journals(checkout: Checkout):
     checkout.released("1.4")
     checkout.write_plan("other.yaml")
