@@ -62,11 +62,14 @@ def changed_along(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
     """Yield what a migration does to rows, and what follows of that in a schema.
 
     A partition has its table's rows, a foreign key's action takes other rows along, and a generated column
-    is made of others.
+    is made of others. Of the words among which its table is, those that are none here are left out.
     """
-    yield each
     if each.concerns is not Concerns.READING:
+        yield each
         return
+    if each.table not in schema.relations:
+        return
+    yield each
     wholes = {(part, table) for table, part in schema.parts}
     tables = {each.table} | below({each.table}, schema.parts) | below({each.table}, wholes)
     yield from (replace(each, table=table) for table in sorted(tables - {each.table}))

@@ -273,6 +273,11 @@ class Schema:
         }
 
     @cached_property
+    def relations(self) -> frozenset[str]:
+        """What tables and views are called."""
+        return frozenset(table for table, _ in self.columns) | self.views.keys()
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """What tables, views and columns are called."""
         return frozenset(name for pair in self.columns for name in pair)

@@ -153,6 +153,19 @@ def test_what_a_block_or_a_with_changes_is_told_as_well(
     assert verdict(servers, Engine.POSTGRESQL, base, whole, query) == expected
 
 
+def test_a_word_beside_the_table_is_no_table(servers: Servers):
+    """Of `UPDATE t AS x SET`, and of a comment before it, a word may be one that a query has as well."""
+    pending = """-- +goose StatementBegin
+DO $$ BEGIN -- update the name that a state is listed by
+  UPDATE t AS x SET state = trim(x.state) WHERE x.state <> trim(x.state); END $$;
+-- +goose StatementEnd
+"""
+    base = f"{BASE} CREATE TABLE s (id integer PRIMARY KEY, name text, state text);"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT x.name, x.state FROM s AS x") == "pp"
+    assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT x.state FROM t AS x") == "pu"
+
+
 @pytest.mark.parametrize("engine", EVERY)
 def test_an_upsert_changes_the_row_that_is_there(servers: Servers, engine: Engine):
     conflict = "ON DUPLICATE KEY" if engine is ENGINE else "ON CONFLICT (id) DO"
