@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final, Protocol, Self
 
 from coordinator.evidence import Change, Objection, StatementEvidence
@@ -64,6 +65,16 @@ class Description:
     """
 
 
+class Texts(Enum):
+    """What the sample texts of a column are."""
+
+    WORDS = auto()
+    NUMBERS = auto()
+    """Each spells one; and what is JSON is an array."""
+    DOCUMENTS = auto()
+    """Each is a JSON object."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """Which sample rows a database gets; tables and columns are in small letters and without schema."""
@@ -76,8 +87,16 @@ class Sampling:
     """Parents that keep what they have; others get rows of ours beside one or two that are there."""
     without: Collection[str] = frozenset()
     """Tables that get no row."""
-    spelled: Collection[tuple[str, str]] = frozenset()
-    """Columns, each with its table, whose texts spell a number, and whose JSON is an array."""
+    numbers: Collection[tuple[str, str]] = frozenset()
+    """Columns, each with its table, whose texts are NUMBERS."""
+    documents: Collection[str] = frozenset()
+    """Columns of any table whose texts are DOCUMENTS, if they are no numbers."""
+
+    def texts_of(self, table: str, column: str) -> Texts:
+        """Return what the texts of a column are."""
+        if (table.lower(), column.lower()) in self.numbers:
+            return Texts.NUMBERS
+        return Texts.DOCUMENTS if column.lower() in self.documents else Texts.WORDS
 
 
 THREE_ROWS: Final = Sampling()

@@ -106,7 +106,7 @@ def _ask_on_rows(base: Scratch, release: _Question) -> tuple[Asked, Scratch]:
     wishes = wishes_of(release.subjects, new, release.engine)
     while True:
         filled = base.copied()
-        unfilled = rows.fill(filled.database, wishes, release.engine) if rows is not None else ()
+        unfilled = rows.fill(filled.database, wishes) if rows is not None else ()
         walked, ahead = _ask_on_two(filled, release, rows=rows, failing=names)
         stopped = next((each for each in walked.failures if each.migration.name not in names), None)
         if stopped is None or rows is None:

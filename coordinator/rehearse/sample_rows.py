@@ -10,7 +10,7 @@ from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration
 from coordinator.rehearsal_ports import RehearsalDatabase, Sampling
 from coordinator.rehearse.catalogued import bare, words_of
-from coordinator.rehearse.documents import put_documents, read_as_documents
+from coordinator.rehearse.documents import read_as_documents
 from coordinator.rehearse.emptied import NOTHING_EMPTIED, Emptied
 from coordinator.rehearse.free_parents import free_parents
 from coordinator.rehearse.met import events_of
@@ -62,28 +62,25 @@ class SampleRows:
     """Also rows that are NULL wherever that is allowed."""
     anew: bool = True
     """Also after each migration, in the tables that it made; a later one may copy rows into them."""
-    spelled: tuple[frozenset[str], ...] = ()
+    numbers: tuple[frozenset[str], ...] = ()
     """The words of migrations that read texts as numbers: columns that one names have such texts."""
     emptied: Emptied = NOTHING_EMPTIED
 
-    def fill(self, database: RehearsalDatabase, wishes: Wishes, engine: Engine) -> tuple[str, ...]:
+    def fill(self, database: RehearsalDatabase, wishes: Wishes) -> tuple[str, ...]:
         """Give rows to the first state; return a clause for each table that stays empty."""
-        unfilled = self._fill(database, wishes)
-        put_documents(database, wishes.documents, engine)
-        return (*unfilled, *self.emptied.clauses)
-
-    def _fill(self, database: RehearsalDatabase, wishes: Wishes) -> tuple[str, ...]:
         alone = wishes.left_alone
         wanted = {table: rows for table, rows in wishes.wanted.items() if table not in alone}
-        return database.fill(
+        unfilled = database.fill(
             Sampling(
                 with_nulls=self.with_nulls,
                 wanted=wanted if self.wanted else NOTHING,
                 left_alone=alone,
                 without=self.emptied.tables.keys(),
-                spelled=frozenset(_named_by(self.spelled, database)) if self.spelled else frozenset(),
+                numbers=frozenset(_named_by(self.numbers, database)) if self.numbers else frozenset(),
+                documents=wishes.documents,
             )
         )
+        return (*unfilled, *self.emptied.clauses)
 
     def after(self, apply: Apply, engine: Engine, wishes: Wishes) -> Apply:
         """Return what applies a migration, and gives rows to the tables that it made if they are wanted.
@@ -96,7 +93,7 @@ class SampleRows:
             if error is None:
                 free_parents(database, migration, engine)
                 if self.anew:
-                    self._fill(database, wishes.after(migration))
+                    self.fill(database, wishes.after(migration))
             return error
 
         return apply_and_fill
@@ -110,8 +107,8 @@ class SampleRows:
         words = _words_of(failure.migration)
         if self.wanted:
             return replace(self, wanted=False)
-        if _is_of_values(failure.error) and words not in self.spelled:
-            return replace(self, spelled=(*self.spelled, words))
+        if _is_of_values(failure.error) and words not in self.numbers:
+            return replace(self, numbers=(*self.numbers, words))
         if self.with_nulls:
             return replace(self, with_nulls=False)
         if self.anew and not self.emptied.tables:
@@ -139,12 +136,12 @@ def _is_of_values(error: DatabaseError) -> bool:
     return by_class or any(text in error.what for text in ("cannot store TEXT value", "malformed JSON"))
 
 
-def _named_by(spelled: Sequence[frozenset[str]], database: RehearsalDatabase) -> Iterator[tuple[str, str]]:
+def _named_by(texts: Sequence[frozenset[str]], database: RehearsalDatabase) -> Iterator[tuple[str, str]]:
     """Yield the columns, each with its table, that a migration names."""
     for key in database.catalogue():
         if key.startswith("column "):
             table, _, column = key.partition(" ")[2].rpartition(".")
-            if any(words_of(f"{bare(table)} {bare(column)}") <= words for words in spelled):
+            if any(words_of(f"{bare(table)} {bare(column)}") <= words for words in texts):
                 yield bare(table), bare(column)
 
 

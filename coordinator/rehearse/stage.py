@@ -128,7 +128,7 @@ def _try(
         if task.live.dump is not None and any(each.is_code or each.by_program for each in task.pending):
             _record_applied(walk, task)
         drift = _drift_of(walk, server, task, tell)
-        unfilled = rows.fill(walk, wishes, task.spec.engine) if rows is not None else ()
+        unfilled = rows.fill(walk, wishes) if rows is not None else ()
         ahead = scratch.enter_context(walk.clone()) if task.pending and _asks(task) else walk
         beside = scratch.enter_context(walk.clone()) if _has_programs(task) else None
         applied = completed.applied(_apply_for(task))

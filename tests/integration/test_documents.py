@@ -56,6 +56,56 @@ def test_a_migration_that_reads_json_has_documents(servers: Servers, engine: Eng
 
 
 @pytest.mark.parametrize(
+    ("engine", "query"),
+    [
+        (Engine.POSTGRESQL, "SELECT body::jsonb FROM log"),
+        (Engine.SQLITE, EXTRACTS),
+        pytest.param(MYSQL_ENGINE, EXTRACTS, marks=pytest.mark.mariadb),
+    ],
+)
+def test_a_column_of_that_name_that_takes_no_document_has_another_text(
+    servers: Servers, engine: Engine, query: str
+):
+    base = (
+        LOG.format("varchar(99)")
+        + """
+    CREATE TABLE short (id integer PRIMARY KEY, body varchar(9) NOT NULL UNIQUE);
+    CREATE TABLE checked (id integer PRIMARY KEY, body varchar(99) NOT NULL CHECK (body NOT LIKE '{%'));
+    """
+    )
+
+    rehearsal, [live, _] = rehearsed(
+        servers[engine], engine, base, TOGETHER + COLUMN, live=query, next_="SELECT 1"
+    )
+
+    assert live == "pp"
+    assert not [note for note in rehearsal.notes if "no sample rows" in note]
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.SQLITE])
+def test_no_trigger_sees_how_a_document_comes(servers: Servers, engine: Engine):
+    """It is there from the beginning: nothing is changed for it."""
+    body = {
+        Engine.POSTGRESQL: "EXECUTE FUNCTION refuses()",
+        Engine.SQLITE: "BEGIN SELECT RAISE(ABORT, 'kept'); END",
+    }[engine]
+    function = (
+        """CREATE FUNCTION refuses() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN RAISE EXCEPTION ''kept''; END';"""
+        if engine is Engine.POSTGRESQL
+        else ""
+    )
+    query = "SELECT body::jsonb FROM log" if engine is Engine.POSTGRESQL else EXTRACTS
+    base = f"""{LOG.format("text")} {function}
+-- +goose StatementBegin
+CREATE TRIGGER kept BEFORE UPDATE ON log FOR EACH ROW {body};
+-- +goose StatementEnd
+"""
+
+    assert verdict(servers, engine, base, COLUMN, query) == "pp"
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("SELECT l.body->>'x' FROM log AS l", {"body"}),

@@ -114,8 +114,7 @@ class _Filling:
         return found if several else found[:2]
 
     def _candidates(self, table: Table, column: TableColumn, number: int) -> list[SqlValue]:
-        is_spelled = (table.name.lower(), column.name.lower()) in self.sampling.spelled
-        return candidates(table, column, number, spelled=is_spelled)
+        return candidates(table, column, number, self.sampling.texts_of(table.name, column.name))
 
     def _of_parent(
         self, table: Table, key: ForeignKey, *, column: TableColumn, number: int

@@ -11,27 +11,27 @@ from coordinator.adapters.rehearsals._mysql.connection import SqlValue
 from coordinator.adapters.rehearsals._mysql.schema import Table, TableColumn
 from coordinator.adapters.rehearsals._mysql.tokens import tokens_of
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
-from coordinator.adapters.rehearsals._scratch.turns import one_of_few, place_of, spelled_of, text_of, turned
+from coordinator.adapters.rehearsals._scratch.turns import document_of, one_of_few, place_of, text_of, turned
+from coordinator.rehearsal_ports import Texts
 
 _LARGER: Final = 100
 """How much larger a number is for a check that compares two columns."""
 _MEMBER: Final = re.compile(r"'((?:[^']|'')*)'")
 
 
-def typed(column: TableColumn, number: int, place: int = 0, *, spelled: bool = False) -> SqlValue:
-    """Return the value that a column's type suggests for the row of a number; `place` as in `turned`.
-
-    `spelled`: a text spells a number, and JSON is an array.
-    """
+def typed(column: TableColumn, number: int, place: int = 0, texts: Texts = Texts.WORDS) -> SqlValue:
+    """Return the value that a column's type suggests for the row of a number; `place` as in `turned`."""
     row = turned(number, place)
     if few := _few(column):
         return one_of_few(few, number, place, column.default)
+    if column.kind == "json":
+        return document_of(row, texts)
     if column.kind in _BY_TYPE:
-        value = _BY_TYPE[column.kind](row)
-        return f"[{value!s}]" if spelled and column.kind == "json" else value
-    text = (spelled_of(number, place) if spelled else text_of(column.name, number, place))[
-        -(column.length or 0) :
-    ]
+        return _BY_TYPE[column.kind](row)
+    text = text_of(column.name, number, place, texts)
+    if texts is Texts.DOCUMENTS and len(text) > (column.length or len(text)):
+        text = text_of(column.name, number, place)
+    text = text[-(column.length or 0) :]
     return text.encode() if column.kind in _OF_BYTES else text
 
 
@@ -112,7 +112,6 @@ _BY_TYPE: Final[Mapping[str, Callable[[int], SqlValue]]] = {
     "datetime": _instant,
     "timestamp": _instant,
     "time": lambda number: f"03:04:{number % 60:02}",
-    "json": lambda number: f'{{"sample": {number}}}',
     "uuid": lambda number: f"00000000-0000-4000-8000-{number:012}",
     "inet4": lambda number: f"192.0.2.{number % 250}",
     "inet6": lambda number: f"2001:db8::{number}",
@@ -122,11 +121,12 @@ _BY_TYPE: Final[Mapping[str, Callable[[int], SqlValue]]] = {
 """Other types have texts."""
 
 
-def candidates(table: Table, column: TableColumn, number: int, *, spelled: bool = False) -> list[SqlValue]:
+def candidates(table: Table, column: TableColumn, number: int, texts: Texts = Texts.WORDS) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
-    larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
-    own = typed(column, number, place_of(column, table.columns, _first), spelled=spelled)
-    return likeliest_first(_of_checks(table, column, number), own, number, larger)
+    other = [typed(column, number + _LARGER)] if is_checked(table, column) else []
+    other += [typed(column, number)] if texts is not Texts.WORDS else []
+    own = typed(column, number, place_of(column, table.columns, _first), texts)
+    return likeliest_first(_of_checks(table, column, number), own, number, other)
 
 
 def _first(column: TableColumn) -> object:

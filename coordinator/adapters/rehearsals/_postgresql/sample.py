@@ -63,7 +63,7 @@ class _Filling:
         self._connection = connection
         self._wanted = sampling.wanted
         self._wishes = tuple(wish for wish in _WISHES if sampling.with_nulls or wish != "sparse")
-        self._suggestions = Suggestions(connection, spelled=sampling.spelled)
+        self._suggestions = Suggestions(connection, sampling)
         self._tables = tables(connection, without=filled)
         parents = {key.parent for table in self._tables for key in table.foreign_keys if sampling.with_nulls}
         self._seeded = {table.oid: count for table in self._tables if (count := self._count(table))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +12,7 @@ from coordinator.adapters.rehearsals._postgresql.constraints import Candidates, 
 from coordinator.adapters.rehearsals._postgresql.hints import literals
 from coordinator.adapters.rehearsals._postgresql.tables import ForeignKey, Table, TableColumn
 from coordinator.adapters.rehearsals._postgresql.values import Types, taken
+from coordinator.rehearsal_ports import THREE_ROWS, Sampling, Texts
 from coordinator.wanted import Link, WantedRow, as_text, choices_for
 
 _PARENTS: Final = 2
@@ -33,11 +34,9 @@ class Solved:
 class Suggestions:
     """What may stand in the columns of one database's tables."""
 
-    def __init__(
-        self, connection: psycopg.Connection, *, spelled: Collection[tuple[str, str]] = frozenset()
-    ) -> None:
+    def __init__(self, connection: psycopg.Connection, sampling: Sampling = THREE_ROWS) -> None:
         self._connection = connection
-        self._spelled = spelled
+        self._sampling = sampling
         self.types = Types(connection)
 
     def solved(self, table: Table) -> Solved | str:
@@ -92,9 +91,10 @@ class Suggestions:
         checks = [check.expression for check in table.checks if column.name in check.columns]
         hints = tuple(value for check in checks for value in literals(check))
         plain = self.types.plain(column.type_oid, written=column.type)
-        if (table.bare.lower(), column.name.lower()) in self._spelled:
-            spelled = self.types.spelled(column.type_oid, written=column.type)
-            return (*spelled, *self._default(column), *plain, *hints)
+        texts = self._sampling.texts_of(table.bare, column.name)
+        if texts is not Texts.WORDS:
+            made = self.types.texts(column.type_oid, texts, written=column.type)
+            return (*made, *self._default(column), *plain, *hints)
         return (*self._default(column), *plain, *hints)
 
     def _default(self, column: TableColumn) -> tuple[str, ...]:

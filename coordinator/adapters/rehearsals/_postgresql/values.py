@@ -18,6 +18,7 @@ import psycopg
 
 from coordinator.adapters.rehearsals._postgresql.hints import literals
 from coordinator.adapters.rehearsals._postgresql.pipeline import Command, rolled_back
+from coordinator.rehearsal_ports import Texts
 
 _VALUES: Final = 14
 """Of a type of which a table may have many: as many as it gets rows at most, and some that are new."""
@@ -80,8 +81,9 @@ _EDGES: Final[dict[str, tuple[str, ...]]] = {
     "bytea": ("\\x",),
     "interval": ("-1 day",),
 }
-_SPELLED: Final = tuple(str(n) for n in range(11, 11 + _VALUES))
+_NUMBERS: Final = tuple(str(n) for n in range(11, 11 + _VALUES))
 """Of two digits each, for so they are hexadecimal too."""
+_DOCUMENTS: Final = tuple(f'{{"sample": {n}}}' for n in range(1, _VALUES + 1))
 _ARRAYS: Final = dict.fromkeys(("json", "jsonb"), tuple(f'[{{"sample": {n}}}]' for n in (1, 2, 3)))
 _DEEPEST: Final = 4
 _MODIFIER = re.compile(r"\((\d+)(?:,\s*(-?\d+))?\)")
@@ -180,15 +182,16 @@ class Types:
             return (*(f"{{{value}}}" for value in self.plain(each.range, depth=depth + 1)), "{}")
         return _of_base(each.name, written if _MODIFIER.search(written) else each.written)
 
-    def spelled(self, oid: int, *, written: str = "") -> tuple[str, ...]:
-        """Return texts that spell a number, or JSON arrays; other types have none."""
+    def texts(self, oid: int, texts: Texts, *, written: str = "") -> tuple[str, ...]:
+        """Return such texts of a type; those that have none of a kind have none."""
         each = self.type(oid)
-        if each.name in _ARRAYS:
+        if each.name in _ARRAYS and texts is Texts.NUMBERS:
             return _ARRAYS[each.name]
         if each.name != "text" and each.name not in _AS_TEXT:
             return ()
         length = _MODIFIER.search(written if _MODIFIER.search(written) else each.written)
-        return tuple(value for value in _SPELLED if length is None or len(value) <= int(length[1]))
+        made = _NUMBERS if texts is Texts.NUMBERS else _DOCUMENTS
+        return tuple(value for value in made if length is None or len(value) <= int(length[1]))
 
     def labels(self, oid: int) -> tuple[str, ...]:
         """Return every value of an enum, or of an array of one; other types have none."""

@@ -35,12 +35,12 @@ def suggested(tokens: Sequence[Token], row: int) -> Iterator[str | int | float]:
         yield from _of_literal(token, row)
 
 
-def likeliest_first(spoken: Iterable[_V], plain: _V, row: int, larger: Sequence[_V]) -> list[_V]:
-    """Return each value to try for the row of a number once; what checks speak of goes ahead of `larger`."""
+def likeliest_first(spoken: Iterable[_V], plain: _V, row: int, other: Sequence[_V]) -> list[_V]:
+    """Return each value to try for the row of a number once; what checks speak of goes ahead of `other`."""
     told = list(dict.fromkeys(spoken))
     turn = row % len(told) if told else 0
     first = [plain] if not any(isinstance(each, str) for each in told) else []
-    return list(dict.fromkeys([*first, *told[turn:], *told[:turn], plain, *larger]))
+    return list(dict.fromkeys([*first, *told[turn:], *told[:turn], plain, *other]))
 
 
 def _of_literal(token: Token, row: int) -> Iterator[str | int | float]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from itertools import permutations
 from typing import Final, TypeVar
 
+from coordinator.rehearsal_ports import Texts
+
 _ORDERS: Final = tuple(permutations((1, 2, 3)))
 _BIT: Final = re.compile(r"[bB]'([01])'")
 _WORDS: Final = {"true": "1", "false": "0"}
@@ -27,20 +29,25 @@ def turned(number: int, place: int) -> int:
     return number if number > len(_ORDERS[0]) else _ORDERS[place % len(_ORDERS)][number - 1]
 
 
-def text_of(name: str, number: int, place: int) -> str:
+def text_of(name: str, number: int, place: int, texts: Texts = Texts.WORDS) -> str:
     """Return the text of a column in the row of a number; where no order is left, one of its own.
 
-    One begins with a capital: what makes small letters of a text is seen by that, and finds the others.
+    One begins with a capital: what makes small letters of a text is seen by that, and finds the others. A
+    number has two digits: so it is hexadecimal too.
     """
-    if place >= len(_ORDERS):
-        return f"{name} {number}"
-    row = turned(number, place)
-    return f"{'Sample' if row == 1 else 'sample'} {row}"
+    has_order = place < len(_ORDERS)
+    row = turned(number, place) if has_order else number
+    if texts is Texts.NUMBERS:
+        return str(10 + (row if has_order else number * 10 + place))
+    if texts is Texts.DOCUMENTS:
+        return document_of(row, Texts.WORDS)
+    return f"{'Sample' if row == 1 else 'sample'} {row}" if has_order else f"{name} {number}"
 
 
-def spelled_of(number: int, place: int) -> str:
-    """Return the text of a column that has to spell a number; of two digits, so it is hexadecimal too."""
-    return str(10 + (turned(number, place) if place < len(_ORDERS) else number * 10 + place))
+def document_of(row: int, texts: Texts) -> str:
+    """Return what a column of JSON has."""
+    document = f'{{"sample": {row}}}'
+    return f"[{document}]" if texts is Texts.NUMBERS else document
 
 
 def place_of(column: _V, columns: Sequence[_V], begins: Callable[[_V], object]) -> int:

@@ -38,15 +38,14 @@ Row = dict[str, SqlValue]
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The tables of a database, by their names in small letters, and whose texts spell numbers."""
+    """The tables of a database, by their names in small letters, and which rows they get."""
 
     tables: Mapping[str, Table]
-    spelled: Collection[tuple[str, str]]
+    sampling: Sampling
 
     def candidates(self, table: Table, column: TableColumn, number: int) -> list[SqlValue]:
         """Return the values to try for a column in the row of a number."""
-        is_spelled = (table.name.lower(), column.name.lower()) in self.spelled
-        return candidates(table, column, number, spelled=is_spelled)
+        return candidates(table, column, number, self.sampling.texts_of(table.name, column.name))
 
 
 def fill(connection: sqlite3.Connection, sampling: Sampling, *, filled: set[str]) -> Iterator[str]:
@@ -72,7 +71,7 @@ def fill(connection: sqlite3.Connection, sampling: Sampling, *, filled: set[str]
     few = [each for each in parents if each.name.lower() not in sampling.left_alone]
     orphaned = {table for table, *_ in connection.execute("PRAGMA foreign_key_check").fetchall()}
     names = {table.name for table in (*empty, *few)} - orphaned
-    by_name = _Known({table.name.lower(): table for table in known}, sampling.spelled)
+    by_name = _Known({table.name.lower(): table for table in known}, sampling)
     reasons = {
         table.name: reason
         for table in new

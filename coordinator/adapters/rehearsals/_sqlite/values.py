@@ -12,24 +12,22 @@ from typing import Final
 
 from coordinator.adapters.rehearsals._scratch.literals import likeliest_first, suggested
 from coordinator.adapters.rehearsals._scratch.tokens import Token
-from coordinator.adapters.rehearsals._scratch.turns import one_of_few, place_of, spelled_of, text_of, turned
+from coordinator.adapters.rehearsals._scratch.turns import document_of, one_of_few, place_of, text_of, turned
 from coordinator.adapters.rehearsals._sqlite.columns import type_of
 from coordinator.adapters.rehearsals._sqlite.connection import SqlValue
 from coordinator.adapters.rehearsals._sqlite.schema import Table, TableColumn, checks_of
 from coordinator.adapters.rehearsals._sqlite.tokens import tokens_of
+from coordinator.rehearsal_ports import Texts
 
 _LARGER: Final = 100
 """How much larger a number is for a check that compares two columns."""
 
 
-def typed(column: TableColumn, number: int, place: int = 0, *, spelled: bool = False) -> SqlValue:
-    """Return the value that a column's type suggests for the row of a number; `place` as in `turned`.
-
-    `spelled`: a text spells a number, and JSON is an array.
-    """
+def typed(column: TableColumn, number: int, place: int = 0, texts: Texts = Texts.WORDS) -> SqlValue:
+    """Return the value that a column's type suggests for the row of a number; `place` as in `turned`."""
     word, row = column.declared.upper(), turned(number, place)
     if "JSON" in word:
-        return _document(row, spelled=spelled)
+        return document_of(row, texts)
     if "UUID" in word:
         return f"00000000-0000-4000-8000-{row:012}"
     if _is_flag(column):
@@ -37,13 +35,8 @@ def typed(column: TableColumn, number: int, place: int = 0, *, spelled: bool = F
     of_type = _BY_TYPE.get(kind := type_of(column.declared))
     if of_type is not None:
         return of_type(row)
-    text = spelled_of(number, place) if spelled else text_of(column.name, number, place)
+    text = text_of(column.name, number, place, texts)
     return text.encode() if kind == "BLOB" else text
-
-
-def _document(number: int, *, spelled: bool = False) -> str:
-    document = f'{{"sample": {number}}}'
-    return f"[{document}]" if spelled else document
 
 
 _BY_TYPE: Final[Mapping[str, Callable[[int], SqlValue]]] = {
@@ -84,13 +77,14 @@ _EDGES: Final[Mapping[str, Callable[[int], Sequence[SqlValue]]]] = {
 }
 
 
-def candidates(table: Table, column: TableColumn, number: int, *, spelled: bool = False) -> list[SqlValue]:
+def candidates(table: Table, column: TableColumn, number: int, texts: Texts = Texts.WORDS) -> list[SqlValue]:
     """Return values to try for a row, the likeliest first; those that checks speak of stand ahead."""
-    larger = [typed(column, number + _LARGER)] if is_checked(table, column) else []
-    own = typed(column, number, place_of(column, table.columns, _first), spelled=spelled)
-    if column.name.lower() in table.documents and isinstance(own, str | bytes):
-        own = _document(number, spelled=spelled)
-    return likeliest_first(_of_checks(table, column, number), own, number, larger)
+    other = [typed(column, number + _LARGER)] if is_checked(table, column) else []
+    other += [typed(column, number)] if texts is not Texts.WORDS else []
+    if texts is Texts.WORDS and column.name.lower() in table.documents:
+        texts = Texts.DOCUMENTS
+    own = typed(column, number, place_of(column, table.columns, _first), texts)
+    return likeliest_first(_of_checks(table, column, number), own, number, other)
 
 
 def _first(column: TableColumn) -> object:
