@@ -2,12 +2,14 @@
 
 Results tell of an UPDATE or a DELETE only where it met a sample row that the query meets as well. So who
 reads what it is about is told; who only writes it is not. Nor is it told of a column that the release makes:
-live does not know it, and to the next version it is what the migration says.
+live does not know it, and to the next version it is what the migration says. One that gets back in all rows
+what it had is no other one: `RENAME a TO old_a; ADD a bigint; UPDATE t SET a = old_a`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,6 +24,7 @@ from coordinator.rehearse.written import assigned_by, set_by, targets_of
 from coordinator.sql import split_statements
 
 _CHANGED: Final = "changes `{table}.{column}` in rows that are there"
+_RENAMES: Final = re.compile(r"\bRENAME\s+(?:COLUMN\s+)?[`\"]?(\w+)[`\"]?\s+TO\s+[`\"]?(\w+)", re.IGNORECASE)
 _UPSERTS: Final = frozenset({"CONFLICT", "DUPLICATE"})
 _DELETED: Final = "takes rows of `{table}` away"
 
@@ -32,15 +35,24 @@ def changed_by_writes(
     """Yield the columns that a migration of a release changes, and the tables of which it deletes rows."""
     changed = changed_columns(release)  # a table that is made anew had its columns before
     made = {(bare(table), column) for (table, column), [(first, _), *_] in changed.items() if first is None}
+    names = (pair for each in release for pair in _RENAMES.findall(each.statement.text))
+    kept = {new.lower(): old.lower() for old, new in names}
     for each in statements:
         text = each.statement.text
-        columns = _changed_by(text)
+        columns = _changed_by(text) - _given_back(text, kept)
         for table in sorted(targets_of(text)) if columns else ():
             yield from (
                 Recomputed(table, column, _CHANGED if column else _DELETED, Concerns.READING)
                 for column in sorted(columns)
                 if (table, column) not in made
             )
+
+
+def _given_back(text: str, kept: Mapping[str, str]) -> set[str]:
+    """Return the columns that get in all rows what has stood there, by the names that it is `kept` under."""
+    if "where" in words_of(text):
+        return set()
+    return {column for column, value in set_by(text).items() if kept.get(bare(value.strip())) == column}
 
 
 def _changed_by(text: str) -> set[str]:
