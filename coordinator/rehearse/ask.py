@@ -60,6 +60,8 @@ _NULL: Final = (
     " no row could be"
 )
 
+_OF_ROWS: Final = frozenset({Concerns.READING, Concerns.WRITING})
+
 _Answer = TypeVar("_Answer")
 
 # -- at the version's own state --------------------------------------------------------------------------
@@ -341,7 +343,7 @@ def _reread(query: Compiled, answer: Answer, state: State, between: Between) -> 
     """Return the answer with a column that is computed anew between here and the own state, if it has one."""
     every = ((name, each) for name, found in between.recomputed for each in state.along(found))
     for migration, each in every:
-        is_seen = each.concerns is Concerns.READING and not answer.works  # results have told of it
+        is_seen = each.concerns in _OF_ROWS and not answer.works  # results have told of it
         is_named = not is_seen and state.schema.may_name(query.text, each.table, each.column)
         if is_named and concerns(query.text, each, state.schema):
             clause = each.clause.format(table=each.table, column=each.column)

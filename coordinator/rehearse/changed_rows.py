@@ -9,7 +9,7 @@ what it had is no other one: `RENAME a TO old_a; ADD a bigint; UPDATE t SET a = 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -25,6 +25,7 @@ from coordinator.sql import split_statements
 
 _CHANGED: Final = "changes `{table}.{column}` in rows that are there"
 _RENAMES: Final = re.compile(r"\bRENAME\s+(?:COLUMN\s+)?[`\"]?(\w+)[`\"]?\s+TO\s+[`\"]?(\w+)", re.IGNORECASE)
+_ORPHANED: Final = "takes rows of `{parent}` away, or their keys, to which `{{table}}.{{column}}` refers"
 _UPSERTS: Final = frozenset({"CONFLICT", "DUPLICATE"})
 _DELETED: Final = "takes rows of `{table}` away"
 
@@ -73,8 +74,9 @@ def _changed_by(text: str) -> set[str]:
 def changed_along(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
     """Yield what a migration does to rows, and what follows of that in a schema.
 
-    A partition has its table's rows, a foreign key's action takes other rows along, and a generated column
-    is made of others. Of the words among which its table is, those that are none here are left out.
+    A partition has its table's rows, a foreign key's action takes other rows along, a generated column is
+    made of others, and a row that is gone is no parent any more. Of the words among which its table is, those
+    that are none here are left out.
     """
     if each.concerns is not Concerns.READING:
         yield each
@@ -86,7 +88,9 @@ def changed_along(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
     tables = {each.table} | below({each.table}, schema.parts) | below({each.table}, wholes)
     yield from (replace(each, table=table) for table in sorted(tables - {each.table}))
     event, columns = ("update", {each.column}) if each.column else ("delete", None)
-    for does, table in sorted(schema.following.going(tables, columns, event)):
+    going = sorted(schema.following.going(tables, columns, event))
+    yield from _without_parents(each, tables | {table for does, table in going if does == "delete"}, schema)
+    for does, table in going:
         if does == "delete" and table not in tables:
             yield replace(each, table=table)
         for follower in schema.followers if does == "update" else ():
@@ -96,3 +100,13 @@ def changed_along(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
     for (table, column), given in schema.given.items():
         if table in tables and is_computed(given) and each.column in words_of(given):
             yield replace(each, table=table, column=column)
+
+
+def _without_parents(each: Recomputed, tables: Collection[str], schema: Schema) -> Iterator[Recomputed]:
+    """Yield the columns that refer to rows which a migration takes away, or gives another key."""
+    for one in sorted(schema.references, key=lambda one: (one.table, one.parent)):
+        if one.parent in tables and (not each.column or each.column in one.keys):
+            clause = _ORPHANED.format(parent=one.parent.replace("{", "{{").replace("}", "}}"))
+            yield from (
+                Recomputed(one.table, column, clause, Concerns.WRITING) for column in sorted(one.columns)
+            )

@@ -8,7 +8,7 @@ not, unless it is unique. A character set that lacks characters refuses them, or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Final
 
@@ -19,7 +19,7 @@ from coordinator.rehearse.met import events_of
 from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
 from coordinator.rehearse.schema import Schema
-from coordinator.rehearse.written import columns_by, items_of
+from coordinator.rehearse.written import columns_by, items_of, targets_of
 
 _COLLATE: Final = re.compile(r" collate (?P<name>(?:(?:\w+|\"[^\"]+\")\.)?(?:\w+|\"[^\"]+\"))")
 _OF_A_SCHEMA: Final = re.compile(r"(?:\w+|\"[^\"]+\")\.")
@@ -55,6 +55,7 @@ _SHOWN: Final = re.compile(
 _PLAIN: Final = re.compile(
     r"\s*(?:[\w\"`.]+(?:\s+(?:AS\s+)?[\w\"`]+)?|(?:[\w\"`]+\.)?\*)\s*;?\s*", re.IGNORECASE
 )
+_GIVES: Final = frozenset({"insert", "update"})
 _MEETS_ROWS: Final = re.compile(r"\b(?:SELECT|CONFLICT|DUPLICATE|IGNORE|REPLACE)\b", re.IGNORECASE)
 _COMPARES_ALL: Final = re.compile(
     r"\b(?:DISTINCT|UNION|INTERSECT|EXCEPT|NATURAL|MERGE|WITH)\b", re.IGNORECASE
@@ -97,9 +98,8 @@ def concerns(text: str, each: Recomputed, schema: Schema) -> bool:
     """Tell whether a text that may name a column does with it what the migration means to change."""
     if each.concerns is Concerns.NAMING:
         return True
-    if each.concerns in (Concerns.OPERATING, Concerns.READING):
-        operates = each.column in " ".join([text, *called(text, schema.bodies)])
-        return operates if each.concerns is Concerns.OPERATING else _reads(text, each.column, schema)
+    if each.concerns in _BY_WHAT_IT_DOES:
+        return _BY_WHAT_IT_DOES[each.concerns](text, each, schema)
     named = schema.bodies.keys() & words_of(text)
     bodies = " ".join(body for name in named for body in schema.bodies[name])
     whole = f"{text} {bodies}"
@@ -118,8 +118,22 @@ def concerns(text: str, each: Recomputed, schema: Schema) -> bool:
     return each.column in _compared_by(text) or (is_set and is_met)
 
 
-def _reads(text: str, column: str, schema: Schema) -> bool:
+def _writes(text: str, each: Recomputed, schema: Schema) -> bool:
+    """Tell whether a text gives a column a value, as far as what it names is not seen to do that."""
+    columns = columns_by(text)
+    is_set = columns is None or each.column in columns
+    if not schema.bodies.keys().isdisjoint(words_of(text)):
+        return True
+    return is_set and each.table in targets_of(text) and not events_of(text).isdisjoint(_GIVES)
+
+
+def _operates(text: str, each: Recomputed, schema: Schema) -> bool:
+    return each.column in " ".join([text, *called(text, schema.bodies)])
+
+
+def _reads(text: str, each: Recomputed, schema: Schema) -> bool:
     """Tell whether a text asks which value a column has, or which rows there are; what it writes asks not."""
+    column = each.column
     if not schema.bodies.keys().isdisjoint(words_of(text)):
         return True
     if column == ALL:
@@ -164,3 +178,10 @@ def _not_plain(found: re.Match[str]) -> str:
     return " ".join(
         each for each in items_of(found["shown"] or found["returned"] or "") if not _PLAIN.fullmatch(each)
     )
+
+
+_BY_WHAT_IT_DOES: Final[Mapping[Concerns, Callable[[str, Recomputed, Schema], bool]]] = {
+    Concerns.OPERATING: _operates,
+    Concerns.READING: _reads,
+    Concerns.WRITING: _writes,
+}

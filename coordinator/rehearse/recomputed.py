@@ -43,6 +43,7 @@ class Concerns(Enum):
     DIVIDING = "who divides, or makes a text of it"
     SPELLING = "who makes a text of it"
     READING = "who reads it"
+    WRITING = "who writes it"
     OPERATING = "who has its sign in the text"
 
 

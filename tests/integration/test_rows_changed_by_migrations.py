@@ -14,6 +14,7 @@ BASE = "CREATE TABLE t (id integer PRIMARY KEY, state varchar(20), n integer);"
 TRIMMED = "UPDATE t SET state = trim(state) WHERE state <> trim(state);"
 SET_TOGETHER = "UPDATE t SET (n, state) = (8, 'y') WHERE state <> trim(state);"
 FILLED = "UPDATE t SET n = coalesce(n, 7) WHERE state <> trim(state);"
+MOVED = "UPDATE t SET id = id + 1000 WHERE n + id = 5000;"
 FREED = "DELETE FROM t WHERE n = 1 AND n + id = 5000;"
 
 
@@ -164,6 +165,31 @@ DO $$ BEGIN -- update the name that a state is listed by
 
     assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT x.name, x.state FROM s AS x") == "pp"
     assert verdict(servers, Engine.POSTGRESQL, base, pending, "SELECT x.state FROM t AS x") == "pu"
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("pending", "query", "expected"),
+    [
+        (FREED, "INSERT INTO kid (id, t_id, m) VALUES (77, {}, 1)", "pu"),
+        (FREED, "UPDATE kid SET t_id = {} WHERE id = 2", "pu"),
+        (FREED, "UPDATE kid SET m = {} WHERE id = 2", "pp"),
+        (FREED, "DELETE FROM kid WHERE t_id = {}", "pp"),
+        (FREED, "INSERT INTO grandkid (id, kid_id) VALUES (77, {})", "pp"),
+        (MOVED, "INSERT INTO kid (id, t_id) VALUES (77, {})", "pu"),
+        (TRIMMED, "INSERT INTO kid (id, t_id, m) VALUES (77, {}, 1)", "pp"),
+    ],
+)
+def test_a_row_that_is_gone_is_no_parent_any_more(
+    servers: Servers, engine: Engine, pending: str, query: str, expected: str
+):
+    base = f"""{BASE} CREATE TABLE kid (id integer PRIMARY KEY, t_id integer, m integer,
+      FOREIGN KEY (t_id) REFERENCES t (id));
+    CREATE TABLE grandkid (id integer PRIMARY KEY, kid_id integer,
+      FOREIGN KEY (kid_id) REFERENCES kid (id));"""
+    text = query.format("$1" if engine is Engine.POSTGRESQL else "?")
+
+    assert verdict(servers, engine, base, pending, text) == expected
 
 
 @pytest.mark.parametrize("engine", EVERY)
