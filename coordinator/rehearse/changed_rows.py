@@ -15,7 +15,6 @@ from typing import Final
 
 from coordinator.evidence import StatementEvidence
 from coordinator.rehearse.catalogued import bare, words_of
-from coordinator.rehearse.following import below
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
@@ -84,8 +83,7 @@ def changed_along(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
     if each.table not in schema.relations:
         return
     yield each
-    wholes = {(part, table) for table, part in schema.parts}
-    tables = {each.table} | below({each.table}, schema.parts) | below({each.table}, wholes)
+    tables = schema.family(frozenset({each.table}))
     yield from (replace(each, table=table) for table in sorted(tables - {each.table}))
     event, columns = ("update", {each.column}) if each.column else ("delete", None)
     going = sorted(schema.following.going(tables, columns, event))

@@ -9,12 +9,13 @@ that it could fail on: it is not proven, whatever it answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 from coordinator.model import BackfillSpec, Engine, Migration
+from coordinator.pieces import statements_of
 from coordinator.rehearse.catalogued import bare, words_of
 from coordinator.rehearse.reach import Reach
 from coordinator.rehearse.schema import Schema
@@ -94,27 +95,21 @@ def emptied_by(
         return None
     if any(each.command is not None for each in backfills):
         return None
-    moving = [*_statements(pending, engine)]
+    moving = [statement for each in pending for statement in statements_of(each, engine)]
     reaches = [Reach(each) for each in (*schemas, _meanwhile(moving, schemas))]
-    name, own = failure.migration.name, [each.text for each in _statements([failure.migration], engine)]
+    name, own = failure.migration.name, [each.text for each in statements_of(failure.migration, engine)]
     found = _named(failure.error.what, reaches) - before.tables.keys()
     found = found or frozenset[str]().union(*(_touched(each, reaches) for each in own)) - before.tables.keys()
     for each in backfills:
         moving += split_statements(each.statement(_KEY), engine)
     every = dict(before.tables)
     while found:
-        found = found.union(*(each.family(found) for each in reaches))
+        found = found.union(*(each.schema.family(found) for each in reaches))
         every |= dict.fromkeys(sorted(found), name)
         if any(_is_unreadable(each, every, reaches) for each in moving):
             return None
         found = frozenset[str]().union(*(_made_of(each, every, reaches) for each in moving)) - every.keys()
     return Emptied(every) if every != before.tables else None
-
-
-def _statements(migrations: Sequence[Migration], engine: Engine) -> Iterator[SqlStatement]:
-    for migration in migrations:
-        for text in migration.up.statements if migration.up else ():
-            yield from split_statements(text.text, engine)
 
 
 def _named(text: str, reaches: Sequence[Reach]) -> frozenset[str]:

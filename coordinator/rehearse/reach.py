@@ -55,10 +55,6 @@ class Reach:
         """Return the tables whose names are among some words."""
         return self._tables.among(words)
 
-    def family(self, tables: frozenset[str]) -> frozenset[str]:
-        """Return some tables with their partitions, and with what they are partitions of."""
-        return tables | below(tables, self.schema.parts) | below(tables, self._wholes)
-
     def _come_to(self, text: str) -> Reached:
         words, behind = words_of(text), frozenset[str]()
         is_certain = _BY_NAME.search(text) is None
@@ -106,7 +102,7 @@ class Reach:
         while new:
             parents = frozenset(each.parent for table in new for each in self._parents[table])
             asked = frozenset[str]().union(*(self.named(words) for words in self._asked_by(new)))
-            new = (parents | asked | below(new, self._wholes)) - found
+            new = (parents | asked | below(new, self.schema.wholes)) - found
             found |= new
         return found
 
@@ -127,10 +123,6 @@ class Reach:
     @cached_property
     def _bodied(self) -> _Names:
         return _Names(self._bodies)
-
-    @cached_property
-    def _wholes(self) -> frozenset[tuple[str, str]]:
-        return frozenset((part, table) for table, part in self.schema.parts)
 
     @cached_property
     def _bodies(self) -> Mapping[str, Sequence[str]]:

@@ -8,19 +8,20 @@ from typing import Final
 
 from coordinator.errors import DatabaseError
 from coordinator.model import Engine, Migration
+from coordinator.pieces import statements_of
 from coordinator.rehearsal_ports import RehearsalDatabase, Sampling
 from coordinator.rehearse.catalogued import bare, words_of
 from coordinator.rehearse.documents import read_as_documents
 from coordinator.rehearse.emptied import NOTHING_EMPTIED, Emptied
 from coordinator.rehearse.free_parents import free_parents
 from coordinator.rehearse.met import events_of
+from coordinator.rehearse.refused_rows import is_of_values
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Apply, Failure
 from coordinator.rehearse.written import assigned_by, targets_of
 from coordinator.sql import split_statements
 from coordinator.wanted import NOTHING, WantedRows, read_as_one, wanted_by
 
-_NULL_NOT_ALLOWED: Final = "22004"
 _OF_ROWS_THERE: Final = frozenset({"update", "delete"})
 
 
@@ -107,7 +108,7 @@ class SampleRows:
         words = _words_of(failure.migration)
         if self.wanted:
             return replace(self, wanted=False)
-        if _is_of_values(failure.error) and words not in self.numbers:
+        if is_of_values(failure.error) and words not in self.numbers:
             return replace(self, numbers=(*self.numbers, words))
         if self.with_nulls:
             return replace(self, with_nulls=False)
@@ -130,12 +131,6 @@ def _words_of(migration: Migration) -> frozenset[str]:
     return words_of(text) - frozenset[str]().union(*map(assigned_by, bodies))
 
 
-def _is_of_values(error: DatabaseError) -> bool:
-    """Tell whether a value cannot be read as what it should be: SQLite has no class for that."""
-    by_class = (error.sqlstate or "").startswith("22") and error.sqlstate != _NULL_NOT_ALLOWED
-    return by_class or any(text in error.what for text in ("cannot store TEXT value", "malformed JSON"))
-
-
 def _named_by(texts: Sequence[frozenset[str]], database: RehearsalDatabase) -> Iterator[tuple[str, str]]:
     """Yield the columns, each with its table, that a migration names."""
     for key in database.catalogue():
@@ -147,18 +142,13 @@ def _named_by(texts: Sequence[frozenset[str]], database: RehearsalDatabase) -> I
 
 def wishes_of(subjects: Iterable[Subject], pending: Iterable[Migration], engine: Engine) -> Wishes:
     """Return what the queries of some versions, and the migrations between them, want of sample rows."""
-    statements = {each.name: _statements_of(each, engine) for each in pending}
+    statements = {each.name: [one.text for one in statements_of(each, engine)] for each in pending}
     migrating = [text for texts in statements.values() for text in texts]
     changing = [text for text in migrating if events_of(text) & _OF_ROWS_THERE]
     asked = dict.fromkeys(query.text for each in subjects for query in each.catalogue.queries)
     seeded = [(name, _seeded_by(texts)) for name, texts in statements.items()]
     wanted = wanted_by(dict.fromkeys((*changing, *asked)), engine)
     return Wishes(wanted, seeded, read_as_one(asked, engine), read_as_documents((*asked, *migrating)))
-
-
-def _statements_of(migration: Migration, engine: Engine) -> Sequence[str]:
-    texts = (each.text for each in migration.up.statements) if migration.up else ()
-    return [each.text for text in texts for each in split_statements(text, engine)]
 
 
 def _seeded_by(statements: Iterable[str]) -> frozenset[str]:

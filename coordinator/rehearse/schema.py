@@ -272,6 +272,15 @@ class Schema:
             for key, (table, _, column) in parts
         }
 
+    def family(self, tables: frozenset[str]) -> frozenset[str]:
+        """Return some tables with their partitions, and with what they are partitions of."""
+        return tables | below(tables, self.parts) | below(tables, self.wholes)
+
+    @cached_property
+    def wholes(self) -> frozenset[tuple[str, str]]:
+        """Its parts, each with the table of which it has some rows."""
+        return frozenset((part, table) for table, part in self.parts)
+
     @cached_property
     def relations(self) -> frozenset[str]:
         """What tables and views are called."""

@@ -38,6 +38,7 @@ from coordinator.rehearse.left_behind import hazards_of_left_behind
 from coordinator.rehearse.live_nulls import hazards_of_live_nulls
 from coordinator.rehearse.lost_indexes import hazards_of_lost_indexes
 from coordinator.rehearse.otherwise import done_otherwise
+from coordinator.rehearse.refused_rows import is_of_rows
 from coordinator.rehearse.sample_rows import FIRST_TRIED, SampleRows, wishes_of
 from coordinator.rehearse.schema import Schema
 from coordinator.rehearse.task import Task
@@ -180,16 +181,7 @@ def _has_programs(task: Task) -> bool:
 
 def _is_tried_otherwise(failure: Failure, rows: SampleRows | None) -> bool:
     """Tell whether a walk that fails begins anew, with other rows or a backfill: nobody wants its answers."""
-    return _is_of_rows(failure.error) and rows is not None
-
-
-def _is_of_rows(error: DatabaseError) -> bool:
-    """Tell whether rows made a migration fail: a value (class 22) or a rule (class 23) that refuses them.
-
-    SQLite has no classes, but a few wordings; of a program nobody knows why it failed.
-    """
-    of_rows = (error.sqlstate or "")[:2] in ("22", "23") or any(each in error.what for each in _OF_ROWS)
-    return of_rows or error.code == "program-failed"
+    return is_of_rows(failure.error) and rows is not None
 
 
 def _rehearsal(
@@ -379,14 +371,6 @@ def _told_base(task: Task) -> str:
     return f"from {counted(len(task.applied), 'migration file')}, replayed"
 
 
-_OF_ROWS: Final = (
-    "constraint failed",
-    "cannot store",
-    "malformed JSON",
-    "Cannot add a NOT NULL column with default value NULL",
-    "Cannot add a column with non-constant default",
-)
-"""What SQLite says of rows; the last two of any, and neither of an empty table."""
 _NO_PROGRAM: Final = "no `command` of the plan applies it"
 _PROGRAM_MAY_NOT: Final = "nothing says that its program may work on a scratch database (`rehearse: true`)"
 MEND_DOUBT: Final = "Install a server like the live one here, or name one: `rehearsal: {url: env:…}`."

@@ -1,0 +1,33 @@
+"""Whether it is sample rows that made a migration fail, and of them their values. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coordinator.errors import DatabaseError
+
+_NULL_NOT_ALLOWED: Final = "22004"
+_OF_ROWS: Final = (
+    "constraint failed",
+    "cannot store",
+    "malformed JSON",
+    "Cannot add a NOT NULL column with default value NULL",
+    "Cannot add a column with non-constant default",
+)
+"""What SQLite, which has no classes, says of rows; the last two of any, and neither of an empty table."""
+_OF_VALUES: Final = ("cannot store TEXT value", "malformed JSON")
+
+
+def is_of_rows(error: DatabaseError) -> bool:
+    """Tell whether rows made a migration fail: a value (class 22) or a rule (class 23) that refuses them.
+
+    Of a program nobody knows why it failed.
+    """
+    of_rows = (error.sqlstate or "")[:2] in ("22", "23") or any(each in error.what for each in _OF_ROWS)
+    return of_rows or error.code == "program-failed"
+
+
+def is_of_values(error: DatabaseError) -> bool:
+    """Tell whether a value cannot be read as what it should be."""
+    by_class = (error.sqlstate or "").startswith("22") and error.sqlstate != _NULL_NOT_ALLOWED
+    return by_class or any(each in error.what for each in _OF_VALUES)
