@@ -8,15 +8,18 @@ Who takes the tool's locks cannot move it meanwhile, and who takes none is met b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
+from itertools import chain, islice
 from threading import Lock
 from typing import Final, Self
 
 from coordinator.applied import Book, Standing
 from coordinator.apply import batch_up, demand_next, ledger_before, look, read_ledger, send_up
+from coordinator.errors import CoordinatorError
 from coordinator.halfway import may_remain
 from coordinator.model import DatabaseName, Engine, Migration, MigrationId, Script
 from coordinator.ports.databases import Batch, LiveSession, Patience, Target
@@ -27,8 +30,6 @@ _CALM: Final = frozenset(
     {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMENT", "TRUNCATE", "GRANT", "REVOKE"}
 )
 """Statements after which a session is as it was, but for temporary tables."""
-_TOGETHER: Final = 16
-"""Migrations that go in one trip at most: whoever asks to stop waits for what has been sent."""
 WORTH_IT: Final = 2
 """Migrations that go together, at least."""
 _TEMPORARY: Final = frozenset({"TEMP", "TEMPORARY"})
@@ -142,38 +143,56 @@ class Series:
         self.ledger = after
 
     def apply_all(
-        self, migrations: Sequence[Migration], *, patience: Patience, book: Book, labels: Sequence[str]
+        self,
+        migrations: Sequence[Migration],
+        *,
+        patience: Patience,
+        book: Book,
+        labels: Sequence[str],
+        is_halted: Callable[[], bool],
     ) -> int:
         """Apply and record what is to come, in one trip; return how many of them, from the first, are there.
 
-        None where that is not to be had, or would not be worth it: `apply` does it then, or says why not.
-        Each is `is_whole` and `may_follow`. Raises: DatabaseError that is ambiguous, and what the tool says
-        of a file, with nothing done; after an error it is of no use any more.
+        None where that is not to be had, or would not be worth it, and none behind what cannot go along:
+        `apply` does it then, or says why not. No more are sent than are under way when `is_halted`. Each is
+        `is_whole` and `may_follow`. Raises: DatabaseError that is ambiguous; it is of no use any more then.
         """
-        batches: list[Batch] = []
         ledgers = [self.ledger]
-        is_fit = self.ledger.exists and self.standing is Standing.READY
-        coming = self._coming[self._at :] if is_fit else ()
-        for migration, due in zip(migrations[:_TOGETHER], coming, strict=False):
-            ledger = ledgers[-1]
-            after = self.tool.after(ledger, migration)
-            if due.version != migration.version or after is None or due.version == self._stopped_at:
-                break
-            batch = batch_up(
-                self.tool, migration, target=self.target, ledger=ledger, patience=patience, book=book
-            )
-            if batch is None:
-                break
-            batches.append(batch)
-            ledgers.append(after)
-        if len(batches) < WORTH_IT:
+        up = partial(batch_up, self.tool, target=self.target, patience=patience, book=book)
+        batches = self._batches(migrations, ledgers, up, is_halted)
+        first = tuple(islice(batches, WORTH_IT))
+        if len(first) < WORTH_IT:
             return 0
-        count = self.session.execute_all(batches, labels=labels[: len(batches)])
-        if count < len(batches):
+        count = self.session.execute_all(chain(first, batches), labels=labels)
+        if count < len(ledgers) - 1:
             self._stopped_at = migrations[count].version
         self.ledger = ledgers[count]
         self._at += count
         return count
+
+    def _batches(
+        self,
+        migrations: Sequence[Migration],
+        ledgers: list[Ledger],
+        up: Callable[..., Batch | None],
+        is_halted: Callable[[], bool],
+    ) -> Iterator[Batch]:
+        """Yield the transaction of each migration that is due, and add to `ledgers` what is recorded then."""
+        if not self.ledger.exists or self.standing is not Standing.READY:
+            return
+        for migration, due in zip(migrations, self._coming[self._at :], strict=False):
+            after = self.tool.after(ledgers[-1], migration)
+            is_due = due.version == migration.version != self._stopped_at
+            if not is_due or after is None or is_halted():
+                return
+            try:
+                batch = up(migration, ledger=ledgers[-1])
+            except CoordinatorError:
+                return  # by itself it meets that again, and says it of itself
+            if batch is None:
+                return
+            ledgers.append(after)
+            yield batch
 
     def close(self) -> None:
         """Let go of the locks and disconnect."""

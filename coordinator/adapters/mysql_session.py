@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -150,7 +150,7 @@ class MysqlSession:
             finally:
                 self._waits = None
 
-    def execute_all(self, batches: Sequence[Batch], *, labels: Sequence[str]) -> int:
+    def execute_all(self, batches: Iterable[Batch], *, labels: Sequence[str]) -> int:
         """Send none: what changes the schema commits itself, so that nothing behind it could be held back."""
         del batches, labels
         return 0

@@ -157,21 +157,21 @@ class LockWaits:
         finally:
             self._end_look()
 
-    def once(self, send: Callable[[str, LockWatch], int]) -> tuple[int, timedelta]:
+    def once(self, send: Callable[[str, LockWatch], None]) -> timedelta:
         """Let several transactions be sent, each of which waits no longer than a first try does; once.
 
-        `send` gets what opens each, and what looks meanwhile. Return what it returns, and for how long others
-        may have waited; rather too long than too short.
+        `send` gets what opens each, and what looks meanwhile. Return for how long others may have waited;
+        rather too long than too short.
         """
         self._begin()
         allowed = self._budget.allowed()
         watch = self._watch(allowed)
         try:
             with watch:
-                count = send(_setting("LOCAL", allowed), watch)
+                send(_setting("LOCAL", allowed), watch)
         finally:
             self._end_look()
-        return count, max(allowed, timedelta(seconds=watch.stalled))
+        return max(allowed, timedelta(seconds=watch.stalled))
 
     def _end_look(self) -> None:
         if self._second is not None and not self._second.closed:

@@ -12,10 +12,11 @@ a rehearsal watches such a session and must meet the same errors.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise, takewhile
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -177,26 +178,28 @@ class PostgresqlSession:
         finally:
             self.roll_back()
 
-    def execute_all(self, batches: Sequence[Batch], *, labels: Sequence[str]) -> int:
+    def execute_all(self, batches: Iterable[Batch], *, labels: Sequence[str]) -> int:
         """Send transactions in one trip, of which the last alone waits for the disk; see ports.LiveSession.
 
-        None where a transaction is not for one trip, or would have to wait patiently for rows.
+        None behind one that is not for a trip, or would have to wait patiently for rows.
         """
-        patience = batches[0].patience
-        if patience is None or self._beside is None or not all(map(_can_follow, batches)):
+        fit = takewhile(_can_follow, batches)
+        first = next(fit, None)
+        if first is None or first.patience is None or self._beside is None:
             return 0
         if self._watch_client is None:
             self.settle()
         if not self._can_flush:
             return 0
-        waits = LockWaits(self, self._beside, patience)
+        trip = _Trip(chain((first,), fit), labels)
+        waits = LockWaits(self, self._beside, first.patience)
         try:
-            count, spent = waits.once(lambda opening, watch: self._send_all(batches, labels, opening, watch))
+            spent = waits.once(lambda opening, watch: self._send_all(trip, opening, watch))
         finally:
             self.roll_back()
-        if count < len(batches):
+        if trip.is_cut_short:
             self._spent = spent
-        return count
+        return trip.there
 
     def make_durable(self) -> None:
         """Wait for the disk, where this role may; one that may not has left nothing behind that waits."""
@@ -266,46 +269,47 @@ class PostgresqlSession:
         if refused is not None:
             raise self._error_at(refused, batch, first=len(settles) + len(before))
 
-    def _send_all(
-        self, batches: Sequence[Batch], labels: Sequence[str], opening: str, watch: LockWatch
-    ) -> int:
-        """Send each transaction behind the one before it, which has to be there or it does nothing itself.
-
-        That the one before is there is said by a setting that was made in it: a tool's own guard would be
-        content with a version that somebody else has recorded.
-        """
+    def _send_all(self, trip: _Trip, opening: str, watch: LockWatch) -> None:
         self._trips += 1
-        groups: list[tuple[Item, ...]] = []
-        kept = self._kept.items
-        for at, (batch, label) in enumerate(zip(batches, labels, strict=True)):
-            self.relabel(label)
-            begun, before = f"{self._trips}.{at}", f"{self._trips}.{at - 1} is there"
-            demand = kept(_DEMAND.format(_IS_SETTLED.format(before))) if at else ()
-            groups.append((*demand, *self._settling(), _SETTLED.format(begun)))
-            is_last = at + 1 == len(batches)
-            holds = f"{_IS_SETTLED.format(begun)} AND NOT EXISTS ({batch.guard})"
-            opened = ("BEGIN", opening, *(() if is_last else (_LATER,)), *kept(_DEMAND.format(holds)))
-            records = chain.from_iterable(map(kept, batch.of_tool))
-            ended = (_SETTLED.format(f"{begun} is there"), "COMMIT")
-            groups.append((*opened, *batch.of_file, *records, *ended))
         # Each of them waits no longer than a first try, so it is soon enough to look when that is over.
         soon = SOON if watch.limit is None else watch.limit.total_seconds()
-        refused = send_together(self._connection, groups, watch=watch, soon=soon)
+        refused = send_together(self._connection, self._groups(trip, opening), watch=watch, soon=soon)
         if refused is None:
-            return len(batches)
+            trip.there = len(trip.sizes) // 2
+            return
+        trip.is_cut_short = True
         self._kept = KeptTexts()
         if refused.at is None or self._connection.closed:
             raise self._error_from(refused.error, index=None, commits=True)
-        ends = accumulate(map(len, groups))
-        count = sum(end <= refused.at for end in ends) // 2
+        trip.there = sum(end <= refused.at for end in accumulate(trip.sizes)) // 2
         self.roll_back()
-        if count:
+        if trip.there:
             try:
                 self.make_durable()
             except DatabaseError as error:
                 error.ambiguous = True  # they are there, and nobody knows for how long
                 raise
-        return count
+
+    def _groups(self, trip: _Trip, opening: str) -> Iterator[tuple[Item, ...]]:
+        """Yield two groups for each transaction: behind the one before it, which has to be there, or it does
+        nothing itself.
+
+        That the one before is there is said by a setting that was made in it: a tool's own guard would be
+        content with a version that somebody else has recorded.
+        """
+        kept = self._kept.items
+        each_with_next = pairwise(chain(trip.batches, (None,)))
+        for at, ((batch, following), label) in enumerate(zip(each_with_next, trip.labels, strict=False)):
+            assert batch is not None, "what is last is followed by None"
+            self.relabel(label)
+            begun, before = f"{self._trips}.{at}", f"{self._trips}.{at - 1} is there"
+            demand = kept(_DEMAND.format(_IS_SETTLED.format(before))) if at else ()
+            yield trip.sized((*demand, *self._settling(), _SETTLED.format(begun)))
+            holds = f"{_IS_SETTLED.format(begun)} AND NOT EXISTS ({batch.guard})"
+            opened = ("BEGIN", opening, *((_LATER,) if following else ()), *kept(_DEMAND.format(holds)))
+            records = chain.from_iterable(map(kept, batch.of_tool))
+            ended = (_SETTLED.format(f"{begun} is there"), "COMMIT")
+            yield trip.sized((*opened, *batch.of_file, *records, *ended))
 
     def _settling(self) -> tuple[str, ...]:
         own = (*self._settings.split(";"), self._label, *(self._watch_client or "").split(";"))
@@ -416,6 +420,24 @@ class PostgresqlSession:
         if not self._connection.closed:
             with suppress(psycopg.Error):
                 self._connection.rollback()
+
+
+@dataclass
+class _Trip:
+    """Transactions that are sent one behind the other, and what is known of them then."""
+
+    batches: Iterable[Batch]
+    labels: Sequence[str]
+    sizes: list[int] = field(default_factory=list)
+    """How many items each group has that was sent; two groups are a transaction."""
+    there: int = 0
+    """So many of them, from the first, are committed."""
+    is_cut_short: bool = False
+
+    def sized(self, group: tuple[Item, ...]) -> tuple[Item, ...]:
+        """Return a group that is sent now."""
+        self.sizes.append(len(group))
+        return group
 
 
 def _can_follow(batch: Batch) -> bool:

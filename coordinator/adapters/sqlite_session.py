@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 
 from coordinator.adapters.batches import (
@@ -43,6 +43,8 @@ _LEADING = _BLANKS + "\v\ufeff"
 _INSTRUCTIONS = 10_000
 """After so many of SQLite's virtual machine a query is asked for its time: some tenths of a millisecond."""
 _WORTH_IT = 2
+_MOST = 16
+"""Transactions that share one: whoever asks to stop waits for it."""
 _LONGEST = 0.02
 """Seconds after which several transactions that became one are committed, however many are still to come."""
 _UNDONE = frozenset({"ALTER", "CREATE", "DELETE", "DROP", "INSERT", "UPDATE"})
@@ -110,7 +112,7 @@ class SqliteSession:
         finally:
             self._roll_back()
 
-    def execute_all(self, batches: Sequence[Batch], *, labels: Sequence[str]) -> int:
+    def execute_all(self, batches: Iterable[Batch], *, labels: Sequence[str]) -> int:
         """Send transactions as savepoints of one, which waits for the disk once; see ports.LiveSession.
 
         Others wait for the write lock at most `_LONGEST` longer than for the slowest of them alone. Where the
@@ -118,8 +120,8 @@ class SqliteSession:
         row without its parent that one leaves behind would be forgiven where a later one brings the parent.
         """
         del labels
-        patience = batches[0].patience
-        fit = tuple(takewhile(_can_share, batches))
+        fit = tuple(takewhile(_can_share, islice(batches, _MOST)))
+        patience = fit[0].patience if fit else None
         if patience is None or len(fit) < _WORTH_IT:
             return 0
         if self._send("PRAGMA foreign_keys") != [(0,)]:

@@ -24,8 +24,8 @@ from coordinator.model import DatabaseName
 
 NOT_BEGUN: Final = "it was not begun"
 """What is known of a step whose group ended before it: its intent is taken back."""
-_MOST: Final = 64
-"""Intents that are written at once; beyond it the share of the flush is too small to be measured."""
+_MOST: Final = 256
+"""Intents that are written at once, while nothing else is done; more would gain too little to be measured."""
 _QUICK: Final = timedelta(seconds=2)
 """A group that took longer is followed by a smaller one. It may be a program, which has to start first."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -126,12 +126,13 @@ class Session(Protocol):
 class LiveSession(Session, Protocol):
     """A session on a database of the plan."""
 
-    def execute_all(self, batches: Sequence[Batch], *, labels: Sequence[str]) -> int:
+    def execute_all(self, batches: Iterable[Batch], *, labels: Sequence[str]) -> int:
         """Send transactions one behind the other, each named by its label, in one trip or one commit.
 
         Return how many of them, from the first, are committed, and so that they would survive a crash of the
         server; of those behind nothing has happened, and `execute` says why. An engine, or a batch, that is
-        not fit for it returns 0. Raises: DatabaseError that is ambiguous, where nobody knows of any of them.
+        not fit for it returns 0. One of `batches` may be made while those before it are at work.
+        Raises: DatabaseError that is ambiguous, where nobody knows of any of them.
         """
         ...
 

@@ -259,6 +259,7 @@ class Apply:
                 patience=context.patience(name),
                 book=_book(context),
                 labels=[step.id for step in steps[: len(fit)]],
+                is_halted=context.is_halted,
             )
             unless_kept.pop_all()
         context.series.leave(name, series)

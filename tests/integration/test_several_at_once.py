@@ -4,10 +4,12 @@ behind a refused one has not happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,11 +18,11 @@ from fixtures.local import until
 from fixtures.one_statement import migrations_of
 from fixtures.several import Several
 
-from coordinator import series
 from coordinator.adapters.databases import postgresql
 from coordinator.apply import read_ledger
-from coordinator.errors import DatabaseError, Waiting
+from coordinator.errors import DatabaseError, StepFailed, Waiting
 from coordinator.model import LocksSpec, Migration
+from coordinator.ports.databases import Batch
 from coordinator.secret import Secret
 
 TOOLS = ("goose", "golang-migrate")
@@ -99,15 +101,69 @@ def test_all_of_them_are_applied_and_recorded_as_they_are_one_by_one(
     assert together.series.session.query(is_reset) == [(True,)]
 
 
-def test_no_more_go_at_once_than_somebody_who_asks_to_stop_waits_for(
+def test_none_is_sent_once_somebody_asks_to_stop_and_what_was_sent_stays(
+    begin: Begin, server: CrashingServer
+) -> None:
+    url = server.new_database("halted")
+    together = begin(url, "goose", migrations_of("goose", *tables("a", "b", "c", "d")))
+    asked = itertools.count(1)
+    together.is_halted = lambda: next(asked) > 2
+
+    assert together.apply_from(2) == 2
+    server.crash()
+
+    assert together.made("abcd") == "abc"
+
+
+LONG = 40
+"""More than are ever ahead of their answers."""
+
+
+def long_series() -> list[str]:
+    return [f"CREATE TABLE long_{number} (x int)" for number in range(1, LONG + 1)]
+
+
+def test_more_than_are_ahead_of_their_answers_go_in_one_trip(
+    begin: Begin, tool: str, database_url: str
+) -> None:
+    together = begin(database_url, tool, migrations_of(tool, *long_series()))
+
+    assert together.apply_from(2) == LONG - 1
+
+    assert together.applied() == versions(tool, LONG)
+    assert together.rows("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'long%'") == [(LONG,)]
+
+
+def test_none_is_sent_once_the_server_has_refused_one(begin: Begin, database_url: str) -> None:
+    """What was sent behind it before its answer came does nothing."""
+    statements = long_series()
+    statements[2] = "CREATE TABLE long_3 (x nonsense)"
+    together = begin(database_url, "goose", migrations_of("goose", *statements))
+
+    assert together.apply_from(2) == 1
+
+    assert together.applied() == {1, 2}
+    assert together.rows("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'long%'") == [(2,)]
+
+
+def test_a_file_that_its_tool_refuses_ends_the_trip_and_says_itself_why(
     begin: Begin, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(series, "_TOGETHER", 2)
     together = begin(database_url, "goose", migrations_of("goose", *tables("a", "b", "c", "d")))
+    up = together.tool.up
+
+    def refusing(migration: Migration, **given: Any) -> Sequence[Batch]:
+        if migration.version == 4:
+            raise StepFailed("refused", "not this one")
+        return up(migration, **given)
+
+    monkeypatch.setattr(together.tool, "up", refusing)
 
     assert together.apply_from(2) == 2
 
     assert together.made("abcd") == "abc"
+    with pytest.raises(StepFailed, match="not this one"):
+        together.apply(together.migrations[3])
 
 
 @pytest.mark.parametrize(
@@ -202,14 +258,16 @@ def test_a_table_that_somebody_holds_is_waited_for_briefly_and_then_as_the_plan_
 def test_what_is_not_fit_for_one_trip_is_left_to_go_by_itself(
     begin: Begin, unfit: str, database_url: str
 ) -> None:
-    together = begin(database_url, "goose", migrations_of("goose", *tables("a", "b"), unfit))
+    together = begin(database_url, "goose", migrations_of("goose", *tables("a", "b"), unfit, *tables("d")))
 
-    assert together.apply_from(2) == 0
+    count = together.apply_from(2)
 
-    assert together.made("b") == ""
-    for each in together.migrations[1:]:
+    assert count in (0, 1)
+    assert together.made("abd") == "ab"[: 1 + count]
+    assert together.apply_from(2 + count) == 0
+    for each in together.migrations[1 + count :]:
         together.apply(each)
-    assert together.made("b") == "b"
+    assert together.made("abd") == "abd"
 
 
 # -- a server that crashes -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -80,7 +80,7 @@ class _OfNewFile(SqliteSession):
         self._open()
         super().execute(batch)
 
-    def execute_all(self, batches: Sequence[Batch], *, labels: Sequence[str]) -> int:
+    def execute_all(self, batches: Iterable[Batch], *, labels: Sequence[str]) -> int:
         self._open()
         return super().execute_all(batches, labels=labels)
 
