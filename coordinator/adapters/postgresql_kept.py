@@ -22,9 +22,12 @@ from typing import Final
 from coordinator.adapters.postgresql_pipeline import Filled, Item, Prepared
 
 _PLANNED: Final = ("SELECT ", "INSERT ", "UPDATE ", "DELETE ")
-_VALUE: Final = re.compile(r"('(?:[^']|'')*+'|(?<![\w$.])[0-9]+(?![\w$.]))")
-"""A literal. Where it takes a part of a quoted name for one, either that part never differs, or what it takes
-for no literal does, and the text is sent as it stands."""
+_VALUE: Final = re.compile(
+    r"(['0-9](?:(?<=')[^']*+(?:''[^']*+)*+'|(?<=[0-9])(?<![\w$.][0-9])[0-9]*+(?![\w$.])))"
+)
+"""A literal; the set of characters that begins it lets `re` search fast. Where it takes a part of a quoted
+name for one, either that part never differs, or what it takes for no literal does, and the text is sent as it
+stands."""
 _INTO: Final = "INSERT INTO "
 
 

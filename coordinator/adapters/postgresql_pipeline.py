@@ -150,8 +150,8 @@ class _Answers:
         result = self._wire.get_result()
         if result is None:  # the end of one statement's answers
             return
-        status = ExecStatus(result.status)
-        if status is ExecStatus.PIPELINE_SYNC:
+        status = result.status
+        if status == ExecStatus.PIPELINE_SYNC:
             self.due -= 1
             self._wait.begin_anew()
             return
