@@ -14,7 +14,7 @@ since, further in front in the search_path. So a file that names one of these ta
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Final
@@ -38,6 +38,18 @@ class _Kept:
     name: bytes
     varying: tuple[int, ...]
     constant: tuple[str, ...]
+
+
+def in_one(settings: Iterable[str]) -> str:
+    """Return a query that does what several `SET name = value` do: it can be kept, and they cannot."""
+    return f"SELECT {', '.join(map(_as_call, settings))}"
+
+
+def _as_call(setting: str) -> str:
+    words, _, value = setting.partition(" = ")
+    *scope, name = words.removeprefix("SET ").split()
+    quoted = value if value.startswith("'") else f"'{value}'"
+    return f"pg_catalog.set_config('{name}', {quoted}, {scope == ['LOCAL']})"
 
 
 class KeptTexts:

@@ -30,7 +30,7 @@ from coordinator.adapters.batches import (
     transaction_left_open,
 )
 from coordinator.adapters.postgresql_blockers import SOON, Connection, LockWatch
-from coordinator.adapters.postgresql_kept import KeptTexts, names_own_table
+from coordinator.adapters.postgresql_kept import KeptTexts, in_one, names_own_table
 from coordinator.adapters.postgresql_lock_waits import LockWaits, Send, can_wait_briefly
 from coordinator.adapters.postgresql_pipeline import Item, Refused, can_go_together, send_together
 from coordinator.adapters.postgresql_poolers import PROCESS, demand_own_session
@@ -304,16 +304,21 @@ class PostgresqlSession:
             self.relabel(label)
             begun, before = f"{self._trips}.{at}", f"{self._trips}.{at - 1} is there"
             demand = kept(_DEMAND.format(_IS_SETTLED.format(before))) if at else ()
-            yield trip.sized((*demand, *self._settling(), _SETTLED.format(begun)))
+            settings = kept(in_one((*self._own_settings(), _SETTLED.format(begun))))
+            yield trip.sized((*demand, *_RESETS, *settings))
             holds = f"{_IS_SETTLED.format(begun)} AND NOT EXISTS ({batch.guard})"
-            opened = ("BEGIN", opening, *((_LATER,) if following else ()), *kept(_DEMAND.format(holds)))
+            opening_ones = kept(in_one((opening, _LATER) if following else (opening,)))
+            opened = ("BEGIN", *opening_ones, *kept(_DEMAND.format(holds)))
             records = chain.from_iterable(map(kept, batch.of_tool))
             ended = (_SETTLED.format(f"{begun} is there"), "COMMIT")
             yield trip.sized((*opened, *batch.of_file, *records, *ended))
 
     def _settling(self) -> tuple[str, ...]:
+        return (*_RESETS, *self._own_settings())
+
+    def _own_settings(self) -> tuple[str, ...]:
         own = (*self._settings.split(";"), self._label, *(self._watch_client or "").split(";"))
-        return (*_RESETS, *(each.strip("; ") for each in own if each.strip("; ")))
+        return tuple(each.strip("; ") for each in own if each.strip("; "))
 
     def _error_at(self, refused: Refused, batch: Batch, *, first: int) -> DatabaseError:
         """Return what stopped a transaction that went out at once, of which `first` is the first text."""

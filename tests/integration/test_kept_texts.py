@@ -11,6 +11,7 @@ from fixtures.one_statement import migrations_of
 from fixtures.several import Several
 
 from coordinator.adapters.databases import postgresql
+from coordinator.adapters.postgresql_kept import in_one
 from coordinator.model import LocksSpec
 from coordinator.secret import Secret
 
@@ -133,3 +134,31 @@ def test_a_record_goes_to_the_table_that_its_text_would_find(
     found = release.rows(f'SELECT version_id FROM "{user}".goose_db_version ORDER BY id')
     assert found == [(version,) for version in range(9, 15)]
     assert release.rows("SELECT max(version_id) FROM public.goose_db_version") == [(8,)]
+
+
+SETTINGS = {
+    "SET application_name = 'expand:it''s'": "application_name",
+    "SET idle_session_timeout = 0": "idle_session_timeout",
+    "SET SESSION lock_timeout = 5000": "lock_timeout",
+    "SET LOCAL synchronous_commit = local": "synchronous_commit",
+    "SET coordinator.settled_for = '7.1 is there'": "coordinator.settled_for",
+}
+
+
+def test_settings_in_one_query_are_what_they_are_one_by_one(database_url: str) -> None:
+    look = "SELECT " + ", ".join(f"current_setting('{name}')" for name in SETTINGS.values())
+
+    def shown(*texts: str) -> list[list[tuple[object, ...]]]:
+        """Return what the settings are in the transaction that sets them, and after it."""
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            with connection.transaction():
+                for text in texts:
+                    connection.execute(text.encode())
+                inside = connection.execute(look.encode()).fetchall()
+            return [inside, connection.execute(look.encode()).fetchall()]
+
+    together = shown(in_one(tuple(SETTINGS)))
+
+    assert together == shown(*SETTINGS)
+    inside, behind = (rows[0][3] for rows in together)
+    assert inside == "local" != behind
