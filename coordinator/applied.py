@@ -191,9 +191,20 @@ def read_records(
     session: Session, tool: MigrationTool, target: Target, *, of: Migration | None = None
 ) -> Records | None:
     """Return what the table says of a version table, or `of` one migration; None if it cannot be read."""
+    return _read(
+        session, target, _is_of(tool, target) if of is None else is_row_of(of, tool=tool, target=target)
+    )
+
+
+def read_marks(session: Session, tool: MigrationTool, target: Target) -> Mapping[str, Mark]:
+    """Return the marks alone of a version table; none if the table cannot be read."""
+    found = _read(session, target, f"{_is_of(tool, target)} AND at_statement IS NOT NULL")
+    return {} if found is None else found.marks
+
+
+def _read(session: Session, target: Target, wanted: str) -> Records | None:
     if session.query(standing_query(target)) != [(Standing.READY,)]:
         return None
-    wanted = _is_of(tool, target) if of is None else is_row_of(of, tool=tool, target=target)
     rows = session.query(
         "SELECT version, file_digest, code_digest, release_name, applied_at, at_statement, is_refused"  # noqa: S608
         f" FROM {table_of(target)} WHERE {wanted}"

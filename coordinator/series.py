@@ -8,7 +8,7 @@ Who takes the tool's locks cannot move it meanwhile, and who takes none is met b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ from itertools import chain, islice
 from threading import Lock
 from typing import Final, Self
 
-from coordinator.applied import Book, Standing
+from coordinator.applied import Book, Mark, Standing, read_marks
 from coordinator.apply import batch_up, demand_next, ledger_before, look, read_ledger, send_up
 from coordinator.errors import CoordinatorError
 from coordinator.halfway import may_remain
@@ -79,6 +79,7 @@ class Series:
     _at: int = 0
     _stopped_at: MigrationId | None = None
     """What several that went together ended before: it goes by itself, and is not sent with others again."""
+    _marks: Mapping[str, Mark] | None = None
 
     @classmethod
     def opened(
@@ -100,6 +101,14 @@ class Series:
     def is_due(self, migration: Migration) -> bool:
         """Tell whether a migration is known to be the tool's next one."""
         return self._at < len(self._coming) and self._coming[self._at].version == migration.version
+
+    def mark_of(self, migration: Migration) -> Mark | None:
+        """Return how far a file is known to have run before the series: nobody else moves a mark in it."""
+        if not may_remain(migration.up, self.target.engine):
+            return None
+        if self._marks is None:
+            self._marks = read_marks(self.session, self.tool, self.target)
+        return self._marks.get(str(migration.version))
 
     def apply(
         self,

@@ -46,6 +46,7 @@ from coordinator.sql import (
 )
 
 _POLL_SECONDS = 0.1
+_BEGIN = "START TRANSACTION"
 _HOLDER = """
 SELECT id, user, host, command, time FROM information_schema.processlist WHERE id = IS_USED_LOCK({name})
 """
@@ -86,6 +87,8 @@ class MysqlSession:
         self._is_settled = False
         self._committed = 0
         self._warnings = 0
+        self._is_answered = False
+        """The server has answered all of what was sent last, and so has said if a transaction is open."""
         self._waits: LockWaits | None = None
 
     def relabel(self, label: str) -> None:
@@ -109,9 +112,13 @@ class MysqlSession:
         """Run one query in a read-only transaction and return its rows."""
         self._settle()
         # A read-only transaction refuses to explain a write, too.
-        self._send("START TRANSACTION" + ("" if sql.startswith("EXPLAIN ") else " READ ONLY"))
+        begin = _BEGIN + ("" if sql.startswith("EXPLAIN ") else " READ ONLY")
+        text = sql if within is None else self._limited(sql, within)
+        statements = split_statements(text, self._engine)
+        if len(statements) == 1 and statements[0].is_closed:
+            text = f"{statements[0].text.removesuffix(';')}\n;ROLLBACK"
         try:
-            return self._send(sql if within is None else self._limited(sql, within))
+            return self._send(text, behind=begin)
         finally:
             self._roll_back()
 
@@ -205,30 +212,23 @@ class MysqlSession:
         if not self._database:
             [[name]] = self._send("SELECT DATABASE()")
             self._take_database(name)
-        self._send("UNLOCK TABLES")
-        self._send(f"USE {self._database}")
         self._send(
+            f"UNLOCK TABLES;USE {self._database};"
             f"SET SESSION autocommit = 1, sql_mode = {self._sql_mode},"
             " foreign_key_checks = @@GLOBAL.foreign_key_checks,"
             f" unique_checks = @@GLOBAL.unique_checks, lock_wait_timeout = {self._seconds},"
-            f" innodb_lock_wait_timeout = {self._seconds}, wait_timeout = {mysql_table_lock.KEPT_SECONDS}"
+            f" innodb_lock_wait_timeout = {self._seconds}, wait_timeout = {mysql_table_lock.KEPT_SECONDS};"
+            "SET SESSION TRANSACTION READ WRITE"
         )
-        self._send("SET SESSION TRANSACTION READ WRITE")
         self._is_settled = True
 
     def _execute_together(self, batch: Batch) -> None:
-        self._send("START TRANSACTION")
-        if batch.guard is not None and self._send(batch.guard):
-            raise ledger_changed()
-        if batch.fence is not None:
-            self._send(batch.fence)
-            if self._send("SELECT ROW_COUNT()") != [(1,)]:
-                raise cursor_moved()
+        begin = self._pass_guards(batch)
         for index, text in enumerate(batch.statements):
             statements = split_statements(text, self._engine)
             may_commit = not all(stays_in_transaction(each) for each in statements)
             try:
-                self._run(text, index=index, commits=may_commit)
+                self._run(text, index=index, commits=may_commit, behind=begin)
             except DatabaseError as error:
                 self._say_what_stays(error, statements, index)
                 raise
@@ -239,9 +239,23 @@ class MysqlSession:
                 self._committed = index + 1
             if mark := batch.mark_after(index):
                 self._send(mark)
-            if not is_open:
-                self._send("START TRANSACTION")
-        self._send("COMMIT", commits=True)
+            begin = "" if is_open else _BEGIN
+        if not begin:
+            self._send("COMMIT", commits=True)
+
+    def _pass_guards(self, batch: Batch) -> str:
+        """Begin with what has to hold; return what is to begin a transaction where nothing has to."""
+        begin = _BEGIN
+        if batch.guard is not None:
+            if self._send(batch.guard, behind=begin):
+                raise ledger_changed()
+            begin = ""
+        if batch.fence is not None:
+            self._send(batch.fence, behind=begin)
+            begin = ""
+            if self._send("SELECT ROW_COUNT()") != [(1,)]:
+                raise cursor_moved()
+        return begin
 
     def _say_what_stays(self, error: DatabaseError, statements: Sequence[SqlStatement], index: int) -> None:
         """Say of a text that failed what of the batch is committed, and whether it may be sent again."""
@@ -290,14 +304,18 @@ class MysqlSession:
         if self._is_in_transaction():
             raise transaction_left_open()
 
-    def _run(self, text: str, *, index: int, commits: bool) -> None:
+    def _run(self, text: str, *, index: int, commits: bool, behind: str = "") -> None:
         """Send a text of a batch, whole; where somebody watches, statement by statement."""
         statements = split_statements(text, self._engine)
-        send = partial(self._send, index=index, commits=commits)
-        if self._waits is not None and may_repeat(statements):
+        if self._watch is not None and behind:
+            self._send(behind)
+            behind = ""
+        if self._waits is not None and may_repeat(statements):  # it is in no transaction
             several = takes_several(statements)
+            send = partial(self._send, index=index, commits=commits)
             self._waits.repeat(text, lambda: send(text), has_run=index > 0, takes_several=several)
             return
+        send = partial(self._send, index=index, commits=commits, behind=behind)
         if self._watch is None or not statements or not all(each.is_closed for each in statements):
             send(text)
             return
@@ -331,24 +349,29 @@ class MysqlSession:
                 return str(name)
         return "without a name"
 
-    def _send(self, text: str, *, index: int | None = None, commits: bool = False) -> Rows:
+    def _send(self, text: str, *, index: int | None = None, commits: bool = False, behind: str = "") -> Rows:
         """Send one text as it is, read all its results and return the rows of the first.
 
-        `index` is the text's place in its batch; `commits` says that it may commit, so that a connection
-        that is lost leaves a doubt. Raises: DatabaseError.
+        `behind` is a statement of ours that goes before it, in the same trip. `index` is the text's place in
+        its batch; `commits` says that it may commit, so that a connection that is lost leaves a doubt.
+        Raises: DatabaseError.
         """
         answered = 0
+        self._is_answered = False
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute(text)
+                cursor.execute(f"{behind};{text}" if behind else text)
+                if behind:
+                    cursor.nextset()
                 self._warnings = cursor.warning_count
                 rows = list(cursor.fetchall()) if cursor.description else []
                 answered = 1
                 while cursor.nextset():
                     answered += 1
-                return rows
         except pymysql.Error as error:
             raise self._error_from(error, text, index=index, answered=answered, commits=commits) from error
+        self._is_answered = True
+        return rows
 
     def _position_of(self, text: str, answered: int) -> int | None:
         """Return where the statement begins that follows so many answers, in characters from 1.
@@ -385,7 +408,7 @@ class MysqlSession:
         )
 
     def _roll_back(self) -> None:
-        """End the transaction that is open, if one is; nothing of it stays."""
-        if self._connection.open:
+        """End the transaction that is open, if one is or nobody knows; nothing of it stays."""
+        if self._connection.open and not (self._is_answered and not self._is_in_transaction()):
             with suppress(pymysql.Error):
                 self._connection.rollback()

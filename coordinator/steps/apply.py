@@ -309,7 +309,7 @@ class Apply:
         )
         with ExitStack() as unless_kept:
             unless_kept.callback(series.close)
-            mark, _ = _mark(series.session, series.tool, migration, series.target)
+            mark = series.mark_of(migration)
             try:
                 series.apply(
                     migration,

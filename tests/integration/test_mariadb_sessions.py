@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fixtures.database_alone import checkout
 from fixtures.mariadb import ADAPTER, ENGINE, NAME, root_connection
+from pymysql.connections import Connection
 
 from coordinator import discovery
 from coordinator.adapters.databases import mariadb, mysql
@@ -107,6 +108,66 @@ def test_what_a_text_did_to_its_session_is_undone_before_the_next(database, new_
         ) == before
         session.execute(Batch(("CREATE TABLE a (x int)", "INSERT INTO a VALUES (1)"), transaction=True))
         assert session.query("SELECT x FROM a") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 7",
+        "SELECT 7;",
+        "SELECT 7 -- what it is",
+        "SELECT 7 # ;",
+        "SELECT 7; SELECT 8",
+        "SELECT 7;\n-- ;",
+    ],
+)
+def test_a_query_shows_its_own_rows_and_leaves_no_transaction(database, sql: str):
+    with database.session(label="test") as session:
+        session.execute(Batch(("CREATE TABLE a (x int)",), transaction=True))
+
+        assert session.query(sql) == [(7,)]
+
+        session.execute(Batch(("INSERT INTO a VALUES (1)",), transaction=False))
+        assert session.query("SELECT x FROM a") == [(1,)]
+
+
+@pytest.mark.parametrize("sql", ["INSERT INTO a VALUES (1)", "SELECT 1 FROM nowhere", "SELECT 'open"])
+def test_a_query_that_is_refused_leaves_no_transaction(database, sql: str):
+    with database.session(label="test") as session:
+        session.execute(Batch(("CREATE TABLE a (x int)",), transaction=True))
+        with pytest.raises(DatabaseError):
+            session.query(sql)
+
+        session.execute(Batch(("INSERT INTO a VALUES (2)",), transaction=False))
+
+        assert session.query("SELECT x FROM a") == [(2,)]
+
+
+def test_what_stands_behind_a_change_of_the_schema_is_whole_or_not_at_all(database):
+    texts = ("CREATE TABLE a (x int)", "INSERT INTO a VALUES (1)", "INSERT INTO nowhere VALUES (1)")
+    with database.session(label="test") as session:
+        with pytest.raises(DatabaseError) as failure:
+            session.execute(Batch(texts, transaction=True))
+
+        assert (failure.value.statement, failure.value.committed) == (2, 1)
+        assert session.query("SELECT x FROM a") == []
+
+
+def test_a_migration_takes_few_trips(database, monkeypatch: pytest.MonkeyPatch):
+    sent: list[str] = []
+    query = Connection.query
+
+    def counted(self: Connection, sql: str, *given: object) -> object:
+        sent.append(sql)
+        return query(self, sql, *given)
+
+    with database.session(label="test") as session:
+        session.execute(Batch(("CREATE TABLE done (x int)",), transaction=True))
+        monkeypatch.setattr(Connection, "query", counted)
+        guard, record = "SELECT 1 FROM done", "INSERT INTO done VALUES (1); INSERT INTO done VALUES (2)"
+        session.execute(Batch(("CREATE TABLE a (x int)", record), transaction=True, guard=guard, records=1))
+
+    assert [each.partition(" ")[0] for each in sent] == ["UNLOCK", "START", "CREATE", "START", "COMMIT"]
 
 
 def test_rows_without_a_parent_are_refused_as_the_server_refuses_them(database):
