@@ -62,6 +62,11 @@ class Given:
         """The words of the value."""
         return words_of(self.value)
 
+    @property
+    def depends(self) -> bool:
+        """Tell whether some rows keep what they have: it is made of that, or more is asked before."""
+        return self.column in self.made_of or _OF_NULL_ALONE.fullmatch(self.asks) is None
+
     def follows(self, unknown: frozenset[str]) -> bool:
         """Tell whether it is made of a column that the version does not know, and so never changes, and any
         row shows whether it is: nothing is asked, or what was changed or is NULL.
@@ -128,7 +133,7 @@ def _given(text: str) -> Iterator[Given]:
 
 def _given_by(update: re.Match[str], text: str) -> Iterator[Given]:
     """Yield the same of an UPDATE of the row that is written."""
-    asks = f"{_asked_before(text[: update.start()])} {update['where'] or ''}"
+    asks = f"{_asked_before(text[: update.start()])} {_OF_THE_ROW.sub('', update['where'] or '')}"
     for name, _, value in (each.partition("=") for each in items_of(update["set"])):
         yield _given_value(bare(name.strip()), value, asks)
 
@@ -180,6 +185,27 @@ def replacing(
     for each in lone_ones:
         found = {one.column for one in each.gives if not (one.fills or one.follows(unknown))} & columns
         if found and each.runs_for(events, written):
+            return f"{each.table}.{min(found)}"
+    return None
+
+
+def altering(
+    lone_ones: Iterable[Giver],
+    *,
+    columns: frozenset[str],
+    unknown: frozenset[str],
+    written: frozenset[str] | None,
+) -> str | None:
+    """Return a column, with its table, of which a trigger of one state alone changes what a row has that is
+    there, when others of its columns are written; of those that it changes in every row, any row shows it.
+    """
+    for each in lone_ones:
+        found = {
+            one.column
+            for one in each.gives
+            if one.column in columns and one.depends and not (one.fills or one.follows(unknown))
+        }
+        if found and each.runs_for(frozenset({"update"}), written):
             return f"{each.table}.{min(found)}"
     return None
 

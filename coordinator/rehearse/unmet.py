@@ -22,7 +22,7 @@ from coordinator.rehearse.by_table import lone
 from coordinator.rehearse.catalogued import Constraint, bare, comes_into, is_narrower
 from coordinator.rehearse.conflicts import differing
 from coordinator.rehearse.found_twice import found_twice
-from coordinator.rehearse.givers import Giver, filling, given_by, replacing
+from coordinator.rehearse.givers import Giver, altering, filling, given_by, replacing
 from coordinator.rehearse.meanings import CHECKS as MEANINGS
 from coordinator.rehearse.met import asks_for_null, done_by, events_of
 from coordinator.rehearse.pair import At, Pair
@@ -85,6 +85,10 @@ _SHIFTED: Final = (
 _REPLACED: Final = (
     "a trigger gives `{column}` a value here or where the version was made, and does not so in both: whether"
     " what a client sends for it stays is not known"
+)
+_ALTERED: Final = (
+    "a trigger gives `{column}` a value here or where the version was made when other columns of a row are"
+    " written, and does not so in both: whether rows keep what they have is not known"
 )
 _FILLED: Final = (
     "a trigger gives `{column}` a value here or where the version was made where it is NULL, and not in both:"
@@ -321,6 +325,22 @@ def _replaced(pair: Pair) -> str | None:
     return _REPLACED.format(column=column) if column else None
 
 
+def _altered(pair: Pair) -> str | None:
+    """A trigger that gives a column which the version does not write another value than the row has."""
+    lone_ones = _lone_givers(pair) if "update" in events_of(pair.text) else ()
+    if not lone_ones:
+        return None
+    ours, theirs = (each.schema.columns_of(each.names) for each in (pair.own, pair.here))
+    written = columns_by(pair.text)
+    column = altering(
+        lone_ones,
+        columns=(ours & theirs).difference(written or (), pair.here.moving, pair.own.moving),
+        unknown=ours ^ theirs,
+        written=written,
+    )
+    return _ALTERED.format(column=column) if column else None
+
+
 def _filled(pair: Pair) -> str | None:
     """A trigger that gives a column a value where a row has NULL, which no sample row that was met has."""
     lone_ones = _lone_givers(pair)
@@ -392,6 +412,7 @@ CHECKS: Final[tuple[Callable[[Pair], str | None], ...]] = (
     _asked,
     _shifted,
     _replaced,
+    _altered,
     _filled,
     _diverted,
     _goes_along,

@@ -120,7 +120,8 @@ def test_a_column_that_is_kept_like_a_new_one_has_what_was_sent(servers: Servers
     [
         ("ON t BEGIN UPDATE t SET c = min(c, 99999999999) WHERE id = NEW.id; END;", "c = c + 1", "pu"),
         ("ON t WHEN NEW.c > 900000000000 BEGIN UPDATE t SET c = 3 WHERE id = NEW.id; END;", "c = ?", "pu"),
-        ("ON t WHEN NEW.c > 900000000000 BEGIN UPDATE t SET c = 3 WHERE id = NEW.id; END;", "b = ?", "pp"),
+        ("ON t WHEN NEW.c > 900000000000 BEGIN UPDATE t SET c = 3 WHERE id = NEW.id; END;", "b = ?", "pu"),
+        ("ON t BEGIN UPDATE t SET c = b WHERE id = NEW.id; END;", "b = ?", "pb"),
         ("ON t BEGIN UPDATE s SET c = NEW.c WHERE id = NEW.id; END;", "c = ?", "pp"),
     ],
 )

@@ -149,16 +149,44 @@ SETS_NAME, SETS_N = "UPDATE t SET name = $1 WHERE id = $2", "UPDATE t SET n = $1
 
 
 @IN_BOTH
-@pytest.mark.parametrize(("query", "expected"), [(SETS_NAME, ["pu", "up"]), (SETS_N, ["pp", "pp"])])
+@pytest.mark.parametrize("query", [SETS_NAME, SETS_N])
 @pytest.mark.parametrize("comes", [True, False])
-def test_a_trigger_that_changes_no_sample_value_may_change_what_a_client_sends(
-    servers: Servers, engine: Engine, query: str, expected: list[str], comes: bool
+def test_a_trigger_that_changes_no_sample_value_may_change_what_a_client_sends_or_a_row_has(
+    servers: Servers, engine: Engine, query: str, comes: bool
 ):
     gives = in_one(GIVES[engine].format(TRIMS[engine]))
     drops = "DROP TRIGGER gives ON t;" if engine is Engine.POSTGRESQL else "DROP TRIGGER gives;"
     base, pending = (T, gives) if comes else (T + gives, drops)
 
-    assert verdicts(servers, engine, base, pending, query) == expected
+    assert verdicts(servers, engine, base, pending, query) == ["pu", "up"]
+
+
+@pytest.mark.parametrize(
+    ("body", "event", "expected"),
+    [
+        ("IF NEW.n = 7000003 THEN NEW.name := 'many'; END IF;", "UPDATE", "pu"),
+        ("IF OLD.n <> NEW.n THEN NEW.at := now(); END IF;", "UPDATE", "pp"),
+        ("NEW.name := trim(NEW.name);", "INSERT", "pp"),
+        ("NEW.name := trim(NEW.name);", "UPDATE OF name", "pp"),
+        ("NEW.name := coalesce(NEW.name, '');", "UPDATE", "pp"),
+    ],
+)
+def test_only_a_trigger_that_may_change_what_a_row_has_counts_for_who_writes_another_column(
+    servers: Servers, body: str, event: str, expected: str
+):
+    gives = GIVES[Engine.POSTGRESQL].replace("INSERT OR UPDATE", event).format(body)
+
+    assert verdicts(servers, Engine.POSTGRESQL, T, in_one(gives), SETS_N)[0] == expected
+
+
+def test_a_trigger_that_fills_a_column_which_the_version_does_not_have_changes_nothing_of_it(
+    servers: Servers,
+):
+    body = "IF NEW.name <> OLD.name THEN NEW.called := lower(NEW.name); END IF;"
+    gives = GIVES[Engine.POSTGRESQL].replace("INSERT OR UPDATE", "UPDATE").format(body)
+    pending = f"ALTER TABLE t ADD called text;\n{in_one(gives)}"
+
+    assert verdicts(servers, Engine.POSTGRESQL, T, pending, SETS_N)[0] == "pp"
 
 
 @pytest.mark.parametrize(
