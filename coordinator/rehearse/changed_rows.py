@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from coordinator.evidence import StatementEvidence
-from coordinator.rehearse.catalogued import bare, words_of
+from coordinator.rehearse.catalogued import ANY, bare, words_of
 from coordinator.rehearse.met import events_of
 from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
 from coordinator.rehearse.renewed import changed_columns
@@ -26,6 +26,7 @@ _CHANGED: Final = "changes `{table}.{column}` in rows that are there"
 _RENAMES: Final = re.compile(r"\bRENAME\s+(?:COLUMN\s+)?[`\"]?(\w+)[`\"]?\s+TO\s+[`\"]?(\w+)", re.IGNORECASE)
 _ORPHANED: Final = "takes rows of `{parent}` away, or their keys, to which `{{table}}.{{column}}` refers"
 _UPSERTS: Final = frozenset({"CONFLICT", "DUPLICATE"})
+_DELETES: Final = re.compile(r"\bDELETE\s+FROM\b", re.IGNORECASE)
 _DELETED: Final = "takes rows of `{table}` away"
 
 
@@ -74,8 +75,8 @@ def changed_along(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
     """Yield what a migration does to rows, and what follows of that in a schema.
 
     A partition has its table's rows, a foreign key's action takes other rows along, a generated column is
-    made of others, and a row that is gone is no parent any more. Of the words among which its table is, those
-    that are none here are left out.
+    made of others, a trigger writes others, and a row that is gone is no parent any more. Of the words among
+    which its table is, those that are none here are left out.
     """
     if each.concerns is not Concerns.READING:
         yield each
@@ -98,6 +99,31 @@ def changed_along(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
     for (table, column), given in schema.given.items():
         if table in tables and is_computed(given) and each.column in words_of(given):
             yield replace(each, table=table, column=column)
+    for table, column in _by_triggers(tables, event, each.column, schema):
+        yield Recomputed(table, column, _CHANGED if column else _DELETED, Concerns.READING)
+
+
+def _by_triggers(
+    tables: Collection[str], event: str, column: str, schema: Schema
+) -> Iterator[tuple[str, str]]:
+    """Yield the columns, each with its table, that triggers change which a migration sets off.
+
+    Of rows that they take away it is ALL. What a trigger gives every row, every sample row shows.
+    """
+
+    def is_set_off(table: str, events: frozenset[str]) -> bool:
+        is_of_it = event in events and ("of" not in events or column in events)
+        return table in tables and (is_of_it or events == ANY)
+
+    for giver in schema.givers if event == "update" else ():
+        if is_set_off(giver.table, giver.events):
+            yield from ((giver.table, one.column) for one in giver.gives if one.depends)
+    for one in schema.acting:
+        if one.writes_others and is_set_off(one.table, one.events):
+            changed = assigned_by(one.text) | ({ALL} if _DELETES.search(one.text) else frozenset())
+            others = targets_of(one.text) & schema.relations - {one.table}
+            names = {(table, each) for table in others for each in changed}
+            yield from sorted(name for name in names if name in schema.columns or name[1] == ALL)
 
 
 def _without_parents(each: Recomputed, tables: Collection[str], schema: Schema) -> Iterator[Recomputed]:
