@@ -326,3 +326,59 @@ def test_what_a_trigger_gives_a_row_that_an_update_writes_counts_as_well(
     )
 
     assert verdict(servers, Engine.POSTGRESQL, base, TRIMMED, "SELECT n FROM t") == expected
+
+
+TRIMS = f"CREATE FUNCTION trims() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {TRIMMED} END $$;"
+TRIMS_MYSQL = f"CREATE PROCEDURE trims() BEGIN {TRIMMED} END;"
+
+
+def as_one(text: str) -> str:
+    return f"\n-- +goose StatementBegin\n{text}\n-- +goose StatementEnd\n"
+
+
+@pytest.mark.parametrize(
+    ("engine", "makes", "calls"),
+    [
+        (Engine.POSTGRESQL, TRIMS, "SELECT trims();"),
+        (Engine.POSTGRESQL, TRIMS, "DO $$ BEGIN PERFORM trims(); END $$;"),
+        (
+            Engine.POSTGRESQL,
+            TRIMS.replace("FUNCTION trims() RETURNS void", "PROCEDURE trims()"),
+            "CALL trims();",
+        ),
+        pytest.param(ENGINE, TRIMS_MYSQL, "CALL trims;", marks=pytest.mark.mariadb),
+    ],
+)
+@pytest.mark.parametrize("is_old", [True, False])
+def test_who_reads_what_a_function_changes_that_a_migration_calls_is_unproven(
+    servers: Servers, engine: Engine, makes: str, calls: str, is_old: bool
+):
+    drops = f"DROP {'PROCEDURE' if 'PROCEDURE' in makes else 'FUNCTION'} trims;"
+    base, pending = (
+        (BASE + as_one(makes), as_one(calls)) if is_old else (BASE, as_one(makes) + as_one(calls) + drops)
+    )
+
+    assert verdict(servers, engine, base, pending, "SELECT state FROM t") == "pu"
+    assert verdict(servers, engine, base, pending, "SELECT n FROM t") == "pp"
+
+
+def test_a_function_that_is_made_and_not_called_changes_nothing(servers: Servers):
+    pending = as_one(TRIMS) + as_one("SELECT count(*) FROM t;")
+
+    assert verdict(servers, Engine.POSTGRESQL, BASE, pending, "SELECT state FROM t") == "pp"
+
+
+@pytest.mark.parametrize(
+    ("engine", "replaces"),
+    [
+        (Engine.SQLITE, "INSERT OR REPLACE INTO"),
+        (Engine.SQLITE, "REPLACE INTO"),
+        pytest.param(ENGINE, "REPLACE INTO", marks=pytest.mark.mariadb),
+    ],
+)
+def test_who_reads_rows_that_a_migration_replaces_is_unproven(
+    servers: Servers, engine: Engine, replaces: str
+):
+    pending = f"{replaces} t (id, state) VALUES (7000003, 'new');"
+
+    assert verdict(servers, engine, BASE, pending, "SELECT n FROM t WHERE state = 'paid'") == "pu"
