@@ -214,7 +214,7 @@ class MysqlSession:
             self._take_database(name)
         self._send(
             f"UNLOCK TABLES;USE {self._database};"
-            f"SET SESSION autocommit = 1, sql_mode = {self._sql_mode},"
+            f"SET SESSION autocommit = 1, completion_type = NO_CHAIN, sql_mode = {self._sql_mode},"
             " foreign_key_checks = @@GLOBAL.foreign_key_checks,"
             f" unique_checks = @@GLOBAL.unique_checks, lock_wait_timeout = {self._seconds},"
             f" innodb_lock_wait_timeout = {self._seconds}, wait_timeout = {mysql_table_lock.KEPT_SECONDS};"
@@ -307,8 +307,10 @@ class MysqlSession:
     def _run(self, text: str, *, index: int, commits: bool, behind: str = "") -> None:
         """Send a text of a batch, whole; where somebody watches, statement by statement."""
         statements = split_statements(text, self._engine)
-        if self._watch is not None and behind:
-            self._send(behind)
+        if behind and (self._watch is not None or not statements):
+            self._send(
+                behind
+            )  # alone: the server drops a lone `;` behind another statement, and refuses it else
             behind = ""
         if self._waits is not None and may_repeat(statements):  # it is in no transaction
             several = takes_several(statements)

@@ -328,7 +328,7 @@ class PostgresqlSession:
         if index == -1 and batch.guard is not None and refused.error.sqlstate == _DIVISION_BY_ZERO:
             return ledger_changed()
         is_of_file = 0 <= index < len(batch.of_file)
-        is_commit = index == len(batch.statements)
+        is_commit = index >= len(batch.statements)  # behind its answer, the server was gone before the end
         return self._error_from(refused.error, index=index if is_of_file else None, commits=is_commit)
 
     def _execute_together(self, batch: Batch, send: Send | None, opening: str) -> None:

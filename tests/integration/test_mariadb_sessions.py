@@ -110,6 +110,18 @@ def test_what_a_text_did_to_its_session_is_undone_before_the_next(database, new_
         assert session.query("SELECT x FROM a") == [(1,)]
 
 
+@pytest.mark.parametrize("kind", ["CHAIN", "RELEASE"])
+def test_what_a_text_sets_a_commit_to_ends_with_it(database, kind: str):
+    with database.session(label="test") as session:
+        session.execute(Batch(("CREATE TABLE a (x int)",), transaction=True))
+        session.execute(Batch((f"SET completion_type = '{kind}'",), transaction=False))
+
+        assert session.query("SELECT 7") == [(7,)]
+
+        session.execute(Batch(("INSERT INTO a VALUES (1)",), transaction=False))
+        assert session.query("SELECT x FROM a") == [(1,)]
+
+
 @pytest.mark.parametrize(
     "sql",
     [
