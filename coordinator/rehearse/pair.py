@@ -49,16 +49,21 @@ class Pair:
         return self.own.text
 
     @cached_property
+    def named(self) -> frozenset[str] | None:
+        """The words among which the columns are that its text lists, also behind views; None: any."""
+        columns = columns_by(self.text)
+        if columns is None:
+            return None
+        schemas, targets = (self.own.schema, self.here.schema), targets_of(self.text)
+        return columns.union(*(each.behind(name, columns) for each in schemas for name in targets))
+
+    @cached_property
     def columns(self) -> frozenset[str] | None:
         """The words among which the columns are that it writes; None if it may be any."""
         before, now = self.own.schema, self.here.schema
-        columns = columns_by(self.text)
-        if columns is not None:
-            targets = targets_of(self.text)
-            columns = columns.union(
-                *(each.behind(name, columns) for each in (before, now) for name in targets)
-            )
-        elif (mine := before.columns_of(self.own.names)) and mine <= now.columns_of(self.here.names):
+        columns = self.named
+        mine = before.columns_of(self.own.names) if columns is None else frozenset[str]()
+        if mine and mine <= now.columns_of(self.here.names):
             columns = mine  # a text without a list of columns was made for these, and none has another name
         if columns is None:
             return None

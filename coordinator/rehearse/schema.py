@@ -49,6 +49,8 @@ from coordinator.rehearse.shifted import Shifts, shifts
 from coordinator.rehearse.strict_tables import strict_columns
 from coordinator.rehearse.written import columns_by, targets_of
 
+_CALLED = re.compile(r"`(?P<column>[^`]+)` as `(?P<name>[^`]+)`", re.IGNORECASE)
+"""A column of a view, as MySQL and MariaDB tell its text."""
 _ALL_COLUMNS = re.compile(r"(?:\bSELECT(?:\s+(?:ALL|DISTINCT))?|\bRETURNING|,|\.)\s*\*", re.IGNORECASE)
 _VIEWS = ("view ", "materialized view ")
 _VIRTUAL = re.compile(r"CREATE VIRTUAL TABLE .*? USING (?P<made_of>.*)", re.IGNORECASE | re.DOTALL)
@@ -197,7 +199,15 @@ class Schema:
     def behind(self, view: str, columns: frozenset[str]) -> frozenset[str]:
         """Return the words among which the columns are that a view calls otherwise; none if it does not."""
         named, shown = columns & self.columns_of({view}), self._shown(view)
-        return frozenset() if named and named <= self.columns_of(shown) else shown
+        if named and named <= self.columns_of(shown):
+            return frozenset()
+        told = [
+            (each["column"].lower(), each["name"].lower())
+            for each in _CALLED.finditer(self.views.get(view, ""))
+        ]
+        behind = frozenset(column for column, name in told if name in columns)
+        is_told = columns <= {name for _, name in told} and shown.isdisjoint(self.views)
+        return behind if is_told else shown
 
     def with_views(self, text: str) -> str:
         """Return a text with what the views are made of that it names."""
@@ -229,8 +239,13 @@ class Schema:
         return checks.union(filter(may_refuse, bodies))
 
     def _shown(self, name: str) -> frozenset[str]:
-        """Return the words that a view is made of; of a table none."""
-        return words_of(self.views.get(name, ""))
+        """Return the words that a view is made of, with the views that it names; of a table none."""
+        found: set[str] = set()
+        new = {name}
+        while new := new & self.views.keys() - found:
+            found |= new
+            new = {word for each in new for word in words_of(self.views[each])}
+        return frozenset[str]().union(*(words_of(self.views[each]) for each in found))
 
     @cached_property
     def _asked(self) -> dict[str, frozenset[str]]:

@@ -333,12 +333,19 @@ def _altered(pair: Pair) -> str | None:
     ours, theirs = (each.schema.columns_of(each.names) for each in (pair.own, pair.here))
     written = columns_by(pair.text)
     column = altering(
-        lone_ones,
+        [each for each in lone_ones if _is_written(pair, each.table)],
         columns=(ours & theirs).difference(written or (), pair.here.moving, pair.own.moving),
         unknown=ours ^ theirs,
         written=written,
     )
     return _ALTERED.format(column=column) if column else None
+
+
+def _is_written(pair: Pair, table: str) -> bool:
+    """Tell whether rows of a table may be written: of the tables of a view, an UPDATE writes one."""
+    return pair.named is None or any(
+        not pair.named.isdisjoint(each.schema.columns_of({table})) for each in (pair.own, pair.here)
+    )
 
 
 def _filled(pair: Pair) -> str | None:

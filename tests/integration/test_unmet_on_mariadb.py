@@ -126,3 +126,27 @@ def test_what_is_written_through_a_view_of_two_tables(
     )
 
     assert live == expected
+
+
+RARELY = """-- +goose StatementBegin
+CREATE TRIGGER rarely BEFORE UPDATE ON t FOR EACH ROW SET NEW.b = IF(NEW.b > 'zzzz', 'many', NEW.b);
+-- +goose StatementEnd
+"""
+
+
+@pytest.mark.parametrize("query", ["v SET one = ?", "w SET two = ?"])
+def test_what_a_trigger_does_behind_a_view_of_a_view(servers: Servers, query: str):
+    views = (
+        "CREATE VIEW v AS SELECT id, a AS one, b FROM t;\nCREATE VIEW w AS SELECT id, one AS two, b FROM v;\n"
+    )
+
+    _, [live, _] = rehearsed(
+        servers[ENGINE],
+        ENGINE,
+        f"{BASE.format('')};\n{views}",
+        TOGETHER + RARELY,
+        live=f"UPDATE {query} WHERE id = ?",
+        next_="SELECT id FROM t",
+    )
+
+    assert live == "pu"
