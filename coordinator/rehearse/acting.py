@@ -28,6 +28,8 @@ class Acting:
 
     table: str
     text: str
+    body: str
+    """The text without when it runs."""
     events: frozenset[str]
     tells: bool
     """It tells a channel."""
@@ -43,12 +45,14 @@ def acting(read: Read) -> Iterator[Acting]:
         kind, _, name = key.partition(" ")
         head = _HEADS[kind].match(definition) if kind in _HEADS else None
         if head is not None:
-            text = " ".join([head["when"], definition[head.end() :], *called(definition, read.functions)])
+            body = " ".join([definition[head.end() :], *called(definition, read.functions)])
+            text = f"{head['when']} {body}"
             table = bare(read.table_of(name, definition))
             others = {bare(each["table"]) for each in _WRITES.finditer(text)} & _tables(read) - {table}
             yield Acting(
                 table,
                 text,
+                body,
                 words_of(head["when"]),
                 tells=_TELLS.search(text) is not None,
                 writes_others=bool(others),

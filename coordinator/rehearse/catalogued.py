@@ -98,6 +98,11 @@ class Constraint:
     """What has to be done to a row for it to be met."""
     is_trigger: bool = field(compare=False, default=False)
 
+    @property
+    def key_columns(self) -> frozenset[str]:
+        """Of a UNIQUE of plain columns, their names; none of anything else."""
+        return frozenset(column for column, _ in self.keys or ())
+
 
 @dataclass(frozen=True, slots=True)
 class Follower:

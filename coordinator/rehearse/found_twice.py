@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from coordinator.rehearse.catalogued import Constraint, bare, words_of
+from coordinator.rehearse.catalogued import bare, words_of
 from coordinator.rehearse.pair import Pair
 from coordinator.rehearse.schema import Schema
 from coordinator.wanted import tables_by_name
@@ -43,7 +43,7 @@ def found_twice(pair: Pair) -> str | None:
     compared = _compared(text)
     is_alone = len(set(tables_by_name(text).values())) == 1
     for each in sorted(before.uniques - now.uniques, key=lambda one: one.text):
-        table, columns = each.table, _columns(each)
+        table, columns = each.table, each.key_columns
         alike = {column for of, column in compared if of in (None, table)}
         is_looked_up = table in found and columns <= alike
         is_there = all((table, column) in now.columns for column in columns)
@@ -68,11 +68,7 @@ def _without_existence(text: str) -> str:
 def _finds_one(schema: Schema, table: str, alike: Collection[str]) -> bool:
     """Tell whether a row is still known by what it is compared with; that of a view by its table's."""
     tables = words_of(schema.views[table]) if table in schema.views else {table}
-    return any(one.table in tables and _columns(one) <= {*alike} for one in schema.uniques)
-
-
-def _columns(constraint: Constraint) -> frozenset[str]:
-    return frozenset(column for column, _ in constraint.keys or ())
+    return any(one.table in tables and one.key_columns <= {*alike} for one in schema.uniques)
 
 
 def _compared(text: str) -> frozenset[tuple[str | None, str]]:

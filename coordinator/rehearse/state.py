@@ -15,7 +15,7 @@ from typing import TypeVar
 from coordinator.evidence import Objection
 from coordinator.model import Layer
 from coordinator.rehearsal_ports import Description, Lookup, Ran, RehearsalDatabase, Values
-from coordinator.rehearse.changed_rows import changed_along
+from coordinator.rehearse.changed_along import changed_along
 from coordinator.rehearse.moment import is_no_answer
 from coordinator.rehearse.recomputed import Recomputed
 from coordinator.rehearse.schema import Schema

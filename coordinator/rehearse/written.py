@@ -19,14 +19,16 @@ _INTO = re.compile(
     r"\b(?:INTO\s+(?:[^\s(]+)(?:\s+AS\s+\w+)?|THEN\s+INSERT)\s*\((?P<columns>[^)]*)\)", re.IGNORECASE
 )
 _ROWS = re.compile(r"\b(?:INSERT|REPLACE)\b", re.IGNORECASE)
-_QUOTABLE: Final = r"(?:\"[^\"]*\"|`[^`]*`|[^\s(\"`])+"
+_QUOTABLE: Final = r"(?:\"[^\"]*\"|`[^`]*`|[^\s(;,\"`])+"
 _TARGETS = re.compile(
-    rf"\b(?:INTO|DELETE\s+FROM)\s+(?:ONLY\s+)?(?P<one>{_QUOTABLE})|\bUPDATE\b(?P<some>.*?)\bSET\b",
+    rf"\b(?:INTO|DELETE\s+FROM)\s+(?:ONLY\s+)?(?P<one>{_QUOTABLE})"
+    r"|\bUPDATE\b(?P<some>.*?)\bSET\b|\bTRUNCATE\s(?P<all>[^;]*)"
+    r"|\b(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?(?P<bare>[\w`.]+)\s*(?=\(|(?:VALUES?|SET|SELECT)\b)",
     re.IGNORECASE | re.DOTALL,
 )
-"""A text may write several tables: MySQL's UPDATE of a join, PostgreSQL's WITH."""
+"""A text may write several tables: MySQL's UPDATE of a join, PostgreSQL's WITH. MySQL needs no INTO."""
 _DELETES_OF_SOME = re.compile(
-    r"DELETE\b(?!\s+FROM\b)(?P<some>.*?)(?:\bWHERE\b|;?\s*$)", re.IGNORECASE | re.DOTALL
+    r"\bDELETE\b(?!\s+(?:FROM|ON|OR)\b)(?P<some>.*?)(?:\bWHERE\b|;|$)", re.IGNORECASE | re.DOTALL
 )
 """MySQL's of a join (`DELETE a FROM t AS a JOIN s …`), and its `DELETE IGNORE FROM t`."""
 _JOINED = re.compile(rf"(?:\bFROM\b|\bJOIN\b|,)\s*(?P<one>{_QUOTABLE})", re.IGNORECASE)
@@ -53,10 +55,10 @@ def targets_of(text: str) -> frozenset[str]:
     """Return the words among which the tables are that a text says it writes."""
     found = frozenset[str]()
     for each in _TARGETS.finditer(text):
-        found |= frozenset({bare(each["one"])}) if each["one"] else words_of(each["some"])
-    for statement in split_statements(text) if "DELETE" in text.upper() else ():
-        if (joined := _DELETES_OF_SOME.match(text, statement.offset)) is not None:
-            found |= {bare(each["one"]) for each in _JOINED.finditer(joined["some"])}
+        name = each["one"] or each["bare"]
+        found |= frozenset({bare(name)}) if name else words_of(each["some"] or each["all"])
+    for joined in _DELETES_OF_SOME.finditer(text):
+        found |= {bare(each["one"]) for each in _JOINED.finditer(joined["some"])}
     return found
 
 

@@ -267,67 +267,6 @@ def test_a_partition_has_its_tables_rows(servers: Servers, changed: str, read: s
     assert verdict(servers, Engine.POSTGRESQL, base, pending, f"SELECT state FROM {read}") == "pu"
 
 
-TOTALS = BASE + "CREATE TABLE totals (t_id integer PRIMARY KEY, sum integer, note varchar(20));"
-BODIES = {
-    "other": "UPDATE totals SET sum = 0 WHERE t_id = NEW.id AND sum = 7000003;",
-    "other-rows": "DELETE FROM totals WHERE t_id = NEW.id AND sum = 7000003;",
-    "no-rows": "INSERT INTO totals SELECT NEW.id, 1, 'new' FROM t WHERE n = 7000003;",
-}
-
-
-def acting(engine: Engine, body: str, event: str = "UPDATE") -> str:
-    """Return a trigger with a body, in goose's annotations."""
-    if engine is Engine.POSTGRESQL:
-        text = f"""CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN {body} RETURN NULL; END $$;
-CREATE TRIGGER acts AFTER {event} ON t FOR EACH ROW EXECUTE FUNCTION act();"""
-    else:
-        text = f"CREATE TRIGGER acts AFTER {event} ON t FOR EACH ROW BEGIN {body} END;"
-    return f"{TOTALS}\n-- +goose StatementBegin\n{text}\n-- +goose StatementEnd\n"
-
-
-@pytest.mark.parametrize("engine", EVERY)
-@pytest.mark.parametrize(
-    ("body", "query", "expected"),
-    [
-        ("other", "SELECT sum FROM totals", "pu"),
-        ("other", "SELECT note FROM totals", "pp"),
-        ("other-rows", "SELECT note FROM totals", "pu"),
-        ("no-rows", "SELECT note FROM totals", "pp"),
-    ],
-)
-def test_who_reads_what_a_trigger_changes_that_an_update_sets_off_is_unproven(
-    servers: Servers, engine: Engine, body: str, query: str, expected: str
-):
-    assert verdict(servers, engine, acting(engine, BODIES[body]), TRIMMED, query) == expected
-
-
-def test_a_trigger_counts_only_for_what_sets_it_off(servers: Servers):
-    of_n = acting(Engine.POSTGRESQL, BODIES["other"], "UPDATE OF n")
-    on_delete = acting(Engine.POSTGRESQL, BODIES["other"].replace("NEW", "OLD"), "DELETE")
-
-    for base in (of_n, on_delete):
-        assert verdict(servers, Engine.POSTGRESQL, base, TRIMMED, "SELECT sum FROM totals") == "pp"
-    assert verdict(servers, Engine.POSTGRESQL, on_delete, FREED, "SELECT sum FROM totals") == "pu"
-    assert verdict(servers, Engine.POSTGRESQL, of_n, FILLED, "SELECT sum FROM totals") == "pu"
-
-
-@pytest.mark.parametrize(
-    ("gives", "expected"),
-    [("IF NEW.n = 7000003 THEN NEW.n := 3; END IF;", "pu"), ("NEW.n := coalesce(NEW.n, 3);", "pu")],
-)
-def test_what_a_trigger_gives_a_row_that_an_update_writes_counts_as_well(
-    servers: Servers, gives: str, expected: str
-):
-    base = (
-        acting(Engine.POSTGRESQL, gives)
-        .replace("AFTER UPDATE", "BEFORE UPDATE")
-        .replace("NULL; END", "NEW; END")
-    )
-
-    assert verdict(servers, Engine.POSTGRESQL, base, TRIMMED, "SELECT n FROM t") == expected
-
-
 TRIMS = f"CREATE FUNCTION trims() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {TRIMMED} END $$;"
 TRIMS_MYSQL = f"CREATE PROCEDURE trims() BEGIN {TRIMMED} END;"
 
@@ -382,3 +321,32 @@ def test_who_reads_rows_that_a_migration_replaces_is_unproven(
     pending = f"{replaces} t (id, state) VALUES (7000003, 'new');"
 
     assert verdict(servers, engine, BASE, pending, "SELECT n FROM t WHERE state = 'paid'") == "pu"
+
+
+ONCE = "CREATE TABLE t (id integer PRIMARY KEY, state varchar(20), n integer{}, m integer{});"
+BY_STATE = ONCE.format(" UNIQUE ON CONFLICT REPLACE", "")
+LATER = ONCE.format("", ", UNIQUE (n, m) ON CONFLICT REPLACE")
+
+
+@pytest.mark.parametrize(
+    ("base", "pending", "expected"),
+    [
+        (ONCE.format("", ""), "UPDATE OR REPLACE t SET id = 7000003 WHERE n = 7000003;", "pu"),
+        (
+            ONCE.format("", ""),
+            "WITH a AS (SELECT 7000003) INSERT OR REPLACE INTO t (id) SELECT * FROM a;",
+            "pu",
+        ),
+        (BY_STATE, "INSERT INTO t (id, n) VALUES (7000003, 7000004);", "pu"),
+        (BY_STATE, "UPDATE t SET n = 7000004 WHERE n = 7000003;", "pu"),
+        (LATER, "INSERT INTO t (id, n) VALUES (7000003, 7000004);", "pu"),
+        (BY_STATE, "UPDATE t SET m = 7000004 WHERE n = 7000003;", "pp"),
+        (ONCE.format(" UNIQUE", ""), "INSERT INTO t (id, n) VALUES (7000003, 7000004);", "pp"),
+    ],
+)
+def test_rows_that_are_replaced_where_they_are_in_the_way(
+    servers: Servers, base: str, pending: str, expected: str
+):
+    query = "SELECT state FROM t WHERE id < 1000"
+
+    assert verdict(servers, Engine.SQLITE, base, pending, query) == expected
