@@ -23,6 +23,7 @@ from coordinator.rehearse.overloads import ambiguous, capturing
 from coordinator.rehearse.pair import Pair
 from coordinator.rehearse.schema import is_computed
 from coordinator.rehearse.written import columns_by, targets_of
+from coordinator.wanted import tables_by_name
 
 _ON_UPDATE: Final = " on update "
 _ALL_OF_MANY: Final = re.compile(
@@ -31,6 +32,11 @@ _ALL_OF_MANY: Final = re.compile(
 )
 _ROW_OF_ALL: Final = re.compile(r"(?:(?<![\w\"])|\bROW\s*)\(\s*[\w\"]+\.\*", re.IGNORECASE)
 """PostgreSQL compares rows column by column, the first one first."""
+_WHOLE_ROW: Final = (
+    r"(?:\bBY\b[^()]*?|[<>]=?\s*){name}\b(?!\s*\.)"
+    r"|(?:(?<![\w.\"]){name}(?:\s*\.\s*\*)?\s*(?:::|[<>])|\bCAST\s*\(\s*{name}(?:\s*\.\s*\*)?\s+AS\b)"
+)
+"""A table's name where a value stands: as a text a row is its columns in turn, and so it is ordered."""
 _OF_A_ROW: Final = re.compile(
     r"\bVALUES\s*\((?=[^()]*(?:'|(?<![\w$])\d))[^()]*\)\s*ON\s+CONFLICT\b", re.IGNORECASE
 )
@@ -241,6 +247,7 @@ def _laid_out(pair: Pair) -> str | None:
     tables = targets if columns_by(pair.text) is None else frozenset[str]()
     if _ALL_OF_MANY.search(pair.text) or _ROW_OF_ALL.search(pair.text):
         tables |= words_of(pair.text) - targets
+    tables |= _whole_rows(pair)
     for table in sorted(tables):
         ours, theirs = (
             [column for (_, column), _ in at.schema.rooms_of({table})] for at in (pair.own, pair.here)
@@ -249,6 +256,18 @@ def _laid_out(pair: Pair) -> str | None:
         if [each for each in ours if each in both] != [each for each in theirs if each in both]:
             return _LAID_OUT.format(table=table)
     return None
+
+
+def _whole_rows(pair: Pair) -> set[str]:
+    """Return the tables of which PostgreSQL orders whole rows, or makes a text of them."""
+    named = tables_by_name(pair.text)
+    columns = pair.own.schema.columns_of({*named.values()})
+    return {
+        table
+        for name, table in named.items()
+        if name not in columns
+        and re.search(_WHOLE_ROW.format(name=re.escape(name)), pair.text, re.IGNORECASE)
+    }
 
 
 def _reordered(pair: Pair) -> str | None:

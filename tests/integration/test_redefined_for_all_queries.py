@@ -49,7 +49,13 @@ def test_what_is_redefined_makes_who_may_mean_it_unproven(
     [
         ("SELECT id FROM t WHERE (t.*) = (7777, 8888, 'x'::text)", "pu"),
         ("SELECT id FROM t WHERE ROW(t.*) = ROW(7777, 8888, 'x'::text)", "pu"),
+        ("SELECT id FROM t WHERE id < 7777 ORDER BY t", "pu"),
+        ("SELECT id FROM t AS o WHERE id < 7777 ORDER BY a, o LIMIT 1", "pu"),
+        ("SELECT id FROM t x WHERE id = 7777 AND x > (SELECT y FROM t y WHERE y.id = 7778)", "pu"),
+        ("SELECT id FROM t WHERE t::text LIKE $1", "pu"),
+        ("SELECT id FROM t WHERE CAST(t.* AS text) LIKE '(7777,%'", "pu"),
         ("SELECT count(t.id) FROM t", "pp"),
+        ("SELECT o.id FROM t AS o WHERE o.id < 7777 ORDER BY o.id", "pp"),
     ],
 )
 def test_rows_that_are_compared_column_by_column(servers: Servers, query: str, expected: str):
