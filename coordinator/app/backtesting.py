@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from coordinator import discovery
@@ -64,6 +64,9 @@ class Past:
     """The environment variable in which past code looks for the address."""
     table: str | None = None
     """The version table that past code names; None: the tool's own."""
+    section: str | None = None
+    x_arguments: Mapping[str, str] = field(default_factory=dict)
+    """What past code's Alembic is given; as in model.MigrationsSpec."""
 
 
 def replay_past(past: Past, *, told: Callable[[Release], None]) -> tuple[Backtest, float]:
@@ -127,7 +130,14 @@ def _tool(past: Past) -> MigrationTool:
 
 
 def _project(past: Past) -> Project:
-    return Project(past.migrations, _python(past), past.url_variable, past.table)
+    return Project(
+        past.migrations,
+        _python(past),
+        past.url_variable,
+        past.table,
+        section=past.section,
+        x_arguments=past.x_arguments,
+    )
 
 
 def _python(past: Past) -> str:

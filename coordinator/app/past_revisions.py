@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,9 @@ class Project:
     """The environment variable in which the code looks for the address."""
     table: str | None = None
     """The version table, where the code names one of its own."""
+    section: str | None = None
+    x_arguments: Mapping[str, str] = field(default_factory=dict)
+    """As in model.MigrationsSpec."""
 
 
 class PastRevisions:
@@ -84,7 +87,7 @@ class PastRevisions:
         Raises: StepFailed where the program that is asked cannot be started.
         """
         for folder in self._project.folders:
-            files, wrong = project_files(tree, folder, self._tool)
+            files, wrong = project_files(tree, folder, self._tool, section=self._project.section)
             if files:
                 self._folders[tag] = folder
                 content = [(each.path.partition(":")[2], each.digest) for each in files]
@@ -145,7 +148,15 @@ class PastRevisions:
             DatabaseName("past"),
             self._engine,
             SecretRef("env", variable) if variable else SecretRef("file", "nowhere"),
-            MigrationsSpec(self._tool.name, folder, self._project.table, place, python=self._project.python),
+            MigrationsSpec(
+                self._tool.name,
+                folder,
+                self._project.table,
+                place,
+                python=self._project.python,
+                section=self._project.section,
+                x_arguments=self._project.x_arguments,
+            ),
             _LOCK_TIMEOUT,
             place,
         )

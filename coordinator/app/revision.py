@@ -7,6 +7,7 @@ file's folder; a plan could say which one it is, and would then be needed to loo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -25,24 +26,24 @@ _NOWHERE = SecretRef("file", "nowhere")
 
 
 def script_of(
-    file: Path, engine: Engine, *, tool: MigrationTool, python: str | None, environment: Mapping[str, str]
+    file: Path, engine: Engine, *, spec: MigrationsSpec, environment: Mapping[str, str]
 ) -> tuple[Migration, Script | str]:
     """Return the migration of a file and what it sends; a text says why that is not known.
 
-    Its program is run, without a database. Raises: Usage and PlanInvalid where the project cannot be read,
-    StepFailed where the program cannot be started.
+    The project is found by the file, whatever folder `spec` has. Its program is run, without a database.
+    Raises: Usage and PlanInvalid where the project cannot be read, StepFailed where the program cannot start.
     """
-    folder, place = _project_of(file, tool), Place(str(file))
-    migrations = MigrationsSpec(tool.name, folder, None, place, python=python)
+    tool = discovery.migration_tool(spec.tool)
+    migrations = replace(spec, folder=_project_of(file, tool, spec.section))
     reading = read_migrations(migrations, engine)
     if errors_of(reading.diagnostics):
         raise PlanInvalid(reading.diagnostics)
     [migration] = [
         each for each in reading.migrations if Path(each.files[0].path).resolve() == file.resolve()
     ]
-    spec = DatabaseSpec(DatabaseName(tool.name), engine, _NOWHERE, migrations, timedelta(), place)
+    database = DatabaseSpec(DatabaseName(tool.name), engine, _NOWHERE, migrations, timedelta(), spec.place)
     connect = discovery.runner_of(tool.name)
-    runner = connect(spec, folder=Path.cwd(), environment=environment, secrets=tuple, connect=_refuse)
+    runner = connect(database, folder=Path.cwd(), environment=environment, secrets=tuple, connect=_refuse)
     return migration, runner.scripts([migration], url=spoken_on(engine))[migration.version]
 
 
@@ -58,10 +59,10 @@ def unknown_script(migration: Migration, why: str) -> Diagnostic:
     )
 
 
-def _project_of(file: Path, tool: MigrationTool) -> Path:
+def _project_of(file: Path, tool: MigrationTool, section: str | None) -> Path:
     told: Diagnostic | None = None
     for folder in file.resolve().parents:
-        for source in tool.sources(partial(_glance, folder)):
+        for source in tool.sources(partial(_glance, folder), section=section):
             if isinstance(source, Diagnostic):
                 told = told or source
             elif _is_in(file.resolve().parent, folder, source):

@@ -12,6 +12,7 @@ import typer
 from coordinator.backtest.tags import Order
 from coordinator.cli import app
 from coordinator.cli.edge import exit_with, say, show, show_json
+from coordinator.cli.options import SectionOption, XOption, x_arguments_of
 from coordinator.errors import ExitCode, Usage
 from coordinator.model import Engine, Layer
 
@@ -69,6 +70,8 @@ def backtest(
     python: PythonOfPast = None,
     url_variable: UrlVariable = None,
     table: VersionTable = None,
+    section: SectionOption = None,
+    x_argument: XOption = None,
     tags: Annotated[str, typer.Option(metavar="REGEX", help="The tags that are releases, whole.")] = ".+",
     last: Annotated[int | None, typer.Option(min=1, help="Only so many of the newest tags.")] = None,
     order: Annotated[Order, typer.Option(help="How the tags follow each other.")] = Order.CREATED,
@@ -108,6 +111,8 @@ def backtest(
             python=python,
             url_variable=url_variable,
             table=table,
+            section=section,
+            x_arguments=x_arguments_of(x_argument, tool=tool, section=section),
         )
         return _backtest(past, output)
 

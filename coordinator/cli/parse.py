@@ -10,9 +10,10 @@ import typer
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, say_diagnostics, show, show_json
-from coordinator.cli.options import OutputOption
+from coordinator.cli.options import OutputOption, SectionOption, XOption, x_arguments_of
+from coordinator.diagnostics import Place
 from coordinator.errors import ExitCode, PlanInvalid
-from coordinator.model import Engine
+from coordinator.model import Engine, MigrationsSpec
 
 if TYPE_CHECKING:
     from coordinator.model import Script, SourceFile
@@ -31,6 +32,8 @@ def parse(  # noqa: PLR0917 - Typer alone calls it, by name
     python: Annotated[
         str | None, typer.Option(help="The interpreter of the project whose migrations are Python.")
     ] = None,
+    section: SectionOption = None,
+    x_argument: XOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show how a migration tool reads a file.
@@ -38,34 +41,45 @@ def parse(  # noqa: PLR0917 - Typer alone calls it, by name
     The statements are shown as they are sent to the engine, one text each. Those of a revision of Alembic are
     what its offline mode says: its env.py and the revision are run for that, without a database.
     """
-    exit_with(lambda: _parse(file, tool, engine, python, output=output), as_json=output is Output.JSON)
+
+    def run() -> ExitCode:
+        spec = MigrationsSpec(
+            tool,
+            file.parent,
+            None,
+            Place(str(file)),
+            python=python,
+            section=section,
+            x_arguments=x_arguments_of(x_argument, tool=tool, section=section),
+        )
+        return _parse(file, spec, engine, output)
+
+    exit_with(run, as_json=output is Output.JSON)
 
 
-def _parse(path: Path, key: str, engine: Engine, python: str | None, *, output: Output) -> ExitCode:
+def _parse(path: Path, spec: MigrationsSpec, engine: Engine, output: Output) -> ExitCode:
     from coordinator import discovery
     from coordinator.diagnostics import errors_of
 
-    tool = _tool(key)
+    tool = _tool(spec.tool)
     parsed = tool.parse(_source(path), engine)
     if errors_of(parsed.diagnostics):
         raise PlanInvalid(parsed.diagnostics)
     say_diagnostics(parsed.diagnostics)
-    if key in discovery.names(discovery.RUNNERS):
-        return _parse_code(path, tool, engine, python, output=output)
+    if spec.tool in discovery.names(discovery.RUNNERS):
+        return _parse_code(path, spec, engine, output)
     _show(path, {"up": parsed.up, "down": parsed.down}, engine, output)
     return ExitCode.DONE
 
 
-def _parse_code(
-    path: Path, tool: MigrationTool, engine: Engine, python: str | None, *, output: Output
-) -> ExitCode:
+def _parse_code(path: Path, spec: MigrationsSpec, engine: Engine, output: Output) -> ExitCode:
     """Show what a migration that is code says that it sends; its way down is shown by its tool alone."""
     import os
 
     from coordinator.app.revision import script_of, unknown_script
     from coordinator.model import Script
 
-    migration, found = script_of(path, engine, tool=tool, python=python, environment=os.environ)
+    migration, found = script_of(path, engine, spec=spec, environment=os.environ)
     if isinstance(found, Script):
         _show(path, {"up": found, "down": None}, engine, output)
     else:
@@ -109,7 +123,7 @@ def _tool(key: str) -> MigrationTool:
 def _source(path: Path) -> SourceFile:
     import hashlib
 
-    from coordinator.diagnostics import Diagnostic, Place
+    from coordinator.diagnostics import Diagnostic
     from coordinator.load.migrations import MAX_MIGRATION_BYTES
     from coordinator.load.source import read_bytes
     from coordinator.model import SourceFile

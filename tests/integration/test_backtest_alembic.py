@@ -293,3 +293,19 @@ def test_a_folder_that_is_no_project_of_alembic_is_told_with_what_is_looked_for(
     [note, _] = replay.document(**{**SETTINGS, "migrations": ("elsewhere",)})["notes"]
 
     assert note.endswith("name the folder that has alembic.ini, or the one that has env.py.")
+
+
+def test_past_code_gets_the_arguments_and_the_section_of_alembic(past: Shop, replay: Replay):
+    past.write("alembic.ini", INI.replace("[alembic]", "[stock]"))
+    past.write("db/env.py", ENV.replace('os.environ["SHOP_URL"]', 'context.get_x_argument(True)["db"]'))
+    past.revision("c3", "b2", DROP)
+    past.columns(EMAIL)
+    past.commit("v1.2", day=3)
+    past.revision("d4", "c3", DROP.replace("total", "email"))
+    past.columns()
+    past.commit("v1.3", day=4)
+
+    given = {"section": "stock", "x_arguments": {"db": "{url}"}, "url_variable": None}
+    *_, last = replay.releases(**SETTINGS | given)
+
+    assert (last["migrations"], last["verdict"], last["notes"]) == (["d4"], "ordered", [])

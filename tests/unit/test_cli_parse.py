@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from fixtures.alembic_project import INI, LINE, revision, write_project
+from fixtures.alembic_project import ENV, INI, LINE, revision, write_project
 
 
 @pytest.fixture
@@ -75,8 +75,8 @@ def test_an_unknown_tool_gets_a_guess(parse):
 
 @pytest.fixture
 def parse_revision(tmp_path):
-    def run(name: str, *options: str, files=LINE, ini: str = INI):
-        write_project(tmp_path, files, ini=ini)
+    def run(name: str, *options: str, files=LINE, ini: str = INI, env: str = ENV):
+        write_project(tmp_path, files, ini=ini, env=env)
         argv = [sys.executable, "-m", "coordinator", "parse", f"migrations/versions/{name}.py"]
         return subprocess.run(
             [*argv, "--tool", "alembic", *options], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -129,3 +129,41 @@ def test_a_revision_outside_of_a_project_exits_with_2(parse):
 
     assert done.returncode == 2
     assert "error[alembic-config]: No configuration above a1.py names its folder" in done.stderr
+
+
+ASKS = ENV.replace(
+    "config = context.config", "config = context.config\ntenant = context.get_x_argument(True)['tenant']"
+)
+BY_TENANT = ASKS.replace("=target_metadata", "=target_metadata, version_table='of_' + tenant")
+
+
+def test_a_revision_is_asked_with_the_arguments_and_the_section_of_alembic(parse_revision):
+    ini = INI.replace("[alembic]", "[stock]")
+
+    done = parse_revision("a1", "-x", "tenant=acme=1", "--section", "stock", env=BY_TENANT, ini=ini)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "CREATE TABLE item (" in done.stdout
+
+
+def test_without_the_argument_that_env_asks_for_there_are_no_statements(parse_revision):
+    done = parse_revision("a1", env=BY_TENANT)
+
+    assert "warning[migration-sql-unknown]" in done.stderr
+    assert "tenant" in done.stderr
+
+
+@pytest.mark.parametrize("given", ["tenant", "=acme", "a b=c"])
+def test_an_argument_without_a_key_or_a_value_exits_with_2(parse_revision, given: str):
+    done = parse_revision("a1", "-x", given)
+
+    assert done.returncode == 2
+    assert "error[bad-x-argument]: `-x " in done.stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--section", "stock"), ("-x", "tenant=acme")])
+def test_what_is_for_alembic_alone_is_refused_for_another_tool(parse, option: str, value: str):
+    done = parse("1_a.sql", "-- +goose Up\nSELECT 1;\n", "--tool", "goose", option, value)
+
+    assert done.returncode == 2
+    assert f"error[idle-setting]: `{option}` is about migrations of Alembic" in done.stderr
