@@ -64,13 +64,15 @@ def rehearse_database(
             return _without_base(server, task, tried)
         failure = tried.walked.failures[0] if tried.walked.failures else None
         if failure is None or rows is None or not _is_tried_otherwise(failure, rows):
+            if failure is not None and refused == _refused(failure):
+                refused = None  # without rows it fails as well, and is told as what it is
             notes = [] if refused is None else [f"{refused}; make sure that no live row stands in its way"]
             found = _rehearsal(server, task, tried, failure=failure, notes=notes)
             found = replace(found, hazards=hazards_of(found, task))
             lacks = None if refused is None or rows is not None else f"{refused}, so it had none"
             lacks = tried.otherwise or (_OTHER_SCHEMA if tried.drift.matters else lacks)
             return found, _spans(tried, task, failure, lacks=lacks, doubt=server.doubt)
-        refused = f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
+        refused = _refused(failure)
         rows = rows.less(
             failure,
             partial(
@@ -82,6 +84,10 @@ def rehearse_database(
                 engine=task.spec.engine,
             ),
         )
+
+
+def _refused(failure: Failure) -> str:
+    return f"`{failure.migration.name}` fails on sample rows: {failure.error.what.rstrip('.')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,20 @@ def test_an_address_that_env_takes_from_elsewhere_is_refused_with_where_it_is_to
     assert "it is to use `sqlalchemy.url` or the variable SHOP_URL or `-x address`." in str(refused.value)
 
 
+def test_a_rehearsal_of_what_is_refused_whatever_rows_there_are_does_not_speak_of_rows(
+    tmp_path: Path, database_url: str
+):
+    write_project(tmp_path, LINE, env=BY_URL)
+    url = database_url.replace("postgresql://", "postgresql+psycopg://")
+    ports = plan_in(tmp_path, url, more=f'x_arguments: {{db: "sqlite:///{tmp_path}/b.db"}}')
+
+    proof, _ = plan_release(ports, step_kinds(), watches_statements=True)
+
+    [rehearsal] = proof.evidence.rehearsals.values()
+    assert "`a1` does not apply to the scratch database: " in rehearsal.notes[0]
+    assert not any("row" in each for each in rehearsal.notes if "is code" not in each)
+
+
 def test_a_plan_with_another_argument_is_another_plan(tmp_path: Path):
     write_project(tmp_path, LINE, env=BY_TENANT)
     url = f"sqlite:///{tmp_path}/a.db"
