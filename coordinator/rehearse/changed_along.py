@@ -18,6 +18,7 @@ from coordinator.rehearse.recomputed import ALL, Concerns, Recomputed
 from coordinator.rehearse.schema import Schema, is_computed
 
 _ORPHANED: Final = "takes rows of `{parent}` away, or their keys, to which `{{table}}.{{column}}` refers"
+_TAKEN: Final = "gives `{{table}}.{changed}`, which is unique, other values in rows that are there"
 _EVENTS: Final = {ALL: "delete", NEW: "insert"}
 """What is done to rows, by what stands in the place of a column; any column is of an update."""
 _OF_SOME_ROWS: Final = re.compile(
@@ -80,6 +81,8 @@ def _following(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
         for (table, column), given in schema.given.items():
             if table in tables and is_computed(given) and each.column in words_of(given):
                 yield replace(each, table=table, column=column)
+    if event == "update":
+        yield from _taken(each, tables, schema)
     if event != "delete":
         yield from (changed(table, ALL) for table in sorted(_replacing(tables, each.column, schema)))
     for table, column in _by_triggers(tables, event, each.column, schema):
@@ -155,6 +158,18 @@ def _is_one_row(where: str, table: str, schema: Schema) -> bool:
     alike = frozenset(each["column"].lower() for each in _LIKE_ITSELF.finditer(where.strip()))
     keys = [one.key_columns for one in schema.uniques if one.table == table]
     return any(key <= alike for key in [*keys, _ROW_ID])
+
+
+def _taken(each: Recomputed, tables: Collection[str], schema: Schema) -> Iterator[Recomputed]:
+    """Yield the columns of which a new value may be one that a row has now, or had before."""
+    of_unique = {
+        (one.table, column)
+        for one in schema.constraints_of(tables)
+        if one.is_unique and each.column in one.words
+        for column in one.words & schema.columns_of({one.table})
+    }
+    clause = _TAKEN.format(changed=each.column)
+    yield from (Recomputed(*name, clause, Concerns.WRITING) for name in sorted(of_unique))
 
 
 def _without_parents(each: Recomputed, tables: Collection[str], schema: Schema) -> Iterator[Recomputed]:

@@ -350,3 +350,28 @@ def test_rows_that_are_replaced_where_they_are_in_the_way(
     query = "SELECT state FROM t WHERE id < 1000"
 
     assert verdict(servers, Engine.SQLITE, base, pending, query) == expected
+
+
+@pytest.mark.parametrize("engine", EVERY)
+@pytest.mark.parametrize(
+    ("unique", "query", "expected"),
+    [
+        ("(state)", "INSERT INTO t (id, state) VALUES (7000003, 'paid')", "pu"),
+        ("(state, n)", "UPDATE t SET n = 7000003 WHERE id = 1", "pu"),
+        ("(state, n)", "INSERT INTO t (id) VALUES (7000003)", "pp"),
+        ("(n)", "INSERT INTO t (id, state) VALUES (7000003, 'paid')", "pp"),
+    ],
+)
+def test_who_writes_what_is_unique_and_gets_other_values_is_unproven(
+    servers: Servers, engine: Engine, unique: str, query: str, expected: str
+):
+    base = f"{BASE} CREATE UNIQUE INDEX once ON t {unique};"
+
+    assert verdict(servers, engine, base, TRIMMED, query) == expected
+
+
+def test_what_is_unique_by_an_expression_counts_as_well(servers: Servers):
+    base = f"{BASE} CREATE UNIQUE INDEX once ON t (lower(state)) WHERE n > 0;"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, TRIMMED, "UPDATE t SET state = 'b' WHERE id = 1") == "pu"
+    assert verdict(servers, Engine.POSTGRESQL, base, TRIMMED, "UPDATE t SET n = 2 WHERE id = 1") == "pu"
