@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from coordinator.cli import app
 from coordinator.cli.edge import Output, exit_with, say, say_diagnostics, show, show_json
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 _ANY_FILE = (
     "No database was asked, so every migration counts as one that is still to be applied. `coordinator plan`"
-    " and `run` mind an error in its file only where it is."
+    " and `run` mind an error in its file only where it is; `--against REF` leaves out what a commit has as"
+    " well."
 )
 
 
@@ -24,16 +27,24 @@ _ANY_FILE = (
 def validate(
     plan: PlanFile = DEFAULT_PLAN,
     settings: Settings = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REF",
+            help="Leave out what a git commit's files of migrations have as well; `merge-base` is where this"
+            " branch left the default one.",
+        ),
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Check a plan file and its migrations, offline.
 
     Every problem is shown at its line, and nothing is contacted.
     """
-    exit_with(lambda: _validate(plan, settings or [], output), as_json=output is Output.JSON)
+    exit_with(lambda: _validate(plan, settings or [], against, output), as_json=output is Output.JSON)
 
 
-def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
+def _validate(path: Path, arguments: list[str], against: str | None, output: Output) -> ExitCode:
     import os
 
     from coordinator.diagnostics import errors_of
@@ -41,24 +52,34 @@ def _validate(path: Path, arguments: list[str], output: Output) -> ExitCode:
     from coordinator.load.command import missing_of_backfills, missing_programs
     from coordinator.load.migrations import read_migrations
     from coordinator.load.platforms import lint_services
+    from coordinator.wording import counted
 
     loaded = load(path, settings=settings_from(arguments), environment=os.environ)
     databases = loaded.plan.databases if loaded.plan else {}
     readings = {name: read_migrations(spec.migrations, spec.engine) for name, spec in databases.items()}
-    diagnostics = (
+    found = (
         *loaded.diagnostics,
         *(each for one in readings.values() for each in one.diagnostics),
         *missing_programs(databases.values()),
         *(each for spec in databases.values() for each in missing_of_backfills(spec.backfills)),
         *(lint_services(loaded.plan) if loaded.plan else ()),
     )
+    diagnostics, known = found, ""
+    if against is not None and loaded.plan is not None:
+        from coordinator.app.known_problems import without_known
+
+        diagnostics, known = without_known(found, loaded.plan, against)
+    left_out = len(found) - len(diagnostics)
     counts = {name: len(reading.migrations) for name, reading in readings.items()}
     is_valid = loaded.plan is not None and not errors_of(diagnostics)
     if output is Output.JSON:
-        show_json("validate", 1, _as_json(path, loaded.plan if is_valid else None, counts, diagnostics))
+        shown = _as_json(path, loaded.plan if is_valid else None, counts, diagnostics)
+        show_json("validate", 1, shown if against is None else {**shown, "left_out": left_out})
     else:
         say_diagnostics(diagnostics)
-        if any(each.faults for reading in readings.values() for each in reading.migrations):
+        if left_out:
+            say(f"Left out: {counted(left_out, 'problem')} that {known} has as well.")
+        if any(each.faults for reading in readings.values() for each in reading.migrations) and not is_valid:
             say(_ANY_FILE)
         if is_valid and loaded.plan:
             show(f"{path}: valid: {_summary(loaded.plan, sum(counts.values()))}")

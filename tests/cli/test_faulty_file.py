@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
+import subprocess
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from fixtures.checkout import EMAIL, USERS, Checkout
@@ -79,3 +83,60 @@ def test_validate_says_that_it_knows_of_no_database(checkout: Checkout):
     assert ended.exit_code == 2
     assert "00001_users.sql:2 error[goose-syntax]" in ended.err
     assert "counts as one that is still to be applied" in " ".join(ended.err.split())
+
+
+@pytest.fixture
+def committed(checkout: Checkout) -> Checkout:
+    """Return a checkout in git, with a tag at which the first migration's file cannot be read."""
+    checkout.released("1.4")
+    checkout.migration(1, "users", CUT)
+    for words in (
+        ("init", "--quiet"),
+        ("config", "user.name", "somebody"),
+        ("config", "user.email", "somebody@example.org"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message", "1.4"),
+        ("tag", "v1.4"),
+    ):
+        subprocess.run(["git", *words], cwd=checkout.folder, check=True, capture_output=True)
+    return checkout
+
+
+def test_validate_leaves_out_what_a_commit_has_as_well(committed: Checkout):
+    committed.migration(2, "email", EMAIL)
+
+    ended = committed.run("validate", "--set", "VERSION=1.5", "--against", "v1.4")
+
+    assert ended.exit_code == 0
+    assert re.fullmatch(r"Left out: 1 problem that git v1\.4 \(\w+\) has as well\.\n", ended.err)
+
+
+def test_validate_minds_what_a_commit_does_not_have(committed: Checkout):
+    committed.migration(1, "users", CUT.replace("Up\n", "Up\n\n"))
+    committed.migration(2, "email", EMAIL.replace("text;", "text"))
+
+    ended = committed.run("validate", "--set", "VERSION=1.5", "--against", "v1.4", "--output", "json")
+
+    shown = json.loads(ended.out)
+    assert (ended.exit_code, shown["valid"], shown["left_out"]) == (2, False, 0)
+    assert [Path(each["file"]).name for each in shown["diagnostics"]] == [
+        "00001_users.sql",
+        "00002_email.sql",
+    ]
+
+
+def test_a_new_file_with_the_number_of_an_old_one_is_minded(committed: Checkout):
+    committed.migration(1, "again", EMAIL)
+
+    ended = committed.run("validate", "--set", "VERSION=1.5", "--against", "v1.4")
+
+    assert ended.exit_code == 2
+    assert "duplicate" in ended.err
+    assert "goose-syntax" not in ended.err
+
+
+def test_validate_against_what_is_no_commit_exits_with_2(committed: Checkout):
+    ended = committed.run("validate", "--set", "VERSION=1.5", "--against", "v0")
+
+    assert ended.exit_code == 2
+    assert "error[unknown-ref]" in ended.err
