@@ -21,7 +21,7 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import ER, SERVER_STATUS
 
-from coordinator.adapters import mysql_table_lock
+from coordinator.adapters import mysql_table_lock, mysql_variables
 from coordinator.adapters.batches import (
     connection_lost,
     cursor_moved,
@@ -85,6 +85,8 @@ class MysqlSession:
         self._seconds = max(1, math.ceil(lock_timeout.total_seconds()))
         self._database = ""
         self._is_settled = False
+        self._set: dict[str, str] = {}
+        """What a batch may have set of the session, with the value before."""
         self._committed = 0
         self._warnings = 0
         self._is_answered = False
@@ -132,6 +134,8 @@ class MysqlSession:
     def execute(self, batch: Batch) -> None:
         """Send a batch; see ports.Batch for what a transaction can hold here."""
         self._settle()
+        if names := mysql_variables.set_by(batch.statements):
+            self._set = self._variables(names)
         self._is_settled = False
         self._committed = 0
         try:
@@ -209,6 +213,8 @@ class MysqlSession:
         """
         if self._is_settled:
             return
+        if self._set:
+            self._set_back()
         if not self._database:
             [[name]] = self._send("SELECT DATABASE()")
             self._take_database(name)
@@ -221,6 +227,21 @@ class MysqlSession:
             "SET SESSION TRANSACTION READ WRITE"
         )
         self._is_settled = True
+
+    def _variables(self, names: Iterable[str]) -> dict[str, str]:
+        return {
+            str(name): str(value) for name, value in self._send(mysql_variables.shown(names, self._engine))
+        }
+
+    def _set_back(self) -> None:
+        """Give variables the values again that they had before a batch which may have set them."""
+        now = self._variables(self._set)
+        for name, value in self._set.items():
+            for text in mysql_variables.setting_back(name, value, self._engine) if now[name] != value else ():
+                with suppress(DatabaseError):  # it cannot be set, so no batch has
+                    self._send(text)
+                    break
+        self._set = {}
 
     def _execute_together(self, batch: Batch) -> None:
         begin = self._pass_guards(batch)

@@ -22,6 +22,7 @@ from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb
 NOW = timedelta(0)
+ISOLATION = {Engine.MARIADB: "tx_isolation", Engine.MYSQL: "transaction_isolation"}[ENGINE]
 UNMET = {Engine.MARIADB: "REQUIRED", Engine.MYSQL: "VERIFY_IDENTITY"}
 """What the server lacks: MariaDB has no TLS here, and MySQL a certificate that it made for itself."""
 
@@ -108,6 +109,37 @@ def test_what_a_text_did_to_its_session_is_undone_before_the_next(database, new_
         ) == before
         session.execute(Batch(("CREATE TABLE a (x int)", "INSERT INTO a VALUES (1)"), transaction=True))
         assert session.query("SELECT x FROM a") == [(1,)]
+
+
+SETTINGS = {
+    "SET time_zone = '+05:00'": ("time_zone",),
+    "SET NAMES latin1": ("character_set_client", "collation_connection", "character_set_results"),
+    "/*!40101 SET NAMES utf8 */": ("character_set_client", "collation_connection"),
+    "SET @old = 1, @@session.group_concat_max_len = 77, SQL_SAFE_UPDATES = 1": (
+        "group_concat_max_len",
+        "sql_safe_updates",
+    ),
+    "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE": (ISOLATION,),
+    "SET timestamp = 1": ("timestamp > 1000",),
+    "SET SESSION div_precision_increment = 9; SET lc_time_names = 'de_DE'": (
+        "div_precision_increment",
+        "lc_time_names",
+    ),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("transaction", [True, False])
+def test_what_a_text_sets_of_its_session_ends_with_it(database, setting: str, transaction: bool):
+    asked = "SELECT " + ", ".join(f"@@{each}" for each in SETTINGS[setting])
+    with database.session(label="test") as session:
+        before = session.query(asked)
+        session.execute(Batch((setting, "SELECT 'ü'"), transaction=transaction))
+
+        assert session.query(asked) == before
+
+        session.execute(Batch(("CREATE TABLE a (x text)", "INSERT INTO a VALUES ('ü')"), transaction=True))
+        assert session.query("SELECT x, char_length(x) FROM a") == [("ü", 1)]
 
 
 @pytest.mark.parametrize("kind", ["CHAIN", "RELEASE"])
