@@ -47,10 +47,33 @@ OF_BOTH = env_that(
     "migrate(connection, 'one', version_table_schema='one')\n"
     "        migrate(connection, 'two', version_table_schema='two')"
 )
+HELPER = """
+import os, sys
+sys.path.insert(0, os.path.dirname(__file__))
+from tenants import """
+OF_HANDED = env_that("each_schema(migrate, connection)").replace(
+    "from alembic import", f"{HELPER}each_schema\nfrom alembic import", 1
+)
+ELSEWHERE = ENV.replace(RUN, "run(connection)").replace(
+    "from alembic import", f"{HELPER}run\nfrom alembic import", 1
+)
+TENANTS = f"""
+def each_schema(migrate, connection):
+    for schema in ("one", "two"):
+        migrate(connection, schema)
+
+
+def run(connection):
+    from alembic import context
+    target_metadata = None
+    {MIGRATE.removesuffix("def run_migrations_online(").strip().replace(chr(10), chr(10) + "    ")}
+    each_schema(migrate, connection)
+"""
 
 
 def made(folder: Path, url: str, env: str, *, more: str) -> ConnectedPorts:
     write_project(folder, LINE, env=env)
+    (folder / "migrations" / "tenants.py").write_text(TENANTS)
     return plan_in(folder, url.replace("postgresql://", "postgresql+psycopg://"), more=more)
 
 
@@ -83,7 +106,9 @@ def test_a_version_table_of_another_schema_by_search_path_is_named_before_anythi
     assert rows(ports, "SELECT to_regclass('acme.item')") == [(None,)]
 
 
-@pytest.mark.parametrize("env", [OF_EACH, OF_BOTH], ids=["loop", "calls"])
+@pytest.mark.parametrize(
+    "env", [OF_EACH, OF_BOTH, OF_HANDED, ELSEWHERE], ids=["loop", "calls", "handed", "elsewhere"]
+)
 @pytest.mark.parametrize("table", ["one.alembic_version", "two.alembic_version"])
 def test_an_env_that_migrates_several_schemas_in_one_go_is_refused_before_anything(
     tmp_path: Path, database_url: str, env: str, table: str

@@ -52,16 +52,27 @@ def demand_one_table(request: dict[str, Any], config: Any, script: Any) -> None:
 
 
 def _may_repeat(tree: ast.Module) -> bool:
-    """Tell whether an env.py may run the migrations more than once, in a loop or by two calls."""
+    """Tell whether an env.py may run the migrations more than once: in a loop, by two calls, or elsewhere.
+
+    What it hands a function of its own to, or calls in the place of one of Alembic's two, may call it again.
+    """
     nodes = list(ast.walk(tree))
     own = {each.name for each in nodes if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
     named = Counter(each.id for each in nodes if isinstance(each, ast.Name))
     calls = sum(isinstance(each, ast.Attribute) and each.attr == "run_migrations" for each in nodes)
+    handed = (arg for each in nodes if isinstance(each, ast.Call) for arg in _handed(each))
     return (
         any(isinstance(each, _LOOPS) for each in nodes)
         or any(named[each] > 1 for each in own)
-        or not 1 <= calls <= _CALLS
+        or any(isinstance(each, ast.Name) and each.id in own for each in handed)
+        or calls != _CALLS
     )
+
+
+def _handed(call: ast.Call) -> list[ast.expr]:
+    """Return what a call hands over; SQLAlchemy's `run_sync`, as an async env.py has it, calls it once."""
+    is_once = isinstance(call.func, ast.Attribute) and call.func.attr == "run_sync"
+    return [] if is_once else [*call.args, *(each.value for each in call.keywords)]
 
 
 def _several(*tables: str) -> str:
