@@ -175,9 +175,8 @@ def test_a_project_that_has_its_revisions_in_folders_by_date_is_released_and_par
 
     apply_next(ports, "a1")
     apply_next(ports, "b2")
-    migration, _ = script_of(
-        deep / "c3.py", Engine.SQLITE, tool=ports.tool(SHOP), python=None, environment={}
-    )
+    spec = ports.plan.databases[SHOP].migrations
+    migration, _ = script_of(deep / "c3.py", Engine.SQLITE, spec=spec, environment={})
 
     assert [str(each.version) for each in ports.migrations(SHOP)] == ["a1", "b2", "c3"]
     assert (heads(ports), str(migration.version)) == ({"b2"}, "c3")
