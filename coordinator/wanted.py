@@ -206,8 +206,9 @@ def link(
 
 def is_met(row: Mapping[str, object], wanted: WantedRow, links: Sequence[Link]) -> bool:
     """Tell whether a row is wanted, and refers to rows that are."""
+    values = {name.lower(): value for name, value in row.items()}
     return is_wanted(row, wanted.values) and all(
-        tuple(row[name] for name in each.columns) in each.values for each in links
+        tuple(values[name.lower()] for name in each.columns) in each.values for each in links
     )
 
 

@@ -173,3 +173,14 @@ def test_no_row_is_wanted_with_which_another_query_divides_by_zero(servers: Serv
     }
 
     assert rehearsed(servers[engine], engine, base, pending, **texts)[1] == ["pp", "pp"]
+
+
+def test_a_foreign_key_of_columns_with_capitals(servers: Servers):
+    base = """CREATE TABLE users (id integer PRIMARY KEY, kind text);
+CREATE TABLE orders (id integer PRIMARY KEY, "userId" integer REFERENCES users (id), note text, gone date);
+"""
+    join = 'orders o JOIN users u ON u.id = o."userId"'
+    query = f"SELECT o.note FROM {join} WHERE u.kind = 'b' AND o.gone IS NULL"
+
+    assert verdict(servers, Engine.POSTGRESQL, base, NOTES, query) == "pu"
+    assert verdict(servers, Engine.POSTGRESQL, base, "ALTER TABLE orders ADD x integer;", query) == "pp"

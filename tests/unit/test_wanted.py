@@ -106,6 +106,17 @@ def test_a_row_that_refers_to_another_parent_does_not_meet_what_is_wanted() -> N
     assert link(["u_id"], ["id"], parents[:1], wanted.beside["u"]) is None
 
 
+def test_columns_of_a_foreign_key_may_have_capitals() -> None:
+    wanted = wanted_rows("""SELECT 1 FROM t JOIN u ON t."uId" = u.id WHERE u.kind = 'b'""", Engine.POSTGRESQL)
+    to_parent = link(["uId"], ["id"], [{"id": 2, "kind": "b"}], {"kind": "b"})
+
+    assert to_parent is not None
+    [row] = wanted["t"]
+    assert is_met({"uid": 2}, row, [to_parent])
+    assert is_met({"uId": 2}, row, [to_parent])
+    assert not is_met({"uId": 1}, row, [to_parent])
+
+
 @pytest.mark.parametrize("number", ["9" * 20, "9" * 5_000, "1." + "9" * 30])
 def test_a_number_that_no_driver_takes_is_not_wanted(number: str) -> None:
     assert _values(f"SELECT x FROM t WHERE n = {number} AND state = 'paid'") == [{"state": "paid"}]
