@@ -260,6 +260,8 @@ class MysqlSession:
                 self._committed = index + 1
             if mark := batch.mark_after(index):
                 self._send(mark)
+                if not is_open and self._is_in_transaction():  # the file turned autocommit off
+                    self._send("COMMIT")
             begin = "" if is_open else _BEGIN
         if not begin:
             self._send("COMMIT", commits=True)

@@ -16,8 +16,8 @@ from coordinator import discovery
 from coordinator.adapters.databases import mariadb, mysql
 from coordinator.app.exclusion import alone_on_databases
 from coordinator.errors import DatabaseError, Usage, Waiting
-from coordinator.model import Engine
-from coordinator.ports.databases import Batch
+from coordinator.model import Engine, LocksSpec
+from coordinator.ports.databases import Batch, Patience
 from coordinator.secret import Secret
 
 pytestmark = pytest.mark.mariadb
@@ -355,6 +355,19 @@ def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(tmp_path:
     assert refused.value.code == "lease-held"
     with alone_on_databases(second):
         pass
+
+
+def test_a_mark_behind_a_change_of_the_schema_stays_where_a_file_turned_autocommit_off(database):
+    with database.session(label="test") as session:
+        session.execute(Batch(("CREATE TABLE marks (at int) ENGINE=InnoDB",), transaction=False))
+        marks = tuple(map("INSERT INTO marks VALUES ({})".format, (1, 2, 3)))
+        patience = Patience(LocksSpec(NOW, NOW, NOW), *([lambda _: None] * 3))
+        texts = ("SET autocommit = 0", "CREATE TABLE a (x int)", "CREATE TABLE b (x nonsense)")
+
+        with pytest.raises(DatabaseError):
+            session.execute(Batch(texts, transaction=True, marks=marks, patience=patience))
+
+        assert session.query("SELECT at FROM marks ORDER BY at") == [(1,), (2,)]
 
 
 def test_refuses_a_url_without_a_database_as_no_url():
