@@ -48,7 +48,7 @@ def in_one(settings: Iterable[str]) -> str:
 def _as_call(setting: str) -> str:
     words, _, value = setting.partition(" = ")
     *scope, name = words.removeprefix("SET ").split()
-    quoted = value if value.startswith("'") else f"'{value}'"
+    quoted = value if value.startswith(("'", "E'")) else f"'{value}'"
     return f"pg_catalog.set_config('{name}', {quoted}, {scope == ['LOCAL']})"
 
 

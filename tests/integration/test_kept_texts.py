@@ -14,6 +14,7 @@ from coordinator.adapters.databases import postgresql
 from coordinator.adapters.postgresql_kept import in_one
 from coordinator.model import LocksSpec
 from coordinator.secret import Secret
+from coordinator.sql import literal
 
 FORGETTING = """CREATE FUNCTION forget() RETURNS int LANGUAGE plpgsql AS
 $$ BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN 1; END $$"""
@@ -162,3 +163,15 @@ def test_settings_in_one_query_are_what_they_are_one_by_one(database_url: str) -
     assert together == shown(*SETTINGS)
     inside, behind = (rows[0][3] for rows in together)
     assert inside == "local" != behind
+
+
+@pytest.mark.parametrize("label", ["expand:1_a\\b", "\\', 1), pg_catalog.set_config('coordinator.x"])
+def test_a_step_whose_name_has_a_backslash_is_named_to_the_server_as_it_is(
+    label: str, database_url: str
+) -> None:
+    setting = f"SET application_name = {literal(label)}"
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute(in_one((setting,)))
+
+        assert connection.execute("SHOW application_name").fetchall() == [(label,)]
