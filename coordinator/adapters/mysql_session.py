@@ -258,10 +258,7 @@ class MysqlSession:
                 if any(ends_transaction(each) for each in statements):
                     raise transaction_ended(index)
                 self._committed = index + 1
-            if mark := batch.mark_after(index):
-                self._send(mark)
-                if not is_open and self._is_in_transaction():  # the file turned autocommit off
-                    self._send("COMMIT")
+            self._mark(batch, index)
             begin = "" if is_open else _BEGIN
         if not begin:
             self._send("COMMIT", commits=True)
@@ -322,10 +319,17 @@ class MysqlSession:
         for index, text in enumerate(batch.statements):
             self._committed = index
             self._run(text, index=index, commits=True)
-            if mark := batch.mark_after(index):
-                self._send(mark)
+            self._mark(batch, index)
         if self._is_in_transaction():
             raise transaction_left_open()
+
+    def _mark(self, batch: Batch, index: int) -> None:
+        """Write down, if it is asked for, that a text has run; as lasting as what the text did."""
+        is_open = self._is_in_transaction()
+        if mark := batch.mark_after(index):
+            self._send(mark)
+            if not is_open and self._is_in_transaction():  # the file turned autocommit off
+                self._send("COMMIT")
 
     def _run(self, text: str, *, index: int, commits: bool, behind: str = "") -> None:
         """Send a text of a batch, whole; where somebody watches, statement by statement."""

@@ -357,7 +357,10 @@ def test_the_second_coordinator_is_turned_away_until_the_first_is_gone(tmp_path:
         pass
 
 
-def test_a_mark_behind_a_change_of_the_schema_stays_where_a_file_turned_autocommit_off(database):
+@pytest.mark.parametrize("transaction", [True, False])
+def test_a_mark_behind_a_change_of_the_schema_stays_where_a_file_turned_autocommit_off(
+    database, transaction: bool
+):
     with database.session(label="test") as session:
         session.execute(Batch(("CREATE TABLE marks (at int) ENGINE=InnoDB",), transaction=False))
         marks = tuple(map("INSERT INTO marks VALUES ({})".format, (1, 2, 3)))
@@ -365,7 +368,7 @@ def test_a_mark_behind_a_change_of_the_schema_stays_where_a_file_turned_autocomm
         texts = ("SET autocommit = 0", "CREATE TABLE a (x int)", "CREATE TABLE b (x nonsense)")
 
         with pytest.raises(DatabaseError):
-            session.execute(Batch(texts, transaction=True, marks=marks, patience=patience))
+            session.execute(Batch(texts, transaction=transaction, marks=marks, patience=patience))
 
         assert session.query("SELECT at FROM marks ORDER BY at") == [(1,), (2,)]
 
