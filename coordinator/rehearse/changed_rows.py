@@ -35,6 +35,8 @@ _ADDS: Final = re.compile(
 )
 NEW: Final = "+"
 """In the place of a column's name: rows that come, which are told to nobody, and set triggers off."""
+_OF_ROWS: Final = frozenset({ALL, NEW})
+_UPSERTS: Final = frozenset({"CONFLICT", "DUPLICATE"})
 CALL: Final = "()"
 """In the place of a column's name, where a function's stands in that of a table."""
 _MAKES: Final = re.compile(
@@ -120,6 +122,8 @@ def _changed_by(text: str) -> set[str]:
             return {*set_by(text), ALL}
         case [["UPDATE", *_]]:
             return {*set_by(text)}
+        case [["INSERT", *words]] if _UPSERTS.isdisjoint(words):
+            return _done_in(text) & _OF_ROWS
         case [["WITH" | "DO" | "MERGE" | "DELETE" | "REPLACE" | "INSERT", *_]]:
             return _done_in(text)
         case _:

@@ -375,3 +375,10 @@ def test_what_is_unique_by_an_expression_counts_as_well(servers: Servers):
 
     assert verdict(servers, Engine.POSTGRESQL, base, TRIMMED, "UPDATE t SET state = 'b' WHERE id = 1") == "pu"
     assert verdict(servers, Engine.POSTGRESQL, base, TRIMMED, "UPDATE t SET n = 2 WHERE id = 1") == "pu"
+
+
+@pytest.mark.mariadb
+def test_an_insert_of_mysql_that_sets_columns_changes_no_row_that_is_there(servers: Servers):
+    pending = "INSERT INTO t SET id = 7000003, state = 'new', n = 7000003;"
+
+    assert verdict(servers, ENGINE, BASE, pending, "SELECT state FROM t WHERE id < 1000") == "pp"
