@@ -87,10 +87,19 @@ class Sampling:
     """Parents that keep what they have; others get rows of ours beside one or two that are there."""
     without: Collection[str] = frozenset()
     """Tables that get no row."""
+    lone: Mapping[str, int] = field(default_factory=dict)
+    """Tables that get one row alone, each with its number: 1 or 2, which are full."""
     numbers: Collection[tuple[str, str]] = frozenset()
     """Columns, each with its table, whose texts are NUMBERS."""
     documents: Collection[str] = frozenset()
     """Columns of any table whose texts are DOCUMENTS, if they are no numbers."""
+
+    def numbers_of(self, table: str, there: int, most: int) -> range:
+        """Return the numbers of the rows that come to a table beside those that are there; the first is 1."""
+        only = self.lone.get(table.lower())
+        if only is not None:
+            return range(only, only if there else only + 1)
+        return range(there + 1, most + 1)
 
     def texts_of(self, table: str, column: str) -> Texts:
         """Return what the texts of a column are."""

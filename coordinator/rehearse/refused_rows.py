@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from coordinator.errors import DatabaseError
@@ -16,6 +17,11 @@ _OF_ROWS: Final = (
 )
 """What SQLite, which has no classes, says of rows; the last two of any, and neither of an empty table."""
 _OF_VALUES: Final = ("cannot store TEXT value", "malformed JSON")
+_CHECKED: Final = "23514"
+_OF_CHECKS: Final = re.compile(
+    r"CHECK constraint failed|Check constraint .* is violated|CONSTRAINT .* failed for"
+)
+"""What SQLite, MySQL and MariaDB say, which have no class of their own for it."""
 
 
 def is_of_rows(error: DatabaseError) -> bool:
@@ -31,3 +37,8 @@ def is_of_values(error: DatabaseError) -> bool:
     """Tell whether a value cannot be read as what it should be."""
     by_class = (error.sqlstate or "").startswith("22") and error.sqlstate != _NULL_NOT_ALLOWED
     return by_class or any(each in error.what for each in _OF_VALUES)
+
+
+def is_of_checks(error: DatabaseError) -> bool:
+    """Tell whether a row does not meet a CHECK: another row may."""
+    return error.sqlstate == _CHECKED or _OF_CHECKS.search(error.what) is not None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from coordinator.errors import DatabaseError
@@ -15,13 +15,14 @@ from coordinator.rehearse.documents import read_as_documents
 from coordinator.rehearse.emptied import NOTHING_EMPTIED, Emptied
 from coordinator.rehearse.free_parents import free_parents
 from coordinator.rehearse.met import events_of
-from coordinator.rehearse.refused_rows import is_of_values
+from coordinator.rehearse.refused_rows import is_of_checks, is_of_values
 from coordinator.rehearse.subject import Subject
 from coordinator.rehearse.walk import Apply, Failure
 from coordinator.rehearse.written import assigned_by, targets_of
 from coordinator.sql import split_statements
 from coordinator.wanted import NOTHING, WantedRows, read_as_one, wanted_by
 
+_FULL_ROWS: Final = 2
 _OF_ROWS_THERE: Final = frozenset({"update", "delete"})
 
 
@@ -65,18 +66,23 @@ class SampleRows:
     """Also after each migration, in the tables that it made; a later one may copy rows into them."""
     numbers: tuple[frozenset[str], ...] = ()
     """The words of migrations that read texts as numbers: columns that one names have such texts."""
+    lone: Mapping[str, int] = field(default_factory=dict)
+    """Tables of which a migration's CHECK refuses a row, each with the number of the one that it has."""
     emptied: Emptied = NOTHING_EMPTIED
 
     def fill(self, database: RehearsalDatabase, wishes: Wishes) -> tuple[str, ...]:
         """Give rows to the first state; return a clause for each table that stays empty."""
         alone = wishes.left_alone
-        wanted = {table: rows for table, rows in wishes.wanted.items() if table not in alone}
+        wanted = {
+            table: rows for table, rows in wishes.wanted.items() if table not in alone | self.lone.keys()
+        }
         unfilled = database.fill(
             Sampling(
                 with_nulls=self.with_nulls,
                 wanted=wanted if self.wanted else NOTHING,
                 left_alone=alone,
                 without=self.emptied.tables.keys(),
+                lone=self.lone,
                 numbers=frozenset(_named_by(self.numbers, database)) if self.numbers else frozenset(),
                 documents=wishes.documents,
             )
@@ -106,6 +112,8 @@ class SampleRows:
         all that they can have again: it was not on their account that there was less.
         """
         words = _words_of(failure.migration)
+        if self.lone and is_of_checks(failure.error):  # others' rows have nothing to do with it
+            return self._without(failure, emptied)
         if self.wanted:
             return replace(self, wanted=False)
         if is_of_values(failure.error) and words not in self.numbers:
@@ -114,8 +122,19 @@ class SampleRows:
             return replace(self, with_nulls=False)
         if self.anew and not self.emptied.tables:
             return replace(self, anew=False)
+        return self._without(failure, emptied)
+
+    def _without(self, failure: Failure, emptied: Callable[[Emptied], Emptied | None]) -> SampleRows | None:
+        """Return what is tried with another row alone in some tables, and in the end without any there."""
         more = emptied(self.emptied)
-        return None if more is None else replace(FIRST_TRIED, emptied=more)
+        if more is None:
+            return None
+        found = more.tables.keys() - self.emptied.tables.keys()
+        number = min(self.lone.get(table, _FULL_ROWS + 1) for table in found) - 1
+        lone = {table: number for table, number in self.lone.items() if table not in found}
+        if number and is_of_checks(failure.error):
+            return replace(FIRST_TRIED, emptied=self.emptied, lone=lone | dict.fromkeys(found, number))
+        return replace(FIRST_TRIED, emptied=more, lone=lone)
 
 
 FIRST_TRIED: Final = SampleRows()

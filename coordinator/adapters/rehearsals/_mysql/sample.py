@@ -178,7 +178,8 @@ def fill(
     fetch(connection, "SET SESSION foreign_key_checks = 0")
     fetch(connection, "START TRANSACTION")
     reasons: Mapping[str, str | None] = {
-        table.name: filling.fill(table, range(counts[table.name] + 1, rows + 1)) for table in chosen
+        table.name: filling.fill(table, sampling.numbers_of(table.name, counts[table.name], rows))
+        for table in chosen
     }
     for table in chosen:
         filling.fill_wanted(table)

@@ -62,6 +62,7 @@ class _Filling:
     def __init__(self, connection: psycopg.Connection, sampling: Sampling, filled: set[str]) -> None:
         self._connection = connection
         self._wanted = sampling.wanted
+        self._lone = sampling.lone
         self._wishes = tuple(wish for wish in _WISHES if sampling.with_nulls or wish != "sparse")
         self._suggestions = Suggestions(connection, sampling)
         self._tables = tables(connection, without=filled)
@@ -139,9 +140,9 @@ class _Filling:
         return refused
 
     def _insert(self, table: Table, solved: Solved) -> str | None:
-        inserted, problem, number = 0, "", 0
+        inserted, problem, number = 0, "", self._lone.get(table.bare.lower(), 1) - 1
         last = len(self._wishes) - 1
-        for wish in self._wishes[self._seeded.get(table.oid, 0) :]:
+        for wish in self._wishes_for(table):
             solutions = solved.sparse if wish == "sparse" else solved.full
             for _ in range(_TRIES if wish == "full" else 2):
                 row: Solution = {}
@@ -156,6 +157,11 @@ class _Filling:
                     break
                 problem = problem or refused
         return None if inserted else f"the engine refuses sample rows: {problem}"
+
+    def _wishes_for(self, table: Table) -> Sequence[str]:
+        """Return what rows a table gets beside those that are there."""
+        there = self._seeded.get(table.oid, 0)
+        return _WISHES[:1][there:] if table.bare.lower() in self._lone else self._wishes[there:]
 
     def _insert_wanted(self, table: Table, solved: Solved) -> None:
         """Insert what queries look for, as far as the engine takes it and no row is like it."""

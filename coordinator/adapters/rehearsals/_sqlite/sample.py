@@ -76,7 +76,11 @@ def fill(connection: sqlite3.Connection, sampling: Sampling, *, filled: set[str]
         table.name: reason
         for table in new
         if table.name in names
-        and (reason := _fill_table(connection, table, range(counts[table.name] + 1, rows + 1), by_name))
+        and (
+            reason := _fill_table(
+                connection, table, sampling.numbers_of(table.name, counts[table.name], rows), by_name
+            )
+        )
     }
     for table in new:
         if table.name in names:
