@@ -70,12 +70,14 @@ def _with_what_follows(first: Iterable[Recomputed], schema: Schema) -> Iterator[
 def _following(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
     """Yield what goes along with it.
 
-    A partition has its table's rows, a foreign key's action takes other rows along, a generated column is
-    made of others, a trigger writes others, and a row that is gone is no parent any more.
+    A view's rows are a table's, and so are a partition's; a foreign key's action takes other rows along, a
+    generated column is made of others, a trigger writes others, and a row that is gone is no parent any more.
     """
     tables = schema.family(frozenset({each.table}))
     yield from (replace(each, table=table) for table in sorted(tables - {each.table}))
     event = _EVENTS.get(each.column, "update")
+    for table, column in sorted(_behind_views(each, schema)):
+        yield changed(table, column)
     if event != "insert":
         yield from _by_keys(each, tables, event, schema)
         for (table, column), given in schema.given.items():
@@ -87,6 +89,13 @@ def _following(each: Recomputed, schema: Schema) -> Iterator[Recomputed]:
         yield from (changed(table, ALL) for table in sorted(_replacing(tables, each.column, schema)))
     for table, column in _by_triggers(tables, event, each.column, schema):
         yield changed(table, column)
+
+
+def _behind_views(each: Recomputed, schema: Schema) -> set[tuple[str, str]]:
+    """Return what it is that is done to the tables of a view, where it is done to one."""
+    if each.column in _EVENTS:
+        return {(table, each.column) for table in schema.relations_behind(each.table)}
+    return {*schema.through(each.table, each.column)}
 
 
 def _by_keys(each: Recomputed, tables: frozenset[str], event: str, schema: Schema) -> Iterator[Recomputed]:
@@ -103,11 +112,13 @@ def _by_keys(each: Recomputed, tables: frozenset[str], event: str, schema: Schem
 
 
 def _there(names: Iterable[tuple[str, str]], schema: Schema) -> set[tuple[str, str]]:
-    """Return those that are columns in a schema, or rows of a table there."""
+    """Return those that are columns in a schema, or rows of a table there; of a view any name may be one."""
     return {
         (table, column)
         for table, column in names
-        if (table, column) in schema.columns or (column in _EVENTS and table in schema.relations)
+        if (table, column) in schema.columns
+        or table in schema.views
+        or (column in _EVENTS and table in schema.relations)
     }
 
 

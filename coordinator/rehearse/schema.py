@@ -209,6 +209,16 @@ class Schema:
         is_told = columns <= {name for _, name in told} and shown.isdisjoint(self.views)
         return behind if is_told else shown
 
+    def through(self, view: str, column: str) -> frozenset[tuple[str, str]]:
+        """Return the columns, each with its table, among which the one is that a view shows as a column."""
+        shown = self._shown(view)
+        words = self.behind(view, frozenset({column})) or {column}
+        return frozenset(name for name in self.columns if name[0] in shown and name[1] in words)
+
+    def relations_behind(self, view: str) -> frozenset[str]:
+        """Return the tables and views of which a view shows rows; of a table none."""
+        return self._shown(view) & self.relations
+
     def with_views(self, text: str) -> str:
         """Return a text with what the views are made of that it names."""
         return " ".join([text, *called(text, self._bodies_of_views)])

@@ -382,3 +382,37 @@ def test_an_insert_of_mysql_that_sets_columns_changes_no_row_that_is_there(serve
     pending = "INSERT INTO t SET id = 7000003, state = 'new', n = 7000003;"
 
     assert verdict(servers, ENGINE, BASE, pending, "SELECT state FROM t WHERE id < 1000") == "pp"
+
+
+SHOWN = f"""{BASE} CREATE VIEW v AS SELECT id, state AS s, n FROM t;
+CREATE VIEW w AS SELECT id, s AS r, n FROM v;"""
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, pytest.param(ENGINE, marks=pytest.mark.mariadb)])
+@pytest.mark.parametrize(
+    ("pending", "read", "expected"),
+    [
+        ("UPDATE v SET s = trim(s) WHERE s <> trim(s);", "state", "pu"),
+        ("UPDATE w SET r = trim(r) WHERE r <> trim(r);", "state", "pu"),
+        ("UPDATE v SET n = 5 WHERE n = 7000003;", "n", "pu"),
+        ("UPDATE v SET n = 5 WHERE n = 7000003;", "state", "pp"),
+        ("DELETE FROM v WHERE n = 7000003;", "state", "pu"),
+        ("INSERT INTO v (id, s) VALUES (7000003, 'new');", "state", "pp"),
+    ],
+)
+def test_what_is_changed_through_a_view_is_changed_in_its_table(
+    servers: Servers, engine: Engine, pending: str, read: str, expected: str
+):
+    query = f"SELECT {read} FROM t WHERE id < 1000"
+
+    assert verdict(servers, engine, SHOWN, pending, query) == expected
+
+
+def test_what_is_changed_through_a_view_of_sqlite_is_what_its_trigger_changes(servers: Servers):
+    instead = as_one(
+        """CREATE TRIGGER instead INSTEAD OF UPDATE ON v FOR EACH ROW
+    BEGIN UPDATE t SET state = NEW.s WHERE id = OLD.id; END;"""
+    )
+    pending = "UPDATE v SET s = trim(s) WHERE s <> trim(s);"
+
+    assert verdict(servers, Engine.SQLITE, SHOWN + instead, pending, "SELECT state FROM t") == "pu"

@@ -199,3 +199,14 @@ def test_a_row_that_comes_is_none_that_is_there(servers: Servers, engine: Engine
     base = acting(engine, SIBLINGS["itself"], "INSERT")
 
     assert verdict(servers, engine, base, ADDED, "SELECT n FROM t WHERE id < 1000") == "pp"
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, pytest.param(ENGINE, marks=pytest.mark.mariadb)])
+def test_a_trigger_that_writes_through_a_view_counts(servers: Servers, engine: Engine):
+    body = "UPDATE seen SET s = 0 WHERE t_id = NEW.id AND s = 7000003;"
+    base = acting(engine, body).replace(
+        TOTALS, f"{TOTALS}CREATE VIEW seen AS SELECT t_id, sum AS s FROM totals;"
+    )
+
+    assert verdict(servers, engine, base, TRIMMED, "SELECT sum FROM totals") == "pu"
+    assert verdict(servers, engine, base, TRIMMED, "SELECT note FROM totals") == "pp"
