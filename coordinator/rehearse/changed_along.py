@@ -135,7 +135,7 @@ def _replacing(tables: Collection[str], column: str, schema: Schema) -> set[str]
 def _by_triggers(
     tables: Collection[str], event: str, column: str, schema: Schema
 ) -> Iterator[tuple[str, str]]:
-    """Yield the columns, each with its table, that triggers change which a migration sets off.
+    """Yield the columns, each with its table, that triggers change which a migration sets off, or defaults.
 
     Of rows that they take away it is ALL. What a trigger gives every row, every sample row shows.
     """
@@ -144,6 +144,9 @@ def _by_triggers(
         is_of_it = event in events and ("of" not in events or column in events)
         return table in tables and (is_of_it or events == ANY)
 
+    defaults = [given for name, given in schema.given.items() if event == "insert" and name[0] in tables]
+    for body in called(" ".join(defaults), schema.functions):
+        yield from sorted(_there(changed_in(body), schema))
     for giver in schema.givers if event == "update" else ():
         if is_set_off(giver.table, giver.events):
             yield from ((giver.table, one.column) for one in giver.gives if one.depends)

@@ -45,8 +45,16 @@ _MAKES: Final = re.compile(
     re.IGNORECASE,
 )
 _CALLS: Final = re.compile(r"(?P<name>[\w\"`.]+)\s*\(|\bCALL\s+(?P<procedure>[\w\"`.]+)", re.IGNORECASE)
-_RUN: Final = frozenset({"CALL", "DELETE", "DO", "INSERT", "MERGE", "REPLACE", "SELECT", "UPDATE", "WITH"})
+_CHANGES: Final = frozenset({"DELETE", "INSERT", "MERGE", "REPLACE", "UPDATE", "WITH"}) | {
+    *("ANALYZE", "DO", "EXECUTE", "EXPLAIN", "PREPARE"),
+    *("BEGIN", "CASE", "DECLARE", "FOR", "IF", "LOOP", "REPEAT", "WHILE"),
+}
+"""What begins a statement that may change rows, also in a block of MariaDB or a text that it has prepared."""
+_RUNS: Final = _CHANGES | {"CALL", "REFRESH", "SELECT"}
 """What begins a statement that runs what it calls."""
+_IS_RUN_FOR: Final = frozenset({"INDEX", "MATERIALIZED", "TABLE"})
+"""What is made or altered of what a function returns, by `AS SELECT`, `USING` or a default."""
+_MADE: Final = _IS_RUN_FOR | {"EVENT", "FUNCTION", "POLICY", "PROCEDURE", "RULE", "TRIGGER", "VIEW"}
 _DELETED: Final = "takes rows of `{table}` away"
 
 
@@ -90,8 +98,15 @@ def _made_by(texts: Iterable[str]) -> Mapping[str, Sequence[str]]:
 
 def _calls_in(text: str) -> frozenset[str]:
     """Return the names that a statement which is run calls; the engine's own functions are among them."""
-    is_run = any(one.words[:1] and one.words[0] in _RUN for one in split_statements(text))
+    is_run = any(_is_run(one.words) for one in split_statements(text))
     return _named_as_calls(text) if is_run else frozenset()
+
+
+def _is_run(words: Sequence[str]) -> bool:
+    first = words[0] if words else ""
+    if first in {"ALTER", "CREATE"}:
+        return next((each for each in words if each in _MADE), "") in _IS_RUN_FOR
+    return first in _RUNS
 
 
 def _named_as_calls(text: str) -> frozenset[str]:
@@ -124,7 +139,9 @@ def _changed_by(text: str) -> set[str]:
             return {*set_by(text)}
         case [["INSERT", *words]] if _UPSERTS.isdisjoint(words):
             return _done_in(text) & _OF_ROWS
-        case [["WITH" | "DO" | "MERGE" | "DELETE" | "REPLACE" | "INSERT", *_]]:
+        case [] | [[]] if "CREATE" not in text.upper():  # MySQL runs what stands in such a comment
+            return _done_in(text)
+        case [[first, *_]] if first in _CHANGES:
             return _done_in(text)
         case _:
             return set()

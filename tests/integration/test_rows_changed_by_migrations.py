@@ -416,3 +416,50 @@ def test_what_is_changed_through_a_view_of_sqlite_is_what_its_trigger_changes(se
     pending = "UPDATE v SET s = trim(s) WHERE s <> trim(s);"
 
     assert verdict(servers, Engine.SQLITE, SHOWN + instead, pending, "SELECT state FROM t") == "pu"
+
+
+TELLS = f"""CREATE FUNCTION told(x text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN {TRIMMED} RETURN x; END $$;"""
+OF_TOLD = f"{BASE} CREATE TABLE s (a text);{as_one(TELLS)}"
+
+
+@pytest.mark.parametrize(
+    "pending",
+    [
+        "CREATE TABLE u AS SELECT told('a');",
+        "INSERT INTO s VALUES ('a'); ALTER TABLE s ALTER a TYPE text USING told(a);",
+        "INSERT INTO s VALUES ('a'); ALTER TABLE s ADD b text DEFAULT told('b');",
+        "ALTER TABLE s ALTER a SET DEFAULT told('a'); INSERT INTO s DEFAULT VALUES;",
+        f"PREPARE trims AS {TRIMMED} EXECUTE trims;",
+        f"EXPLAIN ANALYZE {TRIMMED}",
+    ],
+)
+def test_what_a_statement_does_that_begins_with_no_word_of_rows(servers: Servers, pending: str):
+    assert verdict(servers, Engine.POSTGRESQL, OF_TOLD, pending, "SELECT state FROM t") == "pu"
+    assert verdict(servers, Engine.POSTGRESQL, OF_TOLD, pending, "SELECT n FROM t") == "pp"
+
+
+@pytest.mark.parametrize(
+    "pending",
+    [
+        "DROP FUNCTION told(text);",
+        "CREATE VIEW u AS SELECT told('a') AS a;",
+        "ALTER FUNCTION told(text) COST 7;",
+        "COMMENT ON FUNCTION told(text) IS 'UPDATE t SET state = 1';",
+    ],
+)
+def test_a_function_that_is_named_and_not_called_changes_nothing(servers: Servers, pending: str):
+    assert verdict(servers, Engine.POSTGRESQL, OF_TOLD, pending, "SELECT state FROM t") == "pp"
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize(
+    "pending",
+    [
+        f"/*!40101 {TRIMMED.removesuffix(';')} */;",
+        f'PREPARE p FROM "{TRIMMED}"; EXECUTE p;',
+    ],
+)
+def test_what_mysql_runs_of_a_comment_or_a_text(servers: Servers, pending: str):
+    assert verdict(servers, ENGINE, BASE, pending, "SELECT state FROM t") == "pu"
+    assert verdict(servers, ENGINE, BASE, pending, "SELECT n FROM t") == "pp"
