@@ -54,19 +54,24 @@ def demand_one_table(request: dict[str, Any], config: Any, script: Any) -> None:
 def _may_repeat(tree: ast.Module) -> bool:
     """Tell whether an env.py may run the migrations more than once: in a loop, by two calls, or elsewhere.
 
-    What it hands a function of its own to, or calls in the place of one of Alembic's two, may call it again.
+    What is called in the place of one of Alembic's two may run them, and who is handed a function of its own
+    that does may call it again.
     """
     nodes = list(ast.walk(tree))
-    own = {each.name for each in nodes if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+    own = [each for each in nodes if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
     named = Counter(each.id for each in nodes if isinstance(each, ast.Name))
-    calls = sum(isinstance(each, ast.Attribute) and each.attr == "run_migrations" for each in nodes)
+    running = {each.name for each in own if any(map(_runs, ast.walk(each)))}
     handed = (arg for each in nodes if isinstance(each, ast.Call) for arg in _handed(each))
     return (
         any(isinstance(each, _LOOPS) for each in nodes)
-        or any(named[each] > 1 for each in own)
-        or any(isinstance(each, ast.Name) and each.id in own for each in handed)
-        or calls != _CALLS
+        or any(named[each.name] > 1 for each in own)
+        or any(isinstance(each, ast.Name) and each.id in running for each in handed)
+        or sum(map(_runs, nodes)) != _CALLS
     )
+
+
+def _runs(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "run_migrations"
 
 
 def _handed(call: ast.Call) -> list[ast.expr]:
