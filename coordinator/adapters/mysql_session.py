@@ -134,7 +134,7 @@ class MysqlSession:
     def execute(self, batch: Batch) -> None:
         """Send a batch; see ports.Batch for what a transaction can hold here."""
         self._settle()
-        if names := mysql_variables.set_by(batch.statements):
+        if names := mysql_variables.set_by(batch.statements, self._engine):
             self._set = self._variables(names)
         self._is_settled = False
         self._committed = 0

@@ -13,9 +13,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from coordinator.model import Engine
-from coordinator.sql import literal
+from coordinator.sql import literal, split_statements
 
-_SET: Final = re.compile(r"\bSET\b(?P<assigned>[^;]*)", re.IGNORECASE)
+_SET: Final = re.compile(r"\bSET\b(?P<assigned>.*)", re.IGNORECASE | re.DOTALL)
+_BEGINS: Final = (("SET",), ())
+"""What a statement begins with that sets them; one without words may be a comment that the server runs."""
 _NAME: Final = re.compile(
     r"(?<![\w@`'\".])(?:@@)?(?:(?:SESSION|LOCAL)\s*\.\s*)?(?P<name>[a-z]\w+)", re.IGNORECASE
 )
@@ -31,13 +33,14 @@ _CLOCK: Final = "timestamp"
 """It shows the present time until it is set, and stands still from then on."""
 
 
-def set_by(texts: Iterable[str]) -> frozenset[str]:
+def set_by(texts: Iterable[str], engine: Engine) -> frozenset[str]:
     """Return the words among which the names are of the variables that texts set, in small letters."""
     found = {
         name["name"].lower()
         for text in texts
-        for each in _SET.finditer(text)
-        for name in _NAME.finditer(each["assigned"])
+        for statement in (split_statements(text, engine) if "SET" in text.upper() else ())
+        if statement.words[:1] in _BEGINS and (assigning := _SET.search(statement.text)) is not None
+        for name in _NAME.finditer(assigning["assigned"])
     }
     return frozenset(found.union(*(_SETS_SEVERAL.get(each, ()) for each in found)))
 

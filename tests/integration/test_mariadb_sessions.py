@@ -114,6 +114,7 @@ def test_what_a_text_did_to_its_session_is_undone_before_the_next(database, new_
 SETTINGS = {
     "SET time_zone = '+05:00'": ("time_zone",),
     "SET NAMES latin1": ("character_set_client", "collation_connection", "character_set_results"),
+    "-- as in Delhi\nSET time_zone = '+05:30'": ("time_zone",),
     "/*!40101 SET NAMES utf8 */": ("character_set_client", "collation_connection"),
     "SET @old = 1, @@session.group_concat_max_len = 77, SQL_SAFE_UPDATES = 1": (
         "group_concat_max_len",
