@@ -10,12 +10,14 @@ from typing import Final
 import pymysql
 from pymysql.connections import Connection
 
-from coordinator.adapters.mysql_url import Address, address_of, connect, connect_at, shown_by
+from coordinator.adapters.mysql_refusals import LOST
+from coordinator.adapters.mysql_url import Address, address_of, connect, connect_at, message_of, shown_by
 from coordinator.adapters.rehearsals._mysql.connection import PREFIX, fetch
 from coordinator.adapters.rehearsals._mysql.own_server import own_server
 from coordinator.adapters.rehearsals._mysql.programs import server_program
 from coordinator.adapters.rehearsals._mysql.scratch import ScratchDatabase, ScratchServer, drop
 from coordinator.adapters.rehearsals._mysql.settings import STARTED_WITH, Traits, traits_from, traits_of
+from coordinator.adapters.rehearsals._scratch.lost import server_lost
 from coordinator.errors import Usage
 from coordinator.model import Engine
 from coordinator.ports.databases import Session
@@ -67,7 +69,20 @@ def is_same_server(url: Secret, session: Session) -> bool:
 @contextmanager
 def server(engine: Engine, *, url: Secret | None, live_version: str | None) -> Iterator[RehearsalServer]:
     """Connect to the team's server at `url`, or start one of our own."""
-    live = traits_from(live_version)
+    try:
+        with _found(engine, url, traits_from(live_version), live_version) as found:
+            yield found
+    except pymysql.Error as error:
+        number = error.args[0] if error.args else 0
+        if number not in LOST and not isinstance(error, pymysql.InterfaceError):
+            raise
+        raise server_lost(message_of(error)) from error
+
+
+@contextmanager
+def _found(
+    engine: Engine, url: Secret | None, live: Traits | None, live_version: str | None
+) -> Iterator[MysqlServer]:
     if url is not None:
         with _reached(replace(address_of(url), database=""), shown_by(url), engine, live) as reached:
             yield reached

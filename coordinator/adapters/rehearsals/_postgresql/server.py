@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+import psycopg
 
 from coordinator.adapters.rehearsals._postgresql.binaries import major_of, server_binaries
 from coordinator.adapters.rehearsals._postgresql.live import version_of
 from coordinator.adapters.rehearsals._postgresql.own_server import own_server
 from coordinator.adapters.rehearsals._postgresql.scratch import ScratchDatabase, ScratchServer, connected
 from coordinator.adapters.rehearsals._postgresql.team_server import drop_abandoned, refuse_unable
+from coordinator.adapters.rehearsals._scratch.lost import server_lost
 from coordinator.ports.databases import Session
 from coordinator.rehearsal_ports import RehearsalServer
 from coordinator.secret import Secret
 
+_LOST: Final = ("08", "57P")
+"""The classes of connections that are lost, and of a server that ends."""
 _STARTED = "SELECT extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text"
 """To the microsecond, and anybody may ask; a server shares its system identifier with its copies."""
 
@@ -49,6 +55,17 @@ def is_same_server(url: Secret, session: Session) -> bool:
 @contextmanager
 def server(url: Secret | None, live_version: str | None) -> Iterator[RehearsalServer]:
     """Connect to the team's server at `url`, or start one of our own."""
+    try:
+        with _reached(url, live_version) as reached:
+            yield reached
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if error.sqlstate is not None and not error.sqlstate.startswith(_LOST):
+            raise
+        raise server_lost(error) from error
+
+
+@contextmanager
+def _reached(url: Secret | None, live_version: str | None) -> Iterator[RehearsalServer]:
     if url is not None:
         with connected(url) as maintenance:
             refuse_unable(maintenance)
