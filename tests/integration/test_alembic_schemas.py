@@ -54,6 +54,18 @@ from tenants import """
 OF_HANDED = env_that("each_schema(migrate, connection)").replace(
     "from alembic import", f"{HELPER}each_schema\nfrom alembic import", 1
 )
+OF_WRAPPED = OF_HANDED.replace(
+    "each_schema(migrate, connection)", "each_schema(wrapped, connection)"
+).replace(
+    "def run_migrations_online(",
+    "def wrapped(connection, schema):\n    migrate(connection, schema)\n\n\ndef run_migrations_online(",
+)
+OF_LAMBDA = OF_HANDED.replace("each_schema(migrate,", "each_schema(lambda *given: migrate(*given),")
+OF_DECORATED = (
+    OF_HANDED.replace("def migrate(", "@of_each\ndef migrate(")
+    .replace("import each_schema", "import of_each")
+    .replace("each_schema(migrate, connection)", "migrate(connection)")
+)
 ELSEWHERE = ENV.replace(RUN, "run(connection)").replace(
     "from alembic import", f"{HELPER}run\nfrom alembic import", 1
 )
@@ -61,6 +73,10 @@ TENANTS = f"""
 def each_schema(migrate, connection):
     for schema in ("one", "two"):
         migrate(connection, schema)
+
+
+def of_each(migrate):
+    return lambda connection: each_schema(migrate, connection)
 
 
 def run(connection):
@@ -107,7 +123,9 @@ def test_a_version_table_of_another_schema_by_search_path_is_named_before_anythi
 
 
 @pytest.mark.parametrize(
-    "env", [OF_EACH, OF_BOTH, OF_HANDED, ELSEWHERE], ids=["loop", "calls", "handed", "elsewhere"]
+    "env",
+    [OF_EACH, OF_BOTH, OF_HANDED, OF_WRAPPED, OF_LAMBDA, OF_DECORATED, ELSEWHERE],
+    ids=["loop", "calls", "handed", "wrapped", "lambda", "decorated", "elsewhere"],
 )
 @pytest.mark.parametrize("table", ["one.alembic_version", "two.alembic_version"])
 def test_an_env_that_migrates_several_schemas_in_one_go_is_refused_before_anything(

@@ -11,6 +11,7 @@ from .refusal import Refused
 from .session import driver_connection
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.comprehension)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _CALLS = 2
 """How often `run_migrations` stands in an env.py as Alembic writes it: with a database, and without one."""
 
@@ -54,30 +55,46 @@ def demand_one_table(request: dict[str, Any], config: Any, script: Any) -> None:
 def _may_repeat(tree: ast.Module) -> bool:
     """Tell whether an env.py may run the migrations more than once: in a loop, by two calls, or elsewhere.
 
-    What is called in the place of one of Alembic's two may run them, and who is handed a function of its own
-    that does may call it again.
+    What is called in the place of one of Alembic's two may run them. What runs them and is not just called,
+    but handed over, kept, decorated or a lambda, may be called again by who has it.
     """
     nodes = list(ast.walk(tree))
-    own = [each for each in nodes if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+    own = [each for each in nodes if isinstance(each, _FUNCTIONS)]
     named = Counter(each.id for each in nodes if isinstance(each, ast.Name))
-    running = {each.name for each in own if any(map(_runs, ast.walk(each)))}
-    handed = (arg for each in nodes if isinstance(each, ast.Call) for arg in _handed(each))
+    running = _running(own)
+    once = {id(each) for call in nodes if isinstance(call, ast.Call) for each in _called_once(call)}
     return (
         any(isinstance(each, _LOOPS) for each in nodes)
         or any(named[each.name] > 1 for each in own)
-        or any(isinstance(each, ast.Name) and each.id in running for each in handed)
-        or sum(map(_runs, nodes)) != _CALLS
+        or any(_runs(each, running) and id(each) not in once for each in nodes)
+        or any(each.name in running and each.decorator_list for each in own)
+        or any(isinstance(each, ast.Lambda) and _reaches(each, running) for each in nodes)
+        or sum(_runs(each, set()) for each in nodes) != _CALLS
     )
 
 
-def _runs(node: ast.AST) -> bool:
+def _running(own: list[ast.FunctionDef | ast.AsyncFunctionDef]) -> set[str]:
+    """Return the functions that run the migrations, by others of them as well."""
+    running: set[str] = set()
+    while more := {each.name for each in own if _reaches(each, running)} - running:
+        running |= more
+    return running
+
+
+def _reaches(node: ast.AST, running: set[str]) -> bool:
+    return any(_runs(each, running) for each in ast.walk(node))
+
+
+def _runs(node: ast.AST, running: set[str]) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in running
     return isinstance(node, ast.Attribute) and node.attr == "run_migrations"
 
 
-def _handed(call: ast.Call) -> list[ast.expr]:
-    """Return what a call hands over; SQLAlchemy's `run_sync`, as an async env.py has it, calls it once."""
-    is_once = isinstance(call.func, ast.Attribute) and call.func.attr == "run_sync"
-    return [] if is_once else [*call.args, *(each.value for each in call.keywords)]
+def _called_once(call: ast.Call) -> list[ast.expr]:
+    """Return what a call calls, once; `run_sync` of an async env.py calls what it is handed."""
+    is_handed = isinstance(call.func, ast.Attribute) and call.func.attr == "run_sync"
+    return [call.func, *(call.args[:1] if is_handed else ())]
 
 
 def _several(*tables: str) -> str:
