@@ -45,7 +45,7 @@ def acting(read: Read) -> Iterator[Acting]:
         kind, _, name = key.partition(" ")
         head = _HEADS[kind].match(definition) if kind in _HEADS else None
         if head is not None:
-            body = " ".join([definition[head.end() :], *called(definition, read.functions)])
+            body = "; ".join([definition[head.end() :], *called(definition, read.functions)])
             text = f"{head['when']} {body}"
             table = bare(read.table_of(name, definition))
             others = {bare(each["table"]) for each in _WRITES.finditer(text)} & _tables(read) - {table}

@@ -139,9 +139,10 @@ def _by_triggers(
 
     Of rows that they take away it is ALL. What a trigger gives every row, every sample row shows.
     """
+    done = {event, "truncate"} if event == "delete" else {event}
 
     def is_set_off(table: str, events: frozenset[str]) -> bool:
-        is_of_it = event in events and ("of" not in events or column in events)
+        is_of_it = not done.isdisjoint(events) and ("of" not in events or column in events)
         return table in tables and (is_of_it or events == ANY)
 
     defaults = [given for name, given in schema.given.items() if event == "insert" and name[0] in tables]

@@ -45,12 +45,14 @@ _MAKES: Final = re.compile(
     re.IGNORECASE,
 )
 _CALLS: Final = re.compile(r"(?P<name>[\w\"`.]+)\s*\(|\bCALL\s+(?P<procedure>[\w\"`.]+)", re.IGNORECASE)
-_CHANGES: Final = frozenset({"DELETE", "INSERT", "MERGE", "REPLACE", "UPDATE", "WITH"}) | {
-    *("ANALYZE", "DO", "EXECUTE", "EXPLAIN", "PREPARE"),
+_CHANGES: Final = frozenset({"DELETE", "INSERT", "MERGE", "REPLACE", "TRUNCATE", "UPDATE", "WITH"}) | {
+    *("ANALYZE", "DO", "EXECUTE", "EXPLAIN", "PREPARE", "SET"),
     *("BEGIN", "CASE", "DECLARE", "FOR", "IF", "LOOP", "REPEAT", "WHILE"),
 }
 """What begins a statement that may change rows, also in a block of MariaDB or a text that it has prepared."""
-_RUNS: Final = _CHANGES | {"CALL", "REFRESH", "SELECT"}
+_OF_SESSION: Final = re.compile(r"\s*SET\s+(?=@)", re.IGNORECASE)
+"""What begins a statement that gives a variable of MySQL a value, which may be a text that it prepares."""
+_RUNS: Final = _CHANGES | {"CALL", "REFRESH", "SELECT", "VALUES"}
 """What begins a statement that runs what it calls."""
 _IS_RUN_FOR: Final = frozenset({"INDEX", "MATERIALIZED", "TABLE"})
 """What is made or altered of what a function returns, by `AS SELECT`, `USING` or a default."""
@@ -119,6 +121,7 @@ def changed_in(text: str) -> set[tuple[str, str]]:
 
 
 def _done_in(text: str) -> set[str]:
+    text = _OF_SESSION.sub("", text, count=1)
     done = {ALL: _TAKES_AWAY, NEW: _ADDS}
     return {*assigned_by(text), *(name for name, words in done.items() if words.search(text))}
 

@@ -31,6 +31,14 @@ _DELETES_OF_SOME = re.compile(
     r"\bDELETE\b(?!\s+(?:FROM|ON|OR)\b)(?P<some>.*?)(?:\bWHERE\b|;|$)", re.IGNORECASE | re.DOTALL
 )
 """MySQL's of a join (`DELETE a FROM t AS a JOIN s …`), and its `DELETE IGNORE FROM t`."""
+_DELETES_USING = re.compile(
+    r"\bDELETE\s+FROM\s+(?P<named>[\w`.,\s]+?)\s+USING\b(?P<some>.*?)(?:\bWHERE\b|;|$)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""MySQL's other one of a join (`DELETE FROM a, b USING t AS a JOIN s AS b …`)."""
+_ALIASED = re.compile(
+    rf"(?:^|\bJOIN\b|,)\s*(?P<one>{_QUOTABLE})\s+(?:AS\s+)?(?P<alias>[\w`]+)", re.IGNORECASE
+)
 _JOINED = re.compile(rf"(?:\bFROM\b|\bJOIN\b|,)\s*(?P<one>{_QUOTABLE})", re.IGNORECASE)
 _VALUES = re.compile(r"\bVALUES\s*\((?P<values>.*)\)\s*(?:\bRETURNING\b.*)?;?\s*$", re.IGNORECASE | re.DOTALL)
 _LITERAL: Final = r"(?:'(?:[^'\\]|'')*'(?:\s*::\s*\w+)?|-?\d+(?:\.\d+)?|TRUE|FALSE|NULL)"
@@ -59,6 +67,10 @@ def targets_of(text: str) -> frozenset[str]:
         found |= frozenset({bare(name)}) if name else words_of(each["some"] or each["all"])
     for joined in _DELETES_OF_SOME.finditer(text):
         found |= {bare(each["one"]) for each in _JOINED.finditer(joined["some"])}
+    for joined in _DELETES_USING.finditer(text):
+        named = {bare(name.strip()) for name in joined["named"].split(",")}
+        aliased = _ALIASED.finditer(joined["some"])
+        found |= named | {bare(each["one"]) for each in aliased if bare(each["alias"]) in named}
     return found
 
 

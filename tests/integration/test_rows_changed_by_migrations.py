@@ -463,3 +463,23 @@ def test_a_function_that_is_named_and_not_called_changes_nothing(servers: Server
 def test_what_mysql_runs_of_a_comment_or_a_text(servers: Servers, pending: str):
     assert verdict(servers, ENGINE, BASE, pending, "SELECT state FROM t") == "pu"
     assert verdict(servers, ENGINE, BASE, pending, "SELECT n FROM t") == "pp"
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [("SELECT n FROM t", "pu"), ("SELECT state FROM t", "pp"), ("SELECT k FROM s", "pp")],
+)
+def test_a_text_counts_that_a_variable_of_mysql_holds_for_prepare(servers: Servers, read: str, expected: str):
+    base = f"{BASE} CREATE TABLE s (id integer PRIMARY KEY, k integer);"
+    held = "SET @held = 'UPDATE t SET n = 3 WHERE n = 7000003'; PREPARE held FROM @held; EXECUTE held;"
+
+    assert verdict(servers, ENGINE, base, held, read) == expected
+
+
+@pytest.mark.parametrize("runs", ["VALUES (trims());", "EXPLAIN ANALYZE SELECT trims();"])
+def test_whatever_runs_a_function_of_postgresql_counts(servers: Servers, runs: str):
+    pending = as_one(runs)
+
+    assert verdict(servers, Engine.POSTGRESQL, BASE + as_one(TRIMS), pending, "SELECT state FROM t") == "pu"
+    assert verdict(servers, Engine.POSTGRESQL, BASE + as_one(TRIMS), pending, "SELECT n FROM t") == "pp"

@@ -143,6 +143,8 @@ WAYS_AWAY = [
             "DELETE totals FROM totals WHERE sum = 7000003;",
             "DELETE o FROM totals AS o WHERE o.sum = 7000003;",
             "DELETE IGNORE FROM totals WHERE sum = 7000003;",
+            "DELETE FROM o USING totals AS o JOIN t ON t.id = o.t_id WHERE o.sum = 7000003;",
+            "DELETE FROM p, o USING t p, totals o WHERE o.sum = 7000003;",
         )
     ),
 ]
@@ -191,3 +193,26 @@ def test_a_trigger_that_writes_through_a_view_counts(servers: Servers, engine: E
 
     assert verdict(servers, engine, base, TRIMMED, "SELECT sum FROM totals") == "pu"
     assert verdict(servers, engine, base, TRIMMED, "SELECT note FROM totals") == "pp"
+
+
+def test_a_trigger_counts_that_a_truncate_sets_off(servers: Servers):
+    base = acting(Engine.POSTGRESQL, BODIES["other"].replace("t_id = NEW.id AND ", ""), "TRUNCATE").replace(
+        "FOR EACH ROW", "FOR EACH STATEMENT"
+    )
+
+    assert verdict(servers, Engine.POSTGRESQL, base, "TRUNCATE t;", "SELECT sum FROM totals") == "pu"
+    assert verdict(servers, Engine.POSTGRESQL, base, "TRUNCATE t;", "SELECT note FROM totals") == "pp"
+    assert verdict(servers, Engine.POSTGRESQL, base, TRIMMED, "SELECT sum FROM totals") == "pp"
+
+
+@pytest.mark.mariadb
+def test_what_a_function_changes_counts_from_which_a_trigger_of_mysql_takes_a_value(servers: Servers):
+    """Neither text ends in a semicolon: `SET NEW.n = f()`, and then what makes the function."""
+    function = f"""CREATE FUNCTION f() RETURNS int MODIFIES SQL DATA
+BEGIN {BODIES["other"].replace("NEW.id", "5000")} RETURN 1; END;"""
+    base = acting(ENGINE, "SET NEW.n = f();").replace("BEGIN SET NEW.n = f(); END", "SET NEW.n = f()")
+    base = base.replace("AFTER UPDATE", "BEFORE UPDATE")
+    base = f"{TOTALS}\n-- +goose StatementBegin\n{function}\n-- +goose StatementEnd\n{base[len(TOTALS) :]}"
+
+    assert verdict(servers, ENGINE, base, TRIMMED, "SELECT sum FROM totals") == "pu"
+    assert verdict(servers, ENGINE, base, TRIMMED, "SELECT note FROM totals") == "pp"
