@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Final
 
 from coordinator.graph import Step, StepId
 from coordinator.journal.events import Outcome
 from coordinator.journal.fold import RunState, Status
 from coordinator.model import OnFailure
+
+_A_PERSON_ALONE: Final = frozenset({"migration-ran-further"})
+"""Doubts that no look settles: the step is there, and a person is asked about what else is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class Situation:
     undoable: AbstractSet[str]
     """The kinds of step that can be taken back."""
     on_failure: OnFailure
+    looked: AbstractSet[StepId] = frozenset()
+    """The steps that this command did or looked at already."""
 
 
 def decide(state: RunState, situation: Situation) -> tuple[Command, ...]:
@@ -102,6 +108,9 @@ def _go_on(state: RunState, situation: Situation) -> tuple[Command, ...]:
     ]
     if failed and situation.on_failure is OnFailure.ROLLBACK and not state.is_beyond_return():
         return (TurnBack(_reason(state, failed[0])),)
+    again = tuple(Observe(step) for step in state.moved() if _may_be_known_now(step, state, situation))
+    if again:
+        return again
     stuck = tuple(step.id for step in state.moved() if _is_stuck(step, state, situation))
     if stuck:
         return () if situation.in_flight else (Rest(stuck),)
@@ -121,6 +130,15 @@ def _is_of_earlier_run(step: Step, state: RunState) -> bool:
     return step.kind == "verify" and not any(
         each.kind == "deploy" and each.service == step.service for each in state.graph
     )
+
+
+def _may_be_known_now(step: Step, state: RunState, situation: Situation) -> bool:
+    """Tell whether to look once more at what nobody could tell under an earlier command: a person, or the
+    tool itself, may have completed and recorded it since.
+    """
+    each = state.steps[step.id]
+    is_open = each.status is Status.UNKNOWN and each.code not in _A_PERSON_ALONE
+    return is_open and step.id not in situation.looked and step.id not in situation.in_flight
 
 
 def _is_stuck(step: Step, state: RunState, situation: Situation) -> bool:
@@ -144,7 +162,8 @@ def _ready(state: RunState) -> Iterator[Step]:
 
 
 def _may_start(step: Step, state: RunState, situation: Situation) -> bool:
-    return step.id not in situation.tried and not missing_approvals(step, state)
+    is_free = step.id not in situation.tried and step.id not in situation.in_flight
+    return is_free and not missing_approvals(step, state)
 
 
 def missing_approvals(step: Step, state: RunState) -> tuple[str, ...]:

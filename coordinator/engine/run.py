@@ -96,6 +96,8 @@ class Engine:
     """What workers met and no event tells: why a step waits, or could not be observed."""
     _in_flight: dict[StepId, Future[None]] = field(default_factory=dict)
     _tried: set[StepId] = field(default_factory=set)
+    _looked: set[StepId] = field(default_factory=set)
+    """The steps that a worker of this command was done with, whatever came of it."""
     _cut_off: Counter[StepId] = field(default_factory=Counter)
     """How often the connection of a step was lost."""
     _last_loss: dict[StepId, str] = field(default_factory=dict)
@@ -147,8 +149,13 @@ class Engine:
         return ()
 
     def _knows_better(self, event: Event) -> bool:
-        """Tell whether a person settles a step that a worker of ours is busy with: it will say itself."""
-        return isinstance(event, events.StepSettled) and event.step in self._in_flight
+        """Tell whether a person settles a step that a worker of ours is busy with: it will say itself.
+
+        Not one that is looked at once more: what a person found counts, and the look nothing then.
+        """
+        if not isinstance(event, events.StepSettled) or event.step not in self._in_flight:
+            return False
+        return self.state.status(event.step) is not Status.UNKNOWN
 
     def _act(self, workers: ThreadPoolExecutor) -> tuple[StepId, ...] | None:
         """Carry out what decide says; return the stuck steps if it says that nothing is left to do."""
@@ -168,6 +175,7 @@ class Engine:
             tried=self._tried,
             undoable={name for name, kind in self.kinds.items() if kind.undo is not None},
             on_failure=self.ports.plan.on_failure,
+            looked=self._looked,
         )
         now = self.ports.clock.now
         commands = decide(self.state, situation)
@@ -268,7 +276,9 @@ class Engine:
                 for done in brought:
                     del self._in_flight[done.step.id]
                     self._write_last_progress(done.step.id, done.at)
-                    event = self._event_of(done)
+                    is_again = done.task is Observe and self.state.status(done.step.id) is not Status.STARTED
+                    event = self._event_of_another_look(done) if is_again else self._event_of(done)
+                    self._looked.add(done.step.id)
                     if event is not None:
                         self._write(event)
                 brought = self._results.get_nowait()
@@ -308,6 +318,27 @@ class Engine:
         self._tried.add(step)
         return self._event_of_problem(done, done.error, now)
 
+    def _event_of_another_look(self, done: Done) -> Event | None:
+        """Return that a step in doubt is done after all; None where a person is still to say so, or has said
+        what it came to meanwhile.
+
+        That it is not there proves nothing: a part of it may be, which is what the person is asked about.
+        """
+        if isinstance(done.error, CoordinatorError):
+            if not isinstance(done.error, Interrupted):
+                self._add_problem(done.error)
+            return None
+        if done.error is not None:
+            raise done.error
+        found, step = done.observation, done.step.id
+        if found is None or found.seen is not Seen.DONE or self.state.status(step) is not Status.UNKNOWN:
+            return None
+        return events.StepObserved(done.at, step, found.seen, found.detail)
+
+    def _add_problem(self, error: CoordinatorError) -> None:
+        if error not in self.problems:  # one look may have failed for several
+            self.problems.append(error)
+
     def _given_up(self, step: StepId, now: datetime) -> Event:
         why = (
             f"The connection to the database was lost {self._cut_off[step]} times while this was at"
@@ -321,13 +352,12 @@ class Engine:
         if done.task is Undo:
             return events.UndoFailed(now, step, error.code, str(error))
         if done.task is Observe:
-            if error not in self.problems:  # one look may have failed for several
-                self.problems.append(error)
+            self._add_problem(error)
             return None
         if isinstance(error, DatabaseError) and (error.ambiguous or self._may_be_repeated(done.step, error)):
             return self._event_of_loss(step, error, now)
         if isinstance(error, InDoubt):
-            return events.StepObserved(now, step, Seen.UNKNOWN, str(error))
+            return events.StepObserved(now, step, Seen.UNKNOWN, str(error), error.code)
         if isinstance(error, Waiting) or (isinstance(error, DatabaseError) and error.is_login_refused):
             # A password that was changed meanwhile says nothing against the release: it stays where it is.
             self.problems.append(error)

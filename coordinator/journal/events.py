@@ -97,6 +97,8 @@ class StepObserved:
     step: StepId
     seen: Seen
     detail: str
+    code: str = ""
+    """Unknown: of the problem by which the step itself said so, if it did."""
 
 
 @dataclass(frozen=True, slots=True)

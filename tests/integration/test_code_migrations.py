@@ -11,6 +11,7 @@ from fixtures.code_release import checkout, release, world
 from coordinator.errors import ExitCode, PlanInvalid
 from coordinator.journal.events import Outcome
 from coordinator.model import DatabaseName
+from coordinator.ports.databases import Batch
 
 SHOP = DatabaseName("shop")
 MOVE = "expand:shop:00002_move"
@@ -98,6 +99,34 @@ def test_what_the_version_table_does_not_confirm_is_in_doubt(
 
     assert told in doubt(ended)
     assert ended.exit_code(wanted=Outcome.RELEASED) is ExitCode.IN_DOUBT
+
+
+def test_a_program_that_applied_more_stays_a_persons_matter_though_the_version_table_has_it(
+    file: str, tmp_path: Path
+):
+    ports = checkout(tmp_path, file, trouble="goes on")
+
+    ends = [release(ports).exit_code(wanted=Outcome.RELEASED) for _ in range(3)]
+
+    assert ends == [ExitCode.IN_DOUBT] * 3
+    assert versions(ports) == [0, 1, 2, 3]
+
+
+def test_what_a_program_did_not_record_is_done_when_the_version_table_has_it_by_then(
+    file: str, tmp_path: Path
+):
+    ports = checkout(tmp_path, file, trouble="forgets")
+    assert release(ports).exit_code(wanted=Outcome.RELEASED) is ExitCode.IN_DOUBT
+
+    with ports.session(SHOP, label="test") as session:
+        session.execute(
+            Batch(
+                ("INSERT INTO goose_db_version (version_id, is_applied) VALUES (2, true)",), transaction=True
+            )
+        )
+
+    assert release(ports).exit_code(wanted=Outcome.RELEASED) is ExitCode.DONE
+    assert moved(ports) == [2]
 
 
 def test_a_program_whose_time_is_up_is_ended_and_in_doubt(file: str, tmp_path: Path):

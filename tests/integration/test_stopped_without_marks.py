@@ -96,3 +96,23 @@ def test_the_next_run_asks_and_goes_on_when_somebody_says_that_all_is_taken_back
 
     assert code_of(release(ports)) is ExitCode.DONE
     assert rows(ports) == 1
+
+
+@pytest.mark.parametrize(("engine", "text"), CASES)
+def test_the_next_run_goes_on_by_itself_when_somebody_completed_it_and_recorded_it(
+    engine: Engine, text: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    lay_out(tmp_path, engine, text + LAST)
+    ports = world(tmp_path, {"SHOP_URL": url_of(engine, request, tmp_path)})
+    send(ports, "CREATE TABLE seen (n int)")
+    assert [code_of(release(ports)) for _ in range(2)] == [ExitCode.FAILED, ExitCode.IN_DOUBT]
+
+    send(ports, "CREATE TABLE missing (y int)")
+    assert code_of(release(ports)) is ExitCode.IN_DOUBT, "the version table does not have it yet"
+    send(ports, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, true)")
+    ended = release(ports)
+
+    assert code_of(ended) is ExitCode.DONE
+    assert ended.state is not None
+    assert ended.state.steps[STEP].detail == "the version table has it"
+    assert rows(ports) == 1

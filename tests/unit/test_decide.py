@@ -51,7 +51,8 @@ UNDOABLE = {"acquire-lease", "deploy", "switch"}
 
 
 def state_of(story: str) -> RunState:
-    """Return the run after a story: `a+` was done, `a-` failed, `a~` was begun, `a?` is unknown, `a/` was
+    """Return the run after a story: `a+` was done, `a-` failed, `a~` was begun, `a?` is unknown, `a??` is
+    there beside what a person is asked about, `a/` was
     begun and seen not to be done, `a<` is being undone, `a<<` is undone; `ann!` and `bob!` approved, `back`
     and `abort` were asked for.
     """
@@ -74,6 +75,7 @@ def _events(word: str) -> list[Event]:
         "+": [began, events.StepFinished(AT, step, "")],
         "-": [began, events.StepFailed(AT, step, "broken", "it broke")],
         "?": [began, events.StepObserved(AT, step, Seen.UNKNOWN, "")],
+        "??": [began, events.StepObserved(AT, step, Seen.UNKNOWN, "", "migration-ran-further")],
         "/": [began, events.StepObserved(AT, step, Seen.NOT_DONE, "")],
         "<": [events.UndoStarted(AT, step)],
         "<<": [events.UndoStarted(AT, step), events.UndoFinished(AT, step, "")],
@@ -81,10 +83,15 @@ def _events(word: str) -> list[Event]:
 
 
 def decided(
-    story: str, *, busy: str = "", tried: str = "", on_failure: OnFailure = OnFailure.ROLLBACK
+    story: str,
+    *,
+    busy: str = "",
+    tried: str = "",
+    looked: str = "",
+    on_failure: OnFailure = OnFailure.ROLLBACK,
 ) -> tuple[Command, ...]:
-    situation = Situation(set(busy.split()), set(tried.split()), UNDOABLE, on_failure)  # type: ignore[arg-type]
-    return decide(state_of(story), situation)
+    at_work, given_up, seen = (set(map(StepId, each.split())) for each in (busy, tried, looked))
+    return decide(state_of(story), Situation(at_work, given_up, UNDOABLE, on_failure, seen))
 
 
 def start(*steps: str) -> tuple[Command, ...]:
@@ -114,8 +121,17 @@ WAY_ON = {
     "a step in doubt beside a busy one": ("a+ b1~ d~", {"busy": "d"}, observe("b1")),
     "what was seen not to be done begins again": ("a+ b1/ d+", {}, start("b1")),
     "no new step beside one whose doubt was not settled": ("a+ b1~", {"tried": "b1"}, rest("b1")),
-    "an unknown step waits for a person": ("a+ b1?", {}, rest("b1")),
-    "but not before the busy one is done": ("a+ b1? d~", {"busy": "d"}, ()),
+    "an unknown step of an earlier command is looked at once more": ("a+ b1?", {}, observe("b1")),
+    "also beside a busy one": ("a+ b1? d~", {"busy": "d"}, observe("b1")),
+    "nothing begins meanwhile": ("a+ b1?", {"busy": "b1"}, ()),
+    "then it waits for a person": ("a+ b1?", {"looked": "b1"}, rest("b1")),
+    "as it does where the doubt is about more than the step": ("a+ b1??", {}, rest("b1")),
+    "what a person settles while it is looked at begins when the look is over": (
+        "a+ b1/ d+",
+        {"busy": "b1"},
+        (),
+    ),
+    "but not before the busy one is done": ("a+ b1? d~", {"busy": "d", "looked": "b1"}, ()),
     "a gate waits for all": (TO_THE_GATE, {}, rest("gate")),
     "one of two is not enough": (TO_THE_GATE + "ann!", {}, rest("gate")),
     "all have approved": (TO_THE_GATE + "bob! ann!", {}, start("gate")),
@@ -135,7 +151,7 @@ FAILURES = {
     "not before doubts are settled": ("a+ b1- d~", {"tried": "b1"}, observe("d")),
     "beyond return it rests": (TO_THE_GATE + "ann! bob! gate+ c-", {"tried": "c"}, rest("c")),
     "beyond return the next command tries again": (TO_THE_GATE + "ann! bob! gate+ c-", {}, start("c")),
-    "beyond return in doubt": (TO_THE_GATE + "ann! bob! gate+ c?", {}, rest("c")),
+    "beyond return in doubt": (TO_THE_GATE + "ann! bob! gate+ c?", {"looked": "c"}, rest("c")),
 }
 STOPS = {
     "policy stop: it rests": ("a+ b1-", {"tried": "b1"}, rest("b1")),
